@@ -1,0 +1,51 @@
+# The two commands a fresh machine needs: `make demo` and `make test`.
+# `make check` is what CI runs: lint, types, import contracts and every test.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install demo test test-fast lint types contracts check bench clean
+
+help:
+	@echo "make demo       install, then fit QSVR on real data and draw the figures"
+	@echo "make test       install, then run every test"
+	@echo "make test-fast  every test not marked slow"
+	@echo "make check      lint, types, import contracts and every test (what CI runs)"
+	@echo "make bench      quick form of every benchmark"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+check: lint types contracts test
+
+bench: $(STAMP)
+	@set -e; for script in benchmarks/*.py; do \
+	    case $$script in */_*) continue;; esac; \
+	    echo "== $$script"; $(BIN)/python $$script --quick; done
+
+clean:
+	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache

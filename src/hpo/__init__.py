@@ -1,0 +1,1 @@
+"""Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband."""
