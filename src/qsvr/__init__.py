@@ -1,1 +1,79 @@
-"""Support vector regression solved as a QUBO, on quantum annealers or on your own machine."""
+"""Support vector regression solved as a QUBO, on quantum annealers or on your own machine.
+
+>>> from sklearn.datasets import load_diabetes
+>>> from qsvr import QSVR
+>>> X, y = load_diabetes(return_X_y=True)
+>>> QSVR(C=50, random_state=0).fit(X[:60], y[:60]).predict(X[60:61]).shape
+(1,)
+
+Names are loaded at first use, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qsvr.encoding import FixedPointEncoding
+    from qsvr.dual import Relaxation, SVRDual
+    from qsvr.estimator import QSVR, Solutions
+    from qsvr.exceptions import CapacityError, QSVRError, SamplerError
+    from qsvr.plotting import SampleEnergyDisplay
+    from qsvr.polish import polish
+    from qsvr.qubo import SVRQubo
+    from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
+    from qsvr.samples import Samples
+
+_MODULE_OF = {
+    # the estimator
+    "QSVR": "qsvr.estimator",
+    "Solutions": "qsvr.estimator",
+    "SampleEnergyDisplay": "qsvr.plotting",
+    # the pipeline's parts
+    "FixedPointEncoding": "qsvr.encoding",
+    "SVRDual": "qsvr.dual",
+    "Relaxation": "qsvr.dual",
+    "SVRQubo": "qsvr.qubo",
+    "Samples": "qsvr.samples",
+    "polish": "qsvr.polish",
+    # samplers
+    "SAMPLER_NAMES": "qsvr.samplers",
+    "Sampler": "qsvr.samplers",
+    "SamplerFactory": "qsvr.samplers",
+    "get_sampler": "qsvr.samplers",
+    # errors
+    "QSVRError": "qsvr.exceptions",
+    "CapacityError": "qsvr.exceptions",
+    "SamplerError": "qsvr.exceptions",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "QSVR",
+    "Solutions",
+    "SampleEnergyDisplay",
+    "FixedPointEncoding",
+    "SVRDual",
+    "Relaxation",
+    "SVRQubo",
+    "Samples",
+    "polish",
+    "SAMPLER_NAMES",
+    "Sampler",
+    "SamplerFactory",
+    "get_sampler",
+    "QSVRError",
+    "CapacityError",
+    "SamplerError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'qsvr' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])

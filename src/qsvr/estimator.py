@@ -1,0 +1,478 @@
+"""`QSVR`: support vector regression by (quantum) annealing, with scikit-learn's conventions.
+
+Wiring only: parameters are checked, the dual is built, a solver samples its QUBO, and the best
+distinct solutions are combined into one regression function.
+
+>>> from sklearn.datasets import make_friedman1
+>>> from qsvr import QSVR
+>>> X, y = make_friedman1(60, random_state=0)
+>>> model = QSVR(C=5, random_state=0).fit(X, y)
+>>> model.predict(X[:2]).shape, bool(model.energy_ >= model.relaxation_bound_)
+((2,), True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from qsvr._validation import check_choice, check_integer, check_real
+from qsvr.combination import COMBINATIONS, combination_weights
+from qsvr.dual import SVRDual
+from qsvr.encoding import MAX_BITS, FixedPointEncoding
+from qsvr.intercept import INTERCEPTS, find_intercept
+from qsvr.kernels import Kernel, KernelFunction
+from qsvr.samplers import Sampler, get_sampler
+from qsvr.samplers.base import check_options
+from qsvr.solvers import DirectSolver, DualSolution, check_capacity
+
+__all__ = ["QSVR", "Solutions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """The distinct solutions that were combined, by ascending energy.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_solutions, n_samples)
+        b = a - a-hat of each training sample that took part.
+    energies, intercepts, weights : ndarray of shape (n_solutions,)
+        Dual energy, offset, and weight in the combination (they sum to 1).
+    """
+
+    coefficients: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Support vector regression whose dual is solved as a QUBO.
+
+    Each dual coefficient is written with ``n_bits`` bits, and the resulting quadratic problem over
+    bits goes to a sampler: simulated annealing on this machine by default, or any dimod sampler. The
+    best distinct solutions are averaged.
+
+    Parameters
+    ----------
+    kernel : {"rbf", "linear", "poly", "sigmoid", "laplacian", "precomputed"} or callable
+        As in `sklearn.svm.SVR`; a callable gets (X, Y) and returns (n_samples_X, n_samples_Y).
+    degree : int
+        Degree of the polynomial kernel.
+    gamma : {"scale", "auto"} or float
+        Kernel coefficient of rbf, poly, sigmoid and laplacian.
+    coef0 : float
+        Constant term of poly and sigmoid.
+    C : float or "implied"
+        Upper bound of each dual coefficient, in units of y. With ``base``, the box is implied by the
+        bits' weights: then C must be ``"implied"`` or that value.
+    epsilon : float
+        Half width of the tube within which errors cost nothing, in units of y.
+    n_bits : int
+        Bits per coefficient, 1 to 16. 2 to 3 suit an annealer; 8 agree with SVR.
+    base : float, optional
+        Weights of the bits as in the papers, ``base ** (i - exponent_shift)``, instead of powers of
+        two that fill the box.
+    exponent_shift : float
+        See ``base``.
+    equality_penalty : "scale" or float
+        Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
+        the mean of the kernel's diagonal, from where on the result agrees with SVR's to 0.001 in R2.
+    overlap_penalty : float
+        Weight of sum(a_n * ah_n). It is not needed for epsilon > 0, where an optimum has no overlap.
+    sampler : None, str, SamplerFactory or dimod.Sampler
+        None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
+        ``"exact"``, ``"relax-round"``.
+    sampler_options : dict, optional
+        Options of the sampler, such as ``{"num_sweeps": 500}``. Unknown ones raise.
+    num_reads : int
+        Samples to draw.
+    polish : bool
+        Descend from each sample by single and pair moves. Raw energies are kept in
+        ``sampler_info_``.
+    n_solutions : int
+        How many of the best distinct solutions are combined.
+    combination : str
+        How: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``, ``"log-cosh"``,
+        ``"r2"`` and their ``"-softmax"`` forms.
+    combination_fraction : float
+        Share of the training samples held out to weight the solutions; 0 uses all for both.
+    intercept : {"primal", "kkt"}
+        The offset that minimises the training loss, or the mean over free support vectors.
+    n_jobs : int, optional
+        Threads for annealing and polish; the result does not depend on it.
+    random_state : int, RandomState instance or None
+        Seed of the sampler and of the held-out part.
+    verbose : int
+        Print how good the solve was.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_SV,)
+        Indices of the support vectors.
+    support_vectors_ : ndarray or sparse matrix of shape (n_SV, n_features)
+        Empty for a precomputed kernel.
+    dual_coef_ : ndarray of shape (1, n_SV)
+        Combined coefficients of the support vectors.
+    intercept_ : ndarray of shape (1,)
+        The offset.
+    n_support_ : ndarray of shape (1,)
+        Number of support vectors.
+    coef_ : ndarray of shape (1, n_features)
+        Weights of the features; linear kernel only.
+    energy_ : float
+        Lowest dual energy found.
+    relaxation_bound_ : float
+        No solution, of any number of bits, has a lower energy than this.
+    solutions_ : Solutions
+        The solutions that were combined.
+    sampler_info_ : dict
+        The sampler's report: raw and polished energies of all reads, timing, options.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has string names.
+
+    See Also
+    --------
+    sklearn.svm.SVR : The classical counterpart; compare with it.
+
+    References
+    ----------
+    Pasetto et al. 2022, "Quantum SVR for Chlorophyll Concentration Estimation in Water With Remote
+    Sensing", IEEE GRSL.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), QSVR(C=50, epsilon=5, random_state=0))
+    >>> model.fit(X[:100], y[:100]).predict(X[100:102]).shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel: str | KernelFunction = "rbf",
+        degree: int = 3,
+        gamma: float | str = "scale",
+        coef0: float = 0.0,
+        C: float | str = 1.0,
+        epsilon: float = 0.1,
+        n_bits: int = 3,
+        base: float | None = None,
+        exponent_shift: float = 0.0,
+        equality_penalty: float | str = "scale",
+        overlap_penalty: float = 0.0,
+        sampler: object = None,
+        sampler_options: Mapping[str, Any] | None = None,
+        num_reads: int = 64,
+        polish: bool = True,
+        n_solutions: int = 20,
+        combination: str = "mean",
+        combination_fraction: float = 0.0,
+        intercept: str = "primal",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.kernel = kernel
+        self.degree = degree
+        self.gamma = gamma
+        self.coef0 = coef0
+        self.C = C
+        self.epsilon = epsilon
+        self.n_bits = n_bits
+        self.base = base
+        self.exponent_shift = exponent_shift
+        self.equality_penalty = equality_penalty
+        self.overlap_penalty = overlap_penalty
+        self.sampler = sampler
+        self.sampler_options = sampler_options
+        self.num_reads = num_reads
+        self.polish = polish
+        self.n_solutions = n_solutions
+        self.combination = combination
+        self.combination_fraction = combination_fraction
+        self.intercept = intercept
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Factors on C; samples of weight 0 are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            On parameters or data that cannot be used.
+        CapacityError
+            If the sampler cannot take so many samples in one QUBO.
+        SamplerError
+            If the sampler fails.
+        """
+        self._check_parameters()
+        sampler = self._open_sampler()
+        precomputed = self.kernel == "precomputed"
+        X, y = validate_data(
+            self, X, y, accept_sparse=False if precomputed else "csr", dtype=np.float64,
+            y_numeric=True, ensure_min_samples=2,
+        )  # fmt: skip
+        y = np.asarray(y, dtype=np.float64)
+        weight = _checked_weight(sample_weight, X)
+        random_state = check_random_state(self.random_state)
+        learning, scored = self._split(np.flatnonzero(weight), random_state)
+        check_capacity(sampler, learning.size, self.n_bits, _name_of(self.sampler))
+
+        kernel = Kernel.resolve(
+            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
+        )
+        matrix = _symmetric(_gram(kernel, X, learning, learning))
+        centre = float(np.median(y[learning]))
+        dual, encoding = self._build(matrix, y[learning] - centre, weight[learning])
+        solver = DirectSolver(
+            sampler, self.num_reads, self.polish, effective_n_jobs(self.n_jobs),
+            self.sampler_options or {},
+        )  # fmt: skip
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
+        score_matrix = matrix if scored is learning else _gram(kernel, X, scored, learning)
+        self.solutions_ = self._combine(dual, found, score_matrix, y[scored] - centre)
+
+        self._kernel = kernel
+        self._keep_support(X, learning)
+        self.intercept_ = np.array(
+            [centre + self.solutions_.weights @ self.solutions_.intercepts]
+        )
+        self.energy_ = float(found.energies[0])
+        self.relaxation_bound_ = dual.relax().bound
+        self.sampler_info_ = dict(found.info)
+        if self.verbose:
+            print(self._summary())
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        precomputed = self._kernel.function == "precomputed"
+        X = validate_data(
+            self, X, accept_sparse=False if precomputed else "csr", dtype=np.float64, reset=False
+        )
+        if self.support_.size == 0:
+            return np.full(X.shape[0], self.intercept_[0])
+        matrix = X[:, self.support_] if precomputed else self._kernel(X, self.support_vectors_)
+        return np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+
+    @property
+    def coef_(self) -> NDArray[np.float64]:
+        """Weights of the features, shape (1, n_features); linear kernel only."""
+        if self.kernel != "linear":
+            raise AttributeError("coef_ is only available with kernel='linear'.")
+        return np.asarray(self.dual_coef_ @ self.support_vectors_)
+
+    def to_svr(self) -> Any:
+        """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.export.to_svr`."""
+        from qsvr.export import to_svr
+
+        check_is_fitted(self)
+        return to_svr(self)
+
+    def _check_parameters(self) -> None:
+        owner = type(self).__name__
+        check_integer(
+            owner, "n_bits", self.n_bits, low=1, high=MAX_BITS,
+            hint="2 to 3 bits suit an annealer, 8 bits agree with scikit-learn's SVR.",
+        )  # fmt: skip
+        self._check_box(owner)
+        check_real(owner, "epsilon", self.epsilon)
+        check_real(owner, "degree", self.degree)
+        check_real(owner, "coef0", self.coef0, low=-np.inf)
+        if self.equality_penalty != "scale":
+            check_real(
+                owner, "equality_penalty", self.equality_penalty,
+                hint="'scale' chooses it from the kernel.",
+            )  # fmt: skip
+        check_real(owner, "overlap_penalty", self.overlap_penalty)
+        check_integer(owner, "num_reads", self.num_reads, low=1)
+        check_integer(owner, "n_solutions", self.n_solutions, low=1)
+        check_choice(owner, "combination", self.combination, COMBINATIONS)
+        check_real(owner, "combination_fraction", self.combination_fraction, high=1.0)
+        check_choice(owner, "intercept", self.intercept, INTERCEPTS)
+
+    def _check_box(self, owner: str) -> None:
+        if self.base is None:
+            check_real(
+                owner, "C", self.C, strict=True,
+                hint="C='implied' needs base, whose weights imply the box.",
+            )  # fmt: skip
+            return
+        implied = FixedPointEncoding.implied_box(self.n_bits, self.base, self.exponent_shift)
+        if self.C != "implied" and not np.isclose(float(self.C), implied, rtol=1e-9):
+            raise ValueError(
+                f"C of {owner} must be 'implied' or {implied:.12g} when base is given, because the "
+                f"bits' weights base ** (i - exponent_shift) add up to it; got {self.C!r}. Leave "
+                "base out to choose C freely."
+            )
+
+    def _open_sampler(self) -> Sampler:
+        sampler = get_sampler(self.sampler)
+        check_options(_name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
+        return sampler
+
+    def _split(
+        self, rows: NDArray[np.intp], random_state: np.random.RandomState
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows to learn from and those on which solutions are scored."""
+        n_held_out = int(np.ceil(self.combination_fraction * rows.size))
+        if n_held_out == 0:
+            return rows, rows
+        if rows.size - n_held_out < 2:
+            raise ValueError(
+                f"combination_fraction={self.combination_fraction} leaves {rows.size - n_held_out} "
+                f"of {rows.size} samples to learn from; at least 2 are needed. Make it smaller."
+            )
+        shuffled = random_state.permutation(rows)
+        return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
+
+    def _build(
+        self, matrix: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> tuple[SVRDual, FixedPointEncoding]:
+        """Return the dual of centred targets and the encoding of its coefficients."""
+        if self.base is None:
+            encoding = FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
+        else:
+            encoding = FixedPointEncoding.from_base(
+                weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
+            )
+        penalty = self.equality_penalty
+        if penalty == "scale":
+            penalty = 2.0 * float(np.abs(np.diag(matrix)).mean())
+        dual = SVRDual(
+            matrix, y, self.epsilon, encoding.width[0], float(penalty), self.overlap_penalty
+        )
+        return dual, encoding
+
+    def _combine(
+        self,
+        dual: SVRDual,
+        found: DualSolution,
+        score_matrix: NDArray[np.float64],
+        y_scored: NDArray[np.float64],
+    ) -> Solutions:
+        b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_learning)
+        residuals = dual.y - b @ dual.kernel_matrix
+        intercepts = np.array(
+            [
+                find_intercept(self.intercept, residual, each, dual.C, dual.epsilon)
+                for residual, each in zip(residuals, b, strict=True)
+            ]
+        )
+        predictions = b @ score_matrix.T + intercepts[:, None]
+        weights = combination_weights(self.combination, found.energies, predictions, y_scored)
+        return Solutions(b, found.energies, intercepts, weights)
+
+    def _keep_support(self, X: Any, learning: NDArray[np.intp]) -> None:
+        combined = self.solutions_.weights @ self.solutions_.coefficients
+        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        self.support_ = learning[nonzero].astype(np.int32)
+        empty = self.kernel == "precomputed"
+        self.support_vectors_ = np.empty((0, 0)) if empty else X[self.support_]
+        self.dual_coef_ = combined[nonzero][None, :]
+        self.n_support_ = np.array([nonzero.size], dtype=np.int32)
+
+    def _summary(self) -> str:
+        info = self.sampler_info_
+        gap = self.energy_ - self.relaxation_bound_
+        return (
+            f"[QSVR] {info['n_variables']} variables, {info['n_reads']} reads by {info['sampler']} in "
+            f"{info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
+            f"{info['raw_energies'].min():.6g}), at most {gap:.3g} above the best possible; "
+            f"{len(self.solutions_.energies)} solutions combined, {self.n_support_[0]} support vectors"
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
+        return tags
+
+
+def _name_of(sampler: object) -> str:
+    if sampler is None:
+        return "structured"
+    return sampler if isinstance(sampler, str) else type(sampler).__name__
+
+
+def _checked_weight(sample_weight: ArrayLike | None, X: Any) -> NDArray[np.float64]:
+    weight = np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight must not be negative; its smallest value is {weight.min()}. Use 0 to "
+            "leave a sample out."
+        )
+    if np.count_nonzero(weight) < 2:
+        raise ValueError(
+            f"sample_weight is positive for {np.count_nonzero(weight)} of {weight.size} samples; "
+            "at least 2 must take part."
+        )
+    return weight
+
+
+def _gram(
+    kernel: Kernel, X: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the kernel matrix of two selections of the training data."""
+    if kernel.function == "precomputed":
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                "X must be the square kernel matrix of the training data for kernel='precomputed'; "
+                f"got shape {X.shape}."
+            )
+        return np.asarray(X[np.ix_(rows, columns)], dtype=np.float64)
+    return kernel(X[rows], X[columns])
+
+
+def _symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    tolerance = 1e-8 * max(float(np.abs(matrix).max()), np.finfo(float).tiny)
+    worst = float(np.abs(matrix - matrix.T).max())
+    if worst > tolerance:
+        raise ValueError(
+            f"the kernel matrix must be symmetric; entries differ by up to {worst:.3g} from their "
+            "mirror images. Check the kernel, or pass (K + K.T) / 2."
+        )
+    return 0.5 * (matrix + matrix.T)

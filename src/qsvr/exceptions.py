@@ -1,0 +1,17 @@
+"""Every error that is ours has one root, so that a caller can catch them all at once."""
+
+from __future__ import annotations
+
+__all__ = ["QSVRError", "CapacityError", "SamplerError"]
+
+
+class QSVRError(Exception):
+    """Root of the errors that this package raises for reasons other than bad input."""
+
+
+class CapacityError(QSVRError, ValueError):
+    """The problem has more variables than the sampler can take in one QUBO."""
+
+
+class SamplerError(QSVRError, RuntimeError):
+    """The sampler failed, or answered with something that cannot be used."""

@@ -1,0 +1,114 @@
+"""The dual over bits: a quadratic unconstrained binary optimisation (QUBO) problem.
+
+``SVRQubo`` joins an `SVRDual` with a `FixedPointEncoding`. With M = [[K', -K'], [-K', K']] (plus the
+overlap penalty), W the weights of the bits and o the offsets, the matrix is ``1/2 W'MW`` plus the
+diagonal ``W' grad E(o)``; energies of bit strings equal the dual's energies of what they encode.
+
+>>> import numpy as np
+>>> from qsvr.dual import SVRDual
+>>> from qsvr.encoding import FixedPointEncoding
+>>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+>>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
+>>> bits = np.array([[1, 0, 0, 1]])
+>>> float((bits @ qubo.matrix @ bits.T).item()), float(qubo.energies(bits)[0])
+(-0.8, -0.8)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dimod
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.dual import SVRDual
+from qsvr.encoding import FixedPointEncoding
+
+__all__ = ["SVRQubo"]
+
+
+@dataclass(frozen=True, eq=False)
+class SVRQubo:
+    """A support vector regression's dual as a QUBO.
+
+    Parameters
+    ----------
+    dual : SVRDual
+    encoding : FixedPointEncoding
+        Of the same number of samples.
+    """
+
+    dual: SVRDual
+    encoding: FixedPointEncoding
+
+    def __post_init__(self) -> None:
+        if self.dual.n_samples != self.encoding.n_samples:
+            raise ValueError(
+                f"encoding is for {self.encoding.n_samples} samples and the dual has "
+                f"{self.dual.n_samples}; build both from the same data."
+            )
+
+    @property
+    def n_variables(self) -> int:
+        """Number of binary variables: 2 * n_bits * n_samples."""
+        return self.encoding.n_variables
+
+    @property
+    def constant(self) -> float:
+        """Energy of the string of zeros, in which every coefficient is at its offset."""
+        return float(self.dual.energy(self.encoding.offset))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Symmetric matrix Q, shape (n_variables, n_variables): E(x) = x'Qx + constant.
+
+        Built anew at each access: keep it rather than asking twice.
+        """
+        n, n_bits = self.dual.n_samples, self.encoding.n_bits
+        weights = self.encoding.weights  # (2, n, n_bits)
+        Q = np.empty((2, n, n_bits, 2, n * n_bits))
+        # K with every column repeated per bit: (n, n * n_bits), a small part of Q.
+        columns = np.repeat(self.dual.penalised_kernel, n_bits, axis=1)
+        for other in range(2):
+            right = columns * weights[other].reshape(-1)
+            left = 0.5 * weights * np.array([1.0, -1.0] if other == 0 else [-1.0, 1.0])[:, None, None]
+            np.multiply(left[..., None], right[None, :, None, :], out=Q[:, :, :, other])
+        Q = Q.reshape(self.n_variables, self.n_variables)
+        if self.dual.overlap_penalty:
+            self._add_overlap(Q)
+        np.einsum("ii->i", Q)[:] += self._linear()
+        return Q
+
+    def _linear(self) -> NDArray[np.float64]:
+        # (n_variables,): each weight times the gradient at the offsets
+        gradient = self.dual.gradient(self.encoding.offset)
+        return (self.encoding.weights * gradient[:, :, None]).reshape(-1)
+
+    def _add_overlap(self, Q: NDArray[np.float64]) -> None:
+        n, n_bits = self.dual.n_samples, self.encoding.n_bits
+        a, ah = self.encoding.weights  # (n, n_bits) each
+        block = 0.5 * self.dual.overlap_penalty * a[:, :, None] * ah[:, None, :]
+        view = Q.reshape(2, n, n_bits, 2, n, n_bits)
+        diagonal = np.arange(n)
+        view[0, diagonal, :, 1, diagonal, :] += block
+        view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
+
+    def energies(self, bits: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the dual's energies of bit strings of shape (n_reads, n_variables)."""
+        return self.dual.energy(self.encoding.decode(bits))
+
+    def to_bqm(self) -> dimod.BinaryQuadraticModel:
+        """Return the problem as a dimod model over variables 0 .. n_variables - 1.
+
+        Built from arrays, without a Python loop over couplings.
+        """
+        matrix = self.matrix
+        linear = matrix.diagonal().copy()
+        np.fill_diagonal(matrix, 0.0)
+        bqm = dimod.BinaryQuadraticModel(dimod.BINARY)
+        bqm.add_linear_from_array(linear)
+        bqm.add_quadratic_from_dense(matrix)
+        bqm.offset = self.constant
+        return bqm

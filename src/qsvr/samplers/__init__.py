@@ -1,0 +1,17 @@
+"""Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
+
+from qsvr.samplers.base import Sampler
+from qsvr.samplers.dimod_adapter import DimodSampler
+from qsvr.samplers.factory import SAMPLER_NAMES, SamplerFactory, get_sampler
+from qsvr.samplers.relax_round import RelaxRound
+from qsvr.samplers.structured import StructuredAnnealer
+
+__all__ = [
+    "SAMPLER_NAMES",
+    "DimodSampler",
+    "RelaxRound",
+    "Sampler",
+    "SamplerFactory",
+    "StructuredAnnealer",
+    "get_sampler",
+]

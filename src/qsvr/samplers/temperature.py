@@ -1,0 +1,57 @@
+"""Annealing temperatures derived from the problem, so that no one has to guess them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.polish import descend_levels
+from qsvr.qubo import SVRQubo
+
+__all__ = ["pair_beta_range", "single_flip_beta_range"]
+
+
+def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
+    """Return the hot and cold inverse temperature that suit a problem.
+
+    Both come from the energies of one-level pair moves around a local minimum: at the cold end even
+    a cheap one is frozen out; at the hot end moves of an eighth of the box are free. They scale with
+    the energy, so the schedule does not change when y, epsilon and C are given in other units.
+    """
+    from qsvr._descent import pair_excitations
+
+    dual, encoding = qubo.dual, qubo.encoding
+    kernel = dual.penalised_kernel
+    start = encoding.nearest_levels(np.zeros((2, dual.n_samples)))
+    levels = descend_levels(qubo, start[None])[0]
+    n_partners = min(8, dual.n_samples)
+    distance = np.diag(kernel) - 2.0 * kernel  # plus a constant per row
+    np.fill_diagonal(distance, np.inf)
+    partners = np.argpartition(distance, n_partners - 1, axis=1)[:, :n_partners]
+    box = (encoding.offset, encoding.width, encoding.grid)
+    energies = pair_excitations(
+        kernel, dual.y, dual.epsilon, dual.overlap_penalty, box, levels, partners
+    )
+    energies = energies[np.isfinite(energies) & (energies > 0.0)]
+    typical = float(np.median(energies)) if energies.size else 1.0
+    eighth = max((encoding.grid.size - 1) / 7.0, 1.0)  # one level at 3 bits
+    return 0.3 / (typical * eighth**2), 30.0 / typical
+
+
+def single_flip_beta_range(qubo: SVRQubo, matrix: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the hot and cold inverse temperature for annealers that flip single bits.
+
+    Hot: the largest possible change of energy by one flip is accepted half the time (the rule of
+    dwave-samplers' default, without its Python loop over couplings). Cold: as for pair moves,
+    which are finer than any single flip.
+
+    Parameters
+    ----------
+    qubo : SVRQubo
+    matrix : ndarray of shape (n_variables, n_variables)
+        ``qubo.matrix``, which the caller has at hand.
+    """
+    largest = float((2.0 * np.abs(matrix)).sum(axis=1).max())
+    cold = pair_beta_range(qubo)[1]
+    hot = np.log(2.0) / largest if largest > 0.0 else cold
+    return min(float(hot), cold), cold

@@ -1,0 +1,115 @@
+"""How one dual is solved: sample its QUBO, polish, keep the best distinct solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.dual import SVRDual
+from qsvr.encoding import FixedPointEncoding
+from qsvr.exceptions import CapacityError, SamplerError
+from qsvr.polish import polish
+from qsvr.qubo import SVRQubo
+from qsvr.samplers import Sampler
+from qsvr.samples import Samples
+
+__all__ = ["DirectSolver", "DualSolution", "check_capacity"]
+
+
+@dataclass(frozen=True, eq=False)
+class DualSolution:
+    """The distinct solutions that a solver found, by ascending energy.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_solutions, 2, n_samples)
+    energies : ndarray of shape (n_solutions,)
+    info : mapping
+        The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
+        after polish).
+    """
+
+    coefficients: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DirectSolver:
+    """Solves the whole dual as one QUBO.
+
+    Attributes
+    ----------
+    sampler : Sampler
+    num_reads : int
+    polish : bool
+        Whether reads descend to a local minimum.
+    n_jobs : int
+        Threads; the result does not depend on it.
+    options : mapping
+        Options of the sampler.
+    """
+
+    sampler: Sampler
+    num_reads: int
+    polish: bool = True
+    n_jobs: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def solve(
+        self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
+    ) -> DualSolution:
+        """Return at most ``n_solutions`` distinct solutions.
+
+        Raises
+        ------
+        SamplerError
+            If the sampler fails or returns nothing that can be used.
+        """
+        qubo = SVRQubo(dual, encoding)
+        options = dict(self.options)
+        if "n_jobs" in self.sampler.parameters:
+            options.setdefault("n_jobs", self.n_jobs)
+        raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
+        _check_samples(raw, qubo)
+        final = polish(qubo, raw, n_jobs=self.n_jobs) if self.polish else raw
+        best = final.distinct(n_solutions)
+        info = {
+            **final.info,
+            "n_variables": qubo.n_variables,
+            "n_reads": len(raw),
+            "raw_energies": raw.energies,
+            "energies": final.energies,
+        }
+        return DualSolution(encoding.decode(best.bits), best.energies, info)
+
+
+def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> None:
+    """Raise CapacityError where one QUBO of this size is more than the sampler takes."""
+    needed, limit = 2 * n_bits * n_samples, sampler.max_variables
+    if limit is None or needed <= limit:
+        return
+    most = limit // (2 * n_bits)
+    raise CapacityError(
+        f"{n_samples} samples at n_bits={n_bits} need {needed} binary variables in one QUBO, and the "
+        f"sampler {name!r} takes at most {limit}. Use sampler='structured' (up to 60000 variables), "
+        f"fewer bits, or train on at most {most} samples: a subsample, or an ensemble such as "
+        f"sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={max(most, 1)})."
+    )
+
+
+def _check_samples(samples: Samples, qubo: SVRQubo) -> None:
+    if len(samples) == 0:
+        raise SamplerError(
+            "the sampler returned no sample. Check its options (time limit, number of reads), or "
+            "try sampler='structured'."
+        )
+    if samples.bits.shape != (len(samples), qubo.n_variables):
+        raise SamplerError(
+            f"the sampler returned bits of shape {samples.bits.shape}; it must return "
+            f"(n_reads, n_variables) = ({len(samples)}, {qubo.n_variables})."
+        )
