@@ -15,20 +15,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.encoding import FixedPointEncoding
     from qsvr.dual import Relaxation, SVRDual
-    from qsvr.estimator import QSVR, Solutions
+    from qsvr.encoding import FixedPointEncoding
+    from qsvr.estimator import QSVR
     from qsvr.exceptions import CapacityError, QSVRError, SamplerError
     from qsvr.plotting import SampleEnergyDisplay
-    from qsvr.polish import polish
     from qsvr.qubo import SVRQubo
     from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
     from qsvr.samples import Samples
+    from qsvr.solutions import Solutions
 
 _MODULE_OF = {
     # the estimator
     "QSVR": "qsvr.estimator",
-    "Solutions": "qsvr.estimator",
+    "Solutions": "qsvr.solutions",
     "SampleEnergyDisplay": "qsvr.plotting",
     # the pipeline's parts
     "FixedPointEncoding": "qsvr.encoding",
@@ -36,7 +36,6 @@ _MODULE_OF = {
     "Relaxation": "qsvr.dual",
     "SVRQubo": "qsvr.qubo",
     "Samples": "qsvr.samples",
-    "polish": "qsvr.polish",
     # samplers
     "SAMPLER_NAMES": "qsvr.samplers",
     "Sampler": "qsvr.samplers",
@@ -58,7 +57,6 @@ __all__ = [
     "Relaxation",
     "SVRQubo",
     "Samples",
-    "polish",
     "SAMPLER_NAMES",
     "Sampler",
     "SamplerFactory",

@@ -8,61 +8,94 @@ makes, where single coordinates crawl.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, NamedTuple
+
 from numpy.typing import NDArray
 
 from qsvr._numba import njit
 
-__all__ = ["box_qp", "frank_wolfe_gap"]
+__all__ = ["BoxProblem", "box_qp", "frank_wolfe_gap"]
+
+Array = NDArray[Any]
+
+
+class BoxProblem(NamedTuple):
+    """A dual over a box; coordinates are (side, sample), side 0 is a and side 1 a-hat."""
+
+    K: Array  # (n, n), equality penalty included
+    y: Array  # (n,)
+    epsilon: float
+    lower: Array  # (2, n)
+    upper: Array  # (2, n)
+
 
 @njit
-def _step(gradient: float, curvature: float, value: float, low: float, high: float) -> float:
-    """Return the move of one coordinate to its minimum within [low, high]."""
-    target = value - gradient / max(curvature, 1e-12)
-    return min(max(target, low), high) - value
+def _step(problem: BoxProblem, side: int, n: int, gradient: float, value: float) -> float:
+    """Return the move of one coordinate to its minimum within the box."""
+    target = value - gradient / max(problem.K[n, n], 1e-12)
+    bounded: float = min(max(target, problem.lower[side, n]), problem.upper[side, n])
+    return bounded - value
 
 
 @njit
-def frank_wolfe_gap(
-    field: NDArray[np.float64],
-    epsilon: float,
-    lower: NDArray[np.float64],
-    upper: NDArray[np.float64],
-    z: NDArray[np.float64],
-) -> float:
-    """Bound on E(z) - min E for a convex dual: sum over coordinates of max -grad * (z' - z)."""
+def frank_wolfe_gap(problem: BoxProblem, field: Array, z: Array) -> float:
+    """Bound on E(z) - min E for a convex dual: the sum of the largest -grad * (z' - z)."""
     gap = 0.0
     for n in range(field.size):
         for side in range(2):
-            gradient = (field[n] if side == 0 else -field[n]) + epsilon
-            corner = lower[side, n] if gradient > 0 else upper[side, n]
+            gradient = (field[n] if side == 0 else -field[n]) + problem.epsilon
+            corner = problem.lower[side, n] if gradient > 0 else problem.upper[side, n]
             gap += gradient * (z[side, n] - corner)
     return gap
 
 
 @njit
-def _best_single(field, diagonal, epsilon, lower, upper, z):  # type: ignore[no-untyped-def]
-    """Return (gain, side, sample, move) of the coordinate whose own minimum gains most."""
+def _is_close(problem: BoxProblem, field: Array, z: Array, rtol: float) -> bool:
+    """Whether the gap is at most ``rtol`` of the energy, 1/2 b(field - y) + epsilon sum(z)."""
+    energy = 0.0
+    for n in range(field.size):
+        b, total = z[0, n] - z[1, n], z[0, n] + z[1, n]
+        energy += 0.5 * b * (field[n] - problem.y[n]) + problem.epsilon * total
+    return frank_wolfe_gap(problem, field, z) <= rtol * abs(energy)
+
+
+@njit
+def _best_coordinate(
+    problem: BoxProblem, field: Array, z: Array, moved: tuple[int, int, float]
+) -> tuple[float, int, int, float]:
+    """Return (gain, side, sample, move) of the coordinate that gains most.
+
+    ``moved`` is a coordinate (side, sample, move) to be moved as well, which is no candidate
+    itself; sample -1 stands for none.
+    """
+    K, epsilon = problem.K, problem.epsilon
+    side_p, p, move_p = moved
+    shift = (1.0 - 2.0 * side_p) * move_p
     best, best_side, best_n, best_move = 0.0, 0, -1, 0.0
     for side in range(2):
         sign = 1.0 - 2.0 * side
         for n in range(field.size):
-            gradient = sign * field[n] + epsilon
-            move = _step(gradient, diagonal[n], z[side, n], lower[side, n], upper[side, n])
-            gain = -move * (gradient + 0.5 * diagonal[n] * move)
+            if n == p and side == side_p:
+                continue
+            shifted = field[n] + (shift * K[p, n] if p >= 0 else 0.0)
+            gradient = sign * shifted + epsilon
+            move = _step(problem, side, n, gradient, z[side, n])
+            gain = -move * (gradient + 0.5 * K[n, n] * move)
             if gain > best:
                 best, best_side, best_n, best_move = gain, side, n, move
     return best, best_side, best_n, best_move
 
 
 @njit
-def _minimise_pair(K, epsilon, lower, upper, z, field, first, second):  # type: ignore[no-untyped-def]
-    """Minimise over two coordinates (side, sample) by their joint Newton step or the box's edge."""
-    s, n = first
-    t, m = second
+def _minimise_pair(
+    problem: BoxProblem, field: Array, z: Array, first: tuple[int, int], second: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the moves that minimise over two coordinates within the box."""
+    K, lower, upper = problem.K, problem.lower, problem.upper
+    (s, n), (t, m) = first, second
     sign_s, sign_t = 1.0 - 2.0 * s, 1.0 - 2.0 * t
     qss, qtt, qst = K[n, n], K[m, m], sign_s * sign_t * K[n, m]
-    gs, gt = sign_s * field[n] + epsilon, sign_t * field[m] + epsilon
+    gs, gt = sign_s * field[n] + problem.epsilon, sign_t * field[m] + problem.epsilon
     det = qss * qtt - qst * qst
     if det > 1e-12 * qss * qtt:
         ds, dt = (qst * gt - qtt * gs) / det, (qst * gs - qss * gt) / det
@@ -74,10 +107,10 @@ def _minimise_pair(K, epsilon, lower, upper, z, field, first, second):  # type: 
     for edge in range(4):
         if edge < 2:
             ds = (lower[s, n] if edge == 0 else upper[s, n]) - z[s, n]
-            dt = _step(gt + qst * ds, qtt, z[t, m], lower[t, m], upper[t, m])
+            dt = _step(problem, t, m, gt + qst * ds, z[t, m])
         else:
             dt = (lower[t, m] if edge == 2 else upper[t, m]) - z[t, m]
-            ds = _step(gs + qst * dt, qss, z[s, n], lower[s, n], upper[s, n])
+            ds = _step(problem, s, n, gs + qst * dt, z[s, n])
         change = gs * ds + gt * dt + 0.5 * (qss * ds * ds + qtt * dt * dt) + qst * ds * dt
         if change < best:
             best, best_s, best_t = change, ds, dt
@@ -85,48 +118,27 @@ def _minimise_pair(K, epsilon, lower, upper, z, field, first, second):  # type: 
 
 
 @njit
-def _partner(K, diagonal, epsilon, lower, upper, z, field, chosen):  # type: ignore[no-untyped-def]
-    """Return (side, sample) of the coordinate that gains most after ``chosen`` has moved."""
-    side_p, p, move = chosen
-    shift = (1.0 - 2.0 * side_p) * move
-    best, best_side, best_n = -1.0, 0, -1
-    for side in range(2):
-        sign = 1.0 - 2.0 * side
-        for n in range(field.size):
-            if n == p and side == side_p:
-                continue
-            gradient = sign * (field[n] + shift * K[p, n]) + epsilon
-            step = _step(gradient, diagonal[n], z[side, n], lower[side, n], upper[side, n])
-            gain = -step * (gradient + 0.5 * diagonal[n] * step)
-            if gain > best:
-                best, best_side, best_n = gain, side, n
-    return best_side, best_n
+def _move(problem: BoxProblem, field: Array, z: Array, side: int, n: int, move: float) -> None:
+    """Move one coordinate, kept within the box against rounding, and the field with it."""
+    moved = z[side, n] + move
+    moved = min(max(moved, problem.lower[side, n]), problem.upper[side, n])
+    change = (1.0 - 2.0 * side) * (moved - z[side, n])
+    z[side, n] = moved
+    for m in range(field.size):
+        field[m] += change * problem.K[n, m]
 
 
 @njit
-def _is_close(y, epsilon, lower, upper, z, field, rtol):  # type: ignore[no-untyped-def]
-    """Whether the gap is at most ``rtol`` of the energy, 1/2 b(field - y) + epsilon sum(z)."""
-    energy = 0.0
-    for n in range(y.size):
-        energy += 0.5 * (z[0, n] - z[1, n]) * (field[n] - y[n]) + epsilon * (z[0, n] + z[1, n])
-    return frank_wolfe_gap(field, epsilon, lower, upper, z) <= rtol * abs(energy)
-
-
-@njit
-def box_qp(K, y, epsilon, lower, upper, z, field, rtol, max_iter):  # type: ignore[no-untyped-def]
+def box_qp(problem: BoxProblem, field: Array, z: Array, rtol: float, max_iter: int) -> int:
     """Minimise the dual over the box, in place, until its gap is at most ``rtol`` of the energy.
 
     Parameters
     ----------
-    K : ndarray of shape (n, n)
-        Kernel matrix with the equality penalty added.
-    y : ndarray of shape (n,)
-    epsilon : float
-        Half width of the tube.
-    lower, upper, z : ndarray of shape (2, n)
-        Box and current point; ``z`` is changed.
+    problem : BoxProblem
     field : ndarray of shape (n,)
         K b - y at ``z``; changed along with it.
+    z : ndarray of shape (2, n)
+        Current point; changed.
     rtol : float
         Stop when the Frank-Wolfe gap is at most this share of the energy.
     max_iter : int
@@ -137,27 +149,15 @@ def box_qp(K, y, epsilon, lower, upper, z, field, rtol, max_iter):  # type: igno
     int
         Number of pairs moved.
     """
-    n_samples = field.size
-    diagonal = np.empty(n_samples)
-    for n in range(n_samples):
-        diagonal[n] = max(K[n, n], 1e-12)
     for iteration in range(max_iter):
-        if iteration % n_samples == 0 and _is_close(y, epsilon, lower, upper, z, field, rtol):
+        if iteration % field.size == 0 and _is_close(problem, field, z, rtol):
             return iteration
-        gain, side, p, move = _best_single(field, diagonal, epsilon, lower, upper, z)
-        if p < 0 or gain <= 0.0:
+        _, side, p, move = _best_coordinate(problem, field, z, (0, -1, 0.0))
+        if p < 0:
             return iteration
-        other_side, q = _partner(K, diagonal, epsilon, lower, upper, z, field, (side, p, move))
-        dp, dq = move, 0.0
+        _, other, q, _ = _best_coordinate(problem, field, z, (side, p, move))
         if q >= 0:
-            dp, dq = _minimise_pair(
-                K, epsilon, lower, upper, z, field, (side, p), (other_side, q)
-            )
-            z[other_side, q] = min(
-                max(z[other_side, q] + dq, lower[other_side, q]), upper[other_side, q]
-            )
-        z[side, p] = min(max(z[side, p] + dp, lower[side, p]), upper[side, p])
-        up, uq = (1.0 - 2.0 * side) * dp, (1.0 - 2.0 * other_side) * dq
-        for n in range(n_samples):
-            field[n] += up * K[p, n] + (uq * K[q, n] if q >= 0 else 0.0)
+            move, partner_move = _minimise_pair(problem, field, z, (side, p), (other, q))
+            _move(problem, field, z, other, q, partner_move)
+        _move(problem, field, z, side, p, move)
     return max_iter

@@ -6,193 +6,187 @@ one sample and lowers b of another, each by the cheaper of its two coefficients.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from qsvr._numba import njit
 
-__all__ = ["descend", "pair_excitations"]
+__all__ = ["LevelProblem", "descend", "pair_excitations"]
+
+Array = NDArray[Any]
+
+
+class LevelProblem(NamedTuple):
+    """A dual over levels of coefficients."""
+
+    K: Array  # (n, n), equality penalty included
+    y: Array  # (n,)
+    epsilon: float
+    overlap: float
+    offset: Array  # (2, n)
+    width: Array  # (2, n)
+    grid: Array  # (n_levels,)
+    uniform: bool  # whether the grid's levels are equally spaced
 
 
 @njit
-def _value(level, side, n, offset, width, grid):  # type: ignore[no-untyped-def]
-    return offset[side, n] + width[side, n] * grid[level]
+def _value(problem: LevelProblem, side: int, n: int, level: int) -> float:
+    value: float = problem.offset[side, n] + problem.width[side, n] * problem.grid[level]
+    return value
 
 
 @njit
-def _cost(a, ah, epsilon, overlap):  # type: ignore[no-untyped-def]
-    """Linear and overlap energy of one sample's two coefficients."""
-    return epsilon * (a + ah) + overlap * a * ah
-
-
-@njit
-def _apply(K, field, n, change):  # type: ignore[no-untyped-def]
+def _apply(K: Array, field: Array, n: int, change: float) -> None:
     for m in range(field.size):
         field[m] += change * K[n, m]
 
 
 @njit
-def _sweep_singles(K, field, levels, box, epsilon, overlap, tol):  # type: ignore[no-untyped-def]
+def _set_field(problem: LevelProblem, levels: Array, field: Array) -> None:
+    """Set ``field`` to K b - y."""
+    for m in range(field.size):
+        field[m] = -problem.y[m]
+    for n in range(field.size):
+        b = _value(problem, 0, n, levels[0, n]) - _value(problem, 1, n, levels[1, n])
+        if b != 0.0:
+            _apply(problem.K, field, n, b)
+
+
+@njit
+def _sweep_singles(problem: LevelProblem, levels: Array, field: Array, tol: float) -> float:
     """Set each coefficient to its best level given the others; return the energy gained."""
-    offset, width, grid = box
     gained = 0.0
     for n in range(field.size):
+        curvature = problem.K[n, n]
         for side in range(2):
             sign = 1.0 - 2.0 * side
-            old = _value(levels[side, n], side, n, offset, width, grid)
-            other = _value(levels[1 - side, n], 1 - side, n, offset, width, grid)
-            slope = sign * field[n] + epsilon + overlap * other
+            old = _value(problem, side, n, levels[side, n])
+            other = _value(problem, 1 - side, n, levels[1 - side, n])
+            slope = sign * field[n] + problem.epsilon + problem.overlap * other
             best, best_level, best_change = -tol, levels[side, n], 0.0
-            for level in range(grid.size):
-                change = _value(level, side, n, offset, width, grid) - old
-                energy = change * (slope + 0.5 * K[n, n] * change)
+            for level in range(problem.grid.size):
+                change = _value(problem, side, n, level) - old
+                energy = change * (slope + 0.5 * curvature * change)
                 if energy < best:
                     best, best_level, best_change = energy, level, change
             if best_level != levels[side, n]:
                 levels[side, n] = best_level
-                _apply(K, field, n, sign * best_change)
+                _apply(problem.K, field, n, sign * best_change)
                 gained -= best
     return gained
 
 
 @njit
-def _shift(levels, n, direction, stride, box, epsilon, overlap):  # type: ignore[no-untyped-def]
+def _shift(
+    problem: LevelProblem, levels: Array, n: int, direction: int, stride: int
+) -> tuple[float, float, int, int]:
     """Return (change of b, linear energy, side, level) of raising or lowering b of sample n.
 
     Taking a coefficient down is cheaper than taking its opposite up, so it is tried first. The
     change is 0 where neither has ``stride`` levels left.
     """
-    offset, width, grid = box
     down_side = 1 if direction > 0 else 0
     if levels[down_side, n] >= stride:
         side, level = down_side, levels[down_side, n] - stride
-    elif levels[1 - down_side, n] + stride < grid.size:
+    elif levels[1 - down_side, n] + stride < problem.grid.size:
         side, level = 1 - down_side, levels[1 - down_side, n] + stride
     else:
         return 0.0, 0.0, 0, 0
-    a = _value(levels[0, n], 0, n, offset, width, grid)
-    ah = _value(levels[1, n], 1, n, offset, width, grid)
-    before = _cost(a, ah, epsilon, overlap)
-    value = _value(level, side, n, offset, width, grid)
-    after = _cost(value if side == 0 else a, value if side == 1 else ah, epsilon, overlap)
-    change = value - (a if side == 0 else ah)
-    return change if side == 0 else -change, after - before, side, level
+    change = _value(problem, side, n, level) - _value(problem, side, n, levels[side, n])
+    other = _value(problem, 1 - side, n, levels[1 - side, n])
+    cost = change * (problem.epsilon + problem.overlap * other)
+    return change if side == 0 else -change, cost, side, level
 
 
 @njit
-def _fill_shifts(levels, direction, stride, box, epsilon, overlap, out):  # type: ignore[no-untyped-def]
-    for n in range(levels.shape[1]):
-        change, cost, _, _ = _shift(levels, n, direction, stride, box, epsilon, overlap)
-        out[0, n], out[1, n] = change, cost
-
-
-@njit
-def _best_partner(K, field, i, up, cost_up, downs):  # type: ignore[no-untyped-def]
+def _best_partner(
+    problem: LevelProblem, field: Array, i: int, rise: tuple[float, float], falls: Array
+) -> tuple[float, int]:
     """Return (energy, j) of the best sample to lower while sample i is raised."""
-    base = up * field[i] + 0.5 * K[i, i] * up * up + cost_up
+    K = problem.K
+    up, cost = rise
+    base = up * field[i] + 0.5 * K[i, i] * up * up + cost
     best, best_j = np.inf, -1
     for j in range(field.size):
-        down = downs[0, j]
+        down = falls[0, j]
         if j == i or down == 0.0:
             continue
-        energy = base + down * (field[j] + 0.5 * K[j, j] * down + K[i, j] * up) + downs[1, j]
+        energy = base + down * (field[j] + 0.5 * K[j, j] * down + K[i, j] * up) + falls[1, j]
         if energy < best:
             best, best_j = energy, j
     return best, best_j
 
 
 @njit
-def _sweep_pairs(K, field, levels, box, epsilon, overlap, tol, stride, downs):  # type: ignore[no-untyped-def]
+def _sweep_pairs(
+    problem: LevelProblem, levels: Array, field: Array, tol: float, stride: int, falls: Array
+) -> float:
     """Raise each sample's b together with the best one to lower; return the energy gained."""
     gained = 0.0
-    _fill_shifts(levels, -1, stride, box, epsilon, overlap, downs)
+    for n in range(field.size):
+        falls[0, n], falls[1, n], _, _ = _shift(problem, levels, n, -1, stride)
     for i in range(field.size):
         while True:
-            up, cost, side, level = _shift(levels, i, 1, stride, box, epsilon, overlap)
-            if up == 0.0:
+            up, cost, side, level = _shift(problem, levels, i, 1, stride)
+            energy, j = _best_partner(problem, field, i, (up, cost), falls)
+            if up == 0.0 or j < 0 or energy >= -tol:
                 break
-            energy, j = _best_partner(K, field, i, up, cost, downs)
-            if j < 0 or energy >= -tol:
-                break
-            down, _, side_j, level_j = _shift(levels, j, -1, stride, box, epsilon, overlap)
+            down, _, side_j, level_j = _shift(problem, levels, j, -1, stride)
             levels[side, i] = level
             levels[side_j, j] = level_j
-            _apply(K, field, i, up)
-            _apply(K, field, j, down)
+            _apply(problem.K, field, i, up)
+            _apply(problem.K, field, j, down)
             for m in (i, j):
-                downs[0, m], downs[1, m], _, _ = _shift(
-                    levels, m, -1, stride, box, epsilon, overlap
-                )
+                falls[0, m], falls[1, m], _, _ = _shift(problem, levels, m, -1, stride)
             gained -= energy
     return gained
 
 
 @njit
-def _drop_overlap(levels, width):  # type: ignore[no-untyped-def]
+def _drop_overlap(problem: LevelProblem, levels: Array) -> None:
     """Lower a and a-hat of a sample together: the same b at less cost, where steps are equal."""
     for n in range(levels.shape[1]):
-        if width[0, n] == width[1, n]:
+        if problem.uniform and problem.width[0, n] == problem.width[1, n]:
             common = min(levels[0, n], levels[1, n])
             levels[0, n] -= common
             levels[1, n] -= common
 
 
 @njit
-def _field_of(K, y, levels, box, field):  # type: ignore[no-untyped-def]
-    offset, width, grid = box
-    for m in range(field.size):
-        field[m] = -y[m]
-    for n in range(field.size):
-        b = _value(levels[0, n], 0, n, offset, width, grid)
-        b -= _value(levels[1, n], 1, n, offset, width, grid)
-        if b != 0.0:
-            _apply(K, field, n, b)
-
-
-@njit
-def descend(K, y, epsilon, overlap, box, uniform, levels, tol):  # type: ignore[no-untyped-def]
-    """Descend to a point that no level change and no opposite pair of them improves, in place.
+def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
+    """Descend to points that no level change and no opposite pair of them improves, in place.
 
     Parameters
     ----------
-    K : ndarray of shape (n, n)
-        Kernel matrix with the equality penalty added.
-    y : ndarray of shape (n,)
-    epsilon, overlap : float
-    box : tuple of ndarray
-        Offset and width, each (2, n), and grid, (n_levels,).
-    uniform : bool
-        Whether the grid's levels are equally spaced.
+    problem : LevelProblem
     levels : ndarray of shape (n_reads, 2, n), int64
         Changed in place.
     tol : float
         Smallest gain that counts.
     """
-    _, width, grid = box
-    n_samples = K.shape[0]
-    field = np.empty(n_samples)
-    downs = np.empty((2, n_samples))
+    field, falls = np.empty(problem.y.size), np.empty((2, problem.y.size))
     for read in range(levels.shape[0]):
-        if uniform:
-            _drop_overlap(levels[read], width)
-        _field_of(K, y, levels[read], box, field)
-        stride = max(grid.size // 8, 1)
+        current = levels[read]
+        _drop_overlap(problem, current)
+        _set_field(problem, current, field)
+        stride = max(problem.grid.size // 8, 1)
         while stride >= 1:
-            while True:
-                gained = _sweep_singles(K, field, levels[read], box, epsilon, overlap, tol)
-                gained += _sweep_pairs(
-                    K, field, levels[read], box, epsilon, overlap, tol, stride, downs
-                )
-                if gained <= tol:
-                    break
+            gained = np.inf
+            while gained > tol:
+                gained = _sweep_singles(problem, current, field, tol)
+                gained += _sweep_pairs(problem, current, field, tol, stride, falls)
             stride //= 2
 
 
 @njit
-def pair_excitations(K, y, epsilon, overlap, box, levels, partners):  # type: ignore[no-untyped-def]
+def pair_excitations(problem: LevelProblem, levels: Array, partners: Array) -> Array:
     """Return the energies of one-level pair moves (i up, partner down) from a given point.
 
     Parameters
     ----------
+    problem : LevelProblem
     levels : ndarray of shape (2, n)
     partners : ndarray of shape (n, n_partners)
 
@@ -201,17 +195,17 @@ def pair_excitations(K, y, epsilon, overlap, box, levels, partners):  # type: ig
     ndarray of shape (n, n_partners)
         Infinite where the move does not exist.
     """
-    field = np.empty(y.size)
-    _field_of(K, y, levels, box, field)
+    K = problem.K
+    field = np.empty(problem.y.size)
+    _set_field(problem, levels, field)
     energies = np.full(partners.shape, np.inf)
-    for i in range(y.size):
-        up, cost_up, _, _ = _shift(levels, i, 1, 1, box, epsilon, overlap)
+    for i in range(field.size):
+        up, cost_up, _, _ = _shift(problem, levels, i, 1, 1)
         for q in range(partners.shape[1]):
             j = partners[i, q]
-            down, cost_down, _, _ = _shift(levels, j, -1, 1, box, epsilon, overlap)
+            down, cost_down, _, _ = _shift(problem, levels, j, -1, 1)
             if i != j and up != 0.0 and down != 0.0:
-                energies[i, q] = (
-                    up * field[i] + down * field[j] + cost_up + cost_down + K[i, j] * up * down
-                    + 0.5 * (K[i, i] * up * up + K[j, j] * down * down)
-                )
+                slope = up * field[i] + down * field[j] + cost_up + cost_down
+                curvature = 0.5 * (K[i, i] * up * up + K[j, j] * down * down) + K[i, j] * up * down
+                energies[i, q] = slope + curvature
     return energies

@@ -7,7 +7,7 @@ something is fitted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -18,13 +18,11 @@ __all__ = ["njit", "njit_lanes"]
 
 def njit(function: _F) -> _F:
     """Compile without the global interpreter lock, cached on disk, with IEEE arithmetic."""
-    compiled: _F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(_F, compiled)
 
 
 def njit_lanes(function: _F) -> _F:
     """As `njit`, with multiply-adds fused: loops over lanes then fill the vector units."""
-    compiled: _F = numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath=True
-    )(function)
-    return compiled
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)(function)
+    return cast(_F, compiled)

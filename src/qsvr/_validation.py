@@ -1,4 +1,4 @@
-"""Checks of an estimator's parameters: each error names parameter, owner, rule, value and remedy."""
+"""Checks of parameters: each error names the parameter, its owner, the rule and the value."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["check_choice", "check_integer", "check_real"]
+__all__ = ["check_choice", "check_integer", "check_real", "checked_weight"]
 
 
 def check_real(
@@ -51,3 +53,19 @@ def check_choice(owner: str, name: str, value: Any, choices: Iterable[str]) -> s
 
 def _spaced(hint: str) -> str:
     return f" {hint}" if hint else ""
+
+
+def checked_weight(sample_weight: ArrayLike | None, X: Any) -> NDArray[np.float64]:
+    """Return sample weights, ones by default; at least two must be positive and none negative."""
+    weight = np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight must not be negative; its smallest value is {weight.min()}. Use 0 to "
+            "leave a sample out."
+        )
+    if np.count_nonzero(weight) < 2:
+        raise ValueError(
+            f"sample_weight is positive for {np.count_nonzero(weight)} of {weight.size} samples; "
+            "at least 2 must take part."
+        )
+    return weight

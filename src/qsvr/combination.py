@@ -68,9 +68,7 @@ def _error_weights(
     return np.asarray(1.0 / np.maximum(errors, 1e-12))
 
 
-def _relative_mse(
-    predictions: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _relative_mse(predictions: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.mean((predictions - y) ** 2, axis=1) / (np.var(y) or 1.0))
 
 

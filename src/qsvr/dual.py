@@ -5,8 +5,8 @@ For a kernel matrix K, targets y, tube epsilon and box C, with a_n, ah_n in [0, 
     E(a, ah) = 1/2 b'Kb + epsilon * sum(a + ah) - y'b
                + equality_penalty * (sum b)^2 + overlap_penalty * sum(a_n * ah_n)
 
-(Pasetto et al. 2022, eq. 6, with the sign of a minimisation.) The exact dual demands sum(b) = 0; the
-penalty is the same as adding ``2 * equality_penalty`` to the kernel, that is, a regularised offset.
+(Pasetto et al. 2022, eq. 6, with the sign of a minimisation.) The exact dual demands sum(b) = 0;
+the penalty is the same as adding ``2 * equality_penalty`` to the kernel: a regularised offset.
 Coefficients travel as arrays of shape (..., 2, n_samples): row 0 is a, row 1 a-hat.
 
 >>> import numpy as np
@@ -90,7 +90,8 @@ class SVRDual:
     def field(self, b: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return K b + 2 * equality_penalty * sum(b) - y for b of shape (..., n_samples)."""
         total = b.sum(axis=-1, keepdims=True)
-        return b @ self.kernel_matrix + 2.0 * self.equality_penalty * total - self.y
+        field = b @ self.kernel_matrix + 2.0 * self.equality_penalty * total - self.y
+        return np.asarray(field)
 
     def energy(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return E for coefficients of shape (..., 2, n_samples)."""
@@ -159,23 +160,19 @@ class SVRDual:
         max_iter : int, optional
             Stop after this many pair steps; by default 1000 and 200 per sample.
         """
-        from qsvr._box_qp import box_qp, frank_wolfe_gap
+        from qsvr._box_qp import BoxProblem, box_qp, frank_wolfe_gap
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
+        problem = BoxProblem(self.penalised_kernel, self.y, float(self.epsilon), lower, upper)
         z = np.clip(np.zeros_like(lower), lower, upper)
-        field = self.field(z[0] - z[1])
         limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
-        box_qp(
-            self.penalised_kernel, self.y, self.epsilon, lower, upper, z, field, rtol, limit
-        )
-        field = self.field(z[0] - z[1])  # afresh, without the rounding of many updates
-        gap = frank_wolfe_gap(field, self.epsilon, lower, upper, z)
+        box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
+        # The field afresh, without the rounding of many updates.
+        gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
         bound = self._convex_energy(z) - gap
         if self.smallest_curvature < 0.0:
-            reach = np.maximum(upper[0] - lower[1], upper[1] - lower[0]) - np.minimum(
-                lower[0] - upper[1], lower[1] - upper[0]
-            )
+            reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
         return Relaxation(z, float(self.energy(z)), float(bound))
 

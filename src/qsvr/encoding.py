@@ -98,7 +98,7 @@ class FixedPointEncoding:
     @property
     def n_samples(self) -> int:
         """Number of samples."""
-        return self.offset.shape[1]
+        return int(self.offset.shape[1])
 
     @property
     def n_bits(self) -> int:
@@ -148,8 +148,8 @@ class FixedPointEncoding:
         return self.offset + self.width * (per_coefficient @ self.unit_weights)
 
     def values(self, levels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Return the coefficients of levels (positions in `grid`), shape (n_reads, 2, n_samples)."""
-        return self.offset + self.width * self.grid[levels]
+        """Return the coefficients of levels (positions in `grid`) of shape (..., 2, n_samples)."""
+        return np.asarray(self.offset + self.width * self.grid[levels])
 
     def bits(self, levels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return the bit strings of levels, shape (n_reads, n_variables)."""
@@ -165,7 +165,7 @@ class FixedPointEncoding:
         return position[codes]
 
     def nearest_levels(self, coefficients: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the levels whose values are nearest to coefficients of shape (..., 2, n_samples)."""
+        """Return the levels nearest to coefficients of shape (..., 2, n_samples)."""
         safe_width = np.where(self.width > 0, self.width, 1.0)
         unit = np.clip((coefficients - self.offset) / safe_width, 0.0, 1.0)
         upper = np.clip(np.searchsorted(self.grid, unit), 1, self.grid.size - 1)

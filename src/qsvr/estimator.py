@@ -14,7 +14,6 @@ distinct solutions are combined into one regression function.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -22,45 +21,28 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._validation import check_choice, check_integer, check_real
-from qsvr.combination import COMBINATIONS, combination_weights
+from qsvr._validation import check_choice, check_integer, check_real, checked_weight
+from qsvr.combination import COMBINATIONS
 from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.intercept import INTERCEPTS, find_intercept
-from qsvr.kernels import Kernel, KernelFunction
+from qsvr.intercept import INTERCEPTS
+from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
 from qsvr.samplers import Sampler, get_sampler
 from qsvr.samplers.base import check_options
-from qsvr.solvers import DirectSolver, DualSolution, check_capacity
+from qsvr.solutions import combine
+from qsvr.solvers import DirectSolver, check_capacity
 
-__all__ = ["QSVR", "Solutions"]
-
-
-@dataclass(frozen=True, eq=False)
-class Solutions:
-    """The distinct solutions that were combined, by ascending energy.
-
-    Attributes
-    ----------
-    coefficients : ndarray of shape (n_solutions, n_samples)
-        b = a - a-hat of each training sample that took part.
-    energies, intercepts, weights : ndarray of shape (n_solutions,)
-        Dual energy, offset, and weight in the combination (they sum to 1).
-    """
-
-    coefficients: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    intercepts: NDArray[np.float64]
-    weights: NDArray[np.float64]
+__all__ = ["QSVR"]
 
 
-class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class QSVR(RegressorMixin, BaseEstimator):
     """Support vector regression whose dual is solved as a QUBO.
 
     Each dual coefficient is written with ``n_bits`` bits, and the resulting quadratic problem over
-    bits goes to a sampler: simulated annealing on this machine by default, or any dimod sampler. The
-    best distinct solutions are averaged.
+    bits goes to a sampler: simulated annealing on this machine by default, or any dimod sampler.
+    The best distinct solutions are averaged.
 
     Parameters
     ----------
@@ -73,8 +55,8 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     coef0 : float
         Constant term of poly and sigmoid.
     C : float or "implied"
-        Upper bound of each dual coefficient, in units of y. With ``base``, the box is implied by the
-        bits' weights: then C must be ``"implied"`` or that value.
+        Upper bound of each dual coefficient, in units of y. With ``base``, the box is implied by
+        the bits' weights: then C must be ``"implied"`` or that value.
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
     n_bits : int
@@ -86,9 +68,9 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         See ``base``.
     equality_penalty : "scale" or float
         Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
-        the mean of the kernel's diagonal, from where on the result agrees with SVR's to 0.001 in R2.
+        the mean of the kernel's diagonal, from where on results agree with SVR's to 0.001 in R2.
     overlap_penalty : float
-        Weight of sum(a_n * ah_n). It is not needed for epsilon > 0, where an optimum has no overlap.
+        Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
         None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
         ``"exact"``, ``"relax-round"``.
@@ -180,7 +162,7 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         sampler_options: Mapping[str, Any] | None = None,
         num_reads: int = 64,
         polish: bool = True,
-        n_solutions: int = 20,
+        n_solutions: int = 50,
         combination: str = "mean",
         combination_fraction: float = 0.0,
         intercept: str = "primal",
@@ -238,13 +220,8 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_parameters()
         sampler = self._open_sampler()
-        precomputed = self.kernel == "precomputed"
-        X, y = validate_data(
-            self, X, y, accept_sparse=False if precomputed else "csr", dtype=np.float64,
-            y_numeric=True, ensure_min_samples=2,
-        )  # fmt: skip
-        y = np.asarray(y, dtype=np.float64)
-        weight = _checked_weight(sample_weight, X)
+        X, y = self._validate(X, y)
+        weight = checked_weight(sample_weight, X)
         random_state = check_random_state(self.random_state)
         learning, scored = self._split(np.flatnonzero(weight), random_state)
         check_capacity(sampler, learning.size, self.n_bits, _name_of(self.sampler))
@@ -252,7 +229,8 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         kernel = Kernel.resolve(
             self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
         )
-        matrix = _symmetric(_gram(kernel, X, learning, learning))
+        matrix = symmetric(gram(kernel, X, learning, learning))
+        # The exact dual does not see a constant in y; the penalised one is better off without.
         centre = float(np.median(y[learning]))
         dual, encoding = self._build(matrix, y[learning] - centre, weight[learning])
         solver = DirectSolver(
@@ -261,14 +239,14 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
-        score_matrix = matrix if scored is learning else _gram(kernel, X, scored, learning)
-        self.solutions_ = self._combine(dual, found, score_matrix, y[scored] - centre)
+        score_matrix = matrix if scored is learning else gram(kernel, X, scored, learning)
+        self.solutions_ = combine(
+            dual, found, score_matrix, y[scored] - centre,
+            combination=self.combination, intercept=self.intercept,
+        )  # fmt: skip
 
         self._kernel = kernel
-        self._keep_support(X, learning)
-        self.intercept_ = np.array(
-            [centre + self.solutions_.weights @ self.solutions_.intercepts]
-        )
+        self._keep_support(X, learning, centre)
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = dual.relax().bound
         self.sampler_info_ = dict(found.info)
@@ -289,13 +267,15 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        precomputed = self._kernel.function == "precomputed"
-        X = validate_data(
-            self, X, accept_sparse=False if precomputed else "csr", dtype=np.float64, reset=False
+        rows: Any = validate_data(
+            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
         )
         if self.support_.size == 0:
-            return np.full(X.shape[0], self.intercept_[0])
-        matrix = X[:, self.support_] if precomputed else self._kernel(X, self.support_vectors_)
+            return np.full(rows.shape[0], self.intercept_[0])
+        precomputed = self._kernel.function == "precomputed"
+        matrix = (
+            rows[:, self.support_] if precomputed else self._kernel(rows, self.support_vectors_)
+        )
         return np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
 
     @property
@@ -349,6 +329,16 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 "base out to choose C freely."
             )
 
+    def _accepts_sparse(self) -> str | bool:
+        return False if self.kernel == "precomputed" else "csr"
+
+    def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=self._accepts_sparse(), dtype=np.float64, y_numeric=True,
+            ensure_min_samples=2,
+        )  # fmt: skip
+        return X, np.asarray(y, dtype=np.float64)
+
     def _open_sampler(self) -> Sampler:
         sampler = get_sampler(self.sampler)
         check_options(_name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
@@ -387,28 +377,10 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         )
         return dual, encoding
 
-    def _combine(
-        self,
-        dual: SVRDual,
-        found: DualSolution,
-        score_matrix: NDArray[np.float64],
-        y_scored: NDArray[np.float64],
-    ) -> Solutions:
-        b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_learning)
-        residuals = dual.y - b @ dual.kernel_matrix
-        intercepts = np.array(
-            [
-                find_intercept(self.intercept, residual, each, dual.C, dual.epsilon)
-                for residual, each in zip(residuals, b, strict=True)
-            ]
-        )
-        predictions = b @ score_matrix.T + intercepts[:, None]
-        weights = combination_weights(self.combination, found.energies, predictions, y_scored)
-        return Solutions(b, found.energies, intercepts, weights)
-
-    def _keep_support(self, X: Any, learning: NDArray[np.intp]) -> None:
-        combined = self.solutions_.weights @ self.solutions_.coefficients
+    def _keep_support(self, X: Any, learning: NDArray[np.intp], centre: float) -> None:
+        combined, offset = self.solutions_.combined
         nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        self.intercept_ = np.array([centre + offset])
         self.support_ = learning[nonzero].astype(np.int32)
         empty = self.kernel == "precomputed"
         self.support_vectors_ = np.empty((0, 0)) if empty else X[self.support_]
@@ -419,10 +391,11 @@ class QSVR(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         info = self.sampler_info_
         gap = self.energy_ - self.relaxation_bound_
         return (
-            f"[QSVR] {info['n_variables']} variables, {info['n_reads']} reads by {info['sampler']} in "
-            f"{info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
+            f"[QSVR] {info['n_variables']} variables, {info['n_reads']} reads by "
+            f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
             f"{info['raw_energies'].min():.6g}), at most {gap:.3g} above the best possible; "
-            f"{len(self.solutions_.energies)} solutions combined, {self.n_support_[0]} support vectors"
+            f"{len(self.solutions_.energies)} solutions combined, "
+            f"{self.n_support_[0]} support vectors"
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -436,43 +409,3 @@ def _name_of(sampler: object) -> str:
     if sampler is None:
         return "structured"
     return sampler if isinstance(sampler, str) else type(sampler).__name__
-
-
-def _checked_weight(sample_weight: ArrayLike | None, X: Any) -> NDArray[np.float64]:
-    weight = np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
-    if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight must not be negative; its smallest value is {weight.min()}. Use 0 to "
-            "leave a sample out."
-        )
-    if np.count_nonzero(weight) < 2:
-        raise ValueError(
-            f"sample_weight is positive for {np.count_nonzero(weight)} of {weight.size} samples; "
-            "at least 2 must take part."
-        )
-    return weight
-
-
-def _gram(
-    kernel: Kernel, X: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return the kernel matrix of two selections of the training data."""
-    if kernel.function == "precomputed":
-        if X.shape[0] != X.shape[1]:
-            raise ValueError(
-                "X must be the square kernel matrix of the training data for kernel='precomputed'; "
-                f"got shape {X.shape}."
-            )
-        return np.asarray(X[np.ix_(rows, columns)], dtype=np.float64)
-    return kernel(X[rows], X[columns])
-
-
-def _symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    tolerance = 1e-8 * max(float(np.abs(matrix).max()), np.finfo(float).tiny)
-    worst = float(np.abs(matrix - matrix.T).max())
-    if worst > tolerance:
-        raise ValueError(
-            f"the kernel matrix must be symmetric; entries differ by up to {worst:.3g} from their "
-            "mirror images. Check the kernel, or pass (K + K.T) / 2."
-        )
-    return 0.5 * (matrix + matrix.T)

@@ -66,9 +66,7 @@ def _fill(svr: SVR, model: QSVR) -> None:
     svr.support_ = support
     if not precomputed:
         svr.support_vectors_ = (
-            model.support_vectors_
-            if model.support_.size
-            else np.empty((0, model.n_features_in_))
+            model.support_vectors_ if model.support_.size else np.empty((0, model.n_features_in_))
         )
         if callable(svr.kernel):
             svr.support_vectors_ = np.empty((0, 0))

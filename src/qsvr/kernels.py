@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics.pairwise import pairwise_kernels
 
-__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "resolve_gamma"]
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "resolve_gamma", "symmetric"]
 
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 
@@ -103,7 +103,7 @@ class Kernel:
 
 
 def resolve_gamma(gamma: float | str, X: Any) -> float:
-    """Return gamma as a number: ``"scale"`` is 1 / (n_features * X.var()), ``"auto"`` 1 / n_features.
+    """Return gamma as a number: 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto".
 
     Raises
     ------
@@ -134,3 +134,43 @@ def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> NDArray[np.fl
     if not np.isfinite(matrix).all():
         raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
     return matrix
+
+
+def gram(
+    kernel: Kernel, X: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the kernel matrix of two selections of the training data.
+
+    For a precomputed kernel X is itself the matrix of all training samples.
+
+    Raises
+    ------
+    ValueError
+        If a precomputed matrix is not square.
+    """
+    if kernel.function == "precomputed":
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                "X must be the square kernel matrix of the training data for kernel='precomputed'; "
+                f"got shape {X.shape}."
+            )
+        return np.asarray(X[np.ix_(rows, columns)], dtype=np.float64)
+    return kernel(X[rows], X[columns])
+
+
+def symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix with rounding's asymmetry taken out.
+
+    Raises
+    ------
+    ValueError
+        If it is asymmetric by more than rounding.
+    """
+    tolerance = 1e-8 * max(float(np.abs(matrix).max()), np.finfo(float).tiny)
+    worst = float(np.abs(matrix - matrix.T).max())
+    if worst > tolerance:
+        raise ValueError(
+            f"the kernel matrix must be symmetric; entries differ by up to {worst:.3g} from their "
+            "mirror images. Check the kernel, or pass (K + K.T) / 2."
+        )
+    return 0.5 * (matrix + matrix.T)

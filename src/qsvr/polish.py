@@ -8,6 +8,7 @@ so polished samples say little about the sampler that they came from: raw energi
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 from qsvr.qubo import SVRQubo
 from qsvr.samples import Samples
 
-__all__ = ["descend_levels", "polish"]
+if TYPE_CHECKING:
+    from qsvr._descent import LevelProblem
+
+__all__ = ["descend_levels", "level_problem", "polish"]
 
 
 def polish(qubo: SVRQubo, samples: Samples, *, n_jobs: int = 1) -> Samples:
@@ -46,21 +50,23 @@ def descend_levels(
     """Return the local minima reached from levels of shape (n_reads, 2, n_samples)."""
     from qsvr._descent import descend
 
-    dual, encoding = qubo.dual, qubo.encoding
-    result = levels.copy()
-    scale = float(np.abs(dual.y) @ dual.C) + float(np.abs(dual.energy(encoding.offset)))
+    dual = qubo.dual
+    problem = level_problem(qubo)
+    scale = float(np.abs(dual.y) @ dual.C) + abs(qubo.constant)
     tol = 1e-13 * max(scale, np.finfo(float).tiny)
-    box = (encoding.offset, encoding.width, encoding.grid)
-
-    def descend_part(part: NDArray[np.int64]) -> None:
-        descend(
-            dual.penalised_kernel, dual.y, dual.epsilon, dual.overlap_penalty,
-            box, encoding.is_uniform, part, tol,
-        )  # fmt: skip
-
-    if n_jobs == 1 or len(result) < 2:
-        descend_part(result)
-    else:
-        with ThreadPoolExecutor(n_jobs) as pool:
-            list(pool.map(descend_part, np.array_split(result, n_jobs)))
+    result = levels.copy()
+    parts = np.array_split(result, min(n_jobs, len(result)))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: descend(problem, part, tol), parts))
     return result
+
+
+def level_problem(qubo: SVRQubo) -> LevelProblem:
+    """Return the problem in the form that the compiled search takes."""
+    from qsvr._descent import LevelProblem
+
+    dual, encoding = qubo.dual, qubo.encoding
+    return LevelProblem(
+        dual.penalised_kernel, dual.y, float(dual.epsilon), float(dual.overlap_penalty),
+        encoding.offset, encoding.width, encoding.grid, encoding.is_uniform,
+    )  # fmt: skip

@@ -1,8 +1,8 @@
 """The dual over bits: a quadratic unconstrained binary optimisation (QUBO) problem.
 
-``SVRQubo`` joins an `SVRDual` with a `FixedPointEncoding`. With M = [[K', -K'], [-K', K']] (plus the
-overlap penalty), W the weights of the bits and o the offsets, the matrix is ``1/2 W'MW`` plus the
-diagonal ``W' grad E(o)``; energies of bit strings equal the dual's energies of what they encode.
+`SVRQubo` joins an `SVRDual` with a `FixedPointEncoding`. With M = [[K', -K'], [-K', K']] (plus
+the overlap penalty), W the weights of the bits and o the offsets, the matrix is ``1/2 W'MW`` plus
+the diagonal ``W' grad E(o)``; energies of bit strings equal the dual's of what they encode.
 
 >>> import numpy as np
 >>> from qsvr.dual import SVRDual
@@ -68,14 +68,15 @@ class SVRQubo:
         """
         n, n_bits = self.dual.n_samples, self.encoding.n_bits
         weights = self.encoding.weights  # (2, n, n_bits)
-        Q = np.empty((2, n, n_bits, 2, n * n_bits))
+        blocks = np.empty((2, n, n_bits, 2, n * n_bits))
         # K with every column repeated per bit: (n, n * n_bits), a small part of Q.
         columns = np.repeat(self.dual.penalised_kernel, n_bits, axis=1)
         for other in range(2):
             right = columns * weights[other].reshape(-1)
-            left = 0.5 * weights * np.array([1.0, -1.0] if other == 0 else [-1.0, 1.0])[:, None, None]
-            np.multiply(left[..., None], right[None, :, None, :], out=Q[:, :, :, other])
-        Q = Q.reshape(self.n_variables, self.n_variables)
+            signs = np.array([1.0, -1.0]) if other == 0 else np.array([-1.0, 1.0])
+            left = 0.5 * weights * signs[:, None, None]
+            np.multiply(left[..., None], right[None, :, None, :], out=blocks[:, :, :, other])
+        Q = blocks.reshape(self.n_variables, self.n_variables)
         if self.dual.overlap_penalty:
             self._add_overlap(Q)
         np.einsum("ii->i", Q)[:] += self._linear()
@@ -108,7 +109,7 @@ class SVRQubo:
         linear = matrix.diagonal().copy()
         np.fill_diagonal(matrix, 0.0)
         bqm = dimod.BinaryQuadraticModel(dimod.BINARY)
-        bqm.add_linear_from_array(linear)
+        bqm.add_linear_from_array(linear)  # type: ignore[arg-type]
         bqm.add_quadratic_from_dense(matrix)
         bqm.offset = self.constant
         return bqm

@@ -30,7 +30,7 @@ class DualSolution:
     energies : ndarray of shape (n_solutions,)
     info : mapping
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
-        after polish).
+        after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
     """
 
     coefficients: NDArray[np.float64]
@@ -83,6 +83,7 @@ class DirectSolver:
             "n_variables": qubo.n_variables,
             "n_reads": len(raw),
             "raw_energies": raw.energies,
+            "random_energies": _random_energies(qubo, len(raw), seed),
             "energies": final.energies,
         }
         return DualSolution(encoding.decode(best.bits), best.energies, info)
@@ -95,9 +96,9 @@ def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> 
         return
     most = limit // (2 * n_bits)
     raise CapacityError(
-        f"{n_samples} samples at n_bits={n_bits} need {needed} binary variables in one QUBO, and the "
-        f"sampler {name!r} takes at most {limit}. Use sampler='structured' (up to 60000 variables), "
-        f"fewer bits, or train on at most {most} samples: a subsample, or an ensemble such as "
+        f"{n_samples} samples at n_bits={n_bits} need {needed} binary variables in one QUBO, and "
+        f"the sampler {name!r} takes at most {limit}. Use sampler='structured' (up to 60000 "
+        f"variables), fewer bits, or at most {most} samples: a subsample, or an ensemble such as "
         f"sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={max(most, 1)})."
     )
 
@@ -113,3 +114,9 @@ def _check_samples(samples: Samples, qubo: SVRQubo) -> None:
             f"the sampler returned bits of shape {samples.bits.shape}; it must return "
             f"(n_reads, n_variables) = ({len(samples)}, {qubo.n_variables})."
         )
+
+
+def _random_energies(qubo: SVRQubo, n_reads: int, seed: int) -> NDArray[np.float64]:
+    """Energies of uniformly random bit strings: what a sampler must beat before polish."""
+    rng = np.random.default_rng([seed, n_reads])
+    return qubo.energies(rng.integers(0, 2, size=(n_reads, qubo.n_variables), dtype=np.uint8))

@@ -12,14 +12,14 @@ product when the block is left, which is where nearly all arithmetic happens, at
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qsvr._numba import njit, njit_lanes
 
-__all__ = ["LANES", "anneal", "neighbour_blocks", "refresh_field"]
+__all__ = ["LANES", "Batch", "Levels", "Plan", "anneal", "neighbour_blocks", "refresh_field"]
 
 LANES = 64
 # Candidate levels of one heat-bath draw.
@@ -32,12 +32,51 @@ _N_ROWS = 8
 _f4 = np.float32
 _u4 = np.uint32
 
-Lanes: TypeAlias = NDArray[np.float32]  # (rows, LANES)
-Vector: TypeAlias = NDArray[np.float32]
+Array = NDArray[Any]
+
+
+class Levels(NamedTuple):
+    """What one level of each sample weighs, each (n_samples,) float32."""
+
+    up: Array  # change of b per level above zero
+    down: Array  # and below
+    cost_up: Array  # linear energy per level above zero
+    cost_down: Array  # and below
+    table: Array | None  # (2 * top + 1,) values in units of a mean step; None where steps are even
+    top: np.float32  # highest level
+
+
+class Batch(NamedTuple):
+    """State of 64 reads."""
+
+    field: Array  # (n_samples, LANES), K b - y
+    x: Array  # (n_samples, LANES), signed levels
+    rng: Array  # (LANES,) uint32, none of them 0
+
+
+class Plan(NamedTuple):
+    """What each sweep does."""
+
+    beta: Array  # (n_sweeps,) float32, inverse temperature
+    reach: Array  # (n_sweeps,) uint32, longest level change proposed
+    first: int  # index of the first sweep
+    proposals: int  # pair proposals per sample and sweep
+    heat_every: int  # sweeps from one heat bath to the next
+    even: bool  # one level weighs the same in every coefficient
+
+
+class _Block(NamedTuple):
+    """Working memory of the block being visited."""
+
+    kernel: Array  # (size, size)
+    local: Array  # (size, LANES), fields of the members
+    moved: Array  # (size, LANES), change of b of the members
+    work: Array  # (_N_ROWS, LANES)
+    weights: Array  # (_WINDOW, LANES)
 
 
 @njit_lanes
-def _next(state: np.uint32) -> np.uint32:
+def _next(state: Any) -> Any:
     """Xorshift32 (Marsaglia 2003); the casts keep the arithmetic in 32-bit lanes."""
     state = _u4(state ^ _u4(state << _u4(13)))
     state = _u4(state ^ _u4(state >> _u4(17)))
@@ -45,7 +84,7 @@ def _next(state: np.uint32) -> np.uint32:
 
 
 @njit_lanes
-def _exp_minus(x: np.float32) -> np.float32:
+def _exp_minus(x: Any) -> Any:
     """exp(-x) for x >= 0, as the 32nd power of a parabola: no branch, no call; 1e-9 from 32 on."""
     t = min(x * _f4(1.0 / 32.0), _f4(1.0))
     y = _f4(1.0) - t + _f4(0.5) * t * t
@@ -57,13 +96,13 @@ def _exp_minus(x: np.float32) -> np.float32:
 
 
 @njit_lanes
-def _round(x: np.float32) -> np.float32:
+def _round(x: Any) -> Any:
     """Nearest integer for |x| < 2^22, by pushing the fraction out of the mantissa."""
     return (x + _f4(12582912.0)) - _f4(12582912.0)
 
 
 @njit_lanes
-def _unit(x, table, top):  # type: ignore[no-untyped-def]
+def _unit(x: Any, table: Array | None, top: Any) -> Any:
     """Value of level x in units of a level's mean step; without a table the levels are even."""
     if table is None:
         return x
@@ -71,16 +110,24 @@ def _unit(x, table, top):  # type: ignore[no-untyped-def]
 
 
 @njit_lanes
-def _even_pair_move(si, sj, field_i, field_j, curvature, x, work, model, beta, reach, rng):  # type: ignore[no-untyped-def]
+def _even_pair_move(
+    members: tuple[int, int, int, int], block: _Block, state: Batch, levels: Levels,
+    beta: Any, reach: Any,
+) -> None:  # fmt: skip
     """`_pair_move` where one level weighs the same in every coefficient: the usual case."""
-    step_size, cost, top = model[0][0], model[2][0], model[5]
+    i, j, si, sj = members
+    x, rng, work = state.x, state.rng, block.work
+    field_i, field_j, kernel = block.local[i], block.local[j], block.kernel
+    step_size, cost, top = levels.up[0], levels.cost_up[0], levels.top
     zero, one = _f4(0.0), _f4(1.0)
+    curvature = kernel[i, i] + kernel[j, j] - _f4(2.0) * kernel[i, j]
     half_curvature = _f4(0.5) * curvature * step_size
     for lane in range(LANES):
         r = _next(rng[lane])
         rng[lane] = r
         size = _f4(np.int32(_u4(_u4(_u4(r & _u4(4095)) * reach) >> _u4(12)))) + one
         step = size if _u4(r & _u4(4096)) != _u4(0) else -size
+        # Never 0, so that no move of vanishing probability is taken.
         u = (_f4(np.int32(r >> _u4(13))) + _f4(0.5)) * _f4(2.0**-19)
         xi, xj = x[si, lane], x[sj, lane]
         yi, yj = xi + step, xj - step
@@ -94,25 +141,32 @@ def _even_pair_move(si, sj, field_i, field_j, curvature, x, work, model, beta, r
 
 
 @njit_lanes
-def _pair_move(si, sj, field_i, field_j, kernel, x, work, model, beta, reach, rng):  # type: ignore[no-untyped-def]
+def _pair_move(
+    members: tuple[int, int, int, int], block: _Block, state: Batch, levels: Levels,
+    beta: Any, reach: Any,
+) -> None:  # fmt: skip
     """Propose one level change on sample i and the opposite one on sample j, in every lane.
 
     Crossing the equality penalty needs both at once. The acceptance is Metropolis's; the proposal
-    is symmetric, so a constant temperature samples the Boltzmann distribution.
+    is symmetric where levels weigh the same, so a constant temperature samples the Boltzmann
+    distribution; elsewhere the heat bath sees to it.
     """
-    up, down, cost_up, cost_down, table, top = model
+    i, j, si, sj = members
+    x, rng, work = state.x, state.rng, block.work
+    field_i, field_j, kernel = block.local[i], block.local[j], block.kernel
+    up, down, cost_up, cost_down, table, top = levels
     # Levels of j that weigh as much as one level of i (sample weights make them differ).
     exchange = up[si] / up[sj] if up[sj] > _f4(0.0) else _f4(0.0)
     ui, di, cui, cdi = up[si], down[si], cost_up[si], cost_down[si]
     uj, dj, cuj, cdj = up[sj], down[sj], cost_up[sj], cost_down[sj]
-    zero = _f4(0.0)
-    kii, kjj, kij = kernel
+    zero, half = _f4(0.0), _f4(0.5)
+    kii, kjj, kij = half * kernel[i, i], half * kernel[j, j], kernel[i, j]
     for lane in range(LANES):
         r = _next(rng[lane])
         rng[lane] = r
         size = _f4(np.int32(_u4(_u4(_u4(r & _u4(4095)) * reach) >> _u4(12)))) + _f4(1.0)
         step = size if _u4(r & _u4(4096)) != _u4(0) else -size
-        u = (_f4(np.int32(r >> _u4(13))) + _f4(0.5)) * _f4(2.0**-19)
+        u = (_f4(np.int32(r >> _u4(13))) + half) * _f4(2.0**-19)
         xi, xj = x[si, lane], x[sj, lane]
         yi, yj = xi + step, xj - _round(step * exchange)
         inside = max(abs(yi), abs(yj)) <= top
@@ -132,10 +186,15 @@ def _pair_move(si, sj, field_i, field_j, kernel, x, work, model, beta, reach, rn
 
 
 @njit_lanes
-def _change(work, slopes, table, top):  # type: ignore[no-untyped-def]
-    """Set the change of b, and of the linear energy, of one sample's move from old to new level."""
-    up, down, cost_up, cost_down = slopes
-    zero = _f4(0.0)
+def _change(work: Array, n: int, levels: Levels) -> None:
+    """Set the change of b, and of the linear energy, of sample n's move from old to new level."""
+    up, down, cost_up, cost_down = (
+        levels.up[n],
+        levels.down[n],
+        levels.cost_up[n],
+        levels.cost_down[n],
+    )
+    zero, table, top = _f4(0.0), levels.table, levels.top
     for lane in range(LANES):
         v, w = _unit(work[_OLD, lane], table, top), _unit(work[_NEW, lane], table, top)
         rise, fall = max(w, zero) - max(v, zero), min(w, zero) - min(v, zero)
@@ -144,13 +203,15 @@ def _change(work, slopes, table, top):  # type: ignore[no-untyped-def]
 
 
 @njit_lanes
-def _window_energies(local, work, weights, half, slopes, table, stride, top):  # type: ignore[no-untyped-def]
-    """Set the energy of each candidate level, and the lowest of them, in every lane."""
+def _window_energies(i: int, n: int, block: _Block, levels: Levels, stride: Any) -> None:
+    """Set the energy of each candidate level of sample n, and the lowest of them, in every lane."""
+    work, weights, local, top = block.work, block.weights, block.local[i], levels.top
+    half = _f4(0.5) * block.kernel[i, i]
     for k in range(_WINDOW):
         for lane in range(LANES):
             y = work[_FIRST, lane] + _f4(k) * stride
             work[_NEW, lane] = y if abs(y) <= top else work[_OLD, lane]
-        _change(work, slopes, table, top)
+        _change(work, n, levels)
         for lane in range(LANES):
             b = work[_CHANGE_I, lane]
             energy = (local[lane] + half * b) * b + work[_COST, lane]
@@ -161,7 +222,7 @@ def _window_energies(local, work, weights, half, slopes, table, stride, top):  #
 
 
 @njit_lanes
-def _draw_level(work, weights, beta, stride, rng):  # type: ignore[no-untyped-def]
+def _draw_level(work: Array, weights: Array, beta: Any, stride: Any, rng: Array) -> None:
     """Set the level drawn from the candidates' Boltzmann weights, in every lane."""
     for k in range(_WINDOW):
         for lane in range(LANES):
@@ -180,167 +241,159 @@ def _draw_level(work, weights, beta, stride, rng):  # type: ignore[no-untyped-de
 
 
 @njit_lanes
-def _heat_bath(i, si, kernel, local, x, work, weights, model, beta, stride, shift, rng):  # type: ignore[no-untyped-def]
-    """Draw sample i's level from its conditional Boltzmann distribution, in every lane.
+def _heat_bath(
+    i: int, n: int, block: _Block, state: Batch, levels: Levels, beta: Any, grid: tuple[Any, Any]
+) -> None:
+    """Draw sample n's level from its conditional Boltzmann distribution, in every lane.
 
     The candidates are the 16 levels ``stride`` apart in the aligned window (moved by ``shift``)
     that holds the present one: all levels up to 3 bits. Windows partition the levels, so the draw
     is reversible beyond that too.
     """
-    up, down, cost_up, cost_down, table, top = model
-    slopes = (up[si], down[si], cost_up[si], cost_down[si])
+    stride, shift = grid
+    x, work, top = state.x, block.work, levels.top
     for lane in range(LANES):
-        work[_OLD, lane] = x[si, lane]
+        work[_OLD, lane] = x[n, lane]
     for lane in range(LANES):
         tick = np.floor((work[_OLD, lane] + top + shift) / stride)
         start = np.floor(tick / _f4(_WINDOW)) * _f4(_WINDOW)
         work[_FIRST, lane] = (start - tick) * stride + work[_OLD, lane]
         work[_LOWEST, lane] = _f4(1e30)
         work[_TOTAL, lane] = _f4(0.0)
-    half = _f4(0.5) * kernel[i, i]
-    _window_energies(local[i], work, weights, half, slopes, table, stride, top)
-    _draw_level(work, weights, beta, stride, rng)
+    _window_energies(i, n, block, levels, stride)
+    _draw_level(work, block.weights, beta, stride, state.rng)
     for lane in range(LANES):
         # Rounding of the threshold may walk one level out of the box: then nothing moves.
         inside = abs(work[_NEW, lane]) <= top
         work[_NEW, lane] = work[_NEW, lane] if inside else work[_OLD, lane]
-    _change(work, slopes, table, top)
+    _change(work, n, levels)
     for lane in range(LANES):
-        x[si, lane] = work[_NEW, lane]
+        x[n, lane] = work[_NEW, lane]
 
 
 @njit_lanes
-def _note(local, moved, row, work, factor, kernel, i, size):  # type: ignore[no-untyped-def]
-    """Add a member's change, times ``factor``, to the block's net change and its fields."""
+def _note(block: _Block, row: int, i: int, size: int) -> None:
+    """Add a member's change to the block's net change and to its fields."""
+    local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
-        moved[i, lane] += factor * work[row, lane]
+        moved[i, lane] += work[row, lane]
     for m in range(size):
-        k = factor * kernel[m, i]
+        k = block.kernel[m, i]
         for lane in range(LANES):
             local[m, lane] += k * work[row, lane]
 
 
 @njit_lanes
-def _note_exchange(local, moved, work, kernel, i, j, size):  # type: ignore[no-untyped-def]
+def _note_exchange(block: _Block, i: int, j: int, size: int) -> None:
     """`_note` of two members that changed by the same amount in opposite directions."""
+    local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
         moved[i, lane] += work[_CHANGE_I, lane]
     for lane in range(LANES):
         moved[j, lane] -= work[_CHANGE_I, lane]
     for m in range(size):
-        k = kernel[m, i] - kernel[m, j]
+        k = block.kernel[m, i] - block.kernel[m, j]
         for lane in range(LANES):
             local[m, lane] += k * work[_CHANGE_I, lane]
 
 
 @njit_lanes
-def _leave_block(K, field, moved, block, size):  # type: ignore[no-untyped-def]
+def _enter_block(K: Array, field: Array, members: Array, size: int, block: _Block) -> None:
+    """Copy the block's part of the kernel and of the fields."""
+    for q in range(block.local.shape[0]):
+        for lane in range(LANES):
+            block.moved[q, lane] = _f4(0.0)
+    for q in range(size):
+        for lane in range(LANES):
+            block.local[q, lane] = field[members[q], lane]
+        for m in range(size):
+            block.kernel[q, m] = K[members[q], members[m]]
+
+
+@njit_lanes
+def _leave_block(K: Array, field: Array, moved: Array, members: Array, size: int) -> None:
     """Add the block's net change to the fields of all samples.
 
     Two samples by four members at a time: what is loaded once is used eight times. Members beyond
     ``size`` have moved by 0.
     """
     for q in range(0, size, 4):
-        b0, b1, b2, b3 = block[q], block[q + 1], block[q + 2], block[q + 3]
+        b0, b1, b2, b3 = members[q], members[q + 1], members[q + 2], members[q + 3]
         n = 0
         while n + 2 <= field.shape[0]:
             j0, j1, j2, j3 = K[n, b0], K[n, b1], K[n, b2], K[n, b3]
             k0, k1, k2, k3 = K[n + 1, b0], K[n + 1, b1], K[n + 1, b2], K[n + 1, b3]
             for lane in range(LANES):
-                m0, m1, m2, m3 = moved[q, lane], moved[q + 1, lane], moved[q + 2, lane], moved[q + 3, lane]
+                m0, m1 = moved[q, lane], moved[q + 1, lane]
+                m2, m3 = moved[q + 2, lane], moved[q + 3, lane]
                 field[n, lane] += j0 * m0 + j1 * m1 + j2 * m2 + j3 * m3
                 field[n + 1, lane] += k0 * m0 + k1 * m1 + k2 * m2 + k3 * m3
             n += 2
         if n < field.shape[0]:
             j0, j1, j2, j3 = K[n, b0], K[n, b1], K[n, b2], K[n, b3]
             for lane in range(LANES):
-                field[n, lane] += (
-                    j0 * moved[q, lane] + j1 * moved[q + 1, lane]
-                    + j2 * moved[q + 2, lane] + j3 * moved[q + 3, lane]
-                )  # fmt: skip
+                m0, m1 = moved[q, lane], moved[q + 1, lane]
+                m2, m3 = moved[q + 2, lane], moved[q + 3, lane]
+                field[n, lane] += j0 * m0 + j1 * m1 + j2 * m2 + j3 * m3
 
 
 @njit_lanes
-def _exchange_levels(K, x, block, size, model, beta, reach, plan, scratch, rng, order):  # type: ignore[no-untyped-def]
+def _exchange_levels(
+    members: Array, size: int, block: _Block, state: Batch, levels: Levels,
+    settings: tuple[Any, Any, int, bool], order: Any,
+) -> Any:  # fmt: skip
     """Propose pair moves within one block."""
-    kernel, local, moved, work, _ = scratch
-    proposals, even = plan[0], plan[1]
-    half = _f4(0.5)
+    beta, reach, proposals, even = settings
     for t in range(size * proposals):
         i = t % size
         order = _next(order)
-        j = np.int64(order % _u4(size - 1))
+        j: Any = np.int64(order % _u4(size - 1))
         j += 1 if j >= i else 0
-        kii, kjj, kij = kernel[i, i], kernel[j, j], kernel[i, j]
+        pair = (i, j, members[i], members[j])
         if even:
-            _even_pair_move(
-                block[i], block[j], local[i], local[j], kii + kjj - _f4(2.0) * kij,
-                x, work, model, beta, reach, rng,
-            )  # fmt: skip
-            _note_exchange(local, moved, work, kernel, i, j, size)
+            _even_pair_move(pair, block, state, levels, beta, reach)
+            _note_exchange(block, i, j, size)
         else:
-            _pair_move(
-                block[i], block[j], local[i], local[j], (half * kii, half * kjj, kij),
-                x, work, model, beta, reach, rng,
-            )  # fmt: skip
-            _note(local, moved, _CHANGE_I, work, _f4(1.0), kernel, i, size)
-            _note(local, moved, _CHANGE_J, work, _f4(1.0), kernel, j, size)
+            _pair_move(pair, block, state, levels, beta, reach)
+            _note(block, _CHANGE_I, i, size)
+            _note(block, _CHANGE_J, j, size)
     return order
 
 
 @njit_lanes
-def _redraw_levels(x, block, size, model, beta, reach, scratch, rng, order):  # type: ignore[no-untyped-def]
+def _redraw_levels(
+    members: Array, size: int, block: _Block, state: Batch, levels: Levels,
+    settings: tuple[Any, Any, int, bool], order: Any,
+) -> Any:  # fmt: skip
     """Give every sample of one block a heat-bath draw."""
-    kernel, local, moved, work, weights = scratch
+    beta, reach, _, _ = settings
     stride = max(np.floor(_f4(reach) * _f4(0.25)), _f4(1.0))
     span = _u4(_f4(_WINDOW) * stride)
-    top = model[5]
     for i in range(size):
         order = _next(order)
-        shift = _f4(np.int32(order % span)) if top > _f4(_WINDOW // 2 - 1) else _f4(0.0)
-        _heat_bath(
-            i, block[i], kernel, local, x, work, weights, model, beta, stride, shift, rng
-        )
-        _note(local, moved, _CHANGE_I, work, _f4(1.0), kernel, i, size)
+        one_window = levels.top <= _f4(_WINDOW // 2 - 1)
+        shift = _f4(0.0) if one_window else _f4(np.int32(order % span))
+        _heat_bath(i, members[i], block, state, levels, beta, (stride, shift))
+        _note(block, _CHANGE_I, i, size)
     return order
 
 
 @njit_lanes
-def _enter_block(K, field, block, size, scratch):  # type: ignore[no-untyped-def]
-    """Copy the block's part of the kernel and of the fields."""
-    kernel, local, moved, _, _ = scratch
-    for q in range(local.shape[0]):
-        for lane in range(LANES):
-            moved[q, lane] = _f4(0.0)
-    for q in range(size):
-        for lane in range(LANES):
-            local[q, lane] = field[block[q], lane]
-        for m in range(size):
-            kernel[q, m] = K[block[q], block[m]]
-
-
-@njit_lanes
-def anneal(K, field, x, model, blocks, sizes, beta, reach, plan, rng, order):  # type: ignore[no-untyped-def]
+def anneal(
+    K: Array, state: Batch, levels: Levels, blocks: Array, sizes: Array, plan: Plan, order: Any
+) -> Any:
     """Run the sweeps of one batch of 64 reads, in place.
 
     Parameters
     ----------
     K : ndarray of shape (n, n), float32
         Kernel matrix with the equality penalty added.
-    field, x : ndarray of shape (n, LANES), float32
-        K b - y and the signed level of each sample in each lane.
-    model : tuple
-        up, down, cost_up, cost_down (each (n,)): change of b and of the linear energy per level
-        above and below zero; table of unit values (None where levels are even), top level.
+    state : Batch
+        Changed in place.
+    levels : Levels
     blocks, sizes : ndarray of shape (n_partitions, n_blocks, block_size), (n_blocks,)
         Samples of each block; partitions take turns sweep by sweep.
-    beta, reach : ndarray of shape (n_sweeps,)
-        Inverse temperature and longest proposed level change of each sweep.
-    plan : tuple of int
-        Pair proposals per sample and visit; whether one level weighs the same everywhere; sweeps
-        from one heat bath to the next; index of the first sweep.
-    rng : ndarray of shape (LANES,), uint32
-        Random state of each lane, none of them 0.
+    plan : Plan
     order : uint32
         Random state of what all lanes share: who pairs with whom.
 
@@ -350,37 +403,34 @@ def anneal(K, field, x, model, blocks, sizes, beta, reach, plan, rng, order):  #
         The shared random state after the last sweep.
     """
     size = blocks.shape[2]
-    scratch = (
+    block = _Block(
         np.empty((size, size), _f4), np.empty((size, LANES), _f4), np.empty((size, LANES), _f4),
         np.empty((_N_ROWS, LANES), _f4), np.empty((_WINDOW, LANES), _f4),
     )  # fmt: skip
-    _, _, heat_every, first = plan
-    for s in range(beta.size):
-        partition = (first + s) % blocks.shape[0]
+    for s in range(plan.beta.size):
+        sweep = plan.first + s
+        settings = (plan.beta[s], plan.reach[s], plan.proposals, plan.even)
         for b in range(sizes.size):
-            block, members = blocks[partition, b], sizes[b]
-            _enter_block(K, field, block, members, scratch)
-            if members > 1:
-                order = _exchange_levels(
-                    K, x, block, members, model, beta[s], reach[s], plan, scratch, rng, order
-                )
-            if (first + s) % heat_every == 0 or members == 1:
-                order = _redraw_levels(
-                    x, block, members, model, beta[s], reach[s], scratch, rng, order
-                )
-            _leave_block(K, field, scratch[2], block, members)
+            members, n = blocks[sweep % blocks.shape[0], b], sizes[b]
+            _enter_block(K, state.field, members, n, block)
+            if n > 1:
+                order = _exchange_levels(members, n, block, state, levels, settings, order)
+            if sweep % plan.heat_every == 0 or n == 1:
+                order = _redraw_levels(members, n, block, state, levels, settings, order)
+            _leave_block(K, state.field, block.moved, members, n)
     return order
 
 
 @njit_lanes
-def refresh_field(K, y, offset, x, field, model):  # type: ignore[no-untyped-def]
-    """Set ``field`` to K b - y in every lane, which takes out the rounding of many updates."""
-    up, down, _, _, table, top = model
+def refresh_field(K: Array, y: Array, offset: Array, state: Batch, levels: Levels) -> None:
+    """Set the field to K b - y in every lane, which takes out the rounding of many updates."""
+    x, field = state.x, state.field
     b = np.empty((x.shape[0], LANES), _f4)
     for n in range(x.shape[0]):
         for lane in range(LANES):
-            v = _unit(x[n, lane], table, top)
-            b[n, lane] = offset[n] + up[n] * max(v, _f4(0.0)) + down[n] * min(v, _f4(0.0))
+            v = _unit(x[n, lane], levels.table, levels.top)
+            rise, fall = levels.up[n] * max(v, _f4(0.0)), levels.down[n] * min(v, _f4(0.0))
+            b[n, lane] = offset[n] + rise + fall
             field[n, lane] = -y[n]
     for n in range(x.shape[0]):
         for m in range(x.shape[0]):
@@ -390,7 +440,7 @@ def refresh_field(K, y, offset, x, field, model):  # type: ignore[no-untyped-def
 
 
 @njit
-def neighbour_blocks(K, orders, sizes):  # type: ignore[no-untyped-def]
+def neighbour_blocks(K: Array, orders: Array, sizes: Array) -> Array:
     """Partition the samples into blocks of near neighbours in the kernel's metric.
 
     Parameters

@@ -44,7 +44,9 @@ class RelaxRound:
         relaxed = qubo.dual.relax(lower, upper).coefficients
         safe_width = np.where(encoding.width > 0, encoding.width, 1.0)
         unit = np.clip((relaxed - lower) / safe_width, 0.0, 1.0)
-        below = np.clip(np.searchsorted(encoding.grid, unit, "right") - 1, 0, encoding.grid.size - 2)
+        below = np.clip(
+            np.searchsorted(encoding.grid, unit, "right") - 1, 0, encoding.grid.size - 2
+        )
         gap = encoding.grid[below + 1] - encoding.grid[below]
         fraction = (unit - encoding.grid[below]) / gap
         threshold = np.random.default_rng(seed).random((num_reads, *unit.shape))

@@ -1,9 +1,9 @@
 """Simulated annealing that knows the problem's structure: the default sampler.
 
-A generic annealer sees 2 * n_bits * n bits and flips one at a time. This one sees n coefficients and
-two moves that matter: a level change on one sample paired with the opposite one on a near neighbour
-in the kernel (it crosses the equality penalty), and a heat-bath draw over all levels of one
-coefficient. 64 reads run side by side in SIMD lanes, and batches of 64 in threads.
+A generic annealer sees 2 * n_bits * n bits and flips one at a time. This one sees n coefficients
+and two moves that matter: a level change on one sample paired with the opposite one on a near
+neighbour in the kernel (it crosses the equality penalty), and a heat-bath draw over all levels of
+one coefficient. 64 reads run side by side in SIMD lanes, and batches of 64 in threads.
 
 >>> import numpy as np
 >>> from qsvr.dual import SVRDual
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,15 @@ from qsvr.samplers.base import check_options
 from qsvr.samplers.temperature import pair_beta_range
 from qsvr.samples import Samples
 
+if TYPE_CHECKING:
+    from qsvr.samplers._lanes import Levels, Plan
+
 __all__ = ["StructuredAnnealer"]
 
 _BLOCK_SIZE = 16
 _N_PARTITIONS = 8
 _PROPOSALS_PER_VISIT = 4
-_SWEEPS_PER_HEAT_BATH = 4
+_SWEEPS_PER_HEAT_BATH = 16
 # After this many sweeps the fields are computed afresh, against rounding in single precision.
 _SWEEPS_PER_REFRESH = 64
 
@@ -46,9 +49,9 @@ _SWEEPS_PER_REFRESH = 64
 class StructuredAnnealer:
     """Simulated annealing over coefficient levels with pair and heat-bath moves.
 
-    Options of `sample`: ``num_sweeps`` (default 100), ``beta_range`` (hot and cold inverse
-    temperature; derived from the problem by default, see `pair_beta_range`), ``n_jobs`` (threads; the
-    samples do not depend on it).
+    Options of `sample`: ``num_sweeps`` (default 8 and 6 times the root of the number of samples),
+    ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
+    `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
 
     @property
@@ -75,7 +78,8 @@ class StructuredAnnealer:
         """
         check_options("structured", options, self.parameters)
         start = perf_counter()
-        num_sweeps = _checked_sweeps(options.get("num_sweeps", 100))
+        default_sweeps = 8 + int(6.0 * np.sqrt(qubo.dual.n_samples))
+        num_sweeps = _checked_sweeps(options.get("num_sweeps", default_sweeps))
         chosen = options.get("beta_range")
         hot, cold = pair_beta_range(qubo) if chosen is None else _checked_beta_range(chosen)
         problem = _Problem.of(qubo, np.geomspace(hot, cold, num_sweeps), seed)
@@ -98,36 +102,35 @@ class _Problem:
     kernel: NDArray[np.float32]  # (n, n), equality penalty included
     y: NDArray[np.float32]  # (n,)
     offset: NDArray[np.float32]  # (n,), b where every level is 0
-    model: tuple[Any, ...]
-    even: bool  # one level weighs the same in every coefficient
+    levels: Levels
     blocks: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    beta: NDArray[np.float32]
-    reach: NDArray[np.uint32]
+    plan: Plan
 
     @classmethod
     def of(cls, qubo: SVRQubo, beta: NDArray[np.float64], seed: int) -> _Problem:
-        from qsvr.samplers._lanes import neighbour_blocks
+        from qsvr.samplers import _lanes
 
         dual, encoding = qubo.dual, qubo.encoding
         kernel = dual.penalised_kernel
-        model = _level_model(qubo)
         n, top = dual.n_samples, encoding.grid.size - 1
         sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
         rng = np.random.default_rng([seed, 0])
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
+        levels = _level_weights(qubo)
+        plan = _lanes.Plan(
+            beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
+            _SWEEPS_PER_HEAT_BATH, _is_even(levels),
+        )  # fmt: skip
         return cls(
             kernel=kernel.astype(np.float32),
             y=dual.y.astype(np.float32),
             offset=(encoding.offset[0] - encoding.offset[1]).astype(np.float32),
-            model=model,
-            even=model[4] is None and all(np.ptp(m) == 0.0 for m in model[:4])
-            and model[0][0] == model[1][0] and model[2][0] == model[3][0],
-            blocks=neighbour_blocks(kernel, orders, sizes),
+            levels=levels,
+            blocks=_lanes.neighbour_blocks(kernel, orders, sizes),
             sizes=sizes,
-            beta=beta.astype(np.float32),
-            reach=reach.astype(np.uint32),
+            plan=plan,
         )
 
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
@@ -141,39 +144,52 @@ class _Problem:
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
     def _run_batch(self, seed: int, batch: int) -> NDArray[np.float32]:
-        from qsvr.samplers._lanes import LANES, anneal, refresh_field
+        from qsvr.samplers import _lanes
 
         rng = np.random.default_rng([seed, batch])
-        top = int(self.model[-1])
-        x = rng.integers(-top, top + 1, size=(self.y.size, LANES)).astype(np.float32)
-        lanes = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)
+        top = int(self.levels.top)
+        x = rng.integers(-top, top + 1, size=(self.y.size, _lanes.LANES)).astype(np.float32)
+        lanes = rng.integers(1, 2**32, size=_lanes.LANES, dtype=np.uint32)
         shared = np.uint32(rng.integers(1, 2**32))
-        field = np.empty_like(x)
-        for first in range(0, self.beta.size, _SWEEPS_PER_REFRESH):
+        state = _lanes.Batch(np.empty_like(x), x, lanes)
+        for first in range(0, self.plan.beta.size, _SWEEPS_PER_REFRESH):
             part = slice(first, first + _SWEEPS_PER_REFRESH)
-            plan = (_PROPOSALS_PER_VISIT, self.even, _SWEEPS_PER_HEAT_BATH, first)
-            refresh_field(self.kernel, self.y, self.offset, x, field, self.model)
+            plan = self.plan._replace(
+                beta=self.plan.beta[part], reach=self.plan.reach[part], first=first
+            )
+            _lanes.refresh_field(self.kernel, self.y, self.offset, state, self.levels)
             shared = np.uint32(
-                anneal(
-                    self.kernel, field, x, self.model, self.blocks, self.sizes,
-                    self.beta[part], self.reach[part], plan, lanes, shared,
+                _lanes.anneal(
+                    self.kernel, state, self.levels, self.blocks, self.sizes, plan, shared
                 )
-            )  # fmt: skip
+            )
         return x
 
 
-def _level_model(qubo: SVRQubo) -> tuple[Any, ...]:
+def _level_weights(qubo: SVRQubo) -> Levels:
     """Return b and the linear energy per level above and below zero, and the table of levels."""
+    from qsvr.samplers import _lanes
+
     dual, encoding = qubo.dual, qubo.encoding
     top = encoding.grid.size - 1
     step = encoding.width / top
     # With the other coefficient at its offset the overlap term is linear too.
     cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
+    up, down, cost_up, cost_down = (
+        np.ascontiguousarray(array, dtype=np.float32) for array in (*step, *cost)
+    )
     units = encoding.grid * top
-    table = np.concatenate([-units[:0:-1], units])
-    arrays = (step[0], step[1], cost[0], cost[1])
-    single = tuple(np.ascontiguousarray(array, dtype=np.float32) for array in arrays)
-    return (*single, None if encoding.is_uniform else table.astype(np.float32), np.float32(top))
+    table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
+    return _lanes.Levels(
+        up, down, cost_up, cost_down, None if encoding.is_uniform else table, np.float32(top)
+    )
+
+
+def _is_even(levels: Levels) -> bool:
+    """Whether one level weighs the same in every coefficient."""
+    steps = np.concatenate([levels.up, levels.down])
+    costs = np.concatenate([levels.cost_up, levels.cost_down])
+    return levels.table is None and bool(np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0)
 
 
 def _checked_sweeps(num_sweeps: int) -> int:

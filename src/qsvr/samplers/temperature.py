@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr.polish import descend_levels
+from qsvr.polish import descend_levels, level_problem
 from qsvr.qubo import SVRQubo
 
 __all__ = ["pair_beta_range", "single_flip_beta_range"]
@@ -15,8 +15,8 @@ def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     """Return the hot and cold inverse temperature that suit a problem.
 
     Both come from the energies of one-level pair moves around a local minimum: at the cold end even
-    a cheap one is frozen out; at the hot end moves of an eighth of the box are free. They scale with
-    the energy, so the schedule does not change when y, epsilon and C are given in other units.
+    a cheap one is frozen out; at the hot end moves of an eighth of the box are free. They scale
+    with the energy, so the schedule does not change when y, epsilon and C have other units.
     """
     from qsvr._descent import pair_excitations
 
@@ -28,10 +28,7 @@ def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     distance = np.diag(kernel) - 2.0 * kernel  # plus a constant per row
     np.fill_diagonal(distance, np.inf)
     partners = np.argpartition(distance, n_partners - 1, axis=1)[:, :n_partners]
-    box = (encoding.offset, encoding.width, encoding.grid)
-    energies = pair_excitations(
-        kernel, dual.y, dual.epsilon, dual.overlap_penalty, box, levels, partners
-    )
+    energies = pair_excitations(level_problem(qubo), levels, partners)
     energies = energies[np.isfinite(energies) & (energies > 0.0)]
     typical = float(np.median(energies)) if energies.size else 1.0
     eighth = max((encoding.grid.size - 1) / 7.0, 1.0)  # one level at 3 bits

@@ -1,0 +1,67 @@
+"""What the benchmarks share: arguments, tables, bars, and the test problems."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_diabetes, make_friedman1
+from sklearn.preprocessing import minmax_scale
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """Parse ``--quick`` (under a minute) and ``--check`` (exit 1 where a bar falls short)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a small part, in under a minute")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a bar falls short")
+    return parser.parse_args()
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a header, columns aligned."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, ["-" * width for width in widths], *rows]:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print("  ".join(cells).rstrip())
+    print(flush=True)
+
+
+@dataclass
+class Bars:
+    """Collects figures that must hold."""
+
+    failures: list[str] = field(default_factory=list)
+
+    def at_least(self, name: str, value: float, bar: float) -> None:
+        """Note a failure where value < bar."""
+        if not value >= bar:
+            self.failures.append(f"{name}: {value:.4g} is below {bar:.4g}")
+
+    def at_most(self, name: str, value: float, bar: float) -> None:
+        """Note a failure where value > bar."""
+        if not value <= bar:
+            self.failures.append(f"{name}: {value:.4g} is above {bar:.4g}")
+
+    def finish(self, check: bool) -> None:
+        """Print the failures; exit 1 if they count."""
+        for failure in self.failures:
+            print(f"SHORT OF ITS BAR  {failure}")
+        if not self.failures:
+            print("All bars hold.")
+        sys.exit(1 if check and self.failures else 0)
+
+
+def scaled_data(name: str, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return n samples of a data set, features and target scaled to [0, 1]."""
+    if name == "friedman1":
+        X, y = make_friedman1(n, noise=1.0, random_state=seed)
+    else:
+        X, y = load_diabetes(return_X_y=True)
+        rows = np.random.RandomState(seed).permutation(len(y))[:n]
+        X, y = X[rows], y[rows]
+    return minmax_scale(X), minmax_scale(y)
