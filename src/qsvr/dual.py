@@ -21,7 +21,7 @@ array([[0.9, 0. ],
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,6 +86,13 @@ class SVRDual:
         if self.equality_penalty == 0.0:
             return np.ascontiguousarray(self.kernel_matrix)
         return self.kernel_matrix + 2.0 * self.equality_penalty
+
+    def recentred(self, shift: float) -> SVRDual:
+        """Return the dual of ``y - shift``; what was derived from the kernel is kept."""
+        other = replace(self, y=self.y - shift)
+        kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
+        vars(other).update({name: vars(self)[name] for name in kept})
+        return other
 
     def field(self, b: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return K b + 2 * equality_penalty * sum(b) - y for b of shape (..., n_samples)."""

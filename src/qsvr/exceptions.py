@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["QSVRError", "CapacityError", "SamplerError"]
 
 
@@ -14,4 +16,16 @@ class CapacityError(QSVRError, ValueError):
 
 
 class SamplerError(QSVRError, RuntimeError):
-    """The sampler failed, or answered with something that cannot be used."""
+    """The sampler failed, or answered with something that cannot be used.
+
+    Attributes
+    ----------
+    partial_model : QSVR or None
+        A fitted model of the best solution so far, where the failure came after the first round of
+        a refinement or decomposition: no annealer time is lost.
+    partial_solution : DualSolution or None
+        The same, before it is made into a model.
+    """
+
+    partial_model: Any = None
+    partial_solution: Any = None

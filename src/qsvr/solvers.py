@@ -31,11 +31,17 @@ class DualSolution:
     info : mapping
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
         after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
+    bound : float, optional
+        No solution has a lower energy, where the solver knows.
+    outputs : ndarray of shape (n_solutions, n_samples), optional
+        b K of each solution, where the dual has no kernel matrix to compute it from.
     """
 
     coefficients: NDArray[np.float64]
     energies: NDArray[np.float64]
     info: Mapping[str, Any]
+    bound: float | None = None
+    outputs: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
