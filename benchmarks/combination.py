@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from _harness import Bars, arguments, print_table, scaled_data
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 from sklearn.svm import SVR
 
+from _harness import Bars, arguments, print_table, scaled_data
 from qsvr import QSVR
 from qsvr.combination import COMBINATIONS
 

@@ -1,8 +1,8 @@
-"""Every error that is ours has one root, so that a caller can catch them all at once."""
+"""Errors with one root, so that a caller can catch them all at once; and our warning."""
 
 from __future__ import annotations
 
-__all__ = ["QSVRError", "CapacityError", "SamplerError"]
+__all__ = ["QSVRError", "CapacityError", "SamplerError", "EncodingWarning"]
 
 
 class QSVRError(Exception):
@@ -15,3 +15,7 @@ class CapacityError(QSVRError, ValueError):
 
 class SamplerError(QSVRError, RuntimeError):
     """The sampler failed, or answered with something that cannot be used."""
+
+
+class EncodingWarning(UserWarning):
+    """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
