@@ -274,6 +274,7 @@ class Journal:
             raise
 
     def cut_torn_line(self) -> JournalContent:
+        """Cut a torn last line off and return what the journal holds."""
         content = read_journal(self.path)  # again, now that nobody else can write
         self._file.truncate(content.end)
         os.fsync(self._file.fileno())
