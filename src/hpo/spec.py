@@ -1,0 +1,138 @@
+"""A run as plain values: everything that a journal's header needs to build the run again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from hpo.errors import JournalError, UsageError
+from hpo.loop import Scheduler
+from hpo.plan import Plan
+from hpo.searchers import GridSearcher, RandomSearcher, Searcher
+from hpo.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Settings of a run that can be built from names and numbers.
+
+    Attributes
+    ----------
+    trainer : str
+        ``FILE.py:name`` or ``package.module:name``.
+    space : Mapping
+        Search space as `SearchSpace.to_dict` gives it.
+    max_resource : int
+        Most resource units (epochs) that one trial is trained.
+    scheduler : str
+        Name of the scheduler.
+    reduction_factor : int
+        One of how many trials goes on.
+    searcher : str
+        ``"random"`` or ``"grid"``.
+    seed : int
+        Seed of all random choices.
+    scheduler_options, predictor_options : Mapping
+        Further options by name.
+    predictor : str
+        Name of the curve predictor.
+    n_workers : int
+        Segments that run at the same time.
+    executor : str
+        ``"process"`` or ``"inline"``.
+    max_retries : int
+        Further attempts of a job that failed.
+    timeout : float or None
+        Seconds that one attempt may take.
+    fingerprint : str
+        SHA-256 of the trainer's file when the run began; empty for a module.
+    """
+
+    trainer: str
+    space: Mapping[str, Any]
+    max_resource: int
+    scheduler: str = "swift-hyperband"
+    reduction_factor: int = 3
+    searcher: str = "random"
+    seed: int = 0
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    predictor: str = "nusvr"
+    predictor_options: Mapping[str, Any] = field(default_factory=dict)
+    n_workers: int = 1
+    executor: str = "process"
+    max_retries: int = 1
+    timeout: float | None = None
+    fingerprint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild the specification that `to_json` wrote.
+
+        Raises
+        ------
+        JournalError
+            If a field is missing or unknown.
+        """
+        try:
+            return cls(**data)
+        except TypeError as error:
+            msg = f"the journal's header does not describe a run of this hpo version: {error}"
+            raise JournalError(msg) from None
+
+    def build_scheduler(self) -> Scheduler:
+        """Build the scheduler in the state in which the run began.
+
+        Raises
+        ------
+        UsageError
+            If a name or a setting is refused; the message is that of the part which refused it.
+        """
+        from hpo.schedulers import make_scheduler
+
+        return usage_checked(
+            make_scheduler,
+            self.scheduler,
+            self.build_searcher(),
+            max_resource=self.max_resource,
+            reduction_factor=self.reduction_factor,
+            seed=self.seed,
+            **self.scheduler_options,
+        )
+
+    def build_searcher(self) -> Searcher:
+        """Build what proposes configurations."""
+        space = usage_checked(SearchSpace.from_dict, self.space)
+        if self.searcher == "random":
+            return RandomSearcher(space, seed=self.seed)
+        if self.searcher == "grid":
+            return GridSearcher(space)
+        msg = f"searcher must be 'random' or 'grid', got {self.searcher!r}"
+        raise UsageError(msg)
+
+    def build_predictor(self) -> Any:
+        """Build the curve predictor."""
+        from hpo.predictors import make_predictor
+
+        return usage_checked(make_predictor, self.predictor, **self.predictor_options)
+
+    def plan(self) -> Plan | None:
+        """Return plain Hyperband with these settings; None if the run is no kind of Hyperband."""
+        if not self.scheduler.endswith("hyperband"):
+            return None
+        return Plan(self.max_resource, self.reduction_factor)
+
+
+def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call `build`; what it refuses, or cannot import, becomes a `UsageError`."""
+    try:
+        return build(*args, **kwargs)
+    except UsageError:
+        raise
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise UsageError(" ".join(str(error).split())) from error
