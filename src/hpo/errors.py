@@ -28,6 +28,10 @@ class ExecutorBrokenError(RuntimeError):
     """No worker is left to run on and none can be started; the journal keeps the run's state."""
 
 
+class JournalWriteError(RuntimeError):
+    """The journal cannot be written any more (disk full, say); what it holds is safe."""
+
+
 class InterruptedRunError(KeyboardInterrupt):
     """The run was asked to stop (Ctrl-C or SIGTERM) and has stopped in good order.
 

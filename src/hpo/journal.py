@@ -33,7 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from hpo.errors import JournalError
+from hpo.errors import JournalError, JournalWriteError
 from hpo.files import sync_directory, write_atomically
 from hpo.trial import PredictJob, Report, TrainJob, from_json
 
@@ -297,13 +297,23 @@ class Journal:
         return cls(path, file, header, checksum)
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Write one entry and wait until it is on disk."""
+        """Write one entry and wait until it is on disk.
+
+        Raises
+        ------
+        JournalWriteError
+            If that is not possible.  No further entry may be written then.
+        """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
         line, self._checksum = _line(entry, self._checksum)
         written = 0
-        while written < len(line):
-            written += self._file.write(line[written:])
-        os.fsync(self._file.fileno())
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            msg = f"cannot write journal {self.path}: {error.strerror}; make room and resume"
+            raise JournalWriteError(msg) from None
 
     def decided(self, job: Job) -> None:
         """Write down a job before it is submitted."""

@@ -19,8 +19,8 @@ from hpo.trial import SchedulerSummary, TrialStatus
 class Progress(Protocol):
     """Shows the state of a run; used as a context manager around it."""
 
-    def show(self, summary: SchedulerSummary) -> None:
-        """Show a state."""
+    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+        """Show a state, and what was saved against the plan where there is one."""
         ...
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class Snapshot:
         skills = [event.skill for event in summary.events if event.skill is not None]
         return cls(
             epochs=summary.epochs,
-            saved=None if plan is None else plan.saved(summary.events),
+            saved=None if plan is None else plan.saved(summary.trials),
             planned=None if plan is None else plan.epochs,
             running=len(running),
             alive=len(running) + status.count(TrialStatus.WAITING),
@@ -123,7 +123,7 @@ class Snapshot:
 class NoProgress:
     """Shows nothing."""
 
-    def show(self, summary: SchedulerSummary) -> None:
+    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
         """Show nothing."""
 
     def __enter__(self) -> Self:
@@ -144,8 +144,6 @@ class RichProgress:
 
     Parameters
     ----------
-    plan : Plan or None
-        What savings are measured against.
     title : str
         Shown above the figures.
     console : rich.console.Console or None
@@ -155,19 +153,16 @@ class RichProgress:
     LINES_EVERY = 10.0
     """Seconds between two lines where there is no terminal."""
 
-    def __init__(
-        self, plan: Plan | None = None, title: str = "", console: Console | None = None
-    ) -> None:
-        self._plan = plan
+    def __init__(self, title: str = "", console: Console | None = None) -> None:
         self._title = title
         self._console = Console(stderr=True) if console is None else console
         self._live: Live | None = None
         self._snapshot: Snapshot | None = None
         self._begun = self._lines = time.monotonic()
 
-    def show(self, summary: SchedulerSummary) -> None:
+    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
         """Show a state."""
-        self._snapshot = Snapshot.of(summary, self._plan)
+        self._snapshot = Snapshot.of(summary, plan)
         if self._live is None and time.monotonic() - self._lines >= self.LINES_EVERY:
             self._print_line()
 
@@ -198,7 +193,8 @@ class RichProgress:
         self._lines = time.monotonic()
         if self._snapshot is not None:
             text = "  ".join(f"{label}: {value}" for label, value in self._snapshot.fields())
-            self._console.print(f"[{self._elapsed()}] {text}", highlight=False, markup=False)
+            line = f"[{self._elapsed()}] {text}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._begun), 60)

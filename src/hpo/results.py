@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from hpo.errors import JournalError
+from hpo.errors import JournalError, UsageError
 from hpo.journal import JournalContent, read_journal
 from hpo.loop import Scheduler
 from hpo.plan import Plan
@@ -126,7 +127,7 @@ class Results:
     @property
     def saved(self) -> int | None:
         """Resource units saved by decisions within rounds; None where there is no plan."""
-        return None if self.plan is None else self.plan.saved(self.events)
+        return None if self.plan is None else self.plan.saved(self.trials)
 
     def history(self) -> list[HistoryPoint]:
         """Return the best loss so far after each training report."""
@@ -158,6 +159,53 @@ class Results:
             msg = "to_frame needs pandas, which is not installed: pip install pandas"
             raise ImportError(msg) from error
         return pd.DataFrame.from_records(self.records())
+
+    def write_csv(self, path: Path) -> None:
+        """Write the records to a new CSV file (no pandas needed).
+
+        Raises
+        ------
+        UsageError
+            If the file exists or cannot be written.
+        """
+        records = self.records()
+        names = list(dict.fromkeys(name for record in records for name in record))
+        try:
+            with Path(path).open("x", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, names)
+                writer.writeheader()
+                writer.writerows(records)
+        except OSError as error:
+            msg = f"cannot write {path}: {error.strerror}; name a new file in a writable place"
+            raise UsageError(msg) from None
+
+    def summary_lines(self) -> list[str]:
+        """Return in a few lines what was found, spent and saved, and what went wrong."""
+        lines = [] if self.finished else ["The run is not finished."]
+        if self.best is not None:
+            config = ", ".join(f"{k}={_short(v)}" for k, v in self.best.config.items())
+            lines.append(
+                f"Best: trial {self.best.trial_id}, loss {self.best.last_loss:.6g} after "
+                f"{len(self.best.losses)} epochs, {config}"
+            )
+        lines.append(self._epochs_line())
+        skills = [event.skill for event in self.events if event.skill is not None]
+        if skills:
+            mean = sum(skills) / len(skills)
+            lines.append(
+                f"Predictor: {len(skills)} decisions, mean skill {mean:+.2f} against keeping the "
+                "last value (positive: better)"
+            )
+        lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
+        failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
+        return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])
+
+    def _epochs_line(self) -> str:
+        text = f"Epochs: {self.epochs}"
+        if self.plan is None or self.saved is None:
+            return text
+        share = self.saved / self.plan.epochs
+        return f"{text}; plain Hyperband takes {self.plan.epochs}, saved so far {share:.1%}"
 
     def predictor_skill(self) -> list[dict[str, Any]]:
         """Return the predictor's skill at each decision (positive: better than last value)."""

@@ -46,6 +46,8 @@ class RunSpec:
         Further attempts of a job that failed.
     timeout : float or None
         Seconds that one attempt may take.
+    checkpoint_dir : str
+        Where checkpoints are kept; empty for the default place beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file when the run began; empty for a module.
     """
@@ -54,7 +56,7 @@ class RunSpec:
     space: Mapping[str, Any]
     max_resource: int
     scheduler: str = "swift-hyperband"
-    reduction_factor: int = 3
+    reduction_factor: int = 2
     searcher: str = "random"
     seed: int = 0
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class RunSpec:
     executor: str = "process"
     max_retries: int = 1
     timeout: float | None = None
+    checkpoint_dir: str = ""
     fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +98,7 @@ class RunSpec:
         """
         from hpo.schedulers import make_scheduler
 
-        return usage_checked(
+        scheduler: Scheduler = usage_checked(
             make_scheduler,
             self.scheduler,
             self.build_searcher(),
@@ -104,6 +107,7 @@ class RunSpec:
             seed=self.seed,
             **self.scheduler_options,
         )
+        return scheduler
 
     def build_searcher(self) -> Searcher:
         """Build what proposes configurations."""
@@ -125,7 +129,8 @@ class RunSpec:
         """Return plain Hyperband with these settings; None if the run is no kind of Hyperband."""
         if not self.scheduler.endswith("hyperband"):
             return None
-        return Plan(self.max_resource, self.reduction_factor)
+        iterations = self.scheduler_options.get("iterations", 1)
+        return Plan(self.max_resource, self.reduction_factor, iterations)
 
 
 def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import pickle
 import tempfile
 import time
@@ -32,8 +33,8 @@ from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageErr
 from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, ProcessPool, WorkerPool
 from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
-from hpo.predictors import CurvePredictor
 from hpo.plan import Plan
+from hpo.predictors import CurvePredictor
 from hpo.progress import NoProgress, Progress
 from hpo.replay import replay
 from hpo.results import Results
@@ -42,6 +43,8 @@ from hpo.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
 from hpo.wiring import PredictCall, RunRecorder, signals_stop
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,20 @@ class Tuner:
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
         trainer = NamedTrainer(spec.trainer).resolved()
-        spec = dataclasses.replace(spec, trainer=trainer.name, fingerprint=trainer.fingerprint())
+        place = settings.get("checkpoint_dir") or spec.checkpoint_dir
+        spec = dataclasses.replace(
+            spec,
+            trainer=trainer.name,
+            fingerprint=trainer.fingerprint(),
+            checkpoint_dir=str(Path(place).resolve()) if place else "",
+        )
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
             "max_retries": spec.max_retries,
             "timeout": spec.timeout,
             "predictor": spec.build_predictor(),
+            "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -157,12 +167,13 @@ class Tuner:
             If a setting is wrong.
         """
         journal = Path(journal)
-        store = CheckpointStore(settings.get("checkpoint_dir") or default_directory(journal))
-        store.restore_journal(journal)
+        store = Path(settings.get("checkpoint_dir") or default_directory(journal))
+        CheckpointStore(store).restore_journal(journal)
         header = read_journal(journal).header
         if header.spec:
             spec = RunSpec.from_json(header.spec)
             tuner = cls.from_spec(spec, journal=journal, **settings)
+            _warn_if_changed(spec, tuner.spec)
         elif trainer is None or scheduler is None:
             msg = (
                 f"journal {journal} was started from Python objects; resume it from Python with "
@@ -210,6 +221,8 @@ class Tuner:
             pending = replay(content, self.scheduler)
             store = self._store(self.journal)
             kept = store.adopt(journal.header)
+            if not kept and content.reports():
+                _log.warning("%s was gone: trials will be trained from the beginning", store.root)
             journal.append("note", {"what": "resumed", "checkpoints": kept})
             return self._go(trainer, journal, store, pending, content)
 
@@ -222,7 +235,7 @@ class Tuner:
         before: JournalContent | None,
     ) -> Results:
         pool = self._pool(store)
-        recorder = RunRecorder(self.scheduler, journal, self.progress, before)
+        recorder = RunRecorder(self.scheduler, journal, self.progress, self.plan, before)
         runner = JobRunner(
             trainer,
             pool,
@@ -237,7 +250,7 @@ class Tuner:
                 for job in pending:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
-                self.progress.show(self.scheduler.summary())
+                recorder.show()
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
         finally:
@@ -284,6 +297,11 @@ class Tuner:
         if isinstance(self.executor, str):
             return ProcessPool(self.n_workers, log_dir=store.root)
         return ExecutorPool(self.executor, self.n_workers)
+
+
+def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:
+    if now is not None and now.fingerprint != before.fingerprint:
+        _log.warning("%s has changed since the run began", now.trainer.rpartition(":")[0])
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from hpo.journal import Job, Journal, JournalContent
 from hpo.loop import Scheduler
+from hpo.plan import Plan
 from hpo.predictors import CurvePredictor, make_predictor, run_predict_job
 from hpo.progress import Progress
 from hpo.results import TimedReport
@@ -35,6 +36,8 @@ class RunRecorder:
         Where to write; None writes nowhere.
     progress : Progress
         What shows.
+    plan : Plan or None
+        What savings are measured against.
     before : JournalContent or None
         What the journal held when the run was resumed.
     """
@@ -44,11 +47,13 @@ class RunRecorder:
         scheduler: Scheduler,
         journal: Journal | None,
         progress: Progress,
+        plan: Plan | None,
         before: JournalContent | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal
         self._progress = progress
+        self._plan = plan
         self._shown = 0.0
         self.reports: list[TimedReport] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
@@ -76,7 +81,11 @@ class RunRecorder:
         now = time.monotonic()
         if now - self._shown >= _SHOW_EVERY:
             self._shown = now
-            self._progress.show(self._scheduler.summary())
+            self.show()
+
+    def show(self) -> None:
+        """Show the present state."""
+        self._progress.show(self._scheduler.summary(), self._plan)
 
 
 @dataclass(frozen=True)

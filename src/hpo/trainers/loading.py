@@ -44,7 +44,7 @@ class NamedTrainer:
         """Return the SHA-256 of the file, empty for a module."""
         target = _split(self.name)[0]
         path = Path(target)
-        return hashlib.sha256(path.read_bytes()).hexdigest() if _is_file(target) else ""
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def resolved(self) -> NamedTrainer:
         """Return the same trainer with an absolute path."""
