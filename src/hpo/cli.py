@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hpo.cli_options import parse_options, run_options
+from hpo.cli_simulate import simulate
 from hpo.errors import (
     ExecutorBrokenError,
     InterruptedRunError,
@@ -91,6 +92,9 @@ def report(journal: Path, top: int, csv: Path | None, figures: Path | None) -> N
     _show(results, journal, top)
     if figures is not None:
         _draw(results, journal.stem, figures)
+
+
+cli.add_command(simulate)
 
 
 def _draw(results: Results, name: str, directory: Path) -> None:

@@ -144,7 +144,22 @@ class JournalContent:
 
     def reports(self) -> list[tuple[float, Report]]:
         """Return (time in seconds since the epoch, report) in the order of arrival."""
-        return [(e.time, from_json(e.data)) for e in self.entries if e.kind == "reported"]
+        return [(e.time, self.report(e)) for e in self.entries if e.kind == "reported"]
+
+    def report(self, entry: Entry) -> Report:
+        """Return the report of an entry.
+
+        Raises
+        ------
+        JournalError
+            If it is of another version.
+        """
+        try:
+            report: Report = from_json(entry.data)
+        except ValueError as error:
+            msg = f"line {entry.line} of journal {self.path} is of another version: {error}"
+            raise JournalError(msg) from None
+        return report
 
     def notes(self) -> list[Mapping[str, Any]]:
         """Return the notes (retries, extra metrics, resumptions)."""

@@ -10,7 +10,7 @@ from typing import Any
 from hpo.errors import JournalError
 from hpo.journal import Entry, Job, JournalContent, compact
 from hpo.loop import Scheduler
-from hpo.trial import PredictJob, Report, TrainJob, from_json
+from hpo.trial import PredictJob, Report, TrainJob
 
 
 def replay(
@@ -46,7 +46,7 @@ def replay(
             job = _asked(scheduler, entry, content.path)
             pending[_key(job)] = job
         elif entry.kind == "reported":
-            report = from_json(entry.data)
+            report = content.report(entry)
             _tell(scheduler, report, content.path, entry.line)
             pending.pop(_key(report), None)
             if told is not None:

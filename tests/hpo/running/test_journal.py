@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zlib
 from pathlib import Path
 
@@ -144,21 +143,17 @@ def test_any_beginning_of_a_journal_reads_as_a_beginning(
     assert json.dumps([e.data for e in kept]) == json.dumps([e.data for e in entries[: len(kept)]])
 
 
-def resumed_at(workshop, raw: bytes, cut: int, name: str) -> Results:
-    """Resume a copy of the run whose journal was cut after so many bytes."""
-    copy = workshop.root / name
-    shutil.copytree(workshop.root / "run.checkpoints", copy / "run.checkpoints")
-    (copy / "run.jsonl").write_bytes(raw[:cut])
-    results = Tuner.resume(copy / "run.jsonl")
-    shutil.rmtree(copy)
-    return results
+def resumed_at(workshop, raw: bytes, cut: int) -> Results:
+    """Resume the run from a journal that was cut after so many bytes."""
+    workshop.journal.write_bytes(raw[:cut])
+    return Tuner.resume(workshop.journal)
 
 
 def test_cut_within_header_is_restored_from_checkpoints(workshop, outcome_of) -> None:
     reference = Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal).run()
     raw = workshop.journal.read_bytes()
     for cut in (0, 1, 40, raw.index(b"\n"), raw.index(b"\n") + 1):
-        assert outcome_of(resumed_at(workshop, raw, cut, "copy")) == outcome_of(reference)
+        assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference)
 
 
 @pytest.mark.slow
@@ -172,5 +167,5 @@ def test_a_journal_cut_at_any_byte_resumes(workshop, outcome_of) -> None:
     tail = raw[:-1].rindex(b"\n", 0, raw[:-1].rindex(b"\n")) + 1  # the last two lines
     cuts = [*range(0, tail, 211), *range(tail, len(raw) + 1)]
     for cut in cuts:
-        assert outcome_of(resumed_at(workshop, raw, cut, "copy")) == outcome_of(reference), cut
+        assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference), cut
     assert workshop.repeated() == 0  # the checkpoints know what was trained
