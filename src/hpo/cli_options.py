@@ -18,9 +18,7 @@ _RUN_OPTIONS = (
     click.option("--max-resource", type=int, required=True, help="Most epochs for one trial."),
     click.option("--scheduler", default="swift-hyperband", show_default=True, help="What decides."),
     click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves."),
-    click.option(
-        "--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"
-    ),
+    click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
     click.option("--searcher", default="random", show_default=True, help="random or grid."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
     click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Workers."),

@@ -67,12 +67,11 @@ class Round:
 
     def enter(self, trial_id: int) -> None:
         """Let a trial in and queue its first job of this round."""
-        without_question = len(self.members) < self.plan.n_full or not self.plan.points
         self.members[trial_id] = len(self.members)
-        if without_question:
+        if len(self.members) <= self.plan.n_full:
             self._train_fully(trial_id)
         else:
-            self._send(trial_id, self.plan.points[0])
+            self._send(trial_id, self.next_stop(self.plan.start))
 
     def truncate(self, n_next: int) -> None:
         """Let no more trials in: there are none."""

@@ -7,7 +7,7 @@ decision, and which of them go on, given their predicted losses at the round's e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,10 @@ class RoundView:
 class RoundRule(Protocol):
     """How a round spends less than full training."""
 
-    together: bool
-    """Whether one prediction serves all waiting trials of a round, or each gets its own."""
+    @property
+    def together(self) -> bool:
+        """Whether one prediction serves all waiting trials of a round, or each gets its own."""
+        ...
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
         """Return the decision points of a round from `start` to `stop` units, all below `stop`."""
@@ -67,12 +69,19 @@ class SwiftRule:
         Where in the round the decision falls, in (0, 1).
     quantile : float
         A waiting trial goes on when its prediction is below this quantile.
+    ties : {"stable", "heapsort"}
+        Order of equal predictions, which are common: far from its training curves, a kernel model
+        predicts its intercept, to the last bit.  ``"stable"``: as they entered the round.
+        ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; with it the
+        published epochs come out.  (The reference took numpy's default sort, whose order of equal
+        numbers depends on the processor.)
     """
 
     full_fraction: float = 0.5
     min_curves: int = 15
     decision_fraction: float = 0.5
     quantile: float = 0.25
+    ties: Literal["stable", "heapsort"] = "stable"
     together: bool = True
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
@@ -89,7 +98,7 @@ class SwiftRule:
         chosen = view.mean < np.quantile(view.full, self.quantile)
         missing = view.n_next - len(view.full)
         if np.count_nonzero(chosen) < missing:
-            chosen[np.argsort(view.mean, kind="stable")[:missing]] = True
+            chosen[np.argsort(view.mean, kind=self.ties)[:missing]] = True
         return np.asarray(chosen)
 
 

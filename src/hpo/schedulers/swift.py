@@ -7,7 +7,7 @@ to be among the best, and as many as the next round needs, are trained on.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from hpo.schedulers._engine import Engine, EngineOptions
 from hpo.schedulers.hyperband import repeated_brackets
@@ -50,6 +50,8 @@ class SwiftHyperband(Engine):
         Train the predictor of a rung anew for each decision, not only the first time.
     max_curves : int
         At most so many curves, the latest, train a predictor.
+    ties : {"stable", "heapsort"}
+        Order of equal predictions (see `SwiftRule`).
 
     Raises
     ------
@@ -78,12 +80,16 @@ class SwiftHyperband(Engine):
         train_ahead: bool = True,
         retrain: bool = True,
         max_curves: int = 200,
+        ties: Literal["stable", "heapsort"] = "stable",
     ) -> None:
         check_fraction("full_fraction", full_fraction, ends=True)
         check_fraction("decision_fraction", decision_fraction, ends=False)
         check_fraction("quantile", quantile, ends=True)
         check_curves(min_curves, max_curves)
-        rule = SwiftRule(full_fraction, min_curves, decision_fraction, quantile)
+        if ties not in ("stable", "heapsort"):
+            msg = f"ties must be 'stable' or 'heapsort', got {ties!r}"
+            raise ValueError(msg)
+        rule = SwiftRule(full_fraction, min_curves, decision_fraction, quantile, ties)
         options = EngineOptions(side_by_side, train_ahead, retrain, max_curves, seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
         super().__init__(brackets, reduction_factor, searcher, rule, options)
@@ -106,6 +112,7 @@ class SwiftHyperband(Engine):
             side_by_side=False,
             train_ahead=False,
             retrain=False,
+            ties="heapsort",
         )
 
 
