@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from _common import Bars, mlpf_table, options, show
 
+from _hpo_common import Bars, mlpf_table, options, show
 from hpo.loop import Scheduler
 from hpo.predictors import make_predictor
 from hpo.schedulers import Hyperband, SwiftHyperband

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import qsvr
-from _common import Bars, mlpf_table, options, show
 
+import qsvr
+from _hpo_common import Bars, mlpf_table, options, show
 from hpo.brackets import floor_log, hyperband_brackets
 from hpo.datasets import clean_rows
 from hpo.loop import Scheduler

@@ -39,7 +39,7 @@ class Bars:
 
     short: list[str] = field(default_factory=list)
 
-    def hold(self, what: str, holds: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    def hold(self, what: str, holds: bool) -> None:
         """Note whether a bar holds."""
         print(f"  [{'ok' if holds else 'SHORT'}] {what}")
         if not holds:
