@@ -114,10 +114,15 @@ class Snapshot:
             share = f" ({self.saved / self.planned:.0%} of Hyperband)" if self.planned else ""
             fields.append(("saved", f"{self.saved}{share}"))
         if self.skill is not None:
-            fields.append(("predictor skill", f"{self.skill:+.2f} vs last value"))
+            fields.append(("predictor skill", f"{skill_text(self.skill)} vs last value"))
         if self.degraded:
             fields.append(("degraded", f"{self.degraded} rounds as plain Hyperband"))
         return fields
+
+
+def skill_text(skill: float) -> str:
+    """Return a skill as text; it is unbounded below, and beyond -10 only its sign matters."""
+    return f"{skill:+.2f}" if skill > -10 else "below -10"
 
 
 class NoProgress:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from hpo.errors import JournalError, UsageError
 from hpo.journal import JournalContent, read_journal
 from hpo.loop import Scheduler
 from hpo.plan import Plan
+from hpo.progress import skill_text
 from hpo.replay import replay
 from hpo.spec import RunSpec
 from hpo.trainers.base import first_bad_unit
@@ -191,10 +193,9 @@ class Results:
         lines.append(self._epochs_line())
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
-            mean = sum(skills) / len(skills)
             lines.append(
-                f"Predictor: {len(skills)} decisions, mean skill {mean:+.2f} against keeping the "
-                "last value (positive: better)"
+                f"Predictor: {len(skills)} decisions, median skill {skill_text(median(skills))} "
+                "against keeping the last value (positive: better)"
             )
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
