@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -381,6 +382,10 @@ def _from_table(table: Mapping[str, Any]) -> Domain:
         if key != "type"
     }
     fields = list(kind.__dataclass_fields__)
+    required = [f.name for f in dataclass_fields(kind) if f.default is MISSING]
+    if missing := [name for name in required if name not in options]:
+        msg = f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
+        raise ValueError(msg)
     if unknown := sorted(set(options) - set(fields)):
         msg = f"{table['type']} takes {', '.join(fields)}, got {', '.join(unknown)}"
         raise ValueError(msg)
