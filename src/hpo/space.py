@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.domains import Domain, parse_domain
+from hpo.domain_parsing import parse_domain
+from hpo.domains import Domain
 from hpo.trial import Config
 
 
