@@ -32,8 +32,20 @@ EXIT_INTERRUPTED = 130
 _PATH = click.Path(path_type=Path)
 
 
+def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    """Print the version and exit."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if value and not context.resilient_parsing:
+        try:
+            click.echo(f"hpo {version('qsvr')}")
+        except PackageNotFoundError:
+            click.echo("hpo (not installed, run from its source)")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="qsvr", prog_name="hpo")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
 def cli() -> None:
     """Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband."""
 

@@ -247,7 +247,8 @@ class ExecutorPool:
             if generation is not None and generation.alone is None:
                 generation.alone = len(self._running) == 1
             guilty = generation is None or generation.alone
-            return Outcome(reason=f"worker died: {describe(error)}") if guilty else None
+            died = f"worker died ({type(error).__name__})"
+            return Outcome(reason=died) if guilty else None
         except CancelledError:
             return Outcome(reason="cancelled by the executor")
         except Exception as error:  # noqa: BLE001 - engines report lost workers in their own types

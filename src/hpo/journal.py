@@ -199,7 +199,7 @@ def _headerless(raw: bytes, path: Path) -> JournalError:
 
 
 def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
-    """Return the valid lines, where they end, and the last checksum."""
+    """Return the valid lines, where they end, and the last checksum; check the header first."""
     lines: list[Any] = []
     end, checksum = 0, 0
     while (newline := raw.find(b"\n", end)) >= 0:
@@ -214,6 +214,8 @@ def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
                 raise JournalError(msg)
             break
         lines.append(json.loads(payload))
+        if len(lines) == 1:
+            Header.from_json(lines[0], path)  # another version may have other rules for the rest
         end, checksum = newline + 1, following
     return lines, end, checksum
 
@@ -317,7 +319,7 @@ class Journal:
         Raises
         ------
         JournalWriteError
-            If that is not possible.  No further entry may be written then.
+            If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
         line, self._checksum = _line(entry, self._checksum)

@@ -139,5 +139,8 @@ def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
         return build(*args, **kwargs)
     except UsageError:
         raise
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except OSError as error:
+        msg = f"cannot use {error.filename}: {error.strerror}"
+        raise UsageError(msg if error.filename else str(error)) from error
+    except (ValueError, TypeError, ImportError) as error:
         raise UsageError(" ".join(str(error).split())) from error

@@ -63,6 +63,7 @@ def as_trainer(trainer: object) -> Trainer:
         If it is none of them, or a name that cannot be imported.
     """
     if isinstance(trainer, str):
+        _check_exists(_split(trainer)[0])  # load_trainer remembers files that may be gone since
         load_trainer(trainer)
         return NamedTrainer(trainer).resolved()
     if inspect.isclass(trainer) and hasattr(trainer, "train"):
@@ -114,10 +115,14 @@ def _is_file(target: str) -> bool:
     return target.endswith(".py")
 
 
-def _import(target: str) -> ModuleType:
+def _check_exists(target: str) -> None:
     if _is_file(target) and not Path(target).is_file():
         msg = f"trainer file {target} does not exist; give the path of a Python file"
         raise TrainerError(msg)
+
+
+def _import(target: str) -> ModuleType:
+    _check_exists(target)
     try:
         return _import_file(Path(target)) if _is_file(target) else importlib.import_module(target)
     except KeyboardInterrupt:

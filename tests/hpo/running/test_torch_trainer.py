@@ -67,6 +67,15 @@ def build(config, generators) -> TorchRun:
     )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Several threads wait for each other longer than such a small network takes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def disturb() -> None:
     """Use the global generators, as other code in the process may between two segments."""
     torch.rand(3)
@@ -197,12 +206,13 @@ def test_persistent_loader_workers_are_refused(tmp_path: Path) -> None:
 
 
 FULL_DISK = """
-import resource, sys, json
+import resource, sys, json, torch
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_torch_trainer import CONFIG, build
 from hpo.trainers import Segment, TorchTrainer, run_segment
 
+torch.set_num_threads(1)
 path = Path({path!r})
 first = run_segment(TorchTrainer(build), Segment(CONFIG, 0, 2, path))
 before = path.read_bytes()
