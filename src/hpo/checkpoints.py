@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.errors import UsageError
 from hpo.files import write_atomically
-from hpo.journal import Header, header_line, restore_header
+from hpo.journal import Header, header_line
 
 _IDENTITY = "run.json"
 
@@ -91,9 +91,12 @@ class CheckpointStore:
     def restore_journal(self, journal: Path) -> None:
         """Restore the header of a journal that was cut within it; else do nothing."""
         identity = self.root / _IDENTITY
-        if identity.is_file():
-            header = Header.from_json(json.loads(identity.read_text()), journal)
-            restore_header(journal, header_line(header))
+        if not identity.is_file() or not journal.is_file():
+            return
+        line = header_line(Header.from_json(json.loads(identity.read_text()), journal))
+        kept = journal.read_bytes()
+        if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
+            write_atomically(journal, line)
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is made when the trial first trains."""

@@ -34,7 +34,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.files import sync_directory, write_atomically
+from hpo.files import write_atomically
 from hpo.trial import PredictJob, Report, TrainJob, from_json
 
 FORMAT = 1
@@ -360,18 +360,6 @@ def _line(data: Mapping[str, Any], checksum: int) -> tuple[bytes, int]:
     payload = json.dumps(data, separators=(",", ":")).encode()
     checksum = zlib.crc32(payload, checksum)
     return b"%08x " % checksum + payload + b"\n", checksum
-
-
-def restore_header(path: Path, line: bytes) -> None:
-    """Write the header `line` again into a journal that was cut within it.
-
-    Does nothing unless the file is a strict beginning of `line`, in which case it holds nothing
-    else and nothing can be lost.
-    """
-    path = Path(path)
-    if path.is_file() and len(raw := path.read_bytes()) < len(line) and line.startswith(raw):
-        write_atomically(path, line)
-        sync_directory(path.parent)
 
 
 def header_line(header: Header) -> bytes:
