@@ -23,8 +23,8 @@ SPACE: dict[str, dict[str, object]] = {
     "momentum": {"type": "float", "low": 0.0, "high": 0.95},
     "weight_decay": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
     "dropout": {"type": "float", "low": 0.0, "high": 0.6},
-    "channels": {"type": "int", "low": 4, "high": 16, "log": True},
-    "batch_size": {"type": "categorical", "choices": [32, 64, 128]},
+    "channels": {"type": "int", "low": 4, "high": 12, "log": True},
+    "batch_size": {"type": "categorical", "choices": [64, 128, 256]},
 }
 
 
