@@ -26,6 +26,7 @@ _RUN_OPTIONS = (
         "--executor", default="process", show_default=True, help="process, or inline (repeatable)."
     ),
     click.option("--timeout", type=float, help="Seconds that one training job may take."),
+    click.option("--predict-timeout", type=float, help="Seconds that a prediction may take."),
     click.option(
         "--max-retries", type=int, default=1, show_default=True, help="For a job that failed."
     ),

@@ -38,10 +38,13 @@ class Policy:
         Further attempts for a job that failed, each from the trial's last checkpoint.
     timeout : float or None
         Seconds that one attempt may take.
+    predict_timeout : float or None
+        Seconds that a prediction may take; then its round goes on as plain Hyperband.
     """
 
     max_retries: int = 1
     timeout: float | None = None
+    predict_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,11 @@ class JobRunner:
         self._checkpoints = checkpoints
         self._policy = policy
         self._note = note
-        self._background = background
+        self.background = background
         self._queue: deque[_Attempt | PredictJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
-        self._predicting = 0
+        self._predicting: set[int] = set()
         self._signum: int | None = None
 
     @property
@@ -150,7 +153,7 @@ class JobRunner:
                 self._start_training(item)
             else:
                 self._queue.append(item)
-            if not self._background and not self._events.empty():
+            if not self.background and not self._events.empty():
                 return  # in turn: deliver one report before the next job runs
 
     def _start_training(self, attempt: _Attempt) -> None:
@@ -162,14 +165,15 @@ class JobRunner:
         future.add_done_callback(lambda done: self._events.put(_Finished(attempt, done)))
 
     def _start_prediction(self, job: PredictJob) -> None:
-        self._predicting += 1
-        if self._background:
-            work = threading.Thread(
-                target=lambda: self._events.put(self._predict(job)), daemon=True, name="predict"
-            )
-            work.start()
-        else:
+        self._predicting.add(job.job_id)
+        if not self.background:
             self._events.put(self._predict(job))
+            return
+        _in_thread(lambda: self._events.put(self._predict(job)))
+        seconds = self._policy.predict_timeout
+        if seconds is not None:
+            late = PredictFailure(job.job_id, f"timed out: no prediction after {seconds:g} s")
+            _in_thread(lambda: self._events.put(late), delay=seconds)
 
     def _collect(self) -> list[Report]:
         """Wait for an event, then take all that are there."""
@@ -188,7 +192,9 @@ class JobRunner:
         if event is None:
             return []
         if isinstance(event, PredictReport | PredictFailure):
-            self._predicting -= 1
+            if event.job_id not in self._predicting:
+                return []  # after its time was out, or its time was out after it came
+            self._predicting.remove(event.job_id)
             return [event]
         self._training -= 1
         report = self._judged(event.attempt, event.future.result())
@@ -209,6 +215,13 @@ class JobRunner:
             self._queue.appendleft(_Attempt(job, attempt.number + 1))
             return None
         return TrainFailure(job.trial_id, job.start, job.stop, _final(outcome, attempt))
+
+
+def _in_thread(work: Callable[[], None], delay: float = 0.0) -> None:
+    """Do something later, in a thread that does not keep the process alive."""
+    timer = threading.Timer(delay, work)
+    timer.daemon = True
+    timer.start()
 
 
 def _final(outcome: Outcome, attempt: _Attempt) -> str:

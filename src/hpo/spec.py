@@ -13,6 +13,8 @@ from hpo.plan import Plan
 from hpo.searchers import GridSearcher, RandomSearcher, Searcher
 from hpo.space import SearchSpace
 
+_SECRETS = ("token", "password", "secret", "api_key", "credential")
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -46,6 +48,8 @@ class RunSpec:
         Further attempts of a job that failed.
     timeout : float or None
         Seconds that one attempt may take.
+    predict_timeout : float or None
+        Seconds that a prediction may take.
     checkpoint_dir : str
         Where checkpoints are kept; empty for the default place beside the journal.
     fingerprint : str
@@ -66,8 +70,13 @@ class RunSpec:
     executor: str = "process"
     max_retries: int = 1
     timeout: float | None = None
+    predict_timeout: float | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse secrets, since all settings are written to the journal."""
+        _refuse_secrets({"scheduler": self.scheduler_options, "predictor": self.predictor_options})
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -131,6 +140,18 @@ class RunSpec:
             return None
         iterations = self.scheduler_options.get("iterations", 1)
         return Plan(self.max_resource, self.reduction_factor, iterations)
+
+
+def _refuse_secrets(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        if any(part in name.lower() for part in _SECRETS):
+            msg = (
+                f"option {name!r} looks like a secret, and the journal keeps all options; put it "
+                "into the environment or the service's own configuration file"
+            )
+            raise UsageError(msg)
+        if isinstance(value, Mapping):
+            _refuse_secrets(value)
 
 
 def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import multiprocessing
 import pickle
 import tempfile
 import time
@@ -73,6 +74,9 @@ class Tuner:
     timeout : float or None
         Seconds that one training job (a segment of a trial) may take; then its worker is killed.
         Not for "inline".
+    predict_timeout : float or None
+        Seconds that a prediction may take; then its round goes on as plain Hyperband, visibly.
+        Not for "inline".
     checkpoint_dir : Path or None
         Directory for checkpoints; default: beside the journal, or a temporary directory that is
         deleted at the end where there is no journal.
@@ -98,6 +102,7 @@ class Tuner:
     predictor: CurvePredictor | str | None = None
     max_retries: int = 1
     timeout: float | None = None
+    predict_timeout: float | None = None
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=NoProgress)
     spec: RunSpec | None = None
@@ -106,10 +111,10 @@ class Tuner:
         """Check the settings."""
         _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
-        if self.timeout is not None and not self.timeout > 0:
-            msg = f"timeout must be a positive number of seconds or None, got {self.timeout!r}"
-            raise UsageError(msg)
-        _check_executor(self.executor, self.n_workers, self.timeout)
+        _check_seconds("timeout", self.timeout)
+        _check_seconds("predict_timeout", self.predict_timeout)
+        limits = (self.timeout, self.predict_timeout)
+        _check_executor(self.executor, self.n_workers, limited=limits != (None, None))
 
     @classmethod
     def from_spec(cls, spec: RunSpec, **settings: Any) -> Tuner:
@@ -135,6 +140,7 @@ class Tuner:
             "n_workers": spec.n_workers,
             "max_retries": spec.max_retries,
             "timeout": spec.timeout,
+            "predict_timeout": spec.predict_timeout,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
         }
@@ -241,7 +247,7 @@ class Tuner:
             pool,
             PredictCall.of(self.predictor),
             store,
-            Policy(self.max_retries, self.timeout),
+            Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,
             background=not isinstance(pool, InlinePool),
         )
@@ -267,6 +273,7 @@ class Tuner:
         return None if self.spec is None else self.spec.plan()
 
     def _checked_trainer(self) -> Trainer:
+        _check_unguarded()
         trainer = as_trainer(self.trainer)
         if self.executor != "inline" and not isinstance(trainer, NamedTrainer):
             try:
@@ -310,7 +317,23 @@ def _check_at_least(name: str, value: object, least: int) -> None:
         raise UsageError(msg)
 
 
-def _check_executor(executor: object, n_workers: int, timeout: float | None) -> None:
+def _check_seconds(name: str, value: float | None) -> None:
+    if value is not None and not value > 0:
+        msg = f"{name} must be a positive number of seconds or None, got {value!r}"
+        raise UsageError(msg)
+
+
+def _check_unguarded() -> None:
+    """Refuse to start a run while a worker imports the main script."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        msg = (
+            "this script starts a run when it is imported, which its workers do; put the call "
+            "under: if __name__ == '__main__':"
+        )
+        raise UsageError(msg)
+
+
+def _check_executor(executor: object, n_workers: int, *, limited: bool) -> None:
     if isinstance(executor, str) and executor not in ("process", "inline"):
         msg = f"executor must be 'process', 'inline', an Executor or a function, got {executor!r}"
         raise UsageError(msg)
@@ -320,9 +343,9 @@ def _check_executor(executor: object, n_workers: int, timeout: float | None) -> 
             f"{type(executor).__name__}"
         )
         raise UsageError(msg)
-    if executor == "inline" and (n_workers != 1 or timeout is not None):
+    if executor == "inline" and (n_workers != 1 or limited):
         msg = (
             "executor 'inline' runs one job after the other in this process and cannot stop it: "
-            f"n_workers must be 1 and timeout None, got {n_workers} and {timeout}; use 'process'"
+            f"n_workers must be 1 (got {n_workers}) and timeouts None; use 'process'"
         )
         raise UsageError(msg)

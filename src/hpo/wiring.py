@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -128,6 +129,8 @@ def signals_stop(runner: JobRunner) -> Iterator[None]:
     def stop(signum: int, _: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         runner.stop(signum)
+        if not runner.background:
+            os.write(2, b"\nStopping after the segment in flight; Ctrl-C again stops at once.\n")
 
     stoppers = (signal.SIGINT, signal.SIGTERM)
     before: dict[int, Any] = {signum: signal.signal(signum, stop) for signum in stoppers}

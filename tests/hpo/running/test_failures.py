@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from hpo.errors import UsageError
 from hpo.schedulers import make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.trial import TrialStatus
@@ -125,3 +128,31 @@ def test_lost_checkpoints_are_said(workshop, outcome_of, caplog) -> None:
     results = Tuner.resume(workshop.journal)
     assert outcome_of(results) == outcome_of(reference)
     assert "trained from the beginning" in caplog.text
+
+
+def test_hanging_predictor_degrades_after_its_time(workshop) -> None:
+    class Hanging:
+        def fit(self, curves, known, target):
+            time.sleep(0.4)
+            return self
+
+        def predict(self, curves):
+            raise AssertionError
+
+    spec = workshop.spec(scheduler="swift-hyperband", scheduler_options={"min_curves": 3})
+    results = Tuner.from_spec(
+        spec,
+        journal=workshop.journal,
+        predictor=Hanging(),
+        executor=lambda: ThreadPoolExecutor(2),
+        n_workers=2,
+        predict_timeout=0.1,
+    ).run()
+    assert any("no prediction after 0.1 s" in line for line in results.summary_lines())
+    assert results.best is not None
+
+
+@pytest.mark.parametrize("options", [{"token": "x"}, {"sampler": {"api_token": "x"}}])
+def test_secrets_are_no_options(workshop, options) -> None:
+    with pytest.raises(UsageError, match="looks like a secret"):
+        workshop.spec(predictor_options=options)
