@@ -53,9 +53,19 @@ class CheckpointStore:
             raise UsageError(msg)
 
     def create(self, header: Header) -> None:
-        """Make the directory and write down whose it is."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
+        """Make the directory and write down whose it is.
+
+        Raises
+        ------
+        UsageError
+            If that is not possible.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
+        except OSError as error:
+            msg = f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
+            raise UsageError(msg) from None
 
     def adopt(self, header: Header) -> bool:
         """Take the directory over for a resumed run, clearing files that a crash left half-written.

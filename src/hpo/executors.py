@@ -5,10 +5,11 @@ Every pool answers the same three calls (`WorkerPool`) and turns every accident 
 cannot travel between processes.
 
 What repeats exactly: `InlinePool` runs one segment after the other, so a run repeats to the last
-bit.  With several workers the *order* in which segments finish is a matter of luck.  Curves and
-configurations do not depend on it, nor do decisions that compare whole rungs (successive halving,
-Hyperband).  Those of ASHA, and the training sets of Swift- and Fast-Hyperband's predictors, depend
-on what had finished when a decision was due; the journal records which it was.
+bit.  With several workers the *order* in which segments finish is a matter of luck.  Curves do not
+depend on it, nor do the decisions of random search, successive halving, Hyperband, Swift- and
+Fast-Hyperband, which wait for the losses that they compare.  What does: which trials Swift-Hyperband
+trains ahead of a decision on workers that would idle, hence the epochs spent; and all decisions of
+ASHA.  The journal records what was decided when.
 """
 
 from __future__ import annotations

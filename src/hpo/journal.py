@@ -259,9 +259,6 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, line, overwrite=False)
             return cls._locked(path, header, checksum)
-        except FileExistsError:
-            msg = f"journal {path} was created by another process; name another journal"
-            raise JournalError(msg) from None
         except OSError as error:
             msg = f"cannot write journal {path}: {error.strerror}; name a writable place"
             raise JournalError(msg) from None

@@ -214,7 +214,11 @@ class Tuner:
                 store.check_unused()
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
-            store.create(journal.header)
+            try:
+                store.create(journal.header)
+            except UsageError:
+                journal.path.unlink()  # just made, and empty
+                raise
             return self._go(trainer, journal, store, [], None)
 
     def _resume(self) -> Results:

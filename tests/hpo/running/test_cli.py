@@ -67,6 +67,8 @@ BAD_RUNS = {
     "max_retries must be an integer of at least 0": {"max_retries": "-1"},
     "takes the options .*; got min_curve$": {"scheduler_option": "min_curve=3"},
     "options are given as NAME=VALUE": {"scheduler_option": "min_curves"},
+    "checkpoint_dir .* cannot be written: Not a directory": {"checkpoint_dir": "work.py/sub"},
+    "cannot write journal .*: File exists": {"journal": "work.py/run.jsonl"},
     "cannot use none.toml: No such file": {"space": "none.toml"},
     "Invalid value for '--max-resource'": {"max_resource": "many"},
 }
