@@ -7,9 +7,9 @@ cannot travel between processes.
 What repeats exactly: `InlinePool` runs one segment after the other, so a run repeats to the last
 bit.  With several workers the *order* in which segments finish is a matter of luck.  Curves do not
 depend on it, nor do the decisions of random search, successive halving, Hyperband, Swift- and
-Fast-Hyperband, which wait for the losses that they compare.  What does: which trials Swift-Hyperband
-trains ahead of a decision on workers that would idle, hence the epochs spent; and all decisions of
-ASHA.  The journal records what was decided when.
+Fast-Hyperband, which wait for the losses that they compare.  What does: which trials
+Swift-Hyperband trains ahead of a decision on workers that would idle, hence the epochs spent; and
+all decisions of ASHA.  The journal records what was decided when.
 """
 
 from __future__ import annotations
