@@ -59,11 +59,17 @@ def test_decisions_do_not_depend_on_workers_or_times(make, falling):
 def test_swift_saves_epochs_and_trains_ahead_only_where_workers_idle(falling):
     def epochs(n_workers, **options):
         make = lambda s: SwiftHyperband(s, max_resource=27, min_curves=5, **options)  # noqa: E731
-        predictor = LastValuePredictor()
-        return simulate(make, falling, n_workers=n_workers, predictor=predictor).summary.epochs
+        return simulate(
+            make,
+            falling,
+            n_workers=n_workers,
+            predictor=LastValuePredictor(),
+            predict_time=2.0,  # a decision that is imminent is waited for
+        ).summary.epochs
 
     plain = simulate(lambda s: Hyperband(s, max_resource=27), falling).summary.epochs
     assert epochs(1) == epochs(1, train_ahead=False) == epochs(40, train_ahead=False) < plain
+    assert epochs(1, side_by_side=False) == epochs(1)
     assert epochs(1) < epochs(40) <= plain
 
 
