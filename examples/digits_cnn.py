@@ -18,15 +18,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hpo.trainers import Generators, TorchRun, TorchTrainer
 
-SPACE: dict[str, dict[str, object]] = {
-    "lr": {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
-    "momentum": {"type": "float", "low": 0.0, "high": 0.95},
-    "weight_decay": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
-    "dropout": {"type": "float", "low": 0.0, "high": 0.6},
-    "channels": {"type": "int", "low": 4, "high": 12, "log": True},
-    "batch_size": {"type": "categorical", "choices": [64, 128, 256]},
-}
-
 
 @lru_cache(maxsize=1)
 def data() -> tuple[TensorDataset, Tensor, Tensor]:

@@ -22,6 +22,7 @@ from hpo.errors import InterruptedRunError, UsageError
 from hpo.plots import save_figures
 from hpo.progress import RichProgress
 from hpo.results import Results
+from hpo.space import SearchSpace
 from hpo.spec import RunSpec
 from hpo.tuner import Tuner
 
@@ -62,11 +63,9 @@ def check_predictor(name: str) -> None:
 
 def specification(scheduler: str, args: argparse.Namespace) -> RunSpec:
     """Describe one search."""
-    from digits_cnn import SPACE
-
     return RunSpec(
         trainer=f"{HERE / 'digits_cnn.py'}:trainer",
-        space=SPACE,
+        space=SearchSpace.from_toml(HERE / "digits_space.toml").to_dict(),
         max_resource=args.max_resource,
         scheduler=scheduler,
         scheduler_options={"min_curves": 8} if scheduler == "swift-hyperband" else {},
@@ -111,7 +110,6 @@ def table_of(entries: list[Entry]) -> Table:
 def main() -> int:
     """Run the comparison."""
     args = arguments()
-    sys.path.insert(0, str(HERE))
     try:
         check_predictor(args.predictor)
         entries = [

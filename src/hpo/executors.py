@@ -148,8 +148,9 @@ class ExecutorPool:
     again, and the jobs that were running are run again *one at a time*: a job that breaks it while
     alone is guilty, all others never learn of it.
 
-    A job past its timeout is given up, and not retried since it may still be running; its worker
-    counts as occupied until it ends.
+    A job past its timeout is given up, and not retried since it may still be running: an executor
+    offers no way to stop it.  Its worker counts as occupied until it ends, and when all are, the
+    run ends with `ExecutorBrokenError`.  `ProcessPool` kills hanging workers instead.
 
     Parameters
     ----------
@@ -275,7 +276,7 @@ class ExecutorPool:
     def close(self) -> None:
         """Shut the executor down if it was built here."""
         if not isinstance(self._source, Executor):
-            self._generation.executor.shutdown(wait=False, cancel_futures=True)
+            self._generation.executor.shutdown(wait=False)
 
 
 def _broken(error: BaseException) -> ExecutorBrokenError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import re
 import time
@@ -22,7 +21,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def _loky() -> object:
-    from loky import get_reusable_executor
+    from joblib.externals.loky import get_reusable_executor
 
     return get_reusable_executor(max_workers=2)
 
@@ -32,9 +31,8 @@ POOLS: dict[str, Callable[[], WorkerPool]] = {
     "process": lambda: ProcessPool(2),
     "threads": lambda: ExecutorPool(lambda: ThreadPoolExecutor(2), 2),
     "process pool executor": lambda: ExecutorPool(lambda: ProcessPoolExecutor(2, SPAWN), 2),
+    "loky": lambda: ExecutorPool(_loky, 2),
 }
-if importlib.util.find_spec("loky"):
-    POOLS["loky"] = lambda: ExecutorPool(_loky, 2)
 OWN_PROCESS = [name for name in POOLS if name not in ("inline", "threads")]
 
 REASONS = {
