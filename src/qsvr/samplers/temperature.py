@@ -35,20 +35,13 @@ def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     return 0.3 / (typical * eighth**2), 30.0 / typical
 
 
-def single_flip_beta_range(qubo: SVRQubo, matrix: NDArray[np.float64]) -> tuple[float, float]:
+def single_flip_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     """Return the hot and cold inverse temperature for annealers that flip single bits.
 
-    Hot: the largest possible change of energy by one flip is accepted half the time (the rule of
-    dwave-samplers' default, without its Python loop over couplings). Cold: as for pair moves,
-    which are finer than any single flip.
-
-    Parameters
-    ----------
-    qubo : SVRQubo
-    matrix : ndarray of shape (n_variables, n_variables)
-        ``qubo.matrix``, which the caller has at hand.
+    A flip crosses the equality penalty, which costs more than a pair move, so both ends are hotter
+    than `pair_beta_range`. The factors gave the lowest median energies in a scan over friedman1 at
+    20 and 50 samples; dwave-samplers' own estimate is colder, loops over couplings in Python, and
+    makes sampling slower.
     """
-    largest = float((2.0 * np.abs(matrix)).sum(axis=1).max())
-    cold = pair_beta_range(qubo)[1]
-    hot = np.log(2.0) / largest if largest > 0.0 else cold
-    return min(float(hot), cold), cold
+    hot, cold = pair_beta_range(qubo)
+    return 0.1 * hot, 0.1 * cold
