@@ -177,9 +177,9 @@ def main() -> None:
             figures = report(title, n, rows, best_known(qubo, rows))
             check(bars, title, n, figures, prototype=(data, gamma) == ("friedman1", 0.3))
     print(
-        "Read it with care: the speed-up measures the move set, not annealing. Relax-round, libsvm's "
-        "dual rounded,\nand even random bits with polish reach the same energies in about the same "
-        "time at these sizes.\n"
+        "Read it with care: the speed-up measures the move set, not annealing. Relax-round, the\n"
+        "rounded dual of libsvm, and even random bits with polish reach the same energies in\n"
+        "about the same time at these sizes.\n"
     )
     bars.finish(args.check)
 

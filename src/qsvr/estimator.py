@@ -28,7 +28,7 @@ from qsvr._validation import check_choice, check_integer, check_real, checked_we
 from qsvr.combination import COMBINATIONS
 from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.exceptions import EncodingWarning
+from qsvr.exceptions import CoarseEncodingWarning
 from qsvr.intercept import INTERCEPTS
 from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
 from qsvr.samplers import Sampler, get_sampler
@@ -402,7 +402,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
             f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
             "stuck. Use more bits (n_bits=8), a smaller C, or more reads.",
-            EncodingWarning,
+            CoarseEncodingWarning,
             stacklevel=3,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["QSVRError", "CapacityError", "SamplerError", "EncodingWarning"]
+__all__ = ["QSVRError", "CapacityError", "SamplerError", "CoarseEncodingWarning"]
 
 
 class QSVRError(Exception):
@@ -17,5 +17,5 @@ class SamplerError(QSVRError, RuntimeError):
     """The sampler failed, or answered with something that cannot be used."""
 
 
-class EncodingWarning(UserWarning):
+class CoarseEncodingWarning(UserWarning):
     """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""

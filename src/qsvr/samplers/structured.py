@@ -49,7 +49,7 @@ _SWEEPS_PER_REFRESH = 64
 class StructuredAnnealer:
     """Simulated annealing over coefficient levels with pair and heat-bath moves.
 
-    Options of `sample`: ``num_sweeps`` (by default it grows with the root of the number of samples),
+    Options of `sample`: ``num_sweeps`` (by default it grows with the root of n_samples),
     ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
     `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
