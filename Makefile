@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 .PHONY: help install demo test test-fast lint types contracts check bench clean
 
 help:
-	@echo "make demo       install, then fit QSVR on real data and draw the figures"
+	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
 	@echo "make test       install, then run every test"
 	@echo "make test-fast  every test not marked slow"
 	@echo "make check      lint, types, import contracts and every test (what CI runs)"
@@ -23,6 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/hpo_demo.py
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

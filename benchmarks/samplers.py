@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
-from _harness import Bars, arguments, print_table, scaled_data
 from dwave.samplers import SimulatedAnnealingSampler
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVR
 
+from _harness import Bars, arguments, print_table, scaled_data
 from qsvr import FixedPointEncoding, Samples, SVRDual, SVRQubo, get_sampler
 from qsvr.polish import polish
 from qsvr.samplers import DimodSampler
@@ -133,7 +133,7 @@ def report(title: str, n: int, rows: list[Row], best: float) -> dict[str, tuple[
     target = float(np.quantile(default.energies, 0.1))
     baseline = default.time_to(target)
     # Proposals per read: ours are pairs and draws of a level, theirs single bits.
-    ours, theirs = (8 + 6 * np.sqrt(n)) * n * (4 + 1 / 16), 1000 * 2 * N_BITS * n
+    ours, theirs = (16 + 5.5 * np.sqrt(n)) * n * (4 + 1 / 16), 1000 * 2 * N_BITS * n
     lines, figures = [], {}
     for row in rows:
         gaps = (row.energies - best) / abs(best)
@@ -169,13 +169,18 @@ def main() -> None:
     bars = Bars()
     measure(problem("friedman1", 20, 0.3), 20)  # compile
     for data, gamma in cases:
-        for n in sizes:
-            n = min(n, 442) if data == "diabetes" else n
+        for size in sizes:
+            n = min(size, 442) if data == "diabetes" else size  # diabetes has 442 rows
             qubo = problem(data, n, gamma)
-            rows = measure(qubo, 500 if n == 442 else n)
+            rows = measure(qubo, size)
             title = f"{data}, gamma {gamma}, n = {n}, {qubo.n_variables} variables"
             figures = report(title, n, rows, best_known(qubo, rows))
             check(bars, title, n, figures, prototype=(data, gamma) == ("friedman1", 0.3))
+    print(
+        "Read it with care: the speed-up measures the move set, not annealing. Relax-round, the\n"
+        "rounded dual of libsvm, and even random bits with polish reach the same energies in\n"
+        "about the same time at these sizes.\n"
+    )
     bars.finish(args.check)
 
 

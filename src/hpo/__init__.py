@@ -1,1 +1,96 @@
-"""Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband."""
+"""Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband.
+
+Names are imported when first used, so that a worker process loads no more than it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.predictors import CurvePredictor, make_predictor
+    from hpo.results import Results
+    from hpo.schedulers import (
+        ASHA,
+        ASHAStopping,
+        FastHyperband,
+        Hyperband,
+        RandomSearch,
+        SuccessiveHalving,
+        SwiftHyperband,
+        make_scheduler,
+    )
+    from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
+    from hpo.space import SearchSpace
+    from hpo.spec import RunSpec
+    from hpo.trainers import FunctionTrainer, Metrics, TorchRun, TorchTrainer, Trainer
+    from hpo.tuner import Tuner
+
+_HOME = {
+    # what a search consists of
+    "SearchSpace": "hpo.space",
+    "GridSearcher": "hpo.searchers",
+    "ListSearcher": "hpo.searchers",
+    "RandomSearcher": "hpo.searchers",
+    # what decides
+    "ASHA": "hpo.schedulers",
+    "ASHAStopping": "hpo.schedulers",
+    "FastHyperband": "hpo.schedulers",
+    "Hyperband": "hpo.schedulers",
+    "RandomSearch": "hpo.schedulers",
+    "SuccessiveHalving": "hpo.schedulers",
+    "SwiftHyperband": "hpo.schedulers",
+    "make_scheduler": "hpo.schedulers",
+    # what predicts
+    "CurvePredictor": "hpo.predictors",
+    "make_predictor": "hpo.predictors",
+    # what trains
+    "FunctionTrainer": "hpo.trainers",
+    "Metrics": "hpo.trainers",
+    "TorchRun": "hpo.trainers",
+    "TorchTrainer": "hpo.trainers",
+    "Trainer": "hpo.trainers",
+    # what runs
+    "Results": "hpo.results",
+    "RunSpec": "hpo.spec",
+    "Tuner": "hpo.tuner",
+}
+
+__all__ = [
+    "ASHA",
+    "ASHAStopping",
+    "CurvePredictor",
+    "FastHyperband",
+    "FunctionTrainer",
+    "GridSearcher",
+    "Hyperband",
+    "ListSearcher",
+    "Metrics",
+    "RandomSearch",
+    "RandomSearcher",
+    "Results",
+    "RunSpec",
+    "SearchSpace",
+    "SuccessiveHalving",
+    "SwiftHyperband",
+    "TorchRun",
+    "TorchTrainer",
+    "Trainer",
+    "Tuner",
+    "make_predictor",
+    "make_scheduler",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        msg = f"module 'hpo' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -169,12 +169,12 @@ def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
     field, falls = np.empty(problem.y.size), np.empty((2, problem.y.size))
     for read in range(levels.shape[0]):
         current = levels[read]
-        _drop_overlap(problem, current)
         _set_field(problem, current, field)
         stride = max(problem.grid.size // 8, 1)
         while stride >= 1:
             gained = np.inf
             while gained > tol:
+                _drop_overlap(problem, current)  # single moves may bring it back
                 gained = _sweep_singles(problem, current, field, tol)
                 gained += _sweep_pairs(problem, current, field, tol, stride, falls)
             stride //= 2

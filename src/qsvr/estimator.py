@@ -13,6 +13,7 @@ distinct solutions are combined into one regression function.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from qsvr._validation import check_choice, check_integer, check_real, checked_we
 from qsvr.combination import COMBINATIONS
 from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
+from qsvr.exceptions import CoarseEncodingWarning
 from qsvr.intercept import INTERCEPTS
 from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
 from qsvr.samplers import Sampler, get_sampler
@@ -250,6 +252,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = dual.relax().bound
         self.sampler_info_ = dict(found.info)
+        self._warn_if_coarse(encoding)
         if self.verbose:
             print(self._summary())
         return self
@@ -268,8 +271,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows: Any = validate_data(
-            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
-        )
+            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False,
+            accept_large_sparse=self.kernel != "laplacian",
+        )  # fmt: skip
         if self.support_.size == 0:
             return np.full(rows.shape[0], self.intercept_[0])
         precomputed = self._kernel.function == "precomputed"
@@ -300,7 +304,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         )  # fmt: skip
         self._check_box(owner)
         check_real(owner, "epsilon", self.epsilon)
-        check_real(owner, "degree", self.degree)
+        check_integer(owner, "degree", self.degree, low=0)
         check_real(owner, "coef0", self.coef0, low=-np.inf)
         if self.equality_penalty != "scale":
             check_real(
@@ -335,7 +339,7 @@ class QSVR(RegressorMixin, BaseEstimator):
     def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
         X, y = validate_data(
             self, X, y, accept_sparse=self._accepts_sparse(), dtype=np.float64, y_numeric=True,
-            ensure_min_samples=2,
+            ensure_min_samples=2, accept_large_sparse=self.kernel != "laplacian",
         )  # fmt: skip
         return X, np.asarray(y, dtype=np.float64)
 
@@ -386,6 +390,21 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.support_vectors_ = np.empty((0, 0)) if empty else X[self.support_]
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
+
+    def _warn_if_coarse(self, encoding: FixedPointEncoding) -> None:
+        """Warn where the energy misses more than half of what the bound allows."""
+        gap = self.energy_ - self.relaxation_bound_
+        if gap <= 0.5 * abs(self.relaxation_bound_):
+            return
+        level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
+        warnings.warn(
+            f"the best energy found, {self.energy_:.4g}, is far above the bound of "
+            f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
+            f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
+            "stuck. Use more bits (n_bits=8), a smaller C, or more reads.",
+            CoarseEncodingWarning,
+            stacklevel=3,
+        )
 
     def _summary(self) -> str:
         info = self.sampler_info_

@@ -1,10 +1,10 @@
-"""Every error that is ours has one root, so that a caller can catch them all at once."""
+"""Errors with one root, so that a caller can catch them all at once; and our warning."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["QSVRError", "CapacityError", "SamplerError"]
+__all__ = ["QSVRError", "CapacityError", "SamplerError", "CoarseEncodingWarning"]
 
 
 class QSVRError(Exception):
@@ -29,3 +29,7 @@ class SamplerError(QSVRError, RuntimeError):
 
     partial_model: Any = None
     partial_solution: Any = None
+
+
+class CoarseEncodingWarning(UserWarning):
+    """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""

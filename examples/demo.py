@@ -1,0 +1,123 @@
+"""Fit QSVR on real data, beside scikit-learn's SVR, and draw what the annealer did.
+
+Run it with ``make demo``; figures go to demo-output/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from sklearn.base import RegressorMixin, clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.metrics import PredictionErrorDisplay, r2_score
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from qsvr import QSVR, SampleEnergyDisplay
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+OUTPUT = Path("demo-output")
+SETTING: dict[str, Any] = {"C": 1.0, "epsilon": 0.1, "gamma": "scale"}
+MODELS: dict[str, Any] = {
+    "scikit-learn SVR": SVR(**SETTING),
+    "QSVR, 3 bits": QSVR(random_state=0, **SETTING),
+    "QSVR, 8 bits": QSVR(n_bits=8, random_state=0, **SETTING),
+    "QSVR, 3 bits, lowest energy only": QSVR(combination="best", random_state=0, **SETTING),
+}
+
+Data = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def datasets() -> dict[str, Data]:
+    """Return real regression data that ship with scikit-learn."""
+    X, y = load_diabetes(return_X_y=True)
+    wine = load_wine().data
+    return {
+        "diabetes: disease progression, 442 patients": (X, y),
+        "wine: alcohol from 12 measurements, 178 wines": (wine[:, 1:], wine[:, 0]),
+    }
+
+
+def pipeline(regressor: RegressorMixin) -> TransformedTargetRegressor:
+    """Scale features and target, as for any support vector regression."""
+    return TransformedTargetRegressor(
+        make_pipeline(StandardScaler(), clone(regressor)), transformer=StandardScaler()
+    )
+
+
+def inner(model: TransformedTargetRegressor) -> Any:
+    """Return the support vector regression inside a fitted pipeline."""
+    return model.regressor_[-1]
+
+
+def evaluate(regressor: RegressorMixin, data: Data) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the cells of one table row and the cross-validated predictions."""
+    X, y = data
+    predicted, seconds, gaps = np.empty_like(y), 0.0, []
+    for train, test in KFold(5, shuffle=True, random_state=0).split(X):
+        start = perf_counter()
+        model = pipeline(regressor).fit(X[train], y[train])
+        seconds += perf_counter() - start
+        predicted[test] = model.predict(X[test])
+        if isinstance(inner(model), QSVR):
+            bound = inner(model).relaxation_bound_
+            gaps.append((inner(model).energy_ - bound) / abs(bound))
+    gap = f"{np.mean(gaps):.2%}" if gaps else "0 (exact)"
+    return [f"{r2_score(y, predicted):.4f}", f"{seconds / 5:.2g} s", gap], predicted
+
+
+def draw(name: str, data: Data, predicted: NDArray[np.float64]) -> Path:
+    """Draw prediction error and the energies of the samples."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    PredictionErrorDisplay.from_predictions(
+        data[1],
+        predicted,
+        kind="actual_vs_predicted",
+        ax=left,
+        scatter_kwargs={"alpha": 0.5, "s": 14},
+    )
+    left.set_title(f"{name}\nQSVR, cross-validated")
+    model = pipeline(MODELS["QSVR, 3 bits"]).fit(*data)
+    SampleEnergyDisplay.from_estimator(inner(model)).plot(right)
+    path = OUTPUT / f"qsvr-{name.split(':', maxsplit=1)[0]}.png"
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return path
+
+
+def main() -> None:
+    """Run the demo."""
+    OUTPUT.mkdir(exist_ok=True)
+    console = Console()
+    console.print("Compiling the annealer (once; it is cached for the next run) ...")
+    QSVR(random_state=0).fit(*load_diabetes(return_X_y=True))
+    for name, data in datasets().items():
+        table = Table(title=f"{name}: 5-fold cross-validation, C=1, epsilon=0.1")
+        for column in ("model", "R2", "time to fit", "energy above bound"):
+            table.add_column(column, justify="left" if column == "model" else "right")
+        predictions = {}
+        for label, regressor in MODELS.items():
+            cells, predictions[label] = evaluate(regressor, data)
+            table.add_row(label, *cells)
+        console.print(table)
+        console.print(f"figure: {draw(name, data, predictions['QSVR, 3 bits'])}\n")
+    console.print(
+        "Try next: QSVR(sampler='sa') or sampler='relax-round' on your own data, and "
+        "QSVR(verbose=1) to see how good each solve was."
+    )
+
+
+if __name__ == "__main__":
+    main()

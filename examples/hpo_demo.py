@@ -1,0 +1,137 @@
+"""Tune a small network on handwritten digits: Swift-Hyperband against Hyperband.
+
+Both search the same configurations on two worker processes.  Progress, a table of what each spent
+and found, and two figures in ``demo-output/``::
+
+    python examples/hpo_demo.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hpo.errors import InterruptedRunError, UsageError
+from hpo.plots import save_figures
+from hpo.progress import RichProgress
+from hpo.results import Results
+from hpo.space import SearchSpace
+from hpo.spec import RunSpec
+from hpo.tuner import Tuner
+
+HERE = Path(__file__).parent
+CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One search of the comparison."""
+
+    name: str
+    results: Results
+    seconds: float
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--predictor", default="qsvr", help="curve predictor of Swift-Hyperband")
+    parser.add_argument("--max-resource", type=int, default=27, help="most epochs for one trial")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--seed", type=int, default=0, help="of the configurations")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="for figures")
+    return parser.parse_args()
+
+
+def check_predictor(name: str) -> None:
+    """Say clearly, before anything is trained, that the annealing predictor cannot be used."""
+    if name != "qsvr":
+        return
+    try:
+        from qsvr import QSVR  # noqa: F401
+    except ImportError as error:
+        msg = f"predictor 'qsvr' cannot be imported ({error}); try --predictor nusvr"
+        raise UsageError(msg) from None
+
+
+def specification(scheduler: str, args: argparse.Namespace) -> RunSpec:
+    """Describe one search."""
+    return RunSpec(
+        trainer=f"{HERE / 'digits_cnn.py'}:trainer",
+        space=SearchSpace.from_toml(HERE / "digits_space.toml").to_dict(),
+        max_resource=args.max_resource,
+        scheduler=scheduler,
+        scheduler_options={"min_curves": 8} if scheduler == "swift-hyperband" else {},
+        predictor=args.predictor,
+        n_workers=args.workers,
+        seed=args.seed,
+    )
+
+
+def search(name: str, scheduler: str, args: argparse.Namespace) -> Entry:
+    """Run one search from its beginning; what an earlier demo left is removed."""
+    journal = args.output / "runs" / f"{scheduler}.jsonl"
+    journal.unlink(missing_ok=True)
+    shutil.rmtree(journal.with_suffix(".checkpoints"), ignore_errors=True)
+    CONSOLE.print(f"[bold]{name}[/bold]")
+    tuner = Tuner.from_spec(
+        specification(scheduler, args), journal=journal, progress=RichProgress(console=CONSOLE)
+    )
+    begun = time.monotonic()
+    results = tuner.run()
+    return Entry(name, results, time.monotonic() - begun)
+
+
+def table_of(entries: list[Entry]) -> Table:
+    """Set the searches side by side."""
+    table = Table(title="Digits, the same configurations for both")
+    for heading in ("search", "trials", "epochs", "best accuracy", "best trial", "wall-clock"):
+        table.add_column(heading, justify="left" if heading == "search" else "right")
+    for entry in entries:
+        best = entry.results.best
+        table.add_row(
+            entry.name,
+            str(len(entry.results.trials)),
+            str(entry.results.epochs),
+            "-" if best is None else f"{1 - best.last_loss:.2%}",
+            "-" if best is None else str(best.trial_id),
+            f"{entry.seconds:.1f} s",
+        )
+    return table
+
+
+def main() -> int:
+    """Run the comparison."""
+    args = arguments()
+    try:
+        check_predictor(args.predictor)
+        entries = [
+            search("Hyperband", "hyperband", args),
+            search(f"Swift-Hyperband + {args.predictor}", "swift-hyperband", args),
+        ]
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except InterruptedRunError as stop:
+        print(stop, file=sys.stderr)
+        print(f"Go on with: hpo resume {stop.journal}", file=sys.stderr)
+        return stop.exit_code
+    CONSOLE.print(table_of(entries))
+    for line in entries[-1].results.summary_lines():
+        CONSOLE.print(line, highlight=False, markup=False)
+    names = ("hyperband", "swift-hyperband")
+    runs = {name: entry.results for name, entry in zip(names, entries, strict=True)}
+    for path in save_figures(runs, args.output):
+        CONSOLE.print(f"Figure: {path}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The schedule that savings are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo.brackets import hyperband_brackets
+from hpo.trial import TrialStatus, TrialSummary
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Plain Hyperband with the settings of a run.
+
+    Attributes
+    ----------
+    max_resource, reduction_factor : int
+        R and eta.
+    iterations : int
+        How often all brackets are run.
+    """
+
+    max_resource: int
+    reduction_factor: int
+    iterations: int = 1
+
+    @property
+    def epochs(self) -> int:
+        """Resource units that plain Hyperband spends."""
+        brackets = hyperband_brackets(self.max_resource, self.reduction_factor)
+        return self.iterations * sum(bracket.epochs for bracket in brackets)
+
+    def saved(self, trials: Sequence[TrialSummary]) -> int:
+        """Return the units that were saved by stopping trials within a round.
+
+        Plain Hyperband trains every trial that enters a round to the round's end.
+        """
+        brackets = hyperband_brackets(self.max_resource, self.reduction_factor)
+        saved = 0
+        for trial in trials:
+            if trial.status is TrialStatus.STOPPED:
+                rungs = brackets[trial.bracket % len(brackets)].rungs
+                end = rungs[min(trial.rung, len(rungs) - 1)].resource
+                saved += max(0, end - len(trial.losses))
+        return saved

@@ -1,0 +1,75 @@
+# ruff: noqa: ARG002 - baselines ignore most of what they are told
+"""Predictors that any other has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.predictors.base import BasePredictor
+from hpo.trial import Curve
+
+_EXPONENTS = np.linspace(0.05, 3.0, 60)
+
+
+class LastValuePredictor(BasePredictor):
+    """The final loss will be the last known loss."""
+
+    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+        """Learn nothing."""
+
+    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values[:, -1].copy()
+
+
+class MeanPredictor(BasePredictor):
+    """Every final loss will be the mean of those seen."""
+
+    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+        self.mean_ = float(np.mean(values[:, -1]))
+
+    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.full(len(curves), self.mean_)
+
+
+class RandomPredictor(BasePredictor):
+    """Each final loss will be one of those seen, drawn by the seed: what no information gives."""
+
+    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+        self.targets_ = values[:, -1].copy()
+
+    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.random.default_rng(self.seed).choice(self.targets_, len(curves))
+
+
+class PowerLawPredictor(BasePredictor):
+    """Each curve goes on as the power law ``a + b * t**-c`` that fits its second half best.
+
+    The exponent is looked for on a grid, a and b follow by least squares.  With fewer than three
+    points, or where the best law does not fall, the last known loss is kept.
+    """
+
+    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+        """Learn nothing: each curve is fitted on its own."""
+
+    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        last = values[:, -1].copy()
+        tail = values[:, values.shape[1] // 2 :]
+        if tail.shape[1] < 3:
+            return last
+        units = np.arange(values.shape[1] // 2, values.shape[1]) + 1.0
+        basis = units[None, :] ** -_EXPONENTS[:, None]  # (n_exponents, n_units)
+        middle = basis.mean(axis=1, keepdims=True)
+        centred = basis - middle
+        level = tail.mean(axis=1, keepdims=True)  # (n_curves, 1)
+        slope = (tail - level) @ centred.T / np.sum(centred**2, axis=1)  # (n_curves, n_exponents)
+        misfit = np.sum((tail - level) ** 2, axis=1, keepdims=True) - slope**2 * np.sum(
+            centred**2, axis=1
+        )
+        best = np.argmin(misfit, axis=1)
+        rows = np.arange(len(values))
+        ahead = self.target_**-_EXPONENTS - middle[:, 0]  # (n_exponents,)
+        predicted = level[:, 0] + slope[rows, best] * ahead[best]
+        return np.where(slope[rows, best] > 0, predicted, last)

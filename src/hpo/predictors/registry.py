@@ -1,0 +1,106 @@
+"""Predictors by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sklearn.svm import SVR, NuSVR
+
+from hpo.predictors.base import BasePredictor, CurvePredictor
+from hpo.predictors.baselines import (
+    LastValuePredictor,
+    MeanPredictor,
+    PowerLawPredictor,
+    RandomPredictor,
+)
+from hpo.predictors.features import CurveFeatures
+from hpo.predictors.quantum import QSVRPredictor
+from hpo.predictors.regression import CurveRegressor
+
+_FEATURES = tuple(CurveFeatures.__dataclass_fields__)
+
+
+def _regression(model: Callable[..., Any]) -> Callable[..., BasePredictor]:
+    def build(
+        features: CurveFeatures | None = None,
+        *,
+        scale: bool = True,
+        folds: int = 5,
+        seed: int = 0,
+        **settings: Any,
+    ) -> BasePredictor:
+        regressor = model(**settings)
+        return CurveRegressor(regressor, features, scale=scale, folds=folds, seed=seed)
+
+    return build
+
+
+PREDICTORS: Mapping[str, Callable[..., BasePredictor]] = {
+    "nusvr": _regression(NuSVR),
+    "svr": _regression(SVR),
+    "qsvr": QSVRPredictor,
+    "last-value": LastValuePredictor,
+    "power-law": PowerLawPredictor,
+    "mean": MeanPredictor,
+    "random": RandomPredictor,
+}
+_REGRESSORS: Mapping[str, Callable[..., Any]] = {"nusvr": NuSVR, "svr": SVR}
+
+
+def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
+    """Build a curve predictor.
+
+    Parameters
+    ----------
+    predictor : str or object
+        A key of `PREDICTORS`, or any scikit-learn regressor, or a curve predictor, which is
+        returned as it is.
+    **options
+        Of every predictor: folds, seed.  Of those that learn: values, first_differences,
+        second_differences, space (see `CurveFeatures`) and the settings of the regressor.
+
+    Raises
+    ------
+    ValueError
+        If the name or an option is unknown; the message lists the valid ones.
+    """
+    if not isinstance(predictor, str):
+        return _wrap(predictor, options)
+    if predictor not in PREDICTORS:
+        msg = f"predictor must be one of {', '.join(PREDICTORS)}; got {predictor!r}"
+        raise ValueError(msg)
+    if predictor != "qsvr":  # whose settings qsvr.QSVR checks
+        _check_options(predictor, options)
+    return _with_features(PREDICTORS[predictor], options)
+
+
+def _wrap(model: Any, options: dict[str, Any]) -> CurvePredictor:
+    if isinstance(model, BasePredictor) or not hasattr(model, "get_params"):
+        if options:
+            msg = f"a ready-made predictor takes no options, got {', '.join(sorted(options))}"
+            raise ValueError(msg)
+        if not (hasattr(model, "fit") and hasattr(model, "predict")):
+            msg = f"predictor must be a name, a regressor or a curve predictor, got {model!r}"
+            raise ValueError(msg)
+        return model  # type: ignore[no-any-return]
+    _check_options("a regressor", options)
+    return _with_features(lambda **rest: CurveRegressor(model, **rest), options)
+
+
+def _with_features(build: Callable[..., BasePredictor], options: dict[str, Any]) -> BasePredictor:
+    chosen = {name: options[name] for name in _FEATURES if name in options}
+    rest = {name: value for name, value in options.items() if name not in chosen}
+    return build(features=CurveFeatures(**chosen), **rest) if chosen else build(**rest)
+
+
+def _check_options(name: str, options: dict[str, Any]) -> None:
+    valid = ["folds", "seed"]
+    if name in _REGRESSORS or name == "a regressor":
+        valid += ["scale", *_FEATURES]
+    if name in _REGRESSORS:
+        valid += list(inspect.signature(_REGRESSORS[name]).parameters)
+    if unknown := sorted(set(options) - set(valid)):
+        msg = f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}"
+        raise ValueError(msg)

@@ -1,0 +1,22 @@
+"""Schedulers: which trial is trained next, for how long, and which one is given up."""
+
+from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.fast import FastHyperband
+from hpo.schedulers.halving import SuccessiveHalving
+from hpo.schedulers.hyperband import Hyperband
+from hpo.schedulers.random_search import RandomSearch
+from hpo.schedulers.registry import SCHEDULERS, make_scheduler, scheduler_options
+from hpo.schedulers.swift import SwiftHyperband
+
+__all__ = [
+    "RandomSearch",
+    "SuccessiveHalving",
+    "Hyperband",
+    "SwiftHyperband",
+    "FastHyperband",
+    "ASHA",
+    "ASHAStopping",
+    "SCHEDULERS",
+    "make_scheduler",
+    "scheduler_options",
+]

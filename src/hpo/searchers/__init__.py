@@ -1,0 +1,7 @@
+"""Where configurations come from."""
+
+from hpo.searchers.base import Searcher
+from hpo.searchers.grid import GridSearcher, ListSearcher
+from hpo.searchers.random import RandomSearcher
+
+__all__ = ["GridSearcher", "ListSearcher", "RandomSearcher", "Searcher"]

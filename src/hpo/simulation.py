@@ -1,0 +1,276 @@
+"""Searches over recorded learning curves, in virtual time.
+
+A `CurveTable` stands for the model to tune, `SimulatedRunner` for the machines: it looks losses up
+and moves a clock, so that a Hyperband run of thousands of epochs takes milliseconds.
+
+>>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}), np.array([[3.0, 2.0], [3.0, 1.0]]))
+>>> from hpo.schedulers import Hyperband
+>>> result = simulate(lambda searcher: Hyperband(searcher, max_resource=2), table)
+>>> result.summary.best.config, result.summary.epochs
+({'lr': 0.2}, 3)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hpo.loop import Recorder, Scheduler, drive
+from hpo.predictors import CurvePredictor, run_predict_job
+from hpo.searchers import Searcher
+from hpo.trial import PredictFailure, PredictJob, Report, SchedulerSummary, TrainJob, TrainReport
+
+
+@dataclass(frozen=True)
+class CurveTable:
+    """Recorded learning curves.
+
+    Attributes
+    ----------
+    configs : tuple of dict
+        Hyperparameters of each row.
+    losses : ndarray of shape (n_rows, n_units)
+        Loss after each unit; lower is better.
+    cost : ndarray of shape (n_rows,) or None
+        Relative time of one unit; None where all are equal.
+    """
+
+    configs: tuple[dict[str, Any], ...]
+    losses: NDArray[np.float64]
+    cost: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.losses.ndim != 2 or len(self.losses) != len(self.configs):
+            msg = (
+                f"losses must have one row a configuration ({len(self.configs)}), got the shape "
+                f"{self.losses.shape}"
+            )
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    @property
+    def max_resource(self) -> int:
+        """Units that every curve has."""
+        return int(self.losses.shape[1])
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> CurveTable:
+        """Return a table of some of the rows."""
+        configs = tuple(self.configs[int(row)] for row in rows)
+        picked = np.asarray(rows, dtype=np.intp)
+        return CurveTable(
+            configs, self.losses[picked], None if self.cost is None else self.cost[picked]
+        )
+
+
+class TableSearcher:
+    """Proposes the rows of a table in random order, each once.
+
+    Parameters
+    ----------
+    table : CurveTable
+        Whose rows.
+    seed : int
+        Of the order: ``numpy.random.RandomState(seed).permutation(n_rows)``, as in the published
+        experiments.
+    order : sequence of int, optional
+        The order itself, in place of the seed.
+    """
+
+    def __init__(
+        self, table: CurveTable, seed: int = 0, order: Sequence[int] | None = None
+    ) -> None:
+        if order is None:
+            legacy = np.random.RandomState(seed)
+            order = [int(row) for row in legacy.permutation(len(table))]
+        self.table = table
+        self.order: tuple[int, ...] = tuple(order)
+
+    def propose(self, trial_id: int) -> dict[str, Any] | None:
+        """Return the configuration of trial `trial_id`, None past the end of the table."""
+        if trial_id >= len(self.order):
+            return None
+        return dict(self.table.configs[self.order[trial_id]])
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains."""
+        return self.order[job.trial_id]
+
+
+class CyclicTableSearcher(TableSearcher):
+    """Proposes the rows of a table over and over, for searches larger than the table."""
+
+    def propose(self, trial_id: int) -> dict[str, Any]:
+        """Return the configuration of trial `trial_id`."""
+        return dict(self.table.configs[self.order[trial_id % len(self.order)]])
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains."""
+        return self.order[job.trial_id % len(self.order)]
+
+
+class SimulatedRunner:
+    """Workers that look up a table and pass virtual time (see `hpo.loop.Runner`).
+
+    Parameters
+    ----------
+    table : CurveTable
+        Losses.
+    row_of : callable
+        ``row_of(job)`` is the row that a training job stands for.
+    n_workers : int
+        Training jobs that run at a time; at least 1.
+    epoch_times : float or array-like of shape (n_rows,)
+        Virtual time of a unit of each row.  Default: the table's cost, or 1.
+    predictor : CurvePredictor or None
+        Answers prediction jobs; without one they fail.
+    predict_time : float
+        Virtual time of a prediction.
+
+    Attributes
+    ----------
+    now : float
+        The clock.
+    busy : float
+        Worker time spent on training so far.
+
+    Raises
+    ------
+    ValueError
+        If `n_workers` is below 1.
+    """
+
+    def __init__(
+        self,
+        table: CurveTable,
+        row_of: Callable[[TrainJob], int],
+        *,
+        n_workers: int = 1,
+        epoch_times: ArrayLike | None = None,
+        predictor: CurvePredictor | None = None,
+        predict_time: float = 0.0,
+    ) -> None:
+        if n_workers < 1:
+            msg = f"n_workers must be at least 1, got {n_workers}"
+            raise ValueError(msg)
+        times = table.cost if epoch_times is None else epoch_times
+        self._times = np.broadcast_to(1.0 if times is None else np.asarray(times), (len(table),))
+        self._table = table
+        self._row_of = row_of
+        self._free = n_workers
+        self._predictor = predictor
+        self._predict_time = predict_time
+        self._pending: list[tuple[float, int, Report]] = []
+        self._count = 0
+        self.now = 0.0
+        self.busy = 0.0
+
+    @property
+    def free(self) -> int:
+        """How many more training jobs may be submitted now."""
+        return self._free
+
+    def submit(self, job: TrainJob | PredictJob) -> None:
+        """Start a job."""
+        if isinstance(job, PredictJob):
+            self._schedule(self._predict_time, self._predict(job))
+            return
+        row = self._row_of(job)
+        losses = tuple(self._table.losses[row, job.start : job.stop].tolist())
+        duration = float(self._times[row]) * (job.stop - job.start)
+        self._free -= 1
+        self.busy += duration
+        self._schedule(duration, TrainReport(job.trial_id, job.start, job.stop, losses))
+
+    def wait(self) -> list[Report]:
+        """Move the clock to the next report, and return all that are due then.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing runs.
+        """
+        if not self._pending:
+            msg = "nothing runs, so no report will come"
+            raise RuntimeError(msg)
+        self.now = self._pending[0][0]
+        reports: list[Report] = []
+        while self._pending and self._pending[0][0] == self.now:
+            reports.append(heapq.heappop(self._pending)[2])
+        self._free += sum(isinstance(report, TrainReport) for report in reports)
+        return reports
+
+    def _schedule(self, duration: float, report: Report) -> None:
+        heapq.heappush(self._pending, (self.now + duration, self._count, report))
+        self._count += 1
+
+    def _predict(self, job: PredictJob) -> Report:
+        if self._predictor is None:
+            return PredictFailure(job.job_id, "the simulation has no predictor")
+        return run_predict_job(job, self._predictor)
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What came of a simulated search.
+
+    Attributes
+    ----------
+    summary : SchedulerSummary
+        Trials, best trial, epochs and events.
+    makespan : float
+        Virtual time from beginning to end.
+    utilisation : float
+        Share of the workers' time that was spent training, 0 to 1.
+    """
+
+    summary: SchedulerSummary
+    makespan: float
+    utilisation: float
+
+
+def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
+    make: Callable[[Searcher], Scheduler],
+    table: CurveTable,
+    *,
+    seed: int = 0,
+    n_workers: int = 1,
+    epoch_times: ArrayLike | None = None,
+    predictor: CurvePredictor | None = None,
+    predict_time: float = 0.0,
+    recorder: Recorder | None = None,
+) -> SimulationResult:
+    """Run a whole search over a table.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the scheduler on a searcher.
+    table : CurveTable
+        Configurations and losses.
+    seed : int
+        Of the order in which rows are proposed (see `TableSearcher`).
+    n_workers, epoch_times, predictor, predict_time
+        As for `SimulatedRunner`.
+    recorder : Recorder, optional
+        Hears of every job and report.
+    """
+    searcher = TableSearcher(table, seed)
+    scheduler = make(searcher)
+    runner = SimulatedRunner(
+        table,
+        searcher.row_of,
+        n_workers=n_workers,
+        epoch_times=epoch_times,
+        predictor=predictor,
+        predict_time=predict_time,
+    )
+    drive(scheduler, runner, recorder)
+    utilisation = runner.busy / (runner.now * n_workers) if runner.now else 0.0
+    return SimulationResult(scheduler.summary(), runner.now, utilisation)

@@ -1,0 +1,22 @@
+"""Trainers: what trains one configuration for some resource units."""
+
+from hpo.trainers.base import Metrics, Outcome, Segment, Trainer, run_segment
+from hpo.trainers.function import FunctionTrainer
+from hpo.trainers.loading import NamedTrainer, as_trainer, load_trainer
+from hpo.trainers.random_state import Generators
+from hpo.trainers.torch_trainer import TorchRun, TorchTrainer
+
+__all__ = [
+    "FunctionTrainer",
+    "Generators",
+    "Metrics",
+    "NamedTrainer",
+    "Outcome",
+    "Segment",
+    "TorchRun",
+    "TorchTrainer",
+    "Trainer",
+    "as_trainer",
+    "load_trainer",
+    "run_segment",
+]

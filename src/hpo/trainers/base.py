@@ -1,0 +1,199 @@
+"""What a trainer is, and how one segment of training is run and checked.
+
+A trainer trains *one configuration from one resource unit to another* and returns the loss after
+each unit.  It keeps what it needs to go on in a checkpoint of its own:
+
+>>> class Halving:
+...     def train(self, config, start, stop, checkpoint):
+...         return [config["scale"] / 2**unit for unit in range(start + 1, stop + 1)]
+>>> run_segment(Halving(), Segment({"scale": 8.0}, 1, 3, Path("unused"))).losses
+(2.0, 1.0)
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from hpo.trial import Config
+
+REASON_LENGTH = 300
+"""Longest reason that is kept of a failure, in characters."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What a trainer returns where the losses alone are not enough.
+
+    Attributes
+    ----------
+    losses : sequence of float
+        Loss after each unit of the segment, lower is better.
+    extra : Mapping of str to sequence of float
+        Further numbers by name, one per unit; kept in the journal, never used for decisions.
+    """
+
+    losses: Sequence[float]
+    extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+class Trainer(Protocol):
+    """Trains one configuration for some resource units."""
+
+    def train(
+        self, config: Config, start: int, stop: int, checkpoint: Path
+    ) -> Sequence[float] | Metrics:
+        """Train from `start` units done to `stop` units done.
+
+        Parameters
+        ----------
+        config : Config
+            The trial's hyperparameters.
+        start, stop : int
+            Absolute resource units, ``0 <= start < stop``.  The same call may come again after a
+            crash; whatever the checkpoint holds already need not be trained again.
+        checkpoint : Path
+            Where this trial's state belongs.  Its directory exists and is the trial's alone; the
+            path itself does not exist before the trainer makes it (a file or a directory).
+
+        Returns
+        -------
+        sequence of float or Metrics
+            Loss after each unit, ``stop - start`` numbers.  NaN and infinity count as worst.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One call of `Trainer.train`, as a picklable value.
+
+    Attributes
+    ----------
+    config : Config
+        The trial's hyperparameters.
+    start, stop : int
+        Units done before and after.
+    checkpoint : Path
+        The trial's checkpoint.
+    """
+
+    config: Config
+    start: int
+    stop: int
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a segment: always plain values, since exceptions may not survive the journey.
+
+    Attributes
+    ----------
+    losses : tuple of float
+        Loss after each unit; empty for a failure.
+    extra : Mapping of str to tuple of float
+        Further metrics.
+    reason : str
+        Why it failed, in one line; empty for a success.
+    retry : bool
+        Whether another attempt may be made.
+    """
+
+    losses: tuple[float, ...] = ()
+    extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    reason: str = ""
+    retry: bool = True
+
+
+def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
+    """Run a segment and turn whatever happens into an `Outcome`.
+
+    Never raises, except for KeyboardInterrupt (which only the in-process executor meets, since
+    workers ignore Ctrl-C).  The full traceback goes to ``error.txt`` beside the checkpoint.
+    """
+    try:
+        segment.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
+        return _checked(result, segment)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
+        _keep_traceback(error, segment)
+        return Outcome(reason=describe(error))
+
+
+def _checked(result: object, segment: Segment) -> Outcome:
+    metrics = result if isinstance(result, Metrics) else Metrics(_sequence(result, "losses"))
+    expected = segment.stop - segment.start
+    losses = _floats(metrics.losses, "losses", expected)
+    extra = {
+        str(name): _floats(values, str(name), expected) for name, values in metrics.extra.items()
+    }
+    return Outcome(losses, extra)
+
+
+def _sequence(values: object, name: str) -> Sequence[float]:
+    try:
+        return list(values)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        msg = f"trainer must return a sequence of {name}, got {type(values).__name__}"
+        raise TypeError(msg) from None
+
+
+def _floats(values: object, name: str, expected: int) -> tuple[float, ...]:
+    numbers = tuple(_number(value, name) for value in _sequence(values, name))
+    if len(numbers) != expected:
+        msg = f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
+        raise ValueError(msg)
+    return numbers
+
+
+def _number(value: object, name: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        msg = f"trainer must return numbers as {name}, got {type(value).__name__}"
+        raise TypeError(msg) from None
+
+
+def describe(error: BaseException) -> str:
+    """Describe an exception in one line: type, message, and the line of code that raised it."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a message that cannot be made is no reason to crash
+        message = "(its message cannot be shown)"
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if len(text) > REASON_LENGTH:
+        text = text[: REASON_LENGTH - 3] + "..."
+    return text + _place(error.__traceback__)
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Return ``" (file.py:12)"`` for the innermost frame outside this package."""
+    own = str(Path(__file__).parent)
+    place = ""
+    for frame, line in traceback.walk_tb(trace):
+        if not frame.f_code.co_filename.startswith(own):
+            place = f" ({Path(frame.f_code.co_filename).name}:{line})"
+    return place
+
+
+def _keep_traceback(error: BaseException, segment: Segment) -> None:
+    """Write the traceback (code only, no values of variables) where the user can find it."""
+    try:
+        text = "".join(traceback.format_exception(error))
+        with (segment.checkpoint.parent / "error.txt").open("a", encoding="utf-8") as file:
+            file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
+    except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway
+        pass
+
+
+def first_bad_unit(losses: Sequence[float]) -> int | None:
+    """Return the first unit (from 1) whose loss is NaN or infinite, None if there is none."""
+    return next((i for i, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)

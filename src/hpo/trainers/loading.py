@@ -1,0 +1,182 @@
+"""Trainers by name: ``FILE.py:name`` or ``package.module:name``, loaded anew in each worker."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from hpo.errors import TrainerError
+from hpo.trainers.base import Metrics, Trainer, describe
+from hpo.trainers.function import FunctionTrainer
+from hpo.trial import Config
+
+
+@dataclass(frozen=True)
+class NamedTrainer:
+    """A trainer that is loaded where it is used, so that only its name travels to a worker.
+
+    Parameters
+    ----------
+    name : str
+        ``FILE.py:attribute`` or ``package.module:attribute``.  The attribute is a `Trainer`, a
+        function with the signature of `Trainer.train`, or a class or function without arguments
+        that returns a `Trainer`.
+    """
+
+    name: str
+
+    def train(
+        self, config: Config, start: int, stop: int, checkpoint: Path
+    ) -> Sequence[float] | Metrics:
+        """Load the trainer if this process has not yet, and call it."""
+        return load_trainer(self.name).train(config, start, stop, checkpoint)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the file, empty for a module."""
+        target = _split(self.name)[0]
+        path = Path(target)
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+    def resolved(self) -> NamedTrainer:
+        """Return the same trainer with an absolute path."""
+        target, attribute = _split(self.name)
+        if not _is_file(target):
+            return self
+        return NamedTrainer(f"{Path(target).resolve()}:{attribute}")
+
+
+def as_trainer(trainer: object) -> Trainer:
+    """Turn a `Trainer`, a function or a name into a `Trainer`.
+
+    Raises
+    ------
+    TrainerError
+        If it is none of them, or a name that cannot be imported.
+    """
+    if isinstance(trainer, str):
+        _check_exists(_split(trainer)[0])  # load_trainer remembers files that may be gone since
+        load_trainer(trainer)
+        return NamedTrainer(trainer).resolved()
+    if inspect.isclass(trainer) and hasattr(trainer, "train"):
+        return _instance(trainer, trainer.__name__)
+    if hasattr(trainer, "train"):
+        return cast(Trainer, trainer)
+    if callable(trainer):
+        return FunctionTrainer(trainer)
+    msg = (
+        "trainer must be an object with a train method, a function or 'FILE.py:name', got "
+        f"{type(trainer).__name__}"
+    )
+    raise TrainerError(msg)
+
+
+@lru_cache(maxsize=16)
+def load_trainer(name: str) -> Trainer:
+    """Import a trainer by name.
+
+    Raises
+    ------
+    TrainerError
+        If the file, the module or the attribute does not exist, cannot be imported, or is no
+        trainer.
+    """
+    target, attribute = _split(name)
+    found = getattr(_import(target), attribute, None)
+    if found is None:
+        msg = f"trainer {name!r}: {target} defines no {attribute!r}; name a trainer or function"
+        raise TrainerError(msg)
+    if not hasattr(found, "train") and _is_factory(found):
+        return _instance(found, name)
+    try:
+        return as_trainer(found)
+    except TrainerError as error:
+        msg = f"trainer {name!r} is no trainer: {error}"
+        raise TrainerError(msg) from None
+
+
+def _split(name: str) -> tuple[str, str]:
+    target, colon, attribute = name.rpartition(":")
+    if not colon or not target or not attribute:
+        msg = f"trainer must be named FILE.py:name or package.module:name, got {name!r}"
+        raise TrainerError(msg)
+    return target, attribute
+
+
+def _is_file(target: str) -> bool:
+    return target.endswith(".py")
+
+
+def _check_exists(target: str) -> None:
+    if _is_file(target) and not Path(target).is_file():
+        msg = f"trainer file {target} does not exist; give the path of a Python file"
+        raise TrainerError(msg)
+
+
+def _import(target: str) -> ModuleType:
+    _check_exists(target)
+    try:
+        return _import_file(Path(target)) if _is_file(target) else importlib.import_module(target)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises at import
+        msg = f"cannot import trainer from {target}: {describe(error)}"
+        raise TrainerError(msg) from None
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under a name of its own, with its directory on the path as a script has it."""
+    path = path.resolve()
+    name = f"_hpo_trainer_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} is no Python source file"
+        raise ImportError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _is_factory(found: Any) -> bool:
+    """Tell whether calling it without arguments gives the trainer."""
+    if not callable(found):
+        return False
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return all(p.default is not p.empty for p in parameters if p.kind not in variadic) and not any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
+    )
+
+
+def _instance(factory: Any, name: str) -> Trainer:
+    try:
+        trainer = factory()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises
+        msg = f"cannot build trainer {name!r}: {describe(error)}"
+        raise TrainerError(msg) from None
+    if not hasattr(trainer, "train"):
+        msg = f"trainer {name!r} gave {type(trainer).__name__}, which has no train method"
+        raise TrainerError(msg)
+    return cast(Trainer, trainer)

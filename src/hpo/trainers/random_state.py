@@ -1,0 +1,140 @@
+"""Random states of a trial: its own generators, and the global ones while it trains."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def import_torch() -> Any:
+    """Return the torch module.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed, naming the extra to install.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        msg = "TorchTrainer needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
+        raise ImportError(msg) from error
+    return torch
+
+
+@dataclass(frozen=True)
+class Generators:
+    """Three seeded generators that belong to one trial; their states are kept with it.
+
+    Attributes
+    ----------
+    torch : torch.Generator
+        For data loaders (``DataLoader(..., generator=generators.torch)``) and tensors on the CPU.
+    numpy : numpy.random.Generator
+        For anything in numpy.
+    python : random.Random
+        For anything else.
+    """
+
+    torch: torch.Generator
+    numpy: np.random.Generator
+    python: random.Random
+
+    @classmethod
+    def seeded(cls, seed: int) -> Generators:
+        """Make the three from one seed."""
+        return cls(
+            import_torch().Generator().manual_seed(seed),
+            np.random.default_rng(seed),
+            random.Random(seed),  # noqa: S311 - not for secrets
+        )
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """State of a trial's generators and, while it trains, of the global ones.
+
+    Layers such as dropout draw from torch's global generator, and many data sets draw from the
+    others, so their states belong to the trial too.
+
+    Attributes
+    ----------
+    owned : Generators
+        The trial's own.
+    """
+
+    owned: Generators
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all states as tensors and text."""
+        torch = import_torch()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {
+            "torch": self.owned.torch.get_state(),
+            "numpy": json.dumps(self.owned.numpy.bit_generator.state),
+            "python": json.dumps(self.owned.python.getstate()),
+            "global torch": torch.get_rng_state(),
+            "global cuda": cuda,
+            "global numpy": _global_numpy_text(),
+            "global python": json.dumps(random.getstate()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the states that `state_dict` returned."""
+        torch = import_torch()
+        self.owned.torch.set_state(state["torch"])
+        self.owned.numpy.bit_generator.state = json.loads(state["numpy"])
+        self.owned.python.setstate(_python_state(state["python"]))
+        torch.set_rng_state(state["global torch"])
+        if state["global cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["global cuda"])
+        _set_global_numpy(state["global numpy"])
+        random.setstate(_python_state(state["global python"]))
+
+
+def _python_state(text: str) -> tuple[Any, ...]:
+    version, internal, gauss = json.loads(text)
+    return version, tuple(internal), gauss
+
+
+def _global_numpy_text() -> str:
+    state = np.random.get_state(legacy=False)  # noqa: NPY002 - lent to the trial, then given back
+    return json.dumps(state, default=lambda array: array.tolist())
+
+
+def _set_global_numpy(text: str) -> None:
+    state = json.loads(text)
+    state["state"]["key"] = np.asarray(state["state"]["key"], dtype=np.uint32)
+    np.random.set_state(state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def isolated_random(seed: int) -> Iterator[RandomState]:
+    """Lend the global generators, freshly seeded, to a trial and give them back unchanged.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the global generators and of the trial's own.
+    """
+    torch = import_torch()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    python, numpy = random.getstate(), _global_numpy_text()
+    with torch.random.fork_rng(devices=devices):
+        try:
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            yield RandomState(Generators.seeded(seed))
+        finally:
+            random.setstate(python)
+            _set_global_numpy(numpy)

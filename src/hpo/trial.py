@@ -1,0 +1,381 @@
+"""The vocabulary of a search: configurations, jobs, reports and summaries, as frozen values.
+
+A scheduler answers ``ask()`` with one of four decisions and learns of the outcome through one of
+four reports.  All of them are plain immutable values that turn into JSON and back without loss, so
+that a journal of them rebuilds a scheduler exactly.  Loss is *lower is better* everywhere, and
+resource units (epochs, say) are *absolute*: a job that is run twice trains nothing twice.
+
+>>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=0, stop=2)
+>>> from_json(job.to_json()) == job
+True
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+Config = Mapping[str, Any]
+"""Name of a hyperparameter -> float, int, str, bool or None."""
+
+
+class _Value:
+    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
+
+    _tuples: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of floats
+    _curves: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of Curve
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
+        plain: dict[str, Any] = {"type": type(self).__name__}
+        for each in fields(self):  # type: ignore[arg-type]  # __dataclass_fields__ has ClassVars too
+            plain[each.name] = _plain(getattr(self, each.name))
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild the value that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If ``data`` is of another type or lacks a field.
+        """
+        if data.get("type") != cls.__name__:
+            msg = f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
+            raise ValueError(msg)
+        values = {name: data[name] for name in data if name != "type"}
+        for name in cls._tuples:
+            values[name] = tuple(values[name])
+        for name in cls._curves:
+            values[name] = tuple(Curve.from_json(curve) for curve in values[name])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            msg = f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
+            raise ValueError(msg) from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, _Value):
+        return value.to_json()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+@dataclass(frozen=True)
+class Curve(_Value):
+    """The recorded losses of one trial.
+
+    Attributes
+    ----------
+    trial_id : int
+        Which trial.
+    config : Config
+        Its hyperparameters.
+    losses : tuple of float
+        Loss after each resource unit, from the first on.
+    """
+
+    _tuples: ClassVar[tuple[str, ...]] = ("losses",)
+
+    trial_id: int
+    config: Config
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainJob(_Value):
+    """Train one trial from resource unit `start` to `stop`.
+
+    Attributes
+    ----------
+    trial_id : int
+        Which trial.
+    config : Config
+        Its hyperparameters.
+    start, stop : int
+        Units already done, and units done when the job ends (absolute, ``0 <= start < stop``).
+    bracket, rung : int
+        Where in the schedule the trial is; for reports and figures only.
+    """
+
+    trial_id: int
+    config: Config
+    start: int
+    stop: int
+    bracket: int = 0
+    rung: int = 0
+
+
+@dataclass(frozen=True)
+class PredictJob(_Value):
+    """Predict the loss after `target` units of the trials in `query`.
+
+    Attributes
+    ----------
+    job_id : int
+        Unique within the search.
+    bracket, rung : int
+        The decision that waits for the numbers.
+    target : int
+        Resource unit to predict the loss at.
+    train : tuple of Curve
+        Curves of at least `target` units.
+    query : tuple of Curve
+        Curves to predict, all of the same length, shorter than `target`.
+    seed : int
+        For predictors that draw random numbers.
+    """
+
+    _curves: ClassVar[tuple[str, ...]] = ("train", "query")
+
+    job_id: int
+    bracket: int
+    rung: int
+    target: int
+    train: tuple[Curve, ...]
+    query: tuple[Curve, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Wait(_Value):
+    """Nothing can be decided until a report comes."""
+
+
+@dataclass(frozen=True)
+class Done(_Value):
+    """The search is over: nothing left to run and nothing outstanding."""
+
+
+@dataclass(frozen=True)
+class TrainReport(_Value):
+    """A finished `TrainJob`.
+
+    Attributes
+    ----------
+    trial_id, start, stop : int
+        As in the job.
+    losses : tuple of float
+        Loss after each unit of the job, ``stop - start`` numbers; NaN counts as worst.
+    """
+
+    _tuples: ClassVar[tuple[str, ...]] = ("losses",)
+
+    trial_id: int
+    start: int
+    stop: int
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainFailure(_Value):
+    """A `TrainJob` that failed for good, after the runner's retries.
+
+    Attributes
+    ----------
+    trial_id, start, stop : int
+        As in the job.
+    reason : str
+        One line for the final table.
+    """
+
+    trial_id: int
+    start: int
+    stop: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PredictReport(_Value):
+    """The numbers of a finished `PredictJob`.
+
+    Attributes
+    ----------
+    job_id : int
+        As in the job.
+    predictions, stds : tuple of float
+        Predicted loss at the target and its standard deviation, one per query curve.
+    skill : float or None
+        ``1 - MSE(predictor) / MSE(last value)``, cross-validated on the training curves: positive
+        where the predictor beats keeping the last known loss; None where it was not measured.
+    info : Mapping
+        What the predictor tells about itself (plain values).
+    """
+
+    _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
+
+    job_id: int
+    predictions: tuple[float, ...]
+    stds: tuple[float, ...]
+    skill: float | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PredictFailure(_Value):
+    """A `PredictJob` that failed; the scheduler decides that round as plain Hyperband would.
+
+    Attributes
+    ----------
+    job_id : int
+        As in the job.
+    reason : str
+        One line for the final table.
+    """
+
+    job_id: int
+    reason: str
+
+
+Decision = TrainJob | PredictJob | Wait | Done
+Report = TrainReport | TrainFailure | PredictReport | PredictFailure
+
+_TYPES: dict[str, type[_Value]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Curve, TrainJob, PredictJob, Wait, Done),
+        *(TrainReport, TrainFailure, PredictReport, PredictFailure),
+    )
+}
+
+
+def from_json(data: Mapping[str, Any]) -> Any:
+    """Rebuild any job, decision, report or curve from its `to_json` form.
+
+    Raises
+    ------
+    ValueError
+        If the ``"type"`` is unknown, or the fields do not fit it.
+    """
+    kind = _TYPES.get(str(data.get("type")))
+    if kind is None:
+        msg = f"'type' must be one of {sorted(_TYPES)}, got {data.get('type')!r}"
+        raise ValueError(msg)
+    return kind.from_json(data)
+
+
+def same(left: _Value, right: _Value) -> bool:
+    """Tell whether two values agree, NaN being equal to NaN (unlike ``==``)."""
+    return json.dumps(left.to_json()) == json.dumps(right.to_json())
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    """A job of it is out."""
+    WAITING = "waiting"
+    """It waits for a decision or a worker."""
+    STOPPED = "stopped"
+    """It was given up, and is never resumed."""
+    COMPLETED = "completed"
+    """It was trained as far as its bracket goes."""
+    FAILED = "failed"
+    """Its training failed for good; it counts as worst."""
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """What is known of one trial.
+
+    Attributes
+    ----------
+    trial_id : int
+        Which trial, counted from 0.
+    config : Config
+        Its hyperparameters.
+    bracket, rung : int
+        The bracket that it belongs to and the last rung that it entered.
+    status : TrialStatus
+        Where it stands.
+    losses : tuple of float
+        Loss after each unit trained so far, as reported (NaN included).
+    reason : str
+        Why it stopped or failed; empty while it goes on.
+    """
+
+    trial_id: int
+    config: Config
+    bracket: int
+    rung: int
+    status: TrialStatus
+    losses: tuple[float, ...]
+    reason: str = ""
+
+    @property
+    def last_loss(self) -> float:
+        """Last known loss; infinity where there is none or it is NaN."""
+        return finite_or_worst(self.losses[-1]) if self.losses else math.inf
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that a scheduler decided or had to put up with.
+
+    Attributes
+    ----------
+    kind : str
+        ``"rung"`` (a round ended), ``"decision"`` (a prediction was used within a round) or
+        ``"degraded"`` (a prediction failed and the round goes on as plain Hyperband).
+    bracket, rung : int
+        Where.
+    resource : int
+        Units after which the decision was taken.
+    kept, dropped : tuple of int
+        Trials that go on, and trials that were stopped.
+    skill : float or None
+        Predictor's skill against keeping the last value (see `PredictReport`).
+    message : str
+        One line for people.
+    """
+
+    kind: str
+    bracket: int
+    rung: int
+    resource: int
+    kept: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    skill: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class SchedulerSummary:
+    """State of a search at one moment.
+
+    Attributes
+    ----------
+    trials : tuple of TrialSummary
+        In the order of their ids.
+    best : TrialSummary or None
+        The trial whose last loss is lowest; None before the first finite loss.
+    epochs : int
+        Resource units trained so far.
+    events : tuple of Event
+        Decisions and degradations in the order in which they came.
+    """
+
+    trials: tuple[TrialSummary, ...]
+    best: TrialSummary | None
+    epochs: int
+    events: tuple[Event, ...]
+
+
+def finite_or_worst(loss: float) -> float:
+    """Return `loss`, or infinity where it is NaN or minus infinity."""
+    return loss if math.isfinite(loss) else math.inf
+
+
+def best_of(trials: Sequence[TrialSummary]) -> TrialSummary | None:
+    """Return the trial with the lowest last loss (first of equals), None where all are worst."""
+    best = min(trials, key=lambda trial: trial.last_loss, default=None)
+    return best if best is not None and math.isfinite(best.last_loss) else None

@@ -1,0 +1,259 @@
+"""The contract of `hpo.loop.Scheduler`, which every scheduler keeps whatever is reported to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hpo.brackets import floor_log, hyperband_brackets
+from hpo.schedulers import SCHEDULERS, SwiftHyperband, make_scheduler
+from hpo.searchers import ListSearcher
+from hpo.trial import (
+    Done,
+    PredictFailure,
+    PredictJob,
+    PredictReport,
+    TrainFailure,
+    TrainJob,
+    TrainReport,
+    TrialStatus,
+    Wait,
+    from_json,
+    same,
+)
+
+NAMES = [*SCHEDULERS, "swift-as-published"]
+OPTIONS = {"swift-hyperband": {"min_curves": 3}, "fast-hyperband": {"min_curves": 3}}
+ENDED = {TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED}
+
+
+def build(name, max_resource=9, reduction_factor=3, n_configs=1000):
+    searcher = ListSearcher([{"x": i} for i in range(n_configs)])
+    if name == "swift-as-published":
+        return SwiftHyperband.as_published(
+            searcher, max_resource=max_resource, reduction_factor=reduction_factor
+        )
+    return make_scheduler(
+        name,
+        searcher,
+        max_resource=max_resource,
+        reduction_factor=reduction_factor,
+        **OPTIONS.get(name, {}),
+    )
+
+
+def most_trials(name, max_resource, reduction_factor):
+    brackets = hyperband_brackets(max_resource, reduction_factor)
+    if name == "random-search":
+        return sum(b.epochs for b in brackets) // max_resource
+    if name == "successive-halving":
+        return reduction_factor ** floor_log(max_resource, reduction_factor)
+    return sum(b.n_trials for b in brackets)
+
+
+@dataclass
+class World:
+    """Runs a search in a random order of reports, with failures, NaN and duplicates."""
+
+    scheduler: object
+    random: Random
+    n_workers: int = 3
+    failures: float = 0.0
+    nans: float = 0.0
+    duplicates: float = 0.0
+    pending: list = field(default_factory=list)
+    log: list = field(default_factory=list)
+    units: dict = field(default_factory=dict)
+
+    def run(self, limit=20_000):
+        told = []
+        for _ in range(limit):
+            busy = sum(isinstance(job, TrainJob) for job in self.pending)
+            decision = self.scheduler.ask() if busy < self.n_workers else Wait()
+            if isinstance(decision, Done):
+                assert not self.pending
+                return self.scheduler.summary()
+            if not isinstance(decision, Wait):
+                self.log.append(("ask", decision.to_json()))
+                self.check(decision)
+                self.pending.append(decision)
+                continue
+            assert self.pending, "waits for nothing"
+            if busy < self.n_workers:
+                self.check_idempotent()
+            job = self.pending.pop(self.random.randrange(len(self.pending)))
+            report = self.report(job)
+            told.append(report)
+            self.tell(report)
+            if self.random.random() < self.duplicates:
+                before = repr(self.scheduler.summary())
+                self.tell(self.random.choice(told))
+                assert repr(self.scheduler.summary()) == before
+        pytest.fail("the search does not end")
+
+    def tell(self, report):
+        self.log.append(("tell", report.to_json()))
+        self.scheduler.tell(report)
+
+    def check(self, job):
+        if isinstance(job, PredictJob):
+            assert all(len(curve.losses) < job.target for curve in job.query)
+            assert all(len(curve.losses) >= job.target for curve in job.train)
+            return
+        out = [j.trial_id for j in self.pending if isinstance(j, TrainJob)]
+        assert job.trial_id not in out, "two jobs of one trial at a time"
+        assert job.start == self.units.get(job.trial_id, 0), "does not go on where it stopped"
+        assert job.start < job.stop
+        trial = self.scheduler.summary().trials[job.trial_id]
+        assert trial.status is TrialStatus.RUNNING
+        assert not trial.reason, "resumed after it was given up"
+
+    def check_idempotent(self):
+        before = repr(self.scheduler.summary())
+        assert isinstance(self.scheduler.ask(), Wait)
+        assert repr(self.scheduler.summary()) == before
+
+    def report(self, job):
+        failed = self.random.random() < self.failures
+        if isinstance(job, PredictJob):
+            if failed:
+                return PredictFailure(job.job_id, "offline")
+            numbers = tuple(self.random.random() for _ in job.query)
+            return PredictReport(job.job_id, numbers, (0.1,) * len(numbers), 0.5)
+        if failed:
+            return TrainFailure(job.trial_id, job.start, job.stop, "boom")
+        self.units[job.trial_id] = job.stop
+        return TrainReport(job.trial_id, job.start, job.stop, self.losses(job))
+
+    def losses(self, job):
+        special = (math.nan, math.inf, -math.inf)
+        return tuple(
+            self.random.choice(special)
+            if self.random.random() < self.nans
+            else self.random.random()
+            for _ in range(job.start, job.stop)
+        )
+
+
+worlds = st.fixed_dictionaries(
+    {
+        "random": st.randoms(use_true_random=False),
+        "n_workers": st.integers(1, 9),
+        "failures": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+        "nans": st.sampled_from([0.0, 0.1, 1.0]),
+        "duplicates": st.sampled_from([0.0, 0.3]),
+    }
+)
+relaxed = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@relaxed
+@given(world=worlds, max_resource=st.integers(1, 12), reduction_factor=st.integers(2, 4))
+def test_any_order_of_reports_failures_and_duplicates(name, world, max_resource, reduction_factor):
+    scheduler = build(name, max_resource, reduction_factor)
+    run = World(scheduler, **world)
+    summary = run.run()
+
+    assert len(summary.trials) <= most_trials(name, max_resource, reduction_factor)
+    assert all(trial.status in ENDED for trial in summary.trials)
+    assert all(len(trial.losses) <= max_resource for trial in summary.trials)
+    assert summary.epochs == sum(len(trial.losses) for trial in summary.trials)
+    completed = [t for t in summary.trials if t.status is TrialStatus.COMPLETED]
+    assert all(len(trial.losses) == max_resource for trial in completed)
+    assert all(t.reason for t in summary.trials if t.status is not TrialStatus.COMPLETED)
+    assert isinstance(scheduler.ask(), Done)
+
+    twin = build(name, max_resource, reduction_factor)
+    for kind, data in run.log:
+        if kind == "ask":
+            assert same(twin.ask(), from_json(data))
+        else:
+            twin.tell(from_json(data))
+    assert repr(twin.summary()) == repr(scheduler.summary())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_configs", [1, 2, 5, 7])
+def test_ends_when_the_searcher_has_no_more(name, n_configs):
+    scheduler = build(name, n_configs=n_configs)
+    summary = World(scheduler, Random(0)).run()
+    assert len(summary.trials) <= n_configs
+    assert all(trial.status in ENDED for trial in summary.trials)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_trial_is_found_where_losses_are_constant(name):
+    scheduler = build(name, 9, 3)
+    world = World(scheduler, Random(1), n_workers=1)
+    world.losses = lambda job: (abs(job.trial_id - 4) / 10,) * (job.stop - job.start)
+
+    def report(job):
+        if isinstance(job, PredictJob):
+            last = tuple(curve.losses[-1] for curve in job.query)
+            return PredictReport(job.job_id, last, (0.01,) * len(last))
+        world.units[job.trial_id] = job.stop
+        return TrainReport(job.trial_id, job.start, job.stop, world.losses(job))
+
+    world.report = report
+    assert world.run().best.config == {"x": 4}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "report",
+    [
+        TrainReport(99, 0, 1, (0.5,)),
+        TrainReport(-1, 0, 1, (0.5,)),
+        TrainReport(0, 5, 6, (0.5,)),
+        TrainFailure(99, 0, 1, "boom"),
+        PredictReport(99, (0.5,), (0.1,)),
+        PredictFailure(99, "boom"),
+    ],
+    ids=lambda report: type(report).__name__,
+)
+def test_reports_that_fit_no_job_are_refused(name, report):
+    scheduler = build(name)
+    scheduler.ask()
+    with pytest.raises(ValueError, match=r"report fits no job|asks for no predictions"):
+        scheduler.tell(report)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_with_too_few_losses_is_refused(name):
+    scheduler = build(name)
+    job = scheduler.ask()
+    with pytest.raises(ValueError, match=r"needs .* losses"):
+        scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, ()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_report_with_other_losses_is_refused(name):
+    scheduler = build(name)
+    job = scheduler.ask()
+    size = job.stop - job.start
+    scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, (0.5,) * size))
+    with pytest.raises(ValueError, match="report fits no job"):
+        scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, (0.6,) * size))
+
+
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"max_resource": 0}, "max_resource .* at least 1, got 0"),
+        ({"max_resource": 9, "reduction_factor": 1}, "reduction_factor .* at least 2, got 1"),
+        ({"max_resource": 2.5}, "max_resource .* integer"),
+        ({"max_resource": 9, "colour": "red"}, "takes the options .*colour"),
+    ],
+)
+def test_bad_settings_are_named(name, settings_, message):
+    with pytest.raises(ValueError, match=message):
+        make_scheduler(name, ListSearcher([{}]), **settings_)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from hpo.domains import Categorical, Constant, Float, Int
+from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
+from hpo.space import SearchSpace
+
+SPEC = {
+    "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
+    "momentum": {"type": "float", "low": 0.0, "high": 0.9, "step": 0.1},
+    "layers": {"type": "int", "low": 1, "high": 4},
+    "width": {"type": "int", "low": 8, "high": 512, "log": True},
+    "kind": ["relu", "tanh", None, True],
+    "decay": stats.loguniform(1e-6, 1e-2),
+    "batch": 32,
+}
+
+
+@pytest.fixture
+def space():
+    return SearchSpace.from_dict(SPEC)
+
+
+def test_samples_are_plain_values_in_their_domains(space):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        config = space.sample(rng)
+        assert 1e-4 <= config["lr"] <= 1e-1
+        assert config["layers"] in (1, 2, 3, 4)
+        assert 8 <= config["width"] <= 512
+        assert config["kind"] in ("relu", "tanh", None, True)
+        assert config["batch"] == 32
+        assert all(type(v) in (float, int, str, bool, type(None)) for v in config.values())
+        steps = config["momentum"] / 0.1
+        assert math.isclose(steps, round(steps), abs_tol=1e-9)
+        features = space.to_features(config)
+        assert features.shape == (len(space.feature_names),)
+        assert np.all((features >= 0) & (features <= 1 + 1e-12))
+
+
+def test_every_step_and_choice_comes_up(space):
+    rng = np.random.default_rng(0)
+    configs = [space.sample(rng) for _ in range(400)]
+    assert len({round(c["momentum"], 9) for c in configs}) == 10
+    assert {c["layers"] for c in configs} == {1, 2, 3, 4}
+    assert {c["kind"] for c in configs} == {"relu", "tanh", None, True}
+
+
+def test_dict_and_back(space):
+    again = SearchSpace.from_dict(space.to_dict())
+    assert again == space
+    first, second = (s.sample(np.random.default_rng(5)) for s in (space, again))
+    assert first == second
+
+
+def test_toml(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(
+        '[lr]\ntype = "float"\nlow = 1e-4\nhigh = 1e-1\nlog = true\n'
+        '[k]\ntype = "categorical"\nchoices = [1, 2]\n'
+    )
+    space = SearchSpace.from_toml(path)
+    assert space.domains == {"lr": Float(1e-4, 1e-1, log=True), "k": Categorical((1, 2))}
+    path.write_text("[lr\n")
+    with pytest.raises(ValueError, match="no valid TOML"):
+        SearchSpace.from_toml(path)
+
+
+def test_optuna_distributions():
+    distributions = pytest.importorskip("optuna.distributions")
+    space = SearchSpace.from_dict(
+        {
+            "a": distributions.FloatDistribution(0.1, 1.0, log=True),
+            "b": distributions.IntDistribution(1, 5),
+            "c": distributions.CategoricalDistribution(["x", "y"]),
+            "d": distributions.IntDistribution(0, 4, step=2),
+        }
+    )
+    assert space.domains == {
+        "a": Float(0.1, 1.0, log=True),
+        "b": Int(1, 5),
+        "c": Categorical(("x", "y")),
+        "d": Categorical((0, 2, 4)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "empty"),
+        ({"lr": {"type": "float", "low": 0.0, "high": 1.0, "log": True}}, "'lr'.*zero"),
+        ({"lr": {"type": "float", "low": -1.0, "high": 1.0, "log": True}}, "'lr'.*zero"),
+        ({"lr": {"type": "float", "low": 1.0, "high": 1.0}}, "'lr'.*below high"),
+        ({"lr": {"type": "float", "low": 0.0, "high": math.inf}}, "'lr'.*finite"),
+        ({"lr": {"type": "float", "low": "a", "high": 1.0}}, "'lr'.*real number"),
+        ({"lr": {"type": "float", "low": 0.0}}, "'lr'.*high is missing"),
+        ({"lr": {"type": "flaot", "low": 0.0, "high": 1.0}}, "'lr'.*type must be one of"),
+        ({"lr": {"low": 0.0, "high": 1.0}}, "'lr'.*type must be one of"),
+        ({"lr": {"type": "float", "low": 0.0, "high": 1.0, "base": 2}}, "'lr'.*base"),
+        ({"lr": {"type": "float", "low": 0.0, "high": 1.0, "step": 2.0}}, "'lr'.*step"),
+        ({"n": {"type": "int", "low": 1.5, "high": 3}}, "'n'.*whole"),
+        ({"k": []}, "'k'.*at least one"),
+        ({"k": [1, 1]}, "'k'.*distinct"),
+        ({"k": [[1], [2]]}, "'k'.*number"),
+        ({"k": object()}, "'k'.*constant"),
+        ({"k": {"type": "scipy", "name": "nothing"}}, "'k'.*no distribution"),
+        ({"k": {"type": "scipy", "name": "norm", "args": [0.0, -1.0]}}, "'k'.*not defined"),
+    ],
+)
+def test_bad_spaces_name_the_parameter(spec, message):
+    with pytest.raises(ValueError, match=message):
+        SearchSpace.from_dict(spec)
+
+
+def test_features(space):
+    config = {"lr": 1e-1, "momentum": 0.0, "layers": 4, "width": 8, "kind": True, "decay": 1e-6}
+    with pytest.raises(ValueError, match="lacks 'batch'"):
+        space.to_features(config)
+    features = dict(
+        zip(space.feature_names, space.to_features(config | {"batch": 32}), strict=True)
+    )
+    assert features == {
+        "lr": 1.0,
+        "momentum": 0.0,
+        "layers": 1.0,
+        "width": 0.0,
+        "kind=relu": 0.0,
+        "kind=tanh": 0.0,
+        "kind=None": 0.0,
+        "kind=True": 1.0,
+        "decay": 0.0,
+    }
+    with pytest.raises(ValueError, match="none of the choices"):
+        Categorical(("a",)).features("b")
+
+
+def test_random_searcher_depends_on_seed_and_trial_alone(space):
+    first, second = RandomSearcher(space, 3), RandomSearcher(space, 3)
+    forward = [first.propose(i) for i in range(5)]
+    backward = [second.propose(i) for i in reversed(range(5))]
+    assert forward == backward[::-1]
+    assert RandomSearcher(space, 4).propose(0) != forward[0]
+    with pytest.raises(ValueError, match="seed"):
+        RandomSearcher(space, -1)
+
+
+def test_list_searcher_ends():
+    searcher = ListSearcher([{"a": 1}])
+    assert searcher.propose(0) == {"a": 1}
+    assert searcher.propose(1) is None
+    with pytest.raises(ValueError, match="at least one"):
+        ListSearcher([])
+
+
+def test_grid_searcher_covers_every_point(space):
+    searcher = GridSearcher(space, 2)
+    configs = [searcher.propose(i) for i in range(len(searcher))]
+    assert searcher.propose(len(searcher)) is None
+    assert len({tuple(c.items()) for c in configs}) == len(searcher) == 2 * 2 * 2 * 2 * 4 * 2
+    assert {c["lr"] for c in configs} == {1e-4, 1e-1}
+    assert list(configs[0]) == list(SPEC)
+    with pytest.raises(ValueError, match="points"):
+        GridSearcher(space, 0)
+
+
+@given(st.integers(-20, 20), st.integers(1, 30), st.integers(1, 8))
+def test_grid_of_integers_stays_in_range(low, width, points):
+    values = Int(low, low + width).grid(points)
+    assert all(low <= value <= low + width for value in values)
+    assert len(set(values)) == len(values) <= max(points, 1)
+
+
+def test_constants_have_no_features():
+    assert Constant(3).features(3) == ()
+    assert Constant("a").grid(5) == ("a",)

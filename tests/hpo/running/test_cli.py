@@ -1,0 +1,281 @@
+"""The command line as a user meets it: exit codes, one clear line, nothing written over."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from hpo.cli import main
+from hpo.journal import Journal
+from hpo.results import Results
+
+
+@pytest.fixture
+def call(workshop, monkeypatch, capsys):
+    """Call the command line in this process; return (exit code, stdout, stderr)."""
+    monkeypatch.chdir(workshop.root)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+def files(workshop) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes() for path in sorted(workshop.root.rglob("*")) if path.is_file()
+    }
+
+
+def test_run_report_resume(workshop, call) -> None:
+    code, out, err = call(*workshop.run_args(), "--quiet")
+    assert (code, err) == (0, "")
+    assert re.search(r"Best: trial \d+, loss 0\.\d+ after 9 epochs, lr=", out)
+    assert "Epochs: 69; plain Hyperband takes 69" in out
+    before = files(workshop)
+    code, out, err = call("report", "run.jsonl", "--top", "3", "--csv", "out.csv")
+    assert (code, err) == (0, "")
+    assert "Best 3 of 17 trials" in out
+    assert len((workshop.root / "out.csv").read_text().splitlines()) == 18
+    (workshop.root / "out.csv").unlink()
+    assert files(workshop) == before
+    code, out, _ = call("resume", "run.jsonl", "--quiet")  # finished already: shows the results
+    assert code == 0
+    assert "Best: trial" in out
+
+
+BAD_RUNS = {
+    "scheduler must be one of random-search": {"scheduler": "hyperbnad"},
+    "predictor must be one of nusvr": {"predictor": "oracle"},
+    "reduction_factor .* must be an integer of at least 2, got 1": {"reduction_factor": "1"},
+    "max_resource .* must be an integer of at least 1, got 0": {"max_resource": "0"},
+    "searcher must be 'random' or 'grid'": {"searcher": "psychic"},
+    "executor must be 'process', 'inline'": {"executor": "cloud"},
+    "n_workers must be an integer of at least 1, got 0": {"workers": "0", "executor": "process"},
+    "n_workers must be 1": {"workers": "2"},
+    "timeout must be a positive number": {"timeout": "-1", "executor": "process"},
+    "max_retries must be an integer of at least 0": {"max_retries": "-1"},
+    "takes the options .*; got min_curve$": {"scheduler_option": "min_curve=3"},
+    "options are given as NAME=VALUE": {"scheduler_option": "min_curves"},
+    "checkpoint_dir .* cannot be written: Not a directory": {"checkpoint_dir": "work.py/sub"},
+    "cannot write journal .*: File exists": {"journal": "work.py/run.jsonl"},
+    "cannot use none.toml: No such file": {"space": "none.toml"},
+    "Invalid value for '--max-resource'": {"max_resource": "many"},
+}
+
+
+@pytest.mark.parametrize("message", list(BAD_RUNS))
+def test_bad_settings(workshop, call, message: str) -> None:
+    before = files(workshop)
+    code, out, err = call(*workshop.run_args(**BAD_RUNS[message]))
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert re.search(message, err.strip()), err
+    assert err.count("\n") == 1
+    assert files(workshop) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "space"),
+        ('[lr]\ntype = "float"\nlow = -1.0\nhigh = 1.0\nlog = true\n', "lr"),
+        ('[lr]\ntype = "float"\nlow = 0.0\nhigh = 1.0\nlog = true\n', "lr"),
+        ('[lr]\ntype = "float"\nlow = 2.0\nhigh = 1.0\n', "lr"),
+        ('[lr]\ntype = "quaternion"\n', "quaternion"),
+        ("[lr\n", "space.toml"),
+    ],
+)
+def test_bad_space(workshop, call, text: str, message: str) -> None:
+    workshop.space.write_text(text)
+    before = files(workshop)
+    code, out, err = call(*workshop.run_args())
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("Error: ")
+    assert message in err
+    assert files(workshop) == before
+
+
+@pytest.mark.parametrize("name", ["none.py:train", "work.py:absent", "work.py", "nowhere:train"])
+def test_bad_trainer(workshop, call, name: str) -> None:
+    args = workshop.run_args()
+    args[1] = name
+    before = files(workshop)
+    code, out, err = call(*args)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("Error: ")
+    assert files(workshop) == before
+
+
+def test_existing_journal_is_not_written_over(workshop, call) -> None:
+    workshop.journal.write_text("precious\n")
+    before = files(workshop)
+    code, _, err = call(*workshop.run_args())
+    assert (code, err.count("\n")) == (2, 1)
+    assert "exists already" in err
+    assert files(workshop) == before
+
+
+def test_existing_checkpoints_are_not_mixed(workshop, call) -> None:
+    call(*workshop.run_args(), "--quiet")
+    workshop.journal.rename(workshop.root / "other.jsonl")
+    before = files(workshop)
+    code, _, err = call(*workshop.run_args())
+    assert (code, err.count("\n")) == (2, 1)
+    assert "must be empty for a new run" in err
+    assert files(workshop) == before
+
+
+def _other_version(workshop) -> None:
+    raw = workshop.journal.read_bytes()
+    import zlib
+
+    payload = json.dumps({"format": 99, "run_id": "x", "created": 0, "spec": {}}).encode()
+    workshop.journal.write_bytes(b"%08x " % zlib.crc32(payload) + payload + raw[raw.index(b"\n") :])
+
+
+def _other_run(workshop) -> None:
+    """The checkpoints of one run beside the journal of another."""
+    other = workshop.root / "other"
+    other.mkdir()
+    shutil.copytree(workshop.root / "run.checkpoints", other / "run.checkpoints")
+    identity = other / "run.checkpoints" / "run.json"
+    identity.write_text(identity.read_text().replace('"run_id": "', '"run_id": "f'))
+    shutil.rmtree(workshop.root / "run.checkpoints")
+    shutil.move(other / "run.checkpoints", workshop.root / "run.checkpoints")
+
+
+def _other_settings(workshop) -> None:
+    """A journal whose header promises another search than its entries tell of."""
+    spec = workshop.spec(seed=5).to_json()
+    entries = [json.loads(line[9:]) for line in workshop.journal.read_text().splitlines()[1:]]
+    workshop.journal.unlink()
+    shutil.rmtree(workshop.root / "run.checkpoints")
+    with Journal.create(workshop.journal, spec) as journal:
+        for entry in entries:
+            journal.append(entry["kind"], entry["data"])
+
+
+def _damaged(workshop) -> None:
+    raw = bytearray(workshop.journal.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    workshop.journal.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_other_version, "format version 99"),
+        (_other_run, "belongs to run"),
+        (_other_settings, "belongs to another run or version"),
+        (_damaged, "is damaged in line"),
+        (lambda w: w.journal.write_text("hello\n"), "is not a journal"),
+        (lambda w: w.journal.unlink(), "No such file"),
+        (lambda w: w.trainer.unlink(), "does not exist"),
+    ],
+)
+def test_bad_journal(workshop, call, spoil, message: str) -> None:
+    call(*workshop.run_args(), "--quiet")
+    spoil(workshop)
+    before = files(workshop)
+    code, out, err = call("resume", "run.jsonl")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert message in err
+    assert files(workshop) == before
+
+
+def test_journal_of_python_objects_says_how_to_resume(workshop, call) -> None:
+    with Journal.create(workshop.journal, {}):
+        pass
+    for command in ("resume", "report"):
+        code, _, err = call(command, "run.jsonl")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "from Python" in err
+
+
+def test_changed_trainer_is_said(workshop, call, caplog) -> None:
+    call(*workshop.run_args(), "--quiet")
+    workshop.trainer.write_text(workshop.trainer.read_text() + "\n# changed\n")
+    code, _, _ = call("resume", "run.jsonl", "--quiet")
+    assert code == 0
+    assert "has changed since the run began" in caplog.text
+
+
+def test_all_trials_failed_is_exit_code_1(workshop, call) -> None:
+    workshop.write_trainer("def train(config, start, stop, checkpoint):\n    raise OSError('x')\n")
+    code, out, err = call(*workshop.run_args(), "--quiet")
+    assert code == 1
+    assert "OSError: x" in out
+    assert "no trial ended with a finite loss" in err
+
+
+def test_help_and_version(call) -> None:
+    assert call("--version")[0] == 0
+    code, out, _ = call("run", "--help")
+    assert code == 0
+    assert "--reduction-factor" in out
+    assert call("fly")[0] == 2
+
+
+def test_simulate(workshop, call) -> None:
+    rows = ["lr,loss_0,loss_1,loss_2,loss_3"]
+    rows += [f"{i / 40},{2 - i / 50},{1.5 - i / 50},{1.2 - i / 50},{1 - i / 50}" for i in range(40)]
+    (workshop.root / "table.csv").write_text("\n".join(rows))
+    code, out, err = call("simulate", "table.csv", "--seeds", "2", "--predictor", "last-value")
+    assert (code, err) == (0, "")
+    assert re.search(r"swift-hyperband │\s+\d+ ± \d", out)
+    for args in (
+        ("none.csv",),
+        ("space.toml",),
+        ("table.csv", "--max-resource", "5"),
+        ("table.csv", "--seeds", "0"),
+        ("table.csv", "--predictor", "oracle"),
+        ("table.csv", "--scheduler", "x"),
+    ):
+        code, out, err = call("simulate", *args)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["inline", "process"])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, signum) -> None:
+    workshop.slow(0.02)
+    workers = "2" if executor == "process" else "1"
+    process = subprocess.Popen(
+        workshop.command(*workshop.run_args(executor=executor, workers=workers)),
+        cwd=workshop.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(workshop.trace()) < 15:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    import os
+
+    os.killpg(process.pid, signum) if signum == signal.SIGINT else process.send_signal(signum)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signum, err
+    assert "Go on with: python -m hpo resume run.jsonl" in err
+    assert "Traceback" not in err
+    resumed = workshop.cli("resume", "run.jsonl")
+    assert resumed.returncode == 0, resumed.stderr
+    results = Results.from_journal(workshop.journal)
+    assert results.finished
+    assert results.epochs == 69
+    assert workshop.repeated() <= 2
+    logs = [path.read_text() for path in workshop.root.rglob("worker-*.log")]
+    assert not any("Traceback" in log for log in logs), logs

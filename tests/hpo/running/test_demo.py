@@ -1,0 +1,49 @@
+"""The digits example runs as its documentation says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.mark.slow
+def test_demo(tmp_path, environment) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, str(EXAMPLES / "hpo_demo.py"), "--output", str(tmp_path)),
+            *("--predictor", "nusvr", "--max-resource", "2"),
+        ],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Swift-Hyperband + nusvr" in done.stdout
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert names == ["hyperband-curves.png", "regret.png", "swift-hyperband-curves.png"]
+
+
+@pytest.mark.slow
+def test_command_of_the_network_module(tmp_path, environment) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "hpo", "run", f"{EXAMPLES / 'digits_cnn.py'}:trainer"),
+            *("--space", str(EXAMPLES / "digits_space.toml"), "--max-resource", "2"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Journal: digits_cnn-swift-hyperband.jsonl" in done.stdout

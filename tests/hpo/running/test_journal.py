@@ -1,0 +1,171 @@
+"""The journal: what it holds survives a cut at any byte, and nothing else passes for a journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo.errors import JournalError, JournalWriteError
+from hpo.journal import FORMAT, Journal, compact, read_journal
+from hpo.results import Results
+from hpo.trial import Curve, PredictJob, TrainJob, TrainReport
+from hpo.tuner import Tuner
+
+
+def written(path: Path, *losses: float) -> Path:
+    with Journal.create(path, {"seed": 1}) as journal:
+        for trial, loss in enumerate(losses):
+            journal.decided(TrainJob(trial, {"lr": 0.5}, 0, 1))
+            journal.reported(TrainReport(trial, 0, 1, (loss,)))
+    return path
+
+
+def test_entries_come_back_exactly(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0.1, float("inf"))
+    content = read_journal(path)
+    assert [entry.kind for entry in content.entries] == ["decided", "reported"] * 2
+    assert content.header.spec == {"seed": 1}
+    assert [report.losses for _, report in content.reports()] == [(0.1,), (float("inf"),)]
+    assert content.end == path.stat().st_size
+
+
+def test_nan_is_kept(tmp_path: Path) -> None:
+    (report,) = [r for _, r in read_journal(written(tmp_path / "j", float("nan"))).reports()]
+    assert report.losses[0] != report.losses[0]
+
+
+def test_torn_line_is_ignored_and_cut_off_on_opening(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0.1, 0.2)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    assert len(read_journal(path).entries) == 3
+    assert path.read_bytes() == whole[:-7]  # reading changes nothing
+    journal, content = Journal.open(path)
+    with journal:
+        journal.reported(TrainReport(1, 0, 1, (0.2,)))
+    assert len(content.entries) == 3
+    assert len(read_journal(path).entries) == 4
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6])
+def test_damage_before_the_last_line_is_refused(tmp_path: Path, place: float) -> None:
+    path = written(tmp_path / "j", *[0.1] * 10)
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"\n") + 1
+    raw[start + int(place * (len(raw) - start))] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(JournalError, match=r"damaged in line \d+"):
+        Journal.open(path)
+    assert path.read_bytes() == bytes(raw)
+
+
+def test_a_lost_line_shows(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0.1, 0.2, 0.3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3] + lines[4:]))
+    with pytest.raises(JournalError, match="damaged in line 4"):
+        read_journal(path)
+
+
+def test_other_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    payload = json.dumps({"format": FORMAT + 1, "run_id": "a", "spec": {}, "created": 0}).encode()
+    path.write_bytes(b"%08x " % zlib.crc32(payload) + payload + b"\n")
+    with pytest.raises(JournalError, match=f"format version {FORMAT + 1}"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\nworld\n", b"\x00" * 100, b'{"a": 1}\n'])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match="journal"):
+        Journal.open(path)
+    assert path.read_bytes() == content
+
+
+def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(JournalError, match="cannot read journal"):
+            read_journal(path)
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_text("precious")
+    with pytest.raises(JournalError, match="exists already"):
+        Journal.create(path, {})
+    assert path.read_text() == "precious"
+
+
+def test_two_processes_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal.create(path, {}), pytest.raises(JournalError, match="in use"):
+        Journal.open(path)
+    Journal.open(path)[0].close()
+
+
+def test_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0.1)
+    journal, _ = Journal.open(path)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, journal._file.fileno())
+    os.close(full)
+    with journal, pytest.raises(JournalWriteError, match="No space left"):
+        journal.append("note", {})
+    assert len(read_journal(path).entries) == 2
+
+
+def test_predictions_are_kept_without_their_curves() -> None:
+    curve = Curve(1, {"lr": 1.0}, (0.5, 0.4))
+    job = PredictJob(0, 0, 1, 3, (curve,), (curve,), 7)
+    other = PredictJob(0, 0, 1, 3, (curve,), (Curve(1, {"lr": 1.0}, (0.5, 0.3)),), 7)
+    assert "train" not in compact(job)
+    assert compact(job) != compact(other)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(), max_size=4), st.floats(0, 1))
+def test_any_beginning_of_a_journal_reads_as_a_beginning(
+    tmp_path_factory: pytest.TempPathFactory, losses: list[float], share: float
+) -> None:
+    path = written(tmp_path_factory.mktemp("cut") / "j", *losses)
+    raw, entries = path.read_bytes(), read_journal(path).entries
+    header = raw.index(b"\n") + 1
+    path.write_bytes(raw[: header + round(share * (len(raw) - header))])
+    kept = read_journal(path).entries
+    assert json.dumps([e.data for e in kept]) == json.dumps([e.data for e in entries[: len(kept)]])
+
+
+def resumed_at(workshop, raw: bytes, cut: int) -> Results:
+    """Resume the run from a journal that was cut after so many bytes."""
+    workshop.journal.write_bytes(raw[:cut])
+    return Tuner.resume(workshop.journal)
+
+
+def test_cut_within_header_is_restored_from_checkpoints(workshop, outcome_of) -> None:
+    reference = Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal).run()
+    raw = workshop.journal.read_bytes()
+    for cut in (0, 1, 40, raw.index(b"\n"), raw.index(b"\n") + 1):
+        assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference)
+
+
+@pytest.mark.slow
+def test_a_journal_cut_at_any_byte_resumes(workshop, outcome_of) -> None:
+    spec = workshop.spec(
+        scheduler="swift-hyperband", predictor="last-value", scheduler_options={"min_curves": 3}
+    )
+    workshop.slow(0)
+    reference = Tuner.from_spec(spec, journal=workshop.journal).run()
+    raw = workshop.journal.read_bytes()
+    tail = raw[:-1].rindex(b"\n", 0, raw[:-1].rindex(b"\n")) + 1  # the last two lines
+    cuts = [*range(0, tail, 211), *range(tail, len(raw) + 1)]
+    for cut in cuts:
+        assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference), cut
+    assert workshop.repeated() == 0  # the checkpoints know what was trained

@@ -1,0 +1,160 @@
+"""kill -9 at random moments, of the tuner and of its workers: nothing finished is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpo.journal import read_journal
+from hpo.results import Results
+from hpo.tuner import Tuner
+
+KILLS = 25
+
+NURSERY = '''
+"""Forks a process for each line on standard input, so that hpo is imported only once."""
+import json, os, sys, warnings
+from pathlib import Path
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    from hpo.spec import RunSpec
+    from hpo.tuner import Tuner
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            journal = Path(order["journal"])
+            if journal.exists():
+                Tuner.resume(journal)
+            else:
+                Tuner.from_spec(RunSpec.from_json(order["spec"]), journal=journal).run()
+            os._exit(0)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+'''
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = 60) -> None:
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {patience} s for {what}")
+        time.sleep(0.001)
+
+
+def reports_of(journal: Path) -> list[str]:
+    if not journal.exists():
+        return []
+    return [json.dumps(e.data) for e in read_journal(journal).entries if e.kind == "reported"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["swift-hyperband", "asha"])
+def test_tuner_killed_at_25_moments(make_workshop, outcome_of, environment, scheduler) -> None:
+    settings = {
+        "scheduler": scheduler,
+        "max_resource": 27,
+        "scheduler_options": {"min_curves": 4} if scheduler == "swift-hyperband" else {},
+    }
+    calm = make_workshop("calm")
+    reference = Tuner.from_spec(calm.spec(**settings), journal=calm.journal).run()
+    killed = make_workshop("killed")
+    nursery = killed.root / "nursery.py"
+    nursery.write_text(NURSERY)
+    dice = random.Random(scheduler)
+    order = {"journal": str(killed.journal), "spec": killed.spec(**settings).to_json()}
+    moments = sorted(dice.sample(range(1, reference.epochs - 1), KILLS))
+    with subprocess.Popen(
+        [sys.executable, str(nursery)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        seen: list[str] = []
+        for moment in [*moments, None]:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            pid = int(process.stdout.readline())
+            if moment is not None:
+                wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+                time.sleep(dice.random() * 0.004)
+                os.kill(pid, signal.SIGKILL)
+            code = int(process.stdout.readline())
+            assert code in ((0,) if moment is None else (0, -signal.SIGKILL))
+            now = reports_of(killed.journal)
+            assert now[: len(seen)] == seen  # no finished report is lost
+            seen = now
+        process.stdin.close()
+    assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)
+    assert killed.repeated() <= KILLS  # at most the epoch in flight, each time
+
+
+@pytest.mark.slow
+def test_worker_killed_at_25_moments(make_workshop, outcome_of) -> None:
+    calm, killed = make_workshop("calm"), make_workshop("killed")
+    reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
+    killed.slow(0.003)
+    spec = killed.spec(max_resource=27, executor="process", n_workers=2, max_retries=KILLS)
+    dice = random.Random(5)
+    moments = sorted(dice.sample(range(1, reference.epochs - 4), KILLS))
+    kills: list[int] = []
+
+    def kill_workers() -> None:
+        for moment in moments:
+            wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+            time.sleep(dice.random() * 0.003)
+            alive = [pid for *_, pid in killed.trace()[-4:] if Path(f"/proc/{pid}").exists()]
+            if alive:
+                os.kill(alive[-1], signal.SIGKILL)
+                kills.append(alive[-1])
+
+    killer = threading.Thread(target=kill_workers)
+    killer.start()
+    results = Tuner.from_spec(spec, journal=killed.journal).run()
+    killer.join()
+    assert len(kills) >= KILLS - 5
+    assert outcome_of(results) == outcome_of(reference)
+    assert killed.repeated() <= len(kills)
+
+
+@pytest.mark.slow
+def test_tuner_with_workers_killed_through_the_command_line(make_workshop, outcome_of, environment):
+    calm, killed = make_workshop("calm"), make_workshop("killed")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    killed.slow(0.02)
+    args = killed.run_args(executor="process", workers="2")
+    dice = random.Random(3)
+    for moment in sorted(dice.sample(range(1, reference.epochs - 6), 3)):
+        with subprocess.Popen(
+            killed.command(*args),
+            cwd=killed.root,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+            process.kill()
+        workers = {pid for *_, pid in killed.trace()}
+        wait_until(
+            lambda w=workers: not any(Path(f"/proc/{pid}").exists() for pid in w),
+            "the workers to die with their parent",
+            patience=10,
+        )
+        args = ["resume", "run.jsonl"]
+    last = killed.cli(*args)
+    assert last.returncode == 0, last.stderr
+    assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)
+    assert killed.repeated() <= 3 * 2

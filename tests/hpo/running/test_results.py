@@ -1,0 +1,196 @@
+"""Results, progress figures and plots of a run that is known by heart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from hpo.errors import UsageError
+from hpo.plan import Plan
+from hpo.plots import FATES, fate, plot_curves, plot_regret, save_figures
+from hpo.progress import RichProgress, Snapshot
+from hpo.results import Results
+from hpo.trial import (
+    Event,
+    SchedulerSummary,
+    TrainFailure,
+    TrainReport,
+    TrialStatus,
+    TrialSummary,
+)
+from hpo.tuner import Tuner
+
+STATUS = TrialStatus
+
+
+def trial(number: int, status: TrialStatus, *losses: float, reason: str = "", rung: int = 0):
+    return TrialSummary(number, {"lr": number / 10}, 0, rung, status, losses, reason)
+
+
+@pytest.fixture
+def results() -> Results:
+    trials = (
+        trial(0, STATUS.COMPLETED, 0.9, 0.5, 0.4, 0.3, rung=2),
+        trial(1, STATUS.STOPPED, 0.9, 0.8, 0.7, rung=2),
+        trial(2, STATUS.FAILED, 0.9, math.nan, reason="loss is nan after 2 units"),
+        trial(3, STATUS.RUNNING, 0.6),
+        trial(4, STATUS.STOPPED, 0.95),
+        trial(5, STATUS.FAILED, reason="ValueError: no"),
+    )
+    events = (
+        Event("rung", 0, 0, 1, (0, 1), (4,)),
+        Event("decision", 0, 2, 3, (0,), (1,), skill=0.25),
+        Event("degraded", 0, 1, 2, message="annealer offline"),
+    )
+    reports = (
+        (10.0, TrainReport(0, 0, 2, (0.9, 0.5))),
+        (11.0, TrainFailure(5, 0, 1, "ValueError: no")),
+        (12.5, TrainReport(0, 2, 4, (0.4, 0.3))),
+    )
+    summary = SchedulerSummary(trials, trials[0], 11, events)
+    notes = [{"what": "retry", "trial_id": 5}]
+    return Results.of(summary, reports, notes, Plan(4, 2), finished=False)
+
+
+def test_records(results: Results) -> None:
+    records = results.records()
+    assert records[0]["config_lr"] == 0.0
+    assert [record["retries"] for record in records] == [0, 0, 0, 0, 0, 1]
+    assert [record["trouble"] for record in records] == [False, False, True, False, False, True]
+    assert records[2]["best_loss"] == 0.9
+    assert math.isnan(records[5]["last_loss"])
+
+
+def test_frame(results: Results) -> None:
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = results.to_frame()
+    assert list(frame["trial_id"]) == list(range(6))
+    assert frame.loc[2, "reason"] == "loss is nan after 2 units"
+
+
+def test_csv_is_not_written_over(results: Results, tmp_path) -> None:
+    path = tmp_path / "out.csv"
+    results.write_csv(path)
+    with path.open() as file:
+        assert [row["status"] for row in csv.DictReader(file)][:2] == ["completed", "stopped"]
+    with pytest.raises(UsageError, match="cannot write"):
+        results.write_csv(path)
+
+
+def test_history_and_savings(results: Results) -> None:
+    points = [(point.epochs, point.seconds, point.best) for point in results.history()]
+    assert points == [(2, 0.0, 0.5), (4, 2.5, 0.3)]
+    assert results.saved == 1  # trial 1 was stopped one epoch before the round's end
+    assert Plan(4, 2).epochs == sum((4 * 1 + 2 * 1 + 1 * 2, 3 * 2 + 1 * 2, 3 * 4))
+
+
+def test_summary_lines(results: Results) -> None:
+    text = "\n".join(results.summary_lines())
+    for part in ("not finished", "trial 0, loss 0.3", "skill +0.25", "annealer offline", "2 of 6"):
+        assert part in text
+    assert results.predictor_skill() == [{"bracket": 0, "rung": 2, "resource": 3, "skill": 0.25}]
+
+
+def test_snapshot(results: Results) -> None:
+    summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
+    snapshot = Snapshot.of(summary, results.plan)
+    labels = dict(snapshot.fields())
+    assert labels["trials"] == "1 alive (1 running) of 6, 2 failed"
+    assert labels["bracket, rung"] == "0, 0"
+    assert labels["best loss"] == "0.3 (#0)"
+    assert labels["predictor skill"] == "+0.25 vs last value"
+    assert labels["saved"].startswith("1 (")
+    assert labels["degraded"].startswith("1 round")
+    assert Snapshot.of(summary, None).saved is None
+
+
+def test_progress_on_a_terminal_and_in_a_log(results: Results) -> None:
+    summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
+    for terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=terminal, width=100)
+        with RichProgress("digits", console) as progress:
+            progress.show(summary, results.plan)
+        assert "1 alive (1 running) of 6" in file.getvalue()
+
+
+def test_fates(results: Results) -> None:
+    assert [fate(trial, results) for trial in results.trials] == [
+        "best",
+        "stopped by a prediction",
+        "failed",
+        "still running",
+        "stopped at the end of a round",
+        "failed",
+    ]
+
+
+def test_figures(results: Results, tmp_path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    ax = plot_curves(results, title="t")
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "best" in labels
+    assert "decision: stopped (1)" in labels
+    colours = {line.get_color() for line in ax.get_lines()}
+    assert {FATES["best"], FATES["stopped by a prediction"], FATES["failed"]} <= colours
+    ax = plot_regret({"a": results, "b": results}, reference=0.0)
+    assert ax.get_yscale() == "log"
+    paths = save_figures({"run": results}, tmp_path / "figures")
+    assert [path.name for path in paths] == ["run-curves.png", "regret.png"]
+    assert all(path.stat().st_size > 10_000 for path in paths)
+
+
+def test_figures_of_an_empty_run(tmp_path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    empty = Results.of(SchedulerSummary((), None, 0, ()), [], [], None, finished=False)
+    assert len(save_figures({"empty": empty}, tmp_path)) == 2
+    assert empty.records() == []
+    assert empty.table().row_count == 0
+
+
+def test_extra_metrics_are_kept_in_the_journal(workshop) -> None:
+    workshop.write_trainer(
+        "from hpo.trainers import Metrics\n"
+        "def train(config, start, stop, checkpoint):\n"
+        "    n = stop - start\n"
+        "    return Metrics([config['lr']] * n, {'accuracy': [0.5] * n})\n"
+    )
+    Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal).run()
+    notes = Results.from_journal(workshop.journal).notes
+    assert notes[0]["extra"] == {"accuracy": [0.5]}
+
+
+def test_same_journal_from_the_same_seed(make_workshop) -> None:
+    def entries(name: str) -> list[str]:
+        from hpo.journal import read_journal
+
+        shop = make_workshop(name)
+        Tuner.from_spec(shop.spec(scheduler="asha"), journal=shop.journal).run()
+        return [(e.kind, e.data) for e in read_journal(shop.journal).entries]
+
+    assert entries("a") == entries("b")
+
+
+def test_python_objects_resume(workshop, outcome_of) -> None:
+    spec = workshop.spec()
+
+    def train(config, start, stop, checkpoint):
+        return [config["lr"] / (unit + 1) for unit in range(start, stop)]
+
+    reference = Tuner(
+        train, spec.build_scheduler(), journal=workshop.journal, executor="inline"
+    ).run()
+    raw = workshop.journal.read_bytes()
+    workshop.journal.write_bytes(raw[: len(raw) // 2])
+    resumed = Tuner.resume(workshop.journal, train, spec.build_scheduler(), executor="inline")
+    assert outcome_of(resumed) == outcome_of(reference)
+
+
+def test_lambda_cannot_go_to_processes(workshop) -> None:
+    with pytest.raises(UsageError, match="cannot be sent to worker processes"):
+        Tuner(lambda *_: [1.0], workshop.spec().build_scheduler(), journal=workshop.journal).run()
+    assert not workshop.journal.exists()
