@@ -15,7 +15,7 @@ sampler brought. Without it, every change is the sampler's.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -224,7 +224,8 @@ class _Search:
         if accepted:
             self.b[working] = new
             self.field += (new - old) @ rows
-            self.falls += before - sampled, sampled - after
+            by_sampler = before - max(sampled, after)
+            self.falls += by_sampler, before - after - by_sampler
         self._note(working, found, accepted=accepted)
 
     def _fit_windows(self) -> None:
@@ -238,9 +239,7 @@ class _Search:
         free = np.flatnonzero((self.b != 0.0) & (np.abs(self.b) < self.dual.C) & ~self.stale)
         partners = free[np.argsort(-self.last_use[free], kind="stable")]
         size = min(self.settings.working_size, self.b.size)
-        working = select_working_set(
-            self.conditions, size, stale=self.stale, partners=partners
-        )
+        working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
         if working.size >= 2 and self.conditions.violation[working].max() > self.settings.tol / 2:
             return working
         # Nothing is left to try with steps of this size.
@@ -332,7 +331,9 @@ class _Search:
         dual, total = self.dual, b.sum(axis=1)
         energies = 0.5 * (b * outputs).sum(axis=1) - b @ dual.y
         energies += dual.epsilon * np.abs(b).sum(axis=1)
-        return np.asarray(energies + (self.conditions.offset + dual.equality_penalty * total) * total)
+        return np.asarray(
+            energies + (self.conditions.offset + dual.equality_penalty * total) * total
+        )
 
     def _bound(self) -> float:
         gap = duality_gap(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -26,15 +27,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qsvr._validation import check_choice, check_integer, check_real, checked_weight
 from qsvr.combination import COMBINATIONS
-from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.exceptions import CoarseEncodingWarning
+from qsvr.exceptions import CoarseEncodingWarning, SamplerError
 from qsvr.intercept import INTERCEPTS
-from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
+from qsvr.kernels import Kernel, KernelFunction
 from qsvr.samplers import Sampler, get_sampler
 from qsvr.samplers.base import check_options
 from qsvr.solutions import combine
-from qsvr.solvers import DirectSolver, check_capacity
+from qsvr.solvers import DirectSolver, DualSolution
+from qsvr.strategy import Posed, Strategy
+from qsvr.training import TrainingData
 
 __all__ = ["QSVR"]
 
@@ -92,6 +94,21 @@ class QSVR(RegressorMixin, BaseEstimator):
         Share of the training samples held out to weight the solutions; 0 uses all for both.
     intercept : {"primal", "kkt"}
         The offset that minimises the training loss, or the mean over free support vectors.
+    n_refinements : int
+        Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
+        and 10 rounds reach the exact dual's minimum on the same qubits. See `docs/choosing.md`.
+    max_variables : int, "auto" or None
+        Binary variables of one QUBO. Data that need more are solved by working sets, whose windows
+        shrink of themselves. ``"auto"`` is the sampler's capacity, and for samplers of this machine
+        what is quickest; each working set is then also finished by a compiled descent over real
+        numbers. With a number every change is the sampler's. None raises instead.
+    tol : float
+        Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
+        in units of y, as in `sklearn.svm.SVR`.
+    max_iter : int
+        Most working sets to solve.
+    cache_size : float
+        Memory for kernel rows in decomposition, in MB.
     n_jobs : int, optional
         Threads for annealing and polish; the result does not depend on it.
     random_state : int, RandomState instance or None
@@ -168,6 +185,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         combination: str = "mean",
         combination_fraction: float = 0.0,
         intercept: str = "primal",
+        n_refinements: int = 0,
+        max_variables: int | str | None = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 10_000,
+        cache_size: float = 200.0,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -191,6 +213,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.combination = combination
         self.combination_fraction = combination_fraction
         self.intercept = intercept
+        self.n_refinements = n_refinements
+        self.max_variables = max_variables
+        self.tol = tol
+        self.max_iter = max_iter
+        self.cache_size = cache_size
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -216,9 +243,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         ValueError
             On parameters or data that cannot be used.
         CapacityError
-            If the sampler cannot take so many samples in one QUBO.
+            If the sampler cannot take so many samples in one QUBO and ``max_variables`` is None.
         SamplerError
-            If the sampler fails.
+            If the sampler fails; after the first round its ``partial_model`` is a fitted model.
         """
         self._check_parameters()
         sampler = self._open_sampler()
@@ -226,36 +253,51 @@ class QSVR(RegressorMixin, BaseEstimator):
         weight = checked_weight(sample_weight, X)
         random_state = check_random_state(self.random_state)
         learning, scored = self._split(np.flatnonzero(weight), random_state)
-        check_capacity(sampler, learning.size, self.n_bits, _name_of(self.sampler))
-
+        strategy = Strategy(
+            self.n_refinements, self.max_variables, self.tol, self.max_iter, self.verbose
+        )
+        working_size = strategy.working_size(
+            sampler, n_samples=learning.size, n_bits=self.n_bits, name=_name_of(self.sampler)
+        )
         kernel = Kernel.resolve(
             self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
         )
-        matrix = symmetric(gram(kernel, X, learning, learning))
         # The exact dual does not see a constant in y; the penalised one is better off without.
         centre = float(np.median(y[learning]))
-        dual, encoding = self._build(matrix, y[learning] - centre, weight[learning])
-        solver = DirectSolver(
+        data = TrainingData(kernel, X, y - centre, centre, learning, scored, self.cache_size)
+        encoding = self._encoding(weight[learning])
+        settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
+        posed = Posed.of(data, encoding, settings, working_size)
+        direct = DirectSolver(
             sampler, self.num_reads, self.polish, effective_n_jobs(self.n_jobs),
             self.sampler_options or {},
         )  # fmt: skip
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
-        score_matrix = matrix if scored is learning else gram(kernel, X, scored, learning)
-        self.solutions_ = combine(
-            dual, found, score_matrix, y[scored] - centre,
-            combination=self.combination, intercept=self.intercept,
-        )  # fmt: skip
-
-        self._kernel = kernel
-        self._keep_support(X, learning, centre)
-        self.energy_ = float(found.energies[0])
-        self.relaxation_bound_ = dual.relax().bound
-        self.sampler_info_ = dict(found.info)
-        self._warn_if_coarse(encoding)
+        try:
+            found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
+        except SamplerError as error:
+            if error.partial_solution is not None:
+                partial = copy(self)
+                partial._keep(data, posed, error.partial_solution)  # noqa: SLF001
+                error.partial_model = partial
+            raise
+        self._keep(data, posed, found)
+        if posed.is_convex:  # else the bound is loose, whatever the levels
+            self._warn_if_coarse(encoding)
         if self.verbose:
             print(self._summary())
         return self
+
+    def _keep(self, data: TrainingData, posed: Posed, found: DualSolution) -> None:
+        """Turn what a solver found into the fitted attributes."""
+        self.solutions_ = combine(
+            posed.dual, found, data, combination=self.combination, intercept=self.intercept
+        )
+        self._kernel = data.kernel
+        self._keep_support(data)
+        self.energy_ = float(found.energies[0])
+        self.relaxation_bound_ = posed.bound if found.bound is None else found.bound
+        self.sampler_info_ = dict(found.info)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict targets.
@@ -314,6 +356,15 @@ class QSVR(RegressorMixin, BaseEstimator):
         check_real(owner, "overlap_penalty", self.overlap_penalty)
         check_integer(owner, "num_reads", self.num_reads, low=1)
         check_integer(owner, "n_solutions", self.n_solutions, low=1)
+        check_integer(owner, "n_refinements", self.n_refinements, low=0)
+        if self.max_variables not in ("auto", None):
+            check_integer(
+                owner, "max_variables", self.max_variables, low=1,
+                hint="'auto' takes the sampler's capacity, None allows one QUBO only.",
+            )  # fmt: skip
+        check_real(owner, "tol", self.tol, strict=True)
+        check_integer(owner, "max_iter", self.max_iter, low=1)
+        check_real(owner, "cache_size", self.cache_size, strict=True)
         check_choice(owner, "combination", self.combination, COMBINATIONS)
         check_real(owner, "combination_fraction", self.combination_fraction, high=1.0)
         check_choice(owner, "intercept", self.intercept, INTERCEPTS)
@@ -363,31 +414,21 @@ class QSVR(RegressorMixin, BaseEstimator):
         shuffled = random_state.permutation(rows)
         return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
-    def _build(
-        self, matrix: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> tuple[SVRDual, FixedPointEncoding]:
-        """Return the dual of centred targets and the encoding of its coefficients."""
+    def _encoding(self, weight: NDArray[np.float64]) -> FixedPointEncoding:
+        """Return the encoding of all coefficients; its widths are the boxes."""
         if self.base is None:
-            encoding = FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
-        else:
-            encoding = FixedPointEncoding.from_base(
-                weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
-            )
-        penalty = self.equality_penalty
-        if penalty == "scale":
-            penalty = 2.0 * float(np.abs(np.diag(matrix)).mean())
-        dual = SVRDual(
-            matrix, y, self.epsilon, encoding.width[0], float(penalty), self.overlap_penalty
+            return FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
+        return FixedPointEncoding.from_base(
+            weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
         )
-        return dual, encoding
 
-    def _keep_support(self, X: Any, learning: NDArray[np.intp], centre: float) -> None:
+    def _keep_support(self, data: TrainingData) -> None:
         combined, offset = self.solutions_.combined
         nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
-        self.intercept_ = np.array([centre + offset])
-        self.support_ = learning[nonzero].astype(np.int32)
+        self.intercept_ = np.array([data.centre + offset])
+        self.support_ = data.learning[nonzero].astype(np.int32)
         empty = self.kernel == "precomputed"
-        self.support_vectors_ = np.empty((0, 0)) if empty else X[self.support_]
+        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
 

@@ -49,9 +49,7 @@ class Conditions:
         margin = 1e-12 * C
         rise = field + np.where(b >= -margin, epsilon, -epsilon)
         fall = field + np.where(b > margin, epsilon, -epsilon)
-        return cls(
-            np.where(b < C - margin, rise, np.inf), np.where(b > -C + margin, fall, -np.inf)
-        )
+        return cls(np.where(b < C - margin, rise, np.inf), np.where(b > -C + margin, fall, -np.inf))
 
     @property
     def gap(self) -> float:

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsvr.combination import combination_weights
+from qsvr.decomposition import LargeDual
 from qsvr.dual import SVRDual
 from qsvr.intercept import find_intercept
 from qsvr.solvers import DualSolution
+from qsvr.training import TrainingData
 
 __all__ = ["Solutions", "combine"]
 
@@ -39,10 +41,9 @@ class Solutions:
 
 
 def combine(
-    dual: SVRDual,
+    dual: SVRDual | LargeDual,
     found: DualSolution,
-    score_matrix: NDArray[np.float64],
-    y_scored: NDArray[np.float64],
+    data: TrainingData,
     *,
     combination: str,
     intercept: str,
@@ -51,23 +52,24 @@ def combine(
 
     Parameters
     ----------
-    dual : SVRDual
+    dual : SVRDual or LargeDual
     found : DualSolution
-    score_matrix : ndarray of shape (n_scored, n_samples)
-        Kernel of the samples on which solutions are scored with those of the dual.
-    y_scored : ndarray of shape (n_scored,)
-        Their targets, in the dual's units.
+    data : TrainingData
+        Of the dual, with the samples on which solutions are scored.
     combination, intercept : str
         One of `COMBINATIONS` and one of `INTERCEPTS`.
     """
     b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_samples)
-    residuals = dual.y - b @ dual.kernel_matrix
+    outputs = b @ dual.kernel_matrix if isinstance(dual, SVRDual) else found.outputs
+    if outputs is None:
+        raise ValueError("found.outputs must be given where the dual has no kernel matrix.")
+    residuals = dual.y - outputs
     intercepts = np.array(
         [
             find_intercept(intercept, residual, each, dual.C, dual.epsilon)
             for residual, each in zip(residuals, b, strict=True)
         ]
     )
-    predictions = b @ score_matrix.T + intercepts[:, None]
-    weights = combination_weights(combination, found.energies, predictions, y_scored)
+    predictions = data.scored_outputs(b, outputs) + intercepts[:, None]
+    weights = combination_weights(combination, found.energies, predictions, data.y[data.scored])
     return Solutions(b, found.energies, intercepts, weights)

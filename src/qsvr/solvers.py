@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,10 @@ class DirectSolver:
     n_jobs: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def without_polish(self) -> DirectSolver:
+        """Return the same solver without polish."""
+        return replace(self, polish=False)
+
     def solve(
         self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
     ) -> DualSolution:
@@ -104,7 +108,8 @@ def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> 
     raise CapacityError(
         f"{n_samples} samples at n_bits={n_bits} need {needed} binary variables in one QUBO, and "
         f"the sampler {name!r} takes at most {limit}. Use sampler='structured' (up to 60000 "
-        f"variables), fewer bits, or at most {most} samples: a subsample, or an ensemble such as "
+        f"variables), max_variables='auto' (working sets), fewer bits, or at most {most} samples: a "
+        f"subsample, QSVREnsemble, or "
         f"sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={max(most, 1)})."
     )
 

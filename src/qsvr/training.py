@@ -1,0 +1,62 @@
+"""The training data of one fit: which rows take part, their targets, and their kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.kernel_cache import KernelRows, kernel_product
+from qsvr.kernels import Kernel, gram
+
+__all__ = ["TrainingData"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Training data with the rows that are learned from and those that solutions are scored on.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
+        Or the kernel matrix, for a precomputed kernel.
+    y : ndarray of shape (n_training_samples,)
+        Targets less ``centre``.
+    centre : float
+    learning, scored : ndarray of int
+        Rows of X; the same object where nothing is held out.
+    cache_size : float
+        MB for kernel rows.
+    """
+
+    kernel: Kernel
+    X: Any
+    y: NDArray[np.float64]
+    centre: float
+    learning: NDArray[np.intp]
+    scored: NDArray[np.intp]
+    cache_size: float
+
+    def block(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the kernel matrix of some rows of X."""
+        return gram(self.kernel, self.X, rows, rows)
+
+    def rows(self) -> KernelRows:
+        """Return the kernel of the rows learned from, on demand."""
+        return KernelRows(self.kernel, self.X, self.learning, self.cache_size)
+
+    def scored_outputs(
+        self, b: NDArray[np.float64], outputs: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the outputs of solutions b for the scored rows, (n_solutions, n_scored).
+
+        ``outputs`` are those for the rows learned from.
+        """
+        if self.scored is self.learning:
+            return outputs
+        return kernel_product(
+            self.kernel, self.X, self.scored, self.learning, b, cache_size=self.cache_size
+        )
