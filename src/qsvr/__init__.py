@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qsvr.dual import Relaxation, SVRDual
     from qsvr.encoding import FixedPointEncoding
+    from qsvr.ensemble import QSVREnsemble
     from qsvr.estimator import QSVR
-    from qsvr.exceptions import CapacityError, CoarseEncodingWarning, QSVRError, SamplerError
+    from qsvr.exceptions import (
+        CapacityError,
+        CoarseEncodingWarning,
+        MemberFailedWarning,
+        QSVRError,
+        SamplerError,
+    )
     from qsvr.plotting import SampleEnergyDisplay
     from qsvr.qubo import SVRQubo
     from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     # the estimator
     "QSVR": "qsvr.estimator",
+    "QSVREnsemble": "qsvr.ensemble",
     "Solutions": "qsvr.solutions",
     "SampleEnergyDisplay": "qsvr.plotting",
     # the pipeline's parts
@@ -46,11 +54,13 @@ _MODULE_OF = {
     "CapacityError": "qsvr.exceptions",
     "SamplerError": "qsvr.exceptions",
     "CoarseEncodingWarning": "qsvr.exceptions",
+    "MemberFailedWarning": "qsvr.exceptions",
 }
 
 __version__ = "0.1.0"
 __all__ = [
     "QSVR",
+    "QSVREnsemble",
     "Solutions",
     "SampleEnergyDisplay",
     "FixedPointEncoding",
@@ -66,6 +76,7 @@ __all__ = [
     "CapacityError",
     "SamplerError",
     "CoarseEncodingWarning",
+    "MemberFailedWarning",
 ]
 
 

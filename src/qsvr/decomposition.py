@@ -194,6 +194,7 @@ class _Search:
         self.curvature = float(dual.rows.diagonal().mean())
         self.energies: list[float] = []
         self.gaps: list[float] = []
+        self.shift = 0.0
         self.falls = np.zeros(2)  # of the energy, by the sampler and by the finish
 
     def _outputs(self, b: NDArray[np.float64], used: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -205,7 +206,8 @@ class _Search:
 
     def is_done(self) -> bool:
         """Whether the conditions hold, or windows are too narrow to go on."""
-        return self.conditions.gap <= self.settings.tol or self.share < _NARROWEST
+        converged = self.conditions.gap <= self.settings.tol or self.share < _NARROWEST
+        return bool(self.gaps) and converged
 
     def advance(self, seed: int, n_solutions: int) -> None:
         """Choose a working set, solve it, and take the answer where the energy falls."""
@@ -226,6 +228,12 @@ class _Search:
             self.field += (new - old) @ rows
             by_sampler = before - max(sampled, after)
             self.falls += by_sampler, before - after - by_sampler
+        if accepted or self.last is None:
+            # What the working set's energies lack to be those of the whole dual.
+            reached = after if accepted else before
+            self.shift = (
+                self._penalised(self.b[None], (self.field + self.dual.y)[None])[0] - reached
+            )
         self._note(working, found, accepted=accepted)
 
     def _fit_windows(self) -> None:
@@ -245,7 +253,8 @@ class _Search:
         # Nothing is left to try with steps of this size.
         self.share *= 0.5
         self.stale[:] = False
-        return select_working_set(self.conditions, size, stale=self.stale, partners=partners)
+        working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
+        return working if working.size >= 2 else np.arange(size)
 
     def _sub_dual(self, working: NDArray[np.intp], rows: NDArray[np.float32]) -> SVRDual:
         """Return the working set's dual; its sum is drawn to what makes the total 0."""
@@ -345,6 +354,9 @@ class _Search:
     def _info(self) -> dict[str, Any]:
         total = self.falls.sum()
         report = {} if self.last is None else dict(self.last.info)
+        for name in ("raw_energies", "random_energies", "energies"):
+            if name in report:
+                report[name] = report[name] + self.shift
         return {
             **report,
             "n_working_sets": len(self.gaps),

@@ -137,7 +137,11 @@ class QSVR(RegressorMixin, BaseEstimator):
     solutions_ : Solutions
         The solutions that were combined.
     sampler_info_ : dict
-        The sampler's report: raw and polished energies of all reads, timing, options.
+        The sampler's report: raw and polished energies of all reads, timing, options. Refinement
+        adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
+        ``"sampler_share"``; reads are then those of the last QUBO.
+    n_iter_ : int
+        Number of QUBOs solved.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -298,6 +302,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = posed.bound if found.bound is None else found.bound
         self.sampler_info_ = dict(found.info)
+        rounds = len(found.info.get("refinement_history", "1"))
+        self.n_iter_ = int(found.info.get("n_working_sets", rounds))
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict targets.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["QSVRError", "CapacityError", "SamplerError", "CoarseEncodingWarning"]
+__all__ = [
+    "QSVRError",
+    "CapacityError",
+    "SamplerError",
+    "CoarseEncodingWarning",
+    "MemberFailedWarning",
+]
 
 
 class QSVRError(Exception):
@@ -33,3 +39,7 @@ class SamplerError(QSVRError, RuntimeError):
 
 class CoarseEncodingWarning(UserWarning):
     """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
+
+
+class MemberFailedWarning(UserWarning):
+    """Members of an ensemble could not be solved; the others carry on without them."""

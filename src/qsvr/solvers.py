@@ -108,8 +108,8 @@ def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> 
     raise CapacityError(
         f"{n_samples} samples at n_bits={n_bits} need {needed} binary variables in one QUBO, and "
         f"the sampler {name!r} takes at most {limit}. Use sampler='structured' (up to 60000 "
-        f"variables), max_variables='auto' (working sets), fewer bits, or at most {most} samples: a "
-        f"subsample, QSVREnsemble, or "
+        f"variables), max_variables='auto' (working sets), fewer bits, or at most {most} samples: "
+        f"a subsample, QSVREnsemble, or "
         f"sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={max(most, 1)})."
     )
 

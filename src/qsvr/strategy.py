@@ -32,7 +32,7 @@ __all__ = ["MAX_DIRECT_SAMPLES", "WORKING_SET_SAMPLES", "Strategy"]
 # Measured with benchmarks/scaling.py, for samplers of this machine: up to here one QUBO is solved
 # in about 2 seconds; beyond, working sets of this size took the least time.
 MAX_DIRECT_SAMPLES = 1_000
-WORKING_SET_SAMPLES = 200
+WORKING_SET_SAMPLES = 300
 
 
 @dataclass(frozen=True)
