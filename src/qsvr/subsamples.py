@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
 
 __all__ = ["SAMPLINGS", "draw_subsamples"]
 
@@ -64,7 +65,8 @@ def draw_subsamples(
 def _clusters(X: Any, size: int, random_state: np.random.RandomState) -> list[NDArray[np.intp]]:
     """Return the non-empty clusters of the rows of X."""
     model = MiniBatchKMeans(size, n_init=1, random_state=random_state)
-    labels = model.fit_predict(X)
+    with threadpool_limits(1):  # small products, for which threads only wait for one another
+        labels = model.fit_predict(X)
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
