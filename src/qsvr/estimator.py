@@ -35,6 +35,7 @@ from qsvr.samplers import Sampler, get_sampler
 from qsvr.samplers.base import check_options
 from qsvr.solutions import combine
 from qsvr.solvers import DirectSolver, DualSolution
+from qsvr.spread import Spread
 from qsvr.strategy import Posed, Strategy
 from qsvr.training import TrainingData
 
@@ -294,9 +295,10 @@ class QSVR(RegressorMixin, BaseEstimator):
 
     def _keep(self, data: TrainingData, posed: Posed, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
-        self.solutions_ = combine(
+        self.solutions_, predictions = combine(
             posed.dual, found, data, combination=self.combination, intercept=self.intercept
         )
+        self._spread = Spread.of(self.solutions_, data, predictions, posed.dual.C)
         self._kernel = data.kernel
         self._keep_support(data)
         self.energy_ = float(found.energies[0])
@@ -305,30 +307,46 @@ class QSVR(RegressorMixin, BaseEstimator):
         rounds = len(found.info.get("refinement_history", "1"))
         self.n_iter_ = int(found.info.get("n_working_sets", rounds))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(
+        self, X: ArrayLike, return_std: bool = False
+    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+        return_std : bool
+            Whether to return standard deviations too: the spread of the distinct solutions, scaled
+            by the residuals of held-out samples (``combination_fraction`` > 0) or by left-out
+            estimates of the training residuals; see `qsvr.spread`.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        prediction : ndarray of shape (n_samples,)
+        std : ndarray of shape (n_samples,)
+            Only with ``return_std``.
         """
         check_is_fitted(self)
         rows: Any = validate_data(
-            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False,
-            accept_large_sparse=self.kernel != "laplacian",
-        )  # fmt: skip
-        if self.support_.size == 0:
-            return np.full(rows.shape[0], self.intercept_[0])
-        precomputed = self._kernel.function == "precomputed"
-        matrix = (
-            rows[:, self.support_] if precomputed else self._kernel(rows, self.support_vectors_)
+            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
         )
-        return np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+        prediction = np.full(rows.shape[0], self.intercept_[0])
+        if self.support_.size:
+            matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
+            prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+        if not return_std:
+            return prediction
+        spread = self._spread
+        if not spread.data_rows.size:
+            return prediction, np.full(rows.shape[0], spread.tau)
+        return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+
+    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> NDArray[np.float64]:
+        """Return the kernel of rows with training samples, given as columns and as vectors."""
+        if self._kernel.function == "precomputed":
+            return np.asarray(rows[:, columns])
+        return self._kernel(rows, vectors)
 
     @property
     def coef_(self) -> NDArray[np.float64]:

@@ -47,8 +47,8 @@ def combine(
     *,
     combination: str,
     intercept: str,
-) -> Solutions:
-    """Give each solution its offset and its weight.
+) -> tuple[Solutions, NDArray[np.float64]]:
+    """Give each solution its offset and its weight; return its predictions for the scored samples.
 
     Parameters
     ----------
@@ -58,6 +58,11 @@ def combine(
         Of the dual, with the samples on which solutions are scored.
     combination, intercept : str
         One of `COMBINATIONS` and one of `INTERCEPTS`.
+
+    Returns
+    -------
+    solutions : Solutions
+    predictions : ndarray of shape (n_solutions, n_scored)
     """
     b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_samples)
     outputs = b @ dual.kernel_matrix if isinstance(dual, SVRDual) else found.outputs
@@ -72,4 +77,4 @@ def combine(
     )
     predictions = data.scored_outputs(b, outputs) + intercepts[:, None]
     weights = combination_weights(combination, found.energies, predictions, data.y[data.scored])
-    return Solutions(b, found.energies, intercepts, weights)
+    return Solutions(b, found.energies, intercepts, weights), predictions

@@ -1,0 +1,173 @@
+"""Whether QSVR predicts what scikit-learn's SVR predicts, on ten regression sets.
+
+Features and target scaled to [0, 1] on the training half (up to 150 samples), C = 1, epsilon =
+0.05, gamma = 0.3, the same for every model. Columns: test R2 of SVR, and QSVR minus SVR for 3 bits
+in one QUBO, 3 bits with 15 refinements, and decomposition into QUBOs of 120 variables (the papers'
+size); then the largest relative distance of the dual energy from libsvm's optimum. Last, the MLPF
+task of the papers: 80 training samples by an ensemble with members of 20 and by decomposition on
+the same 120 variables (needs mlpf_curves.csv beside the checkout in shared/data).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from _harness import Bars, arguments, print_table
+from numpy.typing import NDArray
+from sklearn import datasets
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import MinMaxScaler, QuantileTransformer
+from sklearn.svm import SVR
+
+from qsvr import QSVR, CoarseEncodingWarning, QSVREnsemble
+
+Data = tuple[NDArray[np.float64], NDArray[np.float64]]
+MLPF = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
+SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
+VARIANTS = {
+    "3 bits": {},
+    "refined": {"n_refinements": 15},
+    "decomposed": {"max_variables": 120},
+}
+
+
+def data_sets() -> dict[str, Data]:
+    """Return ten sets that need no download, the MLPF curves among them where present."""
+    X_linnerud, Y_linnerud = datasets.load_linnerud(return_X_y=True)
+    iris, wine = datasets.load_iris().data, datasets.load_wine().data
+    cancer = datasets.load_breast_cancer().data
+    sets = {
+        "diabetes": datasets.load_diabetes(return_X_y=True),
+        "linnerud, pulse": (X_linnerud, Y_linnerud[:, 2]),
+        "iris, petal width": (iris[:, :3], iris[:, 3]),
+        "wine, alcohol": (wine[:, 1:], wine[:, 0]),
+        "cancer, mean concavity": (cancer[:, [0, 1, 2, 4, 5, 7, 8]], cancer[:, 6]),
+        "friedman1": datasets.make_friedman1(300, noise=1.0, random_state=0),
+        "friedman2": datasets.make_friedman2(300, noise=50.0, random_state=0),
+        "friedman3": datasets.make_friedman3(300, noise=0.1, random_state=0),
+        "linear": datasets.make_regression(300, 10, noise=20.0, random_state=0),
+        "s-curve": datasets.make_s_curve(300, noise=0.1, random_state=0),
+    }
+    if MLPF.exists():
+        del sets["s-curve"]
+        sets["mlpf curves"] = mlpf()
+    return sets
+
+
+def mlpf() -> Data:
+    """Return the papers' task: the loss after 25 epochs, every second one, and the last loss."""
+    table = np.genfromtxt(MLPF, delimiter=",", names=True)
+    losses = np.stack([table[f"loss_{e}"] for e in range(100)], axis=1)
+    losses = np.delete(losses, np.argmax(losses[:, 99]), axis=0)
+    transform = QuantileTransformer(n_quantiles=50, random_state=0)
+    X = transform.fit_transform(losses[:, 0:25:2])
+    y = transform.fit_transform(losses[:, 98:99])[:, 0]
+    return X, y
+
+
+def split(data: Data, seed: int) -> tuple[NDArray[np.float64], ...]:
+    """Return X, X_test, y, y_test, scaled on the training half."""
+    X, X_test, y, y_test = train_test_split(*data, test_size=0.5, random_state=seed)
+    X, y = X[:150], y[:150, None]
+    scale_X, scale_y = MinMaxScaler().fit(X), MinMaxScaler().fit(y)
+    y, y_test = scale_y.transform(y)[:, 0], scale_y.transform(y_test[:, None])[:, 0]
+    return scale_X.transform(X), scale_X.transform(X_test), y, y_test
+
+
+def optimum(svr: SVR, X: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the dual energy of libsvm's solution."""
+    b = np.zeros(len(y))
+    b[svr.support_] = svr.dual_coef_[0]
+    outputs = svr.predict(X) - svr.intercept_
+    return float(0.5 * b @ outputs - y @ b + svr.epsilon * np.abs(b).sum())
+
+
+def measure(data: Data, n_splits: int) -> dict[str, NDArray[np.float64]]:
+    """Return per split: R2 of every model, and relative energy errors."""
+    result: dict[str, list[float]] = {}
+    for seed in range(n_splits):
+        X, X_test, y, y_test = split(data, seed)
+        svr = SVR(**SETTING, tol=1e-6).fit(X, y)
+        best = optimum(svr, X, y)
+        result.setdefault("svr", []).append(r2_score(y_test, svr.predict(X_test)))
+        for name, parameters in VARIANTS.items():
+            model = QSVR(**SETTING, **parameters, random_state=seed).fit(X, y)
+            result.setdefault(name, []).append(r2_score(y_test, model.predict(X_test)))
+            error = abs(model.energy_ - best) / abs(best)
+            result.setdefault(f"{name}, energy", []).append(error)
+    return {name: np.array(values) for name, values in result.items()}
+
+
+def report_sets(n_splits: int, bars: Bars, *, quick: bool) -> None:
+    """Print the table of all sets and check its bars."""
+    lines = []
+    sets = data_sets()
+    for name, data in list(sets.items())[:: 4 if quick else 1]:
+        found = measure(data, n_splits)
+        svr = found["svr"]
+        worst = {v: float(np.abs(found[v] - svr).mean()) for v in VARIANTS}
+        bars.at_most(f"{name}: SVR - 3 bits", float((svr - found["3 bits"]).mean()), 0.03)
+        bars.at_most(f"{name}: |refined - SVR|", worst["refined"], 0.005)
+        bars.at_most(f"{name}: |decomposed - SVR|", worst["decomposed"], 0.005)
+        for variant in ("refined", "decomposed"):
+            error = float(found[f"{variant}, energy"].max())
+            bars.at_most(f"{name}: energy, {variant}", error, 1e-3)
+        lines.append(
+            [name, f"{svr.mean():.4f}"]
+            + [f"{(found[v] - svr).mean():+.4f}" for v in VARIANTS]
+            + [f"{100 * found[f'{v}, energy'].max():.3f}%" for v in VARIANTS]
+        )
+    print(f"{n_splits} splits")
+    header = ["set", "SVR", *VARIANTS, *(f"{v}, energy" for v in VARIANTS)]
+    print_table(header, lines)
+
+
+def report_mlpf(n_splits: int, bars: Bars) -> None:
+    """Print what 80 samples give on an annealer's 120 variables."""
+    if not MLPF.exists():
+        print(f"MLPF: skipped, {MLPF.name} is not there.")
+        return
+    X, y = mlpf()
+    box = {"epsilon": 0.02, "gamma": 0.1, "base": 0.5, "exponent_shift": 0.005, "C": "implied"}
+    models = {
+        "SVR, 80 samples, C = 1.756": SVR(C=1.756, epsilon=0.02, gamma=0.1),
+        "decomposition, 80 samples": QSVR(**box, max_variables=120, random_state=0),
+        "decomposition, C = 3": QSVR(
+            C=3.0, epsilon=0.02, gamma=0.1, max_variables=120, random_state=0
+        ),
+    }
+    for sampling in ("random", "stratified", "kmeans"):
+        for n in (4, 12):
+            models[f"ensemble of {n} x 20, {sampling}"] = QSVREnsemble(
+                QSVR(**box), n_estimators=n, max_samples=20, sampling=sampling, random_state=0
+            )
+    scores: dict[str, list[float]] = {name: [] for name in models}
+    for seed in range(n_splits):
+        X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=seed)
+        for name, model in models.items():
+            model.fit(X_train[:80], y_train[:80])
+            scores[name].append(r2_score(y_test, model.predict(X_test)))
+    mean = {name: float(np.mean(values)) for name, values in scores.items()}
+    print(f"MLPF, 80 samples, {n_splits} splits")
+    rows = [[n, f"{mean[n]:.4f}", f"{np.std(v):.4f}"] for n, v in scores.items()]
+    print_table(["model", "R2", "sd"], rows)
+    bars.at_least("MLPF ensemble of 4 x 20", mean["ensemble of 4 x 20, random"], 0.925)
+    bars.at_least("MLPF decomposition", mean["decomposition, 80 samples"], 0.93)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    warnings.simplefilter("ignore", CoarseEncodingWarning)
+    args = arguments(__doc__)
+    n_splits = 2 if args.quick else 10
+    bars = Bars()
+    report_sets(n_splits, bars, quick=args.quick)
+    report_mlpf(n_splits, bars)
+    bars.finish(args.check)
+
+
+if __name__ == "__main__":
+    main()

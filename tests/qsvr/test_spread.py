@@ -1,0 +1,77 @@
+"""Standard deviations: their scale, their shape, and the left-out estimate behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_friedman1
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import minmax_scale
+from sklearn.svm import SVR
+
+from qsvr import QSVR
+
+SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
+
+
+def data(n=40, seed=0):
+    X, y = make_friedman1(n, noise=1.0, random_state=seed)
+    return minmax_scale(X), minmax_scale(y)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"n_refinements": 6}, {"max_variables": 120}, {"combination_fraction": 0.25}],
+)
+def test_coverage_is_near_nominal_on_new_data(parameters):
+    X, y = data(400)
+    model = QSVR(**SETTING, **parameters, random_state=0).fit(X[:60], y[:60])
+    mean, std = model.predict(X[60:], return_std=True)
+    np.testing.assert_array_equal(mean, model.predict(X[60:]))
+    assert (std > 0).all()
+    covered = np.mean(np.abs(y[60:] - mean) <= 1.645 * std)
+    assert 0.8 <= covered <= 0.98
+
+
+def test_the_scale_follows_the_units():
+    X, y = data()
+    _, one = QSVR(**SETTING, random_state=0).fit(X, y).predict(X, return_std=True)
+    model = QSVR(C=1e3, epsilon=50.0, gamma=0.3, random_state=0).fit(X, 1e3 * y)
+    np.testing.assert_allclose(model.predict(X, return_std=True)[1], 1e3 * one, rtol=0.05)
+
+
+def test_left_out_residuals_agree_with_leaving_out():
+    X, y = data()
+    model = QSVR(**SETTING, n_refinements=15, random_state=0).fit(X, y)
+    errors = [
+        y[n] - SVR(**SETTING).fit(np.delete(X, n, 0), np.delete(y, n)).predict(X[n : n + 1])[0]
+        for n in range(len(y))
+    ]
+    training = np.sqrt(np.mean((y - model.predict(X)) ** 2))
+    actual = np.sqrt(np.mean(np.square(errors)))
+    assert training < actual
+    assert model._spread.tau == pytest.approx(actual, rel=0.15)
+
+
+def test_solutions_that_agree_give_the_residuals_scale():
+    X, y = data()
+    model = QSVR(**SETTING, n_solutions=1, random_state=0).fit(X, y)
+    _, std = model.predict(X, return_std=True)
+    np.testing.assert_array_equal(std, model._spread.tau)
+
+
+def test_without_support_vectors():
+    X, _ = data(10)
+    mean, std = QSVR(random_state=0).fit(X, np.full(10, 2.0)).predict(X, return_std=True)
+    np.testing.assert_array_equal(mean, 2.0)
+    np.testing.assert_array_equal(std, 0.0)
+
+
+def test_a_precomputed_kernel_gives_the_same():
+    X, y = data()
+    K = rbf_kernel(X, gamma=0.3)
+    a = QSVR(kernel="precomputed", C=1.0, epsilon=0.05, random_state=0).fit(K, y)
+    b = QSVR(**SETTING, random_state=0).fit(X, y)
+    np.testing.assert_allclose(
+        a.predict(K[:5], return_std=True)[1], b.predict(X[:5], return_std=True)[1], rtol=1e-6
+    )
