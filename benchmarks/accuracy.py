@@ -14,7 +14,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from _harness import Bars, arguments, print_table
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.metrics import r2_score
@@ -22,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer
 from sklearn.svm import SVR
 
+from _harness import Bars, arguments, print_table
 from qsvr import QSVR, CoarseEncodingWarning, QSVREnsemble
 
 Data = tuple[NDArray[np.float64], NDArray[np.float64]]

@@ -29,10 +29,13 @@ from qsvr.training import TrainingData
 
 __all__ = ["MAX_DIRECT_SAMPLES", "WORKING_SET_SAMPLES", "Strategy"]
 
-# Measured with benchmarks/scaling.py, for samplers of this machine: up to here one QUBO is solved
-# in about 2 seconds; beyond, working sets of this size took the least time.
-MAX_DIRECT_SAMPLES = 1_000
+# Measured for this package's own samplers: up to here one QUBO is solved in about a second. Working
+# sets of 50, 100, 200, 300 and 400 samples took 25, 14, 9, 9 and 12 s for 10,000 rows, and 35, 14,
+# 2.4, 1.8 and 2.2 s for 1,000 rows at C = 10.
+MAX_DIRECT_SAMPLES = 500
 WORKING_SET_SAMPLES = 300
+# Of other samplers without an annealer's limit, which take longer for each variable.
+_WORKING_SET_OF_OTHERS = 100
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ class Strategy:
         limit = sampler.max_variables
         most = n_samples if limit is None else limit // per_sample
         if self.max_variables == "auto":
-            if n_samples <= min(most, MAX_DIRECT_SAMPLES):
+            if n_samples <= (min(most, MAX_DIRECT_SAMPLES) if _is_own(sampler) else most):
                 return None
-            size = min(most, WORKING_SET_SAMPLES)
+            size = min(most, WORKING_SET_SAMPLES if _is_own(sampler) else _WORKING_SET_OF_OTHERS)
         else:
             size = min(most, int(self.max_variables) // per_sample)
             if n_samples <= size:
@@ -91,8 +94,7 @@ class Strategy:
     ) -> DualSolution:
         """Solve a posed problem."""
         if isinstance(posed.dual, LargeDual):
-            is_local = isinstance(direct.sampler, StructuredAnnealer | RelaxRound)
-            finish = self.max_variables == "auto" and is_local and direct.polish
+            finish = self.max_variables == "auto" and _is_own(direct.sampler) and direct.polish
             solver = DecompositionSolver(
                 direct.without_polish() if finish else direct,
                 posed.working_size or 2, self.tol, self.max_iter, finish, self.verbose,
@@ -163,6 +165,10 @@ class Posed:
         rows = data.rows()
         scale = _penalty(penalty, rows.diagonal())
         return cls(LargeDual(rows, y, C, epsilon, scale, overlap), encoding, working_size)
+
+
+def _is_own(sampler: Sampler) -> bool:
+    return isinstance(sampler, StructuredAnnealer | RelaxRound)
 
 
 def _penalty(penalty: float | str, diagonal: NDArray[np.float64]) -> float:
