@@ -1,9 +1,10 @@
 """Time and peak memory against the number of rows: one model on all rows, and an ensemble.
 
-Rows like those of the California housing set (eight features, noise, outliers), generated. C = 1, epsilon = 0.05, gamma = 0.3, features and target scaled to [0, 1]. Each fit runs in a process of
-its own with one thread, on compiled code; memory is that of the process less what it had before the
+Rows like those of the California housing set (eight features, noise, outliers), generated. C = 1,
+epsilon = 0.05, gamma = 0.3, features and target scaled to [0, 1]. Each fit runs in a process of its
+own with one thread, on compiled code; memory is that of the process less what it had before the
 fit. Exponents are fitted on a logarithmic scale over the rows shown; R2 is on 2,000 new rows. The
-share is that part of the dual energy's fall which the sampler brought, the rest being the compiled
+share is that part of the dual energy's fall which the sampler brought; the rest is the compiled
 finish of each working set.
 """
 
