@@ -50,9 +50,9 @@ class SamplerFactory:
 
     Examples
     --------
-    >>> factory = SamplerFactory("dwave.samplers.SteepestDescentSampler")
+    >>> factory = SamplerFactory("dwave.samplers.PathIntegralAnnealingSampler")
     >>> type(factory.open()).__name__
-    'SteepestDescentSampler'
+    'PathIntegralAnnealingSampler'
     """
 
     path: str
@@ -115,9 +115,10 @@ def get_sampler(spec: object = None) -> Sampler:
     if isinstance(spec, SamplerFactory):
         opened = spec.open()
         return DimodSampler(opened, type(opened).__name__)
-    if hasattr(spec, "max_variables") and isinstance(spec, Sampler):
+    is_class = isinstance(spec, type)  # of a sampler: it was not opened
+    if not is_class and hasattr(spec, "max_variables") and isinstance(spec, Sampler):
         return spec
-    if callable(getattr(spec, "sample", None)) and hasattr(spec, "parameters"):
+    if not is_class and callable(getattr(spec, "sample", None)) and hasattr(spec, "parameters"):
         return DimodSampler(spec, type(spec).__name__)
     raise TypeError(
         f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
