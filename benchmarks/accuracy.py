@@ -3,9 +3,10 @@
 Features and target scaled to [0, 1] on the training half (up to 150 samples), C = 1, epsilon =
 0.05, gamma = 0.3, the same for every model. Columns: test R2 of SVR, and QSVR minus SVR for 3 bits
 in one QUBO, 3 bits with 15 refinements, and decomposition into QUBOs of 120 variables (the papers'
-size; sets that one of them holds are refined); then the largest relative distance of the dual energy from libsvm's optimum. Last, the MLPF
-task of the papers: 80 training samples by an ensemble with members of 20 and by decomposition on
-the same 120 variables (needs mlpf_curves.csv beside the checkout in shared/data).
+size; sets that one of them holds are refined); then the largest relative distance of the dual
+energy from libsvm's optimum. Last, the MLPF task of the papers: 80 training samples by an ensemble
+with members of 20 and by decomposition on the same 120 variables (needs mlpf_curves.csv beside the
+checkout in shared/data).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def main() -> None:
     """Run the benchmark."""
     warnings.simplefilter("ignore", CoarseEncodingWarning)
     args = arguments(__doc__)
-    seeds = range(2 if args.quick else 10)
+    seeds = range(2 if args.quick else 5)
     bars = Bars()
     bits_and_refinements(seeds, bars, quick=args.quick)
     penalties(seeds, bars)

@@ -1,7 +1,6 @@
 """`QSVR`: support vector regression by (quantum) annealing, with scikit-learn's conventions.
 
-Wiring only: parameters are checked, the dual is built, a solver samples its QUBO, and the best
-distinct solutions are combined into one regression function.
+Wiring only: the dual is built, a solver samples its QUBO, the best solutions are combined.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR
@@ -13,10 +12,8 @@ distinct solutions are combined into one regression function.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from copy import copy
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -26,11 +23,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._validation import check_choice, check_integer, check_real, checked_weight
-from qsvr.combination import COMBINATIONS
-from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.exceptions import CoarseEncodingWarning, SamplerError
-from qsvr.intercept import INTERCEPTS
+from qsvr._parameters import check_parameters, name_of
+from qsvr._report import summary, warn_if_coarse
+from qsvr._validation import checked_weight
+from qsvr.encoding import FixedPointEncoding
+from qsvr.exceptions import SamplerError
 from qsvr.kernels import Kernel, KernelFunction
 from qsvr.samplers import Sampler, get_sampler
 from qsvr.samplers.base import check_options
@@ -38,7 +35,7 @@ from qsvr.solutions import combine
 from qsvr.solvers import DirectSolver, DualSolution
 from qsvr.spread import Spread
 from qsvr.strategy import Posed, Strategy
-from qsvr.training import TrainingData
+from qsvr.training import TrainingData, split_rows
 
 __all__ = ["QSVR"]
 
@@ -253,17 +250,19 @@ class QSVR(RegressorMixin, BaseEstimator):
         SamplerError
             If the sampler fails; after the first round its ``partial_model`` is a fitted model.
         """
-        self._check_parameters()
+        check_parameters(self)
         sampler = self._open_sampler()
         X, y = self._validate(X, y)
         weight = checked_weight(sample_weight, X)
         random_state = check_random_state(self.random_state)
-        learning, scored = self._split(np.flatnonzero(weight), random_state)
+        learning, scored = split_rows(
+            np.flatnonzero(weight), self.combination_fraction, random_state
+        )
         strategy = Strategy(
             self.n_refinements, self.max_variables, self.tol, self.max_iter, self.verbose
         )
         working_size = strategy.working_size(
-            sampler, n_samples=learning.size, n_bits=self.n_bits, name=_name_of(self.sampler)
+            sampler, n_samples=learning.size, n_bits=self.n_bits, name=name_of(self.sampler)
         )
         kernel = Kernel.resolve(
             self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
@@ -289,9 +288,9 @@ class QSVR(RegressorMixin, BaseEstimator):
             raise
         self._keep(data, posed, found)
         if posed.is_convex:  # else the bound is loose, whatever the levels
-            self._warn_if_coarse(encoding)
+            warn_if_coarse(self, encoding)
         if self.verbose:
-            print(self._summary())
+            print(summary(self))
         return self
 
     def _keep(self, data: TrainingData, posed: Posed, found: DualSolution) -> None:
@@ -305,8 +304,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = posed.bound if found.bound is None else found.bound
         self.sampler_info_ = dict(found.info)
-        rounds = len(found.info.get("refinement_history", "1"))
-        self.n_iter_ = int(found.info.get("n_working_sets", rounds))
+        self.n_iter_ = found.n_qubos
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -319,8 +317,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
         return_std : bool
             Whether to return standard deviations too: the spread of the distinct solutions, scaled
-            by the residuals of held-out samples (``combination_fraction`` > 0) or by left-out
-            estimates of the training residuals; see `qsvr.spread`.
+            by held-out residuals or left-out estimates of them; see `qsvr.spread`.
 
         Returns
         -------
@@ -363,55 +360,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return to_svr(self)
 
-    def _check_parameters(self) -> None:
-        owner = type(self).__name__
-        check_integer(
-            owner, "n_bits", self.n_bits, low=1, high=MAX_BITS,
-            hint="2 to 3 bits suit an annealer, 8 bits agree with scikit-learn's SVR.",
-        )  # fmt: skip
-        self._check_box(owner)
-        check_real(owner, "epsilon", self.epsilon)
-        check_integer(owner, "degree", self.degree, low=0)
-        check_real(owner, "coef0", self.coef0, low=-np.inf, strict=True)
-        if self.equality_penalty != "scale":
-            check_real(
-                owner, "equality_penalty", self.equality_penalty,
-                hint="'scale' chooses it from the kernel.",
-            )  # fmt: skip
-        check_real(owner, "overlap_penalty", self.overlap_penalty)
-        check_integer(owner, "num_reads", self.num_reads, low=1)
-        check_integer(owner, "n_solutions", self.n_solutions, low=1)
-        check_integer(owner, "n_refinements", self.n_refinements, low=0)
-        if self.max_variables not in ("auto", None):
-            check_integer(
-                owner, "max_variables", self.max_variables, low=1,
-                hint="'auto' takes the sampler's capacity, None allows one QUBO only.",
-            )  # fmt: skip
-        check_real(owner, "tol", self.tol, strict=True)
-        check_integer(owner, "max_iter", self.max_iter, low=1)
-        check_real(owner, "cache_size", self.cache_size, strict=True)
-        check_choice(owner, "combination", self.combination, COMBINATIONS)
-        check_real(owner, "combination_fraction", self.combination_fraction, high=1.0)
-        check_choice(owner, "intercept", self.intercept, INTERCEPTS)
-
-    def _check_box(self, owner: str) -> None:
-        if self.base is None:
-            check_real(
-                owner, "C", self.C, strict=True,
-                hint="C='implied' needs base, whose weights imply the box.",
-            )  # fmt: skip
-            return
-        check_real(owner, "base", self.base, strict=True)
-        check_real(owner, "exponent_shift", self.exponent_shift, low=-np.inf, strict=True)
-        implied = FixedPointEncoding.implied_box(self.n_bits, self.base, self.exponent_shift)
-        is_number = isinstance(self.C, Real)
-        if self.C != "implied" and not (is_number and np.isclose(self.C, implied, rtol=1e-9)):
-            raise ValueError(
-                f"C of {owner} must be 'implied' or {implied:.12g} when base is given, because the "
-                f"bits' weights base ** (i - exponent_shift) add up to it; got {self.C!r}. Leave "
-                "base out to choose C freely."
-            )
-
     def _accepts_sparse(self) -> str | bool:
         return False if self.kernel == "precomputed" else "csr"
 
@@ -424,23 +372,8 @@ class QSVR(RegressorMixin, BaseEstimator):
 
     def _open_sampler(self) -> Sampler:
         sampler = get_sampler(self.sampler)
-        check_options(_name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
+        check_options(name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
         return sampler
-
-    def _split(
-        self, rows: NDArray[np.intp], random_state: np.random.RandomState
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the rows to learn from and those on which solutions are scored."""
-        n_held_out = int(np.ceil(self.combination_fraction * rows.size))
-        if n_held_out == 0:
-            return rows, rows
-        if rows.size - n_held_out < 2:
-            raise ValueError(
-                f"combination_fraction={self.combination_fraction} leaves {rows.size - n_held_out} "
-                f"of {rows.size} samples to learn from; at least 2 are needed. Make it smaller."
-            )
-        shuffled = random_state.permutation(rows)
-        return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
     def _encoding(self, weight: NDArray[np.float64]) -> FixedPointEncoding:
         """Return the encoding of all coefficients; its widths are the boxes."""
@@ -460,40 +393,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
 
-    def _warn_if_coarse(self, encoding: FixedPointEncoding) -> None:
-        """Warn where the energy misses more than half of what the bound allows."""
-        gap = self.energy_ - self.relaxation_bound_
-        if gap <= 0.5 * abs(self.relaxation_bound_):
-            return
-        level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
-        warnings.warn(
-            f"the best energy found, {self.energy_:.4g}, is far above the bound of "
-            f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
-            f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
-            "stuck. Use more bits (n_bits=8), a smaller C, or more reads.",
-            CoarseEncodingWarning,
-            stacklevel=3,
-        )
-
-    def _summary(self) -> str:
-        info = self.sampler_info_
-        gap = self.energy_ - self.relaxation_bound_
-        return (
-            f"[QSVR] {info['n_variables']} variables, {info['n_reads']} reads by "
-            f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
-            f"{info['raw_energies'].min():.6g}), at most {gap:.3g} above the best possible; "
-            f"{len(self.solutions_.energies)} solutions combined, "
-            f"{self.n_support_[0]} support vectors"
-        )
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
         tags.input_tags.sparse = self.kernel != "precomputed"
         return tags
-
-
-def _name_of(sampler: object) -> str:
-    if sampler is None:
-        return "structured"
-    return sampler if isinstance(sampler, str) else type(sampler).__name__

@@ -43,6 +43,12 @@ class DualSolution:
     bound: float | None = None
     outputs: NDArray[np.float64] | None = None
 
+    @property
+    def n_qubos(self) -> int:
+        """Number of QUBOs that were solved."""
+        rounds = len(self.info.get("refinement_history", "1"))
+        return int(self.info.get("n_working_sets", rounds))
+
 
 @dataclass(frozen=True)
 class DirectSolver:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qsvr.kernel_cache import KernelRows, kernel_product
 from qsvr.kernels import Kernel, gram
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "split_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +60,19 @@ class TrainingData:
         return kernel_product(
             self.kernel, self.X, self.scored, self.learning, b, cache_size=self.cache_size
         )
+
+
+def split_rows(
+    rows: NDArray[np.intp], fraction: float, random_state: np.random.RandomState
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to learn from and those on which solutions are scored."""
+    n_held_out = int(np.ceil(fraction * rows.size))
+    if n_held_out == 0:
+        return rows, rows
+    if rows.size - n_held_out < 2:
+        raise ValueError(
+            f"combination_fraction={fraction} leaves {rows.size - n_held_out} "
+            f"of {rows.size} samples to learn from; at least 2 are needed. Make it smaller."
+        )
+    shuffled = random_state.permutation(rows)
+    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
