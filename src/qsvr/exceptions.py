@@ -1,8 +1,26 @@
-"""Errors with one root, so that a caller can catch them all at once; and our warning."""
+"""Errors with one root, so that a caller can catch them all at once; and our warnings."""
 
 from __future__ import annotations
 
-__all__ = ["QSVRError", "CapacityError", "SamplerError", "EncodingWarning"]
+from typing import Any
+
+__all__ = [
+    "QSVRError",
+    "CapacityError",
+    "CostLimitError",
+    "SamplerError",
+    "ServiceError",
+    "AuthenticationError",
+    "SolverMissingError",
+    "SolverOfflineError",
+    "ServiceUnavailableError",
+    "TimeLimitError",
+    "ProblemFailedError",
+    "ProblemCancelledError",
+    "IncompleteAnswerError",
+    "EncodingWarning",
+    "FallbackWarning",
+]
 
 
 class QSVRError(Exception):
@@ -13,9 +31,67 @@ class CapacityError(QSVRError, ValueError):
     """The problem has more variables than the sampler can take in one QUBO."""
 
 
+class CostLimitError(QSVRError, ValueError):
+    """The estimated access time of what is to be submitted exceeds ``max_access_time``."""
+
+
 class SamplerError(QSVRError, RuntimeError):
-    """The sampler failed, or answered with something that cannot be used."""
+    """The sampler failed, or answered with something that cannot be used.
+
+    Attributes
+    ----------
+    samples : Samples or None
+        What came back before the failure, where anything did.
+    partial : DualSolution or None
+        What a solver had found by then.
+    partial_model : QSVR or None
+        The model fitted to that, where there is one: it predicts.
+    """
+
+    samples: Any = None
+    partial: Any = None
+    partial_model: Any = None
+
+
+class ServiceError(SamplerError):
+    """A remote service failed; the subclasses say how."""
+
+
+class AuthenticationError(ServiceError):
+    """The service does not accept the token, or there is none."""
+
+
+class SolverMissingError(ServiceError):
+    """The service has no solver of that name or kind for this account."""
+
+
+class SolverOfflineError(ServiceError):
+    """The solver exists and does not accept problems now."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service is overloaded, broken or out of reach, also after all retries."""
+
+
+class TimeLimitError(ServiceError):
+    """No answer came within the time limit; the problem was cancelled."""
+
+
+class ProblemFailedError(ServiceError):
+    """The solver took the problem and reported a failure."""
+
+
+class ProblemCancelledError(ServiceError):
+    """The problem was cancelled at the service."""
+
+
+class IncompleteAnswerError(ServiceError):
+    """The answer holds fewer samples than were asked for; they are in ``samples``."""
 
 
 class EncodingWarning(UserWarning):
     """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
+
+
+class FallbackWarning(UserWarning):
+    """The sampler asked for failed and the fallback that was asked for took its place."""
