@@ -61,9 +61,9 @@ def main() -> None:
     """Run the benchmark."""
     args = arguments(__doc__)
     n_splits = 5 if args.quick else 20
-    cases = [("friedman1", 2.0)]
+    cases = [("friedman1", 5.0)]
     if not args.quick:
-        cases += [("friedman1", 1.0), ("friedman1", 5.0), ("diabetes", 1.0), ("diabetes", 5.0)]
+        cases += [("friedman1", 1.0), ("friedman1", 2.0), ("diabetes", 1.0), ("diabetes", 5.0)]
     bars = Bars()
     for data, C in cases:
         for n in (50, 100) if data == "friedman1" else (42,):
@@ -75,7 +75,7 @@ def main() -> None:
                 for name, parameters in variants().items()
             }
             report(f"{data}, n = {n}, C = {C:g}, {n_splits} splits", svr, scores)
-            check(bars, f"{data}, n = {n}, C = {C:g}", svr, scores, strict=C == 2.0)
+            check(bars, f"{data}, n = {n}, C = {C:g}", svr, scores, strict=C == 5.0)
     bars.finish(args.check)
 
 
@@ -100,7 +100,7 @@ def check(
     *,
     strict: bool,
 ) -> None:
-    """Averaging is better on average; at C = 2 in 4 of the first 5 splits, and on par with SVR."""
+    """Averaging is better on average; at C = 5 in 4 of the first 5 splits, and on par with SVR."""
     mean, lowest = scores["mean, 20 solutions"], scores["lowest energy"]
     bars.at_least(f"{title}: mean of 20 minus lowest energy", float((mean - lowest).mean()), 0.0)
     if strict:

@@ -133,7 +133,7 @@ def report(title: str, n: int, rows: list[Row], best: float) -> dict[str, tuple[
     target = float(np.quantile(default.energies, 0.1))
     baseline = default.time_to(target)
     # Proposals per read: ours are pairs and draws of a level, theirs single bits.
-    ours, theirs = (8 + 6 * np.sqrt(n)) * n * (4 + 1 / 16), 1000 * 2 * N_BITS * n
+    ours, theirs = (16 + 5.5 * np.sqrt(n)) * n * (4 + 1 / 16), 1000 * 2 * N_BITS * n
     lines, figures = [], {}
     for row in rows:
         gaps = (row.energies - best) / abs(best)
@@ -176,6 +176,11 @@ def main() -> None:
             title = f"{data}, gamma {gamma}, n = {n}, {qubo.n_variables} variables"
             figures = report(title, n, rows, best_known(qubo, rows))
             check(bars, title, n, figures, prototype=(data, gamma) == ("friedman1", 0.3))
+    print(
+        "Read it with care: the speed-up measures the move set, not annealing. Relax-round, the\n"
+        "rounded dual of libsvm, and even random bits with polish reach the same energies in\n"
+        "about the same time at these sizes.\n"
+    )
     bars.finish(args.check)
 
 

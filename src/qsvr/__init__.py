@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qsvr.dual import Relaxation, SVRDual
     from qsvr.encoding import FixedPointEncoding
     from qsvr.estimator import QSVR
-    from qsvr.exceptions import CapacityError, EncodingWarning, QSVRError, SamplerError
+    from qsvr.exceptions import CapacityError, CoarseEncodingWarning, QSVRError, SamplerError
     from qsvr.plotting import SampleEnergyDisplay
     from qsvr.qubo import SVRQubo
     from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
@@ -45,7 +45,7 @@ _MODULE_OF = {
     "QSVRError": "qsvr.exceptions",
     "CapacityError": "qsvr.exceptions",
     "SamplerError": "qsvr.exceptions",
-    "EncodingWarning": "qsvr.exceptions",
+    "CoarseEncodingWarning": "qsvr.exceptions",
 }
 
 __version__ = "0.1.0"
@@ -65,7 +65,7 @@ __all__ = [
     "QSVRError",
     "CapacityError",
     "SamplerError",
-    "EncodingWarning",
+    "CoarseEncodingWarning",
 ]
 
 

@@ -28,7 +28,7 @@ from qsvr._validation import check_choice, check_integer, check_real, checked_we
 from qsvr.combination import COMBINATIONS
 from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.exceptions import EncodingWarning
+from qsvr.exceptions import CoarseEncodingWarning
 from qsvr.intercept import INTERCEPTS
 from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
 from qsvr.samplers import Sampler, get_sampler
@@ -271,8 +271,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows: Any = validate_data(
-            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
-        )
+            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False,
+            accept_large_sparse=self.kernel != "laplacian",
+        )  # fmt: skip
         if self.support_.size == 0:
             return np.full(rows.shape[0], self.intercept_[0])
         precomputed = self._kernel.function == "precomputed"
@@ -303,7 +304,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         )  # fmt: skip
         self._check_box(owner)
         check_real(owner, "epsilon", self.epsilon)
-        check_real(owner, "degree", self.degree)
+        check_integer(owner, "degree", self.degree, low=0)
         check_real(owner, "coef0", self.coef0, low=-np.inf)
         if self.equality_penalty != "scale":
             check_real(
@@ -338,7 +339,7 @@ class QSVR(RegressorMixin, BaseEstimator):
     def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
         X, y = validate_data(
             self, X, y, accept_sparse=self._accepts_sparse(), dtype=np.float64, y_numeric=True,
-            ensure_min_samples=2,
+            ensure_min_samples=2, accept_large_sparse=self.kernel != "laplacian",
         )  # fmt: skip
         return X, np.asarray(y, dtype=np.float64)
 
@@ -401,7 +402,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
             f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
             "stuck. Use more bits (n_bits=8), a smaller C, or more reads.",
-            EncodingWarning,
+            CoarseEncodingWarning,
             stacklevel=3,
         )
 

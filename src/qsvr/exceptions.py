@@ -18,7 +18,7 @@ __all__ = [
     "ProblemFailedError",
     "ProblemCancelledError",
     "IncompleteAnswerError",
-    "EncodingWarning",
+    "CoarseEncodingWarning",
     "FallbackWarning",
 ]
 
@@ -89,7 +89,7 @@ class IncompleteAnswerError(ServiceError):
     """The answer holds fewer samples than were asked for; they are in ``samples``."""
 
 
-class EncodingWarning(UserWarning):
+class CoarseEncodingWarning(UserWarning):
     """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
 
 

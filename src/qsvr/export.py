@@ -38,7 +38,7 @@ def to_svr(model: QSVR) -> SVR:
     svr = SVR(
         kernel=function,
         degree=int(kernel.degree),
-        gamma=kernel.gamma or "scale",
+        gamma=kernel.gamma,
         coef0=kernel.coef0,
         C=float(np.abs(model.dual_coef_).max(initial=1.0)),
         epsilon=model.epsilon,

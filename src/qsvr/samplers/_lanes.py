@@ -97,8 +97,8 @@ def _exp_minus(x: Any) -> Any:
 
 @njit_lanes
 def _round(x: Any) -> Any:
-    """Nearest integer for |x| < 2^22, by pushing the fraction out of the mantissa."""
-    return (x + _f4(12582912.0)) - _f4(12582912.0)
+    """Return the nearest integer; the trick with a large addend does not survive fastmath."""
+    return np.rint(x)
 
 
 @njit_lanes

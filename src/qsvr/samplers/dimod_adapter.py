@@ -119,7 +119,7 @@ def _unpack(
 def _annealing_defaults(qubo: SVRQubo, bqm: dimod.BinaryQuadraticModel) -> Mapping[str, Any]:
     # Given explicitly because the library's own estimate loops over all couplings in Python.
     del bqm
-    return {"beta_range": single_flip_beta_range(qubo, qubo.matrix)}
+    return {"beta_range": single_flip_beta_range(qubo)}
 
 
 def _tabu_defaults(qubo: SVRQubo, bqm: dimod.BinaryQuadraticModel) -> Mapping[str, Any]:

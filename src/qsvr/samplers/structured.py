@@ -49,7 +49,7 @@ _SWEEPS_PER_REFRESH = 64
 class StructuredAnnealer:
     """Simulated annealing over coefficient levels with pair and heat-bath moves.
 
-    Options of `sample`: ``num_sweeps`` (default 8 and 6 times the root of the number of samples),
+    Options of `sample`: ``num_sweeps`` (by default it grows with the root of n_samples),
     ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
     `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
@@ -78,7 +78,7 @@ class StructuredAnnealer:
         """
         check_options("structured", options, self.parameters)
         start = perf_counter()
-        default_sweeps = 8 + int(6.0 * np.sqrt(qubo.dual.n_samples))
+        default_sweeps = 16 + int(5.5 * np.sqrt(qubo.dual.n_samples))
         num_sweeps = _checked_sweeps(options.get("num_sweeps", default_sweeps))
         chosen = options.get("beta_range")
         hot, cold = pair_beta_range(qubo) if chosen is None else _checked_beta_range(chosen)

@@ -17,7 +17,7 @@ def test_demo(tmp_path, environment) -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(EXAMPLES / "hpo_demo.py"), "--output", str(tmp_path)),
-            *("--predictor", "nusvr", "--max-resource", "4"),
+            *("--predictor", "nusvr", "--max-resource", "2"),
         ],
         env=environment,
         text=True,
