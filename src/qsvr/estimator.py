@@ -28,11 +28,13 @@ from qsvr._validation import check_choice, check_integer, check_real, checked_we
 from qsvr.combination import COMBINATIONS
 from qsvr.dual import SVRDual
 from qsvr.encoding import MAX_BITS, FixedPointEncoding
-from qsvr.exceptions import CoarseEncodingWarning
+from qsvr.exceptions import CoarseEncodingWarning, SamplerError
 from qsvr.intercept import INTERCEPTS
 from qsvr.kernels import Kernel, KernelFunction, gram, symmetric
-from qsvr.samplers import Sampler, get_sampler
+from qsvr.report import SamplerReport
+from qsvr.samplers import Sampler, check_portable, open_sampler
 from qsvr.samplers.base import check_options
+from qsvr.samplers.dwave.cost import AccessPlan, fit_budget
 from qsvr.solutions import combine
 from qsvr.solvers import DirectSolver, check_capacity
 
@@ -75,9 +77,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
         None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
-        ``"exact"``, ``"relax-round"``.
+        ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
+        ``"cqm"``. A live client is accepted, but such a model cannot be cloned or pickled.
     sampler_options : dict, optional
-        Options of the sampler, such as ``{"num_sweeps": 500}``. Unknown ones raise.
+        Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
+        "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.
     num_reads : int
         Samples to draw.
     polish : bool
@@ -218,10 +222,13 @@ class QSVR(RegressorMixin, BaseEstimator):
         CapacityError
             If the sampler cannot take so many samples in one QUBO.
         SamplerError
-            If the sampler fails.
+            If the sampler fails; its ``partial_model`` is this model where it could be fitted to
+            what came back before.
+        CostLimitError
+            If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
         self._check_parameters()
-        sampler = self._open_sampler()
+        sampler, options = self._open_sampler()
         X, y = self._validate(X, y)
         weight = checked_weight(sample_weight, X)
         random_state = check_random_state(self.random_state)
@@ -237,10 +244,17 @@ class QSVR(RegressorMixin, BaseEstimator):
         dual, encoding = self._build(matrix, y[learning] - centre, weight[learning])
         solver = DirectSolver(
             sampler, self.num_reads, self.polish, effective_n_jobs(self.n_jobs),
-            self.sampler_options or {},
+            options,
         )  # fmt: skip
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
+        failure: SamplerError | None = None
+        with fit_budget(self._plan(sampler, options, encoding), options):
+            try:
+                found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
+            except SamplerError as error:
+                if error.partial is None:
+                    raise
+                failure, found = error, error.partial
         score_matrix = matrix if scored is learning else gram(kernel, X, scored, learning)
         self.solutions_ = combine(
             dual, found, score_matrix, y[scored] - centre,
@@ -255,6 +269,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         self._warn_if_coarse(encoding)
         if self.verbose:
             print(self._summary())
+        if failure is not None:
+            failure.partial_model = self
+            raise failure
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -288,6 +305,13 @@ class QSVR(RegressorMixin, BaseEstimator):
         if self.kernel != "linear":
             raise AttributeError("coef_ is only available with kernel='linear'.")
         return np.asarray(self.dual_coef_ @ self.support_vectors_)
+
+    def sampler_report(self) -> SamplerReport:
+        """Print how good the samples were, raw and polished, and return the figures."""
+        check_is_fitted(self)
+        report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
+        print(report)
+        return report
 
     def to_svr(self) -> Any:
         """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.export.to_svr`."""
@@ -343,10 +367,23 @@ class QSVR(RegressorMixin, BaseEstimator):
         )  # fmt: skip
         return X, np.asarray(y, dtype=np.float64)
 
-    def _open_sampler(self) -> Sampler:
-        sampler = get_sampler(self.sampler)
-        check_options(_name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
-        return sampler
+    def _open_sampler(self) -> tuple[Sampler, dict[str, Any]]:
+        sampler, options = open_sampler(self.sampler, self.sampler_options)
+        check_options(_name_of(self.sampler), options, sampler.parameters)
+        return sampler, options
+
+    def _plan(
+        self, sampler: Sampler, options: dict[str, Any], encoding: FixedPointEncoding
+    ) -> AccessPlan | None:
+        """Return what the fit will cost where the sampler's time costs anything."""
+        if not hasattr(sampler, "plan"):
+            return None
+        plan: AccessPlan | None = sampler.plan(
+            encoding.n_variables, n_problems=1, num_reads=self.num_reads, options=options
+        )
+        if self.verbose and plan is not None:
+            print(f"[QSVR] estimate: {plan}")
+        return plan
 
     def _split(
         self, rows: NDArray[np.intp], random_state: np.random.RandomState
@@ -416,6 +453,14 @@ class QSVR(RegressorMixin, BaseEstimator):
             f"{len(self.solutions_.energies)} solutions combined, "
             f"{self.n_support_[0]} support vectors"
         )
+
+    def __sklearn_clone__(self) -> Self:
+        check_portable(self.sampler)
+        return super().__sklearn_clone__()  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> Any:
+        check_portable(self.sampler)
+        return super().__getstate__()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
