@@ -242,13 +242,14 @@ class QSVR(RegressorMixin, BaseEstimator):
         # The exact dual does not see a constant in y; the penalised one is better off without.
         centre = float(np.median(y[learning]))
         dual, encoding = self._build(matrix, y[learning] - centre, weight[learning])
+        num_reads = options.pop("num_reads", self.num_reads)
         solver = DirectSolver(
-            sampler, self.num_reads, self.polish, effective_n_jobs(self.n_jobs),
+            sampler, num_reads, self.polish, effective_n_jobs(self.n_jobs),
             options,
         )  # fmt: skip
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         failure: SamplerError | None = None
-        with fit_budget(self._plan(sampler, options, encoding), options):
+        with fit_budget(self._plan(sampler, num_reads, options, encoding), options):
             try:
                 found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
             except SamplerError as error:
@@ -373,13 +374,17 @@ class QSVR(RegressorMixin, BaseEstimator):
         return sampler, options
 
     def _plan(
-        self, sampler: Sampler, options: dict[str, Any], encoding: FixedPointEncoding
+        self,
+        sampler: Sampler,
+        num_reads: int,
+        options: dict[str, Any],
+        encoding: FixedPointEncoding,
     ) -> AccessPlan | None:
         """Return what the fit will cost where the sampler's time costs anything."""
         if not hasattr(sampler, "plan"):
             return None
         plan: AccessPlan | None = sampler.plan(
-            encoding.n_variables, n_problems=1, num_reads=self.num_reads, options=options
+            encoding.n_variables, n_problems=1, num_reads=num_reads, options=options
         )
         if self.verbose and plan is not None:
             print(f"[QSVR] estimate: {plan}")

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from qsvr.samplers.base import Sampler
 from qsvr.samplers.dimod_adapter import (
@@ -200,8 +200,8 @@ def check_portable(spec: object) -> None:
 
 def _adapted(sampler: Any) -> Sampler:
     """Return an object as one of our samplers, by what it offers."""
-    if hasattr(sampler, "max_variables") and isinstance(sampler, Sampler):
-        return sampler
+    if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
+        return cast(Sampler, sampler)
     if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
         from qsvr.samplers.dwave.qpu import QPUSampler
 
@@ -210,6 +210,8 @@ def _adapted(sampler: Any) -> Sampler:
         from qsvr.samplers.dwave.hybrid import CQMSampler
 
         return CQMSampler(client=sampler)
+    if isinstance(sampler, Sampler):
+        return sampler
     if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
         return DimodSampler(sampler, type(sampler).__name__)
     raise TypeError(

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import json
+import socket
 import struct
 import threading
 import time
@@ -39,7 +40,7 @@ class Fault:
 
     ``stage`` is "solvers", "submit", "poll", "answer" or "upload"; ``kind`` is an HTTP status (as
     text), "drop" (connection closed), "malformed", and for "submit" also "offline", "fail",
-    "cancel", "fewer" and "hang", which decide what becomes of the problem.
+    "cancel", "fewer", "hang" and "taken-drop", which decide what becomes of the problem.
     """
 
     stage: str
@@ -280,9 +281,11 @@ class _Handler(BaseHTTPRequestHandler):
             return False, None
         if kind == "drop":
             self.close_connection = True
-            self.connection.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
         elif kind == "malformed":
             self._send(200, b"{not json")
+        elif kind == "taken-drop":
+            return False, kind
         elif kind.isdigit():
             # Some proxies echo what they were sent: our messages must not repeat it.
             message = f"injected {kind} for {self.headers.get('X-Auth-Token')}"
@@ -315,6 +318,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _submit(self, body: bytes, fate: str | None) -> None:
         problems = [self.api.submit(job, fate) for job in json.loads(body)]
+        if fate == "taken-drop":  # the submission was taken; the reply is lost
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         self._send(200, [problem.report() for problem in problems])
 
     def _cancel(self, body: bytes, fate: str | None) -> None:

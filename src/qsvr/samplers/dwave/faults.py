@@ -56,10 +56,8 @@ class TokenFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record where it holds a token; let every record pass."""
-        message = record.getMessage()
-        clean = redact(message)
-        if clean != message:
-            record.msg, record.args = clean, None
+        # Now, also without a token: arguments may be filled in after the record is made.
+        record.msg, record.args = redact(record.getMessage()), None
         return True
 
 

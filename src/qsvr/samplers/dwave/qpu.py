@@ -129,7 +129,6 @@ class QPUSampler:
         ----------
         qubo : SVRQubo
         num_reads : int
-            The option of the same name takes precedence.
         seed : int
         **options
             See the class.
@@ -184,7 +183,7 @@ class QPUSampler:
             options.get("chain_strength_prefactor", DEFAULT_PREFACTOR), strict=True,
         )  # fmt: skip
         return _Call(
-            int(options.get("num_reads", num_reads)), ServiceOptions.take(options),
+            num_reads, ServiceOptions.take(options),
             options.get("embedding", self._embedding), strength, prefactor,
             {name: value for name, value in options.items() if name not in _OURS},
         )  # fmt: skip
