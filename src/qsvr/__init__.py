@@ -18,10 +18,28 @@ if TYPE_CHECKING:
     from qsvr.dual import Relaxation, SVRDual
     from qsvr.encoding import FixedPointEncoding
     from qsvr.estimator import QSVR
-    from qsvr.exceptions import CapacityError, CoarseEncodingWarning, QSVRError, SamplerError
+    from qsvr.exceptions import (
+        AuthenticationError,
+        CapacityError,
+        CoarseEncodingWarning,
+        CostLimitError,
+        FallbackWarning,
+        IncompleteAnswerError,
+        ProblemCancelledError,
+        ProblemFailedError,
+        QSVRError,
+        SamplerError,
+        ServiceError,
+        ServiceUnavailableError,
+        SolverMissingError,
+        SolverOfflineError,
+        TimeLimitError,
+    )
     from qsvr.plotting import SampleEnergyDisplay
     from qsvr.qubo import SVRQubo
+    from qsvr.report import SamplerReport
     from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers.dwave import AccessPlan, scan_chain_strength
     from qsvr.samples import Samples
     from qsvr.solutions import Solutions
 
@@ -30,6 +48,7 @@ _MODULE_OF = {
     "QSVR": "qsvr.estimator",
     "Solutions": "qsvr.solutions",
     "SampleEnergyDisplay": "qsvr.plotting",
+    "SamplerReport": "qsvr.report",
     # the pipeline's parts
     "FixedPointEncoding": "qsvr.encoding",
     "SVRDual": "qsvr.dual",
@@ -41,10 +60,23 @@ _MODULE_OF = {
     "Sampler": "qsvr.samplers",
     "SamplerFactory": "qsvr.samplers",
     "get_sampler": "qsvr.samplers",
+    "AccessPlan": "qsvr.samplers.dwave",
+    "scan_chain_strength": "qsvr.samplers.dwave",
     # errors
     "QSVRError": "qsvr.exceptions",
     "CapacityError": "qsvr.exceptions",
     "SamplerError": "qsvr.exceptions",
+    "CostLimitError": "qsvr.exceptions",
+    "ServiceError": "qsvr.exceptions",
+    "AuthenticationError": "qsvr.exceptions",
+    "SolverMissingError": "qsvr.exceptions",
+    "SolverOfflineError": "qsvr.exceptions",
+    "ServiceUnavailableError": "qsvr.exceptions",
+    "TimeLimitError": "qsvr.exceptions",
+    "ProblemFailedError": "qsvr.exceptions",
+    "ProblemCancelledError": "qsvr.exceptions",
+    "IncompleteAnswerError": "qsvr.exceptions",
+    "FallbackWarning": "qsvr.exceptions",
     "CoarseEncodingWarning": "qsvr.exceptions",
 }
 
@@ -53,6 +85,7 @@ __all__ = [
     "QSVR",
     "Solutions",
     "SampleEnergyDisplay",
+    "SamplerReport",
     "FixedPointEncoding",
     "SVRDual",
     "Relaxation",
@@ -62,9 +95,22 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "get_sampler",
+    "AccessPlan",
+    "scan_chain_strength",
     "QSVRError",
     "CapacityError",
     "SamplerError",
+    "CostLimitError",
+    "ServiceError",
+    "AuthenticationError",
+    "SolverMissingError",
+    "SolverOfflineError",
+    "ServiceUnavailableError",
+    "TimeLimitError",
+    "ProblemFailedError",
+    "ProblemCancelledError",
+    "IncompleteAnswerError",
+    "FallbackWarning",
     "CoarseEncodingWarning",
 ]
 

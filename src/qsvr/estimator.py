@@ -253,9 +253,9 @@ class QSVR(RegressorMixin, BaseEstimator):
             try:
                 found = solver.solve(dual, encoding, n_solutions=self.n_solutions, seed=seed)
             except SamplerError as error:
-                if error.partial is None:
+                if error.partial_solution is None:
                     raise
-                failure, found = error, error.partial
+                failure, found = error, error.partial_solution
         score_matrix = matrix if scored is learning else gram(kernel, X, scored, learning)
         self.solutions_ = combine(
             dual, found, score_matrix, y[scored] - centre,

@@ -31,10 +31,6 @@ class CapacityError(QSVRError, ValueError):
     """The problem has more variables than the sampler can take in one QUBO."""
 
 
-class CostLimitError(QSVRError, ValueError):
-    """The estimated access time of what is to be submitted exceeds ``max_access_time``."""
-
-
 class SamplerError(QSVRError, RuntimeError):
     """The sampler failed, or answered with something that cannot be used.
 
@@ -42,15 +38,19 @@ class SamplerError(QSVRError, RuntimeError):
     ----------
     samples : Samples or None
         What came back before the failure, where anything did.
-    partial : DualSolution or None
+    partial_solution : DualSolution or None
         What a solver had found by then.
     partial_model : QSVR or None
         The model fitted to that, where there is one: it predicts.
     """
 
     samples: Any = None
-    partial: Any = None
+    partial_solution: Any = None
     partial_model: Any = None
+
+
+class CostLimitError(SamplerError):
+    """The estimated access time of what is to be submitted exceeds ``max_access_time``."""
 
 
 class ServiceError(SamplerError):

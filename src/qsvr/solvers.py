@@ -78,7 +78,7 @@ class DirectSolver:
             raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
         except SamplerError as error:
             if error.samples is not None:  # what came back before the failure is worth a model
-                error.partial = self._finish(qubo, error.samples, n_solutions, seed)
+                error.partial_solution = self._finish(qubo, error.samples, n_solutions, seed)
             raise
         return self._finish(qubo, raw, n_solutions, seed)
 

@@ -64,7 +64,8 @@ def test_estimator_with_the_exact_solver():
     rng = np.random.default_rng(1)
     X = rng.normal(size=(3, 2))
     y = X[:, 0]
-    model = QSVR(sampler=dimod.ExactCQMSolver(), n_bits=1, num_reads=5, polish=False).fit(X, y)
+    exact = dimod.ExactCQMSolver()
+    model = QSVR(sampler=exact, n_bits=2, num_reads=5, polish=False).fit(X, y)
     for b in model.solutions_.coefficients:
         assert b.sum() == pytest.approx(0.0, abs=1e-12)
     assert model.sampler_info_["feasible_fraction"] < 1.0

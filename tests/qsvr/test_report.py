@@ -47,3 +47,17 @@ def test_samplers_that_polish_have_no_raw_energies():
     X, y = make_friedman1(20, random_state=0)
     model = QSVR(sampler="relax-round", random_state=0).fit(X, y)
     assert "no raw energies" in model.sampler_report().verdict
+
+
+def test_display_says_the_result():
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from qsvr import SampleEnergyDisplay
+
+    X, y = make_friedman1(20, random_state=0)
+    display = SampleEnergyDisplay.from_estimator(QSVR(random_state=0).fit(X, y)).plot()
+    assert "better than random" in display.ax_.get_title()
+    plt.close("all")

@@ -56,3 +56,20 @@ def test_ledger_never_exceeds_its_limit():
     ledger.refund(0.5)
     assert ledger.seconds == pytest.approx(0.4)
     assert ledger.n_submitted == 1
+
+
+def test_chain_strength_scan_proposes_one(api, data):
+    import numpy as np
+
+    from qsvr import FixedPointEncoding, SVRDual, SVRQubo, scan_chain_strength
+
+    X, y = data
+    kernel = np.exp(-0.5 * ((X[:6, None] - X[None, :6]) ** 2).sum(-1))
+    dual = SVRDual(kernel, y[:6] - y[:6].mean(), 0.1, np.full(6, 5.0), 2.0)
+    qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, 3))
+    scan = scan_chain_strength(get_sampler("qpu"), qubo, prefactors=(0.1, 1.0, 3.0), num_reads=20)
+    broken = [row.chain_break_fraction for row in scan.rows]
+    assert broken[0] > broken[-1]
+    assert scan.proposal in {0.1, 1.0, 3.0}
+    assert f"proposed prefactor: {scan.proposal:g}" in str(scan)
+    assert len(api.problems) == 3

@@ -73,7 +73,7 @@ def test_what_no_retry_can_help_is_said_at_once(api, data, kind, error):
 def test_problems_given_up_are_cancelled(api, data):
     _fit(data)
     api.inject("submit", "hang")
-    with pytest.raises(exceptions.TimeLimitError, match="timeout=0.2 s"):
+    with pytest.raises(exceptions.TimeLimitError, match=r"timeout=0\.2 s"):
         _fit(data, timeout=0.2)
     last = list(api.problems.values())[-1]
     assert last.done.wait(5)

@@ -28,6 +28,7 @@ Chains = tuple[tuple[int, ...], ...]
 _FORMAT = 1
 # For the general heuristic; the constructed embeddings take about a tenth of a second.
 _SEARCH_SECONDS = 300
+_SMALLEST_SEARCH = 16
 
 
 @dataclass(frozen=True)
@@ -244,9 +245,13 @@ class CliqueEmbedder:
             )
         from minorminer.busclique import find_clique_embedding
 
-        # The library's own cache lies in the virtual environment and holds pickles.
-        found = find_clique_embedding(n, self.graph.lattice, use_cache=False, seed=0)
-        return tuple(tuple(found[i]) for i in range(n)) if found else None
+        # The library's own cache lies in the virtual environment and holds pickles. On Zephyr
+        # graphs it never returns for some sizes from 4 to 8: a larger clique's chains do.
+        size = max(n, _SMALLEST_SEARCH)
+        found = find_clique_embedding(size, self.graph.lattice, use_cache=False, seed=0)
+        if not found:
+            return self._search_generally(n) if n < _SMALLEST_SEARCH else None
+        return tuple(sorted((tuple(chain) for chain in found.values()), key=len)[:n])
 
     def _search_largest(self) -> int:
         low, high = 0, 64

@@ -92,7 +92,7 @@ def _attempt(action: Callable[[], T], name: str) -> T | _Failure:
         raise
     except Exception as error:
         if isinstance(error, QSVRError) and not isinstance(error, SamplerError):
-            raise
+            raise  # nothing of the service's
         return _Failure(translate(error, name))
 
 
