@@ -130,6 +130,11 @@ def main() -> int:
     runs = {name: entry.results for name, entry in zip(names, entries, strict=True)}
     for path in save_figures(runs, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
+    CONSOLE.print(
+        "Try next: hpo run examples/digits_cnn.py:trainer --space examples/digits_space.toml "
+        "--max-resource 27 --workers 2",
+        highlight=False,
+    )
     return 0
 
 

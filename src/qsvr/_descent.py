@@ -1,7 +1,9 @@
 """Compiled local search on coefficient levels: 1-opt and pair descent, in double precision.
 
 Levels have shape (2, n): row 0 positions of a in the grid, row 1 of a-hat. A pair move raises b of
-one sample and lowers b of another, each by the cheaper of its two coefficients.
+one sample and lowers b of another. Where levels are even, each uses the cheaper of its two
+coefficients; where they are not, both ways are tried, and the two coefficients of one sample
+together as well.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class LevelProblem(NamedTuple):
     offset: Array  # (2, n)
     width: Array  # (2, n)
     grid: Array  # (n_levels,)
-    uniform: bool  # whether the grid's levels are equally spaced
+    even: bool  # whether one level changes b by the same amount in both coefficients of a sample
 
 
 @njit
@@ -80,17 +82,20 @@ def _sweep_singles(problem: LevelProblem, levels: Array, field: Array, tol: floa
 
 @njit
 def _shift(
-    problem: LevelProblem, levels: Array, n: int, direction: int, stride: int
+    problem: LevelProblem, levels: Array, n: int, move: tuple[int, int, int]
 ) -> tuple[float, float, int, int]:
     """Return (change of b, linear energy, side, level) of raising or lowering b of sample n.
 
-    Taking a coefficient down is cheaper than taking its opposite up, so it is tried first. The
-    change is 0 where neither has ``stride`` levels left.
+    ``move`` is (direction, stride, option). Option 0 takes one coefficient down, option 1 the
+    other one up. Down is cheaper, so where levels are even option 0 is up only where there is no
+    way down, and option 1 nothing. The change is 0 where ``stride`` levels are not left.
     """
+    direction, stride, option = move
     down_side = 1 if direction > 0 else 0
-    if levels[down_side, n] >= stride:
+    can_rise = levels[1 - down_side, n] + stride < problem.grid.size
+    if option == 0 and levels[down_side, n] >= stride:
         side, level = down_side, levels[down_side, n] - stride
-    elif levels[1 - down_side, n] + stride < problem.grid.size:
+    elif can_rise and (option == 0) == problem.even:
         side, level = 1 - down_side, levels[1 - down_side, n] + stride
     else:
         return 0.0, 0.0, 0, 0
@@ -101,22 +106,57 @@ def _shift(
 
 
 @njit
+def _set_falls(problem: LevelProblem, levels: Array, n: int, stride: int, falls: Array) -> None:
+    """Note what lowering b of sample n does, by either option."""
+    for option in range(falls.shape[0]):
+        change, cost, _, _ = _shift(problem, levels, n, (-1, stride, option))
+        falls[option, 0, n], falls[option, 1, n] = change, cost
+
+
+@njit
 def _best_partner(
     problem: LevelProblem, field: Array, i: int, rise: tuple[float, float], falls: Array
-) -> tuple[float, int]:
-    """Return (energy, j) of the best sample to lower while sample i is raised."""
+) -> tuple[float, int, int]:
+    """Return (energy, j, option) of the best sample to lower while sample i is raised."""
     K = problem.K
     up, cost = rise
     base = up * field[i] + 0.5 * K[i, i] * up * up + cost
-    best, best_j = np.inf, -1
-    for j in range(field.size):
-        down = falls[0, j]
-        if j == i or down == 0.0:
-            continue
-        energy = base + down * (field[j] + 0.5 * K[j, j] * down + K[i, j] * up) + falls[1, j]
-        if energy < best:
-            best, best_j = energy, j
-    return best, best_j
+    best, best_j, best_option = np.inf, -1, 0
+    for option in range(falls.shape[0]):
+        for j in range(field.size):
+            down = falls[option, 0, j]
+            if j == i or down == 0.0:
+                continue
+            energy = down * (field[j] + 0.5 * K[j, j] * down + K[i, j] * up)
+            energy += base + falls[option, 1, j]
+            if energy < best:
+                best, best_j, best_option = energy, j, option
+    return best, best_j, best_option
+
+
+@njit
+def _exchange(
+    problem: LevelProblem, levels: Array, field: Array, i: int, rise: tuple[int, int], falls: Array
+) -> float:
+    """Raise sample i, as ``rise`` (stride, option) says, with its best partner; return the energy.
+
+    Nothing moves, and 0 is returned, where that does not lower the energy.
+    """
+    stride, option = rise
+    up, cost, side, level = _shift(problem, levels, i, (1, stride, option))
+    if up == 0.0:
+        return 0.0
+    energy, j, option_j = _best_partner(problem, field, i, (up, cost), falls)
+    if j < 0 or energy >= 0.0:
+        return 0.0
+    down, _, side_j, level_j = _shift(problem, levels, j, (-1, stride, option_j))
+    levels[side, i] = level
+    levels[side_j, j] = level_j
+    _apply(problem.K, field, i, up)
+    _apply(problem.K, field, j, down)
+    _set_falls(problem, levels, i, stride, falls)
+    _set_falls(problem, levels, j, stride, falls)
+    return energy
 
 
 @njit
@@ -126,32 +166,53 @@ def _sweep_pairs(
     """Raise each sample's b together with the best one to lower; return the energy gained."""
     gained = 0.0
     for n in range(field.size):
-        falls[0, n], falls[1, n], _, _ = _shift(problem, levels, n, -1, stride)
+        _set_falls(problem, levels, n, stride, falls)
     for i in range(field.size):
-        while True:
-            up, cost, side, level = _shift(problem, levels, i, 1, stride)
-            energy, j = _best_partner(problem, field, i, (up, cost), falls)
-            if up == 0.0 or j < 0 or energy >= -tol:
-                break
-            down, _, side_j, level_j = _shift(problem, levels, j, -1, stride)
-            levels[side, i] = level
-            levels[side_j, j] = level_j
-            _apply(problem.K, field, i, up)
-            _apply(problem.K, field, j, down)
-            for m in (i, j):
-                falls[0, m], falls[1, m], _, _ = _shift(problem, levels, m, -1, stride)
-            gained -= energy
+        for option in range(falls.shape[0]):
+            energy = -np.inf
+            while energy < -tol:
+                energy = _exchange(problem, levels, field, i, (stride, option), falls)
+                gained -= energy
     return gained
 
 
 @njit
-def _drop_overlap(problem: LevelProblem, levels: Array) -> None:
+def _sweep_own_pairs(problem: LevelProblem, levels: Array, field: Array, tol: float) -> float:
+    """Set both coefficients of each sample to their best levels, up to 16; return what is gained.
+
+    Beyond 16 levels each moves by at most one.
+    """
+    gained = 0.0
+    few = problem.grid.size <= 16
+    for n in range(field.size):
+        la, lah = levels[0, n], levels[1, n]
+        a, ah = _value(problem, 0, n, la), _value(problem, 1, n, lah)
+        best, best_a, best_ah, best_change = -tol, la, lah, 0.0
+        for p in range(0 if few else max(la - 1, 0), min(problem.grid.size, 16 if few else la + 2)):
+            for q in range(
+                0 if few else max(lah - 1, 0), min(problem.grid.size, 16 if few else lah + 2)
+            ):
+                new_a, new_ah = _value(problem, 0, n, p), _value(problem, 1, n, q)
+                change = (new_a - a) - (new_ah - ah)
+                energy = change * (field[n] + 0.5 * problem.K[n, n] * change)
+                energy += problem.epsilon * (new_a - a + new_ah - ah)
+                energy += problem.overlap * (new_a * new_ah - a * ah)
+                if energy < best:
+                    best, best_a, best_ah, best_change = energy, p, q, change
+        if best < -tol:
+            levels[0, n], levels[1, n] = best_a, best_ah
+            _apply(problem.K, field, n, best_change)
+            gained -= best
+    return gained
+
+
+@njit
+def _drop_overlap(levels: Array) -> None:
     """Lower a and a-hat of a sample together: the same b at less cost, where steps are equal."""
     for n in range(levels.shape[1]):
-        if problem.uniform and problem.width[0, n] == problem.width[1, n]:
-            common = min(levels[0, n], levels[1, n])
-            levels[0, n] -= common
-            levels[1, n] -= common
+        common = min(levels[0, n], levels[1, n])
+        levels[0, n] -= common
+        levels[1, n] -= common
 
 
 @njit
@@ -166,7 +227,8 @@ def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
     tol : float
         Smallest gain that counts.
     """
-    field, falls = np.empty(problem.y.size), np.empty((2, problem.y.size))
+    n_options = 1 if problem.even else 2
+    field, falls = np.empty(problem.y.size), np.empty((n_options, 2, problem.y.size))
     for read in range(levels.shape[0]):
         current = levels[read]
         _set_field(problem, current, field)
@@ -174,9 +236,12 @@ def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
         while stride >= 1:
             gained = np.inf
             while gained > tol:
-                _drop_overlap(problem, current)  # single moves may bring it back
+                if problem.even:
+                    _drop_overlap(current)  # single moves may bring it back
                 gained = _sweep_singles(problem, current, field, tol)
                 gained += _sweep_pairs(problem, current, field, tol, stride, falls)
+                if not problem.even:
+                    gained += _sweep_own_pairs(problem, current, field, tol)
             stride //= 2
 
 
@@ -200,10 +265,10 @@ def pair_excitations(problem: LevelProblem, levels: Array, partners: Array) -> A
     _set_field(problem, levels, field)
     energies = np.full(partners.shape, np.inf)
     for i in range(field.size):
-        up, cost_up, _, _ = _shift(problem, levels, i, 1, 1)
+        up, cost_up, _, _ = _shift(problem, levels, i, (1, 1, 0))
         for q in range(partners.shape[1]):
             j = partners[i, q]
-            down, cost_down, _, _ = _shift(problem, levels, j, -1, 1)
+            down, cost_down, _, _ = _shift(problem, levels, j, (-1, 1, 0))
             if i != j and up != 0.0 and down != 0.0:
                 slope = up * field[i] + down * field[j] + cost_up + cost_down
                 curvature = 0.5 * (K[i, i] * up * up + K[j, j] * down * down) + K[i, j] * up * down

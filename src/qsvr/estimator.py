@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -267,7 +268,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = dual.relax().bound
         self.sampler_info_ = dict(found.info)
-        self._warn_if_coarse(encoding)
+        if dual.smallest_curvature == 0.0:  # else the bound is loose, whatever the levels
+            self._warn_if_coarse(encoding)
         if self.verbose:
             print(self._summary())
         if failure is not None:
@@ -330,7 +332,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self._check_box(owner)
         check_real(owner, "epsilon", self.epsilon)
         check_integer(owner, "degree", self.degree, low=0)
-        check_real(owner, "coef0", self.coef0, low=-np.inf)
+        check_real(owner, "coef0", self.coef0, low=-np.inf, strict=True)
         if self.equality_penalty != "scale":
             check_real(
                 owner, "equality_penalty", self.equality_penalty,
@@ -350,8 +352,11 @@ class QSVR(RegressorMixin, BaseEstimator):
                 hint="C='implied' needs base, whose weights imply the box.",
             )  # fmt: skip
             return
+        check_real(owner, "base", self.base, strict=True)
+        check_real(owner, "exponent_shift", self.exponent_shift, low=-np.inf, strict=True)
         implied = FixedPointEncoding.implied_box(self.n_bits, self.base, self.exponent_shift)
-        if self.C != "implied" and not np.isclose(float(self.C), implied, rtol=1e-9):
+        is_number = isinstance(self.C, Real)
+        if self.C != "implied" and not (is_number and np.isclose(self.C, implied, rtol=1e-9)):
             raise ValueError(
                 f"C of {owner} must be 'implied' or {implied:.12g} when base is given, because the "
                 f"bits' weights base ** (i - exponent_shift) add up to it; got {self.C!r}. Leave "

@@ -54,7 +54,9 @@ def _fit_frame(svr: SVR, model: QSVR) -> None:
     if svr.kernel == "precomputed":
         svr.fit(np.eye(n_features), np.arange(float(n_features)))
     elif n_support == 0:
-        svr.fit(np.zeros((2, n_features)), np.zeros(2))
+        is_sparse = sparse.issparse(model.support_vectors_)
+        rows = sparse.csr_matrix((2, n_features)) if is_sparse else np.zeros((2, n_features))
+        svr.fit(rows, np.zeros(2))
     else:
         svr.fit(model.support_vectors_, np.arange(float(n_support)))
 
@@ -65,12 +67,8 @@ def _fill(svr: SVR, model: QSVR) -> None:
     support = model.support_ if precomputed else np.arange(model.support_.size, dtype=np.int32)
     svr.support_ = support
     if not precomputed:
-        svr.support_vectors_ = (
-            model.support_vectors_ if model.support_.size else np.empty((0, model.n_features_in_))
-        )
-        if callable(svr.kernel):
-            svr.support_vectors_ = np.empty((0, 0))
-    sparse_input = sparse.issparse(model.support_vectors_)
+        svr.support_vectors_ = np.empty((0, 0)) if callable(svr.kernel) else model.support_vectors_
+    sparse_input = sparse.issparse(model.support_vectors_) and not callable(svr.kernel)
     coefficients = sparse.csr_matrix(model.dual_coef_) if sparse_input else model.dual_coef_
     svr._n_support = np.array([model.support_.size, 0], dtype=np.int32)
     svr.dual_coef_ = svr._dual_coef_ = coefficients

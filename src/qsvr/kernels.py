@@ -74,7 +74,7 @@ class Kernel:
         ValueError
             If the kernel's name or gamma is not known.
         """
-        if not callable(function) and function not in _KERNEL_ARGUMENTS:
+        if not callable(function) and function not in KERNEL_NAMES:
             raise ValueError(
                 f"kernel={function!r} is not known; use one of {list(KERNEL_NAMES)} or a callable "
                 "f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
@@ -118,7 +118,7 @@ def resolve_gamma(gamma: float | str, X: Any) -> float:
         return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
     if gamma == "auto":
         return 1.0 / float(X.shape[1])
-    if isinstance(gamma, str) or not (0 <= gamma < np.inf):
+    if not isinstance(gamma, float | int | np.number) or not (0 <= gamma < np.inf):
         raise ValueError(f"gamma must be 'scale', 'auto' or a finite number >= 0; got {gamma!r}.")
     return float(gamma)
 

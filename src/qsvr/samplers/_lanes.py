@@ -3,7 +3,8 @@
 Every array over lanes is (rows, LANES) float32 with the lane index innermost, so one proposal is
 evaluated for 64 independent reads by the same vector instructions. The state of a sample is one
 signed level x in -top..top: x > 0 puts the coefficient a at level x and a-hat at its offset, x < 0
-the other way round. A minimum never needs both above their offsets.
+the other way round. Where levels are even, a minimum never needs both above their offsets; where
+they are not, each coefficient is a sample of its own here, a from 0 up and a-hat from 0 down.
 
 Samples are visited in blocks of kernel neighbours. Within a block the fields of its members are
 kept exact after every move; the rest of the samples receive the block's net change in one matrix
@@ -42,6 +43,8 @@ class Levels(NamedTuple):
     down: Array  # and below
     cost_up: Array  # linear energy per level above zero
     cost_down: Array  # and below
+    low: Array  # lowest level
+    high: Array  # highest level
     table: Array | None  # (2 * top + 1,) values in units of a mean step; None where steps are even
     top: np.float32  # highest level
 
@@ -154,9 +157,11 @@ def _pair_move(
     i, j, si, sj = members
     x, rng, work = state.x, state.rng, block.work
     field_i, field_j, kernel = block.local[i], block.local[j], block.kernel
-    up, down, cost_up, cost_down, table, top = levels
+    up, down, cost_up, cost_down, low, high, table, top = levels
     # Levels of j that weigh as much as one level of i (sample weights make them differ).
-    exchange = up[si] / up[sj] if up[sj] > _f4(0.0) else _f4(0.0)
+    weight_i, weight_j = max(up[si], down[si]), max(up[sj], down[sj])
+    exchange = weight_i / weight_j if weight_j > _f4(0.0) else _f4(0.0)
+    low_i, high_i, low_j, high_j = low[si], high[si], low[sj], high[sj]
     ui, di, cui, cdi = up[si], down[si], cost_up[si], cost_down[si]
     uj, dj, cuj, cdj = up[sj], down[sj], cost_up[sj], cost_down[sj]
     zero, half = _f4(0.0), _f4(0.5)
@@ -169,7 +174,7 @@ def _pair_move(
         u = (_f4(np.int32(r >> _u4(13))) + half) * _f4(2.0**-19)
         xi, xj = x[si, lane], x[sj, lane]
         yi, yj = xi + step, xj - _round(step * exchange)
-        inside = max(abs(yi), abs(yj)) <= top
+        inside = (yi >= low_i) & (yi <= high_i) & (yj >= low_j) & (yj <= high_j)
         yi, yj = (yi if inside else xi), (yj if inside else xj)
         vi, vj = _unit(xi, table, top), _unit(xj, table, top)
         wi, wj = _unit(yi, table, top), _unit(yj, table, top)
@@ -205,18 +210,19 @@ def _change(work: Array, n: int, levels: Levels) -> None:
 @njit_lanes
 def _window_energies(i: int, n: int, block: _Block, levels: Levels, stride: Any) -> None:
     """Set the energy of each candidate level of sample n, and the lowest of them, in every lane."""
-    work, weights, local, top = block.work, block.weights, block.local[i], levels.top
+    work, weights, local = block.work, block.weights, block.local[i]
+    low, high = levels.low[n], levels.high[n]
     half = _f4(0.5) * block.kernel[i, i]
     for k in range(_WINDOW):
         for lane in range(LANES):
             y = work[_FIRST, lane] + _f4(k) * stride
-            work[_NEW, lane] = y if abs(y) <= top else work[_OLD, lane]
+            work[_NEW, lane] = y if (y >= low) & (y <= high) else work[_OLD, lane]
         _change(work, n, levels)
         for lane in range(LANES):
             b = work[_CHANGE_I, lane]
             energy = (local[lane] + half * b) * b + work[_COST, lane]
             y = work[_FIRST, lane] + _f4(k) * stride
-            energy = energy if abs(y) <= top else _f4(1e30)
+            energy = energy if (y >= low) & (y <= high) else _f4(1e30)
             weights[k, lane] = energy
             work[_LOWEST, lane] = min(work[_LOWEST, lane], energy)
 
@@ -264,7 +270,7 @@ def _heat_bath(
     _draw_level(work, block.weights, beta, stride, state.rng)
     for lane in range(LANES):
         # Rounding of the threshold may walk one level out of the box: then nothing moves.
-        inside = abs(work[_NEW, lane]) <= top
+        inside = (work[_NEW, lane] >= levels.low[n]) & (work[_NEW, lane] <= levels.high[n])
         work[_NEW, lane] = work[_NEW, lane] if inside else work[_OLD, lane]
     _change(work, n, levels)
     for lane in range(LANES):

@@ -56,9 +56,9 @@ class SamplerFactory:
 
     Examples
     --------
-    >>> factory = SamplerFactory("dwave.samplers.SteepestDescentSampler")
+    >>> factory = SamplerFactory("dwave.samplers.PathIntegralAnnealingSampler")
     >>> type(factory.open()).__name__
-    'SteepestDescentSampler'
+    'PathIntegralAnnealingSampler'
     """
 
     path: str
@@ -200,6 +200,8 @@ def check_portable(spec: object) -> None:
 
 def _adapted(sampler: Any) -> Sampler:
     """Return an object as one of our samplers, by what it offers."""
+    if isinstance(sampler, type):  # it was not opened
+        raise _no_sampler(sampler)
     if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
         return cast(Sampler, sampler)
     if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
@@ -214,7 +216,11 @@ def _adapted(sampler: Any) -> Sampler:
         return sampler
     if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
         return DimodSampler(sampler, type(sampler).__name__)
-    raise TypeError(
+    raise _no_sampler(sampler)
+
+
+def _no_sampler(value: object) -> TypeError:
+    return TypeError(
         f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
-        f"a dimod sampler; got {type(sampler).__name__}."
+        f"a dimod sampler; got {type(value).__name__}."
     )

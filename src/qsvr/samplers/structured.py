@@ -97,9 +97,12 @@ class StructuredAnnealer:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """A QUBO and a schedule in the form that the compiled loops take."""
+    """A QUBO and a schedule in the form that the compiled loops take.
 
-    kernel: NDArray[np.float32]  # (n, n), equality penalty included
+    Its samples are those of the QUBO, or its coefficients where levels are not even.
+    """
+
+    kernel: NDArray[np.float32]  # (n, n), penalties included
     y: NDArray[np.float32]  # (n,)
     offset: NDArray[np.float32]  # (n,), b where every level is 0
     levels: Levels
@@ -111,22 +114,22 @@ class _Problem:
     def of(cls, qubo: SVRQubo, beta: NDArray[np.float64], seed: int) -> _Problem:
         from qsvr.samplers import _lanes
 
-        dual, encoding = qubo.dual, qubo.encoding
-        kernel = dual.penalised_kernel
-        n, top = dual.n_samples, encoding.grid.size - 1
+        apart = not _has_even_levels(qubo)
+        kernel, y, offset = _quadratic_form(qubo, apart=apart)
+        n, top = y.size, qubo.encoding.grid.size - 1
         sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
         rng = np.random.default_rng([seed, 0])
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
-        levels = _level_weights(qubo)
+        levels = _level_weights(qubo, apart=apart)
         plan = _lanes.Plan(
             beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
-            _SWEEPS_PER_HEAT_BATH, _is_even(levels),
+            _SWEEPS_PER_HEAT_BATH, not apart and _is_even(levels),
         )  # fmt: skip
         return cls(
             kernel=kernel.astype(np.float32),
-            y=dual.y.astype(np.float32),
-            offset=(encoding.offset[0] - encoding.offset[1]).astype(np.float32),
+            y=y.astype(np.float32),
+            offset=offset.astype(np.float32),
             levels=levels,
             blocks=_lanes.neighbour_blocks(kernel, orders, sizes),
             sizes=sizes,
@@ -141,14 +144,16 @@ class _Problem:
         with ThreadPoolExecutor(min(n_jobs, len(batches))) as pool:
             signed = list(pool.map(lambda batch: self._run_batch(seed, batch), batches))
         x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
+        if self.levels.low[0] == 0.0:  # coefficients apart
+            return np.abs(x.reshape(num_reads, 2, -1))
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
     def _run_batch(self, seed: int, batch: int) -> NDArray[np.float32]:
         from qsvr.samplers import _lanes
 
         rng = np.random.default_rng([seed, batch])
-        top = int(self.levels.top)
-        x = rng.integers(-top, top + 1, size=(self.y.size, _lanes.LANES)).astype(np.float32)
+        low, high = self.levels.low[:, None], self.levels.high[:, None] + 1
+        x = rng.integers(low, high, size=(self.y.size, _lanes.LANES)).astype(np.float32)
         lanes = rng.integers(1, 2**32, size=_lanes.LANES, dtype=np.uint32)
         shared = np.uint32(rng.integers(1, 2**32))
         state = _lanes.Batch(np.empty_like(x), x, lanes)
@@ -166,23 +171,46 @@ class _Problem:
         return x
 
 
-def _level_weights(qubo: SVRQubo) -> Levels:
+def _has_even_levels(qubo: SVRQubo) -> bool:
+    """Whether one level changes b by the same amount in both coefficients of a sample."""
+    width = qubo.encoding.width
+    return qubo.encoding.is_uniform and bool((width[0] == width[1]).all())
+
+
+def _quadratic_form(
+    qubo: SVRQubo, *, apart: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) apart."""
+    dual, offset = qubo.dual, qubo.encoding.offset
+    if not apart:
+        return dual.penalised_kernel, dual.y, offset[0] - offset[1]
+    kernel = np.tile(dual.penalised_kernel, (2, 2))
+    n = np.arange(dual.n_samples)
+    kernel[n, n + n.size] -= dual.overlap_penalty
+    kernel[n + n.size, n] -= dual.overlap_penalty
+    return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
+
+
+def _level_weights(qubo: SVRQubo, *, apart: bool) -> Levels:
     """Return b and the linear energy per level above and below zero, and the table of levels."""
     from qsvr.samplers import _lanes
 
     dual, encoding = qubo.dual, qubo.encoding
     top = encoding.grid.size - 1
-    step = encoding.width / top
-    # With the other coefficient at its offset the overlap term is linear too.
-    cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
-    up, down, cost_up, cost_down = (
-        np.ascontiguousarray(array, dtype=np.float32) for array in (*step, *cost)
-    )
+    step = encoding.width / top  # (2, n)
+    none, all_levels = np.zeros(dual.n_samples), np.full(dual.n_samples, float(top))
+    if apart:
+        up, down = np.concatenate([step[0], none]), np.concatenate([none, step[1]])
+        cost_up, cost_down = dual.epsilon * up, dual.epsilon * down
+        low, high = np.concatenate([none, -all_levels]), np.concatenate([all_levels, none])
+    else:
+        # With the other coefficient at its offset the overlap term is linear too.
+        cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
+        (up, down), (cost_up, cost_down), low, high = step, cost, -all_levels, all_levels
     units = encoding.grid * top
     table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
-    return _lanes.Levels(
-        up, down, cost_up, cost_down, None if encoding.is_uniform else table, np.float32(top)
-    )
+    single = [array.astype(np.float32) for array in (up, down, cost_up, cost_down, low, high)]
+    return _lanes.Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
 
 
 def _is_even(levels: Levels) -> bool:

@@ -1,0 +1,82 @@
+"""Importing the package is quick, and loads nothing that a user may not need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import qsvr
+
+SOURCE = str(Path(qsvr.__file__).parents[1])
+
+
+def _run(code):
+    """Run code in a fresh interpreter and return what it prints."""
+    path = os.pathsep.join([SOURCE, os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_import_takes_under_a_second_and_a_half():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        _run("import qsvr")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1.5
+
+
+def test_import_loads_no_heavy_module():
+    loaded = set(_run("import qsvr, sys; print(*sys.modules, sep='\\n')").split())
+    assert "qsvr" in loaded
+    heavy = {"dwave.system", "dwave.cloud", "torch", "numba", "sklearn", "dimod", "matplotlib"}
+    assert not loaded & heavy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["None", "'sa'"])
+def test_fit_connects_to_nothing(sampler):
+    code = (
+        "import sys, numpy as np; from qsvr import QSVR; X = np.arange(8.0)[:, None]; "
+        f"QSVR(sampler={sampler}, num_reads=2).fit(X, X[:, 0]).predict(X); "
+        "print(*sys.modules, sep='\\n')"
+    )
+    loaded = set(_run(code).split())
+    assert "qsvr.estimator" in loaded
+    assert not loaded & {"dwave.system", "dwave.cloud", "torch", "matplotlib", "hpo"}
+
+
+def test_every_public_name_resolves():
+    assert len(set(qsvr.__all__)) == len(qsvr.__all__)
+    for name in qsvr.__all__:
+        assert getattr(qsvr, name) is not None
+        assert name in dir(qsvr)
+    with pytest.raises(AttributeError, match="module 'qsvr' has no attribute 'Nonsense'"):
+        qsvr.Nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", qsvr.__all__)
+def test_a_public_name_is_that_of_its_module(name):
+    value = getattr(qsvr, name)
+    if hasattr(value, "__module__"):
+        assert getattr(import_module(value.__module__), name) is value
+        assert name in import_module(value.__module__).__all__
+
+
+@pytest.mark.slow
+def test_star_import_gives_the_public_names():
+    printed = _run("from qsvr import *; print(*sorted(n for n in dir() if n[0] != '_'))")
+    assert set(printed.split()) == set(qsvr.__all__)
