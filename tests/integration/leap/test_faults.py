@@ -159,3 +159,31 @@ def test_fallback_when_nothing_can_be_opened(api, data, monkeypatch):
     with pytest.warns(FallbackWarning, match="AuthenticationError"):
         model = _fit(data, fallback="structured", annealing_time=20)
     assert "5ecre7" not in repr(model.sampler_info_)
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("answer", "429"), ("answer", "503"), ("poll", "503")])
+def test_lasting_trouble_after_submission(api, data, stage, kind):
+    _fit(data)
+    endless = (stage, kind) == ("poll", "503")  # the client itself asks again and again
+    expected = exceptions.TimeLimitError if endless else exceptions.ServiceUnavailableError
+    for done in range(1, TIMES + 1):
+        api.faults.clear()
+        api.inject(stage, kind, 10**6)
+        before = api.requests[stage]
+        with pytest.raises(expected):
+            _fit(data, max_retries=2, timeout=0.3 if endless else 30)
+        assert len(api.problems) == 1 + done
+        assert api.requests[stage] - before < 60
+        api.faults.clear()
+
+
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+def test_upload_trouble(api, data, sampler):
+    _fit(data, sampler)
+    api.inject("upload", "503")
+    _fit(data, sampler)
+    before = len(api.problems)
+    api.inject("upload", "503", 10**6)
+    with pytest.raises(exceptions.ServiceUnavailableError):
+        _fit(data, sampler, max_retries=0)
+    assert len(api.problems) == before

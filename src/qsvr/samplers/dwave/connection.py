@@ -17,6 +17,7 @@ from qsvr.samplers.dwave.faults import TokenFilter
 __all__ = ["CONNECTION_OPTIONS", "connect", "is_live"]
 
 CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
+_POLL_PAUSE = 0.05  # seconds
 _CLASSES = {"qpu": "DWaveSampler", "hybrid": "LeapHybridSampler", "cqm": "LeapHybridCQMSampler"}
 
 
@@ -36,7 +37,10 @@ def connect(kind: str, options: Mapping[str, Any]) -> Any:
     arguments = dict(options)
     if arguments.get("config_file") is None and not os.environ.get("DWAVE_CONFIG_FILE"):
         arguments["config_file"] = get_configfile_paths(local=False) or False
-    return getattr(dwave.system, _CLASSES[kind])(**arguments)
+    # The client asks again at once where polling ends in a server error; the user's own setting
+    # in file or environment takes precedence.
+    defaults = {"poll_pause": _POLL_PAUSE}
+    return getattr(dwave.system, _CLASSES[kind])(**arguments, defaults=defaults)
 
 
 def is_live(sampler: object) -> bool:

@@ -144,7 +144,12 @@ class Problem:
             raise
 
     def _wait(self) -> Any:
-        if not self._future.wait(max(self._deadline - time.monotonic(), 0.0)):
+        try:
+            done = self._future.wait(max(self._deadline - time.monotonic(), 0.0))
+        except KeyboardInterrupt:
+            self._future.cancel()  # it would run, and cost, without anyone waiting for it
+            raise
+        if not done:
             self._future.cancel()
             raise TimeLimitError(
                 f"{self.name!r} gave no answer within timeout={self.options.timeout:g} s; the "
