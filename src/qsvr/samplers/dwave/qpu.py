@@ -37,7 +37,8 @@ from qsvr.samples import Samples
 
 __all__ = ["QPUSampler"]
 
-_OURS = SERVICE_OPTIONS | {"embedding", "chain_strength", "chain_strength_prefactor", "num_reads"}
+_OURS = SERVICE_OPTIONS | {"embedding", "chain_strength", "chain_strength_prefactor"}
+_NOT_OPTIONS = {"warnings", "initial_state", "num_reads"}
 _METHODS = ("auto", "clique", "minorminer")
 # Where a sampler has no estimate of its own (mock samplers): programming, and per read.
 _PROGRAMMING_SECONDS, _READ_SECONDS = 0.0151, 2e-4
@@ -58,7 +59,7 @@ class _Call:
 class QPUSampler:
     """Samples on a quantum annealer through a clique embedding.
 
-    Options of `sample`, beside the solver's own (``annealing_time``, ...): ``num_reads``;
+    Options of `sample`, beside the solver's own (``annealing_time``, ...):
     ``embedding`` ("auto", "clique", "minorminer" or chains of qubits); ``chain_strength`` (a
     number) or ``chain_strength_prefactor`` (of uniform torque compensation, default 1.414);
     ``timeout``, ``max_retries``, ``retry_delay`` and ``max_access_time`` (seconds).
@@ -91,7 +92,7 @@ class QPUSampler:
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        return _OURS | frozenset(self._client.get().parameters) - {"warnings", "initial_state"}
+        return _OURS | (frozenset(self._client.get().parameters) - _NOT_OPTIONS)
 
     @property
     def embedder(self) -> CliqueEmbedder:
