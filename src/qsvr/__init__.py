@@ -20,15 +20,28 @@ if TYPE_CHECKING:
     from qsvr.ensemble import QSVREnsemble
     from qsvr.estimator import QSVR
     from qsvr.exceptions import (
+        AuthenticationError,
         CapacityError,
         CoarseEncodingWarning,
+        CostLimitError,
+        FallbackWarning,
+        IncompleteAnswerError,
         MemberFailedWarning,
+        ProblemCancelledError,
+        ProblemFailedError,
         QSVRError,
         SamplerError,
+        ServiceError,
+        ServiceUnavailableError,
+        SolverMissingError,
+        SolverOfflineError,
+        TimeLimitError,
     )
     from qsvr.plotting import SampleEnergyDisplay
     from qsvr.qubo import SVRQubo
+    from qsvr.report import SamplerReport
     from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers.dwave import AccessPlan, scan_chain_strength
     from qsvr.samples import Samples
     from qsvr.solutions import Solutions
 
@@ -38,6 +51,7 @@ _MODULE_OF = {
     "QSVREnsemble": "qsvr.ensemble",
     "Solutions": "qsvr.solutions",
     "SampleEnergyDisplay": "qsvr.plotting",
+    "SamplerReport": "qsvr.report",
     # the pipeline's parts
     "FixedPointEncoding": "qsvr.encoding",
     "SVRDual": "qsvr.dual",
@@ -49,10 +63,23 @@ _MODULE_OF = {
     "Sampler": "qsvr.samplers",
     "SamplerFactory": "qsvr.samplers",
     "get_sampler": "qsvr.samplers",
+    "AccessPlan": "qsvr.samplers.dwave",
+    "scan_chain_strength": "qsvr.samplers.dwave",
     # errors
     "QSVRError": "qsvr.exceptions",
     "CapacityError": "qsvr.exceptions",
     "SamplerError": "qsvr.exceptions",
+    "CostLimitError": "qsvr.exceptions",
+    "ServiceError": "qsvr.exceptions",
+    "AuthenticationError": "qsvr.exceptions",
+    "SolverMissingError": "qsvr.exceptions",
+    "SolverOfflineError": "qsvr.exceptions",
+    "ServiceUnavailableError": "qsvr.exceptions",
+    "TimeLimitError": "qsvr.exceptions",
+    "ProblemFailedError": "qsvr.exceptions",
+    "ProblemCancelledError": "qsvr.exceptions",
+    "IncompleteAnswerError": "qsvr.exceptions",
+    "FallbackWarning": "qsvr.exceptions",
     "CoarseEncodingWarning": "qsvr.exceptions",
     "MemberFailedWarning": "qsvr.exceptions",
 }
@@ -63,6 +90,7 @@ __all__ = [
     "QSVREnsemble",
     "Solutions",
     "SampleEnergyDisplay",
+    "SamplerReport",
     "FixedPointEncoding",
     "SVRDual",
     "Relaxation",
@@ -72,9 +100,22 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "get_sampler",
+    "AccessPlan",
+    "scan_chain_strength",
     "QSVRError",
     "CapacityError",
     "SamplerError",
+    "CostLimitError",
+    "ServiceError",
+    "AuthenticationError",
+    "SolverMissingError",
+    "SolverOfflineError",
+    "ServiceUnavailableError",
+    "TimeLimitError",
+    "ProblemFailedError",
+    "ProblemCancelledError",
+    "IncompleteAnswerError",
+    "FallbackWarning",
     "CoarseEncodingWarning",
     "MemberFailedWarning",
 ]

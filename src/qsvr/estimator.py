@@ -23,14 +23,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from qsvr._access import access_plan, open_for
 from qsvr._parameters import check_parameters, name_of
 from qsvr._report import summary, warn_if_coarse
 from qsvr._validation import checked_weight
 from qsvr.encoding import FixedPointEncoding
 from qsvr.exceptions import SamplerError
 from qsvr.kernels import Kernel, KernelFunction
-from qsvr.samplers import Sampler, get_sampler
-from qsvr.samplers.base import check_options
+from qsvr.report import SamplerReport
+from qsvr.samplers import check_portable
+from qsvr.samplers.dwave.cost import fit_budget
 from qsvr.solutions import combine
 from qsvr.solvers import DirectSolver, DualSolution
 from qsvr.spread import Spread
@@ -76,9 +78,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
         None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
-        ``"exact"``, ``"relax-round"``.
+        ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
+        ``"cqm"``. A live client is accepted, but such a model cannot be cloned or pickled.
     sampler_options : dict, optional
-        Options of the sampler, such as ``{"num_sweeps": 500}``. Unknown ones raise.
+        Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
+        "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.
     num_reads : int
         Samples to draw.
     polish : bool
@@ -248,10 +252,13 @@ class QSVR(RegressorMixin, BaseEstimator):
         CapacityError
             If the sampler cannot take so many samples in one QUBO and ``max_variables`` is None.
         SamplerError
-            If the sampler fails; after the first round its ``partial_model`` is a fitted model.
+            If the sampler fails; its ``partial_model`` is a fitted model where something came back
+            before.
+        CostLimitError
+            If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
         check_parameters(self)
-        sampler = self._open_sampler()
+        sampler, options = open_for(self)
         X, y = self._validate(X, y)
         weight = checked_weight(sample_weight, X)
         random_state = check_random_state(self.random_state)
@@ -273,13 +280,18 @@ class QSVR(RegressorMixin, BaseEstimator):
         encoding = self._encoding(weight[learning])
         settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
         posed = Posed.of(data, encoding, settings, working_size)
+        num_reads = options.pop("num_reads", self.num_reads)
         direct = DirectSolver(
-            sampler, self.num_reads, self.polish, effective_n_jobs(self.n_jobs),
-            self.sampler_options or {},
+            sampler, num_reads, self.polish, effective_n_jobs(self.n_jobs), options
+        )
+        plan = access_plan(
+            self, sampler, options, num_reads=num_reads, n_variables=encoding.n_variables,
+            working_size=working_size,
         )  # fmt: skip
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         try:
-            found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
+            with fit_budget(plan, options):
+                found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = copy(self)
@@ -353,6 +365,13 @@ class QSVR(RegressorMixin, BaseEstimator):
             raise AttributeError("coef_ is only available with kernel='linear'.")
         return np.asarray(self.dual_coef_ @ self.support_vectors_)
 
+    def sampler_report(self) -> SamplerReport:
+        """Print how good the samples were, raw and polished, and return the figures."""
+        check_is_fitted(self)
+        report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
+        print(report)
+        return report
+
     def to_svr(self) -> Any:
         """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.export.to_svr`."""
         from qsvr.export import to_svr
@@ -369,11 +388,6 @@ class QSVR(RegressorMixin, BaseEstimator):
             ensure_min_samples=2, accept_large_sparse=self.kernel != "laplacian",
         )  # fmt: skip
         return X, np.asarray(y, dtype=np.float64)
-
-    def _open_sampler(self) -> Sampler:
-        sampler = get_sampler(self.sampler)
-        check_options(name_of(self.sampler), self.sampler_options or {}, sampler.parameters)
-        return sampler
 
     def _encoding(self, weight: NDArray[np.float64]) -> FixedPointEncoding:
         """Return the encoding of all coefficients; its widths are the boxes."""
@@ -392,6 +406,14 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
+
+    def __sklearn_clone__(self) -> Self:
+        check_portable(self.sampler)
+        return super().__sklearn_clone__()  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> Any:
+        check_portable(self.sampler)
+        return super().__getstate__()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

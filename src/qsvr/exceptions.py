@@ -1,4 +1,4 @@
-"""Errors with one root, so that a caller can catch them all at once; and our warning."""
+"""Errors with one root, so that a caller can catch them all at once; and our warnings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ from typing import Any
 __all__ = [
     "QSVRError",
     "CapacityError",
+    "CostLimitError",
     "SamplerError",
+    "ServiceError",
+    "AuthenticationError",
+    "SolverMissingError",
+    "SolverOfflineError",
+    "ServiceUnavailableError",
+    "TimeLimitError",
+    "ProblemFailedError",
+    "ProblemCancelledError",
+    "IncompleteAnswerError",
     "CoarseEncodingWarning",
+    "FallbackWarning",
     "MemberFailedWarning",
 ]
 
@@ -26,15 +37,57 @@ class SamplerError(QSVRError, RuntimeError):
 
     Attributes
     ----------
-    partial_model : QSVR or None
-        A fitted model of the best solution so far, where the failure came after the first round of
-        a refinement or decomposition: no annealer time is lost.
+    samples : Samples or None
+        What came back before the failure, where anything did.
     partial_solution : DualSolution or None
-        The same, before it is made into a model.
+        What a solver had found by then.
+    partial_model : QSVR or None
+        The model fitted to that, where there is one: it predicts.
     """
 
-    partial_model: Any = None
+    samples: Any = None
     partial_solution: Any = None
+    partial_model: Any = None
+
+
+class CostLimitError(SamplerError):
+    """The estimated access time of what is to be submitted exceeds ``max_access_time``."""
+
+
+class ServiceError(SamplerError):
+    """A remote service failed; the subclasses say how."""
+
+
+class AuthenticationError(ServiceError):
+    """The service does not accept the token, or there is none."""
+
+
+class SolverMissingError(ServiceError):
+    """The service has no solver of that name or kind for this account."""
+
+
+class SolverOfflineError(ServiceError):
+    """The solver exists and does not accept problems now."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service is overloaded, broken or out of reach, also after all retries."""
+
+
+class TimeLimitError(ServiceError):
+    """No answer came within the time limit; the problem was cancelled."""
+
+
+class ProblemFailedError(ServiceError):
+    """The solver took the problem and reported a failure."""
+
+
+class ProblemCancelledError(ServiceError):
+    """The problem was cancelled at the service."""
+
+
+class IncompleteAnswerError(ServiceError):
+    """The answer holds fewer samples than were asked for; they are in ``samples``."""
 
 
 class CoarseEncodingWarning(UserWarning):
@@ -43,3 +96,7 @@ class CoarseEncodingWarning(UserWarning):
 
 class MemberFailedWarning(UserWarning):
     """Members of an ensemble could not be solved; the others carry on without them."""
+
+
+class FallbackWarning(UserWarning):
+    """The sampler asked for failed and the fallback that was asked for took its place."""

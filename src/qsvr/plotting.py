@@ -28,7 +28,11 @@ class SampleEnergyDisplay:
     bound : float
         No solution has a lower energy.
     sampler : str
-        Name for the title.
+        Name for the legend.
+    p_value : float, optional
+        Of the test that the samples are no better than random strings, for the title.
+    chain_break_fraction : float, optional
+        For the title.
 
     Attributes
     ----------
@@ -50,17 +54,24 @@ class SampleEnergyDisplay:
     random: NDArray[np.float64]
     bound: float
     sampler: str
+    p_value: float | None = None
+    chain_break_fraction: float | None = None
 
     @classmethod
     def from_estimator(cls, model: QSVR) -> Self:
         """Take the energies that a fitted `QSVR` recorded."""
+        from qsvr.report import SamplerReport
+
         info = model.sampler_info_
+        report = SamplerReport.from_info(info, model.relaxation_bound_)
         return cls(
             raw=info["raw_energies"],
             polished=info["energies"],
             random=info["random_energies"],
             bound=model.relaxation_bound_,
             sampler=info["sampler"],
+            p_value=report.p_value,
+            chain_break_fraction=report.chain_break_fraction,
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -97,11 +108,20 @@ class SampleEnergyDisplay:
             xscale="log",
             xlabel="energy above the relaxation bound, relative to it",
             ylabel="reads",
-            title="How good are the samples?",
+            title=self._title(),
         )
         ax.legend(frameon=False)
         self.ax_ = ax
         return self
+
+    def _title(self) -> str:
+        title = "How good are the samples?"
+        if self.p_value is not None:
+            better = "better than random" if self.p_value < 0.01 else "no better than random"
+            title += f" As sampled: {better} (p = {self.p_value:.1g})"
+        if self.chain_break_fraction is not None:
+            title += f", {self.chain_break_fraction:.0%} of chains broken"
+        return title
 
 
 def _pyplot() -> Any:

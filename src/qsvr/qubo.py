@@ -16,7 +16,7 @@ the diagonal ``W' grad E(o)``; energies of bit strings equal the dual's of what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dimod
@@ -113,3 +113,58 @@ class SVRQubo:
         bqm.add_quadratic_from_dense(matrix)
         bqm.offset = self.constant
         return bqm
+
+    def to_cqm(self) -> dimod.ConstrainedQuadraticModel:
+        """Return the exact dual over integer levels: sum(b) = 0 is a constraint, not a penalty.
+
+        Variable ``side * n_samples + sample`` is the level of that coefficient, from 0 to
+        ``2**n_bits - 1``. On the constraint the objective equals the QUBO's energy.
+
+        Raises
+        ------
+        ValueError
+            If the levels are not equally spaced, or not on one lattice for all samples: sum(b) = 0
+            could then hold for hardly any of them.
+        """
+        n, top = self.dual.n_samples, self.encoding.grid.size - 1
+        if not self.encoding.is_uniform:
+            raise ValueError(
+                "a CQM needs equally spaced levels; leave base out, so that bits are powers of two."
+            )
+        step = (self.encoding.width / top).reshape(-1)  # (2 * n_samples,)
+        exact = replace(self.dual, equality_penalty=0.0)
+        linear = step * exact.gradient(self.encoding.offset).reshape(-1)
+        square = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
+        if exact.overlap_penalty:
+            square += exact.overlap_penalty * np.kron([[0.0, 1.0], [1.0, 0.0]], np.eye(n))
+        square *= np.outer(step, step)
+        objective = dimod.QuadraticModel()
+        for i in range(2 * n):
+            objective.add_variable("INTEGER", i, lower_bound=0, upper_bound=top)
+        objective.add_linear_from(enumerate(linear.tolist()))
+        objective.add_quadratic_from(
+            (i, j, float(square[i, j] if i != j else 0.5 * square[i, i]))
+            for i in range(2 * n)
+            for j in range(i + 1)
+        )
+        objective.offset = float(exact.energy(self.encoding.offset))
+        cqm = dimod.ConstrainedQuadraticModel()
+        cqm.set_objective(objective)
+        cqm.add_constraint_from_iterable(*self._equation(step), label="sum(b) = 0")
+        return cqm
+
+    def _equation(self, step: NDArray[np.float64]) -> tuple[list[tuple[int, int]], str, int]:
+        """Return sum(b) = 0 over levels, in whole multiples of the smallest step."""
+        positive = step[step > 0.0]
+        unit = float(positive.min()) if positive.size else 1.0
+        signs = np.repeat([1.0, -1.0], self.dual.n_samples)
+        factors = signs * step / unit
+        right = -float(signs @ self.encoding.offset.reshape(-1)) / unit
+        whole, whole_right = factors.round(), round(right)
+        if np.abs(factors - whole).max() > 1e-6 or abs(right - whole_right) > 1e-6:
+            raise ValueError(
+                "a CQM needs the levels of all samples on one lattice, so that sum(b) = 0 can "
+                "hold exactly; use sample_weight of whole multiples of the smallest one, or another"
+                " sampler."
+            )
+        return [(i, int(f)) for i, f in enumerate(whole) if f], "==", whole_right

@@ -90,7 +90,15 @@ class DirectSolver:
         options = dict(self.options)
         if "n_jobs" in self.sampler.parameters:
             options.setdefault("n_jobs", self.n_jobs)
-        raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
+        try:
+            raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
+        except SamplerError as error:
+            if error.samples is not None:  # what came back before the failure is worth a model
+                error.partial_solution = self._finish(qubo, error.samples, n_solutions, seed)
+            raise
+        return self._finish(qubo, raw, n_solutions, seed)
+
+    def _finish(self, qubo: SVRQubo, raw: Samples, n_solutions: int, seed: int) -> DualSolution:
         _check_samples(raw, qubo)
         final = polish(qubo, raw, n_jobs=self.n_jobs) if self.polish else raw
         best = final.distinct(n_solutions)
@@ -102,7 +110,7 @@ class DirectSolver:
             "random_energies": _random_energies(qubo, len(raw), seed),
             "energies": final.energies,
         }
-        return DualSolution(encoding.decode(best.bits), best.energies, info)
+        return DualSolution(qubo.encoding.decode(best.bits), best.energies, info)
 
 
 def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> None:

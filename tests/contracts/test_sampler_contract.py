@@ -67,7 +67,8 @@ NUM_READS = 9
 
 
 def test_every_named_sampler_is_under_contract():
-    assert {subject.spec for subject in SAMPLERS.values()} >= set(SAMPLER_NAMES)
+    services = {"qpu", "clique", "hybrid", "cqm"}  # in tests/integration/leap/test_contract.py
+    assert {subject.spec for subject in SAMPLERS.values()} >= set(SAMPLER_NAMES) - services
 
 
 @pytest.fixture(params=SAMPLERS.values(), ids=SAMPLERS)

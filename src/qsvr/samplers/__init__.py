@@ -2,7 +2,13 @@
 
 from qsvr.samplers.base import Sampler
 from qsvr.samplers.dimod_adapter import DimodSampler
-from qsvr.samplers.factory import SAMPLER_NAMES, SamplerFactory, get_sampler
+from qsvr.samplers.factory import (
+    SAMPLER_NAMES,
+    SamplerFactory,
+    check_portable,
+    get_sampler,
+    open_sampler,
+)
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured import StructuredAnnealer
 
@@ -13,5 +19,7 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "StructuredAnnealer",
+    "check_portable",
     "get_sampler",
+    "open_sampler",
 ]

@@ -1,0 +1,72 @@
+"""A service to test against: the one on loopback, or, with the marker ``leap``, the real one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_friedman1
+
+_SPEC = importlib.util.spec_from_file_location(
+    "fake_sapi", Path(__file__).with_name("fake_sapi.py")
+)
+fake_sapi = importlib.util.module_from_spec(_SPEC)
+sys.modules["fake_sapi"] = fake_sapi
+_SPEC.loader.exec_module(fake_sapi)
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def _close():
+    from qsvr.samplers.factory import _close_all
+
+    _close_all()
+
+
+@pytest.fixture
+def api(monkeypatch, cache_dir):
+    """The server's state, with the environment pointing at it and every client closed after."""
+    state = fake_sapi.FakeSolverAPI([fake_sapi.qpu_solver(), *fake_sapi.hybrid_solvers()])
+    for name in [name for name in os.environ if name.startswith("DWAVE_")]:
+        monkeypatch.delenv(name)
+    with fake_sapi.serve(state) as url:
+        monkeypatch.setenv("DWAVE_API_ENDPOINT", url)
+        monkeypatch.setenv("DWAVE_API_TOKEN", fake_sapi.TOKEN)
+        monkeypatch.setenv("QSVR_CACHE_DIR", str(cache_dir))
+        yield state
+        _close()
+
+
+@pytest.fixture(params=["loopback", pytest.param("leap", marks=pytest.mark.leap)])
+def service(request):
+    """The same tests on loopback and, opted in, on the real service."""
+    if request.param == "loopback":
+        yield request.getfixturevalue("api")
+        return
+    if os.environ.get("QSVR_TEST_LEAP") != "1" or not os.environ.get("DWAVE_API_TOKEN"):
+        pytest.skip("set DWAVE_API_TOKEN and QSVR_TEST_LEAP=1 to spend time on the real service")
+    yield None
+    _close()
+
+
+@pytest.fixture(scope="session")
+def data():
+    X, y = make_friedman1(18, random_state=0)
+    return X, y
+
+
+@pytest.fixture
+def options():
+    """Options that make retries quick."""
+    return {"retry_delay": 0.001, "timeout": 30}
+
+
+def is_better_than_the_mean(model, X, y):
+    return np.mean((model.predict(X) - y) ** 2) < np.var(y)

@@ -1,0 +1,402 @@
+"""A solver API on loopback: what the D-Wave client calls, answered by simulated annealing.
+
+The real client talks HTTP to it. Faults are injected per stage, so that every error path runs
+through the client's own code.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dimod
+import numpy as np
+from dwave.cloud.testing import mocks
+from dwave.samplers import SimulatedAnnealingSampler
+
+TOKEN = "LEAP-5ecre75ecre75ecre75ecre75ecre75ecre75ecre7"
+_TYPE = "application/vnd.dwave.sapi.{}+json; version=3.0.0"
+
+
+@dataclass
+class Fault:
+    """What goes wrong at a stage, and how often.
+
+    ``stage`` is "solvers", "submit", "poll", "answer" or "upload"; ``kind`` is an HTTP status (as
+    text), "drop" (connection closed), "malformed", and for "submit" also "offline", "fail",
+    "cancel", "fewer", "hang" and "taken-drop", which decide what becomes of the problem.
+    """
+
+    stage: str
+    kind: str
+    times: int = 1
+
+
+@dataclass
+class Problem:
+    """One submitted problem."""
+
+    id: str
+    job: dict[str, Any]
+    status: str = "PENDING"
+    answer: dict[str, Any] | None = None
+    error: str | None = None
+    fate: str | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def report(self) -> dict[str, Any]:
+        now = datetime.now(UTC).isoformat()
+        report = {
+            "id": self.id, "type": self.job["type"], "solver": self.job["solver"],
+            "label": self.job.get("label"), "status": self.status, "submitted_on": now,
+        }  # fmt: skip
+        if self.status in {"COMPLETED", "FAILED", "CANCELLED"}:
+            report["solved_on"] = now
+        if self.error:
+            report["error_message"] = self.error
+        return report
+
+
+class FakeSolverAPI:
+    """State of the server: solvers, problems, uploads, faults, and counts for the tests."""
+
+    def __init__(self, solvers: list[dict[str, Any]], *, num_sweeps: int = 60) -> None:
+        self.solvers = {solver["identity"]["name"]: solver for solver in solvers}
+        self.num_sweeps = num_sweeps
+        self.problems: dict[str, Problem] = {}
+        self.uploads: dict[str, dict[str, Any]] = {}
+        self.faults: list[Fault] = []
+        self.requests: Counter[str] = Counter()
+        self.hold_until = 0  # problems stay pending until so many are in flight
+        self.most_in_flight = 0
+        self.lock = threading.Lock()
+        self.pool = ThreadPoolExecutor(2)
+
+    def inject(self, stage: str, kind: str, times: int = 1) -> None:
+        with self.lock:
+            self.faults.append(Fault(stage, kind, times))
+
+    def fault(self, stage: str) -> str | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.stage == stage and fault.times > 0:
+                    fault.times -= 1
+                    return fault.kind
+        return None
+
+    def submit(self, job: dict[str, Any], fate: str | None) -> Problem:
+        with self.lock:
+            problem = Problem(f"problem-{len(self.problems):05d}", job, fate=fate)
+            self.problems[problem.id] = problem
+            in_flight = sum(not p.done.is_set() for p in self.problems.values())
+            self.most_in_flight = max(self.most_in_flight, in_flight)
+            released = in_flight >= self.hold_until
+            if released:
+                self.hold_until = 0
+        if released:
+            waiting = [p for p in self.problems.values() if p.status == "PENDING"]
+            for each in waiting:
+                if each.fate != "hang":
+                    each.status = "IN_PROGRESS"
+                    self.pool.submit(self._solve, each)
+        return problem
+
+    def cancel(self, problem: Problem) -> None:
+        if not problem.done.is_set():
+            problem.status = "CANCELLED"
+            problem.done.set()
+
+    def _solve(self, problem: Problem) -> None:
+        try:
+            if problem.fate == "offline":
+                problem.status, problem.error = "FAILED", "Solver is offline"
+            elif problem.fate == "fail":
+                problem.status, problem.error = "FAILED", "Internal SAPI error occurred."
+            elif problem.fate == "cancel":
+                problem.status = "CANCELLED"
+            else:
+                problem.answer = self._answer(problem)
+                problem.status = "COMPLETED"
+        except Exception as error:
+            problem.status, problem.error = "FAILED", f"{type(error).__name__}: {error}"
+        problem.done.set()
+
+    def _answer(self, problem: Problem) -> dict[str, Any]:
+        job = problem.job
+        fewer = problem.fate == "fewer"
+        solver = self.solvers[job["solver"]["name"]]
+        if job["data"]["format"] == "qp":
+            return _structured_answer(job, solver["properties"], self.num_sweeps, fewer=fewer)
+        data = bytes(self.uploads[job["data"]["data"]]["data"])
+        if job["type"] == "cqm":
+            sample_set = _solve_cqm(data, self.num_sweeps)
+        else:
+            sample_set = _solve_bqm(data, self.num_sweeps)
+        limit = float(job["params"]["time_limit"]) * 1e6
+        sample_set.info["timing"] = {
+            "qpu_access_time": 31_000, "charge_time": limit, "run_time": limit,
+        }  # fmt: skip
+        return {"format": "bq", "data": sample_set.to_serializable(use_bytes=False)}
+
+
+def _structured_answer(
+    job: dict[str, Any], properties: dict[str, Any], num_sweeps: int, *, fewer: bool
+) -> dict[str, Any]:
+    qubits = np.array(properties["qubits"])
+    couplers = np.array(properties["couplers"])
+    linear = np.frombuffer(base64.b64decode(job["data"]["lin"]), "<f8")
+    active = ~np.isnan(linear)
+    is_active = np.zeros(qubits.max() + 1, bool)
+    is_active[qubits[active]] = True
+    both = is_active[couplers].all(axis=1)
+    biases = np.zeros(both.sum())
+    sent = np.frombuffer(base64.b64decode(job["data"]["quad"]), "<f8")
+    biases[: sent.size] = sent
+    vartype = "SPIN" if job["type"] == "ising" else "BINARY"
+    used = couplers[both]
+    keep = biases != 0
+    bqm = dimod.BinaryQuadraticModel.from_numpy_vectors(
+        np.zeros(0), (np.zeros(0, int), np.zeros(0, int), np.zeros(0)), 0.0, vartype
+    )
+    for qubit, bias in zip(qubits[active].tolist(), linear[active].tolist(), strict=True):
+        bqm.add_linear(qubit, bias)
+    bqm.add_quadratic_from(
+        (u, v, bias)
+        for (u, v), bias in zip(used[keep].tolist(), biases[keep].tolist(), strict=True)
+    )
+    reads = int(job["params"].get("num_reads", 1))
+    reads = max(reads // 2, 1) if fewer else reads
+    sample_set = _anneal(bqm, reads, num_sweeps)
+    order = np.argsort(list(sample_set.variables))
+    samples = (sample_set.record.sample[:, order] > 0).astype(np.uint8)
+    energies = sample_set.record.energy
+    return {
+        "format": "qp",
+        "active_variables": _pack("i", np.sort(qubits[active])),
+        "energies": _pack("d", energies),
+        "solutions": base64.b64encode(np.packbits(samples, axis=1).tobytes()).decode(),
+        "num_occurrences": _pack("i", np.ones(reads, int)),
+        "num_variables": properties["num_qubits"],
+        "timing": _timing(reads, float(job["params"].get("annealing_time", 20.0))),
+    }
+
+
+def _timing(reads: int, annealing_time: float) -> dict[str, float]:
+    per_sample = annealing_time + 20.54 + 120.0
+    return {
+        "qpu_programming_time": 15_072.0,
+        "qpu_sampling_time": reads * per_sample,
+        "qpu_anneal_time_per_sample": annealing_time,
+        "qpu_access_time": 15_072.0 + reads * per_sample,
+    }
+
+
+def _anneal(bqm: dimod.BinaryQuadraticModel, reads: int, num_sweeps: int) -> dimod.SampleSet:
+    scale = max(abs(b) for b in [*bqm.linear.values(), *bqm.quadratic.values()])
+    return SimulatedAnnealingSampler().sample(
+        bqm, num_reads=reads, num_sweeps=num_sweeps, seed=0,
+        beta_range=(0.1 / scale, 50.0 / scale),
+    )  # fmt: skip
+
+
+def _solve_bqm(data: bytes, num_sweeps: int) -> dimod.SampleSet:
+    bqm = dimod.BinaryQuadraticModel.from_file(io.BytesIO(data))
+    return _anneal(bqm, 10, num_sweeps).truncate(1)  # as the real one: the best sample only
+
+
+def _solve_cqm(data: bytes, num_sweeps: int) -> dimod.SampleSet:
+    cqm = dimod.ConstrainedQuadraticModel.from_file(io.BytesIO(data))
+    bqm, invert = dimod.cqm_to_bqm(cqm)
+    rows = [invert(sample) for sample in _anneal(bqm, 20, num_sweeps).samples()]
+    return dimod.SampleSet.from_samples_cqm(rows, cqm)
+
+
+def _pack(kind: str, values: Any) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}{kind}", *values.tolist())).decode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @property
+    def api(self) -> FakeSolverAPI:
+        return self.server.api  # type: ignore[attr-defined,no-any-return]
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return zlib.decompress(body) if self.headers.get("Content-Encoding") == "deflate" else body
+
+    def _send(self, status: int, payload: Any, kind: str = "problems") -> None:
+        data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", _TYPE.format(kind))
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stage(self) -> str:
+        path = urlsplit(self.path).path
+        if path.startswith("/bqm"):
+            return "upload"
+        if path.startswith("/solvers"):
+            return "solvers"
+        if self.command == "POST":
+            return "submit"
+        if self.command == "DELETE":
+            return "cancel"
+        return "poll" if path.rstrip("/") == "/problems" else "answer"
+
+    def _faulty(self, stage: str) -> tuple[bool, str | None]:
+        """Answer with the fault, if one is due; else return what is to become of the problem."""
+        kind = self.api.fault(stage)
+        if kind is None:
+            return False, None
+        if kind == "drop":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        elif kind == "malformed":
+            self._send(200, b"{not json")
+        elif kind == "taken-drop":
+            return False, kind
+        elif kind.isdigit():
+            # Some proxies echo what they were sent: our messages must not repeat it.
+            message = f"injected {kind} for {self.headers.get('X-Auth-Token')}"
+            self._send(int(kind), {"error_code": int(kind), "error_msg": message})
+        else:
+            return False, kind
+        return True, None
+
+    def _handle(self) -> None:
+        stage, body = self._stage(), self._body()
+        self.api.requests[stage] += 1
+        if self.headers.get("X-Auth-Token") != TOKEN:
+            self._send(401, {"error_code": 401, "error_msg": "Invalid token or access denied"})
+            return
+        answered, fate = self._faulty(stage)
+        if not answered:
+            getattr(self, f"_{stage}")(body, fate)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _handle
+
+    def _solvers(self, body: bytes, fate: str | None) -> None:
+        name = urlsplit(self.path).path.removeprefix("/solvers/remote").strip("/")
+        if not name:
+            solvers = list(self.api.solvers.values())
+            self._send(200, solvers, "solver-definition-list")
+        elif name in self.api.solvers:
+            self._send(200, self.api.solvers[name], "solver-definition")
+        else:
+            self._send(404, {"error_code": 404, "error_msg": "no such solver"})
+
+    def _submit(self, body: bytes, fate: str | None) -> None:
+        problems = [self.api.submit(job, fate) for job in json.loads(body)]
+        if fate == "taken-drop":  # the submission was taken; the reply is lost
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._send(200, [problem.report() for problem in problems])
+
+    def _cancel(self, body: bytes, fate: str | None) -> None:
+        problems = [self.api.problems[each] for each in json.loads(body)]
+        for problem in problems:
+            self.api.cancel(problem)
+        self._send(200, [problem.report() for problem in problems])
+
+    def _poll(self, body: bytes, fate: str | None) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        problems = [self.api.problems[each] for each in query["id"][0].split(",")]
+        end = time.monotonic() + min(float(query.get("timeout", ["0"])[0]), 0.5)
+        while time.monotonic() < end and not any(p.done.is_set() for p in problems):
+            time.sleep(0.005)
+        self._send(200, [problem.report() for problem in problems])
+
+    def _answer(self, body: bytes, fate: str | None) -> None:
+        problem = self.api.problems[urlsplit(self.path).path.strip("/").split("/")[1]]
+        report = problem.report()
+        if problem.answer is not None:
+            report["answer"] = problem.answer
+        self._send(200, report, "problem")
+
+    def _upload(self, body: bytes, fate: str | None) -> None:
+        parts = urlsplit(self.path).path.strip("/").split("/")[2:]
+        if not parts:
+            upload_id = f"upload-{len(self.api.uploads)}"
+            self.api.uploads[upload_id] = {"parts": {}, "data": b"", "status": "UPLOAD_IN_PROGRESS"}
+            self._send(200, {"id": upload_id})
+            return
+        upload = self.api.uploads[parts[0]]
+        if parts[1] == "part":
+            upload["parts"][int(parts[2])] = body
+            self._send(200, {})
+        elif parts[1] == "status":
+            done = [
+                {"part_number": n, "checksum": hashlib.md5(data).hexdigest()}
+                for n, data in sorted(upload["parts"].items())
+            ]
+            self._send(200, {"status": upload["status"], "parts": done})
+        else:
+            upload["data"] = b"".join(data for _, data in sorted(upload["parts"].items()))
+            upload["status"] = "UPLOAD_COMPLETED"
+            self._send(200, {})
+
+
+@contextmanager
+def serve(api: FakeSolverAPI) -> Iterator[str]:
+    """Serve the API on a free port of loopback; yields its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.api = api  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        api.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def qpu_solver(m: int = 6, **properties: Any) -> dict[str, Any]:
+    """A Pegasus QPU, by default one that embeds cliques of up to 60 variables."""
+    data = mocks.qpu_pegasus_solver_data(m, **properties)
+    data["properties"]["parameters"] = dict.fromkeys(
+        ["num_reads", "annealing_time", "anneal_schedule", "auto_scale", "answer_mode", "label"], ""
+    )
+    data["properties"]["problem_timing_data"] = mocks.qpu_problem_timing_data()
+    data["properties"]["num_reads_range"] = [1, 10_000]
+    return data
+
+
+def hybrid_solvers() -> list[dict[str, Any]]:
+    """The hybrid solvers of Leap, with short minimum times."""
+    bqm = mocks.hybrid_bqm_solver_data(minimum_time_limit=[[1, 0.1], [8192, 16.0]])
+    cqm = mocks.hybrid_cqm_solver_data(minimum_time_limit_s=0.1)
+    return [bqm, cqm]

@@ -1,0 +1,75 @@
+"""The cost guard: worked out before anything is submitted, and accounted for afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from qsvr import QSVR, get_sampler
+from qsvr.exceptions import CostLimitError
+from qsvr.samplers.dwave.cost import AccessPlan, Ledger
+
+
+def _fit(data, sampler="qpu", verbose=0, **options):
+    X, y = data
+    model = QSVR(C=5, sampler=sampler, num_reads=8, verbose=verbose, sampler_options=options)
+    return model.fit(X[:6], y[:6])
+
+
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+def test_too_expensive_is_refused_before_submission(api, data, sampler):
+    with pytest.raises(CostLimitError, match="Nothing was submitted"):
+        _fit(data, sampler, max_access_time=0.001)
+    assert not api.problems
+    assert not api.uploads
+
+
+def test_estimate_is_the_solvers_own(api, data, capsys):
+    model = _fit(data, verbose=1)
+    solver = get_sampler("qpu")._client.get().solver
+    qubits = model.sampler_info_["n_qubits"]
+    expected = solver.estimate_qpu_access_time(qubits, num_reads=8) * 1e-6
+    assert f"estimate: 1 problem of {expected:.3g} s" in capsys.readouterr().out
+
+
+def test_spent_total_is_kept(api, data):
+    first, second = _fit(data).sampler_info_, _fit(data).sampler_info_
+    assert first["access_time"] == pytest.approx(0.015072 + 8 * 160.54e-6)
+    assert second["total_access_time"] == pytest.approx(2 * first["access_time"])
+    assert second["total_problems"] == 2
+
+
+def test_plan_multiplies():
+    plan = AccessPlan(3, 0.5).times(4)
+    assert (plan.n_problems, plan.seconds) == (12, 6.0)
+    plan.check(6.0)
+    with pytest.raises(CostLimitError, match="max_access_time=5 s"):
+        plan.check(5.0)
+
+
+def test_ledger_never_exceeds_its_limit():
+    ledger = Ledger(1.0)
+    ledger.charge(0.6)
+    with pytest.raises(CostLimitError):
+        ledger.charge(0.5)
+    ledger.settle(0.6, 0.4)
+    ledger.charge(0.5)
+    ledger.refund(0.5)
+    assert ledger.seconds == pytest.approx(0.4)
+    assert ledger.n_submitted == 1
+
+
+def test_chain_strength_scan_proposes_one(api, data):
+    import numpy as np
+
+    from qsvr import FixedPointEncoding, SVRDual, SVRQubo, scan_chain_strength
+
+    X, y = data
+    kernel = np.exp(-0.5 * ((X[:6, None] - X[None, :6]) ** 2).sum(-1))
+    dual = SVRDual(kernel, y[:6] - y[:6].mean(), 0.1, np.full(6, 5.0), 2.0)
+    qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, 3))
+    scan = scan_chain_strength(get_sampler("qpu"), qubo, prefactors=(0.1, 1.0, 3.0), num_reads=20)
+    broken = [row.chain_break_fraction for row in scan.rows]
+    assert broken[0] > broken[-1]
+    assert scan.proposal in {0.1, 1.0, 3.0}
+    assert f"proposed prefactor: {scan.proposal:g}" in str(scan)
+    assert len(api.problems) == 3

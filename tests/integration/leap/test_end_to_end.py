@@ -1,0 +1,133 @@
+"""Every path through the real client: QPU, clique, fixed embedding, hybrid, CQM, and in numbers."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import BaggingRegressor
+from sklearn.model_selection import GridSearchCV
+
+from qsvr import QSVR, SamplerFactory, get_sampler
+from qsvr.exceptions import CapacityError
+
+N = 9  # samples: 54 variables at 3 bits
+
+
+def _model(sampler, **parameters):
+    parameters = {"C": 5, "num_reads": 20, "random_state": 0, **parameters}
+    return QSVR(sampler=sampler, **parameters)
+
+
+@pytest.mark.parametrize("sampler", ["qpu", "clique", "hybrid", "cqm"])
+def test_fits_and_predicts(service, data, sampler):
+    X, y = data
+    model = _model(sampler).fit(X[:N], y[:N])
+    assert np.mean((model.predict(X[:N]) - y[:N]) ** 2) < np.var(y[:N])
+    info = model.sampler_info_
+    assert info["n_problems"] == 1
+    assert 0 < info["access_time"] < 30
+    assert model.energy_ >= model.relaxation_bound_
+
+
+def test_fixed_embedding_is_used_as_given(api, data):
+    X, y = data
+    sampler = get_sampler("qpu")
+    chains = dict(enumerate(sampler.embedder.embed(60).chains))
+    model = _model("qpu", sampler_options={"embedding": chains}).fit(X[:N], y[:N])
+    assert model.sampler_info_["embedding_source"] == "fixed"
+    assert model.sampler_info_["n_qubits"] == sum(len(chains[i]) for i in range(6 * N))
+
+
+def test_options_reach_the_solver(api, data):
+    X, y = data
+    options = {"annealing_time": 50, "num_reads": 7, "chain_strength": 3.0, "solver": {"qpu": True}}
+    model = _model("qpu", sampler_options=options).fit(X[:N], y[:N])
+    job = next(iter(api.problems.values())).job
+    assert job["params"] == {"annealing_time": 50, "num_reads": 7}
+    assert model.sampler_info_["chain_strength"] == 3.0
+    assert model.sampler_info_["n_reads"] == 7
+
+
+def test_unknown_option_is_refused_before_anything_is_sent(api, data):
+    X, y = data
+    with pytest.raises(ValueError, match="anealing_time"):
+        _model("qpu", sampler_options={"anealing_time": 50}).fit(X[:N], y[:N])
+    assert not api.problems
+
+
+def test_more_variables_than_the_largest_clique(api, data):
+    X, y = data
+    with pytest.raises(CapacityError, match=r"at most \d+"):
+        _model("qpu").fit(X, y)
+    assert not api.problems
+
+
+def test_ensemble_of_ten_computes_one_embedding(api, data, tmp_path, monkeypatch):
+    X, y = data
+    monkeypatch.setenv("QSVR_CACHE_DIR", str(tmp_path))
+    members = BaggingRegressor(_model("qpu"), n_estimators=10, max_samples=N, bootstrap=False,
+                               random_state=0).fit(X, y)  # fmt: skip
+    sources = [member.sampler_info_["embedding_source"] for member in members.estimators_]
+    assert sources == ["computed"] + 9 * ["memory"]
+    assert len(list((tmp_path / "embeddings").glob("*.json"))) == 1
+    assert len(api.problems) == 10
+
+
+def test_grid_search_in_two_processes(api, data):
+    X, y = data
+    search = GridSearchCV(_model("qpu"), {"C": [1, 5]}, cv=3, n_jobs=2, error_score="raise")
+    search.fit(X[:10], y[:10])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(api.problems) == 7
+
+
+def test_twenty_problems_in_flight(api, data):
+    X, y = data
+    get_sampler("qpu").embedder.embed(6 * N)
+    api.hold_until = 20
+    with ThreadPoolExecutor(20) as pool:
+        models = list(pool.map(lambda _: _model("qpu").fit(X[:N], y[:N]), range(20)))
+    assert api.most_in_flight == 20
+    assert {model.sampler_info_["n_problems"] for model in models} == {1}
+
+
+def test_travels_as_a_value(api, data):
+    X, y = data
+    model = pickle.loads(pickle.dumps(clone(_model("qpu")).fit(X[:N], y[:N])))
+    assert model.predict(X).shape == (len(X),)
+    assert len(pickle.dumps(_model("qpu"))) < 1000
+
+
+def test_factory_opens_once_and_closes(api):
+    factory = SamplerFactory("qsvr.samplers.dwave.qpu.QPUSampler")
+    assert factory.open() is factory.open() is get_sampler("qpu")
+    client = factory.open()._client.get()
+    factory.close()
+    with pytest.raises(Exception, match="closed"):
+        client.client.get_solvers()
+    assert factory.open() is not client
+
+
+def test_live_client_is_accepted_and_cannot_travel(api, data):
+    from dwave.system import DWaveSampler
+
+    X, y = data
+    with DWaveSampler() as live:
+        model = _model(live).fit(X[:N], y[:N])
+        assert model.sampler_info_["n_problems"] == 1
+        for travel in (clone, pickle.dumps):
+            with pytest.raises(TypeError, match="SamplerFactory"):
+                travel(model)
+
+
+def test_configuration_in_the_working_directory_is_not_read(api, data, tmp_path, monkeypatch):
+    X, y = data
+    monkeypatch.chdir(tmp_path)
+    Path("dwave.conf").write_text("[defaults]\nsolver = no-such-solver\n")
+    _model("qpu").fit(X[:N], y[:N])
+    assert len(api.problems) == 1

@@ -1,0 +1,71 @@
+"""The constrained form against full enumeration."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import dimod
+import numpy as np
+import pytest
+
+from qsvr import QSVR, FixedPointEncoding, SVRDual, SVRQubo
+
+
+def _qubo(n=3, n_bits=2, weight=None, offset=0, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 2))
+    kernel = np.exp(-((X[:, None] - X[None]) ** 2).sum(-1))
+    C = np.ones(n) if weight is None else np.asarray(weight, float)
+    dual = SVRDual(kernel, rng.normal(size=n), 0.1, C, 2.0, overlap_penalty=0.3)
+    encoding = FixedPointEncoding.for_box(C, n_bits)
+    step = encoding.width / (2**n_bits - 1)
+    shifted = FixedPointEncoding(offset * step, encoding.width, encoding.unit_weights)
+    return SVRQubo(dual, shifted)
+
+
+@pytest.mark.parametrize(("weight", "offset"), [(None, 0), ([1, 2, 3], 0), (None, 2)])
+def test_objective_and_constraint_by_enumeration(weight, offset):
+    qubo = _qubo(weight=weight, offset=offset)
+    n, top = 3, 3
+    levels = np.array(list(product(range(top + 1), repeat=2 * n)))
+    coefficients = qubo.encoding.values(levels.reshape(-1, 2, n))
+    on_constraint = np.abs((coefficients[:, 0] - coefficients[:, 1]).sum(axis=1)) < 1e-9
+    cqm = qubo.to_cqm()
+    sample_set = dimod.ExactCQMSolver().sample_cqm(cqm)
+    assert sample_set.record.is_feasible.sum() == on_constraint.sum()
+    best = sample_set.filter(lambda row: row.is_feasible).first
+    energies = qubo.dual.energy(coefficients)[on_constraint]
+    assert best.energy == pytest.approx(energies.min(), abs=1e-9)
+    found = np.array([best.sample[i] for i in range(2 * n)], dtype=int).reshape(1, 2, n)
+    assert qubo.dual.energy(qubo.encoding.values(found))[0] == pytest.approx(best.energy)
+
+
+def test_variables_are_integers_with_whole_factors():
+    cqm = _qubo().to_cqm()
+    assert all(cqm.vartype(v) is dimod.INTEGER for v in cqm.variables)
+    (constraint,) = cqm.constraints.values()
+    assert set(constraint.lhs.linear.values()) == {1.0, -1.0}
+    assert constraint.rhs == 0
+
+
+def test_levels_off_a_common_lattice_are_refused():
+    with pytest.raises(ValueError, match="lattice"):
+        _qubo(weight=[1.0, 1.234567, np.pi]).to_cqm()
+
+
+def test_uneven_levels_are_refused():
+    dual = _qubo().dual
+    encoding = FixedPointEncoding.from_base(np.ones(3), 2, base=3.0)
+    with pytest.raises(ValueError, match="equally spaced"):
+        SVRQubo(dual, encoding).to_cqm()
+
+
+def test_estimator_with_the_exact_solver():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(3, 2))
+    y = X[:, 0]
+    exact = dimod.ExactCQMSolver()
+    model = QSVR(sampler=exact, n_bits=2, num_reads=5, polish=False).fit(X, y)
+    for b in model.solutions_.coefficients:
+        assert b.sum() == pytest.approx(0.0, abs=1e-12)
+    assert model.sampler_info_["feasible_fraction"] < 1.0

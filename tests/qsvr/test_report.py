@@ -1,0 +1,63 @@
+"""The quality report tells a sampler from random bit strings, and says when it is none better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_friedman1
+
+from qsvr import QSVR
+from qsvr.report import SamplerReport
+
+
+def _info(shift, rng, **extra):
+    raw, random = rng.normal(size=200) - shift, rng.normal(size=200)
+    return {"sampler": "s", "raw_energies": raw, "energies": raw - 1, "random_energies": random,
+            **extra}  # fmt: skip
+
+
+def test_no_better_than_random_is_said():
+    rng = np.random.default_rng(0)
+    reports = [SamplerReport.from_info(_info(0.0, rng), -10.0) for _ in range(200)]
+    false_alarms = sum(report.p_value < 0.01 for report in reports)
+    assert false_alarms <= 8  # 2 expected
+    assert "NOT significantly better" in str(reports[0])
+
+
+def test_better_than_random_is_measured():
+    report = SamplerReport.from_info(
+        _info(1.0, np.random.default_rng(0), chain_break_fraction=0.25), -10.0
+    )
+    assert report.p_value < 1e-6
+    assert report.beats_random == pytest.approx(0.76, abs=0.04)  # normal: Phi(1 / sqrt(2))
+    assert report.share_improved == 1.0
+    assert "broken chains: 25.0%" in str(report)
+
+
+def test_estimator_prints_it(capsys):
+    X, y = make_friedman1(20, random_state=0)
+    model = QSVR(random_state=0).fit(X, y)
+    report = model.sampler_report()
+    assert str(report) in capsys.readouterr().out
+    assert report.raw.best < report.random.best
+    assert report.polished.best <= report.raw.best
+
+
+def test_samplers_that_polish_have_no_raw_energies():
+    X, y = make_friedman1(20, random_state=0)
+    model = QSVR(sampler="relax-round", random_state=0).fit(X, y)
+    assert "no raw energies" in model.sampler_report().verdict
+
+
+def test_display_says_the_result():
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from qsvr import SampleEnergyDisplay
+
+    X, y = make_friedman1(20, random_state=0)
+    display = SampleEnergyDisplay.from_estimator(QSVR(random_state=0).fit(X, y)).plot()
+    assert "better than random" in display.ax_.get_title()
+    plt.close("all")
