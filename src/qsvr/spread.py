@@ -13,7 +13,8 @@ each as if it had been left out, by the span estimate of Vapnik and Chapelle (20
     y_n - f_without_n(x_n) = y_n - f(x_n) + b_n * S_n^2
 
 with S_n the distance in feature space of sample n from the span of the free support vectors. Beyond
-2000 support vectors the correction is left out, and with it a little optimism stays in.
+2000 support vectors the correction is left out, and with it a little optimism stays in. Measured
+(benchmarks/spread.py), coverage is near nominal and the shape adds little to a constant.
 """
 
 from __future__ import annotations
