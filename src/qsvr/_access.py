@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from joblib import effective_n_jobs
+
 from qsvr._parameters import name_of
 from qsvr.samplers import Sampler, open_sampler
 from qsvr.samplers.base import check_options
 from qsvr.samplers.dwave.cost import AccessPlan
+from qsvr.solvers import DirectSolver
 
 if TYPE_CHECKING:
     from qsvr.estimator import QSVR
 
-__all__ = ["access_plan", "open_for"]
+__all__ = ["access_plan", "check_members_plan", "direct_solver", "open_for"]
 
 
 def open_for(model: QSVR) -> tuple[Sampler, dict[str, Any]]:
@@ -30,14 +33,15 @@ def open_for(model: QSVR) -> tuple[Sampler, dict[str, Any]]:
     return sampler, options
 
 
+def direct_solver(model: QSVR, sampler: Sampler, options: dict[str, Any]) -> DirectSolver:
+    """Return the solver of one problem, with the options of `open_for`."""
+    rest = dict(options)
+    num_reads = rest.pop("num_reads", model.num_reads)
+    return DirectSolver(sampler, num_reads, model.polish, effective_n_jobs(model.n_jobs), rest)
+
+
 def access_plan(
-    model: QSVR,
-    sampler: Sampler,
-    options: dict[str, Any],
-    *,
-    num_reads: int,
-    n_variables: int,
-    working_size: int | None,
+    model: QSVR, direct: DirectSolver, n_variables: int, working_size: int | None
 ) -> AccessPlan | None:
     """Return what the fit will cost, or None where the sampler's time costs nothing.
 
@@ -49,6 +53,7 @@ def access_plan(
     ValueError
         If a decomposition on a sampler that costs time has no ``max_access_time``.
     """
+    sampler, options = direct.sampler, direct.options
     if not hasattr(sampler, "plan"):
         return None
     if working_size is not None and options.get("max_access_time") is None:
@@ -59,11 +64,25 @@ def access_plan(
             "QSVREnsemble, whose number of problems is."
         )
     n_problems = 1 if working_size is not None else 1 + model.n_refinements
-    per_sample = 2 * model.n_bits
-    size = n_variables if working_size is None else per_sample * working_size
+    size = n_variables if working_size is None else 2 * model.n_bits * working_size
     plan: AccessPlan | None = sampler.plan(
-        size, n_problems=n_problems, num_reads=num_reads, options=options
+        size, n_problems=n_problems, num_reads=direct.num_reads, options=options
     )
     if model.verbose and plan is not None:
         print(f"[{type(model).__name__}] estimate: {plan}")
     return plan
+
+
+def check_members_plan(model: QSVR, n_members: int, n_samples: int) -> None:
+    """Check the access time of all members of an ensemble before the first one is fitted.
+
+    Raises
+    ------
+    CostLimitError
+        If it exceeds ``max_access_time``.
+    """
+    sampler, options = open_for(model)
+    direct = direct_solver(model, sampler, options)
+    plan = access_plan(model, direct, 2 * model.n_bits * n_samples, None)
+    if plan is not None:
+        plan.times(n_members).check(direct.options.get("max_access_time"))

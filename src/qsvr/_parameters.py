@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qsvr._validation import check_choice, check_integer, check_real
 from qsvr.combination import COMBINATIONS
@@ -15,7 +16,7 @@ from qsvr.intercept import INTERCEPTS
 if TYPE_CHECKING:
     from qsvr.estimator import QSVR
 
-__all__ = ["check_parameters", "name_of"]
+__all__ = ["check_parameters", "encoding_of", "name_of"]
 
 
 def check_parameters(model: QSVR) -> None:
@@ -75,3 +76,12 @@ def name_of(sampler: object) -> str:
     if sampler is None:
         return "structured"
     return sampler if isinstance(sampler, str) else type(sampler).__name__
+
+
+def encoding_of(model: QSVR, weight: NDArray[np.float64]) -> FixedPointEncoding:
+    """Return the encoding of all coefficients; its widths are the boxes."""
+    if model.base is None:
+        return FixedPointEncoding.for_box(weight * float(model.C), model.n_bits)
+    return FixedPointEncoding.from_base(
+        weight, model.n_bits, base=model.base, exponent_shift=model.exponent_shift
+    )

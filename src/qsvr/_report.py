@@ -26,7 +26,8 @@ def warn_if_coarse(model: QSVR, encoding: FixedPointEncoding) -> None:
         f"the best energy found, {model.energy_:.4g}, is far above the bound of "
         f"{model.relaxation_bound_:.4g}: {model.n_bits} bits make levels of {level:.3g} in a box "
         f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
-        "stuck. Use more bits (n_bits=8), a smaller C, or more reads.",
+        "stuck. Use refinement (n_refinements=10), more bits (n_bits=8), a smaller C, or more "
+        "reads.",
         CoarseEncodingWarning,
         stacklevel=3,
     )

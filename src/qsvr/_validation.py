@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-__all__ = ["check_choice", "check_integer", "check_real", "checked_weight"]
+__all__ = [
+    "check_choice",
+    "check_integer",
+    "check_real",
+    "checked_weight",
+    "accepts_sparse",
+    "validated",
+]
 
 
 def check_real(
@@ -69,3 +77,25 @@ def checked_weight(sample_weight: ArrayLike | None, X: Any) -> NDArray[np.float6
             "at least 2 must take part."
         )
     return weight
+
+
+def accepts_sparse(kernel: object) -> str | bool:
+    """Return which sparse format a kernel's input may have; a precomputed matrix has none."""
+    return False if kernel == "precomputed" else "csr"
+
+
+def validated(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
+    """Return training data as scikit-learn's conventions want them, at least two samples."""
+    X, y = validate_data(
+        model, X, y, accept_sparse=accepts_sparse(model.kernel), dtype=np.float64, y_numeric=True,
+        ensure_min_samples=2, accept_large_sparse=model.kernel != "laplacian",
+    )  # fmt: skip
+    return X, np.asarray(y, dtype=np.float64)
+
+
+def random_state_of(value: int | np.random.RandomState | None) -> np.random.RandomState:
+    """Return a generator of our own for None, and never numpy's global one."""
+    if value is None:
+        return np.random.RandomState()
+    state: np.random.RandomState = check_random_state(value)
+    return state

@@ -19,11 +19,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._validation import check_choice, check_integer, check_real, checked_weight
+from qsvr._access import check_members_plan
+from qsvr._validation import (
+    check_choice,
+    check_integer,
+    check_real,
+    checked_weight,
+    random_state_of,
+)
 from qsvr.estimator import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
 from qsvr.samplers import get_sampler
@@ -153,6 +159,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ------
         ValueError
             On parameters or data that cannot be used.
+        CostLimitError
+            If the access time of all members exceeds ``max_access_time``.
         SamplerError
             If fewer than half of the members were solved; its ``partial_model`` is the ensemble of
             those that were, or None.
@@ -160,12 +168,13 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self._check_parameters()
         X_checked, targets = self._validate(X, y)
         weight = checked_weight(sample_weight, X_checked)
-        random_state = check_random_state(self.random_state)
+        random_state = random_state_of(self.random_state)
         rows = np.flatnonzero(weight)
         subsamples = draw_subsamples(
             self.sampling, X_checked[rows], targets[rows], size=self._size(rows.size),
             n_members=self.n_estimators, random_state=random_state,
         )  # fmt: skip
+        check_members_plan(self._member(0), self.n_estimators, max(map(len, subsamples)))
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
         jobs = [
             delayed(_fit_member)(

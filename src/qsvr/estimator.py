@@ -17,24 +17,21 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._access import access_plan, open_for
-from qsvr._parameters import check_parameters, name_of
+from qsvr._access import access_plan, direct_solver, open_for
+from qsvr._parameters import check_parameters, encoding_of, name_of
 from qsvr._report import summary, warn_if_coarse
-from qsvr._validation import checked_weight
-from qsvr.encoding import FixedPointEncoding
+from qsvr._validation import accepts_sparse, checked_weight, random_state_of, validated
 from qsvr.exceptions import SamplerError
 from qsvr.kernels import Kernel, KernelFunction
 from qsvr.report import SamplerReport
 from qsvr.samplers import check_portable
 from qsvr.samplers.dwave.cost import fit_budget
 from qsvr.solutions import combine
-from qsvr.solvers import DirectSolver, DualSolution
+from qsvr.solvers import DualSolution
 from qsvr.spread import Spread
 from qsvr.strategy import Posed, Strategy
 from qsvr.training import TrainingData, split_rows
@@ -259,9 +256,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         """
         check_parameters(self)
         sampler, options = open_for(self)
-        X, y = self._validate(X, y)
+        X, y = validated(self, X, y)
         weight = checked_weight(sample_weight, X)
-        random_state = check_random_state(self.random_state)
+        random_state = random_state_of(self.random_state)
         learning, scored = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
@@ -277,20 +274,14 @@ class QSVR(RegressorMixin, BaseEstimator):
         # The exact dual does not see a constant in y; the penalised one is better off without.
         centre = float(np.median(y[learning]))
         data = TrainingData(kernel, X, y - centre, centre, learning, scored, self.cache_size)
-        encoding = self._encoding(weight[learning])
+        encoding = encoding_of(self, weight[learning])
         settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
         posed = Posed.of(data, encoding, settings, working_size)
-        num_reads = options.pop("num_reads", self.num_reads)
-        direct = DirectSolver(
-            sampler, num_reads, self.polish, effective_n_jobs(self.n_jobs), options
-        )
-        plan = access_plan(
-            self, sampler, options, num_reads=num_reads, n_variables=encoding.n_variables,
-            working_size=working_size,
-        )  # fmt: skip
+        direct = direct_solver(self, sampler, options)
+        plan = access_plan(self, direct, encoding.n_variables, working_size)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         try:
-            with fit_budget(plan, options):
+            with fit_budget(plan, direct.options):
                 found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
@@ -339,7 +330,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows: Any = validate_data(
-            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
+            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
         )
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
@@ -378,24 +369,6 @@ class QSVR(RegressorMixin, BaseEstimator):
 
         check_is_fitted(self)
         return to_svr(self)
-
-    def _accepts_sparse(self) -> str | bool:
-        return False if self.kernel == "precomputed" else "csr"
-
-    def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=self._accepts_sparse(), dtype=np.float64, y_numeric=True,
-            ensure_min_samples=2, accept_large_sparse=self.kernel != "laplacian",
-        )  # fmt: skip
-        return X, np.asarray(y, dtype=np.float64)
-
-    def _encoding(self, weight: NDArray[np.float64]) -> FixedPointEncoding:
-        """Return the encoding of all coefficients; its widths are the boxes."""
-        if self.base is None:
-            return FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
-        return FixedPointEncoding.from_base(
-            weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
-        )
 
     def _keep_support(self, data: TrainingData) -> None:
         combined, offset = self.solutions_.combined
