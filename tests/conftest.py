@@ -80,12 +80,17 @@ CASES = {
     "indefinite kernel, overlap penalty": Case(4, 2, kernel="sigmoid", overlap_penalty=1.0, seed=3),
 }
 EVEN_CASES = {name: case for name, case in CASES.items() if case.encoding != "base 3"}
-# Windows that differ between a and a-hat: a and a-hat together reach values of b that neither
-# reaches alone, which the structured annealer does not look at. No encoding of QSVR makes them.
+# No encoding of QSVR has windows that differ between a and a-hat; as on uneven levels, the two
+# together then reach values of b that neither reaches alone.
 ALL_CASES = {
     **CASES,
     "window per coefficient": Case(4, 2, "two windows", overlap_penalty=0.2, seed=11),
     "window per coefficient, unequal C": Case(2, 3, "two windows", unequal_C=True, seed=12),
+    "window per coefficient, 1 bit": Case(8, 1, "two windows", seed=13),
+    **{
+        f"base 3, 4 bits ({seed})": Case(2, 4, "base 3", unequal_C=True, seed=seed)
+        for seed in range(4)
+    },
 }
 
 
@@ -99,12 +104,6 @@ def small_qubo(request) -> SVRQubo:
 def even_qubo(request) -> SVRQubo:
     """One of them whose levels are equally spaced."""
     return request.param.qubo()
-
-
-@pytest.fixture
-def uneven_qubos() -> list[SVRQubo]:
-    """Problems of levels that are not equally spaced."""
-    return [Case(2, 4, "base 3", unequal_C=True, seed=seed).qubo() for seed in range(8)]
 
 
 @pytest.fixture(params=ALL_CASES.values(), ids=ALL_CASES)

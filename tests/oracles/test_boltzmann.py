@@ -25,8 +25,8 @@ def _pair(encoding, **options):
     return _qubo(encoding, np.array([[1.0, 0.6], [0.6, 1.2]]), [0.5, -0.3], **options)
 
 
-def _windows():
-    offset, width = np.array([[0.1, 0.3], [0.1, 0.3]]), np.array([[0.8, 0.5], [0.8, 0.5]])
+def _windows(width_of_ah):
+    offset, width = np.array([[0.1, 0.3], [0.1, 0.3]]), np.array([[0.8, 0.5], width_of_ah])
     return FixedPointEncoding(offset, width, np.array([1.0, 2.0]) / 3.0)
 
 
@@ -44,7 +44,9 @@ PROBLEMS = {
     "unequal C, the other way": (_pair(_box([0.3, 1.0], 2)), 3.0),
     "base 3": (_pair(_base_3([0.3, 0.3])), 3.0),
     "base 3, unequal C": (_pair(_base_3([0.3, 0.2])), 3.0),
-    "windows and overlap penalty": (_pair(_windows(), overlap_penalty=0.4), 3.0),
+    "windows and overlap penalty": (_pair(_windows([0.8, 0.5]), overlap_penalty=0.4), 3.0),
+    "windows of a and a-hat apart": (_pair(_windows([0.3, 0.6]), overlap_penalty=0.4), 3.0),
+    "base 3 and overlap penalty": (_pair(_base_3([0.3, 0.2]), overlap_penalty=0.7), 3.0),
     "high temperature": (_pair(_box([1, 1], 2)), 0.5),
     "3 bits": (_pair(_box([1, 1], 3)), 3.0),
     "three samples of one bit": (
@@ -59,8 +61,8 @@ def _states(qubo):
     encoding = qubo.encoding
     every = np.indices((encoding.grid.size,) * (2 * encoding.n_samples))
     levels = every.reshape(2 * encoding.n_samples, -1).T.reshape(-1, 2, encoding.n_samples)
-    in_reach = (levels.min(axis=1) == 0).all(axis=1) | (not encoding.is_uniform)
-    return levels[in_reach]
+    is_even = encoding.is_uniform and (encoding.width[0] == encoding.width[1]).all()
+    return levels[(levels.min(axis=1) == 0).all(axis=1)] if is_even else levels
 
 
 def _signed_levels(qubo, bits):
