@@ -17,6 +17,7 @@ __all__ = [
     "check_real",
     "checked_weight",
     "accepts_sparse",
+    "random_state_of",
     "validated",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qsvr import QSVR, get_sampler
+from qsvr import QSVR, QSVREnsemble, get_sampler
 from qsvr.exceptions import CostLimitError
 from qsvr.samplers.dwave.cost import AccessPlan, Ledger
 
@@ -21,6 +21,27 @@ def test_too_expensive_is_refused_before_submission(api, data, sampler):
         _fit(data, sampler, max_access_time=0.001)
     assert not api.problems
     assert not api.uploads
+
+
+def test_rounds_of_a_refinement_are_in_the_plan(api, data, capsys):
+    X, y = data
+    one = AccessPlan(1, 0.016)  # about what 8 reads take
+    model = QSVR(C=5, sampler="qpu", num_reads=8, n_refinements=9, verbose=1)
+    model.set_params(sampler_options={"max_access_time": 5 * one.seconds})
+    with pytest.raises(CostLimitError, match="Nothing was submitted"):
+        model.fit(X[:6], y[:6])
+    assert "estimate: 10 problems" in capsys.readouterr().out
+    assert not api.problems
+
+
+def test_all_members_of_an_ensemble_are_in_the_plan(api, data):
+    X, y = data
+    member = QSVR(C=5, sampler="qpu", num_reads=8, sampler_options={"max_access_time": 0.1})
+    with pytest.raises(CostLimitError, match="Nothing was submitted"):
+        QSVREnsemble(member, n_estimators=50, max_samples=6).fit(X, y)
+    assert not api.problems
+    few = QSVREnsemble(member, n_estimators=3, max_samples=6, random_state=0).fit(X, y)
+    assert len(api.problems) == len(few.estimators_) == 3
 
 
 def test_estimate_is_the_solvers_own(api, data, capsys):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import BaggingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from qsvr import QSVR, SamplerFactory, get_sampler
@@ -63,6 +64,25 @@ def test_unknown_option_is_refused_before_anything_is_sent(api, data):
 def test_more_variables_than_the_largest_clique(api, data):
     X, y = data
     with pytest.raises(CapacityError, match=r"at most \d+"):
+        _model("qpu", max_variables=None).fit(X, y)
+    assert not api.problems
+
+
+def test_refinement_and_decomposition_go_through_the_service(api, data):
+    X, y = data
+    refined = _model("qpu", n_refinements=2).fit(X[:N], y[:N])
+    assert len(api.problems) == refined.n_iter_ > 1
+    assert refined.sampler_info_["embedding_source"] == "memory"
+    sets = _model("hybrid", max_variables=30, max_iter=4, sampler_options={"max_access_time": 60})
+    with pytest.warns(ConvergenceWarning):
+        sets.fit(X, y)
+    assert sets.n_iter_ == 4
+
+
+def test_decomposition_without_a_limit_is_refused(api, data):
+    """How many problems it takes is not known before, so a limit must be."""
+    X, y = data
+    with pytest.raises(ValueError, match="must have max_access_time"):
         _model("qpu").fit(X, y)
     assert not api.problems
 
