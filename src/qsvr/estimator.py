@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +35,7 @@ from qsvr.solutions import combine
 from qsvr.solvers import DualSolution
 from qsvr.spread import Spread
 from qsvr.strategy import Posed, Strategy
-from qsvr.training import TrainingData, split_rows
+from qsvr.training import TrainingData, previous_solution, split_rows
 
 __all__ = ["QSVR"]
 
@@ -105,10 +106,9 @@ class QSVR(RegressorMixin, BaseEstimator):
     tol : float
         Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
         in units of y, as in `sklearn.svm.SVR`.
-    max_iter : int
-        Most working sets to solve.
-    cache_size : float
-        Memory for kernel rows in decomposition, in MB.
+    max_iter, cache_size, warm_start : int, float, bool
+        Of a decomposition: most working sets to solve, memory for kernel rows in MB, and whether to
+        start from the solution of the fit before.
     n_jobs : int, optional
         Threads for annealing and polish; the result does not depend on it.
     random_state : int, RandomState instance or None
@@ -194,6 +194,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         tol: float = 1e-3,
         max_iter: int = 10_000,
         cache_size: float = 200.0,
+        warm_start: bool = False,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -222,6 +223,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.tol = tol
         self.max_iter = max_iter
         self.cache_size = cache_size
+        self.warm_start = warm_start
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -277,6 +279,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         encoding = encoding_of(self, weight[learning])
         settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
         posed = Posed.of(data, encoding, settings, working_size)
+        if self.warm_start:
+            posed = replace(posed, start=previous_solution(self, data))
         direct = direct_solver(self, sampler, options)
         plan = access_plan(self, direct, encoding.n_variables, working_size)
         seed = int(random_state.randint(np.iinfo(np.int32).max))

@@ -99,7 +99,9 @@ class Strategy:
                 direct.without_polish() if finish else direct,
                 posed.working_size or 2, self.tol, self.max_iter, finish, self.verbose,
             )  # fmt: skip
-            return solver.solve(posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed)
+            return solver.solve(
+                posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed, start=posed.start
+            )
         if self.n_refinements:
             refinement = RefinementSolver(direct, self.n_refinements, self.tol)
             return refinement.solve(posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed)
@@ -116,11 +118,14 @@ class Posed:
     encoding : FixedPointEncoding
     working_size : int or None
         Samples of a working set, for a `LargeDual`.
+    start : ndarray of shape (n_samples,), optional
+        Where working sets start from: b of an earlier solution.
     """
 
     dual: SVRDual | LargeDual
     encoding: FixedPointEncoding
     working_size: int | None
+    start: NDArray[np.float64] | None = None
 
     @property
     def bound(self) -> float:

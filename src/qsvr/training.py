@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from qsvr.kernel_cache import KernelRows, kernel_product
 from qsvr.kernels import Kernel, gram
 
-__all__ = ["TrainingData", "split_rows"]
+if TYPE_CHECKING:
+    from qsvr.estimator import QSVR
+
+__all__ = ["TrainingData", "previous_solution", "split_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,25 @@ class TrainingData:
         return kernel_product(
             self.kernel, self.X, self.scored, self.learning, b, cache_size=self.cache_size
         )
+
+
+def previous_solution(model: QSVR, data: TrainingData) -> NDArray[np.float64] | None:
+    """Return b of the rows learned from as the model has it, where it was fitted before.
+
+    Raises
+    ------
+    ValueError
+        If it was fitted to another number of samples.
+    """
+    if not hasattr(model, "solutions_"):
+        return None
+    combined = model.solutions_.combined[0]
+    if combined.size != data.learning.size:
+        raise ValueError(
+            f"warm_start of {type(model).__name__} needs as many samples as the fit before: "
+            f"{combined.size}; got {data.learning.size}. Set warm_start=False to start afresh."
+        )
+    return combined
 
 
 def split_rows(

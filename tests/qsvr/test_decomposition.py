@@ -279,3 +279,19 @@ def test_2000_rows_agree_with_libsvm_within_the_memory_bound():
     assert abs(model.energy_ - best) <= 1e-3 * abs(best)
     assert abs(r2_score(y, model.predict(X)) - r2_score(y, svr.predict(X))) < 0.005
     assert 0.0 < model.sampler_info_["sampler_share"] <= 1.0
+
+
+def test_warm_start_goes_on_from_the_fit_before():
+    X, y = make_friedman1(120, random_state=0)
+    settings = {"C": 5, "max_variables": 120, "random_state": 0}
+    cold = QSVR(**settings, tol=1e-3).fit(X, y)
+    warm = QSVR(**settings, tol=1e-1, warm_start=True).fit(X, y)
+    first = warm.n_iter_
+    warm.set_params(tol=1e-3).fit(X, y)
+    assert first < cold.n_iter_
+    assert warm.n_iter_ < cold.n_iter_
+    np.testing.assert_allclose(warm.predict(X), cold.predict(X), atol=0.05)
+    again = warm.fit(X, y).n_iter_  # nothing is left to do
+    assert again <= 1
+    with pytest.raises(ValueError, match="as many samples as the fit before: 120; got 110"):
+        warm.fit(X[:110], y[:110])
