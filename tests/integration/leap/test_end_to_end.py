@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.ensemble import BaggingRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -100,6 +101,8 @@ def test_ensemble_of_ten_computes_one_embedding(api, data, tmp_path, monkeypatch
 
 def test_grid_search_in_two_processes(api, data):
     X, y = data
+    # Workers left by earlier tests have an environment that does not name this server.
+    get_reusable_executor().shutdown(wait=True)
     search = GridSearchCV(_model("qpu"), {"C": [1, 5]}, cv=3, n_jobs=2, error_score="raise")
     search.fit(X[:10], y[:10])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
