@@ -60,7 +60,7 @@ def variants() -> dict[str, Setting]:
 def main() -> None:
     """Run the benchmark."""
     args = arguments(__doc__)
-    n_splits = 5 if args.quick else 20
+    n_splits = 20
     cases = [("friedman1", 5.0)]
     if not args.quick:
         cases += [("friedman1", 1.0), ("friedman1", 2.0), ("diabetes", 1.0), ("diabetes", 5.0)]
