@@ -114,26 +114,36 @@ def test_missing_solver(api, data):
             _fit(data, solver="no-such-solver")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
 def test_opening_is_retried(api, data, kind):
     from qsvr.samplers.factory import _close_all
 
-    for _ in range(3):
+    for _ in range(TIMES):
         _close_all()
         api.inject("solvers", kind)
         _fit(data)
 
 
-def test_hybrid_faults(api, data):
-    for sampler in ("hybrid", "cqm"):
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["429", "503", "drop"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+def test_hybrid_faults(api, data, sampler, kind):
+    _fit(data, sampler)
+    for _ in range(TIMES):
+        api.inject("submit", kind)
         _fit(data, sampler)
-        for kind in ("429", "drop"):
-            api.inject("submit", kind)
-            _fit(data, sampler)
+    assert len(api.uploads) == len(api.problems) == 1 + TIMES  # retries use what was uploaded
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+def test_hybrid_solver_offline(api, data, sampler):
+    for _ in range(TIMES):
         api.inject("submit", "offline")
         with pytest.raises(exceptions.SolverOfflineError):
             _fit(data, sampler)
-    assert len(api.uploads) == 8  # one per fit: retries use what was uploaded
+    assert len(api.problems) == TIMES  # refused, and not sent again
 
 
 def test_lost_reply_is_charged_and_not_exceeded(api, data):
