@@ -85,11 +85,13 @@ def accepts_sparse(kernel: object) -> str | bool:
     return False if kernel == "precomputed" else "csr"
 
 
-def validated(model: Any, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
+def validated(
+    model: Any, X: ArrayLike, y: ArrayLike, kernel: object
+) -> tuple[Any, NDArray[np.float64]]:
     """Return training data as scikit-learn's conventions want them, at least two samples."""
     X, y = validate_data(
-        model, X, y, accept_sparse=accepts_sparse(model.kernel), dtype=np.float64, y_numeric=True,
-        ensure_min_samples=2, accept_large_sparse=model.kernel != "laplacian",
+        model, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64, y_numeric=True,
+        ensure_min_samples=2, accept_large_sparse=kernel != "laplacian",
     )  # fmt: skip
     return X, np.asarray(y, dtype=np.float64)
 

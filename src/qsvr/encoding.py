@@ -133,6 +133,11 @@ class FixedPointEncoding:
         steps = np.diff(self.grid)
         return bool(np.allclose(steps, steps[0], rtol=1e-12, atol=0.0))
 
+    @cached_property
+    def is_even(self) -> bool:
+        """Whether one level changes b by the same amount in both coefficients of a sample."""
+        return self.is_uniform and bool((self.width[0] == self.width[1]).all())
+
     def decode(self, bits: NDArray[Any]) -> NDArray[np.float64]:
         """Return the coefficients of bit strings.
 

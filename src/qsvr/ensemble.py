@@ -24,11 +24,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qsvr._access import check_members_plan
 from qsvr._validation import (
+    accepts_sparse,
     check_choice,
     check_integer,
     check_real,
     checked_weight,
     random_state_of,
+    validated,
 )
 from qsvr.estimator import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
@@ -166,7 +168,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             those that were, or None.
         """
         self._check_parameters()
-        X_checked, targets = self._validate(X, y)
+        X_checked, targets = validated(self, X, y, self._template().kernel)
         weight = checked_weight(sample_weight, X_checked)
         random_state = random_state_of(self.random_state)
         rows = np.flatnonzero(weight)
@@ -203,7 +205,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows = validate_data(
-            self, X, accept_sparse=self._accepts_sparse(), dtype=np.float64, reset=False
+            self,
+            X,
+            accept_sparse=accepts_sparse(self._template().kernel),
+            dtype=np.float64,
+            reset=False,
         )
         predictions = self._member_predictions(rows)
         if self.combination == "median":
@@ -261,16 +267,6 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         elif not isinstance(size, Integral):
             size = int(float(size) * n_samples)
         return int(min(max(int(size), 2), n_samples))
-
-    def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
-        X_checked, targets = validate_data(
-            self, X, y, accept_sparse=self._accepts_sparse(), dtype=np.float64, y_numeric=True,
-            ensure_min_samples=2,
-        )  # fmt: skip
-        return X_checked, np.asarray(targets, dtype=np.float64)
-
-    def _accepts_sparse(self) -> str | bool:
-        return False if self._template().kernel == "precomputed" else "csr"
 
     def _collect(
         self, results: list[QSVR | MemberFailure], subsamples: list[NDArray[np.intp]]

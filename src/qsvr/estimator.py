@@ -258,7 +258,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         """
         check_parameters(self)
         sampler, options = open_for(self)
-        X, y = validated(self, X, y)
+        X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
         random_state = random_state_of(self.random_state)
         learning, scored = split_rows(

@@ -66,8 +66,7 @@ def level_problem(qubo: SVRQubo) -> LevelProblem:
     from qsvr._descent import LevelProblem
 
     dual, encoding = qubo.dual, qubo.encoding
-    even = encoding.is_uniform and bool((encoding.width[0] == encoding.width[1]).all())
     return LevelProblem(
         dual.penalised_kernel, dual.y, float(dual.epsilon), float(dual.overlap_penalty),
-        encoding.offset, encoding.width, encoding.grid, even,
+        encoding.offset, encoding.width, encoding.grid, encoding.is_even,
     )  # fmt: skip

@@ -114,7 +114,7 @@ class _Problem:
     def of(cls, qubo: SVRQubo, beta: NDArray[np.float64], seed: int) -> _Problem:
         from qsvr.samplers import _lanes
 
-        apart = not _has_even_levels(qubo)
+        apart = not qubo.encoding.is_even
         kernel, y, offset = _quadratic_form(qubo, apart=apart)
         n, top = y.size, qubo.encoding.grid.size - 1
         sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
@@ -169,12 +169,6 @@ class _Problem:
                 )
             )
         return x
-
-
-def _has_even_levels(qubo: SVRQubo) -> bool:
-    """Whether one level changes b by the same amount in both coefficients of a sample."""
-    width = qubo.encoding.width
-    return qubo.encoding.is_uniform and bool((width[0] == width[1]).all())
 
 
 def _quadratic_form(
