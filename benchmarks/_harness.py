@@ -6,19 +6,30 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, make_friedman1
-from sklearn.preprocessing import minmax_scale
+from sklearn.preprocessing import QuantileTransformer, minmax_scale
+
+# Where the table of MLPF learning curves is looked for: beside the checkout.
+MLPF_TABLE = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
+
+Data = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """Parse ``--quick`` (under a minute) and ``--check`` (exit 1 where a bar falls short)."""
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of ``--quick`` (under a minute) and ``--check`` (exit 1 below a bar)."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a small part, in under a minute")
     parser.add_argument("--check", action="store_true", help="exit 1 where a bar falls short")
-    return parser.parse_args()
+    return parser
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """Parse the options that every benchmark takes."""
+    return argument_parser(description).parse_args()
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -47,6 +58,12 @@ class Bars:
         if not value <= bar:
             self.failures.append(f"{name}: {value:.4g} is above {bar:.4g}")
 
+    def hold(self, what: str, holds: bool) -> None:
+        """Say whether a bar holds, and note a failure where it does not."""
+        print(f"  [{'ok' if holds else 'SHORT'}] {what}")
+        if not holds:
+            self.failures.append(what)
+
     def finish(self, check: bool) -> None:
         """Print the failures; exit 1 if they count."""
         for failure in self.failures:
@@ -65,3 +82,18 @@ def scaled_data(name: str, n: int, seed: int) -> tuple[NDArray[np.float64], NDAr
         rows = np.random.RandomState(seed).permutation(len(y))[:n]
         X, y = X[rows], y[rows]
     return minmax_scale(X), minmax_scale(y)
+
+
+def mlpf_task(path: Path) -> Data:
+    """Return the papers' task from the table of MLPF curves, quantile-transformed.
+
+    Inputs are every second of the first 25 losses, (n_curves, 13); the target is the last loss but
+    one, (n_curves,). The curve with the largest final loss is dropped, as in the papers.
+    """
+    names = path.open().readline().strip().split(",")
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    losses = table[:, names.index("loss_0") :]
+    losses = np.delete(losses, np.argmax(losses[:, -1]), axis=0)
+    transform = QuantileTransformer(n_quantiles=50, random_state=0)
+    inputs = np.asarray(transform.fit_transform(losses[:, :25:2]))
+    return inputs, np.asarray(transform.fit_transform(losses[:, 98:99]))[:, 0]

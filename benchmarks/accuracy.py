@@ -12,21 +12,18 @@ checkout in shared/data).
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import MinMaxScaler, QuantileTransformer
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table
+from _harness import MLPF_TABLE, Bars, Data, arguments, mlpf_task, print_table
 from qsvr import QSVR, CoarseEncodingWarning, QSVREnsemble
 
-Data = tuple[NDArray[np.float64], NDArray[np.float64]]
-MLPF = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
 VARIANTS = {
     "3 bits": {},
@@ -52,21 +49,10 @@ def data_sets() -> dict[str, Data]:
         "linear": datasets.make_regression(300, 10, noise=20.0, random_state=0),
         "s-curve": datasets.make_s_curve(300, noise=0.1, random_state=0),
     }
-    if MLPF.exists():
+    if MLPF_TABLE.exists():
         del sets["s-curve"]
-        sets["mlpf curves"] = mlpf()
+        sets["mlpf curves"] = mlpf_task(MLPF_TABLE)
     return sets
-
-
-def mlpf() -> Data:
-    """Return the papers' task: the loss after 25 epochs, every second one, and the last loss."""
-    table = np.genfromtxt(MLPF, delimiter=",", names=True)
-    losses = np.stack([table[f"loss_{e}"] for e in range(100)], axis=1)
-    losses = np.delete(losses, np.argmax(losses[:, 99]), axis=0)
-    transform = QuantileTransformer(n_quantiles=50, random_state=0)
-    X = transform.fit_transform(losses[:, 0:25:2])
-    y = transform.fit_transform(losses[:, 98:99])[:, 0]
-    return X, y
 
 
 def split(data: Data, seed: int) -> tuple[NDArray[np.float64], ...]:
@@ -128,10 +114,10 @@ def report_sets(n_splits: int, bars: Bars, *, quick: bool) -> None:
 
 def report_mlpf(n_splits: int, bars: Bars) -> None:
     """Print what 80 samples give on an annealer's 120 variables."""
-    if not MLPF.exists():
-        print(f"MLPF: skipped, {MLPF.name} is not there.")
+    if not MLPF_TABLE.exists():
+        print(f"MLPF: skipped, {MLPF_TABLE.name} is not there.")
         return
-    X, y = mlpf()
+    X, y = mlpf_task(MLPF_TABLE)
     box = {"epsilon": 0.02, "gamma": 0.1, "base": 0.5, "exponent_shift": 0.005, "C": "implied"}
     models = {
         "SVR, 80 samples, C = 1.756": SVR(C=1.756, epsilon=0.02, gamma=0.1),

@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from _hpo_common import Bars, mlpf_table, options, show
+from _harness import Bars
+from _hpo_common import mlpf_table, options, show
 from hpo.loop import Scheduler
 from hpo.predictors import make_predictor
 from hpo.schedulers import Hyperband, SwiftHyperband

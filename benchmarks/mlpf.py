@@ -8,7 +8,6 @@ path, or put it in ../shared/data beside the checkout.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,35 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import QuantileTransformer
 from sklearn.svm import SVR, NuSVR
 
-from _harness import Bars, print_table
+from _harness import MLPF_TABLE, Bars, argument_parser, mlpf_task, print_table
 from qsvr import QSVR
 from qsvr.intercept import primal_intercept
 from qsvr.kernels import Kernel
 
-DEFAULT_TABLE = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
 COMMON: dict[str, Any] = {"epsilon": 0.02, "gamma": 0.1}
 PAPER: dict[str, Any] = {"base": 0.5, "exponent_shift": 0.005, "C": "implied", **COMMON}
 IMPLIED_C = 1.756
 
 Parts = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
-
-
-def curves(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return inputs (n_curves, 13) and targets (n_curves,), quantile-transformed."""
-    names = path.open().readline().strip().split(",")
-    table = np.loadtxt(path, delimiter=",", skiprows=1)
-    losses = table[:, names.index("loss_0") :]
-    losses = np.delete(losses, np.argmax(losses[:, -1]), axis=0)
-
-    def transformed(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(
-            QuantileTransformer(n_quantiles=50, random_state=0).fit_transform(columns)
-        )
-
-    return transformed(losses[:, :25:2]), transformed(losses[:, 98:99])[:, 0]
 
 
 def fitted(model: Any) -> Callable[[Parts], NDArray[np.float64]]:
@@ -102,15 +84,13 @@ def methods() -> dict[str, Callable[[Parts], NDArray[np.float64]]]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", nargs="?", type=Path, default=DEFAULT_TABLE)
-    parser.add_argument("--quick", action="store_true", help="10 splits instead of 50")
-    parser.add_argument("--check", action="store_true", help="exit 1 where a bar falls short")
+    parser = argument_parser(__doc__)
+    parser.add_argument("table", nargs="?", type=Path, default=MLPF_TABLE)
     args = parser.parse_args()
     if not args.table.exists():
         print(f"skipped: {args.table.name} is not there; give its path as the first argument")
         sys.exit(0)
-    X, y = curves(args.table)
+    X, y = mlpf_task(args.table)
     scores: dict[str, list[float]] = {name: [] for name in methods()}
     for seed in range(10 if args.quick else 50):
         X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=seed)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import qsvr
-from _hpo_common import Bars, mlpf_table, options, show
+from _harness import Bars
+from _hpo_common import mlpf_table, options, show
 from hpo.brackets import floor_log, hyperband_brackets
 from hpo.datasets import clean_rows
 from hpo.loop import Scheduler
@@ -135,13 +136,13 @@ def check_brackets(bars: Bars) -> None:
         ours = sum(b.epochs for b in brackets), sum(b.n_trials for b in brackets)
         rows.append((resource, *ours, *published))
         if ours != published:
-            bars.short.append(f"brackets of R={resource}: {ours} instead of {published}")
+            bars.failures.append(f"brackets of R={resource}: {ours} instead of {published}")
     show(
         "Brackets, reduction_factor 2",
         ("R", "epochs", "trials", "published epochs", "published trials"),
         rows,
     )
-    bars.hold("bracket totals of R = 12, 35, 100, 300 as published", not bars.short)
+    bars.hold("bracket totals of R = 12, 35, 100, 300 as published", not bars.failures)
     bars.hold("floor(log(243, 3)) is 5", floor_log(243, 3) == 5)
 
 

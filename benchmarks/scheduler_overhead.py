@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from _hpo_common import Bars, options, show
+from _harness import Bars
+from _hpo_common import options, show
 from hpo.loop import Scheduler, drive
 from hpo.predictors import make_predictor
 from hpo.schedulers import make_scheduler
