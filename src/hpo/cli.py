@@ -53,17 +53,18 @@ def cli() -> None:
 @cli.command()
 @click.argument("trainer")
 @run_options
-def run(trainer: str, space: Path, journal: Path | None, **options: Any) -> None:
+def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
     """Tune TRAINER, named FILE.py:name or package.module:name."""
     from hpo.space import SearchSpace
     from hpo.spec import RunSpec, usage_checked
+    from hpo.trainers.loading import default_space
     from hpo.tuner import Tuner
 
     settings = {"progress": _progress(quiet=options.pop("quiet"))}
     settings["checkpoint_dir"] = options.pop("checkpoint_dir")
     spec = RunSpec(
         trainer=trainer,
-        space=usage_checked(SearchSpace.from_toml, space).to_dict(),
+        space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
         scheduler_options=parse_options(options.pop("scheduler_option")),
         predictor_options=parse_options(options.pop("predictor_option")),
         **options,
@@ -118,8 +119,9 @@ def _draw(results: Results, name: str, directory: Path) -> None:
 
 
 def _default_journal(trainer: str, scheduler: str) -> Path:
-    stem = Path(trainer.rpartition(":")[0]).stem or "run"
-    return Path(f"{stem}-{scheduler}.jsonl")
+    target = trainer.rpartition(":")[0]
+    stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
+    return Path(f"{stem or 'run'}-{scheduler}.jsonl")
 
 
 def _progress(*, quiet: bool) -> Any:

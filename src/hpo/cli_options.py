@@ -14,7 +14,7 @@ from hpo.errors import UsageError
 _PATH = click.Path(path_type=Path)
 
 _RUN_OPTIONS = (
-    click.option("--space", type=_PATH, required=True, help="Search space, a TOML file."),
+    click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer]."),
     click.option("--max-resource", type=int, required=True, help="Most epochs for one trial."),
     click.option("--scheduler", default="swift-hyperband", show_default=True, help="What decides."),
     click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves."),

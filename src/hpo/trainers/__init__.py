@@ -5,6 +5,7 @@ from hpo.trainers.function import FunctionTrainer
 from hpo.trainers.loading import NamedTrainer, as_trainer, load_trainer
 from hpo.trainers.random_state import Generators
 from hpo.trainers.torch_trainer import TorchRun, TorchTrainer
+from hpo.trainers.torchrun import TorchrunTrainer
 
 __all__ = [
     "FunctionTrainer",
@@ -15,6 +16,7 @@ __all__ = [
     "Segment",
     "TorchRun",
     "TorchTrainer",
+    "TorchrunTrainer",
     "Trainer",
     "as_trainer",
     "load_trainer",

@@ -103,6 +103,40 @@ def load_trainer(name: str) -> Trainer:
         raise TrainerError(msg) from None
 
 
+def default_space(name: str) -> Path:
+    """Return the search space that lies beside a trainer: the same file name, ending in .toml.
+
+    Parameters
+    ----------
+    name : str
+        Of the trainer; its module is not imported, only looked for.
+
+    Raises
+    ------
+    TrainerError
+        If there is no such file, or no such trainer.
+    """
+    target = _split(name)[0]
+    _check_exists(target)
+    path = (Path(target) if _is_file(target) else _source(target)).with_suffix(".toml")
+    if not path.is_file():
+        msg = f"no search space lies beside {target} (it would be {path}); give one by --space FILE"
+        raise TrainerError(msg)
+    return path
+
+
+def _source(module: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        msg = f"cannot import trainer from {module}: {describe(error)}"
+        raise TrainerError(msg) from None
+    if spec is None or spec.origin is None:
+        msg = f"cannot import trainer from {module}: there is no such module"
+        raise TrainerError(msg)
+    return Path(spec.origin)
+
+
 def _split(name: str) -> tuple[str, str]:
     target, colon, attribute = name.rpartition(":")
     if not colon or not target or not attribute:

@@ -3,9 +3,10 @@
 After each epoch everything that the next one depends on is written to the checkpoint, atomically:
 model, optimizer, learning rate scheduler, random states, data loaders, and the losses so far.
 Training ten epochs at once or in ten pieces therefore gives the same curve on a CPU, and a segment
-that was killed goes on from its last whole epoch.
+that was killed goes on from its last whole epoch.  The same holds for several processes that train
+one model together (see `hpo.trainers.torchrun`).
 
-An example stands in ``examples/digits_cnn.py``.
+Examples stand in `hpo.examples`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import CheckpointError
 from hpo.files import write_atomically
 from hpo.trainers.base import Metrics
+from hpo.trainers.precision import Precision
+from hpo.trainers.process_group import GroupRandomState, ProcessGroup
 from hpo.trainers.random_state import Generators, RandomState, import_torch, isolated_random
 from hpo.trial import Config
 
@@ -55,8 +58,13 @@ class TorchRun:
     loaders : sequence
         Further data loaders whose state belongs to the trial.
     stateful : Mapping
-        Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler, an average
-        of weights), by name.
+        Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler of your own,
+        an average of weights), by name.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the standard epoch and of the evaluation (see `Precision`).
+    patience : int or None
+        Early stopping: after so many epochs without a new lowest loss the trial trains no more, and
+        its last loss stands for the epochs left.  The metric ``"trained"`` tells which those are.
     """
 
     model: torch.nn.Module
@@ -68,6 +76,14 @@ class TorchRun:
     lr_scheduler: Any = None
     loaders: Sequence[Any] = ()
     stateful: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the patience."""
+        if self.patience is not None and not self.patience >= 1:
+            msg = f"patience must be an integer of at least 1 or None, got {self.patience!r}"
+            raise ValueError(msg)
 
 
 Build = Callable[[Config, Generators], TorchRun]
@@ -113,11 +129,11 @@ class TorchTrainer:
         history = _History.of(state)
         if done < stop:
             with isolated_random(self.seed) as random:
-                session = _Session(self.build(config, random.owned), random)
+                session = _Session(self.build(config, random.owned), random, self.seed)
                 if state is not None:
                     session.load_state_dict(state["session"])
                 for epoch in range(done, stop):
-                    history.append(session.epoch(epoch))
+                    session.extend(history, epoch)
                     if (epoch + 1) % self.checkpoint_every == 0 or epoch + 1 == stop:
                         _save(checkpoint, config, session, history)
         return history.segment(start, stop)
@@ -142,6 +158,17 @@ class _History:
             if name != "loss":
                 self.extra.setdefault(name, []).append(value)
 
+    def repeat(self) -> None:
+        """Have the last epoch stand for one more, which is not trained."""
+        last = {name: values[-1] for name, values in self.extra.items()}
+        self.append({**last, "loss": self.losses[-1], "trained": 0.0})
+
+    def stagnant(self, patience: int) -> bool:
+        """Tell whether the last `patience` epochs brought no new lowest loss."""
+        if len(self.losses) <= patience:
+            return False
+        return not min(self.losses[-patience:]) < min(self.losses[:-patience])
+
     def segment(self, start: int, stop: int) -> Metrics:
         extra = {name: values[start:stop] for name, values in self.extra.items()}
         return Metrics(self.losses[start:stop], extra)
@@ -150,13 +177,37 @@ class _History:
 class _Session:
     """A `TorchRun` and the random states that belong to it, as one thing with a state."""
 
-    def __init__(self, run: TorchRun, random: RandomState) -> None:
+    def __init__(self, run: TorchRun, random: RandomState, seed: int) -> None:
         self._run = run
-        self._random = random
+        self._group = ProcessGroup.current()
+        self._random = random if self._group.size == 1 else GroupRandomState(random, self._group)
+        self._device = next(run.model.parameters()).device
+        self._precision = Precision(run.precision, self._device.type)
         loaders = [run.train_loader, *run.loaders]
         self._loaders = [loader for loader in loaders if loader is not None]
         for loader in self._loaders:
             _check_loader(loader)
+        if self._group.size > 1 and run.train_epoch is not None:
+            msg = "train_epoch would not share gradients between processes; leave it out"
+            raise ValueError(msg)
+        self._network = self._group.wrap(run.model)
+        if self._group.rank > 0:  # built alike, trained with dropout of its own
+            import_torch().manual_seed(seed + self._group.rank)
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the checkpoint."""
+        return self._group.rank == 0
+
+    def extend(self, history: _History, epoch: int) -> None:
+        """Train one epoch, unless the trial has stopped early."""
+        patience = self._run.patience
+        if patience is None:
+            history.append(self.epoch(epoch))
+        elif history.stagnant(patience):
+            history.repeat()
+        else:
+            history.append({**self.epoch(epoch), "trained": 1.0})
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch and return its metrics."""
@@ -177,17 +228,18 @@ class _Session:
         if run.train_loader is None or run.loss_function is None:
             msg = "TorchRun needs train_loader and loss_function, or a train_epoch of its own"
             raise ValueError(msg)
-        device = next(run.model.parameters()).device
         for inputs, targets in run.train_loader:
             run.optimizer.zero_grad()
-            outputs = run.model(inputs.to(device))
-            run.loss_function(outputs, targets.to(device)).backward()
-            run.optimizer.step()
+            with self._precision.autocast():
+                outputs = self._network(inputs.to(self._device))
+                loss = run.loss_function(outputs, targets.to(self._device))
+            self._precision.step(loss, run.optimizer)
 
     def _evaluated(self) -> dict[str, float]:
+        """Return the metrics, the first process's in all of a group."""
         self._run.model.eval()
-        with import_torch().no_grad():
-            result = self._run.evaluate()
+        with import_torch().no_grad(), self._precision.autocast():
+            result = self._group.from_first(self._run.evaluate())
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
         if "loss" not in result:
@@ -199,6 +251,8 @@ class _Session:
         """Return everything with a state of its own, by name."""
         run = self._run
         parts = {"model": run.model, "optimizer": run.optimizer, "random": self._random}
+        if run.precision == "float16":
+            parts["precision"] = self._precision
         if run.lr_scheduler is not None:
             parts["lr_scheduler"] = run.lr_scheduler
         for number, loader in enumerate(self._loaders):
@@ -258,8 +312,10 @@ def _save(path: Path, config: Config, session: _Session, history: _History) -> N
         "config": _config_text(config),
         "losses": history.losses,
         "extra": history.extra,
-        "session": session.state_dict(),
+        "session": session.state_dict(),  # every process of a group gives its part
     }
+    if not session.writes:
+        return
     buffer = io.BytesIO()  # torch hides the reason of a failed write, so it does not write itself
     import_torch().save(state, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
