@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hpo.schedulers import (
         ASHA,
         ASHAStopping,
+        EarlyStopping,
         FastHyperband,
         Hyperband,
         RandomSearch,
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
         SwiftHyperband,
         make_scheduler,
     )
-    from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
+    from hpo.searchers import GridSearcher, ListSearcher, QLearningSearcher, RandomSearcher
     from hpo.space import SearchSpace
     from hpo.spec import RunSpec
-    from hpo.trainers import FunctionTrainer, Metrics, TorchRun, TorchTrainer, Trainer
+    from hpo.trainers import (
+        FunctionTrainer,
+        Metrics,
+        TorchRun,
+        TorchrunTrainer,
+        TorchTrainer,
+        Trainer,
+    )
     from hpo.tuner import Tuner
 
 _HOME = {
@@ -32,10 +40,12 @@ _HOME = {
     "SearchSpace": "hpo.space",
     "GridSearcher": "hpo.searchers",
     "ListSearcher": "hpo.searchers",
+    "QLearningSearcher": "hpo.searchers",
     "RandomSearcher": "hpo.searchers",
     # what decides
     "ASHA": "hpo.schedulers",
     "ASHAStopping": "hpo.schedulers",
+    "EarlyStopping": "hpo.schedulers",
     "FastHyperband": "hpo.schedulers",
     "Hyperband": "hpo.schedulers",
     "RandomSearch": "hpo.schedulers",
@@ -50,6 +60,7 @@ _HOME = {
     "Metrics": "hpo.trainers",
     "TorchRun": "hpo.trainers",
     "TorchTrainer": "hpo.trainers",
+    "TorchrunTrainer": "hpo.trainers",
     "Trainer": "hpo.trainers",
     # what runs
     "Results": "hpo.results",
@@ -61,12 +72,14 @@ __all__ = [
     "ASHA",
     "ASHAStopping",
     "CurvePredictor",
+    "EarlyStopping",
     "FastHyperband",
     "FunctionTrainer",
     "GridSearcher",
     "Hyperband",
     "ListSearcher",
     "Metrics",
+    "QLearningSearcher",
     "RandomSearch",
     "RandomSearcher",
     "Results",
@@ -76,6 +89,7 @@ __all__ = [
     "SwiftHyperband",
     "TorchRun",
     "TorchTrainer",
+    "TorchrunTrainer",
     "Trainer",
     "Tuner",
     "make_predictor",

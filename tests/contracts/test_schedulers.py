@@ -29,6 +29,7 @@ from hpo.trial import (
 
 NAMES = [*SCHEDULERS, "swift-as-published"]
 OPTIONS = {"swift-hyperband": {"min_curves": 3}, "fast-hyperband": {"min_curves": 3}}
+OPTIONS["early-stopping"] = {"min_curves": 3}
 ENDED = {TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED}
 
 
@@ -49,7 +50,7 @@ def build(name, max_resource=9, reduction_factor=3, n_configs=1000):
 
 def most_trials(name, max_resource, reduction_factor):
     brackets = hyperband_brackets(max_resource, reduction_factor)
-    if name == "random-search":
+    if name in ("random-search", "early-stopping"):
         return sum(b.epochs for b in brackets) // max_resource
     if name == "successive-halving":
         return reduction_factor ** floor_log(max_resource, reduction_factor)

@@ -1,6 +1,7 @@
 """Schedulers: which trial is trained next, for how long, and which one is given up."""
 
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
 from hpo.schedulers.hyperband import Hyperband
@@ -10,6 +11,7 @@ from hpo.schedulers.swift import SwiftHyperband
 
 __all__ = [
     "RandomSearch",
+    "EarlyStopping",
     "SuccessiveHalving",
     "Hyperband",
     "SwiftHyperband",

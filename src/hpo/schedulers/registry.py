@@ -8,6 +8,7 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
 from hpo.schedulers.hyperband import Hyperband
@@ -17,6 +18,7 @@ from hpo.searchers import Searcher
 
 SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "random-search": RandomSearch,
+    "early-stopping": EarlyStopping,
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
     "swift-hyperband": SwiftHyperband,

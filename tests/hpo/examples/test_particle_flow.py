@@ -32,7 +32,9 @@ def test_simulation_repeats_and_extends(events) -> None:
     length = first.elements.shape[1]
     assert np.array_equal(first.elements, events.elements[:5, :length])
     other = simulate_events(30, seed=4)
-    assert other.elements.shape != events.elements.shape or (other.elements != events.elements).any()
+    assert (
+        other.elements.shape != events.elements.shape or (other.elements != events.elements).any()
+    )
 
 
 def test_elements_are_physical(events) -> None:

@@ -1,0 +1,243 @@
+"""Q-learning over sequences of choices: the agent of MetaQNN.
+
+A configuration is built choice by choice (layer by layer, say), as a path through the states of a
+`DecisionProcess`.  The agent keeps an estimate Q(state, choice) of the reward at the path's end.
+It explores at random first and follows its estimates more and more.  Paths and rewards are kept and
+replayed, which carries a reward back through the path.
+
+>>> from hpo.examples.architectures import LayerSequences
+>>> agent = QLearningSearcher(LayerSequences(), seed=0)
+>>> agent.propose(0)["layers"] != agent.propose(1)["layers"]
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from hpo.searchers.base import Searcher
+from hpo.trial import Config
+
+State = Hashable
+Schedule = Sequence[tuple[float, int]]
+
+_MAX_EPISODES = 1000
+"""Paths that are tried for one proposal before the agent gives up finding a new one."""
+
+
+class DecisionProcess(Protocol):
+    """What can be chosen, one after the other, until a configuration is complete."""
+
+    def start(self) -> State:
+        """Return the state before the first choice."""
+        ...
+
+    def moves(self, state: State) -> Mapping[str, State]:
+        """Return the choices there are and the states that they lead to; none at the end."""
+        ...
+
+    def config(self, choices: Sequence[str]) -> Config:
+        """Return the configuration that a complete sequence of choices stands for."""
+        ...
+
+
+@runtime_checkable
+class RewardedSearcher(Searcher, Protocol):
+    """A searcher that is told what became of each of its proposals."""
+
+    def observe(self, trial_id: int, loss: float) -> None:
+        """Take in the final loss of a trial, known or predicted; infinity for a failure."""
+        ...
+
+
+def error_reward(loss: float) -> float:
+    """Return the accuracy that belongs to a loss which is an error rate; 0 for a failure."""
+    return 1.0 - min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 0.0
+
+
+def epsilon_schedule(n_trials: int, explore: float = 0.5) -> tuple[tuple[float, int], ...]:
+    """Return a schedule for so many proposals: random at first, then 0.9, 0.8, ... 0.1.
+
+    Parameters
+    ----------
+    n_trials : int
+        Proposals in all; at least 1.
+    explore : float
+        Share of them that is random, in [0, 1] (in the paper, more than half).
+
+    Returns
+    -------
+    tuple of (epsilon, number of proposals)
+        The last epsilon stays for whatever comes after.
+    """
+    if n_trials < 1 or not 0 <= explore <= 1:
+        msg = f"n_trials must be at least 1 and explore in [0, 1], got {n_trials} and {explore}"
+        raise ValueError(msg)
+    first = round(n_trials * explore)
+    steps = np.arange(10) * (n_trials - first) // 9
+    counts = np.diff(steps)
+    falling = tuple((round(0.9 - 0.1 * i, 1), int(count)) for i, count in enumerate(counts))
+    return ((1.0, first), *falling)
+
+
+@dataclass(frozen=True)
+class _Episode:
+    """A path and its reward."""
+
+    path: tuple[tuple[State, str], ...]
+    reward: float
+
+
+class QLearningSearcher:
+    """Proposes configurations by Q-learning with experience replay.
+
+    Parameters
+    ----------
+    process : DecisionProcess
+        What can be chosen.
+    schedule : sequence of (epsilon, number of proposals)
+        Probability of a random choice, stage by stage; the last stage has no end.
+    seed : int
+        Of all random choices; not negative.
+    learning_rate : float
+        alpha, in (0, 1].
+    n_replays : int
+        Episodes that are replayed after each new one.
+    reward : callable
+        Turns a loss into a reward in [0, 1].
+
+    Notes
+    -----
+    The agent is told of a trial's end by the scheduler (`observe`), so its proposals depend on the
+    order of reports where several workers train.  Replaying a journal gives the same order.  An
+    architecture that comes again is not trained again: its known reward is replayed.
+
+    References
+    ----------
+    Baker et al., Designing Neural Network Architectures using Reinforcement Learning,
+    arXiv 1611.02167: equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+    """
+
+    def __init__(
+        self,
+        process: DecisionProcess,
+        schedule: Schedule = ((1.0, 50), (0.5, 25), (0.1, 1)),
+        *,
+        seed: int = 0,
+        learning_rate: float = 0.1,
+        n_replays: int = 100,
+        reward: Callable[[float], float] = error_reward,
+    ) -> None:
+        _check(schedule, seed, learning_rate, n_replays)
+        self._process = process
+        self._schedule = tuple(schedule)
+        self._seed = seed
+        self._rate = learning_rate
+        self._n_replays = n_replays
+        self._reward = reward
+        self._moves: dict[State, Mapping[str, State]] = {}
+        self._values: dict[tuple[State, str], float] = {}
+        self._memory: list[_Episode] = []
+        self._paths: dict[int, tuple[tuple[State, str], ...]] = {}  # trial -> its path
+        self._known: dict[tuple[str, ...], float | None] = {}  # choices -> reward, once there
+
+    def propose(self, trial_id: int) -> Config | None:
+        """Return a configuration not proposed before, None where none is found."""
+        epsilon = self.epsilon(trial_id)
+        rng = np.random.default_rng([self._seed, 0, trial_id])
+        for _ in range(_MAX_EPISODES):
+            path = self._walk(rng, epsilon)
+            choices = tuple(choice for _, choice in path)
+            if choices not in self._known:
+                self._known[choices] = None
+                self._paths[trial_id] = path
+                return self._process.config(choices)
+            reward = self._known[choices]
+            if reward is not None:
+                self._learn(_Episode(path, reward))
+        return None
+
+    def observe(self, trial_id: int, loss: float) -> None:
+        """Learn from the end of a trial (see `RewardedSearcher.observe`)."""
+        path = self._paths[trial_id]
+        reward = self._reward(loss)
+        self._known[tuple(choice for _, choice in path)] = reward
+        self._learn(_Episode(path, reward))
+
+    def epsilon(self, trial_id: int) -> float:
+        """Return the probability of a random choice at the trial's number."""
+        for epsilon, count in self._schedule:
+            if trial_id < count:
+                return epsilon
+            trial_id -= count
+        return self._schedule[-1][0]
+
+    def value(self, state: State, choice: str) -> float:
+        """Return Q(state, choice); 0.5 where nothing was learned."""
+        return self._values.get((state, choice), 0.5)
+
+    def best_choices(self) -> tuple[str, ...]:
+        """Return the path that the estimates favour."""
+        path = self._walk(np.random.default_rng(self._seed), 0.0)
+        return tuple(choice for _, choice in path)
+
+    def _walk(self, rng: np.random.Generator, epsilon: float) -> tuple[tuple[State, str], ...]:
+        state = self._process.start()
+        path: list[tuple[State, str]] = []
+        while moves := self._moves_from(state):
+            choice = self._choose(rng, state, tuple(moves), epsilon)
+            path.append((state, choice))
+            state = moves[choice]
+        return tuple(path)
+
+    def _choose(
+        self, rng: np.random.Generator, state: State, choices: tuple[str, ...], epsilon: float
+    ) -> str:
+        if rng.random() >= epsilon:
+            values = np.array([self.value(state, choice) for choice in choices])
+            choices = tuple(choices[i] for i in np.flatnonzero(values == values.max()))
+        return choices[int(rng.integers(len(choices)))]
+
+    def _learn(self, episode: _Episode) -> None:
+        """Keep an episode, and replay it and some of those before."""
+        self._memory.append(episode)
+        rng = np.random.default_rng([self._seed, 1, len(self._memory)])
+        picks = rng.integers(len(self._memory), size=self._n_replays)
+        for again in (episode, *(self._memory[int(pick)] for pick in picks)):
+            self._replay(again)
+
+    def _replay(self, episode: _Episode) -> None:
+        """Update the estimates along a path, from its end backwards (equation 3, gamma 1)."""
+        target = episode.reward
+        for state, choice in reversed(episode.path):
+            old = self.value(state, choice)
+            self._values[state, choice] = (1 - self._rate) * old + self._rate * target
+            target = max(self.value(state, other) for other in self._moves_from(state))
+
+    def _moves_from(self, state: State) -> Mapping[str, State]:
+        if state not in self._moves:
+            self._moves[state] = self._process.moves(state)
+        return self._moves[state]
+
+
+def _check(schedule: Schedule, seed: int, learning_rate: float, n_replays: int) -> None:
+    if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
+        msg = (
+            "schedule must hold pairs of an epsilon in [0, 1] and a count of at least 0, got "
+            f"{schedule!r}"
+        )
+        raise ValueError(msg)
+    if seed < 0:
+        msg = f"seed must be an integer of at least 0, got {seed}"
+        raise ValueError(msg)
+    if not 0 < learning_rate <= 1:
+        msg = f"learning_rate must lie in (0, 1], got {learning_rate}"
+        raise ValueError(msg)
+    if n_replays < 0:
+        msg = f"n_replays must be at least 0, got {n_replays}"
+        raise ValueError(msg)
