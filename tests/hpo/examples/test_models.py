@@ -66,13 +66,14 @@ def test_one_command(name, model, tmp_path, environment) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "hpo", "run", f"hpo.examples.{name}:trainer"),
-            *("--max-resource", "2", "--workers", "2", "--quiet"),
+            *("--max-resource", "2", "--quiet"),
+            *(("--workers", "2") if name == "mlpf" else ("--executor", "inline")),
         ],
         cwd=tmp_path,
         env=environment,
         text=True,
         capture_output=True,
-        timeout=180,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
