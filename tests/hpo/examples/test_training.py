@@ -1,0 +1,189 @@
+"""Early stopping, mixed precision and several processes, in the trainer that all models share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpo.errors import CheckpointError
+from hpo.examples import mlp
+from hpo.examples.settings import training_loader
+from hpo.trainers import Generators, Segment, TorchrunTrainer, TorchTrainer, run_segment
+from hpo.trainers.precision import Precision
+
+CONFIG = {**mlp.DEFAULTS, "data": "wine"}
+
+
+# -- early stopping -----------------------------------------------------------------------------
+
+
+def scripted(losses, calls=None):
+    """Return a trainer whose epochs give these losses."""
+
+    def build(config, generators):
+        run = mlp.build(config, generators)
+        counter = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
+        run.model.register_parameter("epoch", counter)
+
+        def evaluate():
+            if calls is not None:
+                calls.append(1)
+            counter.add_(1)
+            return losses[int(counter) - 1]
+
+        return replace(run, evaluate=evaluate)
+
+    return TorchTrainer(build)
+
+
+LOSSES = [5.0, 4.0, 4.5, 4.0, 4.2, 1.0, 0.5]
+
+
+def test_stops_after_patience_epochs_without_a_new_lowest_loss(tmp_path) -> None:
+    calls = []
+    trainer = scripted(LOSSES, calls)
+    metrics = trainer.train({**CONFIG, "patience": 3}, 0, 7, tmp_path / "c")
+    assert list(metrics.losses) == [5.0, 4.0, 4.5, 4.0, 4.2, 4.2, 4.2]
+    assert metrics.extra["trained"] == [1.0] * 5 + [0.0] * 2
+    assert len(calls) == 5
+    patient = scripted(LOSSES).train({**CONFIG, "patience": 4}, 0, 7, tmp_path / "d")
+    assert list(patient.losses) == LOSSES
+
+
+def test_stopped_trial_resumes_alike(tmp_path) -> None:
+    config = {**CONFIG, "patience": 3}
+    whole = scripted(LOSSES).train(config, 0, 7, tmp_path / "whole")
+    pieces = [
+        scripted(LOSSES).train(config, n, n + 1, tmp_path / "pieces").losses[0] for n in range(7)
+    ]
+    assert pieces == whole.losses
+
+
+def test_bad_patience(tmp_path) -> None:
+    outcome = run_segment(
+        mlp.trainer, Segment({**CONFIG, "patience": 0}, 0, 1, tmp_path / "t" / "c")
+    )
+    assert "patience must be an integer of at least 1 or None, got 0" in outcome.reason
+
+
+# -- precision ----------------------------------------------------------------------------------
+
+
+def test_bfloat16_learns_and_resumes(tmp_path) -> None:
+    config = {**CONFIG, "precision": "bfloat16"}
+    half = mlp.trainer.train(config, 0, 4, tmp_path / "c").losses
+    assert half[-1] < 0.5 * mlp.trivial_score("wine")["loss"]
+    assert half != mlp.trainer.train(CONFIG, 0, 4, tmp_path / "full").losses
+    again = [mlp.trainer.train(config, n, n + 1, tmp_path / "d").losses[0] for n in range(4)]
+    assert again == half
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("int8", "precision must be one of float32"), ("float16", "'float16' needs a GPU")],
+)
+def test_bad_precision(name, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Precision(name, "cpu")
+
+
+# -- data ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "batches"), [(9, [4, 4]), (10, [4, 4, 2]), (1, [1])])
+def test_no_batch_of_one_sample_is_left_over(n, batches) -> None:
+    data = torch.utils.data.TensorDataset(torch.arange(n), torch.arange(n))
+    loader = training_loader(data, 4, Generators.seeded(0))
+    assert [len(inputs) for inputs, _ in loader] == batches
+
+
+# -- several processes --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path, environment, monkeypatch) -> None:
+    """Two processes train one model; pieces equal one go; a lone process cannot go on."""
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    pair = TorchrunTrainer("hpo.examples.mlp:trainer", processes=2)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "pieces").mkdir()
+    whole = pair.train(CONFIG, 0, 3, tmp_path / "whole" / "c")
+    first = pair.train(CONFIG, 0, 1, tmp_path / "pieces" / "c").losses
+    assert [*first, *pair.train(CONFIG, 1, 3, tmp_path / "pieces" / "c").losses] == whole.losses
+    assert whole.losses[-1] < 0.5 * mlp.trivial_score("wine")["loss"]
+    state = torch.load(tmp_path / "whole" / "c", weights_only=True)
+    ranks = state["session"]["random"]["ranks"]
+    assert len(ranks) == 2
+    assert not torch.equal(ranks[0]["global torch"], ranks[1]["global torch"])
+    with pytest.raises(CheckpointError, match="written by 2 processes"):
+        mlp.trainer.train(CONFIG, 3, 4, tmp_path / "whole" / "c")
+
+
+@pytest.mark.slow
+def test_failure_in_a_process_is_told(tmp_path, environment, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    pair = TorchrunTrainer("hpo.examples.mlp:trainer", processes=2)
+    segment = Segment({**CONFIG, "data": "moon"}, 0, 1, tmp_path / "t" / "c")
+    outcome = run_segment(pair, segment)
+    assert "torchrun ended with exit code 1" in outcome.reason
+    assert "data must be one of" in (tmp_path / "t" / "error.txt").read_text()
+
+
+LONELY = """
+    import sys
+    from pathlib import Path
+    from hpo.trainers import TorchrunTrainer
+    TorchrunTrainer(sys.argv[1] + ":trainer", processes=1).train({}, 0, 1, Path(sys.argv[2]))
+"""
+SLEEPER = """
+    import os, time
+    from pathlib import Path
+    def trainer(config, start, stop, checkpoint):
+        (checkpoint.parent / "pid").write_text(str(os.getpid()))
+        time.sleep(120)
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_trial_that_started_them(tmp_path, environment) -> None:
+    (tmp_path / "sleeper.py").write_text(textwrap.dedent(SLEEPER))
+    command = [sys.executable, "-c", textwrap.dedent(LONELY)]
+    command += [str(tmp_path / "sleeper.py"), str(tmp_path / "c")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
+        pid = int(_wait_for(tmp_path / "pid"))
+        parent.send_signal(signal.SIGKILL)
+    for _ in range(300):
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the process trains on though nobody waits for it")
+
+
+def _wait_for(path: Path) -> str:
+    for _ in range(2000):
+        if path.exists() and path.read_text():
+            return path.read_text()
+        time.sleep(0.1)
+    pytest.fail(f"{path} did not come")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"processes": 0}, "processes must be an integer of at least 1, got 0"),
+        ({"processes": 2, "backend": "mpi"}, "backend must be 'gloo' .* got 'mpi'"),
+    ],
+)
+def test_bad_torchrun_settings(settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        TorchrunTrainer("hpo.examples.mlp:trainer", **settings)
