@@ -94,7 +94,11 @@ def put_into(path: Path, text: str) -> None:
 
 
 def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[Key, Run]) -> None:
-    """Draw the mean regret in the course of the search, over all tables."""
+    """Draw the mean regret in the course of the search, over all tables.
+
+    A run without an incumbent yet counts as 1, the median of a table, and so does a regret above 1:
+    in some tables a few trainings explode late.
+    """
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -106,12 +110,12 @@ def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[
         for name, style in zip(names, _styles(), strict=False):
             curve = np.mean([_curve(kind, name, task, runs, shares) for task in tasks], axis=0)
             end = np.mean([_end(name, task, runs) for task in tasks])
-            shown = np.isfinite(curve) & (shares <= end * 1.02)
+            shown = (curve < 1) & (shares <= end * 1.02)
             axis.plot(shares[shown], curve[shown], label=METHODS[name].label, **style)
             axis.plot(shares[shown][-1:], curve[shown][-1:], "o", color=style["color"])
         axis.set(xscale="log", yscale="log", xlabel="epochs, Hyperband's being 1")
         axis.grid(which="both", alpha=0.2)
-    axes[0].set(ylabel="mean regret, the median of a table being 1")
+    axes[0].set(ylabel="mean regret, a table's median being 1; at most 1")
     axes[0].set_title("best fully trained trial")
     axes[1].set_title("trial with the lowest loss measured so far")
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", fontsize=8)
@@ -129,7 +133,7 @@ def _curve(
 ) -> np.ndarray:
     found = [runs[name, task.name, seed] for seed in seeds_of(name, task.name, runs)]
     steps = [run.trained if kind == "trained" else run.measured for run in found]
-    return mean_curve(steps, shares * task.epochs)
+    return mean_curve(steps, shares * task.epochs, cap=1.0)
 
 
 def _end(name: str, task: Task, runs: Mapping[Key, Run]) -> float:

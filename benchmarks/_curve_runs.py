@@ -214,8 +214,12 @@ def run_all(
                 missing.append((name, task, left))
     total = len(runs) + sum(len(seeds) for _, _, seeds in missing)
     print(f"{total} runs, {len(runs)} of them from the cache", flush=True)
+    shown = time.monotonic()
     for key, run in _computed(missing, cache, n_jobs):
         runs[key] = run
+        if time.monotonic() > shown + 60:
+            shown = time.monotonic()
+            print(f"  {len(runs)} of {total} runs, now {key[0]} on {key[1]}", flush=True)
     return runs
 
 

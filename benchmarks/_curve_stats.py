@@ -72,9 +72,12 @@ def on_table(runs: Sequence[Run], reference: Sequence[Run]) -> OnTable:
     )
 
 
-def mean_curve(runs: Sequence[Steps], epochs: Floats) -> Floats:
-    """Return the mean regret after so many epochs; infinity while a run has no incumbent."""
-    return np.mean([_at(steps, epochs) for steps in runs], axis=0)
+def mean_curve(runs: Sequence[Steps], epochs: Floats, cap: float = np.inf) -> Floats:
+    """Return the mean regret after so many epochs, infinity while a run has no incumbent.
+
+    No regret counts as more than `cap`.
+    """
+    return np.mean([np.minimum(_at(steps, epochs), cap) for steps in runs], axis=0)
 
 
 def _at(steps: Steps, epochs: Floats) -> Floats:
