@@ -6,6 +6,7 @@ builds the scheduler, the searcher and, where there is one, the predictor of a r
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from _curve_baselines import (
     n_configurations,
     top_after_one_epoch,
 )
+from _curve_dyhpo import DyHPO
 from _curve_tables import REDUCTION_FACTOR
 from hpo.loop import Recorder, Scheduler
 from hpo.predictors import CurvePredictor, make_predictor
@@ -79,7 +81,7 @@ class Method:
     max_seeds : int or None
         At most so many seeds, for slow methods.
     needs : str or None
-        A package without which the method is left out.
+        A module without which no run is made; those in the cache are shown.
     """
 
     label: str
@@ -87,6 +89,15 @@ class Method:
     version: str | None = None
     max_seeds: int | None = None
     needs: str | None = None
+
+    def available(self) -> bool:
+        """Tell whether runs can be made."""
+        if self.needs is None:
+            return True
+        try:
+            return importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # of a parent
+            return False
 
 
 def named(name: str, predictor: str | None = None, **options: Any) -> Build:
@@ -154,6 +165,12 @@ def double_random(table: CurveTable, seed: int) -> Setup:
     return named("random-search", n_trials=n_trials)(table, seed)
 
 
+def dyhpo(table: CurveTable, seed: int) -> Setup:
+    """DyHPO for Hyperband's epochs, with a tenth of the units between decisions."""
+    rows = DyHPO(table, seed, step=max(table.max_resource // 10, 1))
+    return Setup(Budgeted(rows, hyperband_epochs(table.max_resource)), rows)
+
+
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
@@ -166,4 +183,11 @@ METHODS: Mapping[str, Method] = {
     "top": Method("top few after one epoch", top_few),
     "random": Method("random search, twice the epochs", double_random),
     "bohb": Method("Hyperband, Optuna's TPE (BOHB-style)", bohb, version="1", needs="optuna"),
+    "dyhpo": Method(
+        "DyHPO of Syne Tune 0.13, Hyperband's epochs",
+        dyhpo,
+        version="1",
+        max_seeds=3,
+        needs="syne_tune.optimizer.schedulers.searchers.dyhpo",
+    ),
 }

@@ -30,10 +30,12 @@ BEGIN, END = "<!-- curves: begin -->", "<!-- curves: end -->"
 def row(name: str, result: Standing, n_tables: int, n_seeds: int) -> list[str]:
     """Return a method's cells under `HEADER`."""
     label = METHODS[name].label
+    if result.n_tables < n_tables:
+        label += f" ({result.n_tables} tables)"
     if result.n_seeds < n_seeds:
         label += f" ({result.n_seeds} seeds)"
     reach = _share(result.reach)
-    if result.reached < n_tables:
+    if result.reached < result.n_tables:
         reach += f" ({result.reached})"
     return [
         label,
@@ -64,8 +66,8 @@ def by_table(
         size = f"{len(task.table)} x {task.table.max_resource}"
         cells = [task.name, size, f"{first.reference:.4f}"]
         for tables in results.values():
-            found = tables[task.name]
-            cells.append(f"{found.epochs:.2f} / {found.ratio:.2f}")
+            found = tables.get(task.name)
+            cells.append(f"{found.epochs:.2f} / {found.ratio:.2f}" if found else "-")
         rows.append(cells)
     return header, rows
 
@@ -108,8 +110,9 @@ def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[
     figure, axes = plt.subplots(1, 2, figsize=(12, 5), sharey=True, layout="constrained")
     for axis, kind in zip(axes, ("trained", "measured"), strict=True):
         for name, style in zip(names, _styles(), strict=False):
-            curve = np.mean([_curve(kind, name, task, runs, shares) for task in tasks], axis=0)
-            end = np.mean([_end(name, task, runs) for task in tasks])
+            known = [task for task in tasks if seeds_of(name, task.name, runs)]
+            curve = np.mean([_curve(kind, name, task, runs, shares) for task in known], axis=0)
+            end = np.mean([_end(name, task, runs) for task in known])
             shown = (curve < 1) & (shares <= end * 1.02)
             axis.plot(shares[shown], curve[shown], label=METHODS[name].label, **style)
             axis.plot(shares[shown][-1:], curve[shown][-1:], "o", color=style["color"])

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -197,6 +198,7 @@ def _code_of(function: Callable[..., Any]) -> bytes:
 # -- several processes -----------------------------------------------------------------------
 
 Key = tuple[str, str, int]  # method, table, seed
+Work = tuple[str, Task, list[int]]  # method, table, seeds
 
 
 def run_all(
@@ -204,7 +206,7 @@ def run_all(
 ) -> dict[Key, Run]:
     """Run every method on every table with every seed, what is cached aside."""
     runs: dict[Key, Run] = {}
-    missing: list[tuple[str, Task, list[int]]] = []
+    missing: list[Work] = []
     for name in names:
         for task in tasks:
             seeds = range(min(n_seeds, METHODS[name].max_seeds or n_seeds))
@@ -212,6 +214,7 @@ def run_all(
             runs |= {(name, task.name, seed): run for seed, run in known.items() if run}
             if left := [seed for seed in seeds if known[seed] is None]:
                 missing.append((name, task, left))
+    missing = _possible(missing)
     total = len(runs) + sum(len(seeds) for _, _, seeds in missing)
     print(f"{total} runs, {len(runs)} of them from the cache", flush=True)
     shown = time.monotonic()
@@ -223,9 +226,21 @@ def run_all(
     return runs
 
 
-def _computed(
-    missing: Sequence[tuple[str, Task, list[int]]], cache: Cache, n_jobs: int
-) -> Iterator[tuple[Key, Run]]:
+def _possible(missing: Sequence[Work]) -> list[Work]:
+    """Leave out what needs a package that is not installed, and say so."""
+    possible: list[Work] = []
+    counts: Counter[str] = Counter()
+    for name, task, seeds in missing:
+        if METHODS[name].available():
+            possible.append((name, task, seeds))
+        else:
+            counts[name] += len(seeds)
+    for name, count in counts.items():
+        print(f"{name}: {METHODS[name].needs} is not installed, so {count} runs are left out")
+    return possible
+
+
+def _computed(missing: Sequence[Work], cache: Cache, n_jobs: int) -> Iterator[tuple[Key, Run]]:
     if n_jobs == 1:
         with threadpool_limits(1):
             for name, task, seeds in missing:

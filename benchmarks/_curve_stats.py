@@ -109,8 +109,8 @@ class Standing:
 
     Attributes
     ----------
-    n_seeds : int
-        Seeds a table, the least of all tables.
+    n_tables, n_seeds : int
+        Tables, and seeds a table (the least of all tables).
     epochs, epochs_median : Figure
         Ratio of epochs, mean and median over tables.
     regret : Figure
@@ -129,6 +129,7 @@ class Standing:
         Seconds per epoch, mean over tables.
     """
 
+    n_tables: int
     n_seeds: int
     epochs: Figure
     epochs_median: Figure
@@ -153,6 +154,7 @@ def standing(tables: Sequence[OnTable]) -> Standing:
     reach = np.array([t.reach for t in tables])
     higher = np.sign(np.where(np.abs(ratios - 1) <= 1e-6, 0, ratios - 1))
     return Standing(
+        n_tables=len(tables),
         n_seeds=min(t.n_seeds for t in tables),
         epochs=_figure(np.mean, epochs),
         epochs_median=_figure(np.median, epochs),
