@@ -23,7 +23,7 @@ from _curve_tables import REDUCTION_FACTOR
 from hpo.loop import Recorder, Scheduler
 from hpo.predictors import CurvePredictor, make_predictor
 from hpo.schedulers import Hyperband, SwiftHyperband, make_scheduler
-from hpo.simulation import CurveTable, TableSearcher
+from hpo.simulation import CurveTable, CyclicTableSearcher, TableSearcher
 from hpo.trial import Config, TrainJob
 
 
@@ -100,11 +100,13 @@ class Method:
             return False
 
 
-def named(name: str, predictor: str | None = None, **options: Any) -> Build:
-    """Build a scheduler of `hpo.schedulers` on rows in random order."""
+def named(
+    name: str, predictor: str | None = None, *, cyclic: bool = False, **options: Any
+) -> Build:
+    """Build a scheduler of `hpo.schedulers` on rows in random order, each once unless `cyclic`."""
 
     def build(table: CurveTable, seed: int) -> Setup:
-        searcher = TableSearcher(table, seed)
+        searcher = (CyclicTableSearcher if cyclic else TableSearcher)(table, seed)
         scheduler = make_scheduler(
             name,
             searcher,
@@ -130,6 +132,16 @@ def published(predictor: str) -> Build:
             seed=seed,
         )
         return Setup(scheduler, searcher, make_predictor(predictor, folds=0))
+
+    return build
+
+
+def asha(name: str, size: int) -> Build:
+    """Build a form of ASHA with `size` times Hyperband's trials."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        n_trials = size * n_configurations(table.max_resource)
+        return named(name, cyclic=size > 1, n_trials=n_trials)(table, seed)
 
     return build
 
@@ -191,3 +203,38 @@ METHODS: Mapping[str, Method] = {
         needs="syne_tune.optimizer.schedulers.searchers.dyhpo",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Form:
+    """One row of the wall-clock comparison.
+
+    Attributes
+    ----------
+    label : str
+        For people.
+    build : callable
+        As a `Method`'s.
+    barrier : bool
+        Whether all workers wait for the slowest after each wave of jobs.
+    """
+
+    label: str
+    build: Build
+    barrier: bool = False
+
+
+def forms(size: int = 1) -> Mapping[str, Form]:
+    """Return what is timed, in a search of `size` times Hyperband's brackets."""
+    options = {"iterations": size, "cyclic": size > 1}
+    in_turn = named("hyperband", side_by_side=False, **options)
+    side_by_side = named("hyperband", **options)
+    swift = named("swift-hyperband", "last-value", **options)
+    return {
+        "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
+        "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
+        "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
+        "swift": Form("Swift, last value", swift),
+        "asha": Form("ASHA, promotion", asha("asha", size)),
+        "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
+    }

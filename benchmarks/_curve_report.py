@@ -24,7 +24,8 @@ HEADER = (
     "reach, measured",
     "ms/epoch",
 )
-BEGIN, END = "<!-- curves: begin -->", "<!-- curves: end -->"
+MARKS = "<!-- curves: begin -->", "<!-- curves: end -->"
+WALLCLOCK_MARKS = "<!-- wallclock: begin -->", "<!-- wallclock: end -->"
 
 
 def row(name: str, result: Standing, n_tables: int, n_seeds: int) -> list[str]:
@@ -78,7 +79,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def put_into(path: Path, text: str) -> None:
+def put_into(path: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
     """Replace what stands between the two marks in a file.
 
     Raises
@@ -87,10 +88,10 @@ def put_into(path: Path, text: str) -> None:
         If the file lacks the marks.
     """
     page = path.read_text(encoding="utf-8")
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = page.partition(marks[0])
+    _, end, tail = rest.partition(marks[1])
     if not (begin and end):
-        msg = f"{path} must contain the lines {BEGIN} and {END}, between which the table goes"
+        msg = f"{path} must contain {' and '.join(marks)}, between which the table goes"
         raise ValueError(msg)
     path.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
 
