@@ -18,9 +18,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from _harness import Bars, argument_parser
 from _hpo_common import show
 from hpo.loop import drive
 from hpo.simulation import CurveTable, SimulatedRunner
-from hpo.trial import Report
+from hpo.trial import PredictJob, Report, TrainJob
 
 WORKERS = (1, 4, 16, 50, 200)
 REFERENCES = ("barrier", "hyperband")
@@ -47,10 +48,39 @@ HEADER = (
     "epochs",
     "regret",
     "utilisation",
+    "until last start",
 )
 
 
-class BarrierRunner(SimulatedRunner):
+class WatchedRunner(SimulatedRunner):
+    """Workers that remember when they were busy, and when the last new trial was started."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._n_workers = self.free
+        self._spans: list[tuple[float, float]] = []  # beginning and end of every training job
+        self._last_start = 0.0
+
+    def submit(self, job: TrainJob | PredictJob) -> None:
+        """Start a job."""
+        before = self.busy
+        super().submit(job)
+        if isinstance(job, TrainJob):
+            self._spans.append((self.now, self.now + self.busy - before))
+            self._last_start = self.now if job.start == 0 else self._last_start
+
+    def busy_to_last_start(self) -> float:
+        """Return the busy share of the workers' time until the last new trial began.
+
+        NaN where all of them began at once.
+        """
+        end = self._last_start
+        busy = sum(min(stop, end) - start for start, stop in self._spans if start < end)
+        workers = self._n_workers * end
+        return busy / workers if workers else float("nan")
+
+
+class BarrierRunner(WatchedRunner):
     """Workers that all wait for the slowest before they take new jobs."""
 
     def wait(self) -> list[Report]:
@@ -63,12 +93,13 @@ class BarrierRunner(SimulatedRunner):
 
 @dataclass(frozen=True)
 class Timing:
-    """One search: virtual time, epochs, regret and utilisation of the workers."""
+    """One search: virtual time, epochs, regret, and utilisation: in all, until the last start."""
 
     makespan: float
     epochs: int
     regret: float
     utilisation: float
+    filling: float
 
 
 def epoch_times(table: CurveTable, seed: int) -> NDArray[np.float64]:  # (n_rows,)
@@ -83,7 +114,7 @@ def measure(task: Task, form: Form, seed: int, n_workers: int) -> Timing:
     """Run a form once."""
     setup = form.build(task.table, seed)
     trace = Trace(task, setup)
-    runner = (BarrierRunner if form.barrier else SimulatedRunner)(
+    runner = (BarrierRunner if form.barrier else WatchedRunner)(
         task.table,
         setup.searcher.row_of,
         n_workers=n_workers,
@@ -96,11 +127,12 @@ def measure(task: Task, form: Form, seed: int, n_workers: int) -> Timing:
         epochs=trace.epochs,
         regret=final_regret(task, setup.scheduler.summary(), trace.rows),
         utilisation=runner.busy / (runner.now * n_workers),
+        filling=runner.busy_to_last_start(),
     )
 
 
 Timings = dict[tuple[int, str], NDArray[np.float64]]
-"""Workers and form -> makespan, epochs, regret, utilisation: (4, n_tables), means over seeds."""
+"""Workers and form -> makespan, epochs, regret, utilisations: (5, n_tables), means over seeds."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +150,7 @@ def run_all(args: argparse.Namespace, names: Sequence[str], tasks: Sequence[Task
     """Run every form on every table and number of workers."""
     cells = list(product(args.workers, names))
     work = [Work(task, *cell, args.seeds, args.size) for cell in cells for task in tasks]
-    means = np.array(list(_computed(work, args.jobs))).reshape(len(cells), len(tasks), 4)
+    means = np.array(list(_computed(work, args.jobs))).reshape(len(cells), len(tasks), 5)
     return {cell: means[place].T for place, cell in enumerate(cells)}
 
 
@@ -138,8 +170,7 @@ def _one_thread() -> None:
 def _means(work: Work) -> tuple[float, ...]:
     form = forms(work.size)[work.name]
     runs = [measure(work.task, form, seed, work.n_workers) for seed in range(work.n_seeds)]
-    parts = [(run.makespan, run.epochs, run.regret, run.utilisation) for run in runs]
-    return tuple(np.mean(parts, axis=0).tolist())
+    return tuple(np.mean([astuple(run) for run in runs], axis=0).tolist())
 
 
 @dataclass(frozen=True)
@@ -156,8 +187,8 @@ class Row:
         Divided by Hyperband's, mean.
     regret : float
         Ratio of the mean regrets.
-    utilisation : float
-        Mean.
+    utilisation, filling : float
+        Mean; the latter until the last new trial began (NaN where all began at once).
     """
 
     speedup: float
@@ -165,16 +196,16 @@ class Row:
     epochs: float
     regret: float
     utilisation: float
+    filling: float
 
     def cells(self) -> list[str]:
         """Return the cells of the printed table."""
-        numbers = (self.speedup, self.makespan, self.epochs, self.regret, self.utilisation)
-        return [f"{number:.2f}" for number in numbers]
+        return ["-" if np.isnan(number) else f"{number:.2f}" for number in astuple(self)]
 
 
 def summed_up(timings: Timings, n_workers: int, name: str) -> Row:
     """Compare a form with Hyperband on as many workers."""
-    makespan, epochs, regret, utilisation = timings[n_workers, name]
+    makespan, epochs, regret, utilisation, filling = timings[n_workers, name]
     barrier, conserving = (timings[n_workers, reference] for reference in REFERENCES)
     return Row(
         speedup=float(np.exp(np.mean(np.log(barrier[0] / makespan)))),
@@ -182,6 +213,7 @@ def summed_up(timings: Timings, n_workers: int, name: str) -> Row:
         epochs=float(np.mean(epochs / conserving[1])),
         regret=_ratio(float(regret.mean()), float(conserving[2].mean())),
         utilisation=float(utilisation.mean()),
+        filling=float(filling.mean()),
     )
 
 
