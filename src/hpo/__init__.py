@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.predictors import CurvePredictor, make_predictor
+    from hpo.predictors import CurvePredictor, PooledPredictor, make_predictor
     from hpo.results import Results
     from hpo.schedulers import (
         ASHA,
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
         Hyperband,
         RandomSearch,
         SuccessiveHalving,
+        SwiftASHA,
         SwiftHyperband,
+        SwiftThaw,
         make_scheduler,
     )
-    from hpo.searchers import GridSearcher, ListSearcher, QLearningSearcher, RandomSearcher
+    from hpo.searchers import (
+        CurveSearcher,
+        GridSearcher,
+        ListSearcher,
+        QLearningSearcher,
+        RandomSearcher,
+    )
     from hpo.space import SearchSpace
     from hpo.spec import RunSpec
     from hpo.trainers import (
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 _HOME = {
     # what a search consists of
     "SearchSpace": "hpo.space",
+    "CurveSearcher": "hpo.searchers",
     "GridSearcher": "hpo.searchers",
     "ListSearcher": "hpo.searchers",
     "QLearningSearcher": "hpo.searchers",
@@ -50,10 +59,13 @@ _HOME = {
     "Hyperband": "hpo.schedulers",
     "RandomSearch": "hpo.schedulers",
     "SuccessiveHalving": "hpo.schedulers",
+    "SwiftASHA": "hpo.schedulers",
     "SwiftHyperband": "hpo.schedulers",
+    "SwiftThaw": "hpo.schedulers",
     "make_scheduler": "hpo.schedulers",
     # what predicts
     "CurvePredictor": "hpo.predictors",
+    "PooledPredictor": "hpo.predictors",
     "make_predictor": "hpo.predictors",
     # what trains
     "FunctionTrainer": "hpo.trainers",
@@ -72,6 +84,7 @@ __all__ = [
     "ASHA",
     "ASHAStopping",
     "CurvePredictor",
+    "CurveSearcher",
     "EarlyStopping",
     "FastHyperband",
     "FunctionTrainer",
@@ -79,6 +92,7 @@ __all__ = [
     "Hyperband",
     "ListSearcher",
     "Metrics",
+    "PooledPredictor",
     "QLearningSearcher",
     "RandomSearch",
     "RandomSearcher",
@@ -86,7 +100,9 @@ __all__ = [
     "RunSpec",
     "SearchSpace",
     "SuccessiveHalving",
+    "SwiftASHA",
     "SwiftHyperband",
+    "SwiftThaw",
     "TorchRun",
     "TorchTrainer",
     "TorchrunTrainer",

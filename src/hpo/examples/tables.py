@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_wine
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from torch.utils.data import TensorDataset
 
@@ -98,16 +100,12 @@ def _prepared(X: ArrayLike, y: ArrayLike) -> Table:
     train, validation, train_y, validation_y = train_test_split(
         rows, classes, test_size=1 / 3, random_state=0, stratify=classes
     )
-    median = np.nan_to_num(np.nanmedian(train, axis=0))
-    scaler = StandardScaler()
-    train = scaler.fit_transform(_filled(train, median))
-    validation = scaler.transform(_filled(validation, median))
+    prepare = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    train, validation = prepare.fit_transform(train), prepare.transform(validation)
     split = Split(_dataset(train, train_y), _dataset(validation, validation_y))
     return Table(split, rows.shape[1], int(classes.max()) + 1)
-
-
-def _filled(rows: NDArray[np.float64], median: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.isnan(rows), median, rows)
 
 
 def _dataset(rows: NDArray[np.float64], classes: NDArray[np.int64]) -> TensorDataset:

@@ -16,8 +16,7 @@ from hpo.brackets import check_resources, hyperband_brackets, make_bracket
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
 from hpo.schedulers.swift import check_curves, check_fraction
-from hpo.searchers import Searcher
-from hpo.searchers.q_learning import RewardedSearcher
+from hpo.searchers.base import RewardedSearcher, Searcher
 from hpo.trial import (
     Curve,
     Decision,

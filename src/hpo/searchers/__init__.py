@@ -1,8 +1,28 @@
 """Where configurations come from."""
 
-from hpo.searchers.base import Searcher
+from hpo.searchers.base import LearningSearcher, RewardedSearcher, Searcher
+from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
+from hpo.searchers.curve_aware import CurveSearcher, proposals_of
 from hpo.searchers.grid import GridSearcher, ListSearcher
 from hpo.searchers.q_learning import QLearningSearcher
 from hpo.searchers.random import RandomSearcher
+from hpo.searchers.surface import Mixed, Surface, SurfaceModel, Trees
 
-__all__ = ["GridSearcher", "ListSearcher", "QLearningSearcher", "RandomSearcher", "Searcher"]
+__all__ = [
+    "Candidates",
+    "CurveSearcher",
+    "GridSearcher",
+    "LearningSearcher",
+    "ListCandidates",
+    "ListSearcher",
+    "Mixed",
+    "QLearningSearcher",
+    "RandomSearcher",
+    "RewardedSearcher",
+    "Searcher",
+    "SpaceCandidates",
+    "Surface",
+    "SurfaceModel",
+    "Trees",
+    "proposals_of",
+]

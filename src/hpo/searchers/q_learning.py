@@ -16,11 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
-from hpo.searchers.base import Searcher
 from hpo.trial import Config
 
 State = Hashable
@@ -43,15 +42,6 @@ class DecisionProcess(Protocol):
 
     def config(self, choices: Sequence[str]) -> Config:
         """Return the configuration that a complete sequence of choices stands for."""
-        ...
-
-
-@runtime_checkable
-class RewardedSearcher(Searcher, Protocol):
-    """A searcher that is told what became of each of its proposals."""
-
-    def observe(self, trial_id: int, loss: float) -> None:
-        """Take in the final loss of a trial, known or predicted; infinity for a failure."""
         ...
 
 
@@ -163,7 +153,7 @@ class QLearningSearcher:
         return None
 
     def observe(self, trial_id: int, loss: float) -> None:
-        """Learn from the end of a trial (see `RewardedSearcher.observe`)."""
+        """Learn from the end of a trial (see `hpo.searchers.RewardedSearcher`)."""
         path = self._paths[trial_id]
         reward = self._reward(loss)
         self._known[tuple(choice for _, choice in path)] = reward

@@ -10,8 +10,8 @@ import pytest
 from hpo.loop import drive
 from hpo.predictors import make_predictor
 from hpo.schedulers import EarlyStopping
-from hpo.searchers import ListSearcher, QLearningSearcher
-from hpo.searchers.q_learning import RewardedSearcher, epsilon_schedule, error_reward
+from hpo.searchers import ListSearcher, QLearningSearcher, RewardedSearcher
+from hpo.searchers.q_learning import epsilon_schedule, error_reward
 from hpo.simulation import CurveTable, SimulatedRunner
 from hpo.trial import (
     Done,

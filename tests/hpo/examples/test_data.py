@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 
 import numpy as np
@@ -169,9 +170,11 @@ def test_openml_from_scikit_learns_cache(tmp_path) -> None:
         "file_id": "70",
         "default_target_attribute": "class",
         "url": "https://api.openml.org/data/v1/download/70/toy.arff",
+        "md5_checksum": hashlib.md5(arff.encode(), usedforsecurity=False).hexdigest(),
         "processing_date": "2020-01-01 00:00:00",
     }
     feature = {"is_target": "false", "is_ignore": "false", "is_row_identifier": "false"}
+    feature["number_of_missing_values"] = "0"
     features = [
         {**feature, "index": "0", "name": "x", "data_type": "numeric"},
         {**feature, "index": "1", "name": "y", "data_type": "numeric"},
