@@ -111,7 +111,7 @@ def digits(directory: Path, n_trials: int, max_resource: int) -> Task:
         Tuner(remembering, scheduler, predictor=predictor, executor="inline").run()
         return scheduler.summary()
 
-    return Task("digits", LayerSequences(), FEATURES, n_trials, max_resource, 10, run)
+    return Task("digits", LayerSequences(), FEATURES, n_trials, max_resource, 8, run)
 
 
 def recorded(table: CurveTable, n_trials: int) -> Task:
@@ -174,9 +174,9 @@ def main() -> None:
     torch.set_num_threads(1)
     bars = Bars()
     with tempfile.TemporaryDirectory() as directory:
-        size = (24, 6) if args.quick else (40, 10)
+        size = (24, 6) if args.quick else (32, 8)
         least = 0.0 if args.quick else 0.15
-        compare(digits(Path(directory), *size), range(1 if args.quick else 3), bars, least)
+        compare(digits(Path(directory), *size), range(1 if args.quick else 2), bars, least)
     if RECORDED.exists():
         n_trials = 120 if args.quick else 400
         compare(recorded(read_table(RECORDED), n_trials), range(1 if args.quick else 5), bars, 0.25)

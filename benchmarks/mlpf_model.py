@@ -93,7 +93,7 @@ def search(
 def main() -> None:
     args = arguments(__doc__)
     bars = Bars()
-    max_resource, data = (12, "simulated:32") if args.quick else (16, "simulated:160")
+    max_resource, data = (12, "simulated:32") if args.quick else (16, "simulated:64")
     seeds = range(1 if args.quick else 3)
     trivial = mlpf.trivial_score(data)["loss"]
     print(f"MLPF on {data} events, at most {max_resource} epochs; trivial loss {trivial:.4f}")

@@ -64,10 +64,11 @@ class TorchrunTrainer:
         Raises
         ------
         RuntimeError
-            If a process fails; the message ends with what it printed last.
+            If a process fails; the message says why.
         """
         answer = checkpoint.with_name("torchrun-answer.json")
-        answer.unlink(missing_ok=True)
+        for old in (answer, *_errors(answer)):
+            old.unlink(missing_ok=True)
         request = {
             "trainer": NamedTrainer(self.trainer).resolved().name,
             "backend": self.backend,
@@ -79,7 +80,7 @@ class TorchrunTrainer:
         }
         place = checkpoint.with_name("torchrun-request.json")
         write_atomically(place, json.dumps(request).encode())
-        _run(self._command(place))
+        _run(self._command(place), answer)
         data = json.loads(answer.read_text(encoding="utf-8"))
         return Metrics(data["losses"], data["extra"])
 
@@ -91,7 +92,12 @@ class TorchrunTrainer:
         ]
 
 
-def _run(command: Sequence[str]) -> None:
+def _errors(answer: Path) -> list[Path]:
+    """Return the files in which processes said why they failed, the first process's first."""
+    return sorted(answer.parent.glob(f"{answer.stem}.error-*"))
+
+
+def _run(command: Sequence[str], answer: Path) -> None:
     """Run a command that ends when this process ends, however it ends."""
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -106,5 +112,6 @@ def _run(command: Sequence[str]) -> None:
         output = process.stdout.read()
     print(output, end="", file=sys.stderr)
     if process.returncode != 0:
-        msg = f"torchrun ended with exit code {process.returncode}: {output[-_TAIL:]}"
+        why = [path.read_text(encoding="utf-8") for path in _errors(answer)] or [output[-_TAIL:]]
+        msg = f"torchrun ended with exit code {process.returncode}: {why[0]}"
         raise RuntimeError(msg)

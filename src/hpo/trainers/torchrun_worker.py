@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.files import write_atomically
-from hpo.trainers.base import Metrics
+from hpo.trainers.base import Metrics, describe
 from hpo.trainers.loading import load_trainer
 from hpo.trainers.random_state import import_torch
 
@@ -33,6 +33,7 @@ def main(request: Path) -> None:
     _end_with_parent()
     distributed = import_torch().distributed
     job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
+    answer = Path(job["answer"])
     distributed.init_process_group(job["backend"])
     try:
         result = load_trainer(job["trainer"]).train(
@@ -41,9 +42,13 @@ def main(request: Path) -> None:
         if distributed.get_rank() == 0:
             metrics = result if isinstance(result, Metrics) else Metrics(result)
             extra = {name: list(values) for name, values in metrics.extra.items()}
-            answer = {"losses": list(metrics.losses), "extra": extra}
-            write_atomically(Path(job["answer"]), json.dumps(answer).encode())
+            data = {"losses": list(metrics.losses), "extra": extra}
+            write_atomically(answer, json.dumps(data).encode())
         distributed.barrier()
+    except BaseException as error:
+        place = answer.with_name(f"{answer.stem}.error-{distributed.get_rank()}")
+        write_atomically(place, describe(error).encode())
+        raise
     finally:
         distributed.destroy_process_group()
 

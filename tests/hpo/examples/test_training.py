@@ -109,33 +109,44 @@ def test_no_batch_of_one_sample_is_left_over(n, batches) -> None:
 # -- several processes --------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_two_processes(tmp_path, environment, monkeypatch) -> None:
-    """Two processes train one model; pieces equal one go; a lone process cannot go on."""
+GROUP = """
+    from hpo.examples import mlp
+
+    def trainer(config, start, stop, checkpoint):
+        whole, pieces = (checkpoint.with_name(name) for name in ("whole", "pieces"))
+        losses = list(mlp.trainer.train(config, 0, 3, whole).losses)
+        losses += mlp.trainer.train(config, 0, 1, pieces).losses
+        return [*losses, *mlp.trainer.train(config, 1, 3, pieces).losses]
+"""
+
+
+@pytest.fixture
+def imports(environment, monkeypatch):
+    """Let the processes of a group import this source."""
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
-    pair = TorchrunTrainer("hpo.examples.mlp:trainer", processes=2)
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "pieces").mkdir()
-    whole = pair.train(CONFIG, 0, 3, tmp_path / "whole" / "c")
-    first = pair.train(CONFIG, 0, 1, tmp_path / "pieces" / "c").losses
-    assert [*first, *pair.train(CONFIG, 1, 3, tmp_path / "pieces" / "c").losses] == whole.losses
-    assert whole.losses[-1] < 0.5 * mlp.trivial_score("wine")["loss"]
-    state = torch.load(tmp_path / "whole" / "c", weights_only=True)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path, imports) -> None:
+    """Two processes train one model; pieces equal one go; a lone process cannot go on."""
+    (tmp_path / "group.py").write_text(textwrap.dedent(GROUP))
+    pair = TorchrunTrainer(f"{tmp_path / 'group.py'}:trainer", processes=2)
+    losses = pair.train(CONFIG, 0, 6, tmp_path / "c").losses
+    assert losses[:3] == losses[3:]
+    assert losses[2] < 0.5 * mlp.trivial_score("wine")["loss"]
+    state = torch.load(tmp_path / "whole", weights_only=True)
     ranks = state["session"]["random"]["ranks"]
     assert len(ranks) == 2
     assert not torch.equal(ranks[0]["global torch"], ranks[1]["global torch"])
     with pytest.raises(CheckpointError, match="written by 2 processes"):
-        mlp.trainer.train(CONFIG, 3, 4, tmp_path / "whole" / "c")
+        mlp.trainer.train(CONFIG, 3, 4, tmp_path / "whole")
 
 
 @pytest.mark.slow
-def test_failure_in_a_process_is_told(tmp_path, environment, monkeypatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
-    pair = TorchrunTrainer("hpo.examples.mlp:trainer", processes=2)
-    segment = Segment({**CONFIG, "data": "moon"}, 0, 1, tmp_path / "t" / "c")
-    outcome = run_segment(pair, segment)
-    assert "torchrun ended with exit code 1" in outcome.reason
-    assert "data must be one of" in (tmp_path / "t" / "error.txt").read_text()
+def test_failure_in_a_process_is_told(tmp_path, imports) -> None:
+    group = TorchrunTrainer("hpo.examples.mlp:trainer", processes=1)
+    outcome = run_segment(group, Segment({**CONFIG, "data": "moon"}, 0, 1, tmp_path / "t" / "c"))
+    assert "torchrun ended with exit code 1: ValueError: data must be one of" in outcome.reason
 
 
 LONELY = """
