@@ -287,7 +287,7 @@ def forms(size: int = 1) -> Mapping[str, Form]:
     in_turn = named("hyperband", side_by_side=False, **options)
     side_by_side = named("hyperband", **options)
     swift = named("swift-hyperband", "last-value", **options)
-    return {
+    found = {
         "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
         "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
@@ -296,3 +296,6 @@ def forms(size: int = 1) -> Mapping[str, Form]:
         "asha": Form("ASHA, promotion", asha("asha", size)),
         "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
     }
+    if size == 1:  # Swift-ASHA has no setting for a larger search
+        found["swift-asha"] = Form("Swift-ASHA", thawing("swift-asha"))
+    return found
