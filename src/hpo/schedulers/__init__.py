@@ -1,6 +1,7 @@
 """Schedulers: which trial is trained next, for how long, and which one is given up."""
 
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
@@ -19,6 +20,7 @@ __all__ = [
     "SwiftHyperband",
     "SwiftThaw",
     "SwiftASHA",
+    "EarlyHyperband",
     "FastHyperband",
     "ASHA",
     "ASHAStopping",

@@ -64,6 +64,11 @@ class ProcessGroup:
             import_torch().distributed.all_gather_object(values, value)
         return values
 
+    def meet(self) -> None:
+        """Wait until every process has come here."""
+        if self.size > 1:
+            import_torch().distributed.barrier()
+
 
 def local_device(name: str) -> torch.device:
     """Return the device of this process.

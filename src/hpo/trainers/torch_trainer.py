@@ -179,25 +179,20 @@ class _Session:
 
     def __init__(self, run: TorchRun, random: RandomState, seed: int) -> None:
         self._run = run
-        self._group = ProcessGroup.current()
-        self._random = random if self._group.size == 1 else GroupRandomState(random, self._group)
+        self.group = ProcessGroup.current()
+        self._random = random if self.group.size == 1 else GroupRandomState(random, self.group)
         self._device = next(run.model.parameters()).device
         self._precision = Precision(run.precision, self._device.type)
         loaders = [run.train_loader, *run.loaders]
         self._loaders = [loader for loader in loaders if loader is not None]
         for loader in self._loaders:
             _check_loader(loader)
-        if self._group.size > 1 and run.train_epoch is not None:
+        if self.group.size > 1 and run.train_epoch is not None:
             msg = "train_epoch would not share gradients between processes; leave it out"
             raise ValueError(msg)
-        self._network = self._group.wrap(run.model)
-        if self._group.rank > 0:  # built alike, trained with dropout of its own
-            import_torch().manual_seed(seed + self._group.rank)
-
-    @property
-    def writes(self) -> bool:
-        """Whether this process writes the checkpoint."""
-        return self._group.rank == 0
+        self._network = self.group.wrap(run.model)
+        if self.group.rank > 0:  # built alike, trained with dropout of its own
+            import_torch().manual_seed(seed + self.group.rank)
 
     def extend(self, history: _History, epoch: int) -> None:
         """Train one epoch, unless the trial has stopped early."""
@@ -239,7 +234,7 @@ class _Session:
         """Return the metrics, the first process's in all of a group."""
         self._run.model.eval()
         with import_torch().no_grad(), self._precision.autocast():
-            result = self._group.from_first(self._run.evaluate())
+            result = self.group.from_first(self._run.evaluate())
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
         if "loss" not in result:
@@ -314,11 +309,13 @@ def _save(path: Path, config: Config, session: _Session, history: _History) -> N
         "extra": history.extra,
         "session": session.state_dict(),  # every process of a group gives its part
     }
-    if not session.writes:
-        return
-    buffer = io.BytesIO()  # torch hides the reason of a failed write, so it does not write itself
-    import_torch().save(state, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    if session.group.rank == 0:
+        buffer = (
+            io.BytesIO()
+        )  # torch hides the reason of a failed write, so it does not write itself
+        import_torch().save(state, buffer)
+        write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    session.group.meet()  # or another process might read the checkpoint before it is written
 
 
 def _load(path: Path, config: Config) -> Mapping[str, Any] | None:
