@@ -164,6 +164,7 @@ def test_openml_from_scikit_learns_cache(tmp_path) -> None:
     description = {
         "id": "7",
         "name": "toy",
+        "description": "Two numbers, compared.",
         "version": "1",
         "format": "ARFF",
         "status": "active",

@@ -133,7 +133,7 @@ def test_two_processes(tmp_path, imports) -> None:
     pair = TorchrunTrainer(f"{tmp_path / 'group.py'}:trainer", processes=2)
     losses = pair.train(CONFIG, 0, 6, tmp_path / "c").losses
     assert losses[:3] == losses[3:]
-    assert losses[2] < 0.5 * mlp.trivial_score("wine")["loss"]
+    assert losses[2] < min(losses[0], 0.8 * mlp.trivial_score("wine")["loss"])  # six steps
     state = torch.load(tmp_path / "whole", weights_only=True)
     ranks = state["session"]["random"]["ranks"]
     assert len(ranks) == 2
