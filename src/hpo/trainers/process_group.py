@@ -64,6 +64,22 @@ class ProcessGroup:
             import_torch().distributed.all_gather_object(values, value)
         return values
 
+    def check_writers(self, random_state: Mapping[str, Any]) -> None:
+        """Check that as many processes wrote a checkpoint as now read it.
+
+        Raises
+        ------
+        CheckpointError
+            If they differ: each process has random states of its own.
+        """
+        writers = len(random_state.get("ranks", (None,)))
+        if writers != self.size:
+            msg = (
+                f"checkpoint was written by {writers} processes, and {self.size} read it; go on "
+                "with as many as before"
+            )
+            raise CheckpointError(msg)
+
     def meet(self) -> None:
         """Wait until every process has come here."""
         if self.size > 1:
@@ -103,17 +119,5 @@ class GroupRandomState:
         return {"ranks": self.group.from_all(self.own.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over this process's state.
-
-        Raises
-        ------
-        CheckpointError
-            If another number of processes wrote it.
-        """
-        if len(state["ranks"]) != self.group.size:
-            msg = (
-                f"checkpoint was written by {len(state['ranks'])} processes, and "
-                f"{self.group.size} read it; go on with as many as before"
-            )
-            raise CheckpointError(msg)
+        """Take over this process's state."""
         self.own.load_state_dict(state["ranks"][self.group.rank])

@@ -265,6 +265,7 @@ class _Session:
                 "by another version of the trainer"
             )
             raise CheckpointError(msg)
+        self.group.check_writers(state["random"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
 
