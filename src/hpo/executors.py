@@ -45,6 +45,13 @@ class WorkerPool(Protocol):
 
         The future's result is an `Outcome` whatever the trainer or the worker does; it raises
         `ExecutorBrokenError` only if nothing can run any more.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        segment : Segment
+        timeout : float or None
+            Seconds that it may take.
         """
         ...
 

@@ -89,7 +89,18 @@ class Results:
         *,
         finished: bool,
     ) -> Self:
-        """Combine a scheduler's summary with what was recorded on the way."""
+        """Combine a scheduler's summary with what was recorded on the way.
+
+        Parameters
+        ----------
+        summary : SchedulerSummary
+        reports, notes : sequence
+            As in the attributes.
+        plan : Plan or None
+            What savings are measured against.
+        finished : bool
+            Whether the run came to its end.
+        """
         return cls(
             trials=summary.trials,
             best=summary.best,
@@ -164,6 +175,11 @@ class Results:
 
     def write_csv(self, path: Path) -> None:
         """Write the records to a new CSV file (no pandas needed).
+
+        Parameters
+        ----------
+        path : Path
+            Must not exist.
 
         Raises
         ------

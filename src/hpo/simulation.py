@@ -38,6 +38,11 @@ class CurveTable:
         Loss after each unit; lower is better.
     cost : ndarray of shape (n_rows,) or None
         Relative time of one unit; None where all are equal.
+
+    Raises
+    ------
+    ValueError
+        If losses and configurations differ in number.
     """
 
     configs: tuple[dict[str, Any], ...]

@@ -86,6 +86,11 @@ class RunSpec:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild the specification that `to_json` wrote.
 
+        Parameters
+        ----------
+        data : Mapping
+            As `to_json` returns it.
+
         Raises
         ------
         JournalError
@@ -119,7 +124,13 @@ class RunSpec:
         return scheduler
 
     def build_searcher(self) -> Searcher:
-        """Build what proposes configurations."""
+        """Build what proposes configurations.
+
+        Raises
+        ------
+        UsageError
+            If space or searcher is refused.
+        """
         space = usage_checked(SearchSpace.from_dict, self.space)
         if self.searcher == "random":
             return RandomSearcher(space, seed=self.seed)

@@ -103,6 +103,13 @@ class SwiftHyperband(Engine):
         Brackets run one after the other, a predictor is trained once for each pair of rung and
         decision point, and workers idle rather than train ahead.  On one worker, the order of jobs
         is that of the reference implementation.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            Gives configurations.
+        max_resource, reduction_factor, seed : int
+            As in the class.
         """
         return cls(
             searcher,

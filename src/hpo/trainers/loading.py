@@ -57,6 +57,10 @@ class NamedTrainer:
 def as_trainer(trainer: object) -> Trainer:
     """Turn a `Trainer`, a function or a name into a `Trainer`.
 
+    Parameters
+    ----------
+    trainer : Trainer, callable or str
+
     Raises
     ------
     TrainerError

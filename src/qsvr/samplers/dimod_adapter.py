@@ -59,6 +59,13 @@ class DimodSampler:
         """Sample the QUBO as a dimod model; see `qsvr.samplers.Sampler`.
 
         ``num_reads`` and ``seed`` are passed where the sampler has them.
+
+        Raises
+        ------
+        ValueError
+            If the sampler does not have an option.
+        SamplerError
+            If it fails or returns something that cannot be used.
         """
         check_options(self.name, options, self.parameters)
         start = perf_counter()
