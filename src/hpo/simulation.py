@@ -66,7 +66,12 @@ class CurveTable:
         return int(self.losses.shape[1])
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> CurveTable:
-        """Return a table of some of the rows."""
+        """Return a table of some of the rows.
+
+        Parameters
+        ----------
+        rows : sequence or ndarray of int, shape (n_kept,)
+        """
         configs = tuple(self.configs[int(row)] for row in rows)
         picked = np.asarray(rows, dtype=np.intp)
         return CurveTable(
@@ -262,7 +267,7 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
     seed : int
         Of the order in which rows are proposed (see `TableSearcher`).
     n_workers, epoch_times, predictor, predict_time
-        As for `SimulatedRunner`.
+        As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
     recorder : Recorder, optional
         Hears of every job and report.
     """

@@ -177,6 +177,10 @@ def gram(
 def symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix with rounding's asymmetry taken out.
 
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_samples)
+
     Raises
     ------
     ValueError
