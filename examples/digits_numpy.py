@@ -1,8 +1,8 @@
 """A trainer of your own, without any framework: a two-layer network on handwritten digits.
 
-It shows what a trainer has to do: train from one epoch to another, keep what the next epoch needs in
-its checkpoint, and draw random numbers by the epoch's number, so that stopping and going on changes
-nothing. Use it from the command line::
+It shows what a trainer has to do: train from one epoch to another, keep what the next epoch needs
+in its checkpoint, and draw random numbers by the epoch's number, so that stopping and going on
+changes nothing. Use it from the command line::
 
     hpo run examples/digits_numpy.py:trainer --space examples/digits_numpy_space.toml \
         --max-resource 16 --workers 2

@@ -135,7 +135,9 @@ def score(model, rows):
 # wildly in some of them, hence the median.
 
 # %%
-draws = [np.random.default_rng(seed).choice(400, 20, replace=False) for seed in range(2 if QUICK else 10)]
+draws = [
+    np.random.default_rng(seed).choice(400, 20, replace=False) for seed in range(2 if QUICK else 10)
+]
 for name, make in MODELS.items():
     if "ensemble" in name:
         continue

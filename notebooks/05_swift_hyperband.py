@@ -109,7 +109,7 @@ for name, (kind, seeds) in PREDICTORS.items():
     print(f"{name:12}{np.mean(epochs[name]):8.0f}{saved:8.1%}   {sum(same)} of {len(same)}")
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-for row, (name, values) in enumerate(epochs.items()):
+for row, values in enumerate(epochs.values()):
     ax.plot(values, np.full(len(values), row), "o", ms=7, alpha=0.6, color=f"C{row}")
     ax.plot(np.mean(values), row, "k|", ms=18)
 ax.set(yticks=range(len(epochs)), yticklabels=epochs, xlabel="epochs spent; a dot is a seed")

@@ -71,7 +71,9 @@ journal = Path(folder.name) / "digits.jsonl"
 results = Tuner.from_spec(spec, journal=journal).run()
 
 best = results.best
-print(f"{len(results.trials)} trials, {results.epochs} epochs, {results.saved} saved by predictions")
+print(
+    f"{len(results.trials)} trials, {results.epochs} epochs, {results.saved} saved by predictions"
+)
 print(f"best validation loss {best.last_loss:.3f} with {best.config}")
 
 # %% [markdown]
@@ -103,7 +105,9 @@ for entry in entries:
 
 figure, ax = plt.subplots(figsize=(11, 2.8), layout="constrained")
 for lane, start, end, bracket in bars:
-    ax.barh(lane, end - start, left=start, height=0.8, color=f"C{bracket}", edgecolor="white", lw=0.5)
+    ax.barh(
+        lane, end - start, left=start, height=0.8, color=f"C{bracket}", edgecolor="white", lw=0.5
+    )
 for start, end in predictions:
     ax.barh(2, max(end - start, 0.01), left=start, height=0.5, color="k")
 for bracket in sorted({bar[3] for bar in bars}):

@@ -122,7 +122,13 @@ _ORDER = ("Classes", "Functions", "Protocols", "Errors and warnings", "Constants
 
 def _page(module: str, objects: list[PublicObject]) -> str:
     lines = [f"``{module}``", "=" * (len(module) + 4), ""]
-    lines += [f".. automodule:: {module}", "   :no-members:", "", f".. currentmodule:: {module}", ""]
+    lines += [
+        f".. automodule:: {module}",
+        "   :no-members:",
+        "",
+        f".. currentmodule:: {module}",
+        "",
+    ]
     for kind in _ORDER:
         chosen = [each.name for each in objects if each.kind == kind]
         if chosen:

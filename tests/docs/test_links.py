@@ -91,7 +91,8 @@ def test_commands_name_files_that_exist():
     missing = set()
     for page in PAGES:
         for path in re.findall(
-            r"\b((?:benchmarks|examples|notebooks|tests)/[\w/]+\.(?:py|toml))", page.read_text("utf-8")
+            r"\b((?:benchmarks|examples|notebooks|tests)/[\w/]+\.(?:py|toml))",
+            page.read_text("utf-8"),
         ):
             if not (ROOT / path).exists():
                 missing.add(f"{page.name}: {path}")
@@ -102,7 +103,9 @@ def test_every_page_is_in_the_guide_or_the_index():
     """Sphinx would warn; the index takes in by pattern what no one lists."""
     assert "*\n```" in (DOCS / "index.md").read_text("utf-8")
     listed = (DOCS / "guide" / "index.md").read_text("utf-8").split()
-    assert all(path.stem in listed for path in (DOCS / "guide").glob("*.md") if path.stem != "index")
+    assert all(
+        path.stem in listed for path in (DOCS / "guide").glob("*.md") if path.stem != "index"
+    )
 
 
 def test_the_citation_file_fits_the_project():

@@ -54,6 +54,4 @@ def test_it_runs(source, monkeypatch):
     notebook = _render().executed(source)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    assert any(
-        "image/png" in output.get("data", {}) for cell in code for output in cell.outputs
-    )
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
