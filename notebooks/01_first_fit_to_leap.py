@@ -150,7 +150,7 @@ else:
     where = {"sampler": "sa", "num_reads": 100, "sampler_options": {"num_sweeps": 200}}
 
 annealed = QSVR(n_bits=3, random_state=0, **setting, **where).fit(x[:20, None], target[:20])
-print(annealed.sampler_report())
+report = annealed.sampler_report()
 
 # %% [markdown]
 # Read the row "as sampled": it is what the sampler brought. The row "after polish" is reached from

@@ -85,7 +85,7 @@ plt.show()
 # judged by its **raw** energies, and `sampler_report()` says whether they beat random strings:
 
 # %%
-print(fits["sa, 50 sweeps"].sampler_report())
+report = fits["sa, 50 sweeps"].sampler_report()
 
 # %% [markdown]
 # ## And the predictions?

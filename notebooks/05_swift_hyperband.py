@@ -36,6 +36,7 @@ from hpo.simulation import simulate
 from hpo.synthetic import synthetic_table
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
+plt.rcParams["legend.loc"] = "upper right"  # the best place is slow to find among many curves
 
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # the tests take less
 path = os.environ.get("MLPF_TABLE")

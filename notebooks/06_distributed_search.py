@@ -31,6 +31,7 @@ from hpo.plots import plot_curves
 from qsvr import QSVR
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
+plt.rcParams["legend.loc"] = "upper right"  # the best place is slow to find among many curves
 EXAMPLES = next(
     folder / "examples" for folder in (Path.cwd(), *Path.cwd().parents)
     if (folder / "examples" / "digits_numpy.py").exists()
@@ -89,7 +90,7 @@ zero = entries[0].time
 for entry in entries:
     if entry.kind == "note":
         continue
-    kind, data = entry.data["type"], entry.data
+    data = entry.data
     key = ("predict", data["job_id"]) if "job_id" in data else ("train", data["trial_id"])
     if entry.kind == "decided":
         began[key] = (entry.time - zero, data)

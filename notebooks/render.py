@@ -40,6 +40,7 @@ def executed(path: Path) -> Any:
         timeout=300,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(HERE)}},
     )
     client.execute()

@@ -40,6 +40,8 @@ def test_the_committed_output_is_whole_and_has_figures(source):
     cells = [c for c in jupytext.read(source.with_suffix(".ipynb")).cells if c.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
+    warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not warned
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert all(cell.execution_count for cell in cells)
 

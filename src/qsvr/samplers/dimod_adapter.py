@@ -56,7 +56,7 @@ class DimodSampler:
         return frozenset(self.sampler.parameters) - _OURS
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Sample the QUBO as a dimod model; see `qsvr.samplers.Sampler`.
+        """Sample the QUBO as a dimod model; see `qsvr.Sampler`.
 
         ``num_reads`` and ``seed`` are passed where the sampler has them.
 
