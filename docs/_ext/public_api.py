@@ -12,7 +12,6 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +52,16 @@ MODULES: dict[str, tuple[str, ...]] = {
         "hpo.results",
         "hpo.plots",
         "hpo.errors",
+        "hpo.engines",
         "hpo.integrations",
+        "hpo.integrations.optuna",
+        "hpo.integrations.ray",
+        "hpo.integrations.mlflow",
+        "hpo.integrations.tensorboard",
+        "hpo.reporting",
         "hpo.examples",
+        "hpo.examples.architectures",
+        "hpo.examples.particle_flow",
     ),
 }
 
@@ -90,8 +97,18 @@ class PublicObject:
 
 
 def existing(package: str) -> list[str]:
-    """Return the modules of a package's table that are there."""
-    return [name for name in MODULES[package] if find_spec(name) is not None]
+    """Return the modules of a package's table that are there, with what they need installed."""
+    return [name for name in MODULES[package] if _can_be_imported(name)]
+
+
+def _can_be_imported(module: str) -> bool:
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if module.startswith(str(error.name)) or error.name.partition(".")[0] not in MODULES:
+            return False  # not there, or an optional dependency is not
+        raise
+    return True
 
 
 def names_of(module: str) -> list[str]:

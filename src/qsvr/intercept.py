@@ -76,11 +76,11 @@ def kkt_intercept(
 def primal_intercept(
     residual: NDArray[np.float64], epsilon: float, weights: NDArray[np.float64]
 ) -> float:
-    """Return the exact minimiser over c of sum_n weights_n * max(0, |residual_n - c| - epsilon).
+    """Return the exact minimiser over c of the epsilon-insensitive training loss.
 
-    The loss is half the sum of |r - epsilon - c| + |r + epsilon - c| up to a constant, so the
-    minimiser is the weighted median of the 2n points r -+ epsilon; where a whole interval is
-    optimal, its middle.
+    The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of
+    ``|r - epsilon - c| + |r + epsilon - c|`` up to a constant, so the minimiser is the weighted
+    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle.
 
     Parameters
     ----------
