@@ -175,7 +175,46 @@ def write_pages(directory: Path) -> list[Path]:
     return written
 
 
+def _documented(target: str) -> str | None:
+    """Return the path under which a name of ours is documented; "" where it is not, but exists."""
+    paths = {id(each.value): each.path for each in public_objects()}
+    parts = target.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            value = import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        path = ""
+        for number, name in enumerate(parts[cut:], cut + 1):
+            value = getattr(value, name, None)
+            if value is None:
+                return None
+            if id(value) in paths:
+                path = ".".join([paths[id(value)], *parts[number:]])
+        return path
+    return None
+
+
+def resolve_alias(app: Any, env: Any, node: Any, text: Any) -> Any:
+    """Lead a reference to another name of a documented object to its page.
+
+    A name that exists without a page becomes plain code; one that does not is left to Sphinx, which
+    warns.
+    """
+    target = node["reftarget"]
+    if node.get("refdomain") != "py" or target.partition(".")[0] not in MODULES:
+        return None
+    path = _documented(target)
+    if path is None:
+        return None
+    if path in ("", target):
+        return text
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", path, node, text)
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect to Sphinx: pages have to be there before it looks for sources."""
     app.connect("config-inited", lambda app, _: write_pages(Path(app.srcdir) / "api"))
+    app.connect("missing-reference", resolve_alias)
     return {"parallel_read_safe": True}
