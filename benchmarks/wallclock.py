@@ -120,6 +120,7 @@ def measure(task: Task, form: Form, seed: int, n_workers: int) -> Timing:
         n_workers=n_workers,
         epoch_times=epoch_times(task.table, seed),
         predictor=setup.predictor,
+        searcher=setup.searcher,
     )
     drive(setup.scheduler, runner, trace)
     return Timing(

@@ -304,9 +304,8 @@ class Thawing:
         rivals = [
             draws.mean(t)
             for t in range(self._ledger.n_trials)
-            if draws.knows(t)
-            and not self._ledger.failed(t)
-            and (self._ledger.resource(t) >= self._max or t in self._acted)
+            # One that was touched since counts whatever came of it, which may not be known yet.
+            if draws.knows(t) and (t in self._acted or self._completed(t))
         ]
         bar = min(rivals, default=math.inf)
         best = min(
@@ -341,6 +340,9 @@ class Thawing:
             stop = next_length(units, self._max, self._options.growth)
             found.append(Candidate(trial, units, stop))
         return found
+
+    def _completed(self, trial: int) -> bool:
+        return not self._ledger.failed(trial) and self._ledger.resource(trial) >= self._max
 
     def _ended(self, trial: int) -> bool:
         return self._ledger.failed(trial) or self._ledger.resource(trial) >= self._max
