@@ -108,6 +108,21 @@ def test_every_page_is_in_the_guide_or_the_index():
     )
 
 
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [
+        ("samplers", "qsvr.samplers.SAMPLER_NAMES"),
+        ("schedulers", "hpo.schedulers.SCHEDULERS"),
+        ("predictors", "hpo.predictors.PREDICTORS"),
+    ],
+)
+def test_the_guide_has_a_word_on_everything_that_has_a_name(page, table):
+    module, _, name = table.rpartition(".")
+    text = (DOCS / "guide" / f"{page}.md").read_text("utf-8")
+    missing = [each for each in getattr(import_module(module), name) if f'`"{each}"`' not in text]
+    assert not missing, f"docs/guide/{page}.md says nothing of {missing}"
+
+
 def test_the_citation_file_fits_the_project():
     import tomllib
 
