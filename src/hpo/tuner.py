@@ -24,14 +24,16 @@ import multiprocessing
 import pickle
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpo.checkpoints import CheckpointStore, default_directory
+from hpo.engines import check_engine, make_pool
 from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
-from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, ProcessPool, WorkerPool
+from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
 from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
 from hpo.plan import Plan
@@ -62,11 +64,15 @@ class Tuner:
         What decides, fresh from its constructor.
     journal : Path or None
         New file for the journal; None keeps none, and the run cannot be resumed.
-    executor : "process", "inline", Executor or callable
-        Worker processes of our own; this process; any `concurrent.futures.Executor`; or a
-        function that builds one, so that it can be built again when it breaks.
-    n_workers : int
-        Trials to train at the same time.  1 for "inline".
+    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
+        Worker processes of our own; this process; an engine (``docs/engines.md``); any
+        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
+        when it breaks.
+    n_workers : int or None
+        Trials to train at the same time.  1 for "inline".  None: as many as the engine's cluster
+        has, 1 on this machine.
+    executor_options : Mapping
+        What the engine is told (`hpo.engines.options.EngineOptions`): devices, address, ...
     predictor : CurvePredictor, str or None
         What predicts learning curves for schedulers that ask; None takes the default.
     max_retries : int
@@ -98,7 +104,8 @@ class Tuner:
     _: dataclasses.KW_ONLY
     journal: Path | None = None
     executor: str | ExecutorSource = "process"
-    n_workers: int = 1
+    n_workers: int | None = 1
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
     predictor: CurvePredictor | str | None = None
     max_retries: int = 1
     timeout: float | None = None
@@ -109,12 +116,15 @@ class Tuner:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_at_least("n_workers", self.n_workers, 1)
+        if self.n_workers is not None:
+            _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
         limits = (self.timeout, self.predict_timeout)
-        _check_executor(self.executor, self.n_workers, limited=limits != (None, None))
+        _check_executor(self.executor, self.executor_options)
+        if self.executor == "inline":
+            _check_inline(self.n_workers, limited=limits != (None, None))
 
     @classmethod
     def from_spec(cls, spec: RunSpec, **settings: Any) -> Tuner:
@@ -138,6 +148,7 @@ class Tuner:
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
+            "executor_options": spec.executor_options,
             "max_retries": spec.max_retries,
             "timeout": spec.timeout,
             "predict_timeout": spec.predict_timeout,
@@ -303,11 +314,11 @@ class Tuner:
         return store
 
     def _pool(self, store: CheckpointStore) -> WorkerPool:
-        if self.executor == "inline":
-            return InlinePool()
         if isinstance(self.executor, str):
-            return ProcessPool(self.n_workers, log_dir=store.root)
-        return ExecutorPool(self.executor, self.n_workers)
+            return make_pool(
+                self.executor, self.n_workers, log_dir=store.root, options=self.executor_options
+            )
+        return ExecutorPool(self.executor, self.n_workers or 1)
 
 
 def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:
@@ -337,17 +348,22 @@ def _check_unguarded() -> None:
         raise UsageError(msg)
 
 
-def _check_executor(executor: object, n_workers: int, *, limited: bool) -> None:
-    if isinstance(executor, str) and executor not in ("process", "inline"):
-        msg = f"executor must be 'process', 'inline', an Executor or a function, got {executor!r}"
-        raise UsageError(msg)
-    if not isinstance(executor, str | Executor) and not callable(executor):
+def _check_executor(executor: object, options: Mapping[str, Any]) -> None:
+    if isinstance(executor, str):
+        check_engine(executor, options)
+    elif not isinstance(executor, Executor) and not callable(executor):
         msg = (
-            "executor must be 'process', 'inline', an Executor or a function that builds one, got "
+            "executor must be an engine's name, an Executor or a function that builds one, got "
             f"{type(executor).__name__}"
         )
         raise UsageError(msg)
-    if executor == "inline" and (n_workers != 1 or limited):
+    elif options:
+        msg = f"executor_options are for engines given by name, got {dict(options)!r}"
+        raise UsageError(msg)
+
+
+def _check_inline(n_workers: int | None, *, limited: bool) -> None:
+    if n_workers not in (1, None) or limited:
         msg = (
             "executor 'inline' runs one job after the other in this process and cannot stop it: "
             f"n_workers must be 1 (got {n_workers}) and timeouts None; use 'process'"
