@@ -24,7 +24,7 @@ import multiprocessing
 import pickle
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageErr
 from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
 from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
+from hpo.overlap import RESUMED
 from hpo.plan import Plan
 from hpo.predictors import CurvePredictor
 from hpo.progress import NoProgress, Progress
@@ -219,10 +220,12 @@ class Tuner:
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
-                return self._go(trainer, None, self._loose_store(stack), [], None)
+                store = self._loose_store(stack)
+                return self._go(trainer, self._pool(store, stack), store)
+            Journal.check_new(self.journal)
             store = self._store(self.journal)
-            if not Path(self.journal).exists():  # else the journal's message is the better one
-                store.check_unused()
+            store.check_unused()
+            pool = self._pool(store, stack)  # before anything is written: it may be out of reach
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -230,7 +233,7 @@ class Tuner:
             except UsageError:
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(trainer, journal, store, [], None)
+            return self._go(trainer, pool, store, journal)
 
     def _resume(self) -> Results:
         trainer = self._checked_trainer()
@@ -238,24 +241,26 @@ class Tuner:
             msg = "journal must be given to resume"
             raise UsageError(msg)
         journal, content = Journal.open(self.journal)
-        with journal:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(journal)
             pending = replay(content, self.scheduler)
             store = self._store(self.journal)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 _log.warning("%s was gone: trials will be trained from the beginning", store.root)
-            journal.append("note", {"what": "resumed", "checkpoints": kept})
-            return self._go(trainer, journal, store, pending, content)
+            pool = self._pool(store, stack)
+            journal.append("note", {"what": RESUMED, "checkpoints": kept})
+            return self._go(trainer, pool, store, journal, pending, content)
 
     def _go(
         self,
         trainer: Trainer,
-        journal: Journal | None,
+        pool: WorkerPool,
         store: CheckpointStore,
-        pending: list[Job],
-        before: JournalContent | None,
+        journal: Journal | None = None,
+        pending: Sequence[Job] = (),
+        before: JournalContent | None = None,
     ) -> Results:
-        pool = self._pool(store)
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.plan, before)
         runner = JobRunner(
             trainer,
@@ -271,11 +276,10 @@ class Tuner:
                 for job in pending:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
+                recorder.note_overlap(runner.overlap())
                 recorder.show()
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
-        finally:
-            pool.close()
         return self._results(recorder)
 
     def _results(self, recorder: RunRecorder) -> Results:
@@ -313,12 +317,17 @@ class Tuner:
         store.create(Header("", {}, time.time()))
         return store
 
-    def _pool(self, store: CheckpointStore) -> WorkerPool:
+    def _pool(self, store: CheckpointStore, stack: contextlib.ExitStack) -> WorkerPool:
+        """Build the workers, which end with the stack."""
+        pool: WorkerPool
         if isinstance(self.executor, str):
-            return make_pool(
+            pool = make_pool(
                 self.executor, self.n_workers, log_dir=store.root, options=self.executor_options
             )
-        return ExecutorPool(self.executor, self.n_workers or 1)
+        else:
+            pool = ExecutorPool(self.executor, self.n_workers or 1)
+        stack.callback(pool.close)
+        return pool
 
 
 def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:

@@ -73,7 +73,7 @@ def check_engine(name: str, options: Mapping[str, Any]) -> EngineOptions:
     """
     if name not in _KINDS:
         known = ", ".join(repr(each) for each in ENGINES)
-        msg = f"executor must be one of {known}, an Executor or a function, got {name!r}"
+        msg = f"executor must be {known}, an Executor or a function, got {name!r}"
         raise UsageError(msg)
     return EngineOptions.read(name, _KINDS[name].options, options)
 
