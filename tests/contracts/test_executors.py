@@ -174,21 +174,21 @@ def test_death_of_a_worker_concerns_its_job_only(pools, name, death, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some("inline", "threads"))
+@pytest.mark.parametrize("name", ENGINES)
 def test_frozen_worker_delays_its_own_job_only(pools, name, tmp_path: Path) -> None:
     pool = pools(name)
     run(pool, tmp_path, "good", "good")  # both workers are up
-    begun = time.monotonic()
     frozen = pool.submit(TRAINER, segment(tmp_path, "frozen", 9), None)
     outcomes = run(pool, tmp_path, *["good"] * 4)
-    assert time.monotonic() - begun < 1.4, "the others waited for it"
+    assert not frozen.done(), "the others waited for it"
     assert [outcome.reason for outcome in outcomes] == [""] * 4
     assert frozen.result(60) == Outcome((1.0, 0.5))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some("inline", "process"))  # ours is killed instead
+@pytest.mark.parametrize("name", some(of=("threads", "dask", "ray", "mpi")))
 def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path) -> None:
+    """Our own processes are killed instead, see below."""
     pool = pools(name)
     run(pool, tmp_path, "good", "good")
     late = pool.submit(TRAINER, segment(tmp_path, "slow", 9), 0.2).result(60)

@@ -68,7 +68,7 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
         case "slow":
             time.sleep(1.5)
         case "frozen":
-            freeze(1.5)
+            freeze(3)
         case "device":
             time.sleep(0.5)  # so that two segments need two workers
             return Metrics(good, {"device": [float(os.environ["CUDA_VISIBLE_DEVICES"])] * 2})

@@ -1,4 +1,4 @@
-"""A Dask cluster of separate processes, as on several machines: a node is lost, then the scheduler."""
+"""A Dask cluster of separate processes, which loses a node, then its scheduler."""
 
 from __future__ import annotations
 
