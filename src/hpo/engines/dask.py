@@ -121,8 +121,13 @@ class _Local(_Client):
         distributed = _distributed()
         if options.devices is not None:
             options.devices.check(n_workers)
-        host = {"host": "127.0.0.1", "protocol": "tcp://", "dashboard": False}
-        scheduler = {**host, "dashboard_address": None, "allowed_failures": _DEATHS, "port": 0}
+        host = {
+            "host": "127.0.0.1",
+            "protocol": "tcp://",
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",  # of its status pages; by default all interfaces
+        }
+        scheduler = {**host, "allowed_failures": _DEATHS, "port": 0}
         self._cluster = distributed.SpecCluster(
             scheduler={"cls": distributed.Scheduler, "options": scheduler},
             workers={

@@ -8,6 +8,7 @@ command with ``hpo resume JOURNAL`` goes on.
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import sys
 from collections.abc import Callable
@@ -53,22 +54,26 @@ def mpi_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
 
 def _other_ranks() -> int:
     """Return the number of ranks that wait for work."""
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
+    if importlib.util.find_spec("mpi4py") is None:
         msg = (
             "executor 'mpi' needs mpi4py and an MPI library: pip install 'qsvr[mpi]' and, on "
-            f"Debian, apt install openmpi-bin libopenmpi-dev ({type(error).__name__})"
+            "Debian, apt install openmpi-bin libopenmpi-dev"
         )
-        raise UsageError(msg) from error
-    ranks = int(MPI.COMM_WORLD.Get_size()) - 1
-    if ranks < 1 or "mpi4py.futures" not in sys.orig_argv:
+        raise UsageError(msg)
+    ranks = _world_size() - 1 if "mpi4py.futures" in sys.orig_argv else 0
+    if ranks < 1:
         msg = (
             "executor 'mpi' needs the other MPI processes as workers (rank 0 leads): start it "
             f"with {LAUNCH} ..., N being one more than the workers"
         )
         raise UsageError(msg)
     return ranks
+
+
+def _world_size() -> int:
+    from mpi4py import MPI
+
+    return int(MPI.COMM_WORLD.Get_size())
 
 
 class _MpiExecutor(Executor):

@@ -103,4 +103,5 @@ def make_pool(
     UsageError
         If the name or an option is refused, a package is missing, or no cluster answers.
     """
-    return _KINDS[name].build(n_workers, check_engine(name, options or {}), log_dir)
+    checked = check_engine(name, options or {})
+    return _KINDS[name].build(n_workers, checked, log_dir)

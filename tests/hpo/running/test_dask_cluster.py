@@ -35,7 +35,7 @@ class Cluster:
         ]
 
     def _start(self, part: str, *args: str) -> subprocess.Popen[bytes]:
-        where = ["--scheduler-file", str(self.file), "--no-dashboard"]
+        where = ["--scheduler-file", str(self.file), "--dashboard-address", "127.0.0.1:0"]
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{part}", *where, *args],
             env=self._environment,

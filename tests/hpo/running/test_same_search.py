@@ -29,7 +29,10 @@ def dask_address() -> Iterator[str]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=4, dashboard_address=None, silence_logs="CRITICAL"
+        n_workers=2,
+        threads_per_worker=4,
+        dashboard_address="127.0.0.1:0",
+        silence_logs="CRITICAL",
     ) as cluster:
         yield cluster.scheduler_address
 
