@@ -109,13 +109,14 @@ def test_rank_killed_at_10_moments(make_workshop, outcome_of, mpi_environment) -
     """MPI gives up as a whole; the journal and one command go on, and nothing is trained twice."""
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
-    killed.slow(0.003)
+    killed.slow(0.02)
     first = mpiexec(3, "-m", "hpo", *killed.run_args(executor="mpi", max_resource="27"))
     again = mpiexec(3, "-m", "hpo", "resume", "run.jsonl", "--quiet")
     dice = random.Random(11)
-    moments = sorted(dice.sample(range(1, reference.epochs - 30), KILLS))
+    moments = sorted(dice.sample(range(1, reference.epochs - 60), KILLS))
     finished: list[str] = []
     for number, moment in enumerate(moments):
+        begun = len(killed.trace())
         with subprocess.Popen(
             again if number else first,
             env=mpi_environment,
@@ -123,8 +124,10 @@ def test_rank_killed_at_10_moments(make_workshop, outcome_of, mpi_environment) -
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
-            time.sleep(dice.random() * 0.003)
+            wait_until(
+                lambda m=max(moment, begun + 1): len(killed.trace()) >= m, "training to go on"
+            )
+            time.sleep(dice.random() * 0.02)
             os.kill(killed.trace()[-1][-1], signal.SIGKILL)
             assert process.wait(60) != 0
         entries = read_journal(killed.journal).entries
