@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hpo.errors import ExecutorBrokenError, UsageError
+from hpo.errors import EngineLostError, ExecutorBrokenError, UsageError
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 from hpo.workers import Worker
 
@@ -260,6 +260,10 @@ class ExecutorPool:
         """Return the outcome, or None where the executor broke and the task is only a suspect."""
         try:
             return inner.result()
+        except EngineLostError:
+            if task.generation is not None:
+                task.generation.alone = False  # to be built again, and nobody is guilty
+            return None
         except BrokenExecutor as error:
             generation = task.generation
             if generation is not None and generation.alone is None:

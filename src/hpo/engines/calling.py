@@ -19,7 +19,7 @@ class Engine(Protocol):
 
         Raises
         ------
-        BrokenExecutor
+        EngineLostError
             If the engine as a whole is gone.
         Exception
             Whatever else: it concerns this call only.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.engines.calling import CallingExecutor
 from hpo.engines.options import EngineOptions
 from hpo.engines.worker import WorkerSetup, prepared
-from hpo.errors import UsageError
+from hpo.errors import EngineLostError, UsageError
 from hpo.executors import ExecutorPool
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class _Client:
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
             if self._client.status != "running" or not self._connected():
                 msg = f"the Dask scheduler is gone ({type(error).__name__})"
-                raise BrokenExecutor(msg) from error
+                raise EngineLostError(msg) from error
             raise
         return result
 

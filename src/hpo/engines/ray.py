@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
 from typing import Any, TypeVar
 
 from hpo.engines.calling import CallingExecutor
 from hpo.engines.options import Devices, EngineOptions
 from hpo.engines.worker import WorkerSetup, prepared
-from hpo.errors import UsageError
+from hpo.errors import EngineLostError, UsageError
 from hpo.executors import ExecutorPool
 
 T = TypeVar("T")
@@ -77,7 +76,7 @@ class _Ray:
             result: T = self._ray.get(self._task.remote(self._setup, work))
         except self._ray.exceptions.RaySystemError as error:
             msg = f"Ray is gone ({error})"
-            raise BrokenExecutor(msg) from error
+            raise EngineLostError(msg) from error
         return result
 
     def close(self) -> None:

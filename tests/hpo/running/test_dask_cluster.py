@@ -93,7 +93,8 @@ def test_lost_node_and_lost_scheduler(make_workshop, cluster, outcome_of) -> Non
     # the scheduler: the run ends, keeps what was finished, and goes on elsewhere
     scheduler.slow(0.02)
     patient = {**dask["executor_options"], "patience": 2.0}
-    spec = scheduler.spec(**{**dask, "executor_options": patient}, n_workers=None)
+    retries = {"max_retries": 0, "n_workers": None}  # no job is blamed for it
+    spec = scheduler.spec(**{**dask, "executor_options": patient}, **retries)
     killer = kill_at(scheduler, 20, cluster.scheduler.pid)
     with pytest.raises(ExecutorBrokenError, match="cannot be built again"):
         Tuner.from_spec(spec, journal=scheduler.journal).run()

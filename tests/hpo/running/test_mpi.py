@@ -117,16 +117,18 @@ def test_rank_killed_at_10_moments(make_workshop, outcome_of, mpi_environment) -
     finished: list[str] = []
     for number, moment in enumerate(moments):
         begun = len(killed.trace())
-        with subprocess.Popen(
-            again if number else first,
-            env=mpi_environment,
-            cwd=killed.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            wait_until(
-                lambda m=max(moment, begun + 1): len(killed.trace()) >= m, "training to go on"
-            )
+        with (
+            (killed.root / f"session-{number}.txt").open("w") as output,
+            subprocess.Popen(
+                again if number else first,
+                env=mpi_environment,
+                cwd=killed.root,
+                stdout=output,
+                stderr=output,
+            ) as process,
+        ):
+            goal = max(moment, begun + 1)
+            wait_until(lambda n=goal: len(killed.trace()) >= n, f"epoch {goal}, kill {number}")
             time.sleep(dice.random() * 0.02)
             os.kill(killed.trace()[-1][-1], signal.SIGKILL)
             assert process.wait(60) != 0
