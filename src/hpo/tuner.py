@@ -38,7 +38,7 @@ from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
 from hpo.overlap import RESUMED
 from hpo.plan import Plan
-from hpo.predictors import CurvePredictor
+from hpo.predictors import CurvePredictor, Forecaster
 from hpo.progress import NoProgress, Progress
 from hpo.replay import replay
 from hpo.results import Results
@@ -74,7 +74,7 @@ class Tuner:
         has, 1 on this machine.
     executor_options : Mapping
         What the engine is told (`hpo.engines.options.EngineOptions`): devices, address, ...
-    predictor : CurvePredictor, str or None
+    predictor : CurvePredictor, Forecaster, str or None
         What predicts learning curves for schedulers that ask; None takes the default.
     max_retries : int
         Further attempts for a job that failed, each from the trial's last checkpoint.
@@ -107,7 +107,7 @@ class Tuner:
     executor: str | ExecutorSource = "process"
     n_workers: int | None = 1
     executor_options: Mapping[str, Any] = field(default_factory=dict)
-    predictor: CurvePredictor | str | None = None
+    predictor: CurvePredictor | Forecaster | str | None = None
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
@@ -265,7 +265,7 @@ class Tuner:
         runner = JobRunner(
             trainer,
             pool,
-            PredictCall.of(self.predictor),
+            PredictCall.of(self.predictor, self.scheduler),
             store,
             Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,
