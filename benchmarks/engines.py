@@ -81,6 +81,7 @@ def search(engine: str, place: Path, iterations: int) -> dict[str, float]:
     spec = RunSpec(
         trainer=f"{place / 'work.py'}:train",
         space={"lr": {"type": "float", "low": 0.0, "high": 1.0}},
+        scheduler="swift-hyperband",
         max_resource=50,
         reduction_factor=3,
         scheduler_options={"iterations": iterations, "min_curves": 4},

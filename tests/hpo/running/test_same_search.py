@@ -88,6 +88,18 @@ def test_training_ahead_changes_epochs_only(workshop, dask_address) -> None:
 
 
 @pytest.mark.slow
+def test_waves_of_forecasts_repeat_too(workshop, outcome_of, dask_address) -> None:
+    """The recommended mode, ``swift``: its waves end before it decides on the next."""
+    reference = search(workshop, {"scheduler": "swift", "max_resource": 27})
+    where = {"address": dask_address}
+    how: dict[str, Any] = {"executor": "dask", "n_workers": 8, "executor_options": where}
+    results = search(workshop, {"scheduler": "swift", "max_resource": 27}, **how)
+    assert reference.overlap.predictions > 1
+    assert outcome_of(results) == outcome_of(reference)
+    assert results.best == reference.best
+
+
+@pytest.mark.slow
 def test_asha_repeats_on_one_worker_only(workshop, outcome_of, dask_address) -> None:
     """Its decisions are taken in the order in which losses come in."""
     reference = search(workshop, {"scheduler": "asha"})
