@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from hpo.engines import make_pool
 from hpo.errors import ExecutorBrokenError, UsageError
 from hpo.executors import ExecutorPool, InlinePool, ProcessPool, WorkerPool
 from hpo.trainers import NamedTrainer, Outcome, Segment
+from hpo.trainers.base import run_segment
 
 ACCIDENTS = Path(__file__).parents[1] / "hpo" / "running" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
@@ -256,6 +258,21 @@ def test_settings_that_are_refused(name, options, message) -> None:
 def test_mpi_without_its_ranks_is_refused() -> None:
     with pytest.raises(UsageError, match=r"rank 0 leads|pip install 'qsvr\[mpi\]'"):
         make_pool("mpi", 2)
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
+    """Its nanny gave up, as when the new process dies while it starts."""
+    from hpo.engines import dask as engine
+    from hpo.engines.options import EngineOptions
+
+    monkeypatch.setattr(engine, "_RESTART", "1s")
+    local = engine._Local(1, EngineOptions(), None)
+    nanny = local._cluster.workers[0]
+    local._cluster.sync(nanny.close)
+    assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
+    assert local._cluster.workers[0] is not nanny
+    local.close()
 
 
 @pytest.mark.slow

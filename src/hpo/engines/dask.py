@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -18,6 +20,13 @@ T = TypeVar("T")
 
 _DEATHS = 1
 """Worker deaths that Dask forgives a call on our own cluster before it is reported as failed."""
+
+_RESTART = "60s"
+"""Time that a worker has to come back before it is replaced; Dask's 15 s are short on a busy
+machine."""
+
+_HEAL_EVERY = 2.0
+"""Seconds between two looks at whether a worker has to be replaced."""
 
 
 def dask_pool(n_workers: int | None, options: EngineOptions, log_dir: Path | None) -> ExecutorPool:
@@ -128,6 +137,12 @@ class _Local(_Client):
             "dashboard_address": "127.0.0.1:0",  # of its status pages; by default all interfaces
         }
         scheduler = {**host, "allowed_failures": _DEATHS, "port": 0}
+        import dask
+
+        self._settings = contextlib.ExitStack()
+        self._settings.enter_context(
+            dask.config.set({"distributed.deploy.lost-worker-timeout": _RESTART})
+        )
         self._cluster = distributed.SpecCluster(
             scheduler={"cls": distributed.Scheduler, "options": scheduler},
             workers={
@@ -138,11 +153,23 @@ class _Local(_Client):
         )
         client = distributed.Client(self._cluster, set_as_default=False)
         super().__init__(client, WorkerSetup(options.threads, log_dir))
+        self._closed = threading.Event()
+        self._healer = threading.Thread(target=self._heal, args=(n_workers,), daemon=True)
+        self._healer.start()
+
+    def _heal(self, n_workers: int) -> None:
+        """Replace workers that could not be started again; Dask drops them."""
+        while not self._closed.wait(_HEAL_EVERY):
+            if len(self._cluster.workers) < n_workers:
+                self._cluster.scale(n_workers)
 
     def close(self) -> None:
         """Disconnect and end the workers."""
+        self._closed.set()
+        self._healer.join()
         super().close()
         self._cluster.close()
+        self._settings.close()
 
 
 def _worker(number: int, options: EngineOptions) -> dict[str, Any]:
