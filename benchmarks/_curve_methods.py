@@ -21,9 +21,9 @@ from _curve_baselines import (
 from _curve_dyhpo import DyHPO
 from _curve_tables import REDUCTION_FACTOR
 from hpo.loop import Recorder, Scheduler
-from hpo.predictors import CurvePredictor, make_predictor
+from hpo.predictors import CurvePredictor, Forecaster, PooledPredictor, make_predictor
 from hpo.schedulers import Hyperband, SwiftHyperband, make_scheduler
-from hpo.simulation import CurveTable, CyclicTableSearcher, TableSearcher
+from hpo.simulation import CurveTable, CyclicTableSearcher, TableCurveSearcher, TableSearcher
 from hpo.trial import Config, TrainJob
 
 
@@ -49,7 +49,7 @@ class Setup:
         Decides.
     searcher : RowSearcher
         Knows which row a trial is.
-    predictor : CurvePredictor or None
+    predictor : CurvePredictor, Forecaster or None
         Answers predictions.
     recorder : Recorder or None
         Hears of every job and report, before the scheduler; a searcher that learns, say.
@@ -57,7 +57,7 @@ class Setup:
 
     scheduler: Scheduler
     searcher: RowSearcher
-    predictor: CurvePredictor | None = None
+    predictor: CurvePredictor | Forecaster | None = None
     recorder: Recorder | None = None
 
 
@@ -183,11 +183,48 @@ def dyhpo(table: CurveTable, seed: int) -> Setup:
     return Setup(Budgeted(rows, hyperband_epochs(table.max_resource)), rows)
 
 
+def thawing(
+    name: str, regressor: str = "extra-trees", *, learns: bool = True, **options: Any
+) -> Build:
+    """Build a scheduler that forecasts, proposing rows from its forecasts or at random."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        searcher = TableCurveSearcher(table, seed) if learns else TableSearcher(table, seed)
+        scheduler = make_scheduler(
+            name,
+            searcher,
+            max_resource=table.max_resource,
+            reduction_factor=REDUCTION_FACTOR,
+            seed=seed,
+            **options,
+        )
+        return Setup(scheduler, searcher, PooledPredictor(regressor))
+
+    return build
+
+
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="1"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="1"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="1"),
+    "with-last": Method(
+        "recommended, with last value inside", thawing("swift", "last-value"), version="1"
+    ),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="1"),
+    "with-random": Method(
+        "recommended, random configurations", thawing("swift", learns=False), version="1"
+    ),
+    "with-qsvr": Method(
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="1", max_seeds=1
+    ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
+    "early-last": Method(
+        "Hyperband, early decisions, last value", named("early-hyperband", "last-value")
+    ),
+    "early": Method("Hyperband, early decisions, pooled", named("early-hyperband", "pooled")),
     "asha": Method("ASHA, promotion, Hyperband's trials", named("asha")),
     "asha-stopping": Method("ASHA, stopping, Hyperband's trials", named("asha-stopping")),
     "asha-epochs": Method("ASHA, promotion, Hyperband's epochs", asha_for_hyperbands_epochs),
@@ -217,11 +254,31 @@ class Form:
         As a `Method`'s.
     barrier : bool
         Whether all workers wait for the slowest after each wave of jobs.
+    for_workers : callable or None
+        ``for_workers(table, seed, n_workers)`` in place of `build`, where the number matters.
     """
 
     label: str
     build: Build
     barrier: bool = False
+    for_workers: Callable[[CurveTable, int, int], Setup] | None = None
+
+    def setup(self, table: CurveTable, seed: int, n_workers: int) -> Setup:
+        """Build the search of so many workers."""
+        if self.for_workers is not None:
+            return self.for_workers(table, seed, n_workers)
+        return self.build(table, seed)
+
+
+def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
+    """Build Swift-ASHA with epochs to keep every worker busy for one full training's worth.
+
+    At least the share of Hyperband's that it spends by default, at most most of what the table has.
+    """
+    whole = table.max_resource * len(table)
+    epochs = min(n_workers * table.max_resource, int(0.8 * whole))
+    least = int(0.44 * hyperband_epochs(table.max_resource))
+    return thawing("swift-asha", max_epochs=max(epochs, least))(table, seed)
 
 
 def forms(size: int = 1) -> Mapping[str, Form]:
@@ -230,11 +287,15 @@ def forms(size: int = 1) -> Mapping[str, Form]:
     in_turn = named("hyperband", side_by_side=False, **options)
     side_by_side = named("hyperband", **options)
     swift = named("swift-hyperband", "last-value", **options)
-    return {
+    found = {
         "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
         "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
         "swift": Form("Swift, last value", swift),
+        "swift-asha": Form("Swift-ASHA", in_turn, for_workers=swift_asha),
         "asha": Form("ASHA, promotion", asha("asha", size)),
         "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
     }
+    if size == 1:  # Swift-ASHA has no setting for a larger search
+        found["swift-asha"] = Form("Swift-ASHA", thawing("swift-asha"))
+    return found

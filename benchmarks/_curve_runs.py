@@ -108,7 +108,9 @@ def measure(task: Task, method: Method, seed: int) -> Run:
     start = time.process_time()
     setup = method.build(task.table, seed)
     trace = Trace(task, setup)
-    runner = SimulatedRunner(task.table, setup.searcher.row_of, predictor=setup.predictor)
+    runner = SimulatedRunner(
+        task.table, setup.searcher.row_of, predictor=setup.predictor, searcher=setup.searcher
+    )
     drive(setup.scheduler, runner, trace)
     summary = setup.scheduler.summary()
     return Run(

@@ -40,8 +40,8 @@ class RunSpec:
     scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
-        Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts, else
-        ``"nusvr"``.
+        Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts or
+        decides early, else ``"nusvr"``.
     n_workers : int or None
         Segments that run at the same time; None: as many as the engine has.
     executor : str
@@ -168,7 +168,8 @@ class RunSpec:
 
         name = self.predictor
         if name == "auto":
-            name = "pooled" if self._forecasts else "nusvr"
+            pooled = self._forecasts or self.scheduler == "early-hyperband"
+            name = "pooled" if pooled else "nusvr"
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 

@@ -14,6 +14,7 @@ from hpo.predictors.pooled import Forecast, Forecaster, PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
 from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.skilled import SkilledPredictor
 
 __all__ = [
     "BasePredictor",
@@ -31,6 +32,7 @@ __all__ = [
     "Prediction",
     "QSVRPredictor",
     "RandomPredictor",
+    "SkilledPredictor",
     "as_forecaster",
     "make_predictor",
     "make_regressor",

@@ -19,6 +19,7 @@ from hpo.predictors.features import CurveFeatures
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.skilled import SkilledPredictor
 
 _FEATURES = tuple(CurveFeatures.__dataclass_fields__)
 
@@ -38,6 +39,13 @@ def _regression(model: Callable[..., Any]) -> Callable[..., BasePredictor]:
     return build
 
 
+def _skilled(
+    inner: str = "nusvr", *, least_skill: float = 0.0, folds: int = 5, seed: int = 0
+) -> SkilledPredictor:
+    predictor = make_predictor(inner, folds=folds, seed=seed)
+    return SkilledPredictor(predictor, least_skill=least_skill)
+
+
 PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "nusvr": _regression(NuSVR),
     "svr": _regression(SVR),
@@ -47,6 +55,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "mean": MeanPredictor,
     "random": RandomPredictor,
     "pooled": PooledPredictor,
+    "skilled": _skilled,
 }
 _REGRESSORS: Mapping[str, Callable[..., Any]] = {"nusvr": NuSVR, "svr": SVR}
 
@@ -102,6 +111,8 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     valid = ["folds", "seed"]
     if name == "pooled":
         valid += ["regressor", "max_rows", "gap"]
+    if name == "skilled":
+        valid += ["inner", "least_skill"]
     if name in _REGRESSORS or name == "a regressor":
         valid += ["scale", *_FEATURES]
     if name in _REGRESSORS:

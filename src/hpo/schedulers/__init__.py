@@ -1,6 +1,7 @@
 """Schedulers: which trial is trained next, for how long, and which one is given up."""
 
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
 from hpo.schedulers.hyperband import Hyperband
@@ -17,6 +18,7 @@ __all__ = [
     "SwiftHyperband",
     "SwiftThaw",
     "SwiftASHA",
+    "EarlyHyperband",
     "FastHyperband",
     "ASHA",
     "ASHAStopping",

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
 from hpo.schedulers.hyperband import Hyperband
@@ -26,6 +27,7 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "swift-fast": partial(SwiftThaw, share=FAST_SHARE),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
+    "early-hyperband": EarlyHyperband,
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
     "asha-stopping": ASHAStopping,
