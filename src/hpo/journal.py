@@ -251,9 +251,7 @@ class Journal:
             If the file exists (nothing is ever written over) or cannot be written.
         """
         path = Path(path)
-        if path.exists():
-            msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
-            raise JournalError(msg)
+        cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time())
         line, checksum = _line(header.to_json(), 0)
         try:
@@ -263,6 +261,13 @@ class Journal:
         except OSError as error:
             msg = f"cannot write journal {path}: {error.strerror}; name a writable place"
             raise JournalError(msg) from None
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Raise `JournalError` if the file exists."""
+        if Path(path).exists():
+            msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
+            raise JournalError(msg)
 
     @classmethod
     def open(cls, path: Path) -> tuple[Self, JournalContent]:
