@@ -23,7 +23,7 @@ _KEPT = "#009E73"
 
 
 def fate(trial: TrialSummary, results: Results) -> str:
-    """Return the key of `FATES` that fits a trial."""
+    """Return the key of `FATES` that fits the `trial` of a run with these `results`."""
     if results.best is not None and trial.trial_id == results.best.trial_id:
         return "best"
     if trial.status is TrialStatus.FAILED:
