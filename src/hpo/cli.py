@@ -94,16 +94,20 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--top", type=int, default=10, show_default=True, help="Best trials to list.")
 @click.option("--csv", type=_PATH, help="Write all trials to this new file.")
 @click.option("--figures", type=_PATH, help="Draw the figures into this directory.")
-def report(journal: Path, top: int, csv: Path | None, figures: Path | None) -> None:
+@click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
+@click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
+def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
     """Show what the run of JOURNAL found so far; changes nothing in it."""
-    from hpo.results import Results
+    from hpo.reporting import read_run, write_report
 
-    results = Results.from_journal(journal)
+    run = read_run(journal)
     if csv is not None:
-        results.write_csv(csv)
-    _show(results, journal, top)
+        run.results.write_csv(csv)
+    _show(run.results, journal, top)
+    if page["html"] is not None:
+        click.echo(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
     if figures is not None:
-        _draw(results, journal.stem, figures)
+        _draw(run.results, journal.stem, figures)
 
 
 cli.add_command(simulate)
