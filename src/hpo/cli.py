@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``hpo resume``, ``hpo simulate``, ``hpo report``.
+"""The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
 A mistake of the user is answered by one line on standard error and exit code 2; a run that failed
 by exit code 1; Ctrl-C by 130 and the command that goes on.
@@ -108,6 +108,26 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
         click.echo(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
     if figures is not None:
         _draw(run.results, journal.stem, figures)
+
+
+@cli.command()
+@click.argument("journal", type=_PATH)
+@click.argument("storage")
+@click.option("--study", help="Name of the study [default: the journal's].")
+def export(journal: Path, storage: str, study: str | None) -> None:
+    """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    from hpo.spec import usage_checked
+
+    def exported() -> Any:
+        from hpo.integrations.optuna import export_journal
+
+        return export_journal(journal, storage, study_name=study)
+
+    done = usage_checked(exported)
+    click.echo(
+        f"Study {done.study}: {done.added} trials added, {done.updated} brought up to date, "
+        f"{done.unchanged} unchanged"
+    )
 
 
 cli.add_command(simulate)

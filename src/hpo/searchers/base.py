@@ -1,10 +1,11 @@
-"""The one method that a scheduler needs to get new configurations."""
+"""The methods that a scheduler needs to get new configurations."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from hpo.trial import Config
+from hpo.trial import Config, Curve
 
 
 class Searcher(Protocol):
@@ -16,4 +17,25 @@ class Searcher(Protocol):
 
     def propose(self, trial_id: int) -> Config | None:
         """Return the configuration of trial `trial_id`, None when there are no more."""
+
+
+class LearningSearcher(Searcher, Protocol):
+    """A searcher that learns from what was trained."""
+
+    def suggest(
+        self, curves: Sequence[Curve], n: int, *, max_resource: int, seed: int
+    ) -> list[Config]:
+        """Return `n` new configurations, deterministic in what it is given.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+            Of all trials so far, of different lengths.
+        n : int
+            How many.
+        max_resource : int
+            Units that a trial is trained at most.
+        seed : int
+            Of all random choices.
+        """
         ...
