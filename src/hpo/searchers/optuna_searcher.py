@@ -21,6 +21,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hpo.searchers.optuna_space import (
     from_search,

@@ -205,7 +205,7 @@ def check(study, results):
 
 
 def test_a_finished_run_is_exported_once(finished, storage):
-    name = "asha" if isinstance(storage, str) else "swift-hyperband"
+    name = "hyperband" if isinstance(storage, str) else "swift-hyperband"
     journal = finished(name)
     results = Results.from_journal(journal)
     done = export_journal(journal, storage)
@@ -221,9 +221,10 @@ def test_a_finished_run_is_exported_once(finished, storage):
 
 @pytest.mark.slow
 def test_a_running_journal_is_brought_up_to_date(finished, unfinished, storage):
-    whole = finished("swift-hyperband")
+    run = "hyperband" if isinstance(storage, str) else "swift-hyperband"
+    whole = finished(run)
     for share in (0.0, 0.4, 1.0):
-        journal = unfinished("swift-hyperband", share)
+        journal = unfinished(run, share)
         export_journal(journal, storage, study_name="run")
         study = optuna.load_study(study_name="run", storage=opened(storage))
         check(study, Results.from_journal(journal))
@@ -240,8 +241,8 @@ def test_a_running_journal_is_brought_up_to_date(finished, unfinished, storage):
 def test_optuna_draws_an_exported_run(finished, tmp_path):
     matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     matplotlib.use("Agg")
-    export_journal(finished("swift-hyperband"), f"sqlite:///{tmp_path}/runs.db", study_name="s")
-    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/runs.db")
+    export_journal(finished("swift-hyperband"), tmp_path / "runs.log", study_name="s")
+    study = optuna.load_study(study_name="s", storage=opened(tmp_path / "runs.log"))
     best = Results.from_journal(finished("swift-hyperband")).best
     assert study.best_trial.number == best.trial_id
     assert optuna.importance.get_param_importances(study)
@@ -284,7 +285,7 @@ def dashboard(finished, tmp_path):
     """A dashboard in a process of its own over an exported run; yields (address, results)."""
     pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     url = f"sqlite:///{tmp_path}/runs.db"
-    export_journal(finished("swift-hyperband"), url)
+    export_journal(finished("hyperband"), url)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -293,7 +294,7 @@ def dashboard(finished, tmp_path):
     log = (tmp_path / "dashboard.log").open("w")
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        yield f"http://127.0.0.1:{port}", Results.from_journal(finished("swift-hyperband"))
+        yield f"http://127.0.0.1:{port}", Results.from_journal(finished("hyperband"))
     finally:
         process.terminate()
         process.wait(20)
@@ -317,7 +318,7 @@ def fetched(url, seconds=60):
 def test_the_dashboard_shows_an_exported_run(dashboard, browser, tmp_path):
     address, results = dashboard
     studies = fetched(f"{address}/api/studies")["study_summaries"]
-    assert [study["study_name"] for study in studies] == ["swift-hyperband"]
+    assert [study["study_name"] for study in studies] == ["hyperband"]
     number = studies[0]["study_id"]
     detail = fetched(f"{address}/api/studies/{number}?after=0")
     assert len(detail["trials"]) == len(results.trials)
@@ -326,7 +327,7 @@ def test_the_dashboard_shows_an_exported_run(dashboard, browser, tmp_path):
     names = {TrialState.PRUNED: "Pruned", TrialState.COMPLETE: "Complete", TrialState.FAIL: "Fail"}
     assert found == {names[state]: count for state, count in ours.items()}
     browser.open(f"{address}/dashboard/studies/{number}/trials")
-    browser.until("document.body.innerText.includes('swift-hyperband')")
+    browser.until("document.body.innerText.includes('hyperband')")
     browser.until("document.body.innerText.includes('Complete')")
     assert len(browser.screenshot(tmp_path / "dashboard.png")) > 20_000
 
