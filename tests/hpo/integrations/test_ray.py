@@ -22,7 +22,7 @@ import pytest
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed (extra ray)", allow_module_level=True)
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNITS, TRIALS = 9, 17
 # Runs in a process of its own: Ray leaves threads and warnings behind.
@@ -147,7 +147,7 @@ class Search:
     def run(self, *arguments: str) -> str:
         process = self.start(*arguments)
         try:
-            out, _ = process.communicate(timeout=250)
+            out, _ = process.communicate(timeout=500)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -222,7 +222,7 @@ def test_a_metric_to_maximise_and_a_trial_that_fails(make_search):
 def test_a_killed_search_is_restored_from_the_journal(make_search):
     search = make_search(epoch=0.1)
     process = search.start()
-    end = time.monotonic() + 200
+    end = time.monotonic() + 300
     while sum(search.trace().values()) < 30:  # about half of the epochs
         assert process.poll() is None, process.communicate()[0][-4000:]
         assert time.monotonic() < end

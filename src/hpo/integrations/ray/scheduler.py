@@ -96,7 +96,7 @@ class SwiftHyperBand(TrialScheduler):
         journal: str | Path | None = None,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         if mode not in (None, "min", "max"):
             msg = f"mode must be 'min' or 'max', got {mode!r}"
             raise ValueError(msg)
