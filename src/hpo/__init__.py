@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.predictors import CurvePredictor, make_predictor
+    from hpo.predictors import CurvePredictor, PooledPredictor, make_predictor
     from hpo.results import Results
     from hpo.schedulers import (
         ASHA,
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         Hyperband,
         RandomSearch,
         SuccessiveHalving,
+        SwiftASHA,
         SwiftHyperband,
+        SwiftThaw,
         make_scheduler,
     )
-    from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
+    from hpo.searchers import CurveSearcher, GridSearcher, ListSearcher, RandomSearcher
     from hpo.space import SearchSpace
     from hpo.spec import RunSpec
     from hpo.trainers import FunctionTrainer, Metrics, TorchRun, TorchTrainer, Trainer
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _HOME = {
     # what a search consists of
     "SearchSpace": "hpo.space",
+    "CurveSearcher": "hpo.searchers",
     "GridSearcher": "hpo.searchers",
     "ListSearcher": "hpo.searchers",
     "RandomSearcher": "hpo.searchers",
@@ -40,10 +43,13 @@ _HOME = {
     "Hyperband": "hpo.schedulers",
     "RandomSearch": "hpo.schedulers",
     "SuccessiveHalving": "hpo.schedulers",
+    "SwiftASHA": "hpo.schedulers",
     "SwiftHyperband": "hpo.schedulers",
+    "SwiftThaw": "hpo.schedulers",
     "make_scheduler": "hpo.schedulers",
     # what predicts
     "CurvePredictor": "hpo.predictors",
+    "PooledPredictor": "hpo.predictors",
     "make_predictor": "hpo.predictors",
     # what trains
     "FunctionTrainer": "hpo.trainers",
@@ -61,19 +67,23 @@ __all__ = [
     "ASHA",
     "ASHAStopping",
     "CurvePredictor",
+    "CurveSearcher",
     "FastHyperband",
     "FunctionTrainer",
     "GridSearcher",
     "Hyperband",
     "ListSearcher",
     "Metrics",
+    "PooledPredictor",
     "RandomSearch",
     "RandomSearcher",
     "Results",
     "RunSpec",
     "SearchSpace",
     "SuccessiveHalving",
+    "SwiftASHA",
     "SwiftHyperband",
+    "SwiftThaw",
     "TorchRun",
     "TorchTrainer",
     "Trainer",

@@ -16,10 +16,10 @@ _PATH = click.Path(path_type=Path)
 _RUN_OPTIONS = (
     click.option("--space", type=_PATH, required=True, help="Search space, a TOML file."),
     click.option("--max-resource", type=int, required=True, help="Most epochs for one trial."),
-    click.option("--scheduler", default="swift-hyperband", show_default=True, help="What decides."),
-    click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves."),
+    click.option("--scheduler", default="swift", show_default=True, help="What decides."),
+    click.option("--predictor", default="auto", show_default=True, help="What predicts curves."),
     click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
-    click.option("--searcher", default="random", show_default=True, help="random or grid."),
+    click.option("--searcher", default="auto", show_default=True, help="curves, random or grid."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
     click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Workers."),
     click.option(

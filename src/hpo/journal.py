@@ -383,5 +383,7 @@ def compact(job: Job) -> dict[str, Any]:
     data = job.to_json()
     if isinstance(job, PredictJob):
         curves = json.dumps([data.pop("train"), data.pop("query")]).encode()
+        if job.n_new is None:
+            del data["n_new"]  # as in journals from before there were forecasts
         data["curves"] = hashlib.sha256(curves).hexdigest()
     return data

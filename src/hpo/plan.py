@@ -19,11 +19,15 @@ class Plan:
         R and eta.
     iterations : int
         How often all brackets are run.
+    rounds : bool
+        Whether the run has Hyperband's rounds, so that what a stopped trial saved can be told at
+        once; otherwise what is not spent is saved.
     """
 
     max_resource: int
     reduction_factor: int
     iterations: int = 1
+    rounds: bool = True
 
     @property
     def epochs(self) -> int:
@@ -34,8 +38,11 @@ class Plan:
     def saved(self, trials: Sequence[TrialSummary]) -> int:
         """Return the units that were saved by stopping trials within a round.
 
-        Plain Hyperband trains every trial that enters a round to the round's end.
+        Plain Hyperband trains every trial that enters a round to the round's end.  A run without
+        rounds has saved what it has not spent.
         """
+        if not self.rounds:
+            return max(0, self.epochs - sum(len(trial.losses) for trial in trials))
         brackets = hyperband_brackets(self.max_resource, self.reduction_factor)
         saved = 0
         for trial in trials:

@@ -13,6 +13,7 @@ and moves a clock, so that a Hyperband run of thousands of epochs takes millisec
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +22,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hpo.loop import Recorder, Scheduler, drive
-from hpo.predictors import CurvePredictor, run_predict_job
-from hpo.searchers import Searcher
-from hpo.trial import PredictFailure, PredictJob, Report, SchedulerSummary, TrainJob, TrainReport
+from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
+from hpo.searchers import CurveSearcher, ListCandidates, Searcher
+from hpo.trial import (
+    Config,
+    PredictFailure,
+    PredictJob,
+    Report,
+    SchedulerSummary,
+    TrainJob,
+    TrainReport,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,40 @@ class CyclicTableSearcher(TableSearcher):
         return self.order[job.trial_id % len(self.order)]
 
 
+class TableCurveSearcher(CurveSearcher):
+    """Proposes rows of a table by forecasts of final losses, each row once.
+
+    Parameters
+    ----------
+    table : CurveTable
+        Whose rows.
+    seed : int
+        Of the order in which they are tried before anything is known, as for `TableSearcher`.
+    **settings
+        Of `CurveSearcher`.
+    """
+
+    def __init__(self, table: CurveTable, seed: int = 0, **settings: Any) -> None:
+        order = TableSearcher(table, seed).order
+        super().__init__(ListCandidates(table.configs, order), seed, **settings)
+        self.table = table
+        self._rows: dict[int, int] = {}  # trial -> row
+        self._left: dict[str, list[int]] = {}  # configuration -> rows that no trial has
+        for row in order:
+            self._left.setdefault(_key(table.configs[row]), []).append(row)
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains: the first left with that configuration."""
+        if job.trial_id not in self._rows:
+            rows = self._left[_key(job.config)]
+            self._rows[job.trial_id] = rows.pop(0) if len(rows) > 1 else rows[0]
+        return self._rows[job.trial_id]
+
+
+def _key(config: Config) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
 class SimulatedRunner:
     """Workers that look up a table and pass virtual time (see `hpo.loop.Runner`).
 
@@ -130,6 +173,8 @@ class SimulatedRunner:
         Virtual time of a unit of each row.  Default: the table's cost, or 1.
     predictor : CurvePredictor or None
         Answers prediction jobs; without one they fail.
+    searcher : Searcher or None
+        Proposes new configurations with a forecast.
     predict_time : float
         Virtual time of a prediction.
 
@@ -153,7 +198,8 @@ class SimulatedRunner:
         *,
         n_workers: int = 1,
         epoch_times: ArrayLike | None = None,
-        predictor: CurvePredictor | None = None,
+        predictor: CurvePredictor | Forecaster | None = None,
+        searcher: Searcher | None = None,
         predict_time: float = 0.0,
     ) -> None:
         if n_workers < 1:
@@ -165,6 +211,7 @@ class SimulatedRunner:
         self._row_of = row_of
         self._free = n_workers
         self._predictor = predictor
+        self._searcher = searcher
         self._predict_time = predict_time
         self._pending: list[tuple[float, int, Report]] = []
         self._count = 0
@@ -213,7 +260,7 @@ class SimulatedRunner:
     def _predict(self, job: PredictJob) -> Report:
         if self._predictor is None:
             return PredictFailure(job.job_id, "the simulation has no predictor")
-        return run_predict_job(job, self._predictor)
+        return run_predict_job(job, self._predictor, self._searcher)
 
 
 @dataclass(frozen=True)
@@ -240,9 +287,10 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
     table: CurveTable,
     *,
     seed: int = 0,
+    searcher: TableSearcher | TableCurveSearcher | None = None,
     n_workers: int = 1,
     epoch_times: ArrayLike | None = None,
-    predictor: CurvePredictor | None = None,
+    predictor: CurvePredictor | Forecaster | None = None,
     predict_time: float = 0.0,
     recorder: Recorder | None = None,
 ) -> SimulationResult:
@@ -256,12 +304,14 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
         Configurations and losses.
     seed : int
         Of the order in which rows are proposed (see `TableSearcher`).
+    searcher : TableSearcher or TableCurveSearcher, optional
+        Proposes rows; default: a `TableSearcher` with the seed.
     n_workers, epoch_times, predictor, predict_time
         As for `SimulatedRunner`.
     recorder : Recorder, optional
         Hears of every job and report.
     """
-    searcher = TableSearcher(table, seed)
+    searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)
     runner = SimulatedRunner(
         table,
@@ -269,6 +319,7 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
         n_workers=n_workers,
         epoch_times=epoch_times,
         predictor=predictor,
+        searcher=searcher,
         predict_time=predict_time,
     )
     drive(scheduler, runner, recorder)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from hpo.errors import JournalError, UsageError
 from hpo.loop import Scheduler
 from hpo.plan import Plan
-from hpo.searchers import GridSearcher, RandomSearcher, Searcher
+from hpo.searchers import CurveSearcher, GridSearcher, RandomSearcher, Searcher
 from hpo.space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -29,17 +29,19 @@ class RunSpec:
     max_resource : int
         Most resource units (epochs) that one trial is trained.
     scheduler : str
-        Name of the scheduler.
+        Name of the scheduler; ``"swift"`` is the recommended mode of Swift-Hyperband.
     reduction_factor : int
         One of how many trials goes on.
     searcher : str
-        ``"random"`` or ``"grid"``.
+        ``"curves"`` (new configurations from forecasts), ``"random"``, ``"grid"``, or ``"auto"``:
+        the first where the scheduler forecasts, else the second.
     seed : int
         Seed of all random choices.
     scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
-        Name of the curve predictor.
+        Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts or
+        decides early, else ``"nusvr"``.
     n_workers : int
         Segments that run at the same time.
     executor : str
@@ -59,12 +61,12 @@ class RunSpec:
     trainer: str
     space: Mapping[str, Any]
     max_resource: int
-    scheduler: str = "swift-hyperband"
+    scheduler: str = "swift"
     reduction_factor: int = 2
-    searcher: str = "random"
+    searcher: str = "auto"
     seed: int = 0
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
-    predictor: str = "nusvr"
+    predictor: str = "auto"
     predictor_options: Mapping[str, Any] = field(default_factory=dict)
     n_workers: int = 1
     executor: str = "process"
@@ -121,25 +123,54 @@ class RunSpec:
     def build_searcher(self) -> Searcher:
         """Build what proposes configurations."""
         space = usage_checked(SearchSpace.from_dict, self.space)
-        if self.searcher == "random":
+        name = self.searcher
+        if name == "auto":
+            name = "curves" if self._forecasts else "random"
+        if name == "curves":
+            self._check_learns()
+            return CurveSearcher(space, seed=self.seed)
+        if name == "random":
             return RandomSearcher(space, seed=self.seed)
-        if self.searcher == "grid":
+        if name == "grid":
             return GridSearcher(space)
-        msg = f"searcher must be 'random' or 'grid', got {self.searcher!r}"
+        msg = f"searcher must be 'auto', 'curves', 'random' or 'grid', got {self.searcher!r}"
         raise UsageError(msg)
+
+    @property
+    def _forecasts(self) -> bool:
+        from hpo.schedulers import FORECASTING
+
+        return self.scheduler in FORECASTING
+
+    def _check_learns(self) -> None:
+        from hpo.schedulers import FORECASTING
+
+        if not self._forecasts:
+            msg = (
+                f"searcher {self.searcher!r} learns from forecasts, and scheduler "
+                f"{self.scheduler!r} asks for none; use one of {', '.join(FORECASTING)}, or "
+                "searcher='random'"
+            )
+            raise UsageError(msg)
 
     def build_predictor(self) -> Any:
         """Build the curve predictor."""
-        from hpo.predictors import make_predictor
+        from hpo.predictors import as_forecaster, make_predictor
 
-        return usage_checked(make_predictor, self.predictor, **self.predictor_options)
+        name = self.predictor
+        if name == "auto":
+            pooled = self._forecasts or self.scheduler == "early-hyperband"
+            name = "pooled" if pooled else "nusvr"
+        predictor = usage_checked(make_predictor, name, **self.predictor_options)
+        return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 
     def plan(self) -> Plan | None:
         """Return plain Hyperband with these settings; None if the run is no kind of Hyperband."""
-        if not self.scheduler.endswith("hyperband"):
+        if not self.scheduler.endswith("hyperband") and not self._forecasts:
             return None
         iterations = self.scheduler_options.get("iterations", 1)
-        return Plan(self.max_resource, self.reduction_factor, iterations)
+        rounds = not self._forecasts
+        return Plan(self.max_resource, self.reduction_factor, iterations, rounds)
 
 
 def _refuse_secrets(options: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ class _Value:
     """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
 
     _tuples: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of floats
-    _curves: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of Curve
+    _values: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of curves or proposals
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
@@ -51,8 +51,8 @@ class _Value:
         values = {name: data[name] for name in data if name != "type"}
         for name in cls._tuples:
             values[name] = tuple(values[name])
-        for name in cls._curves:
-            values[name] = tuple(Curve.from_json(curve) for curve in values[name])
+        for name in cls._values:
+            values[name] = tuple(from_json(value) for value in values.get(name, ()))
         try:
             return cls(**values)
         except TypeError as error:
@@ -92,6 +92,23 @@ class Curve(_Value):
 
 
 @dataclass(frozen=True)
+class Proposal(_Value):
+    """A configuration to try next.
+
+    Attributes
+    ----------
+    config : Config
+        Its hyperparameters.
+    draw : float
+        A draw from what is believed of its final loss, in the scale of the forecasts it comes
+        with; minus infinity where nothing is known yet.
+    """
+
+    config: Config
+    draw: float
+
+
+@dataclass(frozen=True)
 class TrainJob(_Value):
     """Train one trial from resource unit `start` to `stop`.
 
@@ -119,6 +136,11 @@ class TrainJob(_Value):
 class PredictJob(_Value):
     """Predict the loss after `target` units of the trials in `query`.
 
+    There are two kinds.  A prediction within a round (`n_new` is None) learns from curves of at
+    least `target` units and is asked about curves of one length, all shorter.  A *forecast* of the
+    whole search learns from all curves, whatever their lengths, is asked about those same curves,
+    and proposes `n_new` new configurations besides.
+
     Attributes
     ----------
     job_id : int
@@ -128,14 +150,16 @@ class PredictJob(_Value):
     target : int
         Resource unit to predict the loss at.
     train : tuple of Curve
-        Curves of at least `target` units.
+        Curves to learn from.
     query : tuple of Curve
-        Curves to predict, all of the same length, shorter than `target`.
+        Curves to predict.
     seed : int
         For predictors that draw random numbers.
+    n_new : int or None
+        Configurations that a forecast is to propose; None for a prediction within a round.
     """
 
-    _curves: ClassVar[tuple[str, ...]] = ("train", "query")
+    _values: ClassVar[tuple[str, ...]] = ("train", "query")
 
     job_id: int
     bracket: int
@@ -144,6 +168,7 @@ class PredictJob(_Value):
     train: tuple[Curve, ...]
     query: tuple[Curve, ...]
     seed: int
+    n_new: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,21 +228,26 @@ class PredictReport(_Value):
     job_id : int
         As in the job.
     predictions, stds : tuple of float
-        Predicted loss at the target and its standard deviation, one per query curve.
+        Predicted loss at the target and its standard deviation, one per query curve.  Of a
+        forecast: of the logarithm of the loss above a base (``info["base"]``).
     skill : float or None
         ``1 - MSE(predictor) / MSE(last value)``, cross-validated on the training curves: positive
         where the predictor beats keeping the last known loss; None where it was not measured.
     info : Mapping
         What the predictor tells about itself (plain values).
+    proposals : tuple of Proposal
+        Of a forecast: what to try next.
     """
 
     _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
+    _values: ClassVar[tuple[str, ...]] = ("proposals",)
 
     job_id: int
     predictions: tuple[float, ...]
     stds: tuple[float, ...]
     skill: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,7 +272,7 @@ Report = TrainReport | TrainFailure | PredictReport | PredictFailure
 _TYPES: dict[str, type[_Value]] = {
     kind.__name__: kind
     for kind in (
-        *(Curve, TrainJob, PredictJob, Wait, Done),
+        *(Curve, Proposal, TrainJob, PredictJob, Wait, Done),
         *(TrainReport, TrainFailure, PredictReport, PredictFailure),
     )
 }
@@ -324,8 +354,9 @@ class Event:
     Attributes
     ----------
     kind : str
-        ``"rung"`` (a round ended), ``"decision"`` (a prediction was used within a round) or
-        ``"degraded"`` (a prediction failed and the round goes on as plain Hyperband).
+        ``"rung"`` (a round ended), ``"decision"`` (a prediction was used within a round),
+        ``"forecast"`` (a forecast of the whole search came) or ``"degraded"`` (a prediction
+        failed, and the search goes on without it).
     bracket, rung : int
         Where.
     resource : int

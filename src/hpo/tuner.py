@@ -35,7 +35,7 @@ from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, ProcessPool,
 from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
 from hpo.plan import Plan
-from hpo.predictors import CurvePredictor
+from hpo.predictors import CurvePredictor, Forecaster
 from hpo.progress import NoProgress, Progress
 from hpo.replay import replay
 from hpo.results import Results
@@ -67,7 +67,7 @@ class Tuner:
         function that builds one, so that it can be built again when it breaks.
     n_workers : int
         Trials to train at the same time.  1 for "inline".
-    predictor : CurvePredictor, str or None
+    predictor : CurvePredictor, Forecaster, str or None
         What predicts learning curves for schedulers that ask; None takes the default.
     max_retries : int
         Further attempts for a job that failed, each from the trial's last checkpoint.
@@ -99,7 +99,7 @@ class Tuner:
     journal: Path | None = None
     executor: str | ExecutorSource = "process"
     n_workers: int = 1
-    predictor: CurvePredictor | str | None = None
+    predictor: CurvePredictor | Forecaster | str | None = None
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
@@ -249,7 +249,7 @@ class Tuner:
         runner = JobRunner(
             trainer,
             pool,
-            PredictCall.of(self.predictor),
+            PredictCall.of(self.predictor, self.scheduler),
             store,
             Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,

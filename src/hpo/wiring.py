@@ -15,10 +15,11 @@ from typing import Any, Self
 from hpo.journal import Job, Journal, JournalContent
 from hpo.loop import Scheduler
 from hpo.plan import Plan
-from hpo.predictors import CurvePredictor, make_predictor, run_predict_job
+from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.progress import Progress
 from hpo.results import TimedReport
 from hpo.runner import JobRunner
+from hpo.searchers import Searcher
 from hpo.trainers.base import describe
 from hpo.trial import PredictFailure, PredictJob, PredictReport, Report
 
@@ -95,23 +96,29 @@ class PredictCall:
 
     Attributes
     ----------
-    predictor : CurvePredictor
+    predictor : CurvePredictor or Forecaster
         What predicts.
+    searcher : Searcher or None
+        What proposes new configurations with a forecast.
     """
 
-    predictor: CurvePredictor
+    predictor: CurvePredictor | Forecaster
+    searcher: Searcher | None = None
 
     @classmethod
-    def of(cls, predictor: CurvePredictor | str | None) -> Self:
-        """Take a predictor, its name, or None for the default."""
-        if predictor is None or isinstance(predictor, str):
-            return cls(make_predictor(predictor or "nusvr"))
-        return cls(predictor)
+    def of(cls, predictor: CurvePredictor | Forecaster | str | None, scheduler: Scheduler) -> Self:
+        """Take a predictor, its name, or None for what suits the scheduler."""
+        searcher = getattr(scheduler, "searcher", None)  # of a scheduler that forecasts
+        if predictor is None:
+            predictor = "nusvr" if searcher is None else "pooled"
+        if isinstance(predictor, str):
+            predictor = make_predictor(predictor)
+        return cls(predictor, searcher)
 
     def __call__(self, job: PredictJob) -> PredictReport | PredictFailure:
         """Run a job."""
         try:
-            return run_predict_job(job, self.predictor)
+            return run_predict_job(job, self.predictor, self.searcher)
         except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
             return PredictFailure(job.job_id, describe(error))
 

@@ -93,13 +93,7 @@ class BasePredictor(ABC):
         ValueError
             If there is no curve, one is too short or not finite, or the units are out of order.
         """
-        if not 1 <= known < target:
-            msg = f"known must lie in 1..target-1, got known={known}, target={target}"
-            raise ValueError(msg)
-        if not curves:
-            msg = "a curve predictor needs at least one training curve, got none"
-            raise ValueError(msg)
-        values = _matrix(curves, target)  # (n_curves, target)
+        values = check_training(curves, known, target)  # (n_curves, target)
         self.known_, self.target_ = known, target
         self._cross_validate(curves, values)
         self._fit(curves, values)
@@ -120,7 +114,7 @@ class BasePredictor(ABC):
         """
         if not curves:
             return Prediction(np.empty(0), np.empty(0), self.skill_, self._info())
-        mean = self._predict(curves, _matrix(curves, self.known_))
+        mean = self._predict(curves, first_losses(curves, self.known_))
         std = np.full(len(curves), self.error_)
         return Prediction(np.asarray(mean, dtype=float), std, self.skill_, self._info())
 
@@ -163,8 +157,31 @@ class BasePredictor(ABC):
         return predictions
 
 
-def _matrix(curves: Sequence[Curve], length: int) -> Floats:
-    """Return the first losses of each curve, of shape (n_curves, length)."""
+def check_training(curves: Sequence[Curve], known: int, target: int) -> Floats:
+    """Check what `CurvePredictor.fit` is given; return the losses, (n_curves, target).
+
+    Raises
+    ------
+    ValueError
+        If there is no curve, one is too short or not finite, or the units are out of order.
+    """
+    if not 1 <= known < target:
+        msg = f"known must lie in 1..target-1, got known={known}, target={target}"
+        raise ValueError(msg)
+    if not curves:
+        msg = "a curve predictor needs at least one training curve, got none"
+        raise ValueError(msg)
+    return first_losses(curves, target)
+
+
+def first_losses(curves: Sequence[Curve], length: int) -> Floats:
+    """Return the first losses of each curve, of shape (n_curves, length).
+
+    Raises
+    ------
+    ValueError
+        If a curve is shorter or not finite.
+    """
     short = [curve.trial_id for curve in curves if len(curve.losses) < length]
     if short:
         msg = f"each curve must have at least {length} losses; trials {short} have fewer"

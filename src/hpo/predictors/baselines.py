@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.predictors.base import BasePredictor
+from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Curve
 
 _EXPONENTS = np.linspace(0.05, 3.0, 60)
@@ -16,6 +17,10 @@ _EXPONENTS = np.linspace(0.05, 3.0, 60)
 
 class LastValuePredictor(BasePredictor):
     """The final loss will be the last known loss."""
+
+    def as_forecaster(self) -> PooledPredictor:
+        """Return a pooled predictor that expects no change, with a measured spread."""
+        return PooledPredictor("last-value", seed=self.seed)
 
     def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
         """Learn nothing."""

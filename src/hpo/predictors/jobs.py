@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
 from hpo.predictors.base import CurvePredictor
-from hpo.trial import PredictFailure, PredictJob, PredictReport
+from hpo.predictors.pooled import Forecaster, PooledPredictor
+from hpo.searchers import LearningSearcher, Searcher, proposals_of
+from hpo.trial import PredictFailure, PredictJob, PredictReport, Proposal
 
 
-def run_predict_job(job: PredictJob, predictor: CurvePredictor) -> PredictReport | PredictFailure:
+def run_predict_job(
+    job: PredictJob,
+    predictor: CurvePredictor | Forecaster,
+    searcher: Searcher | None = None,
+) -> PredictReport | PredictFailure:
     """Fit a predictor on the job's training curves and predict its query curves.
 
     Parameters
     ----------
     job : PredictJob
         What to predict.
-    predictor : CurvePredictor
-        With what; a copy with the job's seed is used where it offers ``with_seed``.
+    predictor : CurvePredictor or Forecaster
+        With what; a copy with the job's seed is used where it offers ``with_seed``.  A forecast
+        needs a `Forecaster`; another predictor lends its regressor to a `PooledPredictor` where it
+        has one.
+    searcher : Searcher, optional
+        Proposes new configurations for a forecast, where it learns.
 
     Returns
     -------
@@ -22,16 +37,20 @@ def run_predict_job(job: PredictJob, predictor: CurvePredictor) -> PredictReport
         The failure names the exception; none is raised, since a search outlives its predictor.
     """
     try:
+        if job.n_new is not None:
+            return _forecast(job, predictor, searcher)
         return _run(job, predictor)
     except Exception as error:  # noqa: BLE001 - whatever a model or an annealer may raise
         return PredictFailure(job.job_id, f"{type(error).__name__}: {error}")
 
 
-def _run(job: PredictJob, predictor: CurvePredictor) -> PredictReport:
+def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictReport:
     if not job.query:
         return PredictReport(job.job_id, (), (), None, {})
-    with_seed = getattr(predictor, "with_seed", None)
-    model = predictor if with_seed is None else with_seed(job.seed)
+    model = _seeded(predictor, job.seed)
+    if not hasattr(model, "fit"):
+        msg = f"{type(predictor).__name__} forecasts whole searches and does not predict in rounds"
+        raise TypeError(msg)
     known = min(len(curve.losses) for curve in job.query)
     prediction = model.fit(job.train, known, job.target).predict(job.query)
     return PredictReport(
@@ -41,3 +60,57 @@ def _run(job: PredictJob, predictor: CurvePredictor) -> PredictReport:
         skill=prediction.skill,
         info=prediction.info,
     )
+
+
+def _forecast(
+    job: PredictJob, predictor: CurvePredictor | Forecaster, searcher: Searcher | None
+) -> PredictReport:
+    if not job.query:
+        return PredictReport(job.job_id, (), (), None, {})
+    forecaster = _seeded(as_forecaster(predictor), job.seed)
+    # The matrices are small: several BLAS threads would wait for each other most of the time.
+    with threadpool_limits(limits=1, user_api="blas"):
+        forecast = forecaster.forecast(job.query, job.target)
+        proposals = _proposals(job, searcher, forecast.mean, forecast.std)
+    return PredictReport(
+        job_id=job.job_id,
+        predictions=tuple(float(value) for value in forecast.mean),
+        stds=tuple(float(value) for value in forecast.std),
+        skill=forecast.skill,
+        info={**forecast.info, "base": forecast.base},
+        proposals=proposals,
+    )
+
+
+def _proposals(
+    job: PredictJob, searcher: Searcher | None, mean: np.ndarray, std: np.ndarray
+) -> tuple[Proposal, ...]:
+    if not job.n_new or not isinstance(searcher, LearningSearcher):
+        return ()
+    settings = {"max_resource": job.target, "seed": job.seed}
+    return tuple(proposals_of(searcher, job.query, (mean, std), job.n_new, **settings))
+
+
+def as_forecaster(predictor: Any) -> Forecaster:
+    """Return what forecasts: the predictor itself, or its regressor within a `PooledPredictor`.
+
+    Raises
+    ------
+    TypeError
+        If it can do neither.
+    """
+    if not hasattr(predictor, "forecast") and hasattr(predictor, "as_forecaster"):
+        predictor = predictor.as_forecaster()
+    if hasattr(predictor, "forecast"):
+        forecaster: Forecaster = predictor
+        return forecaster
+    msg = (
+        f"a forecast needs a predictor with a forecast method, got {type(predictor).__name__}; "
+        f"use {PooledPredictor.__name__}, with the regressor of your choice"
+    )
+    raise TypeError(msg)
+
+
+def _seeded(predictor: Any, seed: int) -> Any:
+    with_seed = getattr(predictor, "with_seed", None)
+    return predictor if with_seed is None else with_seed(seed)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.kinds import make_regressor
+from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.regression import CurveRegressor
 from hpo.trial import Curve
 
@@ -62,6 +64,10 @@ class QSVRPredictor(CurveRegressor):
         if isinstance(self.regressor, _Unbuilt):
             self.regressor = _build(self.settings)
         super()._fit(curves, values)
+
+    def as_forecaster(self) -> PooledPredictor:
+        """Return a pooled predictor with an ensemble of this QSVR inside."""
+        return PooledPredictor(make_regressor("qsvr", **self.settings), seed=self.seed)
 
     def _choose(self, n_curves: int) -> NDArray[np.intp]:
         """Return the curves to train on, in their order."""

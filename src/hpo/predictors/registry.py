@@ -16,8 +16,10 @@ from hpo.predictors.baselines import (
     RandomPredictor,
 )
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.skilled import SkilledPredictor
 
 _FEATURES = tuple(CurveFeatures.__dataclass_fields__)
 
@@ -37,7 +39,14 @@ def _regression(model: Callable[..., Any]) -> Callable[..., BasePredictor]:
     return build
 
 
-PREDICTORS: Mapping[str, Callable[..., BasePredictor]] = {
+def _skilled(
+    inner: str = "nusvr", *, least_skill: float = 0.0, folds: int = 5, seed: int = 0
+) -> SkilledPredictor:
+    predictor = make_predictor(inner, folds=folds, seed=seed)
+    return SkilledPredictor(predictor, least_skill=least_skill)
+
+
+PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "nusvr": _regression(NuSVR),
     "svr": _regression(SVR),
     "qsvr": QSVRPredictor,
@@ -45,6 +54,8 @@ PREDICTORS: Mapping[str, Callable[..., BasePredictor]] = {
     "power-law": PowerLawPredictor,
     "mean": MeanPredictor,
     "random": RandomPredictor,
+    "pooled": PooledPredictor,
+    "skilled": _skilled,
 }
 _REGRESSORS: Mapping[str, Callable[..., Any]] = {"nusvr": NuSVR, "svr": SVR}
 
@@ -89,14 +100,19 @@ def _wrap(model: Any, options: dict[str, Any]) -> CurvePredictor:
     return _with_features(lambda **rest: CurveRegressor(model, **rest), options)
 
 
-def _with_features(build: Callable[..., BasePredictor], options: dict[str, Any]) -> BasePredictor:
+def _with_features(build: Callable[..., Any], options: dict[str, Any]) -> CurvePredictor:
     chosen = {name: options[name] for name in _FEATURES if name in options}
     rest = {name: value for name, value in options.items() if name not in chosen}
-    return build(features=CurveFeatures(**chosen), **rest) if chosen else build(**rest)
+    settings = {"features": CurveFeatures(**chosen), **rest} if chosen else rest
+    return build(**settings)  # type: ignore[no-any-return]
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:
     valid = ["folds", "seed"]
+    if name == "pooled":
+        valid += ["regressor", "max_rows", "gap"]
+    if name == "skilled":
+        valid += ["inner", "least_skill"]
     if name in _REGRESSORS or name == "a regressor":
         valid += ["scale", *_FEATURES]
     if name in _REGRESSORS:

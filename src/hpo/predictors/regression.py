@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import NuSVR
 
 from hpo.predictors.base import BasePredictor
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Curve
 
 
@@ -94,6 +98,13 @@ class CurveRegressor(BasePredictor):
             return np.asarray(self.regressor_.predict(features))
         scaled = self.regressor_.predict(self._x_scale(features))
         return self._y_scale.back(np.reshape(scaled, (-1, 1)))[:, 0]
+
+    def as_forecaster(self) -> PooledPredictor:
+        """Return a pooled predictor with this regressor inside, features and target scaled."""
+        inner = TransformedTargetRegressor(
+            make_pipeline(StandardScaler(), self.regressor), transformer=StandardScaler()
+        )
+        return PooledPredictor(inner, seed=self.seed)
 
     def _choose(self, n_curves: int) -> NDArray[np.intp]:
         """Return the curves to train on: all."""

@@ -20,7 +20,7 @@ from hpo.schedulers._pool import CurvePool
 from hpo.schedulers._predictions import Predictions
 from hpo.schedulers._round import Round
 from hpo.schedulers.rules import RoundRule
-from hpo.searchers import Searcher
+from hpo.searchers.base import Searcher
 from hpo.trial import (
     Decision,
     Done,

@@ -13,7 +13,7 @@ from collections import deque
 
 from hpo.brackets import check_resources, hyperband_brackets, make_bracket
 from hpo.schedulers._ledger import Ledger
-from hpo.searchers import Searcher
+from hpo.searchers.base import Searcher
 from hpo.trial import (
     Decision,
     Done,

@@ -6,7 +6,7 @@ from hpo.schedulers._engine import Engine, EngineOptions
 from hpo.schedulers.hyperband import repeated_brackets
 from hpo.schedulers.rules import ProbabilityRule
 from hpo.schedulers.swift import check_curves, check_fraction
-from hpo.searchers import Searcher
+from hpo.searchers.base import Searcher
 
 
 class FastHyperband(Engine):

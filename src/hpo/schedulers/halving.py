@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpo.brackets import check_resources, floor_log, make_bracket
 from hpo.schedulers._engine import Engine, EngineOptions
-from hpo.searchers import Searcher
+from hpo.searchers.base import Searcher
 
 
 class SuccessiveHalving(Engine):

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA, ASHAStopping
+from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.halving import SuccessiveHalving
 from hpo.schedulers.hyperband import Hyperband
 from hpo.schedulers.random_search import RandomSearch
 from hpo.schedulers.swift import SwiftHyperband
-from hpo.searchers import Searcher
+from hpo.schedulers.swift_asha import SwiftASHA
+from hpo.schedulers.swift_thaw import FAST_SHARE, SwiftThaw
+from hpo.searchers.base import Searcher
 
 SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "random-search": RandomSearch,
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
+    "swift": SwiftThaw,
+    "swift-fast": partial(SwiftThaw, share=FAST_SHARE),
+    "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
+    "early-hyperband": EarlyHyperband,
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
     "asha-stopping": ASHAStopping,
 }
+FORECASTING = ("swift", "swift-fast", "swift-asha")
+"""Schedulers that ask for forecasts, and take proposals from a searcher that learns."""
 _COMMON = ("max_resource", "reduction_factor", "seed")
 
 

@@ -7,6 +7,7 @@ decision, and which of them go on, given their predicted losses at the round's e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
@@ -131,6 +132,69 @@ class ProbabilityRule:
         cut = np.sort(view.full)[min(view.n_next, len(view.full)) - 1]
         spread = np.maximum(view.std, np.finfo(float).tiny)
         return np.asarray(ndtr((cut - view.mean) / spread) >= self.threshold)
+
+
+@dataclass(frozen=True)
+class EarlyRule:
+    """Several decisions a round: a trial goes on while it may yet be among the best.
+
+    Attributes
+    ----------
+    fractions : tuple of float
+        Where in the round decisions fall, rising, each in (0, 1).
+    least_chance : float
+        Probability to be among the best `n_next` below which a trial is dropped, in (0, 1).
+    n_draws : int
+        Joint draws of all losses from which the probabilities are taken.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+
+    fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
+    least_chance: float = 0.2
+    n_draws: int = 500
+    seed: int = 0
+    together: bool = True
+
+    def __post_init__(self) -> None:
+        rising = all(low < high for low, high in pairwise((0.0, *self.fractions, 1.0)))
+        if not self.fractions or not rising:
+            msg = f"decision_fractions must rise within (0, 1), got {self.fractions!r}"
+            raise ValueError(msg)
+        if not 0 < self.least_chance < 1:
+            msg = f"least_chance must lie in (0, 1), got {self.least_chance!r}"
+            raise ValueError(msg)
+
+    def points(self, start: int, stop: int) -> tuple[int, ...]:
+        """Return the decision points, each once, those at the round's end left out."""
+        points = {start + _ceil((stop - start) * fraction) for fraction in self.fractions}
+        return tuple(sorted(point for point in points if point < stop))
+
+    def n_full(self, n_next: int, n_curves: int) -> int:  # noqa: ARG002 - the rule needs no more
+        """Return how many trials are trained without question: one, to learn from."""
+        return 1
+
+    def keep(self, view: RoundView) -> NDArray[np.bool_]:
+        """Keep what is likely enough to be among the best `n_next`, and as many as are needed."""
+        rng = np.random.default_rng([self.seed, len(view.mean), view.n_next])
+        noise = rng.standard_normal((self.n_draws, len(view.mean)))
+        finite = np.isfinite(view.mean)
+        mean = np.where(finite, view.mean, np.finfo(float).max)
+        drawn = mean + noise * np.where(finite, view.std, 0.0)  # (n_draws, n_waiting)
+        known = np.broadcast_to(view.full, (self.n_draws, len(view.full)))
+        everyone = np.sort(np.hstack([drawn, known]), axis=1)
+        cut = everyone[:, min(view.n_next, everyone.shape[1]) - 1]
+        chance = np.mean(drawn <= cut[:, None], axis=0)
+        chosen = (chance >= self.least_chance) & finite
+        missing = view.n_next - len(view.full)
+        if np.count_nonzero(chosen) < missing:
+            chosen[np.lexsort((view.mean, -chance))[:missing]] = True
+        return np.asarray(chosen)
 
 
 def _ceil(value: float) -> int:

@@ -12,7 +12,8 @@ from typing import Literal, Self
 from hpo.schedulers._engine import Engine, EngineOptions
 from hpo.schedulers.hyperband import repeated_brackets
 from hpo.schedulers.rules import SwiftRule
-from hpo.searchers import Searcher
+from hpo.schedulers.swift_thaw import FAST_SHARE, SwiftThaw
+from hpo.searchers.base import Searcher
 
 
 class SwiftHyperband(Engine):
@@ -93,6 +94,32 @@ class SwiftHyperband(Engine):
         options = EngineOptions(side_by_side, train_ahead, retrain, max_curves, seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
         super().__init__(brackets, reduction_factor, searcher, rule, options)
+
+    @staticmethod
+    def recommended(
+        searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
+    ) -> SwiftThaw:
+        """Return the form that we recommend: less than half of Hyperband's epochs.
+
+        It needs a predictor that forecasts, such as `hpo.predictors.PooledPredictor`, and does
+        best with a `hpo.searchers.CurveSearcher`.
+        """
+        return SwiftThaw(
+            searcher, max_resource=max_resource, reduction_factor=reduction_factor, seed=seed
+        )
+
+    @staticmethod
+    def fast(
+        searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
+    ) -> SwiftThaw:
+        """Return the recommended form with less than a third of Hyperband's epochs."""
+        return SwiftThaw(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            seed=seed,
+            share=FAST_SHARE,
+        )
 
     @classmethod
     def as_published(

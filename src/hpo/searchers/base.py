@@ -1,9 +1,9 @@
-"""The methods that a scheduler needs to get new configurations."""
+"""What a scheduler needs to get new configurations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hpo.trial import Config, Curve
 
@@ -17,25 +17,22 @@ class Searcher(Protocol):
 
     def propose(self, trial_id: int) -> Config | None:
         """Return the configuration of trial `trial_id`, None when there are no more."""
+        ...
 
 
+@runtime_checkable
 class LearningSearcher(Searcher, Protocol):
-    """A searcher that learns from what was trained."""
+    """A searcher that learns from what was trained.
+
+    ``propose`` gives what it tries before anything is known.
+    """
 
     def suggest(
         self, curves: Sequence[Curve], n: int, *, max_resource: int, seed: int
     ) -> list[Config]:
-        """Return `n` new configurations, deterministic in what it is given.
+        """Return `n` new configurations, fewer where there are no more.
 
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of all trials so far, of different lengths.
-        n : int
-            How many.
-        max_resource : int
-            Units that a trial is trained at most.
-        seed : int
-            Of all random choices.
+        The same curves, `n` and seed give the same configurations: nothing is remembered from one
+        call to the next.
         """
         ...

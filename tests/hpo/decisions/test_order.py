@@ -27,6 +27,8 @@ OPTIONS = {
     "hyperband": {},
     "swift-hyperband": {"min_curves": 3},
     "fast-hyperband": {"min_curves": 3},
+    "early-hyperband": {},
+    "swift": {},
 }
 
 
@@ -71,7 +73,7 @@ def decided(summary):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10_000),
     fails=st.sampled_from([0.0, 0.2, 0.6]),

@@ -61,7 +61,7 @@ def reports_of(journal: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["swift-hyperband", "asha"])
+@pytest.mark.parametrize("scheduler", ["swift-hyperband", "asha", "swift", "swift-asha"])
 def test_tuner_killed_at_25_moments(make_workshop, outcome_of, environment, scheduler) -> None:
     settings = {
         "scheduler": scheduler,

@@ -1,0 +1,277 @@
+"""The methods that `curves.py` and `wallclock.py` compare, by name.
+
+A method is added by one entry of `METHODS`: its name, and a function of a table and a seed that
+builds the scheduler, the searcher and, where there is one, the predictor of a run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from _curve_baselines import (
+    Budgeted,
+    TPESearcher,
+    hyperband_epochs,
+    n_configurations,
+    top_after_one_epoch,
+)
+from _curve_dyhpo import DyHPO
+from _curve_tables import REDUCTION_FACTOR
+from hpo.loop import Recorder, Scheduler
+from hpo.predictors import CurvePredictor, Forecaster, PooledPredictor, make_predictor
+from hpo.schedulers import Hyperband, SwiftHyperband, make_scheduler
+from hpo.simulation import CurveTable, CyclicTableSearcher, TableCurveSearcher, TableSearcher
+from hpo.trial import Config, TrainJob
+
+
+class RowSearcher(Protocol):
+    """A searcher that proposes rows of a table."""
+
+    def propose(self, trial_id: int) -> Config | None:
+        """Return the configuration of trial `trial_id`, None when there are no more."""
+        ...
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes
+    ----------
+    scheduler : Scheduler
+        Decides.
+    searcher : RowSearcher
+        Knows which row a trial is.
+    predictor : CurvePredictor, Forecaster or None
+        Answers predictions.
+    recorder : Recorder or None
+        Hears of every job and report, before the scheduler; a searcher that learns, say.
+    """
+
+    scheduler: Scheduler
+    searcher: RowSearcher
+    predictor: CurvePredictor | Forecaster | None = None
+    recorder: Recorder | None = None
+
+
+Build = Callable[[CurveTable, int], Setup]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the comparison.
+
+    Attributes
+    ----------
+    label : str
+        For people.
+    build : callable
+        ``build(table, seed)`` gives the `Setup` of a run.  Its source is part of the key of cached
+        results.
+    version : str or None
+        Key of cached results in place of the sources of `hpo`: for methods that are slow and do
+        not depend on what is being changed.  Raise it when the results change.
+    max_seeds : int or None
+        At most so many seeds, for slow methods.
+    needs : str or None
+        A module without which no run is made; those in the cache are shown.
+    """
+
+    label: str
+    build: Build
+    version: str | None = None
+    max_seeds: int | None = None
+    needs: str | None = None
+
+    def available(self) -> bool:
+        """Tell whether runs can be made."""
+        if self.needs is None:
+            return True
+        try:
+            return importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # of a parent
+            return False
+
+
+def named(
+    name: str, predictor: str | None = None, *, cyclic: bool = False, **options: Any
+) -> Build:
+    """Build a scheduler of `hpo.schedulers` on rows in random order, each once unless `cyclic`."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        searcher = (CyclicTableSearcher if cyclic else TableSearcher)(table, seed)
+        scheduler = make_scheduler(
+            name,
+            searcher,
+            max_resource=table.max_resource,
+            reduction_factor=REDUCTION_FACTOR,
+            seed=seed,
+            **options,
+        )
+        return Setup(scheduler, searcher, make_predictor(predictor, folds=0) if predictor else None)
+
+    return build
+
+
+def published(predictor: str) -> Build:
+    """Build Swift-Hyperband in the form of the paper."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        searcher = TableSearcher(table, seed)
+        scheduler = SwiftHyperband.as_published(
+            searcher,
+            max_resource=table.max_resource,
+            reduction_factor=REDUCTION_FACTOR,
+            seed=seed,
+        )
+        return Setup(scheduler, searcher, make_predictor(predictor, folds=0))
+
+    return build
+
+
+def asha(name: str, size: int) -> Build:
+    """Build a form of ASHA with `size` times Hyperband's trials."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        n_trials = size * n_configurations(table.max_resource)
+        return named(name, cyclic=size > 1, n_trials=n_trials)(table, seed)
+
+    return build
+
+
+def asha_for_hyperbands_epochs(table: CurveTable, seed: int) -> Setup:
+    """Start trials until Hyperband's epochs, or the table's rows, are used up."""
+    setup = named("asha", n_trials=len(table))(table, seed)
+    epochs = hyperband_epochs(table.max_resource)
+    return replace(setup, scheduler=Budgeted(setup.scheduler, epochs))
+
+
+def bohb(table: CurveTable, seed: int) -> Setup:
+    """Hyperband on configurations from Optuna's TPE."""
+    searcher = TPESearcher(table, seed)
+    scheduler = Hyperband(searcher, max_resource=table.max_resource, seed=seed)
+    return Setup(scheduler, searcher, recorder=searcher)
+
+
+def top_few(table: CurveTable, seed: int) -> Setup:
+    """One unit for all of Hyperband's configurations, all units for the best few."""
+    searcher = TableSearcher(table, seed)
+    return Setup(top_after_one_epoch(searcher, table.max_resource), searcher)
+
+
+def one_halving(table: CurveTable, seed: int) -> Setup:
+    """One successive halving over all of Hyperband's configurations."""
+    return named("successive-halving", n_trials=n_configurations(table.max_resource))(table, seed)
+
+
+def double_random(table: CurveTable, seed: int) -> Setup:
+    """Random search for twice Hyperband's epochs."""
+    n_trials = 2 * hyperband_epochs(table.max_resource) // table.max_resource
+    return named("random-search", n_trials=n_trials)(table, seed)
+
+
+def dyhpo(table: CurveTable, seed: int) -> Setup:
+    """DyHPO for Hyperband's epochs, with a tenth of the units between decisions."""
+    rows = DyHPO(table, seed, step=max(table.max_resource // 10, 1))
+    return Setup(Budgeted(rows, hyperband_epochs(table.max_resource)), rows)
+
+
+def thawing(
+    name: str, regressor: str = "extra-trees", *, learns: bool = True, **options: Any
+) -> Build:
+    """Build a scheduler that forecasts, proposing rows from its forecasts or at random."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        searcher = TableCurveSearcher(table, seed) if learns else TableSearcher(table, seed)
+        scheduler = make_scheduler(
+            name,
+            searcher,
+            max_resource=table.max_resource,
+            reduction_factor=REDUCTION_FACTOR,
+            seed=seed,
+            **options,
+        )
+        return Setup(scheduler, searcher, PooledPredictor(regressor))
+
+    return build
+
+
+REFERENCE = "hyperband"
+METHODS: Mapping[str, Method] = {
+    REFERENCE: Method("Hyperband", named("hyperband")),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="1"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="1"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="1"),
+    "with-last": Method(
+        "recommended, with last value inside", thawing("swift", "last-value"), version="1"
+    ),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="1"),
+    "with-random": Method(
+        "recommended, random configurations", thawing("swift", learns=False), version="1"
+    ),
+    "with-qsvr": Method(
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="1", max_seeds=1
+    ),
+    "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
+    "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
+    "early-last": Method(
+        "Hyperband, early decisions, last value", named("early-hyperband", "last-value")
+    ),
+    "early": Method("Hyperband, early decisions, pooled", named("early-hyperband", "pooled")),
+    "asha": Method("ASHA, promotion, Hyperband's trials", named("asha")),
+    "asha-stopping": Method("ASHA, stopping, Hyperband's trials", named("asha-stopping")),
+    "asha-epochs": Method("ASHA, promotion, Hyperband's epochs", asha_for_hyperbands_epochs),
+    "halving": Method("one successive halving over all", one_halving),
+    "top": Method("top few after one epoch", top_few),
+    "random": Method("random search, twice the epochs", double_random),
+    "bohb": Method("Hyperband, Optuna's TPE (BOHB-style)", bohb, version="1", needs="optuna"),
+    "dyhpo": Method(
+        "DyHPO of Syne Tune 0.13, Hyperband's epochs",
+        dyhpo,
+        version="1",
+        max_seeds=3,
+        needs="syne_tune.optimizer.schedulers.searchers.dyhpo",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One row of the wall-clock comparison.
+
+    Attributes
+    ----------
+    label : str
+        For people.
+    build : callable
+        As a `Method`'s.
+    barrier : bool
+        Whether all workers wait for the slowest after each wave of jobs.
+    """
+
+    label: str
+    build: Build
+    barrier: bool = False
+
+
+def forms(size: int = 1) -> Mapping[str, Form]:
+    """Return what is timed, in a search of `size` times Hyperband's brackets."""
+    options = {"iterations": size, "cyclic": size > 1}
+    in_turn = named("hyperband", side_by_side=False, **options)
+    side_by_side = named("hyperband", **options)
+    swift = named("swift-hyperband", "last-value", **options)
+    return {
+        "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
+        "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
+        "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
+        "swift": Form("Swift, last value", swift),
+        "asha": Form("ASHA, promotion", asha("asha", size)),
+        "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
+    }

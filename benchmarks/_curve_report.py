@@ -1,0 +1,145 @@
+"""Tables and the anytime figure of `curves.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from _curve_methods import METHODS
+from _curve_runs import Key, Run
+from _curve_stats import OnTable, Standing, mean_curve, seeds_of
+from _curve_tables import Task
+
+HEADER = (
+    "method",
+    "epochs",
+    "median",
+    "regret",
+    "mean of ratios",
+    "median",
+    "better/equal/worse",
+    "reach",
+    "reach, measured",
+    "ms/epoch",
+)
+MARKS = "<!-- curves: begin -->", "<!-- curves: end -->"
+WALLCLOCK_MARKS = "<!-- wallclock: begin -->", "<!-- wallclock: end -->"
+
+
+def row(name: str, result: Standing, n_tables: int, n_seeds: int) -> list[str]:
+    """Return a method's cells under `HEADER`."""
+    label = METHODS[name].label
+    if result.n_tables < n_tables:
+        label += f" ({result.n_tables} tables)"
+    if result.n_seeds < n_seeds:
+        label += f" ({result.n_seeds} seeds)"
+    reach = _share(result.reach)
+    if result.reached < result.n_tables:
+        reach += f" ({result.reached})"
+    return [
+        label,
+        str(result.epochs),
+        f"{result.epochs_median.value:.2f}",
+        str(result.regret),
+        str(result.regret_mean),
+        f"{result.regret_median.value:.2f}",
+        f"{result.better}/{result.equal}/{result.worse}",
+        reach,
+        _share(result.reach_measured),
+        f"{1e3 * result.overhead:.2f}",
+    ]
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "never"
+
+
+def by_table(
+    results: Mapping[str, Mapping[str, OnTable]], tasks: Sequence[Task]
+) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of epochs and regret ratio, a method a column."""
+    header = ["table", "n x R", "Hyperband's regret", *results]
+    rows = []
+    for task in tasks:
+        first = next(iter(results.values()))[task.name]
+        size = f"{len(task.table)} x {task.table.max_resource}"
+        cells = [task.name, size, f"{first.reference:.4f}"]
+        for tables in results.values():
+            found = tables.get(task.name)
+            cells.append(f"{found.epochs:.2f} / {found.ratio:.2f}" if found else "-")
+        rows.append(cells)
+    return header, rows
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def put_into(path: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
+    """Replace what stands between the two marks in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file lacks the marks.
+    """
+    page = path.read_text(encoding="utf-8")
+    head, begin, rest = page.partition(marks[0])
+    _, end, tail = rest.partition(marks[1])
+    if not (begin and end):
+        msg = f"{path} must contain {' and '.join(marks)}, between which the table goes"
+        raise ValueError(msg)
+    path.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
+
+
+def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[Key, Run]) -> None:
+    """Draw the mean regret in the course of the search, over all tables.
+
+    A run without an incumbent yet counts as 1, the median of a table, and so does a regret above 1:
+    in some tables a few trainings explode late.
+    """
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
+    shares = np.geomspace(0.02, 2.0, 240)  # of Hyperband's epochs
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5), sharey=True, layout="constrained")
+    for axis, kind in zip(axes, ("trained", "measured"), strict=True):
+        for name, style in zip(names, _styles(), strict=False):
+            known = [task for task in tasks if seeds_of(name, task.name, runs)]
+            curve = np.mean([_curve(kind, name, task, runs, shares) for task in known], axis=0)
+            end = np.mean([_end(name, task, runs) for task in known])
+            shown = (curve < 1) & (shares <= end * 1.02)
+            axis.plot(shares[shown], curve[shown], label=METHODS[name].label, **style)
+            axis.plot(shares[shown][-1:], curve[shown][-1:], "o", color=style["color"])
+        axis.set(xscale="log", yscale="log", xlabel="epochs, Hyperband's being 1")
+        axis.grid(which="both", alpha=0.2)
+    axes[0].set(ylabel="mean regret, a table's median being 1; at most 1")
+    axes[0].set_title("best fully trained trial")
+    axes[1].set_title("trial with the lowest loss measured so far")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _styles() -> list[dict[str, str]]:
+    colours = [f"C{i}" for i in range(10)]
+    return [{"color": c, "linestyle": line} for line in ("-", "--", ":") for c in colours]
+
+
+def _curve(
+    kind: str, name: str, task: Task, runs: Mapping[Key, Run], shares: np.ndarray
+) -> np.ndarray:
+    found = [runs[name, task.name, seed] for seed in seeds_of(name, task.name, runs)]
+    steps = [run.trained if kind == "trained" else run.measured for run in found]
+    return mean_curve(steps, shares * task.epochs, cap=1.0)
+
+
+def _end(name: str, task: Task, runs: Mapping[Key, Run]) -> float:
+    found = [runs[name, task.name, seed].epochs for seed in seeds_of(name, task.name, runs)]
+    return float(np.mean(found)) / task.epochs

@@ -1,0 +1,134 @@
+"""All schedulers on recorded learning curves, paired by seed: epochs, regret and how soon.
+
+    python benchmarks/curves.py [--quick] [--check] [--jobs 2] [--methods NAME ...]
+        [--tables PATH ...] [--seeds 20] [--cache DIR] [--fresh] [--by-table]
+        [--figure FILE] [--markdown [FILE]]
+
+Tables: ``mlpf_curves.csv`` (whole, and its clean part) and every ``.npz`` of ``curves/`` beside it,
+or whatever ``--tables`` names.  ``max_resource`` is a table's number of units, ``reduction_factor``
+2.  Where Hyperband wants more configurations than a table has rows, every k-th unit is kept, with
+the least k that makes them enough.  docs/curves.md defines every column.
+
+Runs are kept in the cache folder, so that a benchmark that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from _curve_methods import METHODS, REFERENCE
+from _curve_report import HEADER, by_table, draw, markdown, put_into, row
+from _curve_runs import Cache, Key, Run, run_all
+from _curve_stats import OnTable, Standing, compare, standing
+from _curve_tables import Task, load_tasks
+from _harness import Bars, argument_parser
+from _hpo_common import show
+
+QUICK_TABLES, QUICK_SEEDS = 4, 3
+QUICK_METHODS = (REFERENCE, "swift-last", "asha", "top", "halving", "random", "recommended", "fast")
+
+
+def options() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--cache", type=Path, default=Path("benchmarks/out/curves"))
+    parser.add_argument("--fresh", action="store_true", help="run again what is in the cache")
+    parser.add_argument("--by-table", action="store_true", help="a row for every table as well")
+    parser.add_argument("--figure", type=Path, help="draw regret over epochs into this file")
+    parser.add_argument(
+        "--markdown",
+        nargs="?",
+        const=Path("docs/curves.md"),
+        type=Path,
+        help="write the tables between the marks of this file (docs/curves.md)",
+    )
+    return parser.parse_args()
+
+
+def chosen_methods(args: argparse.Namespace) -> list[str]:
+    """Return the methods to run, Hyperband first."""
+    wanted = args.methods or (QUICK_METHODS if args.quick else tuple(METHODS))
+    return [name for name in dict.fromkeys((REFERENCE, *wanted)) if name in METHODS]
+
+
+def print_standings(
+    standings: Mapping[str, Standing], tasks: Sequence[Task], n_seeds: int
+) -> list[list[str]]:
+    rows = [row(name, each, len(tasks), n_seeds) for name, each in standings.items()]
+    title = f"{len(tasks)} tables, {n_seeds} seeds, relative to Hyperband with the same seed"
+    show(title, HEADER, rows)
+    for name, each in standings.items():
+        if each.incomplete:
+            print(f"  {name}: {each.incomplete} runs trained no trial to the end")
+    return rows
+
+
+def check(bars: Bars, standings: Mapping[str, Standing], n_tables: int) -> None:
+    """Hold the new methods against their bars."""
+    for name in ("recommended", "fast"):
+        if name not in standings:
+            bars.hold(f"{name}: was not run", holds=False)
+    if "recommended" in standings:
+        found = standings["recommended"]
+        _hold(bars, "recommended: epochs", found.epochs.value, 0.45)
+        _hold(bars, "recommended: ratio of mean regrets", found.regret.value, 0.55)
+        _hold(bars, "recommended: reach in the median table", found.reach, 0.25)
+        _hold(bars, f"recommended: worse tables of {n_tables}", found.worse, 3 * n_tables / 16)
+    if "fast" in standings:
+        found = standings["fast"]
+        _hold(bars, "fast: epochs", found.epochs.value, 0.33)
+        _hold(bars, "fast: ratio of mean regrets", found.regret.value, 0.80)
+
+
+def _hold(bars: Bars, what: str, value: float, bar: float) -> None:
+    bars.hold(f"{what} {value:.3g}, at most {bar:.3g}", value <= bar)
+
+
+def write(
+    args: argparse.Namespace,
+    rows: Sequence[Sequence[str]],
+    results: Mapping[str, Mapping[str, OnTable]],
+    tasks: Sequence[Task],
+    runs: Mapping[Key, Run],
+) -> None:
+    """Print and write what was asked for."""
+    header, cells = by_table(results, tasks)
+    if args.by_table:
+        show("Epochs / ratio of regrets, table by table", header, cells)
+    if args.markdown:
+        put_into(args.markdown, f"{markdown(HEADER, rows)}\n\n{markdown(header, cells)}")
+        print(f"tables written into {args.markdown}")
+    if args.figure:
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        draw(args.figure, list(results), tasks, runs)
+        print(f"figure written: {args.figure}")
+
+
+def main() -> None:
+    args = options()
+    tasks = load_tasks(args.tables)
+    names = chosen_methods(args)
+    n_seeds = args.seeds
+    if args.quick:
+        tasks, n_seeds = tasks[:: max(len(tasks) // QUICK_TABLES, 1)], min(n_seeds, QUICK_SEEDS)
+    cache = Cache(args.cache, frozenset(names if args.fresh else ()))
+    runs = run_all(names, tasks, n_seeds, cache, args.jobs)
+    names = [name for name in names if any(key[0] == name for key in runs)]
+    results = compare(names, tasks, runs)
+    standings = {name: standing(list(tables.values())) for name, tables in results.items()}
+    rows = print_standings(standings, tasks, n_seeds)
+    write(args, rows, results, tasks, runs)
+    if args.check:
+        bars = Bars()
+        check(bars, standings, len(tasks))
+        bars.finish(check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Regressors by name, for `PooledPredictor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVR, NuSVR
+
+
+def extra_trees(n_estimators: int = 24, **settings: Any) -> Any:
+    """Return extremely randomised trees, each on a bootstrap sample."""
+    defaults = {"min_samples_leaf": 3, "max_features": 0.5, "bootstrap": True}
+    return ExtraTreesRegressor(n_estimators, **{**defaults, **settings})
+
+
+def qsvr_ensemble(
+    n_estimators: int = 10, max_samples: int | float | str = "auto", **settings: Any
+) -> Any:
+    """Return averaged QSVR models, each on as many pieces as an annealer of 120 variables holds."""
+    from hpo.predictors.quantum import PUBLISHED_SETTINGS
+    from qsvr import QSVR, QSVREnsemble
+
+    ensemble = QSVREnsemble(
+        QSVR(**{**PUBLISHED_SETTINGS, **settings}),
+        n_estimators=n_estimators,
+        max_samples=max_samples,
+    )
+    # To [0, 1], as in the papers: C, the box of the coefficients, refers to that scale.
+    return _scaled(ensemble, MinMaxScaler)
+
+
+def _scaled(model: Any, scaler: Callable[[], Any] = StandardScaler) -> Any:
+    inner = make_pipeline(scaler(), model)
+    return TransformedTargetRegressor(inner, transformer=scaler())
+
+
+def _standardised(model: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda **settings: _scaled(model(**settings))
+
+
+REGRESSORS: Mapping[str, Callable[..., Any]] = {
+    "extra-trees": extra_trees,
+    "nusvr": _standardised(NuSVR),
+    "svr": _standardised(SVR),
+    "ridge": _standardised(Ridge),
+    "qsvr": qsvr_ensemble,
+    "last-value": lambda: DummyRegressor(strategy="constant", constant=0.0),
+}
+
+
+def make_regressor(name: str, **settings: Any) -> Any:
+    """Return a regressor for `PooledPredictor` by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REGRESSORS`; ``"last-value"`` is the baseline that expects no change.
+    **settings
+        Of the regressor.
+
+    Raises
+    ------
+    ValueError
+        If the name or a setting is unknown.
+    """
+    if name not in REGRESSORS:
+        msg = f"regressor must be one of {', '.join(REGRESSORS)}; got {name!r}"
+        raise ValueError(msg)
+    try:
+        return REGRESSORS[name](**settings)
+    except TypeError as error:
+        msg = f"the regressor {name!r} does not take these settings: {error}"
+        raise ValueError(msg) from None

@@ -1,0 +1,109 @@
+"""Swift-ASHA: no rounds, no waiting; every free worker trains what may turn out best."""
+
+from __future__ import annotations
+
+from hpo.brackets import hyperband_brackets
+from hpo.schedulers.thawing import Thawing, ThawOptions
+from hpo.searchers.base import Searcher
+
+
+class SwiftASHA(Thawing):
+    """Asynchronous search by forecasts of learning curves.
+
+    A free worker gets a job at once: it thaws the trial, or starts the new configuration, whose
+    final loss, drawn from the latest forecast, is lowest.  Forecasts are made beside the training.
+    Decisions depend on the order in which reports come, as in ASHA.
+
+    Parameters
+    ----------
+    searcher : Searcher
+        Gives configurations; with a `LearningSearcher` they are proposed from the forecasts.
+    max_resource : int
+        R, the most units that one trial is trained.
+    reduction_factor : int
+        eta of the Hyperband that `share` refers to.
+    seed : int
+        Of all draws.
+    share : float
+        Epochs to spend, as a share of Hyperband's with the same R and eta; above 0.
+    max_epochs : int or None
+        Epochs to spend, in place of `share`; with many workers more than Hyperband's are worth
+        while, since time is what counts then.
+    min_resource : int
+        Units of a new trial's first job.
+    growth : float
+        From one length of a trial to the next.
+    n_first : int
+        Trials that start before the first forecast.
+    refresh : float
+        A forecast is made after this share of the epochs.
+    reserve : float
+        The most promising trial is finished before less than this share of the epochs is left.
+    n_new : int
+        Configurations to propose with each forecast.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (ASHA); Swersky et
+    al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896; the future work of Garcia Amboage et
+    al., arXiv 2311.17508.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        seed: int = 0,
+        share: float = 0.44,
+        max_epochs: int | None = None,
+        min_resource: int = 1,
+        growth: float = 1.5,
+        n_first: int = 10,
+        refresh: float = 0.03,
+        reserve: float = 0.05,
+        n_new: int = 24,
+    ) -> None:
+        options = ThawOptions(
+            budget=epochs_to_spend(max_resource, reduction_factor, share, max_epochs),
+            together=False,
+            min_resource=min_resource,
+            growth=growth,
+            n_first=n_first,
+            refresh=refresh,
+            reserve=reserve,
+            n_new=n_new,
+            seed=seed,
+        )
+        super().__init__(searcher, max_resource, options)
+
+
+def epochs_to_spend(
+    max_resource: int, reduction_factor: int, share: float, max_epochs: int | None = None
+) -> int:
+    """Return a share of Hyperband's epochs, but enough to train one trial to its end.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+    if not share > 0:
+        msg = f"share (of Hyperband's epochs) must be above 0, got {share!r}"
+        raise ValueError(msg)
+    whole = sum(b.epochs for b in hyperband_brackets(max_resource, reduction_factor))
+    if max_epochs is None:
+        return max(int(share * whole), max_resource)
+    if max_epochs < max_resource:
+        msg = (
+            f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "
+            f"to its end, got {max_epochs!r}"
+        )
+        raise ValueError(msg)
+    return max_epochs

@@ -1,0 +1,99 @@
+"""Swift-Hyperband as we recommend it: Hyperband's question, answered with under half its epochs."""
+
+from __future__ import annotations
+
+from hpo.schedulers.swift_asha import epochs_to_spend
+from hpo.schedulers.thawing import Thawing, ThawOptions
+from hpo.searchers.base import Searcher
+
+
+class SwiftThaw(Thawing):
+    """Swift-Hyperband's recommended mode: all trials in one pool, thawed by forecasts.
+
+    It takes what Hyperband takes, max_resource and reduction_factor, and spends a stated share of
+    the epochs that Hyperband's brackets would spend, never more.  Decisions come in waves of a few
+    percent of them.  They depend on losses and forecasts alone, neither on the number of workers
+    nor on the order of reports; for more workers than a wave has jobs, `SwiftASHA` keeps all busy.
+
+    Brackets and rungs are gone on purpose.  Within them, early decision points, elimination against
+    the incumbent and proposals from a model came to half of Hyperband's epochs at about half its
+    regret; one pool in which every trial may thaw comes lower on both (see ``docs/curves.md``).
+
+    Parameters
+    ----------
+    searcher : Searcher
+        Gives configurations; with a `LearningSearcher`, such as `CurveSearcher`, they are proposed
+        from the forecasts, which is where most of the gain comes from.
+    max_resource : int
+        R, the most units that one trial is trained.
+    reduction_factor : int
+        eta of the Hyperband that `share` refers to.
+    seed : int
+        Of all draws.
+    share : float
+        Epochs to spend, as a share of Hyperband's; above 0.  At least enough to train one trial to
+        its end is spent.
+    iterations : int
+        Hyperband's, for the share.
+    min_resource : int
+        Units of a new trial's first job.
+    growth : float
+        From one length of a trial to the next.
+    n_first : int
+        Trials that start before the first forecast.
+    refresh : float
+        Share of the epochs between two forecasts.
+    milestones : tuple of float
+        Shares of the epochs by which the most promising trial is trained to its end.
+    reserve : float
+        How close to a milestone that comes, as a share of the epochs.
+    n_new : int
+        Configurations to propose with each forecast.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Garcia Amboage et al., arXiv 2311.17508 (Swift-Hyperband); Swersky et al., Freeze-Thaw Bayesian
+    Optimization, arXiv 1406.3896.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        seed: int = 0,
+        share: float = 0.44,
+        iterations: int = 1,
+        min_resource: int = 1,
+        growth: float = 1.5,
+        n_first: int = 10,
+        refresh: float = 0.03,
+        milestones: tuple[float, ...] = (0.5, 1.0),
+        reserve: float = 0.05,
+        n_new: int = 24,
+    ) -> None:
+        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+            msg = f"iterations must be an integer of at least 1, got {iterations!r}"
+            raise ValueError(msg)
+        options = ThawOptions(
+            budget=iterations * epochs_to_spend(max_resource, reduction_factor, share),
+            min_resource=min_resource,
+            growth=growth,
+            n_first=n_first,
+            refresh=refresh,
+            milestones=tuple(milestones),
+            reserve=reserve,
+            n_new=n_new,
+            seed=seed,
+        )
+        super().__init__(searcher, max_resource, options)
+
+
+FAST_SHARE = 0.32
+"""Share of Hyperband's epochs that the ``fast`` preset spends."""

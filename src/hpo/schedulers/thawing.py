@@ -1,0 +1,373 @@
+"""Schedulers without rounds: every trial is frozen after each job, and thaws when it may be best.
+
+`hpo.schedulers._thaw` holds the policy.  Here is the bookkeeping around it: when a forecast is due,
+what it costs, when the epochs are spent, and that the most promising trial is finished with the
+last of them.  In one form (`together`) decisions come in waves: a forecast, the jobs chosen by its
+draws, and the next forecast when all of them have ended, so that nothing depends on the number of
+workers or on their order.  In the other a worker never waits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hpo.schedulers._ledger import Ledger
+from hpo.schedulers._predictions import mix_seed
+from hpo.schedulers._thaw import Candidate, Choice, Draws, next_length
+from hpo.searchers.base import LearningSearcher, Searcher
+from hpo.trial import (
+    Decision,
+    Done,
+    Event,
+    PredictFailure,
+    PredictJob,
+    PredictReport,
+    Report,
+    SchedulerSummary,
+    TrainFailure,
+    TrainJob,
+    TrainReport,
+    Wait,
+)
+
+
+@dataclass(frozen=True)
+class ThawOptions:
+    """How epochs are dealt.
+
+    Attributes
+    ----------
+    budget : int
+        Epochs to spend in all, never exceeded; those of failed jobs count, so that a search whose
+        trainings all fail comes to an end.
+    together : bool
+        Decide in waves.
+    min_resource : int
+        Units of a new trial's first job.
+    growth : float
+        From one length of a trial to the next.
+    n_first : int
+        Trials that start before anything is forecast, at least 1.
+    refresh : float
+        A forecast is due after this share of the budget.
+    milestones : tuple of float
+        Shares of the budget by which the most promising trial is finished; the last one is 1.
+    reserve : float
+        How close to a milestone that comes, as a share of the budget.
+    n_new : int
+        Configurations to propose with each forecast.
+    seed : int
+        Of all draws.
+    """
+
+    budget: int
+    together: bool = True
+    min_resource: int = 1
+    growth: float = 1.5
+    n_first: int = 10
+    refresh: float = 0.03
+    milestones: tuple[float, ...] = (0.5, 1.0)
+    reserve: float = 0.05
+    n_new: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check("budget", self.budget, "an integer of at least 1", ok=self.budget >= 1)
+        _check("min_resource", self.min_resource, "at least 1", ok=self.min_resource >= 1)
+        _check("growth", self.growth, "above 1", ok=self.growth > 1)
+        _check("n_first", self.n_first, "at least 1", ok=self.n_first >= 1)
+        _check("refresh", self.refresh, "in (0, 1]", ok=0 < self.refresh <= 1)
+        rising = all(a < b for a, b in pairwise((0.0, *self.milestones)))
+        whole = bool(self.milestones) and self.milestones[-1] == 1
+        _check("milestones", self.milestones, "rising shares up to 1", ok=rising and whole)
+        _check("reserve", self.reserve, "in [0, 1]", ok=0 <= self.reserve <= 1)
+        _check("n_new", self.n_new, "at least 1", ok=self.n_new >= 1)
+
+
+class Thawing:
+    """Scheduler that thaws trials by draws from forecasts (see `hpo.loop.Scheduler`).
+
+    Parameters
+    ----------
+    searcher : Searcher
+        Gives configurations; one that learns (`LearningSearcher`) proposes with each forecast.
+    max_resource : int
+        R, the most units that one trial is trained.
+    options : ThawOptions
+        How epochs are dealt.
+    """
+
+    def __init__(self, searcher: Searcher, max_resource: int, options: ThawOptions) -> None:
+        if options.min_resource > max_resource:
+            msg = (
+                f"min_resource must lie in 1..{max_resource} (max_resource), got "
+                f"{options.min_resource}"
+            )
+            raise ValueError(msg)
+        self.searcher = searcher
+        self._learns = isinstance(searcher, LearningSearcher)
+        self._max = max_resource
+        self._options = options
+        self._ledger = Ledger()
+        self._left = options.budget  # epochs that no job has taken yet
+        spare = (options.budget - max_resource) // options.min_resource
+        self._n_first = max(1, min(options.n_first, spare + 1))
+        self._exhausted = False  # the searcher has no more configurations
+        self._over = False
+        self._draws: Draws | None = None  # of the latest forecast
+        self._forecasting: tuple[PredictJob, list[int]] | None = None
+        self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
+        self._wave = 0  # epochs given out in this wave
+        self._news = 0  # epochs reported since a forecast was asked for
+
+    # -- the scheduler's three methods -------------------------------------------------------
+
+    def ask(self) -> Decision:
+        """Return the next job, `Wait` or `Done` (see `hpo.loop.Scheduler.ask`)."""
+        if self._over:
+            return Done()
+        job = self._forecast_job() or self._train_job()
+        # A searcher that turned out to have no more makes a forecast due with the trials there are.
+        return job or self._forecast_job() or self._nothing()
+
+    def tell(self, report: Report) -> None:
+        """Take in a report (see `hpo.loop.Scheduler.tell`)."""
+        match report:
+            case TrainReport() | TrainFailure():
+                if self._ledger.receive(report):
+                    self._arrived(report)
+            case PredictReport() | PredictFailure():
+                job = self._ledger.answer(report)
+                if job is not None:
+                    self._forecast_came(report)
+        self._end_if_over()
+
+    def summary(self) -> SchedulerSummary:
+        """Return the state of the search as a frozen value."""
+        return self._ledger.summary()
+
+    # -- reports -----------------------------------------------------------------------------
+
+    def _arrived(self, report: TrainReport | TrainFailure) -> None:
+        trial = report.trial_id
+        self._news += report.stop - report.start
+        if self._ledger.resource(trial) >= self._max and not self._ledger.failed(trial):
+            self._ledger.complete(trial)
+
+    def _forecast_came(self, report: PredictReport | PredictFailure) -> None:
+        assert self._forecasting is not None  # noqa: S101 - the ledger has checked the report
+        job, trials = self._forecasting
+        self._forecasting = None
+        if isinstance(report, PredictFailure):
+            report, event = self._without_model(job, report)
+        else:
+            kept = tuple(trial for trial in trials if not self._ended(trial))
+            event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
+        self._ledger.events.append(event)
+        seed = mix_seed(self._options.seed, job.job_id)
+        self._draws = Draws(trials, report, seed, blind=event.kind == "degraded")
+
+    def _without_model(
+        self, job: PredictJob, failure: PredictFailure
+    ) -> tuple[PredictReport, Event]:
+        """Go on with last values, visibly, until the next forecast."""
+        lasts = tuple(curve.losses[-1] for curve in job.query)
+        width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
+        stds = tuple(
+            0.3 * width * math.sqrt(math.log(self._max / len(curve.losses))) for curve in job.query
+        )
+        message = f"forecast failed ({failure.reason}); last losses stand in for it"
+        event = Event("degraded", 0, job.rung, 0, message=message)
+        return PredictReport(job.job_id, lasts, stds), event
+
+    # -- forecasts ---------------------------------------------------------------------------
+
+    def _forecast_job(self) -> PredictJob | None:
+        if self._forecasting is not None or not self._forecast_due():
+            return None
+        curves = tuple(
+            curve
+            for trial in range(self._ledger.n_trials)
+            if (curve := self._ledger.curve(trial, self._ledger.resource(trial))) is not None
+            and curve.losses
+        )
+        if not curves:
+            return None
+        number = self._ledger.next_job_id()
+        job = PredictJob(
+            job_id=number,
+            bracket=0,
+            rung=number,
+            target=self._max,
+            train=(),
+            query=curves,
+            seed=mix_seed(self._options.seed, number),
+            n_new=self._options.n_new,
+        )
+        self._forecasting = (job, [curve.trial_id for curve in curves])
+        running = (t for t in range(self._ledger.n_trials) if self._ledger.running(t))
+        self._acted = set(running)
+        self._wave = 0
+        self._news = 0
+        return self._ledger.predict(job)
+
+    def _forecast_due(self) -> bool:
+        if not self._news or self._left <= 0:
+            return False
+        if self._ledger.n_trials < self._n_first and not self._exhausted:
+            return False
+        if self._options.together:
+            return self._ledger.n_outstanding == 0 and not self._wave_goes_on()
+        enough = self._news >= self._options.refresh * self._options.budget
+        return self._draws is None or enough or self._spent_up()
+
+    def _wave_goes_on(self) -> bool:
+        """Whether the present forecast has more jobs to give."""
+        if self._draws is None or self._wave >= self._options.refresh * self._options.budget:
+            return False
+        return not self._spent_up()
+
+    def _spent_up(self) -> bool:
+        """Whether the present forecast has nothing more to offer."""
+        if self._draws is None:
+            return True
+        return not (self._draws.n_proposals or self._may_try_anyone() or self._candidates())
+
+    def _may_try_anyone(self) -> bool:
+        """Whether new configurations come straight from the searcher."""
+        unlearned = not self._learns or (self._draws is not None and self._draws.blind)
+        return unlearned and not self._exhausted
+
+    # -- training jobs -----------------------------------------------------------------------
+
+    def _train_job(self) -> TrainJob | None:
+        choice = self._choose()
+        if choice is None:
+            return None
+        trial = choice.trial_id
+        if trial is None:
+            config = choice.config
+            if config is None:
+                config = self.searcher.propose(self._ledger.n_trials)
+            if config is None:
+                self._exhausted = True
+                return self._train_job() if self._draws is not None else None
+            trial = self._ledger.add(config)
+        cost = choice.stop - self._ledger.resource(trial)
+        self._left -= cost
+        self._wave += cost
+        self._acted.add(trial)
+        return self._ledger.start(trial, choice.stop, 0)
+
+    def _choose(self) -> Choice | None:
+        if self._draws is None:
+            return self._first()
+        if self._options.together and (self._forecasting or not self._wave_goes_on()):
+            return None
+        candidates = self._candidates()
+        final = self._finish(candidates)
+        if final is not None:
+            return final
+        affordable = [c for c in candidates if c.stop - c.units <= self._left]
+        while True:
+            best, drawn = self._draws.lowest(affordable)
+            new = self._new(drawn)
+            if new is not None or best is not None:
+                return new or Choice(best.trial_id, best.stop) if best is not None else new
+            if not self._draws.n_proposals or self._left < self._options.min_resource:
+                return None  # else the proposal was used up by its draw, and the next one may do
+
+    def _first(self) -> Choice | None:
+        """Start a trial before anything is known."""
+        if self._exhausted or self._left < self._options.min_resource:
+            return None
+        if self._options.together and self._ledger.n_trials >= self._n_first:
+            return None
+        return Choice(None, self._options.min_resource)
+
+    def _new(self, below: float) -> Choice | None:
+        """Return a new trial whose draw is lower than the best of the others."""
+        start = self._options.min_resource
+        if self._left < start or self._draws is None:
+            return None
+        if self._may_try_anyone():
+            return Choice(None, start) if self._draws.anyone() < below else None
+        proposal = self._draws.next_proposal(below)
+        return None if proposal is None else Choice(None, start, proposal.config)
+
+    def _finish(self, candidates: list[Candidate]) -> Choice | None:
+        """Train the most promising trial to its end while the epochs last."""
+        draws = self._draws
+        assert draws is not None  # noqa: S101 - called where there is a forecast
+        rivals = [
+            draws.mean(t)
+            for t in range(self._ledger.n_trials)
+            # One that was touched since counts whatever came of it, which may not be known yet.
+            if draws.knows(t) and (t in self._acted or self._completed(t))
+        ]
+        bar = min(rivals, default=math.inf)
+        best = min(
+            (c for c in candidates if self._max - c.units <= self._left),
+            key=lambda c: draws.mean(c.trial_id),
+            default=None,
+        )
+        if best is None or draws.mean(best.trial_id) >= bar:
+            return None
+        cost = self._max - best.units
+        ends = (round(share * self._options.budget) for share in self._options.milestones)
+        left = min(e - self._spent - cost for e in ends if e - self._spent >= cost)
+        step = max(c.stop - c.units for c in candidates)
+        if left >= max(self._options.reserve * self._options.budget, step):
+            return None
+        return Choice(best.trial_id, self._max)
+
+    @property
+    def _spent(self) -> int:
+        """Epochs that jobs have taken."""
+        return self._options.budget - self._left
+
+    def _candidates(self) -> list[Candidate]:
+        """Return the trials that may go on: idle, unfinished, and not yet touched."""
+        found = []
+        for trial in range(self._ledger.n_trials):
+            if trial in self._acted or self._draws is None or not self._draws.knows(trial):
+                continue
+            if self._ended(trial) or self._ledger.running(trial):
+                continue
+            units = self._ledger.resource(trial)
+            stop = next_length(units, self._max, self._options.growth)
+            found.append(Candidate(trial, units, stop))
+        return found
+
+    def _completed(self, trial: int) -> bool:
+        return not self._ledger.failed(trial) and self._ledger.resource(trial) >= self._max
+
+    def _ended(self, trial: int) -> bool:
+        return self._ledger.failed(trial) or self._ledger.resource(trial) >= self._max
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _nothing(self) -> Decision:
+        if self._ledger.n_outstanding:
+            return Wait()
+        self._end()
+        return Done()
+
+    def _end_if_over(self) -> None:
+        """End the search where no epoch is left and nothing runs."""
+        if self._left <= 0 and not self._ledger.n_outstanding:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        for trial in range(self._ledger.n_trials):
+            if not self._ended(trial):
+                self._ledger.stop(trial, "unlikely to be the best when the epochs were spent")
+
+
+def _check(name: str, value: object, rule: str, *, ok: bool) -> None:
+    if not ok:
+        msg = f"{name} must be {rule}, got {value!r}"
+        raise ValueError(msg)

@@ -1,0 +1,206 @@
+"""Schedulers that thaw trials: budgets are kept, the best is finished, waves repeat themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpo.brackets import hyperband_brackets
+from hpo.predictors import PooledPredictor
+from hpo.schedulers import SwiftASHA, SwiftHyperband, SwiftThaw, make_scheduler
+from hpo.schedulers._thaw import next_length
+from hpo.searchers import ListSearcher, Surface
+from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
+from hpo.trial import Done, PredictFailure, PredictJob, PredictReport, TrainReport, TrialStatus
+
+HYPERBAND = sum(bracket.epochs for bracket in hyperband_brackets(27, 2))
+
+
+class Failing:
+    """A predictor that is always offline."""
+
+    def forecast(self, curves, target):
+        raise ConnectionError("the annealer is offline")
+
+
+def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, n_workers=1, **settings):
+    quick = TableCurveSearcher(table, seed, surface=Surface(iterations=3))
+    searcher = quick if learns else TableSearcher(table, seed)
+    return simulate(
+        lambda s: make(s, max_resource=table.max_resource, seed=seed, **settings),
+        table,
+        searcher=searcher,
+        n_workers=n_workers,
+        predictor=PooledPredictor("ridge") if predictor is None else predictor,
+    )
+
+
+@pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("share", [0.2, 0.44])
+def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
+    summary = search(falling, make, learns=learns, share=share).summary
+    assert 0.9 * share * HYPERBAND <= summary.epochs <= share * HYPERBAND
+    assert summary.best.status is TrialStatus.COMPLETED
+    stopped = [t for t in summary.trials if t.status is TrialStatus.STOPPED]
+    assert all("unlikely to be the best" in trial.reason for trial in stopped)
+
+
+def test_it_finds_better_trials_than_hyperband_with_less_than_half_its_epochs(falling):
+    final = falling.losses[:, -1]
+    ours, theirs = [], []
+    for seed in range(3):
+        ours.append(search(falling, seed=seed).summary.best.last_loss)
+        hyperband = simulate(
+            lambda s: make_scheduler("hyperband", s, max_resource=27), falling, seed=seed
+        )
+        theirs.append(hyperband.summary.best.last_loss)
+    assert np.mean(ours) - final.min() < 0.5 * (np.mean(theirs) - final.min())
+
+
+@pytest.mark.parametrize("n_workers", [3, 40])
+def test_waves_make_the_result_independent_of_the_workers(falling, n_workers):
+    alone, together = (search(falling, n_workers=n).summary for n in (1, n_workers))
+    assert alone.trials == together.trials
+    assert alone.events == together.events
+
+
+def test_without_waves_no_worker_waits(falling):
+    result = search(falling, SwiftASHA, n_workers=20, max_epochs=1500)
+    assert result.utilisation > 0.9
+    assert result.summary.epochs <= 1500
+
+
+def test_a_milestone_finishes_the_most_promising_trial(falling):
+    budget = int(0.44 * HYPERBAND)
+    scheduler = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(0.5, 1.0))
+    runs = _completions(scheduler, falling)
+    assert runs[0] <= 0.5 * budget
+    late = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(1.0,))
+    assert _completions(late, falling)[-1] <= budget
+
+
+def _completions(scheduler, table):
+    """Epochs after which each full training came to its end."""
+    done = []
+    predictor = PooledPredictor("ridge")
+    searcher = scheduler.searcher
+
+    class Watch:
+        def decided(self, job):
+            """Nothing to note."""
+
+        def reported(self, report):
+            if isinstance(report, TrainReport) and report.stop == table.max_resource:
+                done.append(scheduler.summary().epochs + report.stop - report.start)
+
+    simulate(lambda s: scheduler, table, searcher=searcher, predictor=predictor, recorder=Watch())
+    return done
+
+
+def test_a_failing_forecast_is_visible_and_the_search_goes_on(falling):
+    summary = search(falling, predictor=Failing(), learns=False).summary
+    degraded = [event for event in summary.events if event.kind == "degraded"]
+    assert degraded
+    assert "the annealer is offline" in degraded[0].message
+    assert summary.best.status is TrialStatus.COMPLETED
+    assert summary.epochs >= 0.9 * 0.44 * HYPERBAND
+
+
+def test_a_proposal_wins_only_with_the_lower_draw():
+    """One trial known for certain, one proposal worse, one better: only the better one starts."""
+    from hpo.trial import Proposal
+
+    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=1)
+    job = scheduler.ask()
+    scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
+    forecast = scheduler.ask()
+    assert isinstance(forecast, PredictJob)
+    proposals = (Proposal({"x": "worse"}, 0.5), Proposal({"x": "better"}, -0.5))
+    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.0,), 0.1, {}, proposals))
+    following = [scheduler.ask() for _ in range(2)]
+    assert following[0].trial_id == 0  # thaws
+    assert following[1].config == {"x": "better"}
+
+
+class _Learning(ListSearcher):
+    def __init__(self):
+        super().__init__([{"x": i} for i in range(100)])
+
+    def suggest(self, curves, n, *, max_resource, seed):
+        return []
+
+
+def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
+    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=5)
+    while not isinstance(job := scheduler.ask(), Done):
+        if isinstance(job, PredictJob):
+            zeros = (0.0,) * len(job.query)
+            scheduler.tell(PredictReport(job.job_id, zeros, zeros))
+        else:
+            losses = (1.0 + job.trial_id,) * (job.stop - job.start)
+            scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+    summary = scheduler.summary()
+    assert len(summary.trials) == 5
+    assert all(trial.status is TrialStatus.COMPLETED for trial in summary.trials)
+
+
+def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
+    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=3)
+    while not isinstance(job := scheduler.ask(), Done):
+        if isinstance(job, PredictJob):
+            scheduler.tell(PredictFailure(job.job_id, "offline"))
+        else:
+            losses = (1.0 + job.trial_id,) * (job.stop - job.start)
+            scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+    assert len(scheduler.summary().trials) > 3
+
+
+def test_presets_differ_in_their_share():
+    searcher = ListSearcher([{}])
+    shares = [
+        make(searcher, max_resource=27)._options.budget / HYPERBAND
+        for make in (SwiftHyperband.recommended, SwiftHyperband.fast)
+    ]
+    np.testing.assert_allclose(shares, [0.44, 0.32], atol=0.01)
+
+
+def test_lengths_grow_by_the_factor_and_end_at_the_most():
+    lengths = [1]
+    while lengths[-1] < 51:
+        lengths.append(next_length(lengths[-1], 51, 1.5))
+    assert lengths == [1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 51]
+
+
+def test_losses_that_explode_do_not_stop_the_search():
+    rng = np.random.default_rng(0)
+    losses = rng.random((60, 9)) + 1
+    losses[::3, 4:] = 1e18
+    losses[1::3, 2:] = np.nan
+    table = CurveTable(tuple({"x": float(i)} for i in range(60)), losses)
+    summary = search(table, share=1.0).summary
+    assert summary.best.last_loss < 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"share": 0.0}, "share .* must be above 0, got 0.0"),
+        ({"growth": 1.0}, "growth must be above 1, got 1.0"),
+        ({"n_first": 0}, "n_first must be at least 1, got 0"),
+        ({"refresh": 0.0}, r"refresh must be in \(0, 1\], got 0.0"),
+        ({"milestones": (0.5,)}, r"milestones must be rising shares up to 1, got \(0.5,\)"),
+        ({"min_resource": 28}, r"min_resource must lie in 1..27 \(max_resource\), got 28"),
+        ({"iterations": 0}, "iterations must be an integer of at least 1, got 0"),
+        ({"n_new": 0}, "n_new must be at least 1, got 0"),
+        ({"reserve": 2.0}, r"reserve must be in \[0, 1\], got 2.0"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SwiftThaw(ListSearcher([{}]), max_resource=27, **settings)
+
+
+def test_too_few_epochs_are_named():
+    with pytest.raises(ValueError, match=r"max_epochs must be at least max_resource=27.*got 26"):
+        SwiftASHA(ListSearcher([{}]), max_resource=27, max_epochs=26)
