@@ -17,7 +17,9 @@ from hpo.results import Results
 from hpo.trial import Event, TrialSummary
 
 _SHOWN_POINTS = 2000
-"""Points of the history that are kept at most."""
+"""Points of the history, and predictions, that are shown at most."""
+_WITHIN = ("decision", "degraded")
+"""Kinds of events that belong to one rung."""
 
 
 def content(run: Run) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def content(run: Run) -> dict[str, Any]:
         **_forecasts(list(run.forecasts())),
         "history": _history(results),
         "plan": None if results.plan is None else results.plan.epochs,
+        "saved": results.saved,
         "importance": _importances(results.trials),
     }
 
@@ -91,6 +94,7 @@ def _trials(results: Results) -> list[dict[str, Any]]:
 def _brackets(results: Results) -> list[dict[str, Any]]:
     """Count, for each rung of each bracket, what became of the trials that entered it."""
     ends = fates(results)
+    plan = results.plan
     members: dict[int, list[TrialSummary]] = defaultdict(list)
     for trial in results.trials:
         members[trial.bracket].append(trial)
@@ -98,7 +102,7 @@ def _brackets(results: Results) -> list[dict[str, Any]]:
         {
             "bracket": bracket,
             "spent": sum(len(trial.losses) for trial in trials),
-            "saved": None if results.plan is None else results.plan.saved(trials),
+            "saved": plan.saved(trials) if plan is not None and plan.rounds else None,
             "rungs": list(_rungs(results, bracket, trials, ends)),
         }
         for bracket, trials in sorted(members.items())
@@ -115,7 +119,7 @@ def _rungs(
         decisions = [
             _decision(event)
             for event in results.events
-            if event.kind != "rung" and (event.bracket, event.rung) == (bracket, rung)
+            if event.kind in _WITHIN and (event.bracket, event.rung) == (bracket, rung)
         ]
         yield {
             "rung": rung,
@@ -132,7 +136,7 @@ def _resource(results: Results, bracket: int, rung: int) -> int | None:
     for event in results.events:
         if event.kind == "rung" and (event.bracket, event.rung) == (bracket, rung):
             return event.resource
-    if results.plan is None:
+    if results.plan is None or not results.plan.rounds:
         return None
     plan = hyperband_brackets(results.plan.max_resource, results.plan.reduction_factor)
     rungs = plan[bracket % len(plan)].rungs
@@ -157,7 +161,7 @@ def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
     known = [f for f in forecasts if f.true is not None and math.isfinite(f.true)]
     rows = [
         [f.trial_id, f.resource, f.target, *map(_number, (f.predicted, f.last, f.true or 0.0))]
-        for f in known
+        for f in known[-_SHOWN_POINTS:]
     ]
     return {
         "forecasts": rows,

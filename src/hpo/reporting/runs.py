@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +98,10 @@ class Run:
         for job in self.jobs:
             if job.job_id not in answers:
                 continue
-            for curve, value in zip(job.query, answers[job.job_id].predictions, strict=True):
+            for curve, value in zip(job.query, _losses(job, answers[job.job_id]), strict=True):
                 losses = curves[curve.trial_id]
+                if len(curve.losses) >= job.target:
+                    continue  # a forecast of the whole search is asked about these as well
                 yield Forecast(
                     trial_id=curve.trial_id,
                     bracket=job.bracket,
@@ -108,6 +111,14 @@ class Run:
                     last=curve.losses[-1],
                     true=losses[job.target - 1] if len(losses) >= job.target else None,
                 )
+
+
+def _losses(job: PredictJob, report: PredictReport) -> tuple[float, ...]:
+    """Return predicted losses; a forecast's are the logarithm of the loss above a base."""
+    if job.n_new is None:
+        return report.predictions
+    base = float(report.info.get("base", 0.0))
+    return tuple(base + math.exp(min(value, 700.0)) for value in report.predictions)
 
 
 def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:

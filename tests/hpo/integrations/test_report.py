@@ -128,8 +128,8 @@ def test_trials_are_filtered_and_chosen_by_pointer(opened, finished):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["swift-hyperband", "hyperband", "asha", "random-search"])
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+@pytest.mark.parametrize("name", ["swift-hyperband", "asha", "random-search"])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
 def test_pages_of_all_kinds_fit_a_narrow_screen(opened, finished, unfinished, name, share):
     journal = finished(name) if share == 1.0 else unfinished(name, share)
     browser, _ = opened(journal, width=360, height=700)

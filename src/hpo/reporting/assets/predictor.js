@@ -1,6 +1,6 @@
 // Is the predictor worth anything?  Its skill at each decision, and its predictions beside the truth.
 function predictorSection() {
-  const measured = data.decisions.filter((decision) => decision.kind === "decision");
+  const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
   if (!measured.length && !data.decisions.length) {
     section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
     return;

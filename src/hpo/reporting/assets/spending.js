@@ -14,8 +14,7 @@ function spendingSection() {
 function savedText() {
   const spent = data.brackets.reduce((sum, bracket) => sum + bracket.spent, 0);
   if (data.plan === null) return `${spent} epochs were spent. There is no plain Hyperband with the same settings to compare with.`;
-  const saved = data.brackets.reduce((sum, bracket) => sum + bracket.saved, 0);
-  return `${spent} epochs were spent; plain Hyperband with the same settings takes ${data.plan}. Decisions within rounds saved ${saved} so far (${((100 * saved) / data.plan).toFixed(1)}%).`;
+  return `${spent} epochs were spent; plain Hyperband with the same settings takes ${data.plan}. Saved so far: ${data.saved} (${((100 * data.saved) / data.plan).toFixed(1)}%).`;
 }
 
 function drawHistory(place, points, by) {
