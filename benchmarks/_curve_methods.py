@@ -254,11 +254,31 @@ class Form:
         As a `Method`'s.
     barrier : bool
         Whether all workers wait for the slowest after each wave of jobs.
+    for_workers : callable or None
+        ``for_workers(table, seed, n_workers)`` in place of `build`, where the number matters.
     """
 
     label: str
     build: Build
     barrier: bool = False
+    for_workers: Callable[[CurveTable, int, int], Setup] | None = None
+
+    def setup(self, table: CurveTable, seed: int, n_workers: int) -> Setup:
+        """Build the search of so many workers."""
+        if self.for_workers is not None:
+            return self.for_workers(table, seed, n_workers)
+        return self.build(table, seed)
+
+
+def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
+    """Build Swift-ASHA with epochs to keep every worker busy for one full training's worth.
+
+    At least the share of Hyperband's that it spends by default, at most most of what the table has.
+    """
+    whole = table.max_resource * len(table)
+    epochs = min(n_workers * table.max_resource, int(0.8 * whole))
+    least = int(0.44 * hyperband_epochs(table.max_resource))
+    return thawing("swift-asha", max_epochs=max(epochs, least))(table, seed)
 
 
 def forms(size: int = 1) -> Mapping[str, Form]:
@@ -267,11 +287,15 @@ def forms(size: int = 1) -> Mapping[str, Form]:
     in_turn = named("hyperband", side_by_side=False, **options)
     side_by_side = named("hyperband", **options)
     swift = named("swift-hyperband", "last-value", **options)
-    return {
+    found = {
         "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
         "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
         "swift": Form("Swift, last value", swift),
+        "swift-asha": Form("Swift-ASHA", in_turn, for_workers=swift_asha),
         "asha": Form("ASHA, promotion", asha("asha", size)),
         "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
     }
+    if size == 1:  # Swift-ASHA has no setting for a larger search
+        found["swift-asha"] = Form("Swift-ASHA", thawing("swift-asha"))
+    return found

@@ -38,13 +38,14 @@ from hpo.simulation import CurveTable, SimulatedRunner
 from hpo.trial import PredictJob, Report, TrainJob
 
 WORKERS = (1, 4, 16, 50, 200)
-REFERENCES = ("barrier", "hyperband")
+REFERENCES = ("barrier", "in-turn", "hyperband")
 SIGMA = 0.5
 HEADER = (
     "workers",
     "method",
     "speed-up",
-    "makespan / work-conserving",
+    "makespan / in turn",
+    "makespan / side by side",
     "epochs",
     "regret",
     "utilisation",
@@ -112,7 +113,7 @@ def epoch_times(table: CurveTable, seed: int) -> NDArray[np.float64]:  # (n_rows
 
 def measure(task: Task, form: Form, seed: int, n_workers: int) -> Timing:
     """Run a form once."""
-    setup = form.build(task.table, seed)
+    setup = form.setup(task.table, seed, n_workers)
     trace = Trace(task, setup)
     runner = (BarrierRunner if form.barrier else WatchedRunner)(
         task.table,
@@ -182,8 +183,9 @@ class Row:
     ----------
     speedup : float
         Makespan of Hyperband with the barrier divided by the form's, geometric mean.
-    makespan : float
-        Divided by that of work-conserving Hyperband side by side, geometric mean.
+    in_turn, side_by_side : float
+        Makespan divided by that of work-conserving Hyperband with brackets in turn, and side by
+        side, geometric means.
     epochs : float
         Divided by Hyperband's, mean.
     regret : float
@@ -193,7 +195,8 @@ class Row:
     """
 
     speedup: float
-    makespan: float
+    in_turn: float
+    side_by_side: float
     epochs: float
     regret: float
     utilisation: float
@@ -207,15 +210,20 @@ class Row:
 def summed_up(timings: Timings, n_workers: int, name: str) -> Row:
     """Compare a form with Hyperband on as many workers."""
     makespan, epochs, regret, utilisation, filling = timings[n_workers, name]
-    barrier, conserving = (timings[n_workers, reference] for reference in REFERENCES)
+    barrier, in_turn, conserving = (timings[n_workers, reference] for reference in REFERENCES)
     return Row(
-        speedup=float(np.exp(np.mean(np.log(barrier[0] / makespan)))),
-        makespan=float(np.exp(np.mean(np.log(makespan / conserving[0])))),
+        speedup=_geometric_mean(barrier[0] / makespan),
+        in_turn=_geometric_mean(makespan / in_turn[0]),
+        side_by_side=_geometric_mean(makespan / conserving[0]),
         epochs=float(np.mean(epochs / conserving[1])),
         regret=_ratio(float(regret.mean()), float(conserving[2].mean())),
         utilisation=float(utilisation.mean()),
         filling=float(filling.mean()),
     )
+
+
+def _geometric_mean(ratios: NDArray[np.float64]) -> float:
+    return float(np.exp(np.mean(np.log(ratios))))
 
 
 def _ratio(regret: float, reference: float) -> float:
@@ -232,7 +240,7 @@ def check(bars: Bars, rows: Mapping[tuple[int, str], Row]) -> None:
             bars.hold(f"swift-asha on {n_workers} workers: was not run", holds=False)
             continue
         what = f"swift-asha on {n_workers} workers"
-        bars.hold(f"{what}: makespan {row.makespan:.2f}, at most 0.5", row.makespan <= 0.5)
+        bars.hold(f"{what}: makespan {row.in_turn:.2f}, at most 0.5", row.in_turn <= 0.5)
         bars.hold(f"{what}: regret {row.regret:.2f}, at most 1", row.regret <= 1)
         bars.hold(
             f"{what}: utilisation {row.utilisation:.2f}, at least 0.9", row.utilisation >= 0.9
@@ -263,7 +271,7 @@ def main() -> None:
     tasks = load_tasks(args.tables)
     if args.quick:
         tasks, args.seeds = tasks[::4], min(args.seeds, 2)
-    names = [name for name in forms() if name in (*REFERENCES, *args.methods)]
+    names = [name for name in forms(args.size) if name in (*REFERENCES, *args.methods)]
     timings = run_all(args, names, tasks)
     rows = {cell: summed_up(timings, *cell) for cell in timings}
     cells = [[str(n), forms()[name].label, *row.cells()] for (n, name), row in rows.items()]

@@ -33,6 +33,9 @@ class SwiftASHA(Thawing):
         Units of a new trial's first job.
     growth : float
         From one length of a trial to the next.
+    max_step : int or None
+        Units of a job at most, so that no worker is the last one running for long; None: an eighth
+        of `max_resource`.
     n_first : int
         Trials that start before the first forecast.
     refresh : float
@@ -65,6 +68,7 @@ class SwiftASHA(Thawing):
         max_epochs: int | None = None,
         min_resource: int = 1,
         growth: float = 1.5,
+        max_step: int | None = None,
         n_first: int = 10,
         refresh: float = 0.03,
         reserve: float = 0.05,
@@ -75,6 +79,7 @@ class SwiftASHA(Thawing):
             together=False,
             min_resource=min_resource,
             growth=growth,
+            max_step=max(max_resource // 8, 1) if max_step is None else max_step,
             n_first=n_first,
             refresh=refresh,
             reserve=reserve,

@@ -33,6 +33,11 @@ from hpo.trial import (
 )
 
 
+_EARLY, _LATE = 2.0, 0.7
+"""Where workers do not wait, a trial is finished while there is work for the others for between
+these multiples of the time that it takes: its epochs may be slower than theirs."""
+
+
 @dataclass(frozen=True)
 class ThawOptions:
     """How epochs are dealt.
@@ -48,6 +53,8 @@ class ThawOptions:
         Units of a new trial's first job.
     growth : float
         From one length of a trial to the next.
+    max_step : int or None
+        Units of a job at most, those that finish a trial aside; None sets no bound.
     n_first : int
         Trials that start before anything is forecast, at least 1.
     refresh : float
@@ -66,6 +73,7 @@ class ThawOptions:
     together: bool = True
     min_resource: int = 1
     growth: float = 1.5
+    max_step: int | None = None
     n_first: int = 10
     refresh: float = 0.03
     milestones: tuple[float, ...] = (0.5, 1.0)
@@ -77,6 +85,8 @@ class ThawOptions:
         _check("budget", self.budget, "an integer of at least 1", ok=self.budget >= 1)
         _check("min_resource", self.min_resource, "at least 1", ok=self.min_resource >= 1)
         _check("growth", self.growth, "above 1", ok=self.growth > 1)
+        step = self.max_step
+        _check("max_step", step, "at least 1 or None", ok=step is None or step >= 1)
         _check("n_first", self.n_first, "at least 1", ok=self.n_first >= 1)
         _check("refresh", self.refresh, "in (0, 1]", ok=0 < self.refresh <= 1)
         rising = all(a < b for a, b in pairwise((0.0, *self.milestones)))
@@ -196,6 +206,7 @@ class Thawing:
         if not curves:
             return None
         number = self._ledger.next_job_id()
+        running = {t for t in range(self._ledger.n_trials) if self._ledger.running(t)}
         job = PredictJob(
             job_id=number,
             bracket=0,
@@ -204,11 +215,10 @@ class Thawing:
             train=(),
             query=curves,
             seed=mix_seed(self._options.seed, number),
-            n_new=self._options.n_new,
+            n_new=max(self._options.n_new, len(running)),
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
-        running = (t for t in range(self._ledger.n_trials) if self._ledger.running(t))
-        self._acted = set(running)
+        self._acted = running
         self._wave = 0
         self._news = 0
         return self._ledger.predict(job)
@@ -221,7 +231,9 @@ class Thawing:
         if self._options.together:
             return self._ledger.n_outstanding == 0 and not self._wave_goes_on()
         enough = self._news >= self._options.refresh * self._options.budget
-        return self._draws is None or enough or self._spent_up()
+        # A quarter of the running jobs, so that many workers do not ask after every report.
+        some = 4 * self._news >= self._ledger.n_outstanding
+        return self._draws is None or enough or (some and self._spent_up())
 
     def _wave_goes_on(self) -> bool:
         """Whether the present forecast has more jobs to give."""
@@ -319,7 +331,11 @@ class Thawing:
         ends = (round(share * self._options.budget) for share in self._options.milestones)
         left = min(e - self._spent - cost for e in ends if e - self._spent >= cost)
         step = max(c.stop - c.units for c in candidates)
-        if left >= max(self._options.reserve * self._options.budget, step):
+        # Workers that do not wait go on beside it: it must not be the last one running for long.
+        beside = 0 if self._options.together else self._ledger.n_outstanding * cost
+        if left >= max(self._options.reserve * self._options.budget, step, _EARLY * beside):
+            return None
+        if left < _LATE * beside and bar < math.inf:
             return None
         return Choice(best.trial_id, self._max)
 
@@ -338,6 +354,8 @@ class Thawing:
                 continue
             units = self._ledger.resource(trial)
             stop = next_length(units, self._max, self._options.growth)
+            if self._options.max_step is not None:
+                stop = min(stop, units + self._options.max_step)
             found.append(Candidate(trial, units, stop))
         return found
 
