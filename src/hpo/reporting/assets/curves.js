@@ -118,8 +118,12 @@ class Curves {
     return [this.frame.x(unit), this.frame.y(inside)];
   }
 
-  // Gaps where a loss is not finite; a lone point is a line of no length, which round ends show.
+  // Gaps where a loss is not finite; a lone point is a short stroke.
   path(trial) {
+    if (trial.losses.length === 1 && trial.losses[0] !== null) {
+      const [x, y] = this.point(1, trial.losses[0]);
+      return `M${(x - 3).toFixed(1)} ${y.toFixed(1)}h6`;
+    }
     let path = "";
     let open = false;
     trial.losses.forEach((loss, place) => {
