@@ -32,7 +32,6 @@ from hpo.trial import (
     Wait,
 )
 
-
 _EARLY, _LATE = 2.0, 0.7
 """Where workers do not wait, a trial is finished while there is work for the others for between
 these multiples of the time that it takes: its epochs may be slower than theirs."""

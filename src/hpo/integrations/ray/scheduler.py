@@ -344,8 +344,10 @@ def _check_not_restored(trial: Trial) -> None:
 
 
 def _reason(trial: Trial) -> str:
+    """Return the last line of the traceback that Ray has written beside the trial."""
+    place = trial.error_file
     try:
-        error = trial.get_pickled_error() or trial.get_error()
-    except Exception:  # noqa: BLE001 - whatever unpickling an error of a worker may raise
-        error = None
-    return " ".join(str(error).split())[:300] if error else "failed in Ray"
+        lines = Path(place).read_text(encoding="utf-8").strip().splitlines() if place else []
+    except OSError:
+        lines = []
+    return " ".join(lines[-1].split())[:300] if lines else "failed in Ray"
