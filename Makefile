@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DOCS   := $(VENV)/.docs-installed
 
-.PHONY: help install demo test test-fast lint types contracts check bench clean
+.PHONY: help install demo test test-fast lint types contracts check bench docs notebooks clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -13,6 +14,8 @@ help:
 	@echo "make test-fast  every test not marked slow"
 	@echo "make check      lint, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
+	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
+	@echo "make notebooks  run every notebook and write its output"
 
 install: $(STAMP)
 
@@ -48,5 +51,16 @@ bench: $(STAMP)
 	    case $$script in */_*) continue;; esac; \
 	    echo "== $$script"; $(BIN)/python $$script --quick; done
 
+$(DOCS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@touch $(DOCS)
+
+docs: $(DOCS)
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+notebooks: $(STAMP)
+	$(BIN)/python notebooks/render.py
+
 clean:
+	rm -rf docs/_build docs/api docs/notebooks
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache

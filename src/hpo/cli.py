@@ -66,6 +66,7 @@ def run(trainer: str, space: Path, journal: Path | None, **options: Any) -> None
         space=usage_checked(SearchSpace.from_toml, space).to_dict(),
         scheduler_options=parse_options(options.pop("scheduler_option")),
         predictor_options=parse_options(options.pop("predictor_option")),
+        executor_options=parse_options(options.pop("executor_option")),
         **options,
     )
     place = journal or _default_journal(spec.trainer, spec.scheduler)
@@ -76,6 +77,8 @@ def run(trainer: str, space: Path, journal: Path | None, **options: Any) -> None
 @cli.command()
 @click.argument("journal", type=_PATH)
 @click.option("--workers", "n_workers", type=int, help="Workers from now on [as before].")
+@click.option("--executor", help="Engine from now on [as before].")
+@click.option("--executor-option", multiple=True, metavar="NAME=VALUE", help="[as before]")
 @click.option("--timeout", type=float, help="Seconds a training job may take [as before].")
 @click.option("--max-retries", type=int, help="Further attempts for a failed job [as before].")
 @click.option("--checkpoint-dir", type=_PATH, help="Where the checkpoints are now [as before].")
@@ -84,7 +87,10 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Go on with the run of JOURNAL, which was stopped or killed."""
     from hpo.tuner import Tuner
 
+    engine_options = parse_options(options.pop("executor_option"))
     given = {name: value for name, value in options.items() if value is not None}
+    if engine_options or "executor" in given:  # another engine has other options
+        given["executor_options"] = engine_options
     progress = _progress(quiet=quiet)
     _show(_watched(lambda: Tuner.resume(journal, progress=progress, **given), journal), journal)
 
@@ -173,6 +179,8 @@ def _stopped(message: str, journal: Path, code: int) -> NoReturn:
 
 def _command() -> str:
     """Return how this program was called."""
+    if "mpi4py.futures" in sys.orig_argv:
+        return "mpiexec -n N python -m mpi4py.futures -m hpo"
     return "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
 
 

@@ -21,9 +21,14 @@ _RUN_OPTIONS = (
     click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
     click.option("--searcher", default="auto", show_default=True, help="curves, random or grid."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
-    click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Workers."),
     click.option(
-        "--executor", default="process", show_default=True, help="process, or inline (repeatable)."
+        "--workers", "n_workers", type=int, help="Workers [default: all of a cluster, 1 here]."
+    ),
+    click.option(
+        "--executor",
+        default="process",
+        show_default=True,
+        help="process, inline (repeatable), dask, mpi or ray.",
     ),
     click.option("--timeout", type=float, help="Seconds that one training job may take."),
     click.option("--predict-timeout", type=float, help="Seconds that a prediction may take."),
@@ -39,6 +44,12 @@ _RUN_OPTIONS = (
     ),
     click.option(
         "--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
+    ),
+    click.option(
+        "--executor-option",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="address=..., devices=0,1, ...; may be repeated.",
     ),
     click.option("--quiet", is_flag=True, help="Show no progress."),
 )

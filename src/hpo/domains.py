@@ -16,7 +16,12 @@ class Domain(Protocol):
     """One hyperparameter's values."""
 
     def sample(self, rng: np.random.Generator) -> Any:
-        """Draw one value."""
+        """Draw one value.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        """
         ...
 
     def grid(self, points: int) -> tuple[Any, ...]:
@@ -77,6 +82,11 @@ class Float:
         Draw evenly in the logarithm.
     step : float or None
         Only ``low + k * step``; not together with `log`.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty, not finite, or does not fit ``log`` and ``step``.
     """
 
     low: float
@@ -135,6 +145,11 @@ class Int:
         Ends of the range, both included.
     log : bool
         Draw evenly in the logarithm.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty or does not fit ``log``.
     """
 
     low: int
@@ -184,6 +199,11 @@ class Categorical:
     ----------
     choices : tuple
         Distinct floats, ints, strings, booleans or None; at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is no choice, or one is no plain value.
     """
 
     choices: tuple[Scalar, ...]
@@ -271,6 +291,11 @@ class Scipy:
         Such as ``"loguniform"`` or ``"norm"``.
     args, kwds : tuple, Mapping
         What the distribution is frozen with.
+
+    Raises
+    ------
+    ValueError
+        If the distribution is not known or does not take the parameters.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 
@@ -26,6 +27,10 @@ class CheckpointError(RuntimeError):
 
 class ExecutorBrokenError(RuntimeError):
     """No worker is left to run on and none can be started; the journal keeps the run's state."""
+
+
+class EngineLostError(BrokenExecutor):
+    """The engine as a whole is gone (its scheduler, say), which is no job's fault."""
 
 
 class JournalWriteError(RuntimeError):

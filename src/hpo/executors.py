@@ -14,15 +14,16 @@ all decisions of ASHA.  The journal records what was decided when.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hpo.errors import ExecutorBrokenError, UsageError
+from hpo.errors import EngineLostError, ExecutorBrokenError, UsageError
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 from hpo.workers import Worker
 
@@ -45,6 +46,13 @@ class WorkerPool(Protocol):
 
         The future's result is an `Outcome` whatever the trainer or the worker does; it raises
         `ExecutorBrokenError` only if nothing can run any more.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        segment : Segment
+        timeout : float or None
+            Seconds that it may take.
         """
         ...
 
@@ -97,13 +105,23 @@ class ProcessPool:
     log_dir : Path or None
         Directory for what the workers print (``worker-0.log``, ...); None leaves it on the
         terminal.
+    environments : sequence of Mapping, optional
+        Environment variables of each worker, such as the device that is its own.
     """
 
-    def __init__(self, n_workers: int, *, threads: int = 1, log_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        *,
+        threads: int = 1,
+        log_dir: Path | None = None,
+        environments: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
         self.n_workers = n_workers
+        logs = [None if log_dir is None else log_dir / f"worker-{i}.log" for i in range(n_workers)]
         self._workers = [
-            Worker(threads, None if log_dir is None else log_dir / f"worker-{number}.log")
-            for number in range(n_workers)
+            Worker(threads, log, environment)
+            for log, environment in zip(logs, environments or [{}] * n_workers, strict=True)
         ]
 
     @property
@@ -142,7 +160,7 @@ class _Task:
 
 
 class ExecutorPool:
-    """Runs segments on any `concurrent.futures.Executor`.
+    """Runs segments on any `concurrent.futures.Executor` (Dask's, mpi4py's, loky's, ...).
 
     When the executor breaks (`BrokenExecutor`) and a function to build it was given, it is built
     again, and the jobs that were running are run again *one at a time*: a job that breaks it while
@@ -169,6 +187,7 @@ class ExecutorPool:
         self._running: list[_Task] = []
         self._suspects: deque[_Task] = deque()
         self._abandoned = 0
+        self._numbers = itertools.count()
 
     def _build(self) -> Executor:
         return self._source if isinstance(self._source, Executor) else self._source()
@@ -208,7 +227,11 @@ class ExecutorPool:
         for last_try in (False, True):
             task.generation = self._generation
             try:
-                return self._generation.executor.submit(run_segment, task.trainer, task.segment)
+                # the number keeps Dask from giving a retry the result of the attempt before it
+                number = f"{id(self):x}-{next(self._numbers)}"
+                return self._generation.executor.submit(
+                    run_numbered, number, task.trainer, task.segment
+                )
             except (BrokenExecutor, RuntimeError) as error:
                 if last_try:
                     raise _broken(error) from None
@@ -219,7 +242,11 @@ class ExecutorPool:
         if isinstance(self._source, Executor):
             raise _broken(error) from None
         self._generation.executor.shutdown(wait=False)
-        self._generation = _Generation(self._build())
+        try:
+            self._generation = _Generation(self._build())
+        except Exception as failed:
+            msg = f"the executor broke and cannot be built again ({describe(failed)})"
+            raise ExecutorBrokenError(msg) from failed
 
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
         """Take in a result (called in one of the executor's threads)."""
@@ -232,11 +259,7 @@ class ExecutorPool:
             if outcome is None:
                 task.suspect = True
                 self._suspects.append(task)
-            try:
-                self._next_suspect()
-            except ExecutorBrokenError as error:
-                outcome = None
-                task.outer.set_exception(error)
+            self._next_suspect()
         if outcome is not None:
             task.outer.set_result(outcome)
 
@@ -244,6 +267,10 @@ class ExecutorPool:
         """Return the outcome, or None where the executor broke and the task is only a suspect."""
         try:
             return inner.result()
+        except EngineLostError:
+            if task.generation is not None:
+                task.generation.alone = False  # to be built again, and nobody is guilty
+            return None
         except BrokenExecutor as error:
             generation = task.generation
             if generation is not None and generation.alone is None:
@@ -254,13 +281,19 @@ class ExecutorPool:
         except CancelledError:
             return Outcome(reason="cancelled by the executor")
         except Exception as error:  # noqa: BLE001 - engines report lost workers in their own types
-            return Outcome(reason=describe(error))
+            return Outcome(reason=describe(error.with_traceback(None)))
 
     def _next_suspect(self) -> None:
-        if self._suspects and not self._running:
+        if not self._suspects or self._running:
+            return
+        task = self._suspects.popleft()
+        try:
             if self._generation.alone is not None:
                 self._rebuild(BrokenExecutor("a worker died"))
-            self._start(self._suspects.popleft())
+        except ExecutorBrokenError as error:
+            task.outer.set_exception(error)
+        else:
+            self._start(task)
 
     def _expire(self, task: _Task) -> None:
         with self._lock:
@@ -277,6 +310,11 @@ class ExecutorPool:
         """Shut the executor down if it was built here."""
         if not isinstance(self._source, Executor):
             self._generation.executor.shutdown(wait=False)
+
+
+def run_numbered(_: str, trainer: Trainer, segment: Segment) -> Outcome:
+    """Run a segment; the number makes each attempt a call of its own."""
+    return run_segment(trainer, segment)
 
 
 def _broken(error: BaseException) -> ExecutorBrokenError:

@@ -7,7 +7,7 @@ from which the scheduler can be built again.  Every line is on disk (``fsync``) 
 effect, hence a crash can only tear the *last* line; a torn last line is cut off when the run goes
 on, and damage anywhere else is refused.
 
-Whatever a scheduler decides follows from the header and the entries, so `hpo.replay` builds it
+Whatever a scheduler decides follows from the header and the entries, so ``hpo.replay`` builds it
 again.
 
 >>> import tempfile, pathlib
@@ -73,7 +73,7 @@ class Header:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], path: Path) -> Self:
-        """Rebuild the header that `to_json` wrote.
+        """Rebuild the header of the journal at `path` from the `data` that `to_json` wrote.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class JournalContent:
 
 
 def read_journal(path: Path) -> JournalContent:
-    """Read a journal without changing it.
+    """Read the journal at `path` without changing it.
 
     Raises
     ------
@@ -231,7 +231,8 @@ def _entry(data: Any, line: int, path: Path) -> Entry:
 class Journal:
     """An open journal, locked against other processes; also a `hpo.loop.Recorder`.
 
-    Build one with `create` or `open`.  Use as a context manager.
+    Build one with `create` or `open`, which give it its `path`, the locked `file`, the `header` and
+    the `checksum` of the last line.  Use as a context manager.
     """
 
     def __init__(self, path: Path, file: IO[bytes], header: Header, checksum: int) -> None:
@@ -242,7 +243,7 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, spec: Mapping[str, Any]) -> Self:
-        """Start a journal in a file that must not exist yet.
+        """Start a journal of a run built from `spec` at `path`, which must not exist yet.
 
         Raises
         ------
@@ -250,9 +251,7 @@ class Journal:
             If the file exists (nothing is ever written over) or cannot be written.
         """
         path = Path(path)
-        if path.exists():
-            msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
-            raise JournalError(msg)
+        cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time())
         line, checksum = _line(header.to_json(), 0)
         try:
@@ -263,9 +262,16 @@ class Journal:
             msg = f"cannot write journal {path}: {error.strerror}; name a writable place"
             raise JournalError(msg) from None
 
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Raise `JournalError` if the file exists."""
+        if Path(path).exists():
+            msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
+            raise JournalError(msg)
+
     @classmethod
     def open(cls, path: Path) -> tuple[Self, JournalContent]:
-        """Open an existing journal to go on, cutting off a torn last line.
+        """Open the journal at `path` to go on, cutting off a torn last line.
 
         Returns
         -------
@@ -311,7 +317,7 @@ class Journal:
         return cls(path, file, header, checksum)
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Write one entry and wait until it is on disk.
+        """Write one entry, its `kind` and plain `data`, and wait until it is on disk.
 
         Raises
         ------
@@ -360,7 +366,7 @@ def _line(data: Mapping[str, Any], checksum: int) -> tuple[bytes, int]:
 
 
 def header_line(header: Header) -> bytes:
-    """Return the first line of a journal as it stands in the file."""
+    """Return the first line of a journal, for its `header`, as it stands in the file."""
     return _line(header.to_json(), 0)[0]
 
 

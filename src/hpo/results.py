@@ -16,6 +16,7 @@ from rich.table import Table
 from hpo.errors import JournalError, UsageError
 from hpo.journal import JournalContent, read_journal
 from hpo.loop import Scheduler
+from hpo.overlap import Overlap
 from hpo.plan import Plan
 from hpo.progress import skill_text
 from hpo.replay import replay
@@ -89,7 +90,18 @@ class Results:
         *,
         finished: bool,
     ) -> Self:
-        """Combine a scheduler's summary with what was recorded on the way."""
+        """Combine a scheduler's summary with what was recorded on the way.
+
+        Parameters
+        ----------
+        summary : SchedulerSummary
+        reports, notes : sequence
+            As in the attributes.
+        plan : Plan or None
+            What savings are measured against.
+        finished : bool
+            Whether the run came to its end.
+        """
         return cls(
             trials=summary.trials,
             best=summary.best,
@@ -131,6 +143,11 @@ class Results:
         """Resource units saved by decisions within rounds; None where there is no plan."""
         return None if self.plan is None else self.plan.saved(self.trials)
 
+    @property
+    def overlap(self) -> Overlap:
+        """How well training and predicting went on at the same time (measured on the run)."""
+        return Overlap.of_notes(self.notes)
+
     def history(self) -> list[HistoryPoint]:
         """Return the best loss so far after each training report."""
         points: list[HistoryPoint] = []
@@ -165,6 +182,11 @@ class Results:
     def write_csv(self, path: Path) -> None:
         """Write the records to a new CSV file (no pandas needed).
 
+        Parameters
+        ----------
+        path : Path
+            Must not exist.
+
         Raises
         ------
         UsageError
@@ -197,6 +219,7 @@ class Results:
                 f"Predictor: {len(skills)} decisions, median skill {skill_text(median(skills))} "
                 "against keeping the last value (positive: better)"
             )
+        lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
         return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])

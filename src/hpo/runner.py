@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from typing import Any
 from hpo.checkpoints import CheckpointStore
 from hpo.errors import ExecutorBrokenError, InterruptedRunError
 from hpo.executors import WorkerPool
+from hpo.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer
 from hpo.trial import (
     PredictFailure,
@@ -106,6 +108,9 @@ class JobRunner:
         self._training = 0
         self._predicting: set[int] = set()
         self._signum: int | None = None
+        self._meter = OverlapMeter(pool.n_workers)
+        self._under_way: set[int] = set()  # predictions, until they end or their time is out
+        self._lock = threading.Lock()
 
     @property
     def free(self) -> int:
@@ -161,19 +166,45 @@ class JobRunner:
         checkpoint = self._checkpoints.checkpoint(job.trial_id)
         segment = Segment(dict(job.config), job.start, job.stop, checkpoint)
         self._training += 1
+        self._mark(training=+1)
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
-        future.add_done_callback(lambda done: self._events.put(_Finished(attempt, done)))
+        future.add_done_callback(lambda done: self._trained(attempt, done))
+
+    def _trained(self, attempt: _Attempt, future: Future[Outcome]) -> None:
+        """Take note of an outcome (in a thread of the pool)."""
+        self._mark(training=-1)
+        self._events.put(_Finished(attempt, future))
 
     def _start_prediction(self, job: PredictJob) -> None:
         self._predicting.add(job.job_id)
+        self._under_way.add(job.job_id)
+        self._mark(predicting=+1)
         if not self.background:
-            self._events.put(self._predict(job))
+            self._predicted(self._predict(job))
             return
-        _in_thread(lambda: self._events.put(self._predict(job)))
+        _in_thread(lambda: self._predicted(self._predict(job)))
         seconds = self._policy.predict_timeout
         if seconds is not None:
             late = PredictFailure(job.job_id, f"timed out: no prediction after {seconds:g} s")
-            _in_thread(lambda: self._events.put(late), delay=seconds)
+            _in_thread(lambda: self._predicted(late), delay=seconds)
+
+    def _predicted(self, report: PredictReport | PredictFailure) -> None:
+        """Take note of a prediction, or of its time being out (in a thread of its own)."""
+        with self._lock:
+            first = report.job_id in self._under_way
+            self._under_way.discard(report.job_id)
+        if first:
+            self._mark(predicting=-1)
+        self._events.put(report)
+
+    def _mark(self, *, training: int = 0, predicting: int = 0) -> None:
+        with self._lock:
+            self._meter.change(time.monotonic(), training=training, predicting=predicting)
+
+    def overlap(self) -> Overlap:
+        """Return how well training and predicting went on at the same time so far."""
+        with self._lock:
+            return self._meter.until(time.monotonic())
 
     def _collect(self) -> list[Report]:
         """Wait for an event, then take all that are there."""
@@ -195,6 +226,7 @@ class JobRunner:
             if event.job_id not in self._predicting:
                 return []  # after its time was out, or its time was out after it came
             self._predicting.remove(event.job_id)
+            self._note(self.overlap().to_note())
             return [event]
         self._training -= 1
         report = self._judged(event.attempt, event.future.result())

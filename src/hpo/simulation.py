@@ -47,6 +47,11 @@ class CurveTable:
         Loss after each unit; lower is better.
     cost : ndarray of shape (n_rows,) or None
         Relative time of one unit; None where all are equal.
+
+    Raises
+    ------
+    ValueError
+        If losses and configurations differ in number.
     """
 
     configs: tuple[dict[str, Any], ...]
@@ -70,7 +75,12 @@ class CurveTable:
         return int(self.losses.shape[1])
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> CurveTable:
-        """Return a table of some of the rows."""
+        """Return a table of some of the rows.
+
+        Parameters
+        ----------
+        rows : sequence or ndarray of int, shape (n_kept,)
+        """
         configs = tuple(self.configs[int(row)] for row in rows)
         picked = np.asarray(rows, dtype=np.intp)
         return CurveTable(
@@ -307,7 +317,7 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
     searcher : TableSearcher or TableCurveSearcher, optional
         Proposes rows; default: a `TableSearcher` with the seed.
     n_workers, epoch_times, predictor, predict_time
-        As for `SimulatedRunner`.
+        As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
     recorder : Recorder, optional
         Hears of every job and report.
     """

@@ -33,6 +33,11 @@ class SearchSpace:
     ----------
     domains : Mapping of str to Domain
         What each hyperparameter may be; at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is no domain.
     """
 
     domains: Mapping[str, Domain]
@@ -65,6 +70,10 @@ class SearchSpace:
     def from_toml(cls, path: str | Path) -> SearchSpace:
         """Read a space from a TOML file with one table a hyperparameter (see `from_dict`).
 
+        Parameters
+        ----------
+        path : str or Path
+
         Raises
         ------
         ValueError
@@ -84,13 +93,23 @@ class SearchSpace:
         return {name: domain.to_dict() for name, domain in self.domains.items()}
 
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw one configuration of plain Python values."""
+        """Draw one configuration of plain Python values.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        """
         return {name: domain.sample(rng) for name, domain in self.domains.items()}
 
     def to_features(self, config: Config) -> NDArray[np.float64]:
         """Turn a configuration into numbers: scaled to [0, 1], logarithmic where the domain is.
 
         Categories become one column each, constants none.
+
+        Parameters
+        ----------
+        config : Config
+            A value for each hyperparameter.
 
         Returns
         -------

@@ -42,10 +42,12 @@ class RunSpec:
     predictor : str
         Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts or
         decides early, else ``"nusvr"``.
-    n_workers : int
-        Segments that run at the same time.
+    n_workers : int or None
+        Segments that run at the same time; None: as many as the engine has.
     executor : str
-        ``"process"`` or ``"inline"``.
+        Name of the engine (`hpo.engines.ENGINES`).
+    executor_options : Mapping
+        What the engine is told, by name.
     max_retries : int
         Further attempts of a job that failed.
     timeout : float or None
@@ -68,8 +70,9 @@ class RunSpec:
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     predictor: str = "auto"
     predictor_options: Mapping[str, Any] = field(default_factory=dict)
-    n_workers: int = 1
+    n_workers: int | None = 1
     executor: str = "process"
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
@@ -78,7 +81,13 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
-        _refuse_secrets({"scheduler": self.scheduler_options, "predictor": self.predictor_options})
+        _refuse_secrets(
+            {
+                "scheduler": self.scheduler_options,
+                "predictor": self.predictor_options,
+                "executor": self.executor_options,
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -87,6 +96,11 @@ class RunSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild the specification that `to_json` wrote.
+
+        Parameters
+        ----------
+        data : Mapping
+            As `to_json` returns it.
 
         Raises
         ------
@@ -121,7 +135,13 @@ class RunSpec:
         return scheduler
 
     def build_searcher(self) -> Searcher:
-        """Build what proposes configurations."""
+        """Build what proposes configurations.
+
+        Raises
+        ------
+        UsageError
+            If space or searcher is refused.
+        """
         space = usage_checked(SearchSpace.from_dict, self.space)
         name = self.searcher
         if name == "auto":

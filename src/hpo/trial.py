@@ -281,6 +281,11 @@ _TYPES: dict[str, type[_Value]] = {
 def from_json(data: Mapping[str, Any]) -> Any:
     """Rebuild any job, decision, report or curve from its `to_json` form.
 
+    Parameters
+    ----------
+    data : Mapping
+        As `to_json` returns it.
+
     Raises
     ------
     ValueError
@@ -294,7 +299,12 @@ def from_json(data: Mapping[str, Any]) -> Any:
 
 
 def same(left: _Value, right: _Value) -> bool:
-    """Tell whether two values agree, NaN being equal to NaN (unlike ``==``)."""
+    """Tell whether two values agree, NaN being equal to NaN (unlike ``==``).
+
+    Parameters
+    ----------
+    left, right : job, report or curve
+    """
     return json.dumps(left.to_json()) == json.dumps(right.to_json())
 
 
@@ -407,6 +417,11 @@ def finite_or_worst(loss: float) -> float:
 
 
 def best_of(trials: Sequence[TrialSummary]) -> TrialSummary | None:
-    """Return the trial with the lowest last loss (first of equals), None where all are worst."""
+    """Return the trial with the lowest last loss (first of equals), None where all are worst.
+
+    Parameters
+    ----------
+    trials : sequence of TrialSummary
+    """
     best = min(trials, key=lambda trial: trial.last_loss, default=None)
     return best if best is not None and math.isfinite(best.last_loss) else None

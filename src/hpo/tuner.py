@@ -24,16 +24,19 @@ import multiprocessing
 import pickle
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpo.checkpoints import CheckpointStore, default_directory
+from hpo.engines import check_engine, make_pool
 from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
-from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, ProcessPool, WorkerPool
+from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
 from hpo.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.loop import Scheduler, drive
+from hpo.overlap import RESUMED
 from hpo.plan import Plan
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.progress import NoProgress, Progress
@@ -62,11 +65,15 @@ class Tuner:
         What decides, fresh from its constructor.
     journal : Path or None
         New file for the journal; None keeps none, and the run cannot be resumed.
-    executor : "process", "inline", Executor or callable
-        Worker processes of our own; this process; any `concurrent.futures.Executor`; or a
-        function that builds one, so that it can be built again when it breaks.
-    n_workers : int
-        Trials to train at the same time.  1 for "inline".
+    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
+        Worker processes of our own; this process; an engine (``docs/engines.md``); any
+        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
+        when it breaks.
+    n_workers : int or None
+        Trials to train at the same time.  1 for "inline".  None: as many as the engine's cluster
+        has, 1 on this machine.
+    executor_options : Mapping
+        What the engine is told (`hpo.engines.options.EngineOptions`): devices, address, ...
     predictor : CurvePredictor, Forecaster, str or None
         What predicts learning curves for schedulers that ask; None takes the default.
     max_retries : int
@@ -98,7 +105,8 @@ class Tuner:
     _: dataclasses.KW_ONLY
     journal: Path | None = None
     executor: str | ExecutorSource = "process"
-    n_workers: int = 1
+    n_workers: int | None = 1
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
     predictor: CurvePredictor | Forecaster | str | None = None
     max_retries: int = 1
     timeout: float | None = None
@@ -109,12 +117,15 @@ class Tuner:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_at_least("n_workers", self.n_workers, 1)
+        if self.n_workers is not None:
+            _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
         limits = (self.timeout, self.predict_timeout)
-        _check_executor(self.executor, self.n_workers, limited=limits != (None, None))
+        _check_executor(self.executor, self.executor_options)
+        if self.executor == "inline":
+            _check_inline(self.n_workers, limited=limits != (None, None))
 
     @classmethod
     def from_spec(cls, spec: RunSpec, **settings: Any) -> Tuner:
@@ -138,6 +149,7 @@ class Tuner:
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
+            "executor_options": spec.executor_options,
             "max_retries": spec.max_retries,
             "timeout": spec.timeout,
             "predict_timeout": spec.predict_timeout,
@@ -208,10 +220,12 @@ class Tuner:
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
-                return self._go(trainer, None, self._loose_store(stack), [], None)
+                store = self._loose_store(stack)
+                return self._go(trainer, self._pool(store, stack), store)
+            Journal.check_new(self.journal)
             store = self._store(self.journal)
-            if not Path(self.journal).exists():  # else the journal's message is the better one
-                store.check_unused()
+            store.check_unused()
+            pool = self._pool(store, stack)  # before anything is written: it may be out of reach
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -219,7 +233,7 @@ class Tuner:
             except UsageError:
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(trainer, journal, store, [], None)
+            return self._go(trainer, pool, store, journal)
 
     def _resume(self) -> Results:
         trainer = self._checked_trainer()
@@ -227,24 +241,26 @@ class Tuner:
             msg = "journal must be given to resume"
             raise UsageError(msg)
         journal, content = Journal.open(self.journal)
-        with journal:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(journal)
             pending = replay(content, self.scheduler)
             store = self._store(self.journal)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 _log.warning("%s was gone: trials will be trained from the beginning", store.root)
-            journal.append("note", {"what": "resumed", "checkpoints": kept})
-            return self._go(trainer, journal, store, pending, content)
+            pool = self._pool(store, stack)
+            journal.append("note", {"what": RESUMED, "checkpoints": kept})
+            return self._go(trainer, pool, store, journal, pending, content)
 
     def _go(
         self,
         trainer: Trainer,
-        journal: Journal | None,
+        pool: WorkerPool,
         store: CheckpointStore,
-        pending: list[Job],
-        before: JournalContent | None,
+        journal: Journal | None = None,
+        pending: Sequence[Job] = (),
+        before: JournalContent | None = None,
     ) -> Results:
-        pool = self._pool(store)
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.plan, before)
         runner = JobRunner(
             trainer,
@@ -260,11 +276,10 @@ class Tuner:
                 for job in pending:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
+                recorder.note_overlap(runner.overlap())
                 recorder.show()
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
-        finally:
-            pool.close()
         return self._results(recorder)
 
     def _results(self, recorder: RunRecorder) -> Results:
@@ -302,12 +317,17 @@ class Tuner:
         store.create(Header("", {}, time.time()))
         return store
 
-    def _pool(self, store: CheckpointStore) -> WorkerPool:
-        if self.executor == "inline":
-            return InlinePool()
+    def _pool(self, store: CheckpointStore, stack: contextlib.ExitStack) -> WorkerPool:
+        """Build the workers, which end with the stack."""
+        pool: WorkerPool
         if isinstance(self.executor, str):
-            return ProcessPool(self.n_workers, log_dir=store.root)
-        return ExecutorPool(self.executor, self.n_workers)
+            pool = make_pool(
+                self.executor, self.n_workers, log_dir=store.root, options=self.executor_options
+            )
+        else:
+            pool = ExecutorPool(self.executor, self.n_workers or 1)
+        stack.callback(pool.close)
+        return pool
 
 
 def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:
@@ -337,17 +357,22 @@ def _check_unguarded() -> None:
         raise UsageError(msg)
 
 
-def _check_executor(executor: object, n_workers: int, *, limited: bool) -> None:
-    if isinstance(executor, str) and executor not in ("process", "inline"):
-        msg = f"executor must be 'process', 'inline', an Executor or a function, got {executor!r}"
-        raise UsageError(msg)
-    if not isinstance(executor, str | Executor) and not callable(executor):
+def _check_executor(executor: object, options: Mapping[str, Any]) -> None:
+    if isinstance(executor, str):
+        check_engine(executor, options)
+    elif not isinstance(executor, Executor) and not callable(executor):
         msg = (
-            "executor must be 'process', 'inline', an Executor or a function that builds one, got "
+            "executor must be an engine's name, an Executor or a function that builds one, got "
             f"{type(executor).__name__}"
         )
         raise UsageError(msg)
-    if executor == "inline" and (n_workers != 1 or limited):
+    elif options:
+        msg = f"executor_options are for engines given by name, got {dict(options)!r}"
+        raise UsageError(msg)
+
+
+def _check_inline(n_workers: int | None, *, limited: bool) -> None:
+    if n_workers not in (1, None) or limited:
         msg = (
             "executor 'inline' runs one job after the other in this process and cannot stop it: "
             f"n_workers must be 1 (got {n_workers}) and timeouts None; use 'process'"

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from hpo.journal import Job, Journal, JournalContent
 from hpo.loop import Scheduler
+from hpo.overlap import Overlap
 from hpo.plan import Plan
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.progress import Progress
@@ -78,6 +79,11 @@ class RunRecorder:
         if self._journal is not None:
             self._journal.append("note", data)
         self.notes.append(data)
+
+    def note_overlap(self, overlap: Overlap) -> None:
+        """Record the last figures of a run that predicted."""
+        if overlap.predictions:
+            self.note(overlap.to_note())
 
     def _show(self) -> None:
         now = time.monotonic()

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -50,10 +50,14 @@ class Worker:
         Threads that numerical libraries may use in the process.
     log : Path or None
         File that takes what the process prints; None leaves it on the terminal.
+    environment : Mapping, optional
+        Environment variables of the process, such as the device that is its own.
     """
 
-    def __init__(self, threads: int, log: Path | None) -> None:
-        self._init_args = (os.getpid(), threads, log)
+    def __init__(
+        self, threads: int, log: Path | None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._init_args = (os.getpid(), threads, log, dict(environment or {}))
         self._threads = threads
         self._context = _TrackingContext()
         self._executor: ProcessPoolExecutor | None = None
@@ -196,15 +200,29 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(parent: int, threads: int, log: Path | None) -> None:
+def _start_worker(
+    parent: int, threads: int, log: Path | None, environment: Mapping[str, str]
+) -> None:
     """Set a worker process up: no Ctrl-C, no life without the parent, few threads, own log."""
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _die_with(parent)
+    limit_threads(threads)
+    if log is not None:
+        print_to(log)
+
+
+def limit_threads(threads: int) -> None:
+    """Limit the threads of numerical libraries in this process, imported already or later."""
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    if log is not None:
-        _print_to(log)
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def _die_with(parent: int) -> None:
@@ -215,7 +233,7 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _print_to(log: Path) -> None:
+def print_to(log: Path) -> None:
     """Send what the trainer prints to a file; it would tear the progress display."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -233,5 +251,4 @@ def _prepare(trainer: Trainer, threads: int) -> None:
     with contextlib.suppress(Exception):
         if isinstance(trainer, NamedTrainer):
             load_trainer(trainer.name)
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(threads)
+    limit_threads(threads)

@@ -124,6 +124,10 @@ class SVRDual:
 
         That is the largest component of the gradient that points out of neither bound, in units of
         y; it is 0 exactly at the minimum of a convex dual. Coefficients have shape (2, n_samples).
+
+        Parameters
+        ----------
+        coefficients : ndarray of shape (2, n_samples)
         """
         gradient = self.gradient(coefficients)
         can_fall = np.where(coefficients > 0.0, gradient, 0.0)

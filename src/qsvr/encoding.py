@@ -92,7 +92,14 @@ class FixedPointEncoding:
 
     @staticmethod
     def implied_box(n_bits: int, base: float, exponent_shift: float = 0.0) -> float:
-        """Return the C that `from_base` implies: the sum of its weights."""
+        """Return the C that `from_base` implies: the sum of its weights.
+
+        Parameters
+        ----------
+        n_bits : int
+        base, exponent_shift : float
+            As in `from_base`.
+        """
         return float(_base_weights(n_bits, base, exponent_shift).sum())
 
     @property
@@ -162,7 +169,12 @@ class FixedPointEncoding:
         return _unpack(codes, self.n_bits).reshape(levels.shape[0], self.n_variables)
 
     def levels(self, bits: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the level of each coefficient of bit strings, shape (n_reads, 2, n_samples)."""
+        """Return the level of each coefficient of bit strings, shape (n_reads, 2, n_samples).
+
+        Parameters
+        ----------
+        bits : ndarray of shape (n_reads, n_variables)
+        """
         powers = 1 << np.arange(self.n_bits, dtype=np.int64)
         codes = bits.reshape(-1, 2, self.n_samples, self.n_bits).astype(np.int64) @ powers
         position = np.empty(powers[-1] * 2, dtype=np.int64)

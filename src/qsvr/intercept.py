@@ -51,6 +51,12 @@ def kkt_intercept(
     A free vector lies on the tube's edge: y - f = +epsilon where 0 < a < C, and -epsilon where
     0 < a-hat < C (the research code used +epsilon for both). Without a free one, the middle of the
     interval that the bounded ones allow.
+
+    Parameters
+    ----------
+    residual, b, C : ndarray of shape (n_samples,)
+        As in `find_intercept`.
+    epsilon : float
     """
     margin = 1e-9 * C
     free_above = (b > margin) & (b < C - margin)
@@ -70,11 +76,19 @@ def kkt_intercept(
 def primal_intercept(
     residual: NDArray[np.float64], epsilon: float, weights: NDArray[np.float64]
 ) -> float:
-    """Return the exact minimiser over c of sum_n weights_n * max(0, |residual_n - c| - epsilon).
+    """Return the exact minimiser over c of the epsilon-insensitive training loss.
 
-    The loss is half the sum of |r - epsilon - c| + |r + epsilon - c| up to a constant, so the
-    minimiser is the weighted median of the 2n points r -+ epsilon; where a whole interval is
-    optimal, its middle.
+    The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of
+    ``|r - epsilon - c| + |r + epsilon - c|`` up to a constant, so the minimiser is the weighted
+    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (n_samples,)
+        y - K b, without offset.
+    epsilon : float
+    weights : ndarray of shape (n_samples,)
+        Of the samples' losses: the box C.
     """
     points = np.concatenate([residual - epsilon, residual + epsilon])
     order = np.argsort(points, kind="stable")

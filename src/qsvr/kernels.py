@@ -69,6 +69,15 @@ class Kernel:
     ) -> Kernel:
         """Resolve ``gamma="scale"`` and ``"auto"`` on the training data, as scikit-learn does.
 
+        Parameters
+        ----------
+        function : str or callable
+            One of `KERNEL_NAMES`, or a function of (X, Y).
+        gamma : float or str
+        degree, coef0 : float
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+
         Raises
         ------
         ValueError
@@ -143,6 +152,13 @@ def gram(
 
     For a precomputed kernel X is itself the matrix of all training samples.
 
+    Parameters
+    ----------
+    kernel : Kernel
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+    rows, columns : ndarray of int
+        Training samples of the matrix's rows and columns.
+
     Raises
     ------
     ValueError
@@ -160,6 +176,10 @@ def gram(
 
 def symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix with rounding's asymmetry taken out.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_samples)
 
     Raises
     ------

@@ -59,7 +59,13 @@ class SampleEnergyDisplay:
 
     @classmethod
     def from_estimator(cls, model: QSVR) -> Self:
-        """Take the energies that a fitted `QSVR` recorded."""
+        """Take the energies that a fitted `QSVR` recorded.
+
+        Parameters
+        ----------
+        model : QSVR
+            Fitted.
+        """
         from qsvr.report import SamplerReport
 
         info = model.sampler_info_

@@ -47,7 +47,15 @@ def polish(qubo: SVRQubo, samples: Samples, *, n_jobs: int = 1) -> Samples:
 def descend_levels(
     qubo: SVRQubo, levels: NDArray[np.int64], *, n_jobs: int = 1
 ) -> NDArray[np.int64]:
-    """Return the local minima reached from levels of shape (n_reads, 2, n_samples)."""
+    """Return the local minima reached from levels of shape (n_reads, 2, n_samples).
+
+    Parameters
+    ----------
+    qubo : SVRQubo
+    levels : ndarray of int, shape (n_reads, 2, n_samples)
+    n_jobs : int
+        Threads.
+    """
     from qsvr._descent import descend
 
     dual = qubo.dual
@@ -62,7 +70,12 @@ def descend_levels(
 
 
 def level_problem(qubo: SVRQubo) -> LevelProblem:
-    """Return the problem in the form that the compiled search takes."""
+    """Return the problem in the form that the compiled search takes.
+
+    Parameters
+    ----------
+    qubo : SVRQubo
+    """
     from qsvr._descent import LevelProblem
 
     dual, encoding = qubo.dual, qubo.encoding

@@ -38,6 +38,11 @@ class SVRQubo:
     dual : SVRDual
     encoding : FixedPointEncoding
         Of the same number of samples.
+
+    Raises
+    ------
+    ValueError
+        If dual and encoding are for different numbers of samples.
     """
 
     dual: SVRDual
@@ -97,7 +102,12 @@ class SVRQubo:
         view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
 
     def energies(self, bits: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the dual's energies of bit strings of shape (n_reads, n_variables)."""
+        """Return the dual's energies of bit strings of shape (n_reads, n_variables).
+
+        Parameters
+        ----------
+        bits : ndarray of shape (n_reads, n_variables)
+        """
         return self.dual.energy(self.encoding.decode(bits))
 
     def to_bqm(self) -> dimod.BinaryQuadraticModel:

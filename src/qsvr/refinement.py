@@ -136,6 +136,13 @@ class RefinementSolver:
         ``info["refinement_history"]`` has one `RefinementRound` per round. Energies and bound
         belong to the last centre.
 
+        Parameters
+        ----------
+        dual : SVRDual
+        encoding : FixedPointEncoding
+            Of the first round.
+        n_solutions, seed : int
+
         Raises
         ------
         SamplerError

@@ -41,7 +41,14 @@ class EnergySummary:
 
     @classmethod
     def of(cls, energies: NDArray[np.float64], bound: float) -> Self:
-        """Summarise energies of shape (n_reads,)."""
+        """Summarise energies of shape (n_reads,).
+
+        Parameters
+        ----------
+        energies : ndarray of shape (n_reads,)
+        bound : float
+            What they are compared with.
+        """
         gap = np.asarray(energies) - bound
         return cls(float(gap.min()), float(np.median(gap)), float(gap.mean()), float(gap.max()))
 
@@ -84,7 +91,15 @@ class SamplerReport:
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any], bound: float) -> Self:
-        """Work out the report from what a fit recorded in ``sampler_info_``."""
+        """Work out the report from what a fit recorded in ``sampler_info_``.
+
+        Parameters
+        ----------
+        info : mapping
+            ``sampler_info_`` of a fitted `QSVR`.
+        bound : float
+            Its ``relaxation_bound_``.
+        """
         raw, polished = np.asarray(info["raw_energies"]), np.asarray(info["energies"])
         random = np.asarray(info["random_energies"])
         test = mannwhitneyu(raw, random, alternative="less")

@@ -81,6 +81,12 @@ class DirectSolver:
     ) -> DualSolution:
         """Return at most ``n_solutions`` distinct solutions.
 
+        Parameters
+        ----------
+        dual : SVRDual
+        encoding : FixedPointEncoding
+        n_solutions, seed : int
+
         Raises
         ------
         SamplerError
@@ -114,7 +120,20 @@ class DirectSolver:
 
 
 def check_capacity(sampler: Sampler, n_samples: int, n_bits: int, name: str) -> None:
-    """Raise CapacityError where one QUBO of this size is more than the sampler takes."""
+    """Raise CapacityError where one QUBO of this size is more than the sampler takes.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    n_samples, n_bits : int
+    name : str
+        Of the sampler, for the message.
+
+    Raises
+    ------
+    CapacityError
+        If it does not hold ``2 * n_bits * n_samples`` variables.
+    """
     needed, limit = 2 * n_bits * n_samples, sampler.max_variables
     if limit is None or needed <= limit:
         return

@@ -1,22 +1,36 @@
-"""What every worker pool promises: an outcome for every accident, and the others go on."""
+"""What every worker pool promises: an outcome for every accident, and the others go on.
+
+Ray is tested where it is installed (``pytest -m ray``).  MPI needs its ranks:
+
+    mpiexec -n 3 python -m mpi4py.futures -m pytest tests/contracts/test_executors.py -k mpi
+
+which ``tests/hpo/running/test_mpi.py`` does.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import multiprocessing
 import re
+import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from hpo.engines import make_pool
 from hpo.errors import ExecutorBrokenError, UsageError
 from hpo.executors import ExecutorPool, InlinePool, ProcessPool, WorkerPool
 from hpo.trainers import NamedTrainer, Outcome, Segment
+from hpo.trainers.base import run_segment
 
 ACCIDENTS = Path(__file__).parents[1] / "hpo" / "running" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
+OPEN = contextlib.ExitStack()
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -26,14 +40,53 @@ def _loky() -> object:
     return get_reusable_executor(max_workers=2)
 
 
+def _dask_executor() -> Executor:
+    """Return what users of Dask have: an executor of their own client."""
+    from distributed import Client, LocalCluster
+
+    cluster = OPEN.enter_context(
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs="CRITICAL",
+        )
+    )
+    return OPEN.enter_context(Client(cluster, set_as_default=False)).get_executor()
+
+
 POOLS: dict[str, Callable[[], WorkerPool]] = {
     "inline": InlinePool,
     "process": lambda: ProcessPool(2),
     "threads": lambda: ExecutorPool(lambda: ThreadPoolExecutor(2), 2),
     "process pool executor": lambda: ExecutorPool(lambda: ProcessPoolExecutor(2, SPAWN), 2),
     "loky": lambda: ExecutorPool(_loky, 2),
+    "dask": lambda: make_pool("dask", 2),
+    "dask executor": lambda: ExecutorPool(_dask_executor(), 2),
+    "ray": lambda: make_pool("ray", 2),
+    "mpi": lambda: make_pool("mpi", 2),
 }
-OWN_PROCESS = [name for name in POOLS if name not in ("inline", "threads")]
+NEEDS = {
+    "ray": (
+        pytest.mark.ray,
+        pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="ray is not installed"),
+    ),
+    "mpi": (
+        pytest.mark.skipif(
+            "mpi4py.futures" not in sys.orig_argv,
+            reason="not started by mpiexec; tests/hpo/running/test_mpi.py does",
+        ),
+    ),
+}
+
+
+def some(*left_out: str, of: Iterable[str] = POOLS) -> list[object]:
+    """Return pools as parameters of a test."""
+    return [pytest.param(name, marks=NEEDS.get(name, ())) for name in of if name not in left_out]
+
+
+OWN_PROCESS = some("inline", "threads", "mpi")  # MPI gives up as a whole
+ENGINES = some(of=("process", "dask", "ray", "mpi"))
 
 REASONS = {
     "exception": r"ValueError: no good second line \(accidents.py:\d+\)",
@@ -47,16 +100,32 @@ REASONS = {
     "disk full": r"OSError: \[Errno 28\] No space left on device",
 }
 DEATHS = {
-    "os._exit": r"worker (process ended with exit code 7|died)",
-    "killed": r"worker (process was killed by signal 9 \(SIGKILL\)|died)",
+    "os._exit": r"worker (process ended with exit code 7|died)|KilledWorker|WorkerCrashedError",
+    "killed": (
+        r"worker (process was killed by signal 9 \(SIGKILL\)|died)|KilledWorker|WorkerCrashedError"
+    ),
 }
 
 
-@pytest.fixture(params=list(POOLS))
-def pool(request: pytest.FixtureRequest) -> Iterator[WorkerPool]:
-    made = POOLS[request.param]()
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def pools() -> Iterator[Callable[[str], WorkerPool]]:
+    """Pools by name, which one test after the other uses, accidents and all."""
+    made: dict[str, WorkerPool] = {}
+
+    def pool(name: str) -> WorkerPool:
+        if name not in made:
+            made[name] = POOLS[name]()
+        return made[name]
+
+    with OPEN:
+        yield pool
+        for each in made.values():
+            each.close()
+
+
+@pytest.fixture(params=some())
+def pool(request: pytest.FixtureRequest, pools: Callable[[str], WorkerPool]) -> WorkerPool:
+    return pools(request.param)
 
 
 def segment(tmp_path: Path, kind: str, number: int = 0) -> Segment:
@@ -96,14 +165,114 @@ def test_nan_and_infinity_are_results(pool: WorkerPool, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_PROCESS)
 @pytest.mark.parametrize("death", list(DEATHS))
-def test_death_of_a_worker_concerns_its_job_only(name: str, death: str, tmp_path: Path) -> None:
-    pool = POOLS[name]()
+def test_death_of_a_worker_concerns_its_job_only(pools, name, death, tmp_path: Path) -> None:
+    pool = pools(name)
     outcomes = run(pool, tmp_path, "good", death, "good", "good", "once", "good")
-    pool.close()
     reasons = [outcome.reason for outcome in outcomes]
     assert re.match(DEATHS[death], reasons[1]), reasons
-    assert reasons[4][:6] in ("", "worker"), reasons  # "": as a suspect it was run once more
+    # "": as a suspect, or by the engine, it was run once more
+    assert reasons[4] == "" or re.match(DEATHS["os._exit"].replace("7", "1"), reasons[4]), reasons
     assert [reason for i, reason in enumerate(reasons) if i not in (1, 4)] == [""] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_frozen_worker_delays_its_own_job_only(pools, name, tmp_path: Path) -> None:
+    pool = pools(name)
+    run(pool, tmp_path, "good", "good")  # both workers are up
+    frozen = pool.submit(TRAINER, segment(tmp_path, "frozen", 9), None)
+    outcomes = run(pool, tmp_path, *["good"] * 4)
+    assert not frozen.done(), "the others waited for it"
+    assert [outcome.reason for outcome in outcomes] == [""] * 4
+    assert frozen.result(60) == Outcome((1.0, 0.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", some(of=("threads", "dask", "ray", "mpi")))
+def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path) -> None:
+    """Our own processes are killed instead, see below."""
+    pool = pools(name)
+    run(pool, tmp_path, "good", "good")
+    late = pool.submit(TRAINER, segment(tmp_path, "slow", 9), 0.2).result(60)
+    assert late.reason.startswith("timed out: no result after 0.2 s")
+    assert not late.retry  # it runs on, in the same checkpoint
+    assert pool.free == 1
+    assert run(pool, tmp_path, "good")[0].reason == ""
+    end = time.monotonic() + 30
+    while pool.free < 2:
+        assert time.monotonic() < end, "its worker never came back"
+        time.sleep(0.01)
+    assert [outcome.reason for outcome in run(pool, tmp_path, "good", "good")] == ["", ""]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_each_worker_has_its_device(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # restored at the end
+    pool = make_pool(name, 2, options={"devices": "4,7"})
+    outcomes = run(pool, tmp_path, *["device"] * 4)
+    pool.close()
+    assert [outcome.reason for outcome in outcomes] == [""] * 4
+    assert {outcome.extra["device"][0] for outcome in outcomes} == {4.0, 7.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_workers_use_one_thread_each(pools, name: str, tmp_path: Path) -> None:
+    outcome = run(pools(name), tmp_path, "threads")[0]
+    assert outcome.extra["threads"] == (1.0, 1.0), outcome.reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", some("inline"))
+def test_a_retry_is_run_again(pools, name: str, tmp_path: Path) -> None:
+    """Dask takes calls for pure functions unless it is told otherwise."""
+    pool = pools(name)
+    place = segment(tmp_path, "third time")
+    reasons = [pool.submit(TRAINER, place, None).result(60).reason for _ in range(3)]
+    assert [bool(reason) for reason in reasons] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("cloud", {}, "executor must be 'process', 'inline', 'dask', 'mpi', 'ray', an Executor"),
+        ("inline", {"devices": "0"}, "executor 'inline' has no option 'devices'; it has: none"),
+        ("process", {"address": "x"}, "executor 'process' has no option 'address'"),
+        ("process", {"devices": "0"}, "devices must name one device a worker: 2 workers, got 1"),
+        ("process", {"devices": ""}, "devices must be a list such as 0,1, got ''"),
+        ("process", {"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        ("dask", {"patience": 0}, "patience must be seconds above 0, got 0"),
+        ("dask", {"address": 7}, "address must be text, got 7"),
+        ("dask", {"address": "x", "scheduler_file": "y"}, "exclude each other"),
+        ("dask", {"address": "tcp://127.0.0.1:9", "patience": 0.2}, "no Dask scheduler answers at"),
+        ("dask", {"address": "tcp://127.0.0.1:9", "devices": "0,1"}, "where you start them"),
+    ],
+)
+def test_settings_that_are_refused(name, options, message) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        make_pool(name, 2, options=options)
+
+
+@pytest.mark.skipif("mpi4py.futures" in sys.orig_argv, reason="started by mpiexec")
+def test_mpi_without_its_ranks_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"rank 0 leads|pip install 'qsvr\[mpi\]'"):
+        make_pool("mpi", 2)
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
+    """Its nanny gave up, as when the new process dies while it starts."""
+    from hpo.engines import dask as engine
+    from hpo.engines.options import EngineOptions
+
+    monkeypatch.setattr(engine, "_RESTART", "1s")
+    local = engine._Local(1, EngineOptions(), None)
+    nanny = local._cluster.workers[0]
+    local._cluster.sync(nanny.close)
+    assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
+    assert local._cluster.workers[0] is not nanny
+    local.close()
 
 
 @pytest.mark.slow

@@ -49,11 +49,24 @@ class CurvePredictor(Protocol):
     """Predicts a loss later in training from the losses so far."""
 
     def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
-        """Learn to predict the loss at `target` from the first `known` losses."""
+        """Learn to predict the loss at `target` from the first `known` losses.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+        known, target : int
+            Units, ``1 <= known < target``.
+        """
         ...
 
     def predict(self, curves: Sequence[Curve]) -> Prediction:
-        """Predict the losses at the target, from the first `known` losses of each curve."""
+        """Predict the losses at the target, from the first `known` losses of each curve.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+            Of at least `known` losses.
+        """
         ...
 
 

@@ -24,6 +24,11 @@ class CurveFeatures:
         Their differences, and the differences of those (Baker et al., arXiv 1705.10823).
     space : SearchSpace or None
         Adds the hyperparameters, as this space turns them into numbers.
+
+    Raises
+    ------
+    ValueError
+        If none is chosen.
     """
 
     values: bool = True

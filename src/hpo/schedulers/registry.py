@@ -40,6 +40,11 @@ _COMMON = ("max_resource", "reduction_factor", "seed")
 def scheduler_options(name: str) -> tuple[str, ...]:
     """Return the options of a scheduler beside those that all share.
 
+    Parameters
+    ----------
+    name : str
+        A key of `SCHEDULERS`.
+
     Raises
     ------
     ValueError

@@ -44,15 +44,34 @@ class RoundRule(Protocol):
         ...
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
-        """Return the decision points of a round from `start` to `stop` units, all below `stop`."""
+        """Return the decision points of a round from `start` to `stop` units, all below `stop`.
+
+        Parameters
+        ----------
+        start, stop : int
+            Resource units.
+        """
         ...
 
     def n_full(self, n_next: int, n_curves: int) -> int:
-        """Return how many trials are trained without question, given the curves there are."""
+        """Return how many trials are trained without question, given the curves there are.
+
+        Parameters
+        ----------
+        n_next : int
+            Trials that the next round needs.
+        n_curves : int
+            Full curves of this rung so far.
+        """
         ...
 
     def keep(self, view: RoundView) -> NDArray[np.bool_]:
-        """Return which of the waiting trials go on."""
+        """Return which of the waiting trials go on.
+
+        Parameters
+        ----------
+        view : RoundView
+        """
         ...
 
 

@@ -103,6 +103,13 @@ class SwiftHyperband(Engine):
 
         It needs a predictor that forecasts, such as `hpo.predictors.PooledPredictor`, and does
         best with a `hpo.searchers.CurveSearcher`.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            Gives configurations.
+        max_resource, reduction_factor, seed : int
+            As in the class.
         """
         return SwiftThaw(
             searcher, max_resource=max_resource, reduction_factor=reduction_factor, seed=seed
@@ -112,7 +119,15 @@ class SwiftHyperband(Engine):
     def fast(
         searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
     ) -> SwiftThaw:
-        """Return the recommended form with less than a third of Hyperband's epochs."""
+        """Return the recommended form with less than a third of Hyperband's epochs.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            Gives configurations.
+        max_resource, reduction_factor, seed : int
+            As in the class.
+        """
         return SwiftThaw(
             searcher,
             max_resource=max_resource,
@@ -130,6 +145,13 @@ class SwiftHyperband(Engine):
         Brackets run one after the other, a predictor is trained once for each pair of rung and
         decision point, and workers idle rather than train ahead.  On one worker, the order of jobs
         is that of the reference implementation.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            Gives configurations.
+        max_resource, reduction_factor, seed : int
+            As in the class.
         """
         return cls(
             searcher,

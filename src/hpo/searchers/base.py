@@ -34,5 +34,15 @@ class LearningSearcher(Searcher, Protocol):
 
         The same curves, `n` and seed give the same configurations: nothing is remembered from one
         call to the next.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+            What was trained.
+        n : int
+            Configurations to give.
+        max_resource : int
+            Units of a whole training.
+        seed : int
         """
         ...

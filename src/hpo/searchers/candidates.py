@@ -30,14 +30,26 @@ class Candidates(Protocol):
         ...
 
     def some(self, tried: Sequence[Config], n: int, rng: np.random.Generator) -> list[Config]:
-        """Return about `n` untried configurations, given those tried, the best first.
+        """Return about `n` untried configurations.
 
         The first half of them is random.
+
+        Parameters
+        ----------
+        tried : sequence of Config
+            The best first.
+        n : int
+        rng : numpy.random.Generator
         """
         ...
 
     def features(self, configs: Sequence[Config]) -> Floats:
-        """Return the configurations as numbers in [0, 1], of shape (n_configs, n_features)."""
+        """Return the configurations as numbers in [0, 1], of shape (n_configs, n_features).
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
         ...
 
 
@@ -99,6 +111,11 @@ class ListCandidates:
         The list; a configuration that occurs twice may be tried twice.
     order : sequence of int, optional
         Order in which they are tried before anything is known.  Default: as they stand.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty.
     """
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:

@@ -33,11 +33,26 @@ class SurfaceModel(Protocol):
     """Learns final losses over the search space, and draws from what it believes."""
 
     def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:
-        """Learn from forecasts of shape (n_trials,) at x of shape (n_trials, n_features)."""
+        """Learn from forecasts of shape (n_trials,) at x of shape (n_trials, n_features).
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_trials, n_features)
+        mean, std : ndarray of shape (n_trials,)
+            Forecasts and their standard deviations.
+        rng : numpy.random.Generator
+        """
         ...
 
     def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
-        """Draw final losses at x, of shape (n_draws, n_points); infinite where hopeless."""
+        """Draw final losses at x, of shape (n_draws, n_points); infinite where hopeless.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_points, n_features)
+        n_draws : int
+        rng : numpy.random.Generator
+        """
         ...
 
 

@@ -116,6 +116,11 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
 
     Never raises, except for KeyboardInterrupt (which only the in-process executor meets, since
     workers ignore Ctrl-C).  The full traceback goes to ``error.txt`` beside the checkpoint.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    segment : Segment
     """
     try:
         segment.checkpoint.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from hpo.errors import TrainerError
 from hpo.trainers.base import Metrics, Trainer, describe
 from hpo.trainers.function import FunctionTrainer
 from hpo.trial import Config
+
+_loading = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class NamedTrainer:
 def as_trainer(trainer: object) -> Trainer:
     """Turn a `Trainer`, a function or a name into a `Trainer`.
 
+    Parameters
+    ----------
+    trainer : Trainer, callable or str
+
     Raises
     ------
     TrainerError
@@ -79,9 +86,8 @@ def as_trainer(trainer: object) -> Trainer:
     raise TrainerError(msg)
 
 
-@lru_cache(maxsize=16)
 def load_trainer(name: str) -> Trainer:
-    """Import a trainer by name.
+    """Import a trainer by name, once in a process.
 
     Raises
     ------
@@ -89,6 +95,12 @@ def load_trainer(name: str) -> Trainer:
         If the file, the module or the attribute does not exist, cannot be imported, or is no
         trainer.
     """
+    with _loading:  # segments may run in several threads of a worker
+        return _load_trainer(name)
+
+
+@lru_cache(maxsize=16)
+def _load_trainer(name: str) -> Trainer:
     target, attribute = _split(name)
     found = getattr(_import(target), attribute, None)
     if found is None:

@@ -101,6 +101,15 @@ class TorchTrainer:
     def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
         """Train from `start` to `stop` epochs (see `Trainer.train`).
 
+        Parameters
+        ----------
+        config : Config
+            The trial's hyperparameters.
+        start, stop : int
+            Epochs done before and after.
+        checkpoint : Path
+            The trial's checkpoint.
+
         Raises
         ------
         CheckpointError

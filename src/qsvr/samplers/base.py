@@ -28,6 +28,14 @@ class Sampler(Protocol):
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
         """Return at most ``num_reads`` samples; the same ``seed`` gives the same samples.
 
+        Parameters
+        ----------
+        qubo : SVRQubo
+        num_reads : int
+        seed : int
+        **options
+            Of those named in `parameters`.
+
         Raises
         ------
         ValueError

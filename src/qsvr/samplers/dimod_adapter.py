@@ -56,9 +56,16 @@ class DimodSampler:
         return frozenset(self.sampler.parameters) - _OURS
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Sample the QUBO as a dimod model; see `qsvr.samplers.Sampler`.
+        """Sample the QUBO as a dimod model; see `qsvr.Sampler`.
 
         ``num_reads`` and ``seed`` are passed where the sampler has them.
+
+        Raises
+        ------
+        ValueError
+            If the sampler does not have an option.
+        SamplerError
+            If it fails or returns something that cannot be used.
         """
         check_options(self.name, options, self.parameters)
         start = perf_counter()

@@ -54,6 +54,11 @@ class SamplerFactory:
         Keyword arguments for it. Never put a token here: clients read theirs from their own
         configuration.
 
+    Raises
+    ------
+    ValueError
+        If ``path`` names no module, or ``arguments`` hold a token.
+
     Examples
     --------
     >>> factory = SamplerFactory("dwave.samplers.PathIntegralAnnealingSampler")
@@ -164,6 +169,11 @@ def open_sampler(
     ----------
     spec : None, str, SamplerFactory, Sampler or dimod.Sampler
     options : mapping, optional
+
+    Raises
+    ------
+    ValueError
+        If an option looks like a token, or the sampler is not known.
     """
     options = dict(options or {})
     if any("token" in str(name).lower() for name in options):
@@ -184,7 +194,17 @@ def open_sampler(
 
 
 def check_portable(spec: object) -> None:
-    """Raise TypeError where a sampler holds a live connection, which cannot be copied or sent."""
+    """Raise TypeError where a sampler holds a live connection, which cannot be copied or sent.
+
+    Parameters
+    ----------
+    spec : None, str, SamplerFactory or a sampler
+
+    Raises
+    ------
+    TypeError
+        If it cannot be pickled.
+    """
     if spec is None or isinstance(spec, str | SamplerFactory):
         return
     try:

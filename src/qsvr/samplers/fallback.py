@@ -62,7 +62,7 @@ class FallbackSampler:
             return None
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Sample; see `qsvr.samplers.Sampler`."""
+        """Sample; see `qsvr.Sampler`."""
         try:
             return self._first.sample(qubo, num_reads=num_reads, seed=seed, **options)
         except ServiceError as error:

@@ -36,7 +36,7 @@ class RelaxRound:
         return 60_000
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` polished samples; see `qsvr.samplers.Sampler`."""
+        """Return ``num_reads`` polished samples; see `qsvr.Sampler`."""
         check_options("relax-round", options, self.parameters)
         start = perf_counter()
         encoding = qubo.encoding

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+
+from hpo.trainers import Metrics
 
 
 class UnpicklableError(Exception):
@@ -22,6 +25,22 @@ class SilentError(Exception):
 
     def __str__(self):
         raise RuntimeError("no message")
+
+
+def freeze(seconds):
+    """Stop this process as a node that swaps or hangs does; another one wakes it again."""
+    command = f"sleep {seconds}; kill -CONT {os.getpid()}"
+    with subprocess.Popen(["/bin/sh", "-c", command]):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def most_threads():
+    """Return the threads that a matrix product may use here."""
+    import numpy as np
+    import threadpoolctl
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
 
 
 def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
@@ -46,6 +65,15 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
             time.sleep(1000)
+        case "slow":
+            time.sleep(1.5)
+        case "frozen":
+            freeze(3)
+        case "device":
+            time.sleep(0.5)  # so that two segments need two workers
+            return Metrics(good, {"device": [float(os.environ["CUDA_VISIBLE_DEVICES"])] * 2})
+        case "threads":
+            return Metrics(good, {"threads": [float(most_threads())] * 2})
         case "nan":
             return [float("nan") for _ in good]
         case "inf":
@@ -61,6 +89,11 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
         case "disk full":
             with Path("/dev/full").open("w") as file:
                 file.write("state")
+        case "third time":
+            with once.open("a") as file:
+                file.write(".")
+            if once.stat().st_size < 3:
+                raise ValueError("not yet")
         case "once" if not once.exists():
             once.touch()
             os._exit(1)

@@ -59,7 +59,7 @@ BAD_RUNS = {
     "predictor must be one of nusvr": {"predictor": "oracle"},
     "reduction_factor .* must be an integer of at least 2, got 1": {"reduction_factor": "1"},
     "max_resource .* must be an integer of at least 1, got 0": {"max_resource": "0"},
-    "searcher must be 'random' or 'grid'": {"searcher": "psychic"},
+    "searcher must be 'auto', 'curves', 'random' or 'grid'": {"searcher": "psychic"},
     "executor must be 'process', 'inline'": {"executor": "cloud"},
     "n_workers must be an integer of at least 1, got 0": {"workers": "0", "executor": "process"},
     "n_workers must be 1": {"workers": "2"},

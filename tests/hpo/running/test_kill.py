@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -102,14 +103,25 @@ def test_tuner_killed_at_25_moments(make_workshop, outcome_of, environment, sche
     assert killed.repeated() <= KILLS  # at most the epoch in flight, each time
 
 
+RAY = pytest.param(
+    "ray",
+    10,
+    marks=(
+        pytest.mark.ray,
+        pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="ray is not installed"),
+    ),
+)
+
+
 @pytest.mark.slow
-def test_worker_killed_at_25_moments(make_workshop, outcome_of) -> None:
+@pytest.mark.parametrize(("engine", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
+def test_worker_killed_at_random_moments(make_workshop, outcome_of, engine, n_kills) -> None:
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
     killed.slow(0.003)
-    spec = killed.spec(max_resource=27, executor="process", n_workers=2, max_retries=KILLS)
+    spec = killed.spec(max_resource=27, executor=engine, n_workers=2, max_retries=n_kills)
     dice = random.Random(5)
-    moments = sorted(dice.sample(range(1, reference.epochs - 4), KILLS))
+    moments = sorted(dice.sample(range(1, reference.epochs - 4), n_kills))
     kills: list[int] = []
 
     def kill_workers() -> None:
@@ -125,7 +137,7 @@ def test_worker_killed_at_25_moments(make_workshop, outcome_of) -> None:
     killer.start()
     results = Tuner.from_spec(spec, journal=killed.journal).run()
     killer.join()
-    assert len(kills) >= KILLS - 5
+    assert len(kills) >= 0.8 * n_kills
     assert outcome_of(results) == outcome_of(reference)
     assert killed.repeated() <= len(kills)
 

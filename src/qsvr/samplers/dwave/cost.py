@@ -49,7 +49,18 @@ class AccessPlan:
         return replace(self, n_problems=n * self.n_problems)
 
     def check(self, max_access_time: float | None) -> None:
-        """Raise CostLimitError where the plan exceeds the limit (in seconds)."""
+        """Raise CostLimitError where the plan exceeds the limit (in seconds).
+
+        Parameters
+        ----------
+        max_access_time : float or None
+            In seconds.
+
+        Raises
+        ------
+        CostLimitError
+            If the plan takes longer.
+        """
         if max_access_time is not None and self.seconds > max_access_time:
             raise CostLimitError(
                 f"max_access_time={max_access_time:g} s is less than what this fit is estimated "

@@ -86,7 +86,16 @@ class WorkingGraph:
     def of(
         cls, solver: str, properties: Mapping[str, Any], nodes: Iterable[int], edges: Iterable[Any]
     ) -> WorkingGraph:
-        """Return the graph of a solver, with edges and nodes in a fixed order."""
+        """Return the graph of a solver, with edges and nodes in a fixed order.
+
+        Parameters
+        ----------
+        solver : str
+        properties : mapping
+            Of the solver, with its topology.
+        nodes, edges : iterable
+            Qubits and couplers that work.
+        """
         topology = properties.get("topology", {})
         ordered = sorted({(min(u, v), max(u, v)) for u, v in edges})
         shape = tuple(int(each) for each in topology.get("shape", ()))
@@ -337,6 +346,11 @@ def fixed_embedding(value: object, n: int, graph: WorkingGraph) -> Embedding:
         Chains of qubits for the variables 0 to n - 1.
     n : int
     graph : WorkingGraph
+
+    Raises
+    ------
+    SamplerError
+        If the chains do not embed a clique of ``n`` variables.
     """
     rows: Any = [value.get(i, ()) for i in range(n)] if isinstance(value, Mapping) else value
     usable = _as_chains([[int(qubit) for qubit in chain] for chain in rows])

@@ -118,7 +118,15 @@ class QPUSampler:
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
     ) -> AccessPlan:
-        """Return the estimate for a fit of ``n_problems`` problems, by the solver's own formula."""
+        """Return the estimate for a fit of ``n_problems`` problems, by the solver's own formula.
+
+        Parameters
+        ----------
+        n_variables, n_problems, num_reads : int
+            Size and number of the problems, and reads of each.
+        options : mapping
+            As for `sample`.
+        """
         call = self._sorted(options, num_reads)
         embedding = self._embed(n_variables, call)
         return AccessPlan(n_problems, self._estimate(embedding, call))

@@ -1,0 +1,143 @@
+"""Options of the engines, as they come from ``--executor-option NAME=VALUE``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from hpo.errors import UsageError
+
+DEVICE_VARIABLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Devices, one a worker, told to it through its environment.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Device of worker 0, of worker 1, ...
+    variable : str
+        Environment variable that names a process's devices.
+    """
+
+    names: tuple[str, ...]
+    variable: str = DEVICE_VARIABLE
+
+    def of(self, worker: int) -> dict[str, str]:
+        """Return the environment of a worker.
+
+        Raises
+        ------
+        UsageError
+            If there are more workers than devices.
+        """
+        if not 0 <= worker < len(self.names):
+            raise _too_few(self.names, worker + 1)
+        return {self.variable: self.names[worker]}
+
+    def check(self, n_workers: int) -> None:
+        """Check that there is one for each worker.
+
+        Raises
+        ------
+        UsageError
+            If there are too few.
+        """
+        if len(self.names) < n_workers:
+            raise _too_few(self.names, n_workers)
+
+
+def _too_few(names: tuple[str, ...], n_workers: int) -> UsageError:
+    msg = (
+        f"devices must name one device a worker: {n_workers} workers, got "
+        f"{len(names)} ({','.join(names)}); name a device twice to share it, or take fewer workers"
+    )
+    return UsageError(msg)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Everything that an engine can be told.
+
+    Attributes
+    ----------
+    address : str
+        Of a running Dask scheduler or Ray cluster; empty starts one on this machine.
+    scheduler_file : str
+        File in which a Dask scheduler wrote its address.
+    devices : Devices or None
+        One for each worker of a machine.
+    threads : int
+        Threads that numerical libraries may use in a worker.
+    patience : float
+        Seconds to wait for a cluster to answer, and for its first worker.
+    """
+
+    address: str = ""
+    scheduler_file: str = ""
+    devices: Devices | None = None
+    threads: int = 1
+    patience: float = 60.0
+
+    @classmethod
+    def read(cls, engine: str, allowed: Iterable[str], given: Mapping[str, Any]) -> Self:
+        """Take plain values.
+
+        Parameters
+        ----------
+        engine : str
+            For messages.
+        allowed : iterable of str
+            What this engine understands.
+        given : Mapping
+            Options by name.
+
+        Raises
+        ------
+        UsageError
+            If an option is unknown or of another kind.
+        """
+        allowed = sorted(allowed)
+        for name in given:
+            if name not in allowed:
+                known = ", ".join(allowed) or "none"
+                msg = f"executor {engine!r} has no option {name!r}; it has: {known}"
+                raise UsageError(msg)
+        values = dict(given)
+        variable = values.pop("device_variable", DEVICE_VARIABLE)
+        if "devices" in values:
+            values["devices"] = Devices(_names(values["devices"]), str(variable))
+        options = cls(**values)
+        options._check()
+        return options
+
+    def _check(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "str" and not isinstance(value, str):
+                msg = f"executor option {field.name} must be text, got {value!r}"
+                raise UsageError(msg)
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
+            msg = f"executor option threads must be an integer of at least 1, got {self.threads!r}"
+            raise UsageError(msg)
+        if not isinstance(self.patience, int | float) or not self.patience > 0:
+            msg = f"executor option patience must be seconds above 0, got {self.patience!r}"
+            raise UsageError(msg)
+        if self.address and self.scheduler_file:
+            msg = "executor options address and scheduler_file exclude each other; give one"
+            raise UsageError(msg)
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    """Take ``"0,1"``, ``0`` or ``[0, 1]``."""
+    parts = given.split(",") if isinstance(given, str) else given
+    parts = parts if isinstance(parts, list | tuple) else [parts]
+    names = tuple(str(part).strip() for part in parts)
+    if not names or not all(names):
+        msg = f"executor option devices must be a list such as 0,1, got {given!r}"
+        raise UsageError(msg)
+    return names

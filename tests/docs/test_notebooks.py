@@ -1,0 +1,59 @@
+"""Every notebook runs from its first cell to its last, and is what its source says."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+jupytext = pytest.importorskip("jupytext", reason="notebooks need: pip install 'qsvr[notebooks]'")
+pytest.importorskip("nbclient", reason="notebooks need: pip install 'qsvr[notebooks]'")
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
+
+
+def _render():
+    spec = spec_from_file_location("notebooks_render", FOLDER / "render.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_are_six_notebooks():
+    assert len(SOURCES) == 6
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_notebook_is_that_of_its_source(source):
+    expected = [(cell.cell_type, cell.source) for cell in jupytext.read(source).cells]
+    found = jupytext.read(source.with_suffix(".ipynb"))
+    assert [(cell.cell_type, cell.source) for cell in found.cells] == expected, (
+        f"render it again: python notebooks/render.py {source.stem[:2]}"
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_committed_output_is_whole_and_has_figures(source):
+    cells = [c for c in jupytext.read(source.with_suffix(".ipynb")).cells if c.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not warned
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert all(cell.execution_count for cell in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kernels are reached through local sockets")
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_it_runs(source, monkeypatch):
+    monkeypatch.setenv("NOTEBOOK_QUICK", "1")
+    monkeypatch.delenv("MLPF_TABLE", raising=False)
+    monkeypatch.delenv("QSVR_USE_LEAP", raising=False)
+    notebook = _render().executed(source)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)

@@ -1,0 +1,86 @@
+"""The programs in README and in the documentation run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(
+        path
+        for name in ("index", "start", "architecture", "extending", "faq", "guide/*")
+        for path in (ROOT / "docs").glob(f"{name}.md")
+    ),
+]
+
+
+def programs(path: Path) -> list[str]:
+    """Return the Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def run(source: str, name: str) -> dict:
+    """Run a program and return its variables."""
+    variables = {"__name__": "program"}
+    exec(compile(source, name, "exec"), variables)
+    return variables
+
+
+BLOCKS = [
+    pytest.param(source, id=f"{path.stem}-{number}")
+    for path in PAGES
+    for number, source in enumerate(programs(path))
+    if "## Three programs" not in path.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("source", BLOCKS)
+def test_a_block_of_the_documentation_runs(source):
+    run(source, "documentation")
+
+
+@pytest.fixture(scope="module")
+def gallery() -> list[str]:
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text[text.index("## Three programs") : text.index("## Test\n")]
+    return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+def test_other_programs_of_the_readme_run(gallery):
+    others = [each for each in programs(ROOT / "README.md") if each not in gallery]
+    assert len(others) >= 2
+    for source in others:
+        run(source, "README.md")
+
+
+def test_there_are_three_programs(gallery):
+    assert len(gallery) == 3
+
+
+def test_the_first_explains_a_third_of_the_variance(gallery):
+    """The mean, the trivial predictor, explains nothing."""
+    found = run(gallery[0], "README.md")
+    model = found["model"]
+    assert model.score(found["X_test"], found["y_test"]) > 0.3
+    assert 0.5 < (abs(found["y_test"] - found["prediction"]) < found["std"]).mean() < 0.85
+
+
+def test_the_second_explains_two_fifths_of_the_variance(gallery):
+    found = run(gallery[1], "README.md")
+    assert found["model"].oob_score_ > 0.4
+    assert found["report"].p_value < 0.01
+
+
+@pytest.mark.slow
+def test_the_third_beats_the_mean_by_a_quarter(gallery):
+    """The mean has the variance of the targets as its error."""
+    found = run(gallery[2], "README.md")
+    variance = found["y_test"].var()
+    plain, swift = found["found"]["hyperband"], found["found"]["swift-hyperband"]
+    assert swift.best.last_loss < 0.75 * variance
+    assert swift.epochs < plain.epochs
+    assert swift.best.last_loss <= 1.05 * plain.best.last_loss

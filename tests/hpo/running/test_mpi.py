@@ -1,0 +1,159 @@
+"""Real MPI processes: the contract suite, the same search, and resuming after MPI gave up."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpo.journal import read_journal
+from hpo.results import Results
+from hpo.tuner import Tuner
+
+KILLS = 10
+ADDOPTS = ("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
+CONTRACTS = Path(__file__).parents[2] / "contracts" / "test_executors.py"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
+        reason="needs MPI (Debian: openmpi-bin) and mpi4py (pip install 'qsvr[mpi]')",
+    ),
+]
+
+SEARCHES = """
+import json, sys
+from pathlib import Path
+from hpo.spec import RunSpec
+from hpo.tuner import Tuner
+
+if __name__ == "__main__":
+    found = {}
+    for n_workers in (1, 2, 8):
+        plan = json.loads(Path(sys.argv[1]).read_text())
+        spec = RunSpec.from_json(plan | {"n_workers": n_workers})
+        results = Tuner.from_spec(spec).run()
+        found[n_workers] = [[t.trial_id, str(t.status), list(t.losses)] for t in results.trials]
+    Path(sys.argv[2]).write_text(json.dumps(found))
+"""
+
+
+def mpiexec(ranks: int, *args: str) -> list[str]:
+    """Return the command of the guide; Open MPI counts processors unless it is told not to."""
+    return ["mpiexec", "-n", str(ranks), sys.executable, "-m", "mpi4py.futures", *args]
+
+
+@pytest.fixture
+def mpi_environment(environment) -> dict[str, str]:
+    return {
+        **environment,
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_btl_vader_single_copy_mechanism": "none",  # containers forbid it
+    }
+
+
+def run(command: list[str], environment, cwd: Path, timeout: float = 200):
+    return subprocess.run(
+        command, env=environment, cwd=cwd, text=True, capture_output=True, timeout=timeout
+    )
+
+
+def test_contract(mpi_environment, tmp_path: Path) -> None:
+    """The suite of all executors, led by rank 0."""
+    done = run(
+        mpiexec(3, "-m", "pytest", str(CONTRACTS), "-k", "[mpi", "-q", "-rA", *ADDOPTS),
+        mpi_environment,
+        CONTRACTS.parents[2],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") >= 7, done.stdout
+    assert "SKIPPED" not in done.stdout, done.stdout
+
+
+def test_same_search_at_1_2_and_8_workers(workshop, mpi_environment) -> None:
+    options = {"min_curves": 3, "train_ahead": False}
+    settings = {"scheduler": "swift-hyperband", "reduction_factor": 2, "scheduler_options": options}
+    reference = Tuner.from_spec(workshop.spec(**settings)).run()
+    script, plan, found = (workshop.root / name for name in ("s.py", "plan.json", "found.json"))
+    script.write_text(SEARCHES)
+    plan.write_text(json.dumps(workshop.spec(**settings, executor="mpi").to_json()))
+    command = mpiexec(9, str(script), str(plan), str(found))
+    done = run(command, mpi_environment, workshop.root)
+    assert done.returncode == 0, done.stderr
+    trials = [[t.trial_id, str(t.status), list(t.losses)] for t in reference.trials]
+    assert json.loads(found.read_text()) == {"1": trials, "2": trials, "8": trials}
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = 100) -> None:
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {patience} s for {what}")
+        time.sleep(0.002)
+
+
+@pytest.mark.timeout(1200)
+def test_rank_killed_at_10_moments(make_workshop, outcome_of, mpi_environment) -> None:
+    """MPI gives up as a whole; the journal and one command go on, and nothing is trained twice."""
+    calm, killed = make_workshop("calm"), make_workshop("killed")
+    reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
+    killed.slow(0.02)
+    first = mpiexec(3, "-m", "hpo", *killed.run_args(executor="mpi", max_resource="27"))
+    again = mpiexec(3, "-m", "hpo", "resume", "run.jsonl", "--quiet")
+    dice = random.Random(11)
+    moments = sorted(dice.sample(range(1, reference.epochs - 60), KILLS))
+    finished: list[str] = []
+    for number, moment in enumerate(moments):
+        begun = len(killed.trace())
+        with (
+            (killed.root / f"session-{number}.txt").open("w") as output,
+            subprocess.Popen(
+                again if number else first,
+                env=mpi_environment,
+                cwd=killed.root,
+                stdout=output,
+                stderr=output,
+            ) as process,
+        ):
+            goal = max(moment, begun + 1)
+            wait_until(lambda n=goal: len(killed.trace()) >= n, f"epoch {goal}, kill {number}")
+            time.sleep(dice.random() * 0.02)
+            os.kill(killed.trace()[-1][-1], signal.SIGKILL)
+            assert process.wait(60) != 0
+        entries = read_journal(killed.journal).entries
+        now = [json.dumps(entry.data) for entry in entries if entry.kind == "reported"]
+        assert now[: len(finished)] == finished
+        finished = now
+    last = run(again, mpi_environment, killed.root)
+    assert last.returncode == 0, last.stderr
+    results = Results.from_journal(killed.journal)
+    assert outcome_of(results) == outcome_of(reference)
+    assert killed.repeated() <= 2 * KILLS  # the epochs in flight on two ranks, each time
+
+
+@pytest.mark.parametrize(
+    ("ranks", "args", "message"),
+    [
+        (1, [], "rank 0 leads"),
+        (2, ["--workers", "5"], "n_workers must be at most 1"),
+    ],
+)
+def test_too_few_ranks_are_refused(workshop, mpi_environment, ranks, args, message) -> None:
+    command = mpiexec(ranks, "-m", "hpo", *workshop.run_args(executor="mpi"), *args)
+    done = run(command, mpi_environment, workshop.root)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert not workshop.journal.exists()

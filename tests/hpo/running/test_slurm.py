@@ -1,0 +1,238 @@
+"""Slurm on one node: Dask workers as jobs, dask-jobqueue, and MPI in a batch job that is requeued.
+
+The daemons come from Debian's packages (``apt install slurmctld slurmd slurm-client``) and run with
+a configuration of their own on free ports; a Slurm of this machine is not touched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.results import Results
+from hpo.tuner import Tuner
+
+DAEMONS = ("slurmctld", "slurmd", "sbatch")
+MISSING = [name for name in DAEMONS if shutil.which(name) is None]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"needs Slurm, no {', '.join(MISSING)} here (Debian: slurmctld slurmd slurm-client)",
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="Slurm's daemons start jobs as root only"),
+]
+
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/none
+CredType=cred/none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0
+SelectType=select/cons_res
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd.pid
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=4000 State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+class Slurm:
+    """Both daemons in the foreground, and the commands that talk to them."""
+
+    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+        self.root = root
+        for name in ("state", "spool"):
+            (root / name).mkdir(parents=True)
+        configuration = root / "slurm.conf"
+        host = socket.gethostname().partition(".")[0]
+        text = CONFIGURATION.format(host=host, root=root, ports=_free_ports(2))
+        configuration.write_text(text)
+        self.environment = {
+            **environment,
+            "SLURM_CONF": str(configuration),
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "OMPI_MCA_rmaps_base_oversubscribe": "1",
+            "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+        }
+        self._daemons = [self._start("slurmctld"), self._start("slurmd")]
+        wait_until(lambda: "idle" in self.ask("sinfo", "-h"), "the node to be idle")
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        with (self.root / f"{name}.log").open("wb") as log:
+            return subprocess.Popen([name, "-D"], env=self.environment, stdout=log, stderr=log)
+
+    def ask(self, *command: str) -> str:
+        """Return what a command prints; nothing where it fails, as before the daemons are up."""
+        done = subprocess.run(
+            command, env=self.environment, text=True, capture_output=True, check=False, timeout=60
+        )
+        return done.stdout
+
+    def batch(self, *options: str, command: str) -> str:
+        """Submit a job; return its number."""
+        script = f"--wrap={command}"
+        answer = self.ask("sbatch", "--parsable", f"--chdir={self.root}", *options, script)
+        assert answer.strip(), (self.root / "slurmctld.log").read_text()
+        return answer.strip()
+
+    def over(self, job: str) -> bool:
+        return self.ask("squeue", "-h", "-j", job, "-o", "%T").strip() == ""
+
+    def close(self) -> None:
+        self.ask("scancel", "--signal=KILL", "--state=RUNNING", "--user=root")
+        self.ask("scancel", "--user=root")
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+            try:
+                daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [holder.getsockname()[1] for holder in holders]
+    for holder in holders:
+        holder.close()
+    return ports
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = 120) -> None:
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {patience} s for {what}")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    import hpo
+
+    source = str(Path(hpo.__file__).parents[1])
+    made = Slurm(tmp_path_factory.mktemp("slurm"), {**os.environ, "PYTHONPATH": source})
+    yield made
+    made.close()
+
+
+def test_dask_workers_as_jobs_of_which_one_is_cancelled(make_workshop, slurm, outcome_of) -> None:
+    """The commands of the guide: a scheduler, and workers that Slurm starts."""
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    busy.slow(0.02)
+    where = busy.root / "scheduler.json"
+    place = f"--scheduler-file {where} --dashboard-address 127.0.0.1:0"
+    scheduler = slurm.batch(
+        command=f"{sys.executable} -m distributed.cli.dask_scheduler --port 0 {place}"
+    )
+    wait_until(where.exists, "the scheduler")
+    workers = [
+        slurm.batch(command=f"{sys.executable} -m distributed.cli.dask_worker --nthreads 1 {place}")
+        for _ in range(2)
+    ]
+    with subprocess.Popen(
+        busy.command(
+            *busy.run_args(executor="dask", workers="2"),
+            *("--executor-option", f"scheduler_file={where}", "--quiet"),
+        ),
+        cwd=busy.root,
+        env=slurm.environment,
+    ) as run:
+        wait_until(lambda: len(busy.trace()) >= 20, "training to go on")
+        slurm.ask("scancel", "--signal=KILL", "--full", workers[0])
+        slurm.ask("scancel", workers[0])
+        assert run.wait(120) == 0
+    assert outcome_of(Results.from_journal(busy.journal)) == outcome_of(reference)
+    assert busy.repeated() <= 2
+    for job in (workers[1], scheduler):
+        slurm.ask("scancel", job)
+    wait_until(lambda: slurm.over(scheduler), "the jobs to end")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("dask_jobqueue") is None, reason="dask-jobqueue is not installed"
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_dask_jobqueue(make_workshop, slurm, outcome_of, monkeypatch) -> None:
+    """The Python form of the guide: a cluster that submits its own jobs."""
+    from dask_jobqueue import SLURMCluster
+    from distributed import Client
+
+    for name in ("SLURM_CONF", "PYTHONPATH"):
+        monkeypatch.setenv(name, slurm.environment[name])
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    with (
+        SLURMCluster(
+            cores=1,
+            processes=1,
+            memory="1GB",
+            interface="lo",
+            log_directory=str(slurm.root),
+            scheduler_options={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2, timeout=120)
+        spec = busy.spec(n_workers=2)
+        tuner = Tuner.from_spec(spec, journal=busy.journal, executor=client.get_executor())
+        results = tuner.run()
+    assert outcome_of(results) == outcome_of(reference)
+    assert len({pid for *_, pid in busy.trace()}) == 2
+
+
+@pytest.mark.skipif(
+    shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
+    reason="needs MPI (Debian: openmpi-bin) and mpi4py (pip install 'qsvr[mpi]')",
+)
+def test_mpi_job_goes_on_when_it_is_submitted_again(make_workshop, slurm, outcome_of) -> None:
+    """The batch script of the guide, twice: MPI gives up, the same script resumes."""
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    busy.slow(0.02)
+    hpo = f"mpiexec -n 3 {sys.executable} -m mpi4py.futures -m hpo"
+    run = " ".join(busy.run_args(executor="mpi"))
+    script = (
+        f"cd {busy.root}; if test -e run.jsonl; then {hpo} resume run.jsonl; else {hpo} {run}; fi"
+    )
+    first = slurm.batch("--ntasks=3", command=script)
+    wait_until(lambda: len(busy.trace()) >= 20, "training to go on")
+    os.kill(busy.trace()[-1][-1], signal.SIGKILL)
+    wait_until(lambda: slurm.over(first), "the job to end")
+    assert not Results.from_journal(busy.journal).finished
+    second = slurm.batch("--ntasks=3", command=script)
+    wait_until(lambda: slurm.over(second), "the job to end")
+    output = (slurm.root / f"slurm-{second}.out").read_text()
+    results = Results.from_journal(busy.journal)
+    assert results.finished, output
+    assert outcome_of(results) == outcome_of(reference)
+    assert busy.repeated() <= 2
