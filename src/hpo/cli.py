@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``hpo resume``, ``hpo simulate``, ``hpo report``.
+"""The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
 A mistake of the user is answered by one line on standard error and exit code 2; a run that failed
 by exit code 1; Ctrl-C by 130 and the command that goes on.
@@ -101,16 +101,40 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--top", type=int, default=10, show_default=True, help="Best trials to list.")
 @click.option("--csv", type=_PATH, help="Write all trials to this new file.")
 @click.option("--figures", type=_PATH, help="Draw the figures into this directory.")
-def report(journal: Path, top: int, csv: Path | None, figures: Path | None) -> None:
+@click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
+@click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
+def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
     """Show what the run of JOURNAL found so far; changes nothing in it."""
-    from hpo.results import Results
+    from hpo.reporting import read_run, write_report
 
-    results = Results.from_journal(journal)
+    run = read_run(journal)
     if csv is not None:
-        results.write_csv(csv)
-    _show(results, journal, top)
+        run.results.write_csv(csv)
+    _show(run.results, journal, top)
+    if page["html"] is not None:
+        click.echo(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
     if figures is not None:
-        _draw(results, journal.stem, figures)
+        _draw(run.results, journal.stem, figures)
+
+
+@cli.command()
+@click.argument("journal", type=_PATH)
+@click.argument("storage")
+@click.option("--study", help="Name of the study [default: the journal's].")
+def export(journal: Path, storage: str, study: str | None) -> None:
+    """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    from hpo.spec import usage_checked
+
+    def exported() -> Any:
+        from hpo.integrations.optuna import export_journal
+
+        return export_journal(journal, storage, study_name=study)
+
+    done = usage_checked(exported)
+    click.echo(
+        f"Study {done.study}: {done.added} trials added, {done.updated} brought up to date, "
+        f"{done.unchanged} unchanged"
+    )
 
 
 cli.add_command(simulate)

@@ -321,6 +321,14 @@ class Scipy:
         quantiles = (np.arange(points) + 0.5) / points
         return tuple(dict.fromkeys(self._plain(v) for v in self._frozen().ppf(quantiles)))
 
+    def quantile(self, unit: float) -> float | int:
+        """Return the value below which a share `unit` lies, 0 and 1 moved a little inwards."""
+        from scipy import stats
+
+        frozen = self._frozen()
+        value = float(frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))
+        return int(value) if isinstance(frozen.dist, stats.rv_discrete) else value
+
     def features(self, value: Any) -> tuple[float, ...]:
         """Return the quantile, 0 to 1."""
         return (float(self._frozen().cdf(value)),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,24 @@ FATES = {
 _KEPT = "#009E73"
 
 
-def fate(trial: TrialSummary, results: Results) -> str:
-    """Return the key of `FATES` that fits the `trial` of a run with these `results`."""
-    if results.best is not None and trial.trial_id == results.best.trial_id:
-        return "best"
+def fates(results: Results) -> dict[int, str]:
+    """Return for each trial the key of `FATES` that fits it."""
+    dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
+    best = None if results.best is None else results.best.trial_id
+    return {
+        trial.trial_id: "best" if trial.trial_id == best else _fate(trial, dropped)
+        for trial in results.trials
+    }
+
+
+def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
     if trial.status is TrialStatus.FAILED:
         return "failed"
     if trial.status is TrialStatus.COMPLETED:
         return "trained to the end"
     if trial.status is TrialStatus.STOPPED:
-        dropped = any(e.kind == "decision" and trial.trial_id in e.dropped for e in results.events)
-        return "stopped by a prediction" if dropped else "stopped at the end of a round"
+        by_prediction = trial.trial_id in dropped
+        return "stopped by a prediction" if by_prediction else "stopped at the end of a round"
     return "still running"
 
 
@@ -54,10 +61,10 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     """
     ax = _new_axes() if ax is None else ax
     order = list(FATES)
-    fates = {trial.trial_id: fate(trial, results) for trial in results.trials}
-    counts = {name: list(fates.values()).count(name) for name in order}
-    for trial in sorted(results.trials, key=lambda t: order.index(fates[t.trial_id])):
-        _draw_curve(ax, trial, fates[trial.trial_id], counts)
+    ends = fates(results)
+    counts = {name: list(ends.values()).count(name) for name in order}
+    for trial in sorted(results.trials, key=lambda t: order.index(ends[t.trial_id])):
+        _draw_curve(ax, trial, ends[trial.trial_id], counts)
     _mark_decisions(ax, results)
     _scale_losses(ax, [loss for trial in results.trials for loss in trial.losses])
     _scale_epochs(ax, results)

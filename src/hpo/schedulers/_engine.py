@@ -150,7 +150,8 @@ class Engine:
 
     def _new_trial(self) -> TrainJob | None:
         """Start a new trial, in the bracket that fills up or in the next one."""
-        round_ = self._filling or self._open_bracket()
+        # Kept before the searcher is asked: one that raises leaves nothing half done.
+        round_ = self._filling = self._filling or self._open_bracket()
         if round_ is None:
             return None
         config = self._searcher.propose(self._ledger.n_trials)

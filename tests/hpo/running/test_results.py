@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hpo.errors import UsageError
 from hpo.plan import Plan
-from hpo.plots import FATES, fate, plot_curves, plot_regret, save_figures
+from hpo.plots import FATES, fates, plot_curves, plot_regret, save_figures
 from hpo.progress import RichProgress, Snapshot
 from hpo.results import Results
 from hpo.trial import (
@@ -119,7 +119,7 @@ def test_progress_on_a_terminal_and_in_a_log(results: Results) -> None:
 
 
 def test_fates(results: Results) -> None:
-    assert [fate(trial, results) for trial in results.trials] == [
+    assert list(fates(results).values()) == [
         "best",
         "stopped by a prediction",
         "failed",

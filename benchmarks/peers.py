@@ -1,0 +1,289 @@
+"""Ray Tune's and Optuna's own schedulers beside ours, on the same recorded curves.
+
+Every method gets the same configurations in the same order, as many as one Hyperband takes, and is
+run by its own engine: ours by the simulation, Optuna's by ``study.optimize``, Ray's by
+``tune.Tuner`` (needs the extra ray; left out, and said so, where it is not installed).  Reported
+are the epochs trained and the final loss of the configuration that the method chooses.  Regret is
+its difference to the best final loss of all, in standard deviations of the better half of them.
+
+    python benchmarks/peers.py --table ../shared/data/mlpf_curves.csv --curves FILE.npz ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _harness import MLPF_TABLE, Bars, argument_parser, print_table
+from hpo.brackets import hyperband_brackets
+from hpo.datasets import load_mlpf, read_table
+from hpo.loop import drive
+from hpo.predictors import make_predictor
+from hpo.schedulers import make_scheduler
+from hpo.searchers import ListSearcher
+from hpo.simulation import CurveTable, SimulatedRunner
+
+CURVES = MLPF_TABLE.parent / "curves"
+ETA = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method spent and chose.
+
+    Attributes
+    ----------
+    epochs : int
+        Trained.
+    row : int
+        Chosen, by the method's own last losses.
+    """
+
+    epochs: int
+    row: int
+
+
+Method = Callable[[CurveTable], Outcome]
+
+
+def n_trials(units: int) -> int:
+    """Return how many trials one Hyperband starts."""
+    return sum(bracket.n_trials for bracket in hyperband_brackets(units, ETA))
+
+
+# -- ours ---------------------------------------------------------------------------------------
+
+
+def ours(name: str, predictor: str, table: CurveTable) -> Outcome:
+    """Run one of our schedulers by the simulation, on one worker."""
+    searcher = ListSearcher([dict(config) for config in table.configs])
+    scheduler = make_scheduler(
+        name, searcher, max_resource=table.max_resource, reduction_factor=ETA
+    )
+    runner = SimulatedRunner(table, lambda job: job.trial_id, predictor=make_predictor(predictor))
+    drive(scheduler, runner)
+    summary = scheduler.summary()
+    return Outcome(summary.epochs, -1 if summary.best is None else summary.best.trial_id)
+
+
+# -- Optuna -------------------------------------------------------------------------------------
+
+
+def optuna_pruner(make: Callable[[int], Any], table: CurveTable) -> Outcome:
+    """Run a study over the table's rows, in their order."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    epochs = 0
+
+    def objective(trial: Any) -> float:
+        nonlocal epochs
+        for unit, loss in enumerate(table.losses[trial.number], 1):
+            epochs += 1
+            trial.report(float(loss), unit)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return float(loss)
+
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(sampler=sampler, pruner=make(table.max_resource))
+    study.optimize(objective, n_trials=len(table))
+    last = {t.number: t.intermediate_values[t.last_step or 1] for t in study.trials}
+    return Outcome(epochs, min(last, key=last.__getitem__))
+
+
+def optuna_methods() -> dict[str, Method]:
+    """Return Optuna's pruners, and ours within Optuna."""
+    if importlib.util.find_spec("optuna") is None:
+        print("Optuna is not installed: its pruners are left out")
+        return {}
+    from optuna.pruners import HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+
+    from hpo.integrations.optuna import SwiftPruner
+
+    pruners: dict[str, Callable[[int], Any]] = {
+        "Optuna SuccessiveHalvingPruner": lambda _: SuccessiveHalvingPruner(1, ETA),
+        "Optuna HyperbandPruner": lambda units: HyperbandPruner(1, units, ETA),
+        "Optuna MedianPruner": lambda _: MedianPruner(n_startup_trials=15),
+        "Optuna with our SwiftPruner": SwiftPruner,
+        "the same, last value": lambda units: SwiftPruner(units, predictor="last-value"),
+    }
+    return {name: partial(optuna_pruner, make) for name, make in pruners.items()}
+
+
+# -- Ray Tune -----------------------------------------------------------------------------------
+
+
+def ray_scheduler(make: Callable[[int], Any], table: CurveTable) -> Outcome:
+    """Run a Tuner over the table's rows, in their order."""
+    from ray import tune
+
+    class Lookup(tune.Trainable):  # type: ignore[misc,unused-ignore]
+        def setup(self, config: dict[str, Any]) -> None:
+            self.row, self.unit = config["row"], 0
+
+        def step(self) -> dict[str, float]:
+            self.unit += 1
+            return {"loss": float(table.losses[self.row, self.unit - 1])}
+
+        def save_checkpoint(self, directory: str) -> None:
+            Path(directory, "unit.json").write_text(json.dumps(self.unit))
+
+        def load_checkpoint(self, directory: str) -> None:
+            self.unit = json.loads(Path(directory, "unit.json").read_text())
+
+        def reset_config(self, config: dict[str, Any]) -> bool:
+            self.row, self.unit = config["row"], 0
+            return True
+
+    with tempfile.TemporaryDirectory() as place:
+        tuner = tune.Tuner(
+            Lookup,
+            param_space={"row": tune.grid_search(list(range(len(table))))},
+            tune_config=tune.TuneConfig(
+                metric="loss",
+                mode="min",
+                scheduler=make(table.max_resource),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=place, verbose=0, stop={"training_iteration": table.max_resource}
+            ),
+        )
+        results = list(tuner.fit())
+    last = {r.config["row"]: float(r.metrics["loss"]) for r in results}
+    epochs = sum(int(r.metrics["training_iteration"]) for r in results)
+    return Outcome(epochs, min(last, key=last.__getitem__))
+
+
+def ray_methods() -> dict[str, Method]:
+    """Return Ray Tune's schedulers, and ours within Ray Tune."""
+    if importlib.util.find_spec("ray") is None:
+        print("Ray is not installed: its schedulers are left out")
+        return {}
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+    from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler
+
+    from hpo.integrations.ray import SwiftHyperBand
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    schedulers: dict[str, Callable[[int], Any]] = {
+        "Ray ASHAScheduler": lambda units: ASHAScheduler(
+            max_t=units, grace_period=1, reduction_factor=ETA
+        ),
+        "Ray HyperBandScheduler": lambda units: HyperBandScheduler(
+            max_t=units, reduction_factor=ETA
+        ),
+        "Ray with our SwiftHyperBand": lambda units: SwiftHyperBand(
+            max_t=units, reduction_factor=ETA
+        ),
+    }
+    return {name: partial(ray_scheduler, make) for name, make in schedulers.items()}
+
+
+# -- the comparison -----------------------------------------------------------------------------
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--table", type=Path, default=MLPF_TABLE, help="path of mlpf_curves.csv")
+    parser.add_argument("--curves", type=Path, nargs="*", help="further tables (.npz or .csv)")
+    parser.add_argument("--seeds", type=int, help="orders of the rows [3; quick: 1]")
+    parser.add_argument(
+        "--no-ray", action="store_true", help="leave Ray Tune out: it takes longest"
+    )
+    return parser.parse_args()
+
+
+def tables(args: argparse.Namespace) -> dict[str, CurveTable]:
+    """Load the tables that are there; where none is, end and say so."""
+    found = {"MLPF": load_mlpf(args.table)} if args.table.exists() else {}
+    further = args.curves
+    if further is None:
+        names = ("lcb_126026", "lstm_ptb")
+        further = [CURVES / f"{name}.npz" for name in names if (CURVES / f"{name}.npz").exists()]
+    found.update({path.stem: read_table(path) for path in further})
+    if not found:
+        print("skipped: no table of curves is there; name one by --table or --curves")
+        sys.exit(0)
+    return dict(list(found.items())[:1]) if args.quick else found
+
+
+def part_of(table: CurveTable, seed: int, *, quick: bool) -> CurveTable:
+    """Return the rows that every method gets, in their order, and units enough for them."""
+    units = table.max_resource if not quick else min(27, table.max_resource)
+    order = np.random.RandomState(seed).permutation(len(table))
+    while n_trials(units) > len(order):
+        units //= 2
+    rows = table.take(order[: n_trials(units)])
+    return CurveTable(rows.configs, rows.losses[:, :units])
+
+
+def regret(table: CurveTable, row: int) -> float:
+    """Return how far the row's final loss lies above the best, in spreads of the better half."""
+    final = np.sort(table.losses[:, -1])
+    spread = max(float(np.std(final[: len(final) // 2])), 1e-12)
+    return float(table.losses[row, -1] - final[0]) / spread
+
+
+def compared(
+    parts: Sequence[CurveTable], methods: dict[str, Method], bars: Bars, name: str
+) -> None:
+    """Run every method on every part, print a table and check the bars."""
+    full = np.mean([part.losses.size for part in parts])
+    rows, shares, regrets = [], {}, {}
+    for title, method in methods.items():
+        outcomes = [method(part) for part in parts]
+        epochs = np.mean([outcome.epochs for outcome in outcomes])
+        regrets[title] = float(
+            np.mean([regret(p, o.row) for p, o in zip(parts, outcomes, strict=True)])
+        )
+        losses = [p.losses[o.row, -1] for p, o in zip(parts, outcomes, strict=True)]
+        shares[title] = float(epochs / full)
+        cells = [f"{epochs:.0f}", f"{shares[title]:.1%}", f"{np.mean(losses):.5g}"]
+        rows.append([title, *cells, f"{regrets[title]:.3f}"])
+    print(f"{name}: {len(parts[0])} trials of {parts[0].max_resource} epochs, {len(parts)} orders")
+    print_table(["method", "epochs", "of all", "final loss", "regret"], rows)
+    swift = "Swift-Hyperband, NuSVR"
+    bars.at_most(f"{name}: share of Hyperband's epochs", shares[swift] / shares["Hyperband"], 1.0)
+    bars.at_most(f"{name}: regret beyond Hyperband's", regrets[swift] - regrets["Hyperband"], 0.1)
+    if "Ray with our SwiftHyperBand" in shares:
+        same = shares["Ray with our SwiftHyperBand"] / shares[swift]
+        bars.at_most(f"{name}: epochs in Ray over our own", same, 1.02)
+
+
+def main() -> None:
+    """Run the comparison."""
+    args = parsed()
+    methods: dict[str, Method] = {
+        "Hyperband": partial(ours, "hyperband", "last-value"),
+        "Swift-Hyperband, NuSVR": partial(ours, "swift-hyperband", "nusvr"),
+        "Swift-Hyperband, last value": partial(ours, "swift-hyperband", "last-value"),
+        "ASHA": partial(ours, "asha", "last-value"),
+        **optuna_methods(),
+    }
+    if not args.no_ray:
+        methods.update(ray_methods())
+    bars = Bars()
+    for name, table in tables(args).items():
+        seeds = range(args.seeds or (1 if args.quick else 3))
+        parts = [part_of(table, seed, quick=args.quick) for seed in seeds]
+        compared(parts, methods, bars, name)
+    bars.finish(args.check)
+
+
+if __name__ == "__main__":
+    main()

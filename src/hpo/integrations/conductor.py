@@ -1,0 +1,196 @@
+"""Between a scheduler of ours, which asks for segments of training, and a tuner that owns the loop.
+
+Ray brings trials when it likes, trains them unit by unit and asks after each what to do.  The
+conductor turns units into reports, keeps the jobs that are out, and answers at once what needs no
+training: predictions, and segments whose losses are known already.  It knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hpo.loop import NullRecorder, Recorder, Scheduler
+from hpo.trial import (
+    Config,
+    Decision,
+    Done,
+    PredictFailure,
+    PredictJob,
+    PredictReport,
+    TrainFailure,
+    TrainJob,
+    TrainReport,
+    TrialStatus,
+    Wait,
+)
+
+_OVER = (TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+class NotYetError(Exception):
+    """A scheduler wants a further trial and Ray has not brought it yet."""
+
+
+class Arrivals:
+    """A searcher that proposes what has arrived, in that order.
+
+    Attributes
+    ----------
+    configs : list of Config
+        Of the trials so far.
+    closed : bool
+        Whether no more will come.
+    """
+
+    def __init__(self) -> None:
+        self.configs: list[Config] = []
+        self.closed = False
+
+    def propose(self, trial_id: int) -> Config | None:
+        """Return the configuration of trial `trial_id`, None when there are no more.
+
+        Raises
+        ------
+        NotYetError
+            If it has not arrived, and may yet.
+        """
+        if trial_id < len(self.configs):
+            return self.configs[trial_id]
+        if self.closed:
+            return None
+        raise NotYetError
+
+
+class Conductor:
+    """Keeps the jobs of a scheduler while someone else trains.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Decides; its searcher is `arrivals`.
+    arrivals : Arrivals
+        Trials so far.
+    predict : callable
+        Runs a `PredictJob`; must not raise.
+    recorder : Recorder, optional
+        Hears of every job and report first.
+
+    Attributes
+    ----------
+    jobs : dict of int to TrainJob
+        What every trial has to train now, in the order in which it was decided.
+    losses : dict of int to list of float
+        Loss after each unit, as far as known.
+    done : bool
+        Whether the search is over.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        arrivals: Arrivals,
+        predict: Callable[[PredictJob], PredictReport | PredictFailure],
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._arrivals = arrivals
+        self._predict = predict
+        self._recorder = NullRecorder() if recorder is None else recorder
+        self._ended: set[int] = set()  # trained as far as they ever will be
+        self._failed: dict[int, str] = {}
+        self._over: set[int] = set()
+        self.jobs: dict[int, TrainJob] = {}
+        self.losses: dict[int, list[float]] = {}
+        self.done = False
+
+    def arrive(self, config: Config) -> int:
+        """Take in a new trial and return its number."""
+        self._arrivals.configs.append(config)
+        number = len(self._arrivals.configs) - 1
+        self.losses[number] = []
+        return number
+
+    def close(self) -> None:
+        """Take note that no further trial will come."""
+        self._arrivals.closed = True
+
+    def result(self, trial: int, unit: int, loss: float) -> None:
+        """Take in the loss after `unit` units.
+
+        A unit that is known already (a trial that was restarted) changes nothing; for units that
+        were left out, the loss of the next one is taken.
+        """
+        known = self.losses[trial]
+        known.extend([loss] * (unit - len(known)))
+
+    def finish(self, trial: int) -> None:
+        """Take note that a trial ended by itself: it counts with its last loss from now on."""
+        if self.losses[trial]:
+            self._ended.add(trial)
+        else:
+            self.fail(trial, "ended without a result")
+
+    def fail(self, trial: int, reason: str) -> None:
+        """Take note that a trial failed for good."""
+        self._failed[trial] = reason
+
+    def is_over(self, trial: int) -> bool:
+        """Tell whether the trial was stopped, completed or failed."""
+        return trial in self._over
+
+    def resume(self, pending: Sequence[TrainJob | PredictJob]) -> None:
+        """Take over jobs that were decided in an earlier process and not reported."""
+        for job in pending:
+            if isinstance(job, PredictJob):
+                self._report(self._predict(job))
+            else:
+                self.jobs[job.trial_id] = job
+        self._look()
+
+    def settle(self) -> None:
+        """Report what is known and ask until nothing more follows."""
+        self._answer_all()
+        while (decision := self._asked()) is not None:
+            if isinstance(decision, PredictJob):
+                self._recorder.decided(decision)
+                self._report(self._predict(decision))
+            elif isinstance(decision, TrainJob):
+                self._recorder.decided(decision)
+                self.jobs[decision.trial_id] = decision
+            self._answer_all()
+        self._look()
+
+    def _asked(self) -> Decision | None:
+        """Return the scheduler's next job, None where there is none now."""
+        try:
+            decision = self._scheduler.ask()
+        except NotYetError:
+            return None
+        self.done = isinstance(decision, Done)
+        return None if isinstance(decision, Wait | Done) else decision
+
+    def _answer_all(self) -> None:
+        for job in list(self.jobs.values()):
+            report = self._answer(job)
+            if report is not None:
+                del self.jobs[job.trial_id]
+                self._report(report)
+
+    def _answer(self, job: TrainJob) -> TrainReport | TrainFailure | None:
+        """Return the report of a job, None while it has to be trained."""
+        trial, known = job.trial_id, self.losses[job.trial_id]
+        if trial in self._failed:
+            return TrainFailure(trial, job.start, job.stop, self._failed[trial])
+        if trial in self._ended:
+            self.result(trial, job.stop, known[-1])
+        if len(known) < job.stop:
+            return None
+        return TrainReport(trial, job.start, job.stop, tuple(known[job.start : job.stop]))
+
+    def _report(self, report: TrainReport | TrainFailure | PredictReport | PredictFailure) -> None:
+        self._recorder.reported(report)
+        self._scheduler.tell(report)
+
+    def _look(self) -> None:
+        trials = self._scheduler.summary().trials
+        self._over.update(trial.trial_id for trial in trials if trial.status in _OVER)

@@ -1,0 +1,12 @@
+"""Ray Tune: our schedulers for `ray.tune.Tuner`."""
+
+try:
+    from ray import tune as _  # noqa: F401 - say what is missing before anything else does
+except ImportError as error:
+    msg = "hpo.integrations.ray needs Ray Tune, which is not installed: pip install 'qsvr[ray]'"
+    raise ImportError(msg) from error
+
+from hpo.integrations.ray.records import read_run
+from hpo.integrations.ray.scheduler import SwiftHyperBand
+
+__all__ = ["SwiftHyperBand", "read_run"]

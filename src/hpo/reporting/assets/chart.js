@@ -1,0 +1,103 @@
+// Axes and scales of a figure that fits the width of its place and is drawn anew when that changes.
+function scale(kind, [low, high], [from, to]) {
+  const log = kind === "log" && low > 0;
+  const [a, b] = log ? [Math.log(low), Math.log(high)] : [low, high];
+  const factor = b > a ? (to - from) / (b - a) : 0;
+  const place = (value) => from + ((log ? Math.log(value) : value) - a) * factor;
+  return Object.assign(place, { log, low, high });
+}
+
+function niceTicks(low, high, count) {
+  if (!(high > low)) return [low];
+  const raw = (high - low) / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+  const ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high * (1 + 1e-12); k++) ticks.push(Number((k * step).toPrecision(12)));
+  return ticks;
+}
+
+function logTicks(low, high, count) {
+  const decades = Math.log10(high / low);
+  const factors = decades * 3 <= count ? [1, 2, 5] : [1];
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    for (const factor of factors) ticks.push(Number((factor * 10 ** power).toPrecision(6)));
+  const inside = ticks.filter((tick) => tick >= low && tick <= high);
+  if (inside.length < 2) return niceTicks(low, high, count);
+  const skip = Math.ceil(inside.length / Math.max(2, count));
+  return inside.filter((_, place) => place % skip === 0);
+}
+
+function ticksOf(axis, count) {
+  return axis.log ? logTicks(axis.low, axis.high, count) : niceTicks(axis.low, axis.high, count);
+}
+
+// settings: label, height, x and y ({label, range, kind, ticks?}); returns the drawing and its scales.
+function frame(place, settings) {
+  const width = Math.max(240, place.clientWidth || 600);
+  const height = settings.height;
+  const margin = { left: 58, right: 12, top: 10, bottom: 42 };
+  const x = scale(settings.x.kind, settings.x.range, [margin.left, width - margin.right]);
+  const y = scale(settings.y.kind, settings.y.range, [height - margin.bottom, margin.top]);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": settings.label });
+  const across = Math.max(2, Math.floor((width - 70) / 75));
+  const xTicks = settings.x.ticks ?? ticksOf(x, across);
+  drawTicks(svg, x, y, spaced(xTicks, x, 30), ticksOf(y, Math.floor(height / 55)), { width, height, margin });
+  svg.append(
+    label(settings.x.label, (margin.left + width - margin.right) / 2, height - 6, {}),
+    label(settings.y.label, 0, 0, { transform: `translate(13 ${(height - margin.bottom + margin.top) / 2}) rotate(-90)` }),
+  );
+  place.replaceChildren(svg);
+  return { svg, x, y, width, height, margin };
+}
+
+// Leave out ticks that would write over their neighbour.
+function spaced(ticks, x, least) {
+  const kept = [];
+  for (const tick of [...ticks].reverse()) if (!kept.length || x(kept.at(-1)) - x(tick) >= least) kept.push(tick);
+  return kept;
+}
+
+function label(words, x, y, attributes) {
+  return draw("text", { x, y, "text-anchor": "middle", ...attributes }, words);
+}
+
+function drawTicks(svg, x, y, xTicks, yTicks, { width, height, margin }) {
+  const bottom = height - margin.bottom;
+  for (const tick of xTicks) {
+    svg.append(draw("line", { class: "grid", x1: x(tick), x2: x(tick), y1: margin.top, y2: bottom }));
+    svg.append(label(text(tick), x(tick), bottom + 16, {}));
+  }
+  for (const tick of yTicks) {
+    svg.append(draw("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: y(tick), y2: y(tick) }));
+    svg.append(label(text(tick), margin.left - 6, y(tick) + 4, { "text-anchor": "end" }));
+  }
+  svg.append(draw("path", { class: "axis", fill: "none", d: `M${margin.left} ${margin.top}V${bottom}H${width - margin.right}` }));
+}
+
+// Draw now, and again whenever the width changes.
+function keepDrawn(place, drawIt) {
+  let width = -1;
+  new ResizeObserver(() => {
+    if (place.clientWidth !== width) {
+      width = place.clientWidth;
+      drawIt();
+    }
+  }).observe(place);
+}
+
+// The range that shows the bulk of some numbers: a few that exploded must not flatten the others.
+function bulk(values) {
+  const finite = values.filter((value) => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
+  if (!finite.length) return [0, 1];
+  const low = finite[0];
+  const high = finite[Math.floor(0.98 * (finite.length - 1))];
+  return high > low ? [low, high] : [low - 0.5, low + 0.5];
+}
+
+function padded([low, high], log) {
+  if (log && low > 0) return [low * 0.9, high * 1.2];
+  const space = 0.04 * (high - low);
+  return [low - space, high + space];
+}

@@ -1,0 +1,42 @@
+// The best loss against what was spent, and what was saved.
+function spendingSection() {
+  const known = data.history.filter((point) => point[2] !== null);
+  const place = make("div", { class: "figure" });
+  const choice = make("select", {}, make("option", { value: "0" }, "epochs"), make("option", { value: "1" }, "seconds"));
+  const drawIt = () => drawHistory(place, known, Number(choice.value));
+  choice.addEventListener("change", drawIt);
+  const bar = make("div", { class: "bar" }, make("label", {}, "Best loss so far against ", choice));
+  const saved = data.brackets.map((b) => [b.bracket, b.spent, b.saved]);
+  section("spending", "Epochs spent and saved", make("p", {}, savedText()), bar, place, numbers("epochs by bracket", ["bracket", "spent", "saved"], saved));
+  keepDrawn(place, drawIt);
+}
+
+function savedText() {
+  const spent = data.brackets.reduce((sum, bracket) => sum + bracket.spent, 0);
+  if (data.plan === null) return `${spent} epochs were spent. There is no plain Hyperband with the same settings to compare with.`;
+  return `${spent} epochs were spent; plain Hyperband with the same settings takes ${data.plan}. Saved so far: ${data.saved} (${((100 * data.saved) / data.plan).toFixed(1)}%).`;
+}
+
+function drawHistory(place, points, by) {
+  if (!points.length) {
+    place.replaceChildren(make("p", {}, "No finite loss was reported so far."));
+    return;
+  }
+  const plan = by === 0 && data.plan !== null ? data.plan : 0;
+  const end = Math.max(points.at(-1)[by], plan, 1e-3);
+  const values = points.map((point) => point[2]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const log = low > 0 && high / low > 10;
+  const { svg, x, y, margin, height } = frame(place, {
+    label: `Best loss so far, ${text(low)} at the end`,
+    height: 260,
+    x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear" },
+    y: { label: "best loss", range: padded(high > low ? [low, high] : [low - 0.5, low + 0.5], log), kind: log ? "log" : "linear" },
+  });
+  let path = "";
+  for (const point of points) path += path ? `H${x(point[by]).toFixed(1)}V${y(point[2]).toFixed(1)}` : `M${x(point[by]).toFixed(1)} ${y(point[2]).toFixed(1)}`;
+  svg.append(draw("path", { class: "step", d: path }));
+  if (!plan) return;
+  svg.append(draw("line", { class: "reference", x1: x(plan), x2: x(plan), y1: margin.top, y2: height - margin.bottom }));
+  svg.append(label("plain Hyperband ends", x(plan) - 5, margin.top + 12, { "text-anchor": "end" }));
+}

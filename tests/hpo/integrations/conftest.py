@@ -1,0 +1,250 @@
+"""A headless Chromium, steered through the pipe that it offers for debugging, and runs to show.
+
+No driver and no further package: commands and answers are JSON, ended by a zero byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.spec import RunSpec
+from hpo.tuner import Tuner
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+)
+# Chromium reads commands from file descriptor 3 and answers on 4.
+AT_3_AND_4 = """
+import os, sys
+ends = [os.dup(os.dup(int(fd))) for fd in sys.argv[1:3]]
+os.dup2(ends[0], 3), os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def find_chromium() -> str | None:
+    """Return the path of Chromium or Chrome, None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Browser:
+    """One page in one browser process; collects errors of the page and what it asks for."""
+
+    def __init__(self, chromium: str, profile: Path) -> None:
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        start = [sys.executable, "-c", AT_3_AND_4, str(to_browser), str(from_browser)]
+        self._process = subprocess.Popen(
+            [*start, chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self._buffer = b""
+        self._count = 0
+        self._session: str | None = None
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a command and return its result."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._message(timeout=60)
+            if answer.get("id") == self._count:
+                assert "error" not in answer, answer
+                return dict(answer["result"])
+
+    def _message(self, timeout: float) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], timeout)
+            if not ready:
+                raise TimeoutError("Chromium does not answer")
+            part = os.read(self._read, 1 << 16)
+            if not part:
+                raise RuntimeError("Chromium has ended")
+            self._buffer += part
+        raw, self._buffer = self._buffer.split(b"\0", 1)
+        message: dict[str, Any] = json.loads(raw)
+        self._note(message)
+        return message
+
+    def _note(self, message: dict[str, Any]) -> None:
+        params = message.get("params", {})
+        match message.get("method"):
+            case "Runtime.exceptionThrown":
+                details = params["exceptionDetails"]
+                self.errors.append(str(details.get("exception", details)))
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
+                self.errors.append(str(params["args"]))
+            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+                self.errors.append(str(params["entry"]))
+            case "Page.javascriptDialogOpening":
+                self.errors.append(f"dialog: {params['message']}")
+            case "Network.requestWillBeSent":
+                self.requests.append(params["request"]["url"])
+
+    def open(self, url: str, *, width: int = 1200, height: int = 900, ready: str = "true") -> None:
+        """Open a page in a window of this size, and wait until an expression holds."""
+        self.resize(width, height)
+        self.call("Page.navigate", url=url)
+        self.until(f"document.readyState === 'complete' && ({ready})")
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the window."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def until(self, expression: str, seconds: float = 60) -> None:
+        """Wait until an expression holds."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+            time.sleep(0.05)
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key."""
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **common, text=text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> bytes:
+        """Write a picture of the window, or of the whole page, and return it."""
+        answer = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        picture = base64.b64decode(answer["data"])
+        path.write_bytes(picture)
+        return picture
+
+    def close(self) -> None:
+        """End the browser."""
+        os.close(self._write)  # it ends when its pipe does
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._read)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    browser = Browser(chromium, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+# Names and messages that would run a script if any of them became markup.
+SCRIPT = "</script><script>alert(1)</script>"
+TRAINER = '''
+import math
+
+
+def train(config, start, stop, checkpoint):
+    """A loss that depends on lr and layers; one trial in ten fails."""
+    if config["opt"] == "sgd" and config["lr"] > 0.4:
+        raise RuntimeError("<img src=x onerror=alert(1)> & diverged")
+    floor = 0.05 + (math.log10(config["lr"]) + 2) ** 2 * 0.1
+    decay = 0.4 + 0.1 * config["layers"]
+    return [floor + (1.5 + config["lr"]) * unit**-decay for unit in range(start + 1, stop + 1)]
+'''
+SPACE = {
+    "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+    "layers": {"type": "int", "low": 1, "high": 5},
+    "opt": {"type": "categorical", "choices": ["sgd", "adam"]},
+    SCRIPT: {"type": "float", "low": 0.0, "high": 1.0},
+    "norm": {"type": "scipy", "name": "norm", "args": [0.0, 1.0]},
+    "fixed": {"type": "constant", "value": "<b>"},
+}
+RUNS: dict[str, dict[str, Any]] = {
+    "swift-hyperband": {"max_resource": 27, "scheduler_options": {"min_curves": 6}},
+    "hyperband": {"max_resource": 9, "reduction_factor": 3},
+    "asha": {"max_resource": 9, "reduction_factor": 3},
+    "random-search": {"max_resource": 4, "scheduler_options": {"n_trials": 3}},
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Callable[[str], Path]:
+    """Return a function: name of a scheduler -> journal of a finished run."""
+    root = tmp_path_factory.mktemp("runs")
+    trainer = root / "work.py"
+    trainer.write_text(TRAINER)
+
+    @functools.cache
+    def journal(scheduler: str) -> Path:
+        path = root / f"{scheduler}.jsonl"
+        spec = RunSpec(
+            trainer=f"{trainer}:train",
+            space=SPACE,
+            scheduler=scheduler,
+            executor="inline",
+            max_retries=0,
+            **RUNS[scheduler],
+        )
+        Tuner.from_spec(spec, journal=path).run()
+        return path
+
+    return journal
+
+
+@pytest.fixture(scope="session")
+def unfinished(finished) -> Callable[[str, float], Path]:
+    """Return a function: name of a scheduler, share -> the first part of its journal."""
+
+    def journal(scheduler: str, share: float = 0.5) -> Path:
+        whole = finished(scheduler)
+        lines = whole.read_bytes().splitlines(keepends=True)
+        path = whole.with_name(f"{scheduler}-{share:g}.jsonl")
+        path.write_bytes(b"".join(lines[: max(1, int(share * len(lines)))]))
+        return path
+
+    return journal
