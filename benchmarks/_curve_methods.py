@@ -206,18 +206,18 @@ def thawing(
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="1"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="1"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="1"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="2"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="2"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="2"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="1"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="2"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="1"),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="2"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="1"
+        "recommended, random configurations", thawing("swift", learns=False), version="2"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="1", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="2", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
@@ -287,7 +287,7 @@ def forms(size: int = 1) -> Mapping[str, Form]:
     in_turn = named("hyperband", side_by_side=False, **options)
     side_by_side = named("hyperband", **options)
     swift = named("swift-hyperband", "last-value", **options)
-    found = {
+    return {
         "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
         "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
@@ -296,6 +296,3 @@ def forms(size: int = 1) -> Mapping[str, Form]:
         "asha": Form("ASHA, promotion", asha("asha", size)),
         "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
     }
-    if size == 1:  # Swift-ASHA has no setting for a larger search
-        found["swift-asha"] = Form("Swift-ASHA", thawing("swift-asha"))
-    return found

@@ -271,7 +271,7 @@ def main() -> None:
     tasks = load_tasks(args.tables)
     if args.quick:
         tasks, args.seeds = tasks[::4], min(args.seeds, 2)
-    names = [name for name in forms(args.size) if name in (*REFERENCES, *args.methods)]
+    names = [name for name in forms() if name in (*REFERENCES, *args.methods)]
     timings = run_all(args, names, tasks)
     rows = {cell: summed_up(timings, *cell) for cell in timings}
     cells = [[str(n), forms()[name].label, *row.cells()] for (n, name), row in rows.items()]

@@ -69,17 +69,26 @@ class Draws:
         The forecast.
     seed : int
         Of the draws.
+    greedy : float
+        Share of the choices among trials that go by their expected loss, with no draw.
     blind : bool
         Whether there was no model: last losses stand in for forecasts.
     """
 
     def __init__(
-        self, trials: Sequence[int], report: PredictReport, seed: int, *, blind: bool = False
+        self,
+        trials: Sequence[int],
+        report: PredictReport,
+        seed: int,
+        *,
+        greedy: float = 0.0,
+        blind: bool = False,
     ) -> None:
         self._mean = dict(zip(trials, report.predictions, strict=True))
         self._std = dict(zip(trials, report.stds, strict=True))
         self._proposals = list(reversed(report.proposals))
         self._rng = np.random.default_rng(seed)
+        self._greedy = greedy
         self.blind = blind
 
     def knows(self, trial_id: int) -> bool:
@@ -96,12 +105,13 @@ class Draws:
         return len(self._proposals)
 
     def lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
-        """Draw every trial's final loss; return the winner and its draw."""
+        """Draw every trial's final loss, or take what is expected; return the winner and it."""
         if not candidates:
             return None, np.inf
         mean = np.array([self._mean[each.trial_id] for each in candidates])
         std = np.array([self._std[each.trial_id] for each in candidates])
-        drawn = mean + std * self._rng.standard_normal(len(candidates))
+        noise = self._rng.standard_normal(len(candidates))
+        drawn = mean if self._rng.random() < self._greedy else mean + std * noise
         place = int(np.argmin(drawn))
         return candidates[place], float(drawn[place])
 

@@ -44,6 +44,10 @@ class SwiftASHA(Thawing):
         The most promising trial is finished before less than this share of the epochs is left.
     n_new : int
         Configurations to propose with each forecast.
+    explore : float
+        New trials start until this share of the epochs is spent.
+    greedy : float
+        Share of the choices among trials that go by their expected loss, with no draw.
 
     Raises
     ------
@@ -73,6 +77,8 @@ class SwiftASHA(Thawing):
         refresh: float = 0.03,
         reserve: float = 0.05,
         n_new: int = 24,
+        explore: float = 1.0,
+        greedy: float = 0.5,
     ) -> None:
         options = ThawOptions(
             budget=epochs_to_spend(max_resource, reduction_factor, share, max_epochs),
@@ -84,6 +90,8 @@ class SwiftASHA(Thawing):
             refresh=refresh,
             reserve=reserve,
             n_new=n_new,
+            explore=explore,
+            greedy=greedy,
             seed=seed,
         )
         super().__init__(searcher, max_resource, options)

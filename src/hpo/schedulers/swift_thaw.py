@@ -49,6 +49,10 @@ class SwiftThaw(Thawing):
         How close to a milestone that comes, as a share of the epochs.
     n_new : int
         Configurations to propose with each forecast.
+    explore : float
+        New trials start until this share of the epochs is spent.
+    greedy : float
+        Share of the choices among trials that go by their expected loss, with no draw.
 
     Raises
     ------
@@ -77,6 +81,8 @@ class SwiftThaw(Thawing):
         milestones: tuple[float, ...] = (0.5, 1.0),
         reserve: float = 0.05,
         n_new: int = 24,
+        explore: float = 1.0,
+        greedy: float = 0.5,
     ) -> None:
         if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
             msg = f"iterations must be an integer of at least 1, got {iterations!r}"
@@ -90,6 +96,8 @@ class SwiftThaw(Thawing):
             milestones=tuple(milestones),
             reserve=reserve,
             n_new=n_new,
+            explore=explore,
+            greedy=greedy,
             seed=seed,
         )
         super().__init__(searcher, max_resource, options)

@@ -64,6 +64,11 @@ class ThawOptions:
         How close to a milestone that comes, as a share of the budget.
     n_new : int
         Configurations to propose with each forecast.
+    explore : float
+        New trials start until this share of the budget is spent.
+    greedy : float
+        Share of the choices among trials that go by their expected loss, with no draw: a budget
+        that ends wants depth besides breadth.
     seed : int
         Of all draws.
     """
@@ -78,6 +83,8 @@ class ThawOptions:
     milestones: tuple[float, ...] = (0.5, 1.0)
     reserve: float = 0.05
     n_new: int = 24
+    explore: float = 1.0
+    greedy: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +99,8 @@ class ThawOptions:
         whole = bool(self.milestones) and self.milestones[-1] == 1
         _check("milestones", self.milestones, "rising shares up to 1", ok=rising and whole)
         _check("reserve", self.reserve, "in [0, 1]", ok=0 <= self.reserve <= 1)
+        _check("explore", self.explore, "in (0, 1]", ok=0 < self.explore <= 1)
+        _check("greedy", self.greedy, "in [0, 1]", ok=0 <= self.greedy <= 1)
         _check("n_new", self.n_new, "at least 1", ok=self.n_new >= 1)
 
 
@@ -176,7 +185,8 @@ class Thawing:
             event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
         self._ledger.events.append(event)
         seed = mix_seed(self._options.seed, job.job_id)
-        self._draws = Draws(trials, report, seed, blind=event.kind == "degraded")
+        blind = event.kind == "degraded"
+        self._draws = Draws(trials, report, seed, greedy=self._options.greedy, blind=blind)
 
     def _without_model(
         self, job: PredictJob, failure: PredictFailure
@@ -302,6 +312,8 @@ class Thawing:
         """Return a new trial whose draw is lower than the best of the others."""
         start = self._options.min_resource
         if self._left < start or self._draws is None:
+            return None
+        if self._spent >= self._options.explore * self._options.budget:
             return None
         if self._may_try_anyone():
             return Choice(None, start) if self._draws.anyone() < below else None
