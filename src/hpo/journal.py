@@ -35,7 +35,8 @@ from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
 from hpo.files import write_atomically
-from hpo.trial import PredictJob, Report, TrainJob, from_json
+from hpo.trial import PredictJob, Report, TrainJob
+from hpo.values import from_json
 
 FORMAT = 1
 """Version of the file format; another version is refused, never guessed at."""

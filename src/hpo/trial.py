@@ -6,72 +6,26 @@ that a journal of them rebuilds a scheduler exactly.  Loss is *lower is better* 
 resource units (epochs, say) are *absolute*: a job that is run twice trains nothing twice.
 
 >>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=0, stop=2)
->>> from_json(job.to_json()) == job
+>>> TrainJob.from_json(job.to_json()) == job
 True
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
+
+from hpo.values import Value
 
 Config = Mapping[str, Any]
 """Name of a hyperparameter -> float, int, str, bool or None."""
 
 
-class _Value:
-    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
-
-    _tuples: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of floats
-    _values: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of curves or proposals
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
-        plain: dict[str, Any] = {"type": type(self).__name__}
-        for each in fields(self):  # type: ignore[arg-type]  # __dataclass_fields__ has ClassVars too
-            plain[each.name] = _plain(getattr(self, each.name))
-        return plain
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild the value that `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If ``data`` is of another type or lacks a field.
-        """
-        if data.get("type") != cls.__name__:
-            msg = f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
-            raise ValueError(msg)
-        values = {name: data[name] for name in data if name != "type"}
-        for name in cls._tuples:
-            values[name] = tuple(values[name])
-        for name in cls._values:
-            values[name] = tuple(from_json(value) for value in values.get(name, ()))
-        try:
-            return cls(**values)
-        except TypeError as error:
-            msg = f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
-            raise ValueError(msg) from None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, _Value):
-        return value.to_json()
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value
-
-
 @dataclass(frozen=True)
-class Curve(_Value):
+class Curve(Value):
     """The recorded losses of one trial.
 
     Attributes
@@ -92,7 +46,7 @@ class Curve(_Value):
 
 
 @dataclass(frozen=True)
-class Proposal(_Value):
+class Proposal(Value):
     """A configuration to try next.
 
     Attributes
@@ -109,7 +63,7 @@ class Proposal(_Value):
 
 
 @dataclass(frozen=True)
-class TrainJob(_Value):
+class TrainJob(Value):
     """Train one trial from resource unit `start` to `stop`.
 
     Attributes
@@ -133,7 +87,7 @@ class TrainJob(_Value):
 
 
 @dataclass(frozen=True)
-class PredictJob(_Value):
+class PredictJob(Value):
     """Predict the loss after `target` units of the trials in `query`.
 
     There are two kinds.  A prediction within a round (`n_new` is None) learns from curves of at
@@ -172,17 +126,17 @@ class PredictJob(_Value):
 
 
 @dataclass(frozen=True)
-class Wait(_Value):
+class Wait(Value):
     """Nothing can be decided until a report comes."""
 
 
 @dataclass(frozen=True)
-class Done(_Value):
+class Done(Value):
     """The search is over: nothing left to run and nothing outstanding."""
 
 
 @dataclass(frozen=True)
-class TrainReport(_Value):
+class TrainReport(Value):
     """A finished `TrainJob`.
 
     Attributes
@@ -202,7 +156,7 @@ class TrainReport(_Value):
 
 
 @dataclass(frozen=True)
-class TrainFailure(_Value):
+class TrainFailure(Value):
     """A `TrainJob` that failed for good, after the runner's retries.
 
     Attributes
@@ -220,7 +174,7 @@ class TrainFailure(_Value):
 
 
 @dataclass(frozen=True)
-class PredictReport(_Value):
+class PredictReport(Value):
     """The numbers of a finished `PredictJob`.
 
     Attributes
@@ -251,7 +205,7 @@ class PredictReport(_Value):
 
 
 @dataclass(frozen=True)
-class PredictFailure(_Value):
+class PredictFailure(Value):
     """A `PredictJob` that failed; the scheduler decides that round as plain Hyperband would.
 
     Attributes
@@ -268,44 +222,6 @@ class PredictFailure(_Value):
 
 Decision = TrainJob | PredictJob | Wait | Done
 Report = TrainReport | TrainFailure | PredictReport | PredictFailure
-
-_TYPES: dict[str, type[_Value]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Curve, Proposal, TrainJob, PredictJob, Wait, Done),
-        *(TrainReport, TrainFailure, PredictReport, PredictFailure),
-    )
-}
-
-
-def from_json(data: Mapping[str, Any]) -> Any:
-    """Rebuild any job, decision, report or curve from its `to_json` form.
-
-    Parameters
-    ----------
-    data : Mapping
-        As `to_json` returns it.
-
-    Raises
-    ------
-    ValueError
-        If the ``"type"`` is unknown, or the fields do not fit it.
-    """
-    kind = _TYPES.get(str(data.get("type")))
-    if kind is None:
-        msg = f"'type' must be one of {sorted(_TYPES)}, got {data.get('type')!r}"
-        raise ValueError(msg)
-    return kind.from_json(data)
-
-
-def same(left: _Value, right: _Value) -> bool:
-    """Tell whether two values agree, NaN being equal to NaN (unlike ``==``).
-
-    Parameters
-    ----------
-    left, right : job, report or curve
-    """
-    return json.dumps(left.to_json()) == json.dumps(right.to_json())
 
 
 class TrialStatus(StrEnum):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hpo.brackets import hyperband_brackets
-from hpo.schedulers.thawing import Thawing, ThawOptions
+from hpo.schedulers._thaw_options import ThawOptions
+from hpo.schedulers.thawing import Thawing
 from hpo.searchers.base import Searcher
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from hpo.schedulers._thaw_options import ThawOptions
 from hpo.schedulers.swift_asha import epochs_to_spend
-from hpo.schedulers.thawing import Thawing, ThawOptions
+from hpo.schedulers.thawing import Thawing
 from hpo.searchers.base import Searcher
 
 

@@ -10,12 +10,11 @@ workers or on their order.  In the other a worker never waits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
 
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
 from hpo.schedulers._thaw import Candidate, Choice, Draws, next_length
+from hpo.schedulers._thaw_options import ThawOptions
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
     Decision,
@@ -35,73 +34,6 @@ from hpo.trial import (
 _EARLY, _LATE = 2.0, 0.7
 """Where workers do not wait, a trial is finished while there is work for the others for between
 these multiples of the time that it takes: its epochs may be slower than theirs."""
-
-
-@dataclass(frozen=True)
-class ThawOptions:
-    """How epochs are dealt.
-
-    Attributes
-    ----------
-    budget : int
-        Epochs to spend in all, never exceeded; those of failed jobs count, so that a search whose
-        trainings all fail comes to an end.
-    together : bool
-        Decide in waves.
-    min_resource : int
-        Units of a new trial's first job.
-    growth : float
-        From one length of a trial to the next.
-    max_step : int or None
-        Units of a job at most, those that finish a trial aside; None sets no bound.
-    n_first : int
-        Trials that start before anything is forecast, at least 1.
-    refresh : float
-        A forecast is due after this share of the budget.
-    milestones : tuple of float
-        Shares of the budget by which the most promising trial is finished; the last one is 1.
-    reserve : float
-        How close to a milestone that comes, as a share of the budget.
-    n_new : int
-        Configurations to propose with each forecast.
-    explore : float
-        New trials start until this share of the budget is spent.
-    greedy : float
-        Share of the choices among trials that go by their expected loss, with no draw: a budget
-        that ends wants depth besides breadth.
-    seed : int
-        Of all draws.
-    """
-
-    budget: int
-    together: bool = True
-    min_resource: int = 1
-    growth: float = 1.5
-    max_step: int | None = None
-    n_first: int = 10
-    refresh: float = 0.03
-    milestones: tuple[float, ...] = (0.5, 1.0)
-    reserve: float = 0.05
-    n_new: int = 24
-    explore: float = 1.0
-    greedy: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check("budget", self.budget, "an integer of at least 1", ok=self.budget >= 1)
-        _check("min_resource", self.min_resource, "at least 1", ok=self.min_resource >= 1)
-        _check("growth", self.growth, "above 1", ok=self.growth > 1)
-        step = self.max_step
-        _check("max_step", step, "at least 1 or None", ok=step is None or step >= 1)
-        _check("n_first", self.n_first, "at least 1", ok=self.n_first >= 1)
-        _check("refresh", self.refresh, "in (0, 1]", ok=0 < self.refresh <= 1)
-        rising = all(a < b for a, b in pairwise((0.0, *self.milestones)))
-        whole = bool(self.milestones) and self.milestones[-1] == 1
-        _check("milestones", self.milestones, "rising shares up to 1", ok=rising and whole)
-        _check("reserve", self.reserve, "in [0, 1]", ok=0 <= self.reserve <= 1)
-        _check("explore", self.explore, "in (0, 1]", ok=0 < self.explore <= 1)
-        _check("greedy", self.greedy, "in [0, 1]", ok=0 <= self.greedy <= 1)
-        _check("n_new", self.n_new, "at least 1", ok=self.n_new >= 1)
 
 
 class Thawing:
@@ -394,9 +326,3 @@ class Thawing:
         for trial in range(self._ledger.n_trials):
             if not self._ended(trial):
                 self._ledger.stop(trial, "unlikely to be the best when the epochs were spent")
-
-
-def _check(name: str, value: object, rule: str, *, ok: bool) -> None:
-    if not ok:
-        msg = f"{name} must be {rule}, got {value!r}"
-        raise ValueError(msg)
