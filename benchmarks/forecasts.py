@@ -1,0 +1,188 @@
+"""Forecasts of final losses: skill, spread and time of each regressor; what forecasting costs.
+
+    python benchmarks/forecasts.py [--quick] [--check] [--tables PATH ...] [--seeds 5]
+
+Part 1.  From each table 80 trials, of lengths as a search has them (many short, few long), are
+forecast to the end by one pooled model, with each regressor inside.  Skill is one minus the ratio
+of mean squared errors (of the log loss above the base) to that of keeping the last value: positive
+is better than last value.  Coverage is the share of final losses within the intervals that should
+hold 80% and 95% of them.
+
+Part 2.  Processor time of all models, searcher included, in one search.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from _curve_tables import Task, load_tasks
+from _harness import Bars, argument_parser
+from _hpo_common import show
+from hpo.predictors import PooledPredictor, make_regressor
+from hpo.predictors._pairs import CurveSet, lengths_up_to
+from hpo.schedulers import SwiftThaw
+from hpo.simulation import CurveTable, TableCurveSearcher, simulate
+from hpo.trial import Curve, PredictJob, Report
+
+REGRESSORS = ("last-value", "extra-trees", "nusvr", "ridge", "qsvr")
+N_TRIALS = 80
+QUICK_TABLES = 4
+
+
+@dataclass(frozen=True)
+class Score:
+    """One forecast against the truth."""
+
+    skill: float
+    claimed: float
+    within80: float
+    within95: float
+    seconds: float
+
+
+def trials(task: Task, seed: int) -> tuple[list[Curve], np.ndarray]:
+    """Return curves as a search has them, and their final losses."""
+    rng = np.random.default_rng(seed)
+    table = task.table
+    grid = np.array(lengths_up_to(table.max_resource))
+    share = grid**-0.8 / np.sum(grid**-0.8)
+    rows = rng.choice(len(table), min(N_TRIALS, len(table)), replace=False)
+    lengths = rng.choice(grid, len(rows), p=share)
+    lengths[:3] = table.max_resource
+    curves = [
+        Curve(place, table.configs[row], tuple(table.losses[row, :length].tolist()))
+        for place, (row, length) in enumerate(zip(rows, lengths, strict=True))
+    ]
+    return curves, table.losses[rows, -1]
+
+
+def score(task: Task, regressor: str, seed: int) -> Score:
+    """Forecast once."""
+    curves, final = trials(task, seed)
+    data = CurveSet(curves)
+    open_ = data.lengths < task.table.max_resource
+    truth = np.log(np.maximum(final - data.base, 1e-3 * (np.median(final) - data.base)))[open_]
+    model = PooledPredictor(make_regressor(regressor), seed=seed)
+    start = time.process_time()
+    forecast = model.forecast(curves, task.table.max_resource)
+    seconds = time.process_time() - start
+    error = truth - forecast.mean[open_]
+    away = np.abs(error) / forecast.std[open_]
+    return Score(
+        skill=float(1 - np.mean(error**2) / np.mean((truth - data.last[open_]) ** 2)),
+        claimed=np.nan if forecast.skill is None else forecast.skill,
+        within80=float(np.mean(away < 1.2816)),
+        within95=float(np.mean(away < 1.96)),
+        seconds=seconds,
+    )
+
+
+def compare(tasks: Sequence[Task], n_seeds: int, bars: Bars) -> None:
+    """Print a row for each regressor."""
+    rows = []
+    for name in REGRESSORS:
+        score(tasks[0], name, 0)  # compiles what is compiled
+        scores = [score(task, name, seed) for task in tasks for seed in range(n_seeds)]
+        skills = np.array([each.skill for each in scores]).reshape(len(tasks), n_seeds)
+        within80, within95 = (
+            float(np.mean([getattr(each, what) for each in scores]))
+            for what in ("within80", "within95")
+        )
+        rows.append(
+            [
+                name,
+                f"{np.median(skills):+.2f}",
+                f"{np.mean(skills.mean(axis=1) > 0):.0%}",
+                f"{np.nanmedian([each.claimed for each in scores]):+.2f}",
+                f"{within80:.2f}",
+                f"{within95:.2f}",
+                f"{1e3 * np.mean([each.seconds for each in scores]):.0f}",
+            ]
+        )
+        if name == "extra-trees":
+            bars.hold(
+                f"coverage of 80% intervals {within80:.2f} in 0.7..0.9", 0.7 <= within80 <= 0.9
+            )
+            bars.hold(f"coverage of 95% intervals {within95:.2f}, at least 0.85", within95 >= 0.85)
+    header = ["regressor", "skill", "tables > 0", "claimed", "in 80%", "in 95%", "ms"]
+    show(f"{len(tasks)} tables, {n_seeds} seeds, {N_TRIALS} trials; medians", header, rows)
+
+
+class Stopwatch:
+    """Processor time of forecasts: from the decision to the report, which follow at once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._start = 0.0
+
+    def decided(self, job: object) -> None:
+        """Start at a forecast."""
+        self._start = time.process_time() if isinstance(job, PredictJob) else self._start
+
+    def reported(self, report: Report) -> None:
+        """Stop at its report."""
+        if self._start and hasattr(report, "predictions"):
+            self.seconds += time.process_time() - self._start
+            self._start = 0.0
+
+
+def cost(max_resource: int, iterations: int) -> tuple[int, int, float]:
+    """Run one search over made-up curves; return trials, epochs and model seconds."""
+    rng = np.random.default_rng(0)
+    x = rng.random((2000, 7))
+    units = np.arange(1, max_resource + 1)
+    level = np.sum((x - 0.4) ** 2, axis=1, keepdims=True)
+    losses = level + (0.5 + x[:, :1]) * units ** -(0.3 + x[:, 1:2])
+    losses += rng.normal(0, 0.005, losses.shape)
+    configs = tuple({f"h{i}": float(v) for i, v in enumerate(row)} for row in x)
+    table = CurveTable(configs, losses)
+    watch = Stopwatch()
+    result = simulate(
+        lambda s: SwiftThaw(s, max_resource=max_resource, iterations=iterations),
+        table,
+        searcher=TableCurveSearcher(table),
+        predictor=PooledPredictor(),
+        recorder=watch,
+    )
+    return len(result.summary.trials), result.summary.epochs, watch.seconds
+
+
+def report_cost(bars: Bars, *, quick: bool) -> None:
+    """Print what the models of a search take."""
+    rows = []
+    for max_resource, iterations in ((51, 1),) if quick else ((51, 1), (100, 1), (100, 5)):
+        n_trials, epochs, seconds = cost(max_resource, iterations)
+        share = seconds / epochs
+        rows.append(
+            [f"R = {max_resource}", str(n_trials), str(epochs), f"{seconds:.1f}", f"{share:.2%}"]
+        )
+        bars.hold(f"R = {max_resource}: {share:.2%} of epochs of 1 s, at most 2%", share <= 0.02)
+        if n_trials >= 900:
+            bars.hold(f"{n_trials} trials: {seconds:.1f} s of models, at most 10", seconds <= 10)
+    header = ["search", "trials", "epochs", "model s", "of epochs of 1 s"]
+    show("Processor time of all forecasts and proposals of one search", header, rows)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
+    parser.add_argument("--seeds", type=int, default=5)
+    args = parser.parse_args()
+    tasks, n_seeds = load_tasks(args.tables), args.seeds
+    if args.quick:
+        tasks, n_seeds = tasks[:: max(len(tasks) // QUICK_TABLES, 1)], 2
+    bars = Bars()
+    with threadpool_limits(1):
+        compare(tasks, n_seeds, bars)
+        report_cost(bars, quick=args.quick)
+    bars.finish(check=args.check)
+
+
+if __name__ == "__main__":
+    main()
