@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import sklearn
 from threadpoolctl import threadpool_limits
 
 from hpo.predictors.base import CurvePredictor
@@ -69,7 +70,11 @@ def _forecast(
         return PredictReport(job.job_id, (), (), None, {})
     forecaster = _seeded(as_forecaster(predictor), job.seed)
     # The matrices are small: several BLAS threads would wait for each other most of the time.
-    with threadpool_limits(limits=1, user_api="blas"):
+    # scikit-learn need not check the same small arrays again for each of some hundred trees.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
+    ):
         forecast = forecaster.forecast(job.query, job.target)
         proposals = _proposals(job, searcher, forecast.mean, forecast.std)
     return PredictReport(

@@ -73,7 +73,7 @@ class Surface:
         about the good ones.
     """
 
-    def __init__(self, max_points: int = 256, iterations: int = 15, cap: float = 0.75) -> None:
+    def __init__(self, max_points: int = 160, iterations: int = 15, cap: float = 0.75) -> None:
         self.max_points = max_points
         self.iterations = iterations
         self.cap = cap
