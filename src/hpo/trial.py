@@ -93,7 +93,8 @@ class PredictJob(Value):
     There are two kinds.  A prediction within a round (`n_new` is None) learns from curves of at
     least `target` units and is asked about curves of one length, all shorter.  A *forecast* of the
     whole search learns from all curves, whatever their lengths, is asked about those same curves,
-    and proposes `n_new` new configurations besides.
+    and proposes `n_new` new configurations besides; the trials that run and have no loss yet stand
+    as empty curves where others have those to learn from.
 
     Attributes
     ----------

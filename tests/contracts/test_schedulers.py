@@ -105,7 +105,8 @@ class World:
     def check(self, job):
         if isinstance(job, PredictJob) and job.n_new is not None:
             assert all(1 <= len(curve.losses) <= job.target for curve in job.query)
-            ids = [curve.trial_id for curve in job.query]
+            assert all(not curve.losses for curve in job.train)
+            ids = [curve.trial_id for curve in (*job.query, *job.train)]
             assert len(set(ids)) == len(ids) > 0
             return
         if isinstance(job, PredictJob):

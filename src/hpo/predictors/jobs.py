@@ -93,7 +93,8 @@ def _proposals(
     if not job.n_new or not isinstance(searcher, LearningSearcher):
         return ()
     settings = {"max_resource": job.target, "seed": job.seed}
-    return tuple(proposals_of(searcher, job.query, (mean, std), job.n_new, **settings))
+    running = [curve.config for curve in job.train]
+    return tuple(proposals_of(searcher, job.query, (mean, std), job.n_new, running, **settings))
 
 
 def as_forecaster(predictor: Any) -> Forecaster:

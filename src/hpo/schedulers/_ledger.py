@@ -91,6 +91,14 @@ class Ledger:
             return None
         return Curve(trial_id, trial.config, losses)
 
+    def without_loss(self) -> tuple[Curve, ...]:
+        """Return the trials that run and have no loss yet, as empty curves."""
+        return tuple(
+            Curve(number, trial.config, ())
+            for number, trial in enumerate(self._trials)
+            if trial.job is not None and not trial.losses
+        )
+
     def bracket(self, trial_id: int) -> int:
         """Return the bracket that the trial belongs to."""
         return self._trials[trial_id].bracket

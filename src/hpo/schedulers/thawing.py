@@ -153,7 +153,7 @@ class Thawing:
             bracket=0,
             rung=number,
             target=self._max,
-            train=(),
+            train=self._ledger.without_loss(),
             query=curves,
             seed=mix_seed(self._options.seed, number),
             n_new=max(self._options.n_new, len(running)),

@@ -87,7 +87,14 @@ class CurveSearcher:
         return [dict(proposal.config) for proposal in proposals]
 
     def draw(
-        self, curves: Sequence[Curve], mean: Floats, std: Floats, n: int, *, seed: int
+        self,
+        curves: Sequence[Curve],
+        mean: Floats,
+        std: Floats,
+        n: int,
+        *,
+        seed: int,
+        running: Sequence[Config] = (),
     ) -> list[Proposal]:
         """Return new configurations with a draw of the final loss of each.
 
@@ -101,10 +108,12 @@ class CurveSearcher:
             How many; fewer come where there are no more.
         seed : int
             Of all draws.
+        running : sequence of Config
+            Tried besides, with no loss yet.
         """
         rng = np.random.default_rng(seed)
         tried = [curves[place].config for place in np.argsort(mean, kind="stable")]
-        found = self.candidates.some(tried, self.n_candidates, rng)
+        found = self.candidates.some([*tried, *running], self.n_candidates, rng)
         if not found or n < 1:
             return []
         if len(curves) < _FEWEST:
@@ -141,6 +150,7 @@ def proposals_of(
     curves: Sequence[Curve],
     forecast: tuple[Floats, Floats],
     n: int,
+    running: Sequence[Config] = (),
     *,
     max_resource: int,
     seed: int,
@@ -155,12 +165,16 @@ def proposals_of(
         The trials so far.
     forecast : tuple of ndarray of shape (n_curves,)
         Means and standard deviations of their final losses.
-    n, max_resource, seed : int
+    n : int
+        How many.
+    running : sequence of Config
+        Tried besides, with no loss yet.
+    max_resource, seed : int
         As for `LearningSearcher.suggest`.
     """
     mean, std = forecast
     if isinstance(searcher, CurveSearcher):
-        return searcher.draw(curves, mean, std, n, seed=seed)
+        return searcher.draw(curves, mean, std, n, seed=seed, running=running)
     configs = searcher.suggest(curves, n, max_resource=max_resource, seed=seed)
     if not configs or len(curves) < _FEWEST:
         return [Proposal(config, -np.inf) for config in configs]
