@@ -46,4 +46,4 @@ def test_command_of_the_network_module(tmp_path, environment) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "Journal: digits_cnn-swift-hyperband.jsonl" in done.stdout
+    assert "Journal: digits_cnn-swift.jsonl" in done.stdout
