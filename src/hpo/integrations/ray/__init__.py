@@ -4,7 +4,7 @@ try:
     from ray import tune as _  # noqa: F401 - say what is missing before anything else does
 except ImportError as error:
     msg = "hpo.integrations.ray needs Ray Tune, which is not installed: pip install 'qsvr[ray]'"
-    raise ImportError(msg) from error
+    raise ModuleNotFoundError(msg, name="ray") from error
 
 from hpo.integrations.ray.records import read_run
 from hpo.integrations.ray.scheduler import SwiftHyperBand
