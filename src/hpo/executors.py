@@ -312,8 +312,8 @@ class ExecutorPool:
             self._generation.executor.shutdown(wait=False)
 
 
-def run_numbered(_: str, trainer: Trainer, segment: Segment) -> Outcome:
-    """Run a segment; the number makes each attempt a call of its own."""
+def run_numbered(number: str, trainer: Trainer, segment: Segment) -> Outcome:  # noqa: ARG001
+    """Run a segment of `trainer`; the `number` makes each attempt a call of its own."""
     return run_segment(trainer, segment)
 
 

@@ -265,7 +265,13 @@ class Journal:
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Raise `JournalError` if the file exists."""
+        """Check that nothing is at `path` yet.
+
+        Raises
+        ------
+        JournalError
+            If the file exists.
+        """
         if Path(path).exists():
             msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
             raise JournalError(msg)

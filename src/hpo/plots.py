@@ -23,7 +23,7 @@ _KEPT = "#009E73"
 
 
 def fates(results: Results) -> dict[int, str]:
-    """Return for each trial the key of `FATES` that fits it."""
+    """Return for each trial of `results` the key of `FATES` that fits it."""
     dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
     best = None if results.best is None else results.best.trial_id
     return {

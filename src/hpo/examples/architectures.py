@@ -92,7 +92,7 @@ class LayerSequences:
         return _State("", 0, self.size, 0)
 
     def moves(self, state: _State) -> Mapping[str, _State]:
-        """Return the layers that may come next, and the states after them."""
+        """Return the layers that may come next after `state`, and the states after them."""
         if state.last == END:
             return {}
         following = {END: replace(state, last=END)}
@@ -113,7 +113,7 @@ class LayerSequences:
         return following
 
     def config(self, choices: Sequence[str]) -> Config:
-        """Return a sequence as a configuration: ``"layers"``, and numbers that describe it."""
+        """Return `choices` as a configuration: ``"layers"``, and numbers that describe them."""
         layers = [choice for choice in choices if choice != END]
         kinds = [layer[0] for layer in layers]
         with torch.device("meta"):  # shapes only: nothing is drawn
@@ -241,12 +241,12 @@ class RecordedChoices:
         return ()
 
     def moves(self, state: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return the values of the next column, or the rows where no column tells them apart."""
+        """Return the next column's values after `state`, or the rows if no column tells them apart."""
         rows = self._rows_of(state)
         return {} if len(rows) == 1 else {name: (*state, name) for name in self._parts(rows)}
 
     def config(self, choices: Sequence[str]) -> Config:
-        """Return the row's configuration, with its number as ``"row"``."""
+        """Return the configuration of the row that `choices` lead to, its number as ``"row"``."""
         (row,) = self._rows_of(tuple(choices))
         return {**self.configs[row], "row": row}
 

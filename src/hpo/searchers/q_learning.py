@@ -160,7 +160,7 @@ class QLearningSearcher:
         self._learn(_Episode(path, reward))
 
     def epsilon(self, trial_id: int) -> float:
-        """Return the probability of a random choice at the trial's number."""
+        """Return the probability of a random choice in trial number `trial_id`."""
         for epsilon, count in self._schedule:
             if trial_id < count:
                 return epsilon

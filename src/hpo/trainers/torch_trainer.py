@@ -80,7 +80,13 @@ class TorchRun:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the patience."""
+        """Check the patience.
+
+        Raises
+        ------
+        ValueError
+            If it is below 1.
+        """
         if self.patience is not None and not self.patience >= 1:
             msg = f"patience must be an integer of at least 1 or None, got {self.patience!r}"
             raise ValueError(msg)

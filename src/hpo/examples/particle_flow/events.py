@@ -50,7 +50,13 @@ class Events:
     targets: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Check the shapes."""
+        """Check the shapes.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit each other.
+        """
         shape = self.elements.shape[:2]
         if self.elements.shape != (*shape, N_FEATURES) or self.targets.shape != (
             *shape,
