@@ -241,7 +241,7 @@ class RecordedChoices:
         return ()
 
     def moves(self, state: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return the next column's values after `state`, or the rows if no column tells them apart."""
+        """Return the values that follow `state`, or the rows if no column tells them apart."""
         rows = self._rows_of(state)
         return {} if len(rows) == 1 else {name: (*state, name) for name in self._parts(rows)}
 

@@ -65,6 +65,11 @@ class TorchRun:
     patience : int or None
         Early stopping: after so many epochs without a new lowest loss the trial trains no more, and
         its last loss stands for the epochs left.  The metric ``"trained"`` tells which those are.
+
+    Raises
+    ------
+    ValueError
+        If `patience` is below 1.
     """
 
     model: torch.nn.Module
@@ -80,13 +85,7 @@ class TorchRun:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the patience.
-
-        Raises
-        ------
-        ValueError
-            If it is below 1.
-        """
+        """Check the patience."""
         if self.patience is not None and not self.patience >= 1:
             msg = f"patience must be an integer of at least 1 or None, got {self.patience!r}"
             raise ValueError(msg)

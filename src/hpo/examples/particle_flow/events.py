@@ -44,19 +44,18 @@ class Events:
         See `N_FEATURES`.
     targets : ndarray of shape (n_events, n_elements, 7), float32
         See `N_TARGETS`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes are others.
     """
 
     elements: NDArray[np.float32]
     targets: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Check the shapes.
-
-        Raises
-        ------
-        ValueError
-            If they do not fit each other.
-        """
+        """Check the shapes."""
         shape = self.elements.shape[:2]
         if self.elements.shape != (*shape, N_FEATURES) or self.targets.shape != (
             *shape,
