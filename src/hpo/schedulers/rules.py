@@ -194,9 +194,9 @@ class EarlyRule:
         points = {start + _ceil((stop - start) * fraction) for fraction in self.fractions}
         return tuple(sorted(point for point in points if point < stop))
 
-    def n_full(self, n_next: int, n_curves: int) -> int:  # noqa: ARG002 - the rule needs no more
+    def n_full(self, n_next: int, n_curves: int) -> int:
         """Return how many trials are trained without question: one, to learn from."""
-        return 1
+        return max(min(n_next, 1), 1 - n_curves)
 
     def keep(self, view: RoundView) -> NDArray[np.bool_]:
         """Keep what is likely enough to be among the best `n_next`, and as many as are needed."""
