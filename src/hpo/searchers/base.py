@@ -53,5 +53,5 @@ class RewardedSearcher(Searcher, Protocol):
     """A searcher that is told what became of each of its proposals."""
 
     def observe(self, trial_id: int, loss: float) -> None:
-        """Take in the `loss` at the end of trial `trial_id`, known or predicted; infinity if none."""
+        """Take in the `loss` at the end of trial `trial_id`, known or predicted, or infinity."""
         ...
