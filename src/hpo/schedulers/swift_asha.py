@@ -7,6 +7,9 @@ from hpo.schedulers._thaw_options import ThawOptions
 from hpo.schedulers.thawing import Thawing
 from hpo.searchers.base import Searcher
 
+_FEWEST_STARTS = 10
+"""Epochs beside one full training, where Hyperband has as many."""
+
 
 class SwiftASHA(Thawing):
     """Asynchronous search by forecasts of learning curves.
@@ -101,7 +104,9 @@ class SwiftASHA(Thawing):
 def epochs_to_spend(
     max_resource: int, reduction_factor: int, share: float, max_epochs: int | None = None
 ) -> int:
-    """Return a share of Hyperband's epochs, but enough to train one trial to its end.
+    """Return a share of Hyperband's epochs, but enough to train one trial to its end beside others.
+
+    With a `max_resource` of a few units the share alone would pay for two or three trials.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def epochs_to_spend(
         raise ValueError(msg)
     whole = sum(b.epochs for b in hyperband_brackets(max_resource, reduction_factor))
     if max_epochs is None:
-        return max(int(share * whole), max_resource)
+        return max(int(share * whole), min(whole, max_resource + _FEWEST_STARTS))
     if max_epochs < max_resource:
         msg = (
             f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "

@@ -32,8 +32,8 @@ class SwiftThaw(Thawing):
     seed : int
         Of all draws.
     share : float
-        Epochs to spend, as a share of Hyperband's; above 0.  At least enough to train one trial to
-        its end is spent.
+        Epochs to spend, as a share of Hyperband's; above 0.  At least `max_resource` and ten more
+        are spent, where Hyperband spends as many.
     iterations : int
         Hyperband's, for the share.
     min_resource : int
