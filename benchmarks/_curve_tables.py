@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _harness import MLPF_TABLE
-from hpo.brackets import hyperband_brackets
+from hpo.brackets import hyperband_brackets, hyperband_epochs
 from hpo.datasets import clean_rows, read_table
 from hpo.simulation import CurveTable
 
@@ -59,7 +59,7 @@ def make_task(name: str, table: CurveTable) -> Task:
         sys.exit(f"{name}: the median of the final losses must lie above the best, got {best:.6g}")
     digest = hashlib.sha256(table.losses.tobytes())
     digest.update(repr(table.configs).encode())
-    epochs = sum(b.epochs for b in hyperband_brackets(table.max_resource, REDUCTION_FACTOR))
+    epochs = hyperband_epochs(table.max_resource, REDUCTION_FACTOR)
     return Task(name, table, digest.hexdigest()[:12], best, median, epochs)
 
 

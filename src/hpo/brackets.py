@@ -159,3 +159,34 @@ def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracke
         n_trials = -(-(deepest + 1) * reduction_factor**depth // (depth + 1))  # rounded up
         brackets.append(make_bracket(max_resource, reduction_factor, depth, n_trials))
     return tuple(brackets)
+
+
+def hyperband_epochs(max_resource: int, reduction_factor: int) -> int:
+    """Return the units that all of Hyperband's brackets spend.
+
+    Parameters
+    ----------
+    max_resource, reduction_factor : int
+        As for `hyperband_brackets`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+    return sum(bracket.epochs for bracket in hyperband_brackets(max_resource, reduction_factor))
+
+
+def next_length(units: int, max_resource: int, growth: float) -> int:
+    """Return the length to train to: half as much again, say, and at least one unit more.
+
+    Parameters
+    ----------
+    units : int
+        Trained so far.
+    max_resource : int
+        The most.
+    growth : float
+        Factor, above 1.
+    """
+    return min(max(units + 1, round(units * growth)), max_resource)

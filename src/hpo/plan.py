@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.brackets import hyperband_brackets
+from hpo.brackets import hyperband_brackets, hyperband_epochs
 from hpo.trial import TrialStatus, TrialSummary
 
 
@@ -32,8 +32,7 @@ class Plan:
     @property
     def epochs(self) -> int:
         """Resource units that plain Hyperband spends."""
-        brackets = hyperband_brackets(self.max_resource, self.reduction_factor)
-        return self.iterations * sum(bracket.epochs for bracket in brackets)
+        return self.iterations * hyperband_epochs(self.max_resource, self.reduction_factor)
 
     def saved(self, trials: Sequence[TrialSummary]) -> int:
         """Return the units that were saved by stopping trials within a round.

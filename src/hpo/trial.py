@@ -239,6 +239,11 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
     """Its training failed for good; it counts as worst."""
 
+    @property
+    def over(self) -> bool:
+        """Whether it is never trained again."""
+        return self not in (TrialStatus.RUNNING, TrialStatus.WAITING)
+
 
 @dataclass(frozen=True)
 class TrialSummary:

@@ -20,11 +20,8 @@ from hpo.trial import (
     TrainFailure,
     TrainJob,
     TrainReport,
-    TrialStatus,
     Wait,
 )
-
-_OVER = (TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
 class NotYetError(Exception):
@@ -193,4 +190,4 @@ class Conductor:
 
     def _look(self) -> None:
         trials = self._scheduler.summary().trials
-        self._over.update(trial.trial_id for trial in trials if trial.status in _OVER)
+        self._over.update(trial.trial_id for trial in trials if trial.status.over)

@@ -19,10 +19,9 @@ from typing import Self
 from hpo.plan import Plan
 from hpo.progress import Progress
 from hpo.results import Results
-from hpo.trial import SchedulerSummary, TrialStatus, TrialSummary
+from hpo.trial import SchedulerSummary, TrialSummary
 
 _log = logging.getLogger(__name__)
-_OVER = (TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Tracker(ABC):
 
     def _bring_up_to_date(self, trial: TrialSummary) -> None:
         units, over = self._written.get(trial.trial_id, (0, False))
-        now = (len(trial.losses), trial.status in _OVER)
+        now = (len(trial.losses), trial.status.over)
         if now != (units, over) or trial.trial_id not in self._written:
             first = trial.trial_id not in self._written
             self._write(Update(trial, units, first, now[1]))

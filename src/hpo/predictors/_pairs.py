@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.brackets import next_length
 from hpo.trial import Curve
 
 Floats = NDArray[np.float64]
@@ -35,8 +36,7 @@ def lengths_up_to(max_resource: int, growth: float = _GROWTH) -> tuple[int, ...]
     """
     lengths = [1]
     while lengths[-1] < max_resource:
-        following = max(lengths[-1] + 1, round(lengths[-1] * growth))
-        lengths.append(min(following, max_resource))
+        lengths.append(next_length(lengths[-1], max_resource, growth))
     return tuple(lengths)
 
 

@@ -24,8 +24,6 @@ from hpo.trial import (
 )
 from hpo.values import same
 
-_ENDED = (TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED)
-
 
 @dataclass
 class _Trial:
@@ -118,7 +116,7 @@ class Ledger:
     def start(self, trial_id: int, stop: int, rung: int) -> TrainJob:
         """Hand out the job that trains the trial up to `stop` units."""
         trial = self._trials[trial_id]
-        if trial.job is not None or trial.status in _ENDED:
+        if trial.job is not None or trial.status.over:
             msg = f"trial {trial_id} is {trial.status} and cannot be trained further"
             raise RuntimeError(msg)
         trial.job = TrainJob(

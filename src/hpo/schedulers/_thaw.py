@@ -126,18 +126,3 @@ class Draws:
             return None
         proposal = self._proposals.pop()
         return proposal if proposal.draw < below else None
-
-
-def next_length(units: int, max_resource: int, growth: float) -> int:
-    """Return the length to train to: half as much again, say, and at least one unit more.
-
-    Parameters
-    ----------
-    units : int
-        Trained so far.
-    max_resource : int
-        The most.
-    growth : float
-        Factor, above 1.
-    """
-    return min(max(units + 1, round(units * growth)), max_resource)

@@ -1,9 +1,14 @@
-"""How a thawing scheduler deals its epochs, checked."""
+"""How many epochs a thawing scheduler has, and how it deals them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+
+from hpo.brackets import hyperband_epochs
+
+_FEWEST_STARTS = 10
+"""Epochs beside one full training, where Hyperband has as many."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,33 @@ class ThawOptions:
         _check("explore", self.explore, "in (0, 1]", ok=0 < self.explore <= 1)
         _check("greedy", self.greedy, "in [0, 1]", ok=0 <= self.greedy <= 1)
         _check("n_new", self.n_new, "at least 1", ok=self.n_new >= 1)
+
+
+def epochs_to_spend(
+    max_resource: int, reduction_factor: int, share: float, max_epochs: int | None = None
+) -> int:
+    """Return a share of Hyperband's epochs, but enough to train one trial to its end beside others.
+
+    With a `max_resource` of a few units the share alone would pay for two or three trials.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+    if not share > 0:
+        msg = f"share (of Hyperband's epochs) must be above 0, got {share!r}"
+        raise ValueError(msg)
+    whole = hyperband_epochs(max_resource, reduction_factor)
+    if max_epochs is None:
+        return max(int(share * whole), min(whole, max_resource + _FEWEST_STARTS))
+    if max_epochs < max_resource:
+        msg = (
+            f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "
+            f"to its end, got {max_epochs!r}"
+        )
+        raise ValueError(msg)
+    return max_epochs
 
 
 def _check(name: str, value: object, rule: str, *, ok: bool) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 
 from scipy.special import ndtr
 
-from hpo.brackets import check_resources, hyperband_brackets, make_bracket
+from hpo.brackets import check_resources, hyperband_epochs, make_bracket
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
 from hpo.schedulers.swift import check_curves, check_fraction
@@ -92,8 +92,7 @@ class EarlyStopping:
     ) -> None:
         check_resources(max_resource, reduction_factor)
         if n_trials is None:
-            brackets = hyperband_brackets(max_resource, reduction_factor)
-            n_trials = sum(bracket.epochs for bracket in brackets) // max_resource
+            n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
         make_bracket(max_resource, reduction_factor, 0, n_trials)  # checks n_trials
         check_fraction("threshold", threshold, ends=True)
         check_curves(min_curves, max_curves)

@@ -62,7 +62,18 @@ def repeated_brackets(
     ValueError
         If a setting is out of range.
     """
+    check_iterations(iterations)
+    return hyperband_brackets(max_resource, reduction_factor) * iterations
+
+
+def check_iterations(iterations: int) -> None:
+    """Check how often Hyperband's brackets are to be run.
+
+    Raises
+    ------
+    ValueError
+        If it is no integer of at least 1.
+    """
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
         msg = f"iterations must be an integer of at least 1, got {iterations!r}"
         raise ValueError(msg)
-    return hyperband_brackets(max_resource, reduction_factor) * iterations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.brackets import hyperband_brackets, make_bracket
+from hpo.brackets import hyperband_epochs, make_bracket
 from hpo.schedulers._engine import Engine, EngineOptions
 from hpo.searchers.base import Searcher
 
@@ -39,7 +39,6 @@ class RandomSearch(Engine):
         n_trials: int | None = None,
     ) -> None:
         if n_trials is None:
-            brackets = hyperband_brackets(max_resource, reduction_factor)
-            n_trials = sum(bracket.epochs for bracket in brackets) // max_resource
+            n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
         bracket = make_bracket(max_resource, reduction_factor, 0, n_trials)
         super().__init__((bracket,), reduction_factor, searcher, None, EngineOptions(seed=seed))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from hpo.brackets import hyperband_brackets
-from hpo.schedulers._thaw_options import ThawOptions
+from hpo.schedulers._thaw_options import ThawOptions, epochs_to_spend
 from hpo.schedulers.thawing import Thawing
 from hpo.searchers.base import Searcher
-
-_FEWEST_STARTS = 10
-"""Epochs beside one full training, where Hyperband has as many."""
 
 
 class SwiftASHA(Thawing):
@@ -99,30 +95,3 @@ class SwiftASHA(Thawing):
             seed=seed,
         )
         super().__init__(searcher, max_resource, options)
-
-
-def epochs_to_spend(
-    max_resource: int, reduction_factor: int, share: float, max_epochs: int | None = None
-) -> int:
-    """Return a share of Hyperband's epochs, but enough to train one trial to its end beside others.
-
-    With a `max_resource` of a few units the share alone would pay for two or three trials.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range.
-    """
-    if not share > 0:
-        msg = f"share (of Hyperband's epochs) must be above 0, got {share!r}"
-        raise ValueError(msg)
-    whole = sum(b.epochs for b in hyperband_brackets(max_resource, reduction_factor))
-    if max_epochs is None:
-        return max(int(share * whole), min(whole, max_resource + _FEWEST_STARTS))
-    if max_epochs < max_resource:
-        msg = (
-            f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "
-            f"to its end, got {max_epochs!r}"
-        )
-        raise ValueError(msg)
-    return max_epochs

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hpo.schedulers._thaw_options import ThawOptions
-from hpo.schedulers.swift_asha import epochs_to_spend
+from hpo.schedulers._thaw_options import ThawOptions, epochs_to_spend
+from hpo.schedulers.hyperband import check_iterations
 from hpo.schedulers.thawing import Thawing
 from hpo.searchers.base import Searcher
 
@@ -16,9 +16,9 @@ class SwiftThaw(Thawing):
     percent of them.  They depend on losses and forecasts alone, neither on the number of workers
     nor on the order of reports; for more workers than a wave has jobs, `SwiftASHA` keeps all busy.
 
-    Brackets and rungs are gone on purpose.  Within them, early decision points, elimination against
-    the incumbent and proposals from a model came to half of Hyperband's epochs at about half its
-    regret; one pool in which every trial may thaw comes lower on both (see ``docs/curves.md``).
+    Brackets and rungs are gone on purpose: with one pool a trial of any length may thaw whenever
+    the forecasts favour it, and the epochs to spend are known beforehand.  ``docs/curves.md`` has
+    what that gains, and the tables on which it loses.
 
     Parameters
     ----------
@@ -85,9 +85,7 @@ class SwiftThaw(Thawing):
         explore: float = 1.0,
         greedy: float = 0.5,
     ) -> None:
-        if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-            msg = f"iterations must be an integer of at least 1, got {iterations!r}"
-            raise ValueError(msg)
+        check_iterations(iterations)
         options = ThawOptions(
             budget=iterations * epochs_to_spend(max_resource, reduction_factor, share),
             min_resource=min_resource,

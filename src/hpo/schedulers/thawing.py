@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 
+from hpo.brackets import next_length
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
-from hpo.schedulers._thaw import Candidate, Choice, Draws, next_length
+from hpo.schedulers._thaw import Candidate, Choice, Draws
 from hpo.schedulers._thaw_options import ThawOptions
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
@@ -103,7 +104,7 @@ class Thawing:
     def _arrived(self, report: TrainReport | TrainFailure) -> None:
         trial = report.trial_id
         self._news += report.stop - report.start
-        if self._ledger.resource(trial) >= self._max and not self._ledger.failed(trial):
+        if self._completed(trial):
             self._ledger.complete(trial)
 
     def _forecast_came(self, report: PredictReport | PredictFailure) -> None:
@@ -227,8 +228,10 @@ class Thawing:
         while True:
             best, drawn = self._draws.lowest(affordable)
             new = self._new(drawn)
-            if new is not None or best is not None:
-                return new or Choice(best.trial_id, best.stop) if best is not None else new
+            if new is not None:
+                return new
+            if best is not None:
+                return Choice(best.trial_id, best.stop)
             if not self._draws.n_proposals or self._left < self._options.min_resource:
                 return None  # else the proposal was used up by its draw, and the next one may do
 
@@ -303,7 +306,7 @@ class Thawing:
         return found
 
     def _completed(self, trial: int) -> bool:
-        return not self._ledger.failed(trial) and self._ledger.resource(trial) >= self._max
+        return self._ended(trial) and not self._ledger.failed(trial)
 
     def _ended(self, trial: int) -> bool:
         return self._ledger.failed(trial) or self._ledger.resource(trial) >= self._max

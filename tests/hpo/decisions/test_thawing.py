@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.brackets import hyperband_brackets
+from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
 from hpo.schedulers import SwiftASHA, SwiftHyperband, SwiftThaw, make_scheduler
-from hpo.schedulers._thaw import next_length
 from hpo.searchers import ListSearcher, Surface
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.trial import Done, PredictFailure, PredictJob, PredictReport, TrainReport, TrialStatus
