@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import sklearn
-from threadpoolctl import threadpool_limits
 
 from hpo.predictors.base import CurvePredictor
 from hpo.predictors.pooled import Forecaster, PooledPredictor
@@ -66,6 +64,9 @@ def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictRepo
 def _forecast(
     job: PredictJob, predictor: CurvePredictor | Forecaster, searcher: Searcher | None
 ) -> PredictReport:
+    import sklearn
+    from threadpoolctl import threadpool_limits
+
     if not job.query:
         return PredictReport(job.job_id, (), (), None, {})
     forecaster = _seeded(as_forecaster(predictor), job.seed)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.dummy import DummyRegressor
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVR, NuSVR
-
 
 def extra_trees(n_estimators: int = 24, **settings: Any) -> Any:
     """Return extremely randomised trees, each on a bootstrap sample."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
     defaults = {"min_samples_leaf": 3, "max_features": 0.5, "bootstrap": True}
     return ExtraTreesRegressor(n_estimators, **{**defaults, **settings})
 
@@ -24,6 +18,8 @@ def qsvr_ensemble(
     n_estimators: int = 10, max_samples: int | float | str = "auto", **settings: Any
 ) -> Any:
     """Return averaged QSVR models, each on as many pieces as an annealer of 120 variables holds."""
+    from sklearn.preprocessing import MinMaxScaler
+
     from hpo.predictors.quantum import PUBLISHED_SETTINGS
     from qsvr import QSVR, QSVREnsemble
 
@@ -36,22 +32,54 @@ def qsvr_ensemble(
     return _scaled(ensemble, MinMaxScaler)
 
 
-def _scaled(model: Any, scaler: Callable[[], Any] = StandardScaler) -> Any:
+def standardised(model: Any) -> Any:
+    """Return a regressor within a pipeline that scales features and target."""
+    from sklearn.preprocessing import StandardScaler
+
+    return _scaled(model, StandardScaler)
+
+
+def _scaled(model: Any, scaler: Callable[[], Any]) -> Any:
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.pipeline import make_pipeline
+
     inner = make_pipeline(scaler(), model)
     return TransformedTargetRegressor(inner, transformer=scaler())
 
 
-def _standardised(model: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda **settings: _scaled(model(**settings))
+def nusvr(**settings: Any) -> Any:
+    """Return scikit-learn's nu support vector regression."""
+    from sklearn.svm import NuSVR
+
+    return NuSVR(**settings)
+
+
+def svr(**settings: Any) -> Any:
+    """Return scikit-learn's epsilon support vector regression."""
+    from sklearn.svm import SVR
+
+    return SVR(**settings)
+
+
+def _ridge(**settings: Any) -> Any:
+    from sklearn.linear_model import Ridge
+
+    return standardised(Ridge(**settings))
+
+
+def _last_value() -> Any:
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor(strategy="constant", constant=0.0)
 
 
 REGRESSORS: Mapping[str, Callable[..., Any]] = {
     "extra-trees": extra_trees,
-    "nusvr": _standardised(NuSVR),
-    "svr": _standardised(SVR),
-    "ridge": _standardised(Ridge),
+    "nusvr": lambda **settings: standardised(nusvr(**settings)),
+    "svr": lambda **settings: standardised(svr(**settings)),
+    "ridge": _ridge,
     "qsvr": qsvr_ensemble,
-    "last-value": lambda: DummyRegressor(strategy="constant", constant=0.0),
+    "last-value": _last_value,
 }
 
 

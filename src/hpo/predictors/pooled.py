@@ -19,7 +19,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from hpo.encoding import ConfigEncoder
 from hpo.predictors._pairs import CurveSet, Ints, Pairs
@@ -235,6 +234,8 @@ class PooledPredictor:
         return growth
 
     def _fitted(self, x: Floats, y: Floats) -> Any:
+        from sklearn.base import clone
+
         model = clone(self.regressor)
         random = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
         model.set_params(**dict.fromkeys(random, self.seed % 2**32))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from sklearn.svm import SVR, NuSVR
 
 from hpo.predictors.base import BasePredictor, CurvePredictor
 from hpo.predictors.baselines import (
@@ -16,6 +13,7 @@ from hpo.predictors.baselines import (
     RandomPredictor,
 )
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.kinds import nusvr, svr
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.regression import CurveRegressor
@@ -47,8 +45,8 @@ def _skilled(
 
 
 PREDICTORS: Mapping[str, Callable[..., Any]] = {
-    "nusvr": _regression(NuSVR),
-    "svr": _regression(SVR),
+    "nusvr": _regression(nusvr),
+    "svr": _regression(svr),
     "qsvr": QSVRPredictor,
     "last-value": LastValuePredictor,
     "power-law": PowerLawPredictor,
@@ -57,7 +55,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "pooled": PooledPredictor,
     "skilled": _skilled,
 }
-_REGRESSORS: Mapping[str, Callable[..., Any]] = {"nusvr": NuSVR, "svr": SVR}
+_REGRESSORS: Mapping[str, Callable[..., Any]] = {"nusvr": nusvr, "svr": svr}
 
 
 def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
@@ -116,7 +114,7 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     if name in _REGRESSORS or name == "a regressor":
         valid += ["scale", *_FEATURES]
     if name in _REGRESSORS:
-        valid += list(inspect.signature(_REGRESSORS[name]).parameters)
+        valid += list(_REGRESSORS[name]().get_params())
     if unknown := sorted(set(options) - set(valid)):
         msg = f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}"
         raise ValueError(msg)

@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import NuSVR
 
 from hpo.predictors.base import BasePredictor
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.kinds import nusvr, standardised
 from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Curve
 
@@ -76,11 +72,13 @@ class CurveRegressor(BasePredictor):
         seed: int = 0,
     ) -> None:
         super().__init__(folds, seed)
-        self.regressor = NuSVR() if regressor is None else regressor
+        self.regressor = nusvr() if regressor is None else regressor
         self.features = CurveFeatures() if features is None else features
         self.scale = scale
 
     def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+        from sklearn.base import clone
+
         features = self.features(curves, values[:, : self.known_])  # (n_curves, n_features)
         target = values[:, -1:]  # (n_curves, 1)
         if self.scale:
@@ -101,10 +99,7 @@ class CurveRegressor(BasePredictor):
 
     def as_forecaster(self) -> PooledPredictor:
         """Return a pooled predictor with this regressor inside, features and target scaled."""
-        inner = TransformedTargetRegressor(
-            make_pipeline(StandardScaler(), self.regressor), transformer=StandardScaler()
-        )
-        return PooledPredictor(inner, seed=self.seed)
+        return PooledPredictor(standardised(self.regressor), seed=self.seed)
 
     def _choose(self, n_curves: int) -> NDArray[np.intp]:
         """Return the curves to train on: all."""

@@ -13,11 +13,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 Floats = NDArray[np.float64]
 
@@ -90,6 +85,10 @@ class Surface:
         rng : Generator
             Draws trials where there are more than `max_points`.
         """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
         rows = self._choose(mean, rng)
         x, mean, std = x[rows], mean[rows], std[rows]
         mean = np.minimum(mean, np.quantile(mean, self.cap))
@@ -146,6 +145,8 @@ class Surface:
         self, objective: Callable[..., Any], start: Floats, bounds: Floats
     ) -> tuple[Floats, float]:
         """Minimise the negative log posterior (see scikit-learn's ``optimizer``)."""
+        from scipy.optimize import minimize
+
         dims = len(start) - 2
         centre = np.concatenate([[0.0], np.full(dims, _LENGTH), [_NOISE]])
         spread = np.concatenate(
@@ -190,6 +191,8 @@ class Trees:
 
     def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:  # noqa: ARG002 - the spread shows in the trees' disagreement
         """Learn from forecasts (see `Surface.fit`)."""
+        from sklearn.ensemble import ExtraTreesRegressor
+
         self._forest = ExtraTreesRegressor(
             self.n_trees,
             min_samples_leaf=2,
