@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from hpo.conditions import among
 from hpo.domains import Categorical, Constant, Domain, Float, Int, Scipy
 
 _TYPES: dict[str, type[Any]] = {
@@ -30,6 +31,39 @@ def parse_domain(name: str, spec: Any) -> Domain:
     except (TypeError, ValueError) as error:
         msg = f"hyperparameter {name!r}: {error}"
         raise ValueError(msg) from None
+
+
+def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...]]]:
+    """Take a table's ``when`` apart from the domain (see `SearchSpace.from_dict`).
+
+    Returns
+    -------
+    tuple
+        What the domain is parsed from; for each parent the values that it must have, none where
+        there is no condition.
+
+    Raises
+    ------
+    ValueError
+        If ``when`` is no table, or an empty one.
+    """
+    if not isinstance(spec, Mapping) or "when" not in spec:
+        return spec, {}
+    when = spec["when"]
+    if not isinstance(when, Mapping) or not when:
+        msg = (
+            f"hyperparameter {name!r}: when must be a table of other hyperparameters and the "
+            f"values that they must have, such as {{'optimizer': 'sgd'}}, got {when!r}"
+        )
+        raise ValueError(msg)
+    rule = {str(parent): _values(values) for parent, values in when.items()}
+    return {key: value for key, value in spec.items() if key != "when"}, rule
+
+
+def _values(values: Any) -> tuple[Any, ...]:
+    """Return one value or a list of them as a tuple, each value once."""
+    several = tuple(values) if isinstance(values, list | tuple) else (values,)
+    return tuple(v for place, v in enumerate(several) if not among(v, several[:place]))
 
 
 def _parse(spec: Any) -> Domain:
@@ -62,7 +96,7 @@ def _from_table(table: Mapping[str, Any]) -> Domain:
         msg = f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
         raise ValueError(msg)
     if unknown := sorted(set(options) - set(names)):
-        msg = f"{table['type']} takes {', '.join(names)}, got {', '.join(unknown)}"
+        msg = f"{table['type']} takes {', '.join(names)} and when, got {', '.join(unknown)}"
         raise ValueError(msg)
     domain: Domain = kind(**options)
     return domain

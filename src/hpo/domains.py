@@ -329,6 +329,20 @@ class Scipy:
         value = float(frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))
         return int(value) if isinstance(frozen.dist, stats.rv_discrete) else value
 
+    def supports(self, value: float) -> bool:
+        """Tell whether the distribution can give `value`.
+
+        Parameters
+        ----------
+        value : float
+        """
+        from scipy import stats
+
+        frozen = self._frozen()
+        low, high = frozen.support()
+        whole = not isinstance(frozen.dist, stats.rv_discrete) or float(value).is_integer()
+        return bool(low <= value <= high) and whole
+
     def features(self, value: Any) -> tuple[float, ...]:
         """Return the quantile, 0 to 1."""
         return (float(self._frozen().cdf(value)),)

@@ -249,7 +249,8 @@ class Results:
         """
         records = sorted(self.records(), key=_by_progress)
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
-        names = [name for name in (records[0] if records else {}) if name.startswith("config_")]
+        named = dict.fromkeys(name for record in records for name in record)
+        names = [name for name in named if name.startswith("config_")]
         table = Table(title=f"Best {min(top, len(records))} of {len(records)} trials")
         for heading in ("trial", "status", "epochs", "last loss", "retries"):
             table.add_column(heading, justify="right" if heading != "status" else "left")
@@ -310,7 +311,7 @@ def _cells(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         str(record["epochs"]),
         _short(record["last_loss"]),
         str(record["retries"]),
-        *(_short(record[name]) for name in names),
+        *(_short(record.get(name, "")) for name in names),
         record["reason"],
     ]
 

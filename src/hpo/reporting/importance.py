@@ -118,11 +118,16 @@ def _columns(configs: Sequence[Config]) -> tuple[list[str], NDArray[np.float64]]
     """Return the hyperparameters that vary, and one column of numbers for each.
 
     Trees see the order of values only, so that no scale has to be known; categories are numbered.
+    Where a hyperparameter is absent by its condition it gets a middle one of its values: that it is
+    absent shows in what the condition looks at, and counts there.
     """
     names, columns = [], []
     for name in dict.fromkeys(name for config in configs for name in config):
-        column = _numbers([config.get(name) for config in configs])
-        if len(np.unique(column)) > 1:
+        has = np.array([name in config for config in configs])
+        known = _numbers([config[name] for config in configs if name in config])
+        if len(np.unique(known)) > 1:
+            column = np.full(len(configs), np.quantile(known, 0.5, method="lower"))
+            column[has] = known
             names.append(name)
             columns.append(column)
     return names, np.array(columns, dtype=float).T.reshape(len(configs), len(names))

@@ -89,17 +89,20 @@ class SpaceCandidates:
         return np.array([self.space.to_features(config) for config in configs])
 
     def _near(self, parent: Config, rng: np.random.Generator) -> Config:
-        """Return a configuration of which about half the values are close to the parent's."""
-        draws = [self.space.sample(rng) for _ in range(_CLOSE)]
-        child = dict(parent)
+        """Return a configuration of which about half the values are close to the parent's.
+
+        What is there only because another value has changed is drawn at random.
+        """
+        draws = [self.space.sample_all(rng) for _ in range(_CLOSE)]
+        child = {**draws[0], **parent}
         for name, domain in self.space.domains.items():
-            if rng.random() < _MOVED:
+            if rng.random() < _MOVED and name in parent:
                 here = np.array(domain.features(parent[name]))
                 values = [draw[name] for draw in draws if draw[name] != parent[name]]
                 away = [float(np.sum((here - domain.features(value)) ** 2)) for value in values]
                 if values:
                     child[name] = values[int(np.argmin(away))]
-        return child
+        return self.space.without_absent(child)
 
 
 class ListCandidates:

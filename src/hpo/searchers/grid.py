@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from hpo.conditions import all_needs, among
 from hpo.space import SearchSpace
 from hpo.trial import Config
 
@@ -34,7 +36,10 @@ class ListSearcher:
 
 
 class GridSearcher:
-    """Proposes every point of a grid, the first parameter changing slowest.
+    """Proposes every point of a grid once, the first parameter changing slowest.
+
+    A hyperparameter with a condition has its values only where the condition holds; those that it
+    needs change slower than it does.
 
     Parameters
     ----------
@@ -42,7 +47,8 @@ class GridSearcher:
         What to cover.
     points : int
         Values for each number, evenly spaced on its own (linear or logarithmic) scale; integers
-        with fewer values and categories give all of theirs.
+        with fewer values and categories give all of theirs.  An integer that a condition looks at
+        gets a further value where none of these would fulfil it.
 
     Raises
     ------
@@ -54,20 +60,51 @@ class GridSearcher:
         if points < 1:
             msg = f"points must be at least 1, got {points}"
             raise ValueError(msg)
-        self.axes = tuple((name, domain.grid(points)) for name, domain in space.domains.items())
+        self.space = space
+        self.axes = tuple((name, self._axis(name, points)) for name in space.parents_first)
+        self._parents = {parent for rule in space.conditions.values() for parent in rule}
+        self._counts: dict[tuple[int, str], int] = {}
 
     def __len__(self) -> int:
-        size = 1
-        for _, values in self.axes:
-            size *= len(values)
-        return size
+        return self._count(0, {})
+
+    def _axis(self, name: str, points: int) -> tuple[Any, ...]:
+        """Return the values of a hyperparameter, among them some with which each other is there."""
+        values = self.space.domains[name].grid(points)
+        for needs in all_needs(self.space.parents_first, self.space.conditions).values():
+            asked = needs.get(name)
+            if asked and not any(among(value, values) for value in asked):
+                values = tuple(sorted((*values, asked[len(asked) // 2])))
+        return values
 
     def propose(self, trial_id: int) -> Config | None:
         """Return the configuration of trial `trial_id`, None past the end of the grid."""
-        if trial_id >= len(self):
+        if trial_id >= self._count(0, {}):
             return None
-        config = {}
-        for name, values in reversed(self.axes):
-            trial_id, position = divmod(trial_id, len(values))
-            config[name] = values[position]
-        return dict(reversed(config.items()))
+        config: dict[str, Any] = {}
+        for place in range(len(self.axes)):
+            for longer in self._choices(place, config):
+                below = self._count(place + 1, longer)
+                if trial_id < below:
+                    config = longer
+                    break
+                trial_id -= below
+        return {name: config[name] for name in self.space.domains if name in config}
+
+    def _choices(self, place: int, config: Config) -> list[dict[str, Any]]:
+        """Return `config` with each value of one more hyperparameter, or as it is without it."""
+        name, values = self.axes[place]
+        if name in self.space.conditions and name not in self.space.present(config):
+            return [dict(config)]
+        return [{**config, name: value} for value in values]
+
+    def _count(self, place: int, config: Config) -> int:
+        """Count the points that begin with `config`, which goes up to the axis `place`."""
+        if place == len(self.axes):
+            return 1
+        # What follows depends on the values that conditions look at, and on nothing else.
+        key = place, repr([(name, config[name]) for name in config if name in self._parents])
+        if key not in self._counts:
+            choices = self._choices(place, config)
+            self._counts[key] = sum(self._count(place + 1, longer) for longer in choices)
+        return self._counts[key]

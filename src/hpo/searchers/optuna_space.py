@@ -53,10 +53,12 @@ def _distribution(domain: Domain) -> Any:
 def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a configuration into the values that a sampler sees; constants are left out.
 
-    Values beyond a range by rounding are put back into it.
+    Values beyond a range by rounding are put back into it.  What is absent by its condition gets a
+    middle value, so that every sampler, also one that knows no conditions, sees whole points.
     """
+    there = set(space.present(config))
     return {
-        name: _inward(domain, config[name])
+        name: _inward(domain, config[name]) if name in there else _middle(domain)
         for name, domain in space.domains.items()
         if not isinstance(domain, Constant)
     }
@@ -71,9 +73,14 @@ def _inward(domain: Domain, value: Any) -> Any:
     return value
 
 
+def _middle(domain: Domain) -> Any:
+    return 0.5 if isinstance(domain, Scipy) else domain.grid(1)[0]
+
+
 def from_search(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a sampler's values into a configuration."""
-    return {name: _outward(domain, params.get(name)) for name, domain in space.domains.items()}
+    """Turn a sampler's values into a configuration, without what is absent by its condition."""
+    domains = space.domains.items()
+    return space.without_absent({n: _outward(domain, params.get(n)) for n, domain in domains})
 
 
 def _outward(domain: Domain, value: Any) -> Any:

@@ -245,15 +245,18 @@ class _Exporter:
 
     def _distributions(self, config: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Return the distributions of a trial's values, constants and scipy's included."""
-        found = dict(self._searched)
-        for name, domain in self._space.domains.items():
-            if isinstance(domain, Constant):
-                found[name] = CategoricalDistribution((domain.value,))
-            elif isinstance(domain, Scipy):
-                ends = sorted(float(domain.quantile(unit)) for unit in (0.0, 1.0))
-                value = float(config[name])
-                found[name] = FloatDistribution(min(ends[0], value), max(ends[1], value))
-        return found
+        there = [name for name in self._space.domains if name in config]
+        return {name: self._distribution(name, config[name]) for name in there}
+
+    def _distribution(self, name: str, value: Any) -> BaseDistribution:
+        domain = self._space.domains[name]
+        if isinstance(domain, Constant):
+            return CategoricalDistribution((domain.value,))
+        if isinstance(domain, Scipy):
+            ends = sorted(float(domain.quantile(unit)) for unit in (0.0, 1.0))
+            return FloatDistribution(min(ends[0], float(value)), max(ends[1], float(value)))
+        known: BaseDistribution = self._searched[name]
+        return known
 
 
 def _moment(seconds: float) -> dt.datetime:
