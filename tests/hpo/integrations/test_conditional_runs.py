@@ -1,0 +1,161 @@
+"""Whole runs over a space with conditions: decisions, journal, tables, page, Optuna's storage."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import pytest
+
+from hpo.cli import main
+from hpo.journal import read_journal
+from hpo.reporting import read_run, render
+from hpo.results import Results
+from hpo.schedulers import make_scheduler
+from hpo.space import SearchSpace
+from hpo.spec import RunSpec
+from hpo.trainers.loading import load_trainer
+from hpo.tuner import Tuner
+
+TRAINER = '''
+import math
+
+
+def train(config, start, stop, checkpoint):
+    """Refuse what is there though it must not be; sgd with high momentum is best."""
+    rest = set(config) - {"opt", "lr"}
+    assert rest == ({"momentum", "nesterov"} if config["opt"] == "sgd" else set()), config
+    floor = 0.1 * (math.log10(config["lr"]) + 2) ** 2
+    floor += 0.2 if config["opt"] == "adam" else (config["momentum"] - 0.9) ** 2
+    return [floor + 1 / unit for unit in range(start + 1, stop + 1)]
+'''
+SPACE = SearchSpace.from_dict(
+    {
+        "momentum": {"type": "float", "low": 0.0, "high": 1.0, "when": {"opt": "sgd"}},
+        "opt": ["adam", "sgd"],
+        "lr": {"type": "scipy", "name": "loguniform", "args": [1e-4, 1.0], "kwds": {}},
+        "nesterov": {"type": "constant", "value": True, "when": {"opt": "sgd"}},
+    }
+)
+
+
+FEW_FORECASTS = {"refresh": 0.25}
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trainer") / "work.py"
+    path.write_text(TRAINER)
+    return f"{path}:train"
+
+
+@pytest.fixture(scope="module", params=["swift", "hyperband"])
+def journal(request, trainer, tmp_path_factory):
+    """The journal of a finished run."""
+    spec = RunSpec(
+        trainer=trainer,
+        space=SPACE.to_dict(),
+        max_resource=9,
+        scheduler=request.param,
+        scheduler_options=FEW_FORECASTS if request.param == "swift" else {},
+        predictor="last-value",
+        executor="inline",
+    )
+    path = tmp_path_factory.mktemp("runs") / f"{request.param}.jsonl"
+    Tuner.from_spec(spec, journal=path).run()
+    return path
+
+
+def check(results):
+    assert results.finished
+    for trial in results.trials:
+        SPACE.validate(trial.config)
+        assert str(trial.status) != "failed", trial.reason
+    assert {"momentum" in trial.config for trial in results.trials} == {True, False}
+
+
+def test_a_run_has_nothing_that_is_absent_and_can_be_read_again(journal):
+    results = Results.from_journal(journal)
+    check(results)
+    spec = read_journal(journal).header.spec
+    assert SearchSpace.from_dict(spec["space"]) == SPACE
+
+
+def test_a_run_that_was_cut_off_goes_on_to_the_same_end(journal, tmp_path):
+    lines = journal.read_bytes().splitlines(keepends=True)
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(b"".join(lines[: len(lines) // 2]))
+    again = Tuner.resume(part)
+    whole = Results.from_journal(journal)
+    assert [t.config for t in again.trials] == [t.config for t in whole.trials]
+    assert [t.losses for t in again.trials] == [t.losses for t in whole.trials]
+
+
+def test_tables_and_the_page_leave_cells_empty(journal, tmp_path):
+    results = Results.from_journal(journal)
+    path = tmp_path / "out.csv"
+    results.write_csv(path)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    for row, trial in zip(rows, results.trials, strict=True):
+        for name in SPACE.domains:
+            assert row[f"config_{name}"] == str(trial.config.get(name, ""))
+    shown = [column.header for column in results.table().columns]
+    assert set(SPACE.domains) <= set(shown)
+    frame = results.to_frame()
+    assert frame["config_momentum"].isna().sum() == sum(
+        t.config["opt"] == "adam" for t in results.trials
+    )
+    page = render(read_run(journal))
+    assert "momentum" in page
+
+
+def test_an_exported_trial_has_the_parameters_that_are_there(journal, tmp_path):
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
+    url = f"sqlite:///{tmp_path}/runs.db"
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(journal), url])
+    assert ended.value.code == 0
+    study = optuna.load_study(study_name=journal.stem, storage=url)
+    results = Results.from_journal(journal)
+    assert [trial.params for trial in study.trials] == [trial.config for trial in results.trials]
+    assert study.best_trial.value == min(t.value for t in study.trials if t.value is not None)
+
+
+def run_with(searcher, trainer, **options):
+    scheduler = make_scheduler("swift", searcher, max_resource=9, seed=0, **FEW_FORECASTS)
+    trainer = load_trainer(trainer)
+    return Tuner(trainer, scheduler, executor="inline", predictor="last-value", **options).run()
+
+
+def test_a_run_by_optunas_searcher(trainer, tmp_path):
+    pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
+    from hpo.searchers.optuna_searcher import OptunaSearcher
+
+    results = run_with(OptunaSearcher(SPACE, "tpe", seed=0), trainer, journal=tmp_path / "j")
+    check(results)
+    suggested = results.trials[len(results.trials) // 2 :]
+    assert sum(trial.config["opt"] == "sgd" for trial in suggested) > len(suggested) / 2
+    again = run_with(OptunaSearcher(SPACE, "tpe", seed=0), trainer)
+    assert [t.config for t in again.trials] == [t.config for t in results.trials]
+    assert json.loads(json.dumps(results.best.config)) == results.best.config
+
+
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "random"])
+def test_every_sampler_of_optuna_suggests_within_the_conditions(sampler):
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
+    if sampler == "gp":
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra torch)")
+        torch.set_num_threads(1)
+    from hpo.searchers.optuna_searcher import OptunaSearcher
+    from hpo.trial import Curve
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    searcher = OptunaSearcher(SPACE, sampler, seed=0)
+    configs = [searcher.propose(trial) for trial in range(12)]
+    curves = [Curve(i, c, (c.get("momentum", 2.0), math.pi)) for i, c in enumerate(configs)]
+    found = searcher.suggest(curves, 3, max_resource=1, seed=1)
+    assert found == searcher.suggest(curves, 3, max_resource=1, seed=1)
+    for config in found:
+        SPACE.validate(config)
