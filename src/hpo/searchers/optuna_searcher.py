@@ -4,6 +4,10 @@ Curves are of different lengths, and losses after few and after many units are n
 does, the model looks at the longest training that enough trials have reached; what is shorter is
 told as pruned, which TPE ranks behind and a Gaussian process leaves out.
 
+A sampler sees whole points of a space with conditions (`hpo.searchers.optuna_space.to_search`): by
+Optuna's own way, parameter by parameter, a Gaussian process would draw all that has a condition at
+random.
+
 >>> from hpo import SearchSpace
 >>> from hpo.trial import Curve
 >>> space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
