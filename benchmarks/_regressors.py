@@ -71,7 +71,7 @@ def gaussian_process() -> Any:
 
 def network() -> Any:
     """Return a neural network of one small layer with much weight decay, few steps of L-BFGS."""
-    model = MLPRegressor((16,), alpha=30.0, solver="lbfgs", max_iter=50)
+    model = MLPRegressor(hidden_layer_sizes=(16,), alpha=30.0, solver="lbfgs", max_iter=50)
     return standardised(Subsampled(model))
 
 
