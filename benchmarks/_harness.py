@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_diabetes, make_friedman1
-from sklearn.preprocessing import QuantileTransformer, minmax_scale
 
 # Where the table of MLPF learning curves is looked for: beside the checkout.
 MLPF_TABLE = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
@@ -75,6 +73,10 @@ class Bars:
 
 def scaled_data(name: str, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return n samples of a data set, features and target scaled to [0, 1]."""
+    # Here, since worker processes import the script that starts them.
+    from sklearn.datasets import load_diabetes, make_friedman1
+    from sklearn.preprocessing import minmax_scale
+
     if name == "friedman1":
         X, y = make_friedman1(n, noise=1.0, random_state=seed)
     else:
@@ -90,6 +92,8 @@ def mlpf_task(path: Path) -> Data:
     Inputs are every second of the first 25 losses, (n_curves, 13); the target is the last loss but
     one, (n_curves,). The curve with the largest final loss is dropped, as in the papers.
     """
+    from sklearn.preprocessing import QuantileTransformer
+
     names = path.open().readline().strip().split(",")
     table = np.loadtxt(path, delimiter=",", skiprows=1)
     losses = table[:, names.index("loss_0") :]
