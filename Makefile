@@ -6,11 +6,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DOCS   := $(VENV)/.docs-installed
 
-.PHONY: help install demo test test-fast lint types contracts check bench docs notebooks clean
+.PHONY: help install demo test thorough test-fast lint types contracts check bench docs notebooks clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
 	@echo "make test       install, then run every test"
+	@echo "make thorough   the same, with more repetitions of faults and kills"
 	@echo "make test-fast  every test not marked slow"
 	@echo "make check      lint, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
@@ -30,6 +31,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+thorough: export THOROUGH = 1
+thorough: test
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"

@@ -20,7 +20,7 @@ from hpo.journal import read_journal
 from hpo.results import Results
 from hpo.tuner import Tuner
 
-KILLS = 25
+KILLS = 25 if os.environ.get("THOROUGH") else 10  # `make thorough`
 
 NURSERY = '''
 """Forks a process for each line on standard input, so that hpo is imported only once."""

@@ -1,6 +1,11 @@
-"""Each fault twenty times: no hang, no lost model, no more submissions than allowed, no token."""
+"""Each fault several times: no hang, no lost model, no more submissions than allowed, no token.
+
+Five times, and twenty in `make thorough`.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from fake_sapi import TOKEN
@@ -9,7 +14,7 @@ from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
 
 N = 6
-TIMES = 20
+TIMES = 20 if os.environ.get("THOROUGH") else 5
 
 
 def _fit(data, sampler="qpu", **options):
