@@ -107,24 +107,33 @@ DEATHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def pools() -> Iterator[Callable[[str], WorkerPool]]:
+class Pools:
     """Pools by name, which one test after the other uses, accidents and all."""
-    made: dict[str, WorkerPool] = {}
 
-    def pool(name: str) -> WorkerPool:
-        if name not in made:
-            made[name] = POOLS[name]()
-        return made[name]
+    def __init__(self) -> None:
+        self._made: dict[str, WorkerPool] = {}
 
+    def __call__(self, name: str) -> WorkerPool:
+        if name not in self._made:
+            self._made[name] = POOLS[name]()
+        return self._made[name]
+
+    def close(self, *names: str) -> None:
+        for name in names or tuple(self._made):
+            if name in self._made:
+                self._made.pop(name).close()
+
+
+@pytest.fixture(scope="module")
+def pools() -> Iterator[Pools]:
+    made = Pools()
     with OPEN:
-        yield pool
-        for each in made.values():
-            each.close()
+        yield made
+        made.close()
 
 
 @pytest.fixture(params=some())
-def pool(request: pytest.FixtureRequest, pools: Callable[[str], WorkerPool]) -> WorkerPool:
+def pool(request: pytest.FixtureRequest, pools: Pools) -> WorkerPool:
     return pools(request.param)
 
 
@@ -207,8 +216,9 @@ def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
-def test_each_worker_has_its_device(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_each_worker_has_its_device(pools, name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # restored at the end
+    pools.close("ray")  # there is one Ray to a process
     pool = make_pool(name, 2, options={"devices": "4,7"})
     outcomes = run(pool, tmp_path, *["device"] * 4)
     pool.close()
@@ -255,6 +265,15 @@ def test_settings_that_are_refused(name, options, message) -> None:
 
 
 @pytest.mark.skipif("mpi4py.futures" in sys.orig_argv, reason="started by mpiexec")
+@pytest.mark.ray
+@pytest.mark.slow
+def test_devices_that_a_running_ray_lacks_are_refused(pools) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    pools("ray")
+    with pytest.raises(UsageError, match="has 0 GPUs for 2 workers"):
+        make_pool("ray", 2, options={"devices": "4,7"})
+
+
 def test_mpi_without_its_ranks_is_refused() -> None:
     with pytest.raises(UsageError, match=r"rank 0 leads|pip install 'qsvr\[mpi\]'"):
         make_pool("mpi", 2)

@@ -47,6 +47,8 @@ class _Ray:
             options.devices.check(n_workers)
         if self._owner:
             self._start(n_workers, options)
+        if options.devices is not None:
+            self._check_devices(n_workers)
         task = self._ray.remote(prepared)
         gpus = 0 if options.devices is None else 1
         # max_retries: what became of a task is ours to judge, by max_retries of the run
@@ -65,6 +67,17 @@ class _Ray:
         except (ConnectionError, ValueError, RuntimeError) as error:
             msg = f"Ray cannot be reached at {options.address or 'this machine'}: {error}"
             raise UsageError(msg) from error
+
+    def _check_devices(self, n_workers: int) -> None:
+        """Complain where tasks would wait for devices that Ray does not have."""
+        there = int(self._ray.cluster_resources().get("GPU", 0))
+        if there < n_workers:
+            self.close()
+            msg = (
+                f"devices: the Ray that is running has {there} GPUs for {n_workers} workers; "
+                "start it with as many, or leave it to be started here (ray.shutdown() first)"
+            )
+            raise UsageError(msg)
 
     def count(self) -> int:
         """Return the processors of the cluster."""
