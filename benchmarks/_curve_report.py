@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from _curve_methods import METHODS
 from _curve_runs import Key, Run
 from _curve_stats import OnTable, Standing, mean_curve, seeds_of
 from _curve_tables import Task
+from _harness import argument_parser
 
 HEADER = (
     "method",
@@ -143,3 +145,19 @@ def _curve(
 def _end(name: str, task: Task, runs: Mapping[Key, Run]) -> float:
     found = [runs[name, task.name, seed].epochs for seed in seeds_of(name, task.name, runs)]
     return float(np.mean(found)) / task.epochs
+
+
+def table_parser(description: str | None, n_seeds: int) -> argparse.ArgumentParser:
+    """Return a parser of what benchmarks on tables take besides ``--quick`` and ``--check``."""
+    parser = argument_parser(description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
+    parser.add_argument("--seeds", type=int, default=n_seeds)
+    parser.add_argument(
+        "--markdown",
+        nargs="?",
+        const=Path("docs/curves.md"),
+        type=Path,
+        help="write the results between the marks of this file (docs/curves.md)",
+    )
+    return parser

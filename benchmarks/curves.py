@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from _curve_methods import METHODS, REFERENCE
-from _curve_report import HEADER, by_table, draw, markdown, put_into, row
+from _curve_report import HEADER, by_table, draw, markdown, put_into, row, table_parser
 from _curve_runs import Cache, Key, Run, run_all
 from _curve_stats import OnTable, Standing, compare, standing
 from _curve_tables import Task, load_tasks
-from _harness import Bars, argument_parser
+from _harness import Bars
 from _hpo_common import show
 
 QUICK_TABLES, QUICK_SEEDS = 4, 3
@@ -31,23 +31,13 @@ QUICK_METHODS = (REFERENCE, "swift-last", "asha", "top", "halving", "random", "r
 
 
 def options() -> argparse.Namespace:
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
+    parser = table_parser(__doc__, n_seeds=20)
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all")
-    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/out/curves"))
     parser.add_argument("--fresh", action="store_true", help="run again what is in the cache")
     parser.add_argument("--by-table", action="store_true", help="a row for every table as well")
     parser.add_argument("--figure", type=Path, help="draw regret over epochs into this file")
-    parser.add_argument(
-        "--markdown",
-        nargs="?",
-        const=Path("docs/curves.md"),
-        type=Path,
-        help="write the tables between the marks of this file (docs/curves.md)",
-    )
     return parser.parse_args()
 
 

@@ -23,14 +23,13 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from _curve_report import markdown, put_into
+from _curve_report import markdown, put_into, table_parser
 from _curve_tables import Task, load_tasks
-from _harness import Bars, argument_parser
+from _harness import Bars
 from _hpo_common import show
 from _regressors import MEASURED
 from hpo.predictors import PooledPredictor, make_regressor
@@ -217,17 +216,7 @@ def report_cost(bars: Bars, *, quick: bool) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument(
-        "--markdown",
-        nargs="?",
-        const=Path("docs/curves.md"),
-        type=Path,
-        help="write the first table between the marks of this file (docs/curves.md)",
-    )
+    parser = table_parser(__doc__, n_seeds=5)
     return parser.parse_args()
 
 

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +27,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from _curve_methods import Form, forms
-from _curve_report import WALLCLOCK_MARKS, markdown, put_into
+from _curve_report import WALLCLOCK_MARKS, markdown, put_into, table_parser
 from _curve_runs import Trace, final_regret
 from _curve_tables import Task, load_tasks
-from _harness import Bars, argument_parser
+from _harness import Bars
 from _hpo_common import show
 from hpo.loop import drive
 from hpo.simulation import CurveTable, SimulatedRunner
@@ -248,21 +247,11 @@ def check(bars: Bars, rows: Mapping[tuple[int, str], Row]) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
+    parser = table_parser(__doc__, n_seeds=10)
     parser.add_argument("--methods", nargs="+", choices=forms(), default=list(forms()))
     parser.add_argument("--workers", nargs="+", type=int, default=list(WORKERS))
-    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--size", type=int, default=1, help="how often Hyperband's brackets run")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument(
-        "--markdown",
-        nargs="?",
-        const=Path("docs/curves.md"),
-        type=Path,
-        help="write the table between the marks of this file (docs/curves.md)",
-    )
     return parser.parse_args()
 
 
