@@ -64,11 +64,11 @@ def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictRepo
 def _forecast(
     job: PredictJob, predictor: CurvePredictor | Forecaster, searcher: Searcher | None
 ) -> PredictReport:
+    if not job.query:
+        return PredictReport(job.job_id, (), (), None, {})
     import sklearn
     from threadpoolctl import threadpool_limits
 
-    if not job.query:
-        return PredictReport(job.job_id, (), (), None, {})
     forecaster = _seeded(as_forecaster(predictor), job.seed)
     # The matrices are small: several BLAS threads would wait for each other most of the time.
     # scikit-learn need not check the same small arrays again for each of some hundred trees.

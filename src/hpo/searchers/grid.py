@@ -61,21 +61,16 @@ class GridSearcher:
             msg = f"points must be at least 1, got {points}"
             raise ValueError(msg)
         self.space = space
-        self.axes = tuple((name, self._axis(name, points)) for name in space.parents_first)
+        needs = tuple(all_needs(space.parents_first, space.conditions).values())
+        self.axes = tuple(
+            (name, _axis(space.domains[name].grid(points), [each.get(name) for each in needs]))
+            for name in space.parents_first
+        )
         self._parents = {parent for rule in space.conditions.values() for parent in rule}
         self._counts: dict[tuple[int, str], int] = {}
 
     def __len__(self) -> int:
         return self._count(0, {})
-
-    def _axis(self, name: str, points: int) -> tuple[Any, ...]:
-        """Return the values of a hyperparameter, among them some with which each other is there."""
-        values = self.space.domains[name].grid(points)
-        for needs in all_needs(self.space.parents_first, self.space.conditions).values():
-            asked = needs.get(name)
-            if asked and not any(among(value, values) for value in asked):
-                values = tuple(sorted((*values, asked[len(asked) // 2])))
-        return values
 
     def propose(self, trial_id: int) -> Config | None:
         """Return the configuration of trial `trial_id`, None past the end of the grid."""
@@ -108,3 +103,11 @@ class GridSearcher:
             choices = self._choices(place, config)
             self._counts[key] = sum(self._count(place + 1, longer) for longer in choices)
         return self._counts[key]
+
+
+def _axis(values: tuple[Any, ...], needs: Sequence[tuple[Any, ...] | None]) -> tuple[Any, ...]:
+    """Return the values of a hyperparameter, among them some with which each other is there."""
+    for asked in needs:
+        if asked and not any(among(value, values) for value in asked):
+            values = tuple(sorted((*values, asked[len(asked) // 2])))
+    return values
