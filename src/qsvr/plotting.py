@@ -124,7 +124,7 @@ class SampleEnergyDisplay:
         title = "How good are the samples?"
         if self.p_value is not None:
             better = "better than random" if self.p_value < 0.01 else "no better than random"
-            title += f" As sampled: {better} (p = {self.p_value:.1g})"
+            title += f"\nAs sampled: {better} (p = {self.p_value:.1g})"
         if self.chain_break_fraction is not None:
             title += f", {self.chain_break_fraction:.0%} of chains broken"
         return title
