@@ -155,7 +155,7 @@ class SwiftHyperBand(TrialScheduler):
             self._numbers[trial.trial_id] = number
             if self._records is not None:
                 self._records.arrived(number, trial.trial_id, trial.config)
-        restored = number not in self._trials and bool(trial.last_result)
+        restored = number not in self._trials and _has_results(trial)
         self._trials[number] = trial
         self._live.add(number)
         self._errored.discard(number)
@@ -334,8 +334,13 @@ def _defaults(scheduler: str) -> dict[str, Any]:
     return {**defaults, "train_ahead": False} if scheduler == "swift-hyperband" else defaults
 
 
+def _has_results(trial: Trial) -> bool:
+    """Tell whether a trial has reported; Ray puts its id into the empty result of a new one."""
+    return bool(set(trial.last_result) - {"trial_id"})
+
+
 def _check_not_restored(trial: Trial) -> None:
-    if trial.last_result:
+    if _has_results(trial):
         msg = (
             "this search is restored, and Ray does not keep the state of a scheduler: begin it "
             "with SwiftHyperBand(journal=...) to be able to go on"
