@@ -9,6 +9,7 @@ which ``tests/hpo/running/test_mpi.py`` does.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import multiprocessing
@@ -292,6 +293,23 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
     assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
     assert local._cluster.workers[0] is not nanny
     local.close()
+
+
+@pytest.mark.slow
+def test_a_local_dask_answers_without_sockets_and_waits(tmp_path: Path) -> None:
+    """Each would cost every job milliseconds; a result kept for ever would cost memory."""
+    from hpo.engines import dask as engine
+    from hpo.engines.options import EngineOptions
+
+    local = engine._Local(1, EngineOptions(), None)
+    try:
+        assert local._client.scheduler.address.startswith("inproc://")
+        for _ in range(3):
+            local.call(partial(run_segment, TRAINER, segment(tmp_path, "good")))
+            local._client.sync(asyncio.sleep, 0.05)  # whatever was to be released is by now
+            assert len(local._client.futures) == 1, "kept until the next call, and no longer"
+    finally:
+        local.close()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -53,17 +54,24 @@ def dask_pool(n_workers: int | None, options: EngineOptions, log_dir: Path | Non
 
 
 class _Client:
-    """A connection to a Dask scheduler."""
+    """A connection to a Dask scheduler.
+
+    Dask's client sends to the scheduler every 10 ms at most.  Releasing a result at once would make
+    the next call wait for that long, so results are kept until then, and released along with it.
+    """
 
     def __init__(self, client: Any, setup: WorkerSetup) -> None:
         self._client = client
         self._setup = setup
+        self._finished: list[Any] = []
 
     def call(self, work: Callable[[], T]) -> T:
         """Run a call on the cluster."""
         try:
             future = self._client.submit(prepared, self._setup, work, pure=False)
+            self._finished.clear()
             result: T = future.result()
+            self._finished.append(future)
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
             if self._client.status != "running" or not self._connected():
                 msg = f"the Dask scheduler is gone ({type(error).__name__})"
@@ -136,22 +144,32 @@ class _Local(_Client):
             "dashboard": False,
             "dashboard_address": "127.0.0.1:0",  # of its status pages; by default all interfaces
         }
-        scheduler = {**host, "allowed_failures": _DEATHS, "port": 0}
+        scheduler = {
+            **host,
+            "allowed_failures": _DEATHS,
+            "port": 0,
+            "protocol": ["tcp://", "inproc://"],  # for the workers; for the client, without sockets
+            "host": ["127.0.0.1", None],
+        }
         import dask
 
         self._settings = contextlib.ExitStack()
         self._settings.enter_context(
             dask.config.set({"distributed.deploy.lost-worker-timeout": _RESTART})
         )
-        self._cluster = distributed.SpecCluster(
-            scheduler={"cls": distributed.Scheduler, "options": scheduler},
-            workers={
-                number: {"cls": distributed.Nanny, "options": {**host, **_worker(number, options)}}
-                for number in range(n_workers)
-            },
-            silence_logs="CRITICAL",
-        )
-        client = distributed.Client(self._cluster, set_as_default=False)
+        with warnings.catch_warnings():
+            # without a network; the address is a name within this process
+            warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
+            self._cluster = distributed.SpecCluster(
+                scheduler={"cls": distributed.Scheduler, "options": scheduler},
+                workers={
+                    number: {"cls": distributed.Nanny, "options": host | _worker(number, options)}
+                    for number in range(n_workers)
+                },
+                silence_logs="CRITICAL",
+            )
+        here = self._cluster.scheduler.listeners[-1].contact_address
+        client = distributed.Client(here, loop=self._cluster.loop, set_as_default=False)
         super().__init__(client, WorkerSetup(options.threads, log_dir))
         self._closed = threading.Event()
         self._healer = threading.Thread(target=self._heal, args=(n_workers,), daemon=True)
