@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ListSearcher,
         QLearningSearcher,
         RandomSearcher,
+        make_searcher,
     )
     from hpo.space import SearchSpace
     from hpo.spec import RunSpec
@@ -51,6 +52,7 @@ _HOME = {
     "ListSearcher": "hpo.searchers",
     "QLearningSearcher": "hpo.searchers",
     "RandomSearcher": "hpo.searchers",
+    "make_searcher": "hpo.searchers",
     # what decides
     "ASHA": "hpo.schedulers",
     "ASHAStopping": "hpo.schedulers",
@@ -110,6 +112,7 @@ __all__ = [
     "Tuner",
     "make_predictor",
     "make_scheduler",
+    "make_searcher",
 ]
 
 

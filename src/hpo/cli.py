@@ -65,6 +65,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     spec = RunSpec(
         trainer=trainer,
         space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
+        searcher_options=parse_options(options.pop("searcher_option")),
         scheduler_options=parse_options(options.pop("scheduler_option")),
         predictor_options=parse_options(options.pop("predictor_option")),
         executor_options=parse_options(options.pop("executor_option")),

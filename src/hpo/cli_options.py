@@ -19,7 +19,9 @@ _RUN_OPTIONS = (
     click.option("--scheduler", default="swift", show_default=True, help="What decides."),
     click.option("--predictor", default="auto", show_default=True, help="What predicts curves."),
     click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
-    click.option("--searcher", default="auto", show_default=True, help="curves, random or grid."),
+    click.option(
+        "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
     click.option(
         "--workers", "n_workers", type=int, help="Workers [default: all of a cluster, 1 here]."
@@ -39,6 +41,7 @@ _RUN_OPTIONS = (
         "--journal", type=_PATH, help="New file for the run's state [default: by trainer's name]."
     ),
     click.option("--checkpoint-dir", type=_PATH, help="[default: beside the journal]"),
+    click.option("--searcher-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."),
     click.option(
         "--scheduler-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
     ),

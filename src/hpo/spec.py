@@ -10,7 +10,7 @@ from typing import Any, Self
 from hpo.errors import JournalError, UsageError
 from hpo.loop import Scheduler
 from hpo.plan import Plan
-from hpo.searchers import CurveSearcher, GridSearcher, RandomSearcher, Searcher
+from hpo.searchers import LEARNING, SEARCHERS, Searcher, make_searcher
 from hpo.space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -33,11 +33,12 @@ class RunSpec:
     reduction_factor : int
         One of how many trials goes on.
     searcher : str
-        ``"curves"`` (new configurations from forecasts), ``"random"``, ``"grid"``, or ``"auto"``:
-        the first where the scheduler forecasts, else the second.
+        ``"curves"`` (new configurations from forecasts), ``"tpe"``, ``"gp"`` (from Optuna's
+        samplers), ``"random"``, ``"grid"``, or ``"auto"``: curves where the scheduler forecasts,
+        else random.
     seed : int
         Seed of all random choices.
-    scheduler_options, predictor_options : Mapping
+    searcher_options, scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
         Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts or
@@ -66,6 +67,7 @@ class RunSpec:
     scheduler: str = "swift"
     reduction_factor: int = 2
     searcher: str = "auto"
+    searcher_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     predictor: str = "auto"
@@ -83,6 +85,7 @@ class RunSpec:
         """Refuse secrets, since all settings are written to the journal."""
         _refuse_secrets(
             {
+                "searcher": self.searcher_options,
                 "scheduler": self.scheduler_options,
                 "predictor": self.predictor_options,
                 "executor": self.executor_options,
@@ -146,15 +149,14 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
-        if name == "curves":
+        if name not in SEARCHERS:
+            msg = f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
+            raise UsageError(msg)
+        if name in LEARNING:
             self._check_learns()
-            return CurveSearcher(space, seed=self.seed)
-        if name == "random":
-            return RandomSearcher(space, seed=self.seed)
-        if name == "grid":
-            return GridSearcher(space)
-        msg = f"searcher must be 'auto', 'curves', 'random' or 'grid', got {self.searcher!r}"
-        raise UsageError(msg)
+        options = self.searcher_options
+        searcher: Searcher = usage_checked(make_searcher, name, space, self.seed, **options)
+        return searcher
 
     @property
     def _forecasts(self) -> bool:
@@ -167,7 +169,7 @@ class RunSpec:
 
         if not self._forecasts:
             msg = (
-                f"searcher {self.searcher!r} learns from forecasts, and scheduler "
+                f"searcher {self.searcher!r} proposes with forecasts, and scheduler "
                 f"{self.scheduler!r} asks for none; use one of {', '.join(FORECASTING)}, or "
                 "searcher='random'"
             )

@@ -6,9 +6,12 @@ from hpo.searchers.curve_aware import CurveSearcher, proposals_of
 from hpo.searchers.grid import GridSearcher, ListSearcher
 from hpo.searchers.q_learning import QLearningSearcher
 from hpo.searchers.random import RandomSearcher
+from hpo.searchers.registry import LEARNING, SEARCHERS, make_searcher, searcher_options
 from hpo.searchers.surface import Mixed, Surface, SurfaceModel, Trees
 
 __all__ = [
+    "LEARNING",
+    "SEARCHERS",
     "Candidates",
     "CurveSearcher",
     "GridSearcher",
@@ -24,5 +27,7 @@ __all__ = [
     "Surface",
     "SurfaceModel",
     "Trees",
+    "make_searcher",
     "proposals_of",
+    "searcher_options",
 ]

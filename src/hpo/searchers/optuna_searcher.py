@@ -22,6 +22,7 @@ True
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +46,9 @@ def _tpe(seed: int) -> Any:
 
 def _gp(seed: int) -> Any:
     samplers = import_optuna("the sampler 'gp'").samplers
+    if importlib.util.find_spec("torch") is None:
+        msg = "the sampler 'gp' needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
+        raise ImportError(msg)
     return samplers.GPSampler(seed=seed, n_startup_trials=0)
 
 
@@ -77,7 +81,7 @@ class OptunaSearcher:
     ValueError
         If the sampler is unknown, `min_observations` below 2 or a domain unknown to Optuna.
     ImportError
-        If Optuna is not installed.
+        If Optuna, or PyTorch for ``"gp"``, is not installed.
 
     References
     ----------
@@ -105,6 +109,7 @@ class OptunaSearcher:
         self.min_observations = min_observations or max(8, len(space.domains) + 2)
         self._random = RandomSearcher(space, seed)
         search_distributions(space)  # complain about a domain or a missing package now
+        self._sampler(seed)
 
     def propose(self, trial_id: int) -> Config:
         """Return a random configuration for trial `trial_id`."""

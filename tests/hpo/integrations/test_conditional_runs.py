@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 
 import pytest
 
 from hpo.cli import main
+from hpo.errors import UsageError
 from hpo.journal import read_journal
 from hpo.reporting import read_run, render
 from hpo.results import Results
 from hpo.schedulers import make_scheduler
+from hpo.searchers import RandomSearcher
 from hpo.space import SearchSpace
 from hpo.spec import RunSpec
 from hpo.trainers.loading import load_trainer
@@ -143,6 +146,45 @@ def test_a_run_by_optunas_searcher(trainer, tmp_path):
     again = run_with(OptunaSearcher(SPACE, "tpe", seed=0), trainer)
     assert [t.config for t in again.trials] == [t.config for t in results.trials]
     assert json.loads(json.dumps(results.best.config)) == results.best.config
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("tpe", {"min_observations": 4}), ("grid", {"points": 2}), ("curves", {})]
+)
+def test_a_searcher_by_name_goes_on_where_it_was_cut_off(name, options, trainer, tmp_path):
+    if name == "tpe":
+        pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
+    spec = RunSpec(
+        trainer=trainer,
+        space=SPACE.to_dict(),
+        max_resource=9,
+        scheduler_options=FEW_FORECASTS,
+        searcher=name,
+        searcher_options=options,
+        predictor="last-value",
+        executor="inline",
+    )
+    whole = Tuner.from_spec(spec, journal=tmp_path / "whole.jsonl").run()
+    check(whole, SPACE)
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(b"".join(lines[: len(lines) // 2]))
+    again = Tuner.resume(part)
+    assert [(t.config, t.losses) for t in again.trials] == [
+        (t.config, t.losses) for t in whole.trials
+    ]
+    first = [trial.config for trial in whole.trials]
+    drawn = [RandomSearcher(SPACE, spec.seed).propose(trial.trial_id) for trial in whole.trials]
+    assert first != drawn, "the searcher that was named had a say"
+
+
+@pytest.mark.parametrize("missing", ["optuna", "torch"])
+def test_a_searcher_without_its_package_says_how_to_get_it(missing, monkeypatch):
+    pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
+    monkeypatch.setitem(sys.modules, missing, None)
+    spec = RunSpec(trainer="x.py:train", space=SPACE.to_dict(), max_resource=9, searcher="gp")
+    with pytest.raises(UsageError, match=rf"not installed: pip install 'qsvr\[{missing}\]'"):
+        spec.build_searcher()
 
 
 @pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "random"])

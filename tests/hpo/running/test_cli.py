@@ -59,7 +59,33 @@ BAD_RUNS = {
     "predictor must be one of nusvr": {"predictor": "oracle"},
     "reduction_factor .* must be an integer of at least 2, got 1": {"reduction_factor": "1"},
     "max_resource .* must be an integer of at least 1, got 0": {"max_resource": "0"},
-    "searcher must be 'auto', 'curves', 'random' or 'grid'": {"searcher": "psychic"},
+    "searcher must be auto or one of random, grid, .*, tpe, gp; got 'psychic'": {
+        "searcher": "psychic"
+    },
+    "searcher 'tpe' proposes with forecasts, and scheduler 'hyperband' asks for none; use one of "
+    "swift, .*, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
+    "searcher grid takes the options points; got point$": {
+        "searcher": "grid",
+        "searcher_option": "point=3",
+    },
+    "searcher random takes no options; got points": {
+        "searcher": "random",
+        "searcher_option": "points=3",
+    },
+    "searcher option points must be an integer of at least 1, got 0": {
+        "searcher": "grid",
+        "searcher_option": "points=0",
+    },
+    "searcher option min_observations must be an integer of at least 2, got 'few'": {
+        "searcher": "tpe",
+        "scheduler": "swift",
+        "searcher_option": "min_observations=few",
+    },
+    "searcher option random_share must be a number in .0, 1., got 'some'": {
+        "searcher": "curves",
+        "scheduler": "swift",
+        "searcher_option": "random_share=some",
+    },
     "executor must be 'process', 'inline'": {"executor": "cloud"},
     "n_workers must be an integer of at least 1, got 0": {"workers": "0", "executor": "process"},
     "n_workers must be 1": {"workers": "2"},
