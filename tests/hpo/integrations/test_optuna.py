@@ -80,10 +80,22 @@ def test_the_pruner_saves_most_epochs_and_finds_the_best():
     pruner = SwiftPruner(UNITS)
     study, trained, best = study_with(pruner, 50)
     assert study.best_value == pytest.approx(best)
-    assert trained < 0.6 * 50 * UNITS
-    assert states(study)[: pruner.min_curves] == [TrialState.COMPLETE] * pruner.min_curves
-    assert Counter(states(study))[TrialState.PRUNED] > 18
-    assert any(decision.by_model for decision in pruner.decisions)
+    assert trained < 0.45 * 50 * UNITS
+    assert states(study)[:5] == [TrialState.COMPLETE] * 5
+    assert Counter(states(study))[TrialState.PRUNED] > 25
+
+
+def test_the_last_value_decides_until_there_are_curves_for_the_model():
+    pruner = SwiftPruner(UNITS, predictor="power-law", n_startup_trials=3, min_curves=5)
+    study, _, _ = study_with(pruner, 40)
+    ended = [t.number for t in study.trials if t.state == TrialState.COMPLETE]
+    assert ended[:3] == [0, 1, 2]
+    early = [d for d in pruner.decisions if d.trial <= ended[4]]
+    late = [d for d in pruner.decisions if d.trial > ended[4]]
+    assert any(d.pruned for d in early)
+    assert all((d.skill, d.by_model) == (None, False) for d in early)
+    assert all(d.skill is not None for d in late)
+    assert any(d.by_model for d in late)
 
 
 def test_decisions_repeat_also_when_the_study_is_turned_around():
@@ -104,8 +116,8 @@ class Useless(BasePredictor):
 
 
 def test_a_useless_model_gives_way_to_the_last_value():
-    useless = SwiftPruner(UNITS, predictor=Useless(), min_curves=8)
-    plain = SwiftPruner(UNITS, predictor="last-value", min_curves=8)
+    useless = SwiftPruner(UNITS, predictor=Useless(), n_startup_trials=8, min_curves=8)
+    plain = SwiftPruner(UNITS, predictor="last-value", n_startup_trials=8)
     left, right = study_with(useless, 30), study_with(plain, 30)
     assert all(d.skill < 0 and not d.by_model for d in useless.decisions)
     assert states(left[0]) == states(right[0])
@@ -113,8 +125,8 @@ def test_a_useless_model_gives_way_to_the_last_value():
 
 
 def test_the_model_ranks_otherwise_than_the_last_value():
-    by_model = SwiftPruner(UNITS, predictor="power-law", min_curves=8)
-    plain = SwiftPruner(UNITS, predictor="last-value", min_curves=8)
+    by_model = SwiftPruner(UNITS, predictor="power-law", n_startup_trials=8, min_curves=8)
+    plain = SwiftPruner(UNITS, predictor="last-value", n_startup_trials=8)
     left, right = study_with(by_model, 40), study_with(plain, 40)
     assert all(decision.skill > 0.5 for decision in by_model.decisions if decision.by_model)
     assert states(left[0]) != states(right[0])
@@ -152,6 +164,7 @@ BAD_PRUNERS = {
     "max_resource": {"max_resource": 0},
     "min_resource .* 1..max_resource, got 30": {"min_resource": 30},
     "quantile .* got 1.5": {"quantile": 1.5},
+    "n_startup_trials .* 1 and more, got 0": {"n_startup_trials": 0},
     "min_curves .* got 1": {"min_curves": 1},
     "max_curves .* got 3": {"max_curves": 3},
     "predictor must be one of": {"predictor": "oracle"},
@@ -400,7 +413,7 @@ def test_before_anything_is_known_suggestions_are_random():
     assert searcher.suggest(few, 2, max_resource=4, seed=1) == searcher.suggest(
         [], 2, max_resource=4, seed=1
     )
-    assert searcher.propose(3) == OptunaSearcher(SPACE, "gp", seed=0).propose(3)
+    assert searcher.propose(3) == OptunaSearcher(SPACE, "random", seed=0).propose(3)
 
 
 def test_diverged_trials_count_as_worst():

@@ -3,8 +3,9 @@
 Swift-Hyperband needs rounds; an Optuna study has none, trials come and go one by one.  So the
 pruner is asynchronous, as ASHA is: at each rung, a trial is compared with all others that have come
 so far, by what a model says their value at the end will be.  The model is trained on the curves of
-trials that were trained to the end.  Where its cross-validated skill against keeping the last value
-is not positive, the last value itself is compared, so that a useless model does no harm.
+trials that were trained to the end.  Before there are enough of them, and where its cross-validated
+skill against keeping the last value is not positive, the last value itself is compared, so that a
+useless model does no harm.
 
 >>> import optuna
 >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -57,7 +58,7 @@ class PrunerDecision:
         What was compared, lower is better: predicted final values, or last values.  For a study
         that maximizes, both have their sign changed.
     skill : float or None
-        Of the model against keeping the last value; None where it was not measured.
+        Of the model against keeping the last value; None where it was not asked, or not measured.
     by_model : bool
         Whether the model decided; else the last value did.
     pruned : bool
@@ -93,8 +94,11 @@ class SwiftPruner(BasePruner):
         have come as far, in (0, 1).  None: ``1 / reduction_factor``, as in successive halving.
     predictor : str or CurvePredictor
         What predicts final values; options go by `hpo.make_predictor`.
+    n_startup_trials : int
+        Nothing is pruned before so many trials were trained to the end; 1 or more.
     min_curves : int
-        Nothing is pruned before so many trials were trained to the end; 2 or more.
+        The model is not asked before so many trials were trained to the end; 2 or more.  Until
+        then last values are compared.
     max_curves : int
         At most so many curves, the latest, train the model.
 
@@ -109,7 +113,7 @@ class SwiftPruner(BasePruner):
         If a setting is out of range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of a method, by keyword
         self,
         max_resource: int,
         *,
@@ -117,6 +121,7 @@ class SwiftPruner(BasePruner):
         min_resource: int = 1,
         quantile: float | None = None,
         predictor: str | CurvePredictor = "nusvr",
+        n_startup_trials: int = 5,
         min_curves: int = 15,
         max_curves: int = 200,
     ) -> None:
@@ -124,11 +129,13 @@ class SwiftPruner(BasePruner):
         _check(1 <= min_resource <= max_resource, "min_resource", "1..max_resource", min_resource)
         quantile = 1 / reduction_factor if quantile is None else quantile
         _check(0 < quantile < 1, "quantile", "(0, 1)", quantile)
+        _check(n_startup_trials >= 1, "n_startup_trials", "1 and more", n_startup_trials)
         _check(min_curves >= 2, "min_curves", "2 and more", min_curves)
         _check(max_curves >= min_curves, "max_curves", f"{min_curves} (min_curves) on", max_curves)
         self.max_resource = max_resource
         self.rungs = _rungs(max_resource, reduction_factor, min_resource)
         self.quantile = quantile
+        self.n_startup_trials = n_startup_trials
         self.min_curves = min_curves
         self.max_curves = max_curves
         self.decisions: list[PrunerDecision] = []
@@ -172,7 +179,7 @@ class SwiftPruner(BasePruner):
         known = len(curve.losses)
         complete = [c for c, ended in others if ended and len(c.losses) >= self.max_resource]
         training = [c for c in complete if _finite(c, self.max_resource)][-self.max_curves :]
-        if len(training) < self.min_curves:
+        if len(training) < self.n_startup_trials:
             return False
         field = [curve, *(c for c, _ in others if len(c.losses) >= known and _finite(c, known))]
         scores, skill, by_model = self._scores(training, field, known)
@@ -190,6 +197,8 @@ class SwiftPruner(BasePruner):
     ) -> tuple[NDArray[np.float64], float | None, bool]:
         """Return what is compared, the model's skill, and whether the model says so."""
         last = np.array([curve.losses[known - 1] for curve in field])
+        if len(training) < self.min_curves:
+            return last, None, False
         prediction = self._model(training, known).predict(field)
         useful = prediction.skill is not None and prediction.skill > 0
         if not useful or not np.all(np.isfinite(prediction.mean)):
