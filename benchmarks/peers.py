@@ -1,10 +1,11 @@
 """Ray Tune's and Optuna's own schedulers beside ours, on the same recorded curves.
 
 Every method gets the same configurations in the same order, as many as one Hyperband takes, and is
-run by its own engine: ours by the simulation, Optuna's by ``study.optimize``, Ray's by
-``tune.Tuner`` (needs the extra ray; left out, and said so, where it is not installed).  Reported
+run by its own engine on one worker: ours by the simulation, Optuna's by ``study.optimize``, Ray's
+by ``tune.Tuner`` (needs the extra ray; left out, and said so, where it is not installed).  Reported
 are the epochs trained and the final loss of the configuration that the method chooses.  Regret is
 its difference to the best final loss of all, in standard deviations of the better half of them.
+The last table has all methods and all tables of curves.
 
     python benchmarks/peers.py --table ../shared/data/mlpf_curves.csv --curves FILE.npz ...
 """
@@ -36,6 +37,12 @@ from hpo.simulation import CurveTable, SimulatedRunner
 
 CURVES = MLPF_TABLE.parent / "curves"
 ETA = 2
+RAY_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Files that nobody reads here take half of Ray's time.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,24 @@ class Outcome:
 
     epochs: int
     row: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a method did on one table, over all orders of its rows.
+
+    Attributes
+    ----------
+    epochs, share, loss : float
+        Means: trained; trained, of all there are; final loss of the row that was chosen.
+    regrets : tuple of float
+        Of each order.
+    """
+
+    epochs: float
+    share: float
+    loss: float
+    regrets: tuple[float, ...]
 
 
 Method = Callable[[CurveTable], Outcome]
@@ -97,7 +122,9 @@ def optuna_pruner(make: Callable[[int], Any], table: CurveTable) -> Outcome:
         return float(loss)
 
     sampler = optuna.samplers.RandomSampler(seed=0)
-    study = optuna.create_study(sampler=sampler, pruner=make(table.max_resource))
+    pruner = make(table.max_resource)
+    # Optuna's HyperbandPruner takes brackets by the study's name, which is random otherwise.
+    study = optuna.create_study(sampler=sampler, pruner=pruner, study_name="peers")
     study.optimize(objective, n_trials=len(table))
     last = {t.number: t.intermediate_values[t.last_step or 1] for t in study.trials}
     return Outcome(epochs, min(last, key=last.__getitem__))
@@ -118,6 +145,7 @@ def optuna_methods() -> dict[str, Method]:
         "Optuna MedianPruner": lambda _: MedianPruner(n_startup_trials=15),
         "Optuna with our SwiftPruner": SwiftPruner,
         "the same, last value": lambda units: SwiftPruner(units, predictor="last-value"),
+        "the same, from 15 trials on": lambda units: SwiftPruner(units, n_startup_trials=15),
     }
     return {name: partial(optuna_pruner, make) for name, make in pruners.items()}
 
@@ -172,13 +200,15 @@ def ray_methods() -> dict[str, Method]:
     if importlib.util.find_spec("ray") is None:
         print("Ray is not installed: its schedulers are left out")
         return {}
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
     import ray
     from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler
 
     from hpo.integrations.ray import SwiftHyperBand
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # One worker, as for all others: with two, ASHA trains 554 to 975 epochs in the same order.
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     schedulers: dict[str, Callable[[int], Any]] = {
         "Ray ASHAScheduler": lambda units: ASHAScheduler(
             max_t=units, grace_period=1, reduction_factor=ETA
@@ -239,30 +269,52 @@ def regret(table: CurveTable, row: int) -> float:
     return float(table.losses[row, -1] - final[0]) / spread
 
 
+def measured(method: Method, parts: Sequence[CurveTable]) -> Figures:
+    """Run a method on every part."""
+    pairs = [(part, method(part)) for part in parts]
+    return Figures(
+        epochs=float(np.mean([outcome.epochs for _, outcome in pairs])),
+        share=float(np.mean([outcome.epochs / part.losses.size for part, outcome in pairs])),
+        loss=float(np.mean([part.losses[outcome.row, -1] for part, outcome in pairs])),
+        regrets=tuple(regret(part, outcome.row) for part, outcome in pairs),
+    )
+
+
 def compared(
     parts: Sequence[CurveTable], methods: dict[str, Method], bars: Bars, name: str
-) -> None:
+) -> dict[str, Figures]:
     """Run every method on every part, print a table and check the bars."""
-    full = np.mean([part.losses.size for part in parts])
-    rows, shares, regrets = [], {}, {}
-    for title, method in methods.items():
-        outcomes = [method(part) for part in parts]
-        epochs = np.mean([outcome.epochs for outcome in outcomes])
-        regrets[title] = float(
-            np.mean([regret(p, o.row) for p, o in zip(parts, outcomes, strict=True)])
-        )
-        losses = [p.losses[o.row, -1] for p, o in zip(parts, outcomes, strict=True)]
-        shares[title] = float(epochs / full)
-        cells = [f"{epochs:.0f}", f"{shares[title]:.1%}", f"{np.mean(losses):.5g}"]
-        rows.append([title, *cells, f"{regrets[title]:.3f}"])
+    found = {title: measured(method, parts) for title, method in methods.items()}
+    rows = [
+        [title, f"{f.epochs:.0f}", f"{f.share:.1%}", f"{f.loss:.5g}", f"{np.mean(f.regrets):.3f}"]
+        for title, f in found.items()
+    ]
     print(f"{name}: {len(parts[0])} trials of {parts[0].max_resource} epochs, {len(parts)} orders")
     print_table(["method", "epochs", "of all", "final loss", "regret"], rows)
-    swift = "Swift-Hyperband, NuSVR"
-    bars.at_most(f"{name}: share of Hyperband's epochs", shares[swift] / shares["Hyperband"], 1.0)
-    bars.at_most(f"{name}: regret beyond Hyperband's", regrets[swift] - regrets["Hyperband"], 0.1)
-    if "Ray with our SwiftHyperBand" in shares:
-        same = shares["Ray with our SwiftHyperBand"] / shares[swift]
+    swift, plain = found["Swift-Hyperband, NuSVR"], found["Hyperband"]
+    beyond = float(np.mean(swift.regrets) - np.mean(plain.regrets))
+    bars.at_most(f"{name}: share of Hyperband's epochs", swift.share / plain.share, 1.0)
+    bars.at_most(f"{name}: regret beyond Hyperband's", beyond, 0.1)
+    if "Ray with our SwiftHyperBand" in found:
+        same = found["Ray with our SwiftHyperBand"].share / swift.share
         bars.at_most(f"{name}: epochs in Ray over our own", same, 1.02)
+    return found
+
+
+def print_all(found: dict[str, dict[str, Figures]]) -> None:
+    """Print epochs and final loss of every method on every table, and means over the tables."""
+    rows = []
+    for title in next(iter(found.values())):
+        figures = [methods[title] for methods in found.values()]
+        regrets = np.concatenate([f.regrets for f in figures])
+        error = np.std(regrets, ddof=1) / np.sqrt(len(regrets)) if len(regrets) > 1 else np.nan
+        means = [
+            f"{np.mean([f.share for f in figures]):.1%}",
+            f"{regrets.mean():.3f} ± {error:.3f}",
+        ]
+        rows.append([title, *(f"{f.epochs:.0f} / {f.loss:.4g}" for f in figures), *means])
+    print("Epochs / final loss on each table; means of the share of all epochs and of the regret")
+    print_table(["method", *found, "of all", "regret"], rows)
 
 
 def main() -> None:
@@ -272,16 +324,18 @@ def main() -> None:
         "Hyperband": partial(ours, "hyperband", "last-value"),
         "Swift-Hyperband, NuSVR": partial(ours, "swift-hyperband", "nusvr"),
         "Swift-Hyperband, last value": partial(ours, "swift-hyperband", "last-value"),
+        "Swift-Hyperband, recommended": partial(ours, "swift", "pooled"),
         "ASHA": partial(ours, "asha", "last-value"),
         **optuna_methods(),
     }
     if not args.no_ray:
         methods.update(ray_methods())
-    bars = Bars()
+    bars, found = Bars(), {}
     for name, table in tables(args).items():
         seeds = range(args.seeds or (1 if args.quick else 3))
         parts = [part_of(table, seed, quick=args.quick) for seed in seeds]
-        compared(parts, methods, bars, name)
+        found[name] = compared(parts, methods, bars, name)
+    print_all(found)
     bars.finish(args.check)
 
 
