@@ -21,7 +21,13 @@ from _curve_baselines import (
 from _curve_dyhpo import DyHPO
 from _curve_tables import REDUCTION_FACTOR
 from hpo.loop import Recorder, Scheduler
-from hpo.predictors import CurvePredictor, Forecaster, PooledPredictor, make_predictor
+from hpo.predictors import (
+    CurvePredictor,
+    Forecaster,
+    JointPredictor,
+    PooledPredictor,
+    make_predictor,
+)
 from hpo.schedulers import Hyperband, SwiftHyperband, make_scheduler
 from hpo.simulation import CurveTable, CyclicTableSearcher, TableCurveSearcher, TableSearcher
 from hpo.trial import Config, TrainJob
@@ -184,9 +190,12 @@ def dyhpo(table: CurveTable, seed: int) -> Setup:
 
 
 def thawing(
-    name: str, regressor: str = "extra-trees", *, learns: bool = True, **options: Any
+    name: str, regressor: str | None = None, *, learns: bool = True, **options: Any
 ) -> Build:
-    """Build a scheduler that forecasts, proposing rows from its forecasts or at random."""
+    """Build a scheduler that forecasts, proposing rows from its forecasts or at random.
+
+    Forecasts come from the joint process, or from a pooled predictor with a regressor inside.
+    """
 
     def build(table: CurveTable, seed: int) -> Setup:
         searcher = TableCurveSearcher(table, seed) if learns else TableSearcher(table, seed)
@@ -198,7 +207,8 @@ def thawing(
             seed=seed,
             **options,
         )
-        return Setup(scheduler, searcher, PooledPredictor(regressor))
+        forecaster = JointPredictor() if regressor is None else PooledPredictor(regressor)
+        return Setup(scheduler, searcher, forecaster)
 
     return build
 
@@ -206,18 +216,21 @@ def thawing(
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="2"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="2"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="2"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="3"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="3"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="3"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="2"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="3"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="2"),
+    "with-extra-trees": Method(
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="3"
+    ),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="3"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="2"
+        "recommended, random configurations", thawing("swift", learns=False), version="3"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="2", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="3", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),

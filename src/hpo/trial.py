@@ -56,10 +56,14 @@ class Proposal(Value):
     draw : float
         A draw from what is believed of its final loss, in the scale of the forecasts it comes
         with; minus infinity where nothing is known yet.
+    mean, std : float
+        Of what is believed of it, in the same scale.
     """
 
     config: Config
     draw: float
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,9 @@ class PredictJob(Value):
         For predictors that draw random numbers.
     n_new : int or None
         Configurations that a forecast is to propose; None for a prediction within a round.
+    memory : Mapping
+        What the forecast before left for this one (``info["memory"]`` of its report), in plain
+        values.
     """
 
     _values: ClassVar[tuple[str, ...]] = ("train", "query")
@@ -124,6 +131,7 @@ class PredictJob(Value):
     query: tuple[Curve, ...]
     seed: int
     n_new: int | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,8 @@ class PredictReport(Value):
         As in the job.
     predictions, stds : tuple of float
         Predicted loss at the target and its standard deviation, one per query curve.  Of a
-        forecast: of the logarithm of the loss above a base (``info["base"]``).
+        forecast: in a scale of about unit spread (``info["scale"]``, see
+        `hpo.predictors.scale_of`).
     skill : float or None
         ``1 - MSE(predictor) / MSE(last value)``, cross-validated on the training curves: positive
         where the predictor beats keeping the last known loss; None where it was not measured.

@@ -8,22 +8,29 @@ from hpo.predictors.baselines import (
     RandomPredictor,
 )
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.forecasts import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.jobs import as_forecaster, run_predict_job
+from hpo.predictors.joint import JointPredictor
 from hpo.predictors.kinds import REGRESSORS, make_regressor
-from hpo.predictors.pooled import Forecast, Forecaster, PooledPredictor
+from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
 from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.scales import BentScale, LogScale, Scale, scale_of
 from hpo.predictors.skilled import SkilledPredictor
 
 __all__ = [
     "BasePredictor",
+    "BentScale",
     "CurveFeatures",
     "CurvePredictor",
     "CurveRegressor",
     "Forecast",
     "Forecaster",
+    "ForecastingPredictor",
+    "JointPredictor",
     "LastValuePredictor",
+    "LogScale",
     "MeanPredictor",
     "PowerLawPredictor",
     "PooledPredictor",
@@ -32,9 +39,11 @@ __all__ = [
     "Prediction",
     "QSVRPredictor",
     "RandomPredictor",
+    "Scale",
     "SkilledPredictor",
     "as_forecaster",
     "make_predictor",
     "make_regressor",
     "run_predict_job",
+    "scale_of",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.brackets import next_length
+from hpo.predictors.forecasts import check_curves
 from hpo.trial import Curve
 
 Floats = NDArray[np.float64]
@@ -96,7 +97,7 @@ class CurveSet:
     """
 
     def __init__(self, curves: Sequence[Curve], gap: float = 0.1) -> None:
-        _check(curves)
+        check_curves(curves)
         self.lengths = np.array([len(curve.losses) for curve in curves])
         losses = np.full((len(curves), int(self.lengths.max())), np.inf)
         for row, curve in zip(losses, curves, strict=True):
@@ -155,13 +156,3 @@ class CurveSet:
             np.log(pairs.stop / start),
         )
         return np.column_stack(columns)
-
-
-def _check(curves: Sequence[Curve]) -> None:
-    if not curves:
-        msg = "a forecast needs at least one curve, got none"
-        raise ValueError(msg)
-    for curve in curves:
-        if not curve.losses or not np.all(np.isfinite(curve.losses)):
-            msg = f"losses must be finite and at least one; leave out trial {curve.trial_id}"
-            raise ValueError(msg)

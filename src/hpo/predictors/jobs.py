@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hpo.predictors.base import CurvePredictor
-from hpo.predictors.pooled import Forecaster, PooledPredictor
-from hpo.searchers import LearningSearcher, Searcher, proposals_of
+from hpo.predictors.forecasts import Forecast, Forecaster
+from hpo.predictors.pooled import PooledPredictor
+from hpo.searchers import Known, LearningSearcher, Searcher, proposals_of
 from hpo.trial import PredictFailure, PredictJob, PredictReport, Proposal
 
 
@@ -69,7 +68,7 @@ def _forecast(
     import sklearn
     from threadpoolctl import threadpool_limits
 
-    forecaster = _seeded(as_forecaster(predictor), job.seed)
+    forecaster = _informed(_seeded(as_forecaster(predictor), job.seed), job, searcher)
     # The matrices are small: several BLAS threads would wait for each other most of the time.
     # scikit-learn need not check the same small arrays again for each of some hundred trees.
     with (
@@ -77,25 +76,41 @@ def _forecast(
         sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
     ):
         forecast = forecaster.forecast(job.query, job.target)
-        proposals = _proposals(job, searcher, forecast.mean, forecast.std)
+        proposals = _proposals(job, searcher, forecast)
     return PredictReport(
         job_id=job.job_id,
         predictions=tuple(float(value) for value in forecast.mean),
         stds=tuple(float(value) for value in forecast.std),
         skill=forecast.skill,
-        info={**forecast.info, "base": forecast.base},
+        info={**forecast.info, "scale": forecast.scale.to_info()},
         proposals=proposals,
     )
 
 
 def _proposals(
-    job: PredictJob, searcher: Searcher | None, mean: np.ndarray, std: np.ndarray
+    job: PredictJob, searcher: Searcher | None, forecast: Forecast
 ) -> tuple[Proposal, ...]:
     if not job.n_new or not isinstance(searcher, LearningSearcher):
         return ()
-    settings = {"max_resource": job.target, "seed": job.seed}
-    running = [curve.config for curve in job.train]
-    return tuple(proposals_of(searcher, job.query, (mean, std), job.n_new, running, **settings))
+    known = Known(
+        curves=job.query,
+        mean=forecast.mean,
+        std=forecast.std,
+        max_resource=job.target,
+        running=tuple(curve.config for curve in job.train),
+        belief=forecast.belief,
+    )
+    return tuple(proposals_of(searcher, known, job.n_new, seed=job.seed))
+
+
+def _informed(forecaster: Any, job: PredictJob, searcher: Searcher | None) -> Any:
+    """Return a forecaster that knows what it left for this job, and how the searcher sees."""
+    if job.memory and hasattr(forecaster, "with_memory"):
+        forecaster = forecaster.with_memory(job.memory)
+    candidates = getattr(searcher, "candidates", None)
+    if candidates is not None and hasattr(forecaster, "with_encoder"):
+        forecaster = forecaster.with_encoder(candidates.features)
+    return forecaster
 
 
 def as_forecaster(predictor: Any) -> Forecaster:

@@ -12,18 +12,18 @@ baseline.  Where the skill is not positive, the last value is the forecast.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.encoding import ConfigEncoder
 from hpo.predictors._pairs import CurveSet, Ints, Pairs
-from hpo.predictors.base import Prediction, check_training, first_losses
+from hpo.predictors.forecasts import Forecast, ForecastingPredictor
 from hpo.predictors.kinds import make_regressor
+from hpo.predictors.scales import LogScale
 from hpo.space import SearchSpace
 from hpo.trial import Curve
 
@@ -39,44 +39,7 @@ _PRIOR_ROWS = 10.0
 """Weight of the overall spread against that of curves of like length."""
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What is expected of some curves, in the logarithm of the loss above a base.
-
-    Attributes
-    ----------
-    mean, std : ndarray of shape (n_curves,)
-        Of ``log(loss - base)`` at the target, taken as normally distributed.
-    base : float
-        In units of the loss; below every loss seen.
-    skill : float or None
-        ``1 - MSE / MSE(last value)`` of the model, cross-validated over trials; None where there
-        was too little to measure it.
-    info : dict
-        What the predictor tells about itself, in plain values.
-    """
-
-    mean: Floats
-    std: Floats
-    base: float
-    skill: float | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def loss(self) -> Floats:
-        """Median of the forecast, in units of the loss."""
-        return np.asarray(np.exp(self.mean) + self.base)
-
-
-class Forecaster(Protocol):
-    """Forecasts losses late in training from curves of any length."""
-
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
-        """Learn from the curves, and forecast the loss of each after `target` units."""
-        ...
-
-
-class PooledPredictor:
+class PooledPredictor(ForecastingPredictor):
     """Forecasts from one model of all pieces of all curves (see `Forecaster`).
 
     Parameters
@@ -118,18 +81,12 @@ class PooledPredictor:
         seed: int = 0,
     ) -> None:
         _check_settings(folds, max_rows, gap)
+        super().__init__(seed)
         self.regressor = make_regressor(regressor) if isinstance(regressor, str) else regressor
         self.space = space
         self.folds = folds
         self.max_rows = max_rows
         self.gap = gap
-        self.seed = seed
-
-    def with_seed(self, seed: int) -> Self:
-        """Return a copy with another seed."""
-        twin = copy.copy(self)
-        twin.seed = seed
-        return twin
 
     def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
         """Learn from the curves, and forecast the loss of each after `target` units.
@@ -146,46 +103,7 @@ class PooledPredictor:
         ValueError
             If there is no curve, or one is empty or not finite.
         """
-        return self._forecast(CurveSet(curves, self.gap), curves, target)
-
-    def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
-        """Keep the curves to learn from (see `CurvePredictor.fit`).
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of at least `target` finite losses each; one or more.
-        known, target : int
-            Units, ``1 <= known < target``.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, one is too short or not finite, or the units are out of order.
-        """
-        check_training(curves, known, target)
-        self.curves_, self.known_, self.target_ = tuple(curves), known, target
-        return self
-
-    def predict(self, curves: Sequence[Curve]) -> Prediction:
-        """Predict the losses at the target from the first `known` losses of each curve.
-
-        Raises
-        ------
-        ValueError
-            If a curve is shorter than `known` or not finite.
-        """
-        if not curves:
-            return Prediction(np.empty(0), np.empty(0), None, self._info(0))
-        first_losses(curves, self.known_)  # checks them
-        known = [Curve(c.trial_id, c.config, c.losses[: self.known_]) for c in curves]
-        everything = [*self.curves_, *known]
-        forecast = self._forecast(CurveSet(everything, self.gap), everything, self.target_)
-        rows = slice(len(self.curves_), None)
-        low, high = (np.exp(forecast.mean + sign * forecast.std)[rows] for sign in (-1, 1))
-        return Prediction(forecast.loss[rows], (high - low) / 2, forecast.skill, forecast.info)
-
-    def _forecast(self, data: CurveSet, curves: Sequence[Curve], target: int) -> Forecast:
+        data = CurveSet(curves, self.gap)
         rng = np.random.default_rng(self.seed)
         pairs = _draw(data.pairs(max(target, int(data.lengths.max()))), self.max_rows, rng)
         if len(pairs) < _FEWEST_ROWS:
@@ -198,11 +116,11 @@ class PooledPredictor:
         mean = data.last + judged.share * growth * ahead.horizon
         std = judged.spread(pairs.start, ahead.start) * ahead.horizon
         info = self._info(len(pairs)) | {"kept": judged.share, "spread": float(judged.rms)}
-        return Forecast(mean, std, data.base, judged.skill, info)
+        return Forecast(mean, std, LogScale(data.base), judged.skill, info)
 
     def _blank(self, data: CurveSet, target: int) -> Forecast:
         std = _PRIOR_SPREAD * data.to_end(target).horizon
-        return Forecast(data.last, std, data.base, None, self._info(0))
+        return Forecast(data.last, std, LogScale(data.base), None, self._info(0))
 
     def _encode(self, curves: Sequence[Curve]) -> Floats:
         configs = [curve.config for curve in curves]
@@ -242,8 +160,7 @@ class PooledPredictor:
         return model.fit(x, y)
 
     def _info(self, n_rows: int) -> dict[str, Any]:
-        name = type(self.regressor).__name__
-        return {"predictor": "PooledPredictor", "regressor": name, "n_rows": n_rows}
+        return super()._info(n_rows) | {"regressor": type(self.regressor).__name__}
 
 
 def _rows(data: CurveSet, configs: Floats, pairs: Pairs) -> Floats:  # (n_rows, 7 + n_features)

@@ -13,6 +13,7 @@ from hpo.predictors.baselines import (
     RandomPredictor,
 )
 from hpo.predictors.features import CurveFeatures
+from hpo.predictors.joint import JointPredictor
 from hpo.predictors.kinds import nusvr, svr
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
@@ -52,6 +53,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "power-law": PowerLawPredictor,
     "mean": MeanPredictor,
     "random": RandomPredictor,
+    "joint": JointPredictor,
     "pooled": PooledPredictor,
     "skilled": _skilled,
 }
@@ -109,6 +111,8 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     valid = ["folds", "seed"]
     if name == "pooled":
         valid += ["regressor", "max_rows", "gap"]
+    if name == "joint":
+        valid = ["max_points", "iterations", "seed"]
     if name == "skilled":
         valid += ["inner", "least_skill"]
     if name in _REGRESSORS or name == "a regressor":

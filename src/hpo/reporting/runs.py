@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpo.errors import JournalError
 from hpo.journal import read_journal
 from hpo.loop import Scheduler
+from hpo.predictors import scale_of
 from hpo.results import Results
 from hpo.spec import RunSpec
 from hpo.trial import Decision, PredictJob, PredictReport, Report, SchedulerSummary
@@ -114,11 +116,11 @@ class Run:
 
 
 def _losses(job: PredictJob, report: PredictReport) -> tuple[float, ...]:
-    """Return predicted losses; a forecast's are the logarithm of the loss above a base."""
+    """Return predicted losses; a forecast's are in a scale that its report tells."""
     if job.n_new is None:
         return report.predictions
-    base = float(report.info.get("base", 0.0))
-    return tuple(base + math.exp(min(value, 700.0)) for value in report.predictions)
+    losses = scale_of(report.info).to_loss(np.array(report.predictions, dtype=float))
+    return tuple(losses.tolist())
 
 
 def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:

@@ -1,11 +1,13 @@
-"""Which trial to train next, by draws from forecasts of final losses.
+"""Which trial to train next, by what is believed of final losses.
 
 The policy behind the recommended `SwiftHyperband` and `SwiftASHA`.  Every trial is frozen after a
 few units and may thaw at any time.  A forecast gives the distribution of each trial's final loss
-and proposes new configurations with a draw of theirs; then, for each free worker, one draw of every
-trial's final loss is taken, and the trial with the lowest draw goes on to the next length of a
-geometric grid, or the proposal starts, whichever is lower (Thompson sampling).  A trial that has
-next to no chance to be the best never wins a draw, which is all the stopping there is.
+and proposes new configurations, with what is believed of theirs.  Each free worker then takes what
+is likeliest to beat the incumbent by a margin that is drawn anew each time (see
+`hpo.searchers.chances`), be it a trial, which goes on to the next length of a geometric grid, or a
+proposal, which starts.  A share of the choices goes by a draw of every final loss instead, the
+lowest of which wins (Thompson sampling), so that nothing is ruled out for good by one wrong
+forecast.
 
 This module is pure arithmetic: it sees numbers and returns choices.
 """
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.searchers.chances import chance_to_improve, margins
 from hpo.trial import Config, PredictReport, Proposal
 
 
@@ -59,7 +62,7 @@ class Choice:
 
 
 class Draws:
-    """One forecast, and the draws that are taken from it.
+    """One forecast, and the choices that are made by it.
 
     Parameters
     ----------
@@ -69,8 +72,10 @@ class Draws:
         The forecast.
     seed : int
         Of the draws.
-    greedy : float
-        Share of the choices among trials that go by their expected loss, with no draw.
+    incumbent : float
+        The final loss to beat, in the forecast's scale.
+    improve : float
+        Share of the choices that go by the chance to improve, not by a draw.
     blind : bool
         Whether there was no model: last losses stand in for forecasts.
     """
@@ -81,14 +86,16 @@ class Draws:
         report: PredictReport,
         seed: int,
         *,
-        greedy: float = 0.0,
+        incumbent: float = -np.inf,
+        improve: float = 0.0,
         blind: bool = False,
     ) -> None:
         self._mean = dict(zip(trials, report.predictions, strict=True))
         self._std = dict(zip(trials, report.stds, strict=True))
         self._proposals = list(reversed(report.proposals))
         self._rng = np.random.default_rng(seed)
-        self._greedy = greedy
+        self._incumbent = incumbent
+        self._improve = improve
         self.blind = blind
 
     def knows(self, trial_id: int) -> bool:
@@ -104,14 +111,43 @@ class Draws:
         """Proposals that are left."""
         return len(self._proposals)
 
+    def improves(self) -> bool:
+        """Draw whether this choice goes by the chance to improve."""
+        return not self.blind and bool(self._rng.random() < self._improve)
+
+    def likeliest(
+        self, candidates: Sequence[Candidate], *, new: bool
+    ) -> Candidate | Proposal | None:
+        """Return what is likeliest to beat the incumbent by a margin; a proposal is used up.
+
+        Parameters
+        ----------
+        candidates : sequence of Candidate
+            Trials that may go on.
+        new : bool
+            Whether a new one may start.
+        """
+        proposals = self._proposals if new else []
+        if not candidates and not proposals:
+            return None
+        mean = [self._mean[each.trial_id] for each in candidates]
+        std = [self._std[each.trial_id] for each in candidates]
+        mean += [each.mean for each in proposals]
+        std += [each.std for each in proposals]
+        margin = margins(1, self._rng)
+        chances = chance_to_improve(np.array(mean), np.array(std), self._incumbent, margin)
+        place = int(np.argmax(chances[0]))
+        if place < len(candidates):
+            return candidates[place]
+        return self._proposals.pop(place - len(candidates))
+
     def lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
-        """Draw every trial's final loss, or take what is expected; return the winner and it."""
+        """Draw every trial's final loss; return the winner and its draw."""
         if not candidates:
             return None, np.inf
         mean = np.array([self._mean[each.trial_id] for each in candidates])
         std = np.array([self._std[each.trial_id] for each in candidates])
-        noise = self._rng.standard_normal(len(candidates))
-        drawn = mean if self._rng.random() < self._greedy else mean + std * noise
+        drawn = mean + std * self._rng.standard_normal(len(candidates))
         place = int(np.argmin(drawn))
         return candidates[place], float(drawn[place])
 

@@ -40,9 +40,9 @@ class ThawOptions:
         Configurations to propose with each forecast.
     explore : float
         New trials start until this share of the budget is spent.
-    greedy : float
-        Share of the choices among trials that go by their expected loss, with no draw: a budget
-        that ends wants depth besides breadth.
+    improve : float
+        Share of the choices that go to what is likeliest to beat the incumbent by a margin; the
+        others go by a draw of every final loss.
     seed : int
         Of all draws.
     """
@@ -58,7 +58,7 @@ class ThawOptions:
     reserve: float = 0.05
     n_new: int = 24
     explore: float = 1.0
-    greedy: float = 0.5
+    improve: float = 0.85
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class ThawOptions:
         _check("milestones", self.milestones, "rising shares up to 1", ok=rising and whole)
         _check("reserve", self.reserve, "in [0, 1]", ok=0 <= self.reserve <= 1)
         _check("explore", self.explore, "in (0, 1]", ok=0 < self.explore <= 1)
-        _check("greedy", self.greedy, "in [0, 1]", ok=0 <= self.greedy <= 1)
+        _check("improve", self.improve, "in [0, 1]", ok=0 <= self.improve <= 1)
         _check("n_new", self.n_new, "at least 1", ok=self.n_new >= 1)
 
 

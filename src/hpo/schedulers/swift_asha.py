@@ -46,8 +46,9 @@ class SwiftASHA(Thawing):
         Configurations to propose with each forecast.
     explore : float
         New trials start until this share of the epochs is spent.
-    greedy : float
-        Share of the choices among trials that go by their expected loss, with no draw.
+    improve : float
+        Share of the choices that go to what is likeliest to beat the incumbent by a margin; the
+        others go by a draw of every final loss.
 
     Raises
     ------
@@ -78,7 +79,7 @@ class SwiftASHA(Thawing):
         reserve: float = 0.05,
         n_new: int = 24,
         explore: float = 1.0,
-        greedy: float = 0.5,
+        improve: float = 0.85,
     ) -> None:
         options = ThawOptions(
             budget=epochs_to_spend(max_resource, reduction_factor, share, max_epochs),
@@ -91,7 +92,7 @@ class SwiftASHA(Thawing):
             reserve=reserve,
             n_new=n_new,
             explore=explore,
-            greedy=greedy,
+            improve=improve,
             seed=seed,
         )
         super().__init__(searcher, max_resource, options)

@@ -10,6 +10,8 @@ workers or on their order.  In the other a worker never waits.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from hpo.brackets import next_length
 from hpo.schedulers._ledger import Ledger
@@ -24,6 +26,7 @@ from hpo.trial import (
     PredictFailure,
     PredictJob,
     PredictReport,
+    Proposal,
     Report,
     SchedulerSummary,
     TrainFailure,
@@ -68,6 +71,7 @@ class Thawing:
         self._exhausted = False  # the searcher has no more configurations
         self._over = False
         self._draws: Draws | None = None  # of the latest forecast
+        self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._forecasting: tuple[PredictJob, list[int]] | None = None
         self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
         self._wave = 0  # epochs given out in this wave
@@ -116,10 +120,18 @@ class Thawing:
         else:
             kept = tuple(trial for trial in trials if not self._ended(trial))
             event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
+            self._memory = report.info.get("memory", {})
         self._ledger.events.append(event)
-        seed = mix_seed(self._options.seed, job.job_id)
-        blind = event.kind == "degraded"
-        self._draws = Draws(trials, report, seed, greedy=self._options.greedy, blind=blind)
+        whole = [len(curve.losses) >= self._max for curve in job.query]
+        bests = [p for p, done in zip(report.predictions, whole, strict=True) if done]
+        self._draws = Draws(
+            trials,
+            report,
+            mix_seed(self._options.seed, job.job_id),
+            incumbent=min(bests or report.predictions, default=math.inf),
+            improve=self._options.improve,
+            blind=event.kind == "degraded",
+        )
 
     def _without_model(
         self, job: PredictJob, failure: PredictFailure
@@ -158,6 +170,7 @@ class Thawing:
             query=curves,
             seed=mix_seed(self._options.seed, number),
             n_new=max(self._options.n_new, len(running)),
+            memory=self._memory,
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
         self._acted = running
@@ -225,8 +238,15 @@ class Thawing:
         if final is not None:
             return final
         affordable = [c for c in candidates if c.stop - c.units <= self._left]
+        if self._draws.improves():
+            return self._likeliest(affordable)
+        return self._drawn(affordable)
+
+    def _drawn(self, candidates: list[Candidate]) -> Choice | None:
+        """Train what has the lowest draw, be it a trial or a proposal."""
+        assert self._draws is not None  # noqa: S101 - called where there is a forecast
         while True:
-            best, drawn = self._draws.lowest(affordable)
+            best, drawn = self._draws.lowest(candidates)
             new = self._new(drawn)
             if new is not None:
                 return new
@@ -243,12 +263,27 @@ class Thawing:
             return None
         return Choice(None, self._options.min_resource)
 
+    def _likeliest(self, candidates: list[Candidate]) -> Choice | None:
+        """Train what is likeliest to beat the incumbent, be it a trial or a proposal."""
+        assert self._draws is not None  # noqa: S101 - called where there is a forecast
+        found = self._draws.likeliest(candidates, new=self._may_start())
+        match found:
+            case Candidate():
+                return Choice(found.trial_id, found.stop)
+            case Proposal():
+                return Choice(None, self._options.min_resource, found.config)
+        return self._new(math.inf)
+
+    def _may_start(self) -> bool:
+        """Whether there are epochs for one more trial."""
+        if self._left < self._options.min_resource:
+            return False
+        return self._spent < self._options.explore * self._options.budget
+
     def _new(self, below: float) -> Choice | None:
         """Return a new trial whose draw is lower than the best of the others."""
         start = self._options.min_resource
-        if self._left < start or self._draws is None:
-            return None
-        if self._spent >= self._options.explore * self._options.budget:
+        if self._draws is None or not self._may_start():
             return None
         if self._may_try_anyone():
             return Choice(None, start) if self._draws.anyone() < below else None

@@ -1,6 +1,7 @@
 """Where configurations come from."""
 
 from hpo.searchers.base import LearningSearcher, RewardedSearcher, Searcher
+from hpo.searchers.belief import Belief, Known, SurfaceBelief
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.searchers.curve_aware import CurveSearcher, proposals_of
 from hpo.searchers.grid import GridSearcher, ListSearcher
@@ -12,9 +13,11 @@ from hpo.searchers.surface import Mixed, Surface, SurfaceModel, Trees
 __all__ = [
     "LEARNING",
     "SEARCHERS",
+    "Belief",
     "Candidates",
     "CurveSearcher",
     "GridSearcher",
+    "Known",
     "LearningSearcher",
     "ListCandidates",
     "ListSearcher",
@@ -25,6 +28,7 @@ __all__ = [
     "Searcher",
     "SpaceCandidates",
     "Surface",
+    "SurfaceBelief",
     "SurfaceModel",
     "Trees",
     "make_searcher",

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.searchers.base import LearningSearcher
+from hpo.searchers.belief import Known, SurfaceBelief
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
+from hpo.searchers.chances import chance_to_improve, margins
 from hpo.searchers.surface import Mixed, SurfaceModel
 from hpo.space import SearchSpace
 from hpo.trial import Config, Curve, Proposal
@@ -24,6 +26,8 @@ Floats = NDArray[np.float64]
 
 _FEWEST = 3
 """With fewer trials there is nothing to learn from."""
+_SHORTLIST = 256
+"""Candidates that are drawn jointly: those that may be best."""
 
 
 class CurveSearcher:
@@ -83,107 +87,96 @@ class CurveSearcher:
         lengths = np.array([len(curve.losses) for curve in curves])
         missing = np.sqrt(np.log(max_resource / np.minimum(lengths, max_resource)))
         width = lasts.std() if len(lasts) else 0.0
-        proposals = self.draw(curves, lasts, 0.3 * width * missing, n, seed=seed)
-        return [dict(proposal.config) for proposal in proposals]
+        known = Known(curves, lasts, 0.3 * width * missing, max_resource)
+        return [dict(proposal.config) for proposal in self.proposals(known, n, seed=seed)]
 
-    def draw(
-        self,
-        curves: Sequence[Curve],
-        mean: Floats,
-        std: Floats,
-        n: int,
-        *,
-        seed: int,
-        running: Sequence[Config] = (),
-    ) -> list[Proposal]:
-        """Return new configurations with a draw of the final loss of each.
+    def proposals(self, known: Known, n: int, *, seed: int) -> list[Proposal]:
+        """Return new configurations, with what is believed of each and a draw from it.
+
+        The first half of them won a joint draw of all candidates; the others are those with the
+        best chance to beat the incumbent by one of several margins.
 
         Parameters
         ----------
-        curves : sequence of Curve
-            The trials so far; their configurations are what counts.
-        mean, std : ndarray of shape (n_curves,)
-            Forecasts of their final losses, in any scale; the draws are in the same.
+        known : Known
+            The trials so far and what is expected of them.
         n : int
             How many; fewer come where there are no more.
         seed : int
             Of all draws.
-        running : sequence of Config
-            Tried besides, with no loss yet.
         """
         rng = np.random.default_rng(seed)
-        tried = [curves[place].config for place in np.argsort(mean, kind="stable")]
-        found = self.candidates.some([*tried, *running], self.n_candidates, rng)
+        found = self.candidates.some(known.tried, self.n_candidates, rng)
         if not found or n < 1:
             return []
-        if len(curves) < _FEWEST:
-            return [Proposal(config, -np.inf) for config in found[:n]]
-        x = self.candidates.features([curve.config for curve in curves])
-        self.surface.fit(x, np.asarray(mean, float), np.asarray(std, float), rng)
-        draws = self.surface.draw(self.candidates.features(found), n, rng)
+        belief = known.belief
+        if belief is None:
+            if len(known.curves) < _FEWEST:
+                return [Proposal(config, -np.inf, -np.inf, 0.0) for config in found[:n]]
+            belief = SurfaceBelief.fitted(self.surface, self.candidates.features, known, rng)
+        mean, std = belief.expect(found)
+        short = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
+        draws = np.full((n - n // 2, len(found)), np.inf)
+        draws[:, short] = belief.draw([found[place] for place in short], len(draws), rng)
+        chances = chance_to_improve(mean, std, known.incumbent, margins(n // 2, rng))
+        picked = self._pick(np.vstack([draws, -chances]), len(found), rng)
         return [
-            Proposal(found[place], value) for place, value in self._pick(draws, len(found), rng)
+            Proposal(found[shown], float(draws[min(row, len(draws) - 1), place]), *values)
+            for row, place, shown in picked
+            for values in [(float(mean[place]), float(std[place]))]
         ]
 
     def _pick(
-        self, draws: Floats, n_found: int, rng: np.random.Generator
-    ) -> list[tuple[int, float]]:
-        """Return the winner of each draw, no candidate twice, some of them replaced at random."""
+        self, scores: Floats, n_found: int, rng: np.random.Generator
+    ) -> list[tuple[int, int, int]]:
+        """Return row, winner and what is tried in its place: mostly itself, else a random one."""
         free = np.ones(n_found, dtype=bool)
         picked = []
-        for row in draws[:n_found]:
-            place = int(np.argmin(np.where(free, row, np.inf)))
-            if not np.isfinite(row[place]) or not free[place]:
-                break  # every promising one is taken
-            value = float(row[place])
+        for row, score in enumerate(scores):
+            place = int(np.argmin(np.where(free, score, np.inf)))
+            if not free[place] or not np.isfinite(score[place]):
+                continue  # every promising one is taken
+            shown = place
             if rng.random() < self.random_share:
                 # The first half of the candidates are the random ones.
                 near_start = np.flatnonzero(free[: (n_found + 1) // 2])
-                place = int(rng.choice(near_start)) if len(near_start) else place
-            free[place] = False
-            picked.append((place, value))
+                shown = int(rng.choice(near_start)) if len(near_start) else place
+            free[shown] = False
+            picked.append((row, place, shown))
         return picked
 
 
-def proposals_of(
-    searcher: LearningSearcher,
-    curves: Sequence[Curve],
-    forecast: tuple[Floats, Floats],
-    n: int,
-    running: Sequence[Config] = (),
-    *,
-    max_resource: int,
-    seed: int,
-) -> list[Proposal]:
+def proposals_of(searcher: LearningSearcher, known: Known, n: int, *, seed: int) -> list[Proposal]:
     """Return proposals of any learning searcher, each with a draw of its final loss.
 
     Parameters
     ----------
     searcher : LearningSearcher
-        Ours draws itself; what another suggests is weighed by our surface.
-    curves : sequence of Curve
-        The trials so far.
-    forecast : tuple of ndarray of shape (n_curves,)
-        Means and standard deviations of their final losses.
+        Ours draws itself; what another suggests is weighed by the belief that comes with the
+        forecasts, or by our surface.
+    known : Known
+        The trials so far and what is expected of them.
     n : int
         How many.
-    running : sequence of Config
-        Tried besides, with no loss yet.
-    max_resource, seed : int
-        As for `LearningSearcher.suggest`.
+    seed : int
+        Of all draws.
     """
-    mean, std = forecast
     if isinstance(searcher, CurveSearcher):
-        return searcher.draw(curves, mean, std, n, seed=seed, running=running)
-    configs = searcher.suggest(curves, n, max_resource=max_resource, seed=seed)
-    if not configs or len(curves) < _FEWEST:
-        return [Proposal(config, -np.inf) for config in configs]
-    both = ListCandidates([*(curve.config for curve in curves), *configs])
+        return searcher.proposals(known, n, seed=seed)
+    configs = searcher.suggest(known.curves, n, max_resource=known.max_resource, seed=seed)
+    if not configs or len(known.curves) < _FEWEST:
+        return [Proposal(config, -np.inf, -np.inf, 0.0) for config in configs]
     rng = np.random.default_rng(seed)
-    x = both.features([curve.config for curve in curves])
-    draws = Mixed().fit(x, mean, std, rng).draw(both.features(configs), len(configs), rng)
-    values = np.diag(draws)
-    return [Proposal(config, float(v)) for config, v in zip(configs, values, strict=True)]
+    belief = known.belief
+    if belief is None:
+        both = ListCandidates([*known.configs, *configs])
+        belief = SurfaceBelief.fitted(Mixed(), both.features, known, rng)
+    draws = np.diag(belief.draw(configs, len(configs), rng))
+    means, stds = belief.expect(configs)
+    return [
+        Proposal(config, float(draw), float(mean), float(std))
+        for config, draw, mean, std in zip(configs, draws, means, stds, strict=True)
+    ]
 
 
 def _candidates(where: SearchSpace | Sequence[Config] | Candidates, seed: int) -> Candidates:

@@ -50,6 +50,15 @@ class SurfaceModel(Protocol):
         """
         ...
 
+    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the final losses at x, both (n_points,).
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_points, n_features)
+        """
+        ...
+
 
 class Surface:
     """Expected final losses over the search space.
@@ -133,6 +142,11 @@ class Surface:
         draws[:, rows] = self._shift + self._scale * (mean + noise @ root.T)
         return draws
 
+    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the final losses, both (n_points,)."""
+        mean, std = self._model.predict(x, return_std=True)
+        return self._shift + self._scale * mean, self._scale * std
+
     def _choose(self, mean: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
         order = np.argsort(mean, kind="stable")
         if len(mean) <= self.max_points:
@@ -205,9 +219,17 @@ class Trees:
 
     def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
         """Draw final losses of new trials, of shape (n_draws, n_points)."""
-        each = np.stack([tree.predict(x) for tree in self._forest.estimators_])
+        each = self._each(x)
         rows = [rng.choice(self.n_trees, self.per_draw, replace=False) for _ in range(n_draws)]
         return np.stack([each[chosen].mean(axis=0) for chosen in rows])
+
+    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of such draws, both (n_points,)."""
+        each = self._each(x)
+        return each.mean(axis=0), each.std(axis=0) / np.sqrt(self.per_draw)
+
+    def _each(self, x: Floats) -> Floats:  # (n_trees, n_points)
+        return np.stack([tree.predict(x) for tree in self._forest.estimators_])
 
 
 class Mixed:
@@ -235,3 +257,8 @@ class Mixed:
             turn = slice(place, None, len(self.models))
             draws[turn] = model.draw(x, len(range(n_draws)[turn]), rng)
         return draws
+
+    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the mixture, both (n_points,)."""
+        means, stds = map(np.stack, zip(*(model.expect(x) for model in self.models), strict=True))
+        return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))

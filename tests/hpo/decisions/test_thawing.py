@@ -115,7 +115,10 @@ def test_a_proposal_wins_only_with_the_lower_draw():
     scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
     forecast = scheduler.ask()
     assert isinstance(forecast, PredictJob)
-    proposals = (Proposal({"x": "worse"}, 0.5), Proposal({"x": "better"}, -0.5))
+    proposals = (
+        Proposal({"x": "worse"}, 0.5, 0.5, 0.1),
+        Proposal({"x": "better"}, -0.5, -0.5, 0.1),
+    )
     scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.0,), 0.1, {}, proposals))
     following = [scheduler.ask() for _ in range(2)]
     assert following[0].trial_id == 0  # thaws

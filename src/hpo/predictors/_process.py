@@ -1,0 +1,292 @@
+"""The Gaussian process behind `JointPredictor`: its kernel, its fit and its posterior.
+
+Two points, of configurations x and x' and lengths u and u' (logarithms, 1 at the end), have
+
+    k = k_x (surface^2 + drift^2 k_u) + [same trial] (level^2 + wander^2 k_w) + common^2 (1 + k_c)
+
+with Matern 5/2 kernels k_x over the hyperparameters, one length scale each, and k_u over length,
+Matern 3/2 for k_w, and a Gaussian of fixed width for k_c.  In words: a surface over the
+hyperparameters that holds at all lengths, one that changes with the length, the trial's own level
+and its own wandering, and what all curves do together.  Everything is learnt by maximising the
+posterior; the priors are the means over recorded tables of curves of the fits to each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_NAMES = ("surface", "drift", "level", "wander", "common", "noise", "drift_length", "wander_length")
+_MEANS = np.log([0.55, 0.75, 0.09, 0.3, 0.35, 0.03, 0.5, 0.75])
+_SPREADS = np.array([0.5, 0.5, 0.6, 0.6, 0.9, 1.0, 0.35, 0.5])
+_LENGTH, _LENGTH_SPREAD = np.log(0.7), 1.0
+"""Normal priors on the logarithms of the settings above, and on those of the length scales."""
+_FIRST_LENGTH = len(_NAMES)
+_COMMON_WIDTH = 0.5
+_JITTER = 1e-6
+_FAR = 8.0
+"""Logarithms of settings do not leave their prior means by more than this."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where losses are known, or asked for.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n_points, n_features)
+        Hyperparameters, scaled to [0, 1].
+    when : ndarray of shape (n_points,)
+        Logarithms of the lengths, 1 at the end of a training.
+    trial : ndarray of shape (n_points,)
+        Numbers that tell trials apart.
+    """
+
+    x: Floats
+    when: Floats
+    trial: Ints
+
+    def __len__(self) -> int:
+        return len(self.when)
+
+    def take(self, rows: Ints) -> Points:
+        """Return some of the points."""
+        return Points(self.x[rows], self.when[rows], self.trial[rows])
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The kernel's factors between two sets of points, each (n, m)."""
+
+    reach: Floats  # scaled distance between hyperparameters
+    k_x: Floats
+    apart: Floats  # distance in length
+    k_u: Floats
+    k_w: Floats
+    k_c: Floats
+    same: NDArray[np.bool_]
+
+
+def _parts(first: Points, second: Points, theta: Floats) -> _Parts:
+    lengths = np.exp(theta[_FIRST_LENGTH:])
+    left, right = first.x / lengths, second.x / lengths
+    square = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
+    reach = np.sqrt(5 * np.maximum(square, 0.0))
+    apart = np.abs(first.when[:, None] - second.when)
+    k_u, _ = _matern52(apart / np.exp(theta[6]))
+    k_w, _ = _matern32(apart / np.exp(theta[7]))
+    return _Parts(
+        reach=reach,
+        k_x=(1 + reach + reach**2 / 3) * np.exp(-reach),
+        apart=apart,
+        k_u=k_u,
+        k_w=k_w,
+        k_c=1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2),
+        same=first.trial[:, None] == second.trial,
+    )
+
+
+def _matern52(r: Floats) -> tuple[Floats, Floats]:
+    """Return the kernel, and its derivative by the logarithm of the length scale."""
+    q = np.sqrt(5.0) * r
+    decay = np.exp(-q)
+    return (1 + q + q**2 / 3) * decay, q**2 * (1 + q) / 3 * decay
+
+
+def _matern32(r: Floats) -> tuple[Floats, Floats]:
+    q = np.sqrt(3.0) * r
+    decay = np.exp(-q)
+    return (1 + q) * decay, q**2 * decay
+
+
+def _squares(theta: Floats) -> Floats:
+    return np.asarray(np.exp(2 * theta[:6]))
+
+
+def _sum(parts: _Parts, theta: Floats) -> Floats:
+    surface, drift, level, wander, common, _ = _squares(theta)
+    own = parts.same * (level + wander * parts.k_w)
+    return np.asarray(parts.k_x * (surface + drift * parts.k_u) + own + common * parts.k_c)
+
+
+class JointProcess:
+    """The process, given losses in a scale of about mean 0 and spread 1.
+
+    Parameters
+    ----------
+    points : Points
+        Where they are known; one or more.
+    values : ndarray of shape (n_points,)
+        The losses.
+    start : ndarray, optional
+        Logarithms of the settings to start from.  Default: their prior means.
+    """
+
+    def __init__(self, points: Points, values: Floats, start: Floats | None = None) -> None:
+        n_features = points.x.shape[1]
+        self._means = np.concatenate([_MEANS, np.full(n_features, _LENGTH)])
+        self._spreads = np.concatenate([_SPREADS, np.full(n_features, _LENGTH_SPREAD)])
+        fits = start is not None and start.shape == self._means.shape
+        self.theta: Floats = start if fits and start is not None else self._means
+        self.points = points
+        self.values = values
+
+    def fit(self, iterations: int = 10) -> Self:
+        """Maximise the posterior of the settings.
+
+        Parameters
+        ----------
+        iterations : int
+            Of L-BFGS, at most.
+        """
+        from scipy.optimize import minimize
+
+        found = minimize(
+            self.objective,
+            self.theta,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(self._means - _FAR, self._means + _FAR, strict=True)),
+            options={"maxiter": iterations, "maxfun": iterations + 5},
+        )
+        if np.isfinite(found.fun):
+            self.theta = found.x
+        return self
+
+    def objective(self, theta: Floats) -> tuple[float, Floats]:
+        """Return the negative log posterior of the settings and its gradient.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (8 + n_features,)
+            Their logarithms.
+        """
+        from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+
+        parts = _parts(self.points, self.points, theta)
+        covariance = self._noisy(_sum(parts, theta), theta)
+        root, failed = dpotrf(covariance, lower=1)
+        if failed:
+            return np.inf, np.zeros_like(theta)
+        weights, _ = dpotrs(root, self.values, lower=1)
+        value = 0.5 * self.values @ weights + np.log(np.diag(root)).sum()
+        inverse, _ = dpotri(root, lower=1)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        gradient = self._gradient(parts, theta, inverse - np.outer(weights, weights))
+        away = (theta - self._means) / self._spreads
+        return float(value + 0.5 * away @ away), gradient + away / self._spreads
+
+    def _gradient(self, parts: _Parts, theta: Floats, slope: Floats) -> Floats:
+        """Return half the trace of `slope` times each derivative of the covariance."""
+        surface, drift, level, wander, common, noise = _squares(theta)
+        _, longer_u = _matern52(parts.apart / np.exp(theta[6]))
+        _, longer_w = _matern32(parts.apart / np.exp(theta[7]))
+        over_x, own = slope * parts.k_x, slope * parts.same
+        over_time = np.vdot(over_x, parts.k_u)
+        steep = slope * ((5 / 3) * (1 + parts.reach) * np.exp(-parts.reach))
+        steep *= surface + drift * parts.k_u
+        scaled = self.points.x / np.exp(theta[_FIRST_LENGTH:])
+        return np.array(
+            [
+                surface * over_x.sum(),
+                drift * over_time,
+                level * own.sum(),
+                wander * np.vdot(own, parts.k_w),
+                common * np.vdot(slope, parts.k_c),
+                noise * np.trace(slope),
+                0.5 * drift * np.vdot(over_x, longer_u),
+                0.5 * wander * np.vdot(own, longer_w),
+                *(steep.sum(axis=1) @ scaled**2 - np.sum(scaled * (steep @ scaled), axis=0)),
+            ]
+        )
+
+    def _noisy(self, covariance: Floats, theta: Floats) -> Floats:
+        covariance[np.diag_indices(len(covariance))] += self._noise(theta)
+        return covariance
+
+    @staticmethod
+    def _noise(theta: Floats) -> float:
+        return float(np.exp(2 * theta[5])) + _JITTER
+
+    def condition(self) -> Self:
+        """Take the losses in, with the settings as they are."""
+        from scipy.linalg import cho_solve, cholesky
+
+        parts = _parts(self.points, self.points, self.theta)
+        self._root = cholesky(self._noisy(_sum(parts, self.theta), self.theta), lower=True)
+        self._weights = cho_solve((self._root, True), self.values)
+        return self
+
+    def held_out(self) -> Floats:
+        """Return what is expected of each known loss from all the others, (n_points,)."""
+        from scipy.linalg import solve_triangular
+
+        inverse_root = solve_triangular(self._root, np.eye(len(self._root)), lower=True)
+        return np.asarray(self.values - self._weights / (inverse_root**2).sum(axis=0))
+
+    def joint(self, points: Points) -> tuple[Floats, Floats]:
+        """Return the mean, (n,), and the covariance, (n, n), of losses without their noise.
+
+        Parameters
+        ----------
+        points : Points
+        """
+        mean, halves = self._halves(points)
+        prior = _sum(_parts(points, points, self.theta), self.theta)
+        return mean, prior - halves.T @ halves
+
+    def each(self, points: Points) -> tuple[Floats, Floats]:
+        """Return the mean and the standard deviation of each loss, both (n,).
+
+        Parameters
+        ----------
+        points : Points
+        """
+        mean, halves = self._halves(points)
+        variance = self._variance - (halves**2).sum(axis=0)
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
+
+    def after_one(self, before: Points, losses: Floats, ahead: Points) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation ahead, given one more loss of the same trial each.
+
+        For trials that the process has not seen: n conditionings at the cost of one.
+
+        Parameters
+        ----------
+        before : Points
+            Where each has its loss.
+        losses : ndarray of shape (n,)
+        ahead : Points
+            Where it is asked for, in the same order.
+        """
+        at, halves_at = self._halves(before)
+        mean, halves = self._halves(ahead)
+        between = self._own(np.abs(ahead.when - before.when)) - (halves_at * halves).sum(axis=0)
+        known = self._variance - (halves_at**2).sum(axis=0) + self._noise(self.theta)
+        gain = between / known
+        variance = self._variance - (halves**2).sum(axis=0) - gain * between
+        return mean + gain * (losses - at), np.sqrt(np.maximum(variance, 1e-12))
+
+    @property
+    def _variance(self) -> float:
+        return float(self._own(np.zeros(1))[0])
+
+    def _own(self, apart: Floats) -> Floats:
+        """Return the covariance between two lengths of one trial."""
+        surface, drift, level, wander, common, _ = _squares(self.theta)
+        k_u, _ = _matern52(apart / np.exp(self.theta[6]))
+        k_w, _ = _matern32(apart / np.exp(self.theta[7]))
+        k_c = 1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2)
+        return np.asarray(surface + drift * k_u + level + wander * k_w + common * k_c)
+
+    def _halves(self, points: Points) -> tuple[Floats, Floats]:
+        from scipy.linalg import solve_triangular
+
+        cross = _sum(_parts(points, self.points, self.theta), self.theta)  # (n, n_known)
+        return cross @ self._weights, solve_triangular(self._root, cross.T, lower=True)
