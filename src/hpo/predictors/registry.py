@@ -69,7 +69,8 @@ def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
         A key of `PREDICTORS`, or any scikit-learn regressor, or a curve predictor, which is
         returned as it is.
     **options
-        Of every predictor: folds, seed.  Of those that learn: values, first_differences,
+        Of every predictor: seed; folds, but for ``"joint"``, which leaves out single losses.
+        Of those that learn: values, first_differences,
         second_differences, space (see `CurveFeatures`) and the settings of the regressor.
 
     Raises

@@ -86,9 +86,10 @@ class CurveSearcher:
         lasts = np.array([curve.losses[-1] for curve in curves])
         lengths = np.array([len(curve.losses) for curve in curves])
         missing = np.sqrt(np.log(max_resource / np.minimum(lengths, max_resource)))
-        width = lasts.std() if len(lasts) else 0.0
-        known = Known(curves, lasts, 0.3 * width * missing, max_resource)
-        return [dict(proposal.config) for proposal in self.proposals(known, n, seed=seed)]
+        width = float(lasts.std()) if len(lasts) else 0.0
+        levels = lasts / width if width > 0 else lasts
+        known = Known(curves, levels, 0.3 * missing, max_resource)
+        return [dict(proposal.config) for proposal in self._propose(known, n, 0, seed)]
 
     def proposals(self, known: Known, n: int, *, seed: int) -> list[Proposal]:
         """Return new configurations, with what is believed of each and a draw from it.
@@ -105,8 +106,12 @@ class CurveSearcher:
         seed : int
             Of all draws.
         """
+        return self._propose(known, n - n // 2, n // 2, seed)
+
+    def _propose(self, known: Known, n_draws: int, n_chances: int, seed: int) -> list[Proposal]:
         rng = np.random.default_rng(seed)
         found = self.candidates.some(known.tried, self.n_candidates, rng)
+        n = n_draws + n_chances
         if not found or n < 1:
             return []
         belief = known.belief
@@ -116,12 +121,12 @@ class CurveSearcher:
             belief = SurfaceBelief.fitted(self.surface, self.candidates.features, known, rng)
         mean, std = belief.expect(found)
         short = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
-        draws = np.full((n - n // 2, len(found)), np.inf)
-        draws[:, short] = belief.draw([found[place] for place in short], len(draws), rng)
-        chances = chance_to_improve(mean, std, known.incumbent, margins(n // 2, rng))
+        draws = np.full((n_draws, len(found)), np.inf)
+        draws[:, short] = belief.draw([found[place] for place in short], n_draws, rng)
+        chances = chance_to_improve(mean, std, known.incumbent, margins(n_chances, rng))
         picked = self._pick(np.vstack([draws, -chances]), len(found), rng)
         return [
-            Proposal(found[shown], float(draws[min(row, len(draws) - 1), place]), *values)
+            Proposal(found[shown], float(draws[min(row, n_draws - 1), place]), *values)
             for row, place, shown in picked
             for values in [(float(mean[place]), float(std[place]))]
         ]

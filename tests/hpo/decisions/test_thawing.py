@@ -110,11 +110,7 @@ def test_a_proposal_wins_only_with_the_lower_draw():
     """One trial known for certain, one proposal worse, one better: only the better one starts."""
     from hpo.trial import Proposal
 
-    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=1)
-    job = scheduler.ask()
-    scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
-    forecast = scheduler.ask()
-    assert isinstance(forecast, PredictJob)
+    scheduler, forecast = _first_forecast(improve=0.0)
     proposals = (
         Proposal({"x": "worse"}, 0.5, 0.5, 0.1),
         Proposal({"x": "better"}, -0.5, -0.5, 0.1),
@@ -123,6 +119,42 @@ def test_a_proposal_wins_only_with_the_lower_draw():
     following = [scheduler.ask() for _ in range(2)]
     assert following[0].trial_id == 0  # thaws
     assert following[1].config == {"x": "better"}
+
+
+def test_what_is_likeliest_to_improve_goes_on():
+    """Of two with one mean the less certain one starts; one surely worse than both never does."""
+    from hpo.trial import Proposal
+
+    scheduler, forecast = _first_forecast(improve=1.0)
+    proposals = (
+        Proposal({"x": "worse"}, -9.0, 1.0, 0.01),
+        Proposal({"x": "sure"}, 0.1, 0.1, 0.01),
+        Proposal({"x": "unsure"}, 0.1, 0.1, 1.0),
+    )
+    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.01,), 0.1, {}, proposals))
+    assert scheduler.ask().config == {"x": "unsure"}
+    assert scheduler.ask().trial_id == 0  # thaws: its mean is the incumbent's
+    assert scheduler.ask().config == {"x": "sure"}
+
+
+def test_a_forecast_is_told_what_the_one_before_left():
+    scheduler, forecast = _first_forecast()
+    assert forecast.memory == {}
+    memory = {"theta": [0.5], "n_points": 1}
+    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.0,), 0.1, {"memory": memory}))
+    while not isinstance(job := scheduler.ask(), PredictJob):
+        losses = (1.0,) * (job.stop - job.start)
+        scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+    assert job.memory == memory
+
+
+def _first_forecast(**options):
+    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=1, **options)
+    job = scheduler.ask()
+    scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
+    forecast = scheduler.ask()
+    assert isinstance(forecast, PredictJob)
+    return scheduler, forecast
 
 
 class _Learning(ListSearcher):
