@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Processes that share the tests; 0 runs them in one, in their order.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS)
 STAMP  := $(VENV)/.installed
 DOCS   := $(VENV)/.docs-installed
 
@@ -30,17 +33,18 @@ demo: $(STAMP)
 	$(BIN)/python examples/hpo_demo.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 thorough: export THOROUGH = 1
 thorough: test
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pylint src tests benchmarks examples docs notebooks
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -1,13 +1,40 @@
-"""Small problems and enumeration, shared by the oracle tests and the contract suites."""
+"""Small problems and enumeration for oracle tests and contracts; how tests share processes."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+import hypothesis
 import numpy as np
 import pytest
 
 from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes of pytest share the processors, keep them out of each other's way."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return
+    # Two processes that compile one function for different types at the same time may put the code
+    # of one under the types of the other: numba does not lock its folder.
+    folder = config.rootpath / ".pytest_cache" / f"numba-{worker}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    # An example that waits for a processor, or imports what another test would have imported
+    # before, is not slow.
+    hypothesis.settings.register_profile("shared", deadline=None)
+    hypothesis.settings.load_profile("shared")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Share the tests out by groups, unless another --dist is asked for."""
+    if config.getvalue("dist") != "load":
+        return None
+    from sharing import GroupScheduling
+
+    return GroupScheduling(config, log)
 
 
 @dataclass(frozen=True)

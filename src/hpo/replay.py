@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.journal import Entry, Job, JournalContent, compact
+from hpo.journal import Entry, JournalContent, compact
+from hpo.journal.log import Job
 from hpo.loop import Scheduler
 from hpo.trial import PredictJob, Report, TrainJob
 

@@ -34,7 +34,8 @@ from hpo.checkpoints import CheckpointStore, default_directory
 from hpo.engines import check_engine, make_pool
 from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
 from hpo.executors import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
-from hpo.journal import Header, Job, Journal, JournalContent, read_journal
+from hpo.journal import Header, Journal, JournalContent, read_journal
+from hpo.journal.log import Job
 from hpo.loop import Scheduler, drive
 from hpo.overlap import RESUMED
 from hpo.plan import Plan

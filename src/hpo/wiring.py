@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Self
 
-from hpo.journal import Job, Journal, JournalContent
+from hpo.journal import Journal, JournalContent
+from hpo.journal.log import Job
 from hpo.loop import Scheduler
 from hpo.overlap import Overlap
 from hpo.plan import Plan

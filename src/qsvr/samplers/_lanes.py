@@ -9,18 +9,22 @@ they are not, each coefficient is a sample of its own here, a from 0 up and a-ha
 Samples are visited in blocks of kernel neighbours. Within a block the fields of its members are
 kept exact after every move; the rest of the samples receive the block's net change in one matrix
 product when the block is left, which is where nearly all arithmetic happens, at full vector speed.
+
+Everything that is compiled into `anneal` stands in this one file: numba keeps compiled functions on
+disk, and compiles one again when its own file has changed, not when a file has that it calls into.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._numba import njit, njit_lanes
+from qsvr._numba import njit_lanes
+from qsvr.samplers._lane_arrays import Batch, Block, Levels, Plan
 
-__all__ = ["LANES", "Batch", "Levels", "Plan", "anneal", "neighbour_blocks", "refresh_field"]
+__all__ = ["LANES", "anneal", "refresh_field"]
 
 LANES = 64
 # Candidate levels of one heat-bath draw.
@@ -34,48 +38,6 @@ _f4 = np.float32
 _u4 = np.uint32
 
 Array = NDArray[Any]
-
-
-class Levels(NamedTuple):
-    """What one level of each sample weighs, each (n_samples,) float32."""
-
-    up: Array  # change of b per level above zero
-    down: Array  # and below
-    cost_up: Array  # linear energy per level above zero
-    cost_down: Array  # and below
-    low: Array  # lowest level
-    high: Array  # highest level
-    table: Array | None  # (2 * top + 1,) values in units of a mean step; None where steps are even
-    top: np.float32  # highest level
-
-
-class Batch(NamedTuple):
-    """State of 64 reads."""
-
-    field: Array  # (n_samples, LANES), K b - y
-    x: Array  # (n_samples, LANES), signed levels
-    rng: Array  # (LANES,) uint32, none of them 0
-
-
-class Plan(NamedTuple):
-    """What each sweep does."""
-
-    beta: Array  # (n_sweeps,) float32, inverse temperature
-    reach: Array  # (n_sweeps,) uint32, longest level change proposed
-    first: int  # index of the first sweep
-    proposals: int  # pair proposals per sample and sweep
-    heat_every: int  # sweeps from one heat bath to the next
-    even: bool  # one level weighs the same in every coefficient
-
-
-class _Block(NamedTuple):
-    """Working memory of the block being visited."""
-
-    kernel: Array  # (size, size)
-    local: Array  # (size, LANES), fields of the members
-    moved: Array  # (size, LANES), change of b of the members
-    work: Array  # (_N_ROWS, LANES)
-    weights: Array  # (_WINDOW, LANES)
 
 
 @njit_lanes
@@ -99,12 +61,6 @@ def _exp_minus(x: Any) -> Any:
 
 
 @njit_lanes
-def _round(x: Any) -> Any:
-    """Return the nearest integer; the trick with a large addend does not survive fastmath."""
-    return np.rint(x)
-
-
-@njit_lanes
 def _unit(x: Any, table: Array | None, top: Any) -> Any:
     """Value of level x in units of a level's mean step; without a table the levels are even."""
     if table is None:
@@ -114,7 +70,7 @@ def _unit(x: Any, table: Array | None, top: Any) -> Any:
 
 @njit_lanes
 def _even_pair_move(
-    members: tuple[int, int, int, int], block: _Block, state: Batch, levels: Levels,
+    members: tuple[int, int, int, int], block: Block, state: Batch, levels: Levels,
     beta: Any, reach: Any,
 ) -> None:  # fmt: skip
     """`_pair_move` where one level weighs the same in every coefficient: the usual case."""
@@ -145,7 +101,7 @@ def _even_pair_move(
 
 @njit_lanes
 def _pair_move(
-    members: tuple[int, int, int, int], block: _Block, state: Batch, levels: Levels,
+    members: tuple[int, int, int, int], block: Block, state: Batch, levels: Levels,
     beta: Any, reach: Any,
 ) -> None:  # fmt: skip
     """Propose one level change on sample i and the opposite one on sample j, in every lane.
@@ -173,7 +129,8 @@ def _pair_move(
         step = size if _u4(r & _u4(4096)) != _u4(0) else -size
         u = (_f4(np.int32(r >> _u4(13))) + half) * _f4(2.0**-19)
         xi, xj = x[si, lane], x[sj, lane]
-        yi, yj = xi + step, xj - _round(step * exchange)
+        # The trick with a large addend, which rounds as well, does not survive fastmath.
+        yi, yj = xi + step, xj - np.rint(step * exchange)
         inside = (yi >= low_i) & (yi <= high_i) & (yj >= low_j) & (yj <= high_j)
         yi, yj = (yi if inside else xi), (yj if inside else xj)
         vi, vj = _unit(xi, table, top), _unit(xj, table, top)
@@ -193,12 +150,8 @@ def _pair_move(
 @njit_lanes
 def _change(work: Array, n: int, levels: Levels) -> None:
     """Set the change of b, and of the linear energy, of sample n's move from old to new level."""
-    up, down, cost_up, cost_down = (
-        levels.up[n],
-        levels.down[n],
-        levels.cost_up[n],
-        levels.cost_down[n],
-    )
+    up, down = levels.up[n], levels.down[n]
+    cost_up, cost_down = levels.cost_up[n], levels.cost_down[n]
     zero, table, top = _f4(0.0), levels.table, levels.top
     for lane in range(LANES):
         v, w = _unit(work[_OLD, lane], table, top), _unit(work[_NEW, lane], table, top)
@@ -208,7 +161,7 @@ def _change(work: Array, n: int, levels: Levels) -> None:
 
 
 @njit_lanes
-def _window_energies(i: int, n: int, block: _Block, levels: Levels, stride: Any) -> None:
+def _window_energies(i: int, n: int, block: Block, levels: Levels, stride: Any) -> None:
     """Set the energy of each candidate level of sample n, and the lowest of them, in every lane."""
     work, weights, local = block.work, block.weights, block.local[i]
     low, high = levels.low[n], levels.high[n]
@@ -248,7 +201,7 @@ def _draw_level(work: Array, weights: Array, beta: Any, stride: Any, rng: Array)
 
 @njit_lanes
 def _heat_bath(
-    i: int, n: int, block: _Block, state: Batch, levels: Levels, beta: Any, grid: tuple[Any, Any]
+    i: int, n: int, block: Block, state: Batch, levels: Levels, beta: Any, grid: tuple[Any, Any]
 ) -> None:
     """Draw sample n's level from its conditional Boltzmann distribution, in every lane.
 
@@ -278,7 +231,7 @@ def _heat_bath(
 
 
 @njit_lanes
-def _note(block: _Block, row: int, i: int, size: int) -> None:
+def _note(block: Block, row: int, i: int, size: int) -> None:
     """Add a member's change to the block's net change and to its fields."""
     local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
@@ -290,7 +243,7 @@ def _note(block: _Block, row: int, i: int, size: int) -> None:
 
 
 @njit_lanes
-def _note_exchange(block: _Block, i: int, j: int, size: int) -> None:
+def _note_exchange(block: Block, i: int, j: int, size: int) -> None:
     """`_note` of two members that changed by the same amount in opposite directions."""
     local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
@@ -304,7 +257,7 @@ def _note_exchange(block: _Block, i: int, j: int, size: int) -> None:
 
 
 @njit_lanes
-def _enter_block(K: Array, field: Array, members: Array, size: int, block: _Block) -> None:
+def _enter_block(K: Array, field: Array, members: Array, size: int, block: Block) -> None:
     """Copy the block's part of the kernel and of the fields."""
     for q in range(block.local.shape[0]):
         for lane in range(LANES):
@@ -345,7 +298,7 @@ def _leave_block(K: Array, field: Array, moved: Array, members: Array, size: int
 
 @njit_lanes
 def _exchange_levels(
-    members: Array, size: int, block: _Block, state: Batch, levels: Levels,
+    members: Array, size: int, block: Block, state: Batch, levels: Levels,
     settings: tuple[Any, Any, int, bool], order: Any,
 ) -> Any:  # fmt: skip
     """Propose pair moves within one block."""
@@ -368,7 +321,7 @@ def _exchange_levels(
 
 @njit_lanes
 def _redraw_levels(
-    members: Array, size: int, block: _Block, state: Batch, levels: Levels,
+    members: Array, size: int, block: Block, state: Batch, levels: Levels,
     settings: tuple[Any, Any, int, bool], order: Any,
 ) -> Any:  # fmt: skip
     """Give every sample of one block a heat-bath draw."""
@@ -409,7 +362,7 @@ def anneal(
         The shared random state after the last sweep.
     """
     size = blocks.shape[2]
-    block = _Block(
+    block = Block(
         np.empty((size, size), _f4), np.empty((size, LANES), _f4), np.empty((size, LANES), _f4),
         np.empty((_N_ROWS, LANES), _f4), np.empty((_WINDOW, LANES), _f4),
     )  # fmt: skip
@@ -443,40 +396,3 @@ def refresh_field(K: Array, y: Array, offset: Array, state: Batch, levels: Level
             k = K[n, m]
             for lane in range(LANES):
                 field[n, lane] += k * b[m, lane]
-
-
-@njit
-def neighbour_blocks(K: Array, orders: Array, sizes: Array) -> Array:
-    """Partition the samples into blocks of near neighbours in the kernel's metric.
-
-    Parameters
-    ----------
-    K : ndarray of shape (n, n)
-    orders : ndarray of shape (n_partitions, n)
-        For each partition, the order in which samples are tried as centres.
-    sizes : ndarray of shape (n_blocks,)
-
-    Returns
-    -------
-    ndarray of shape (n_partitions, n_blocks, sizes.max())
-        Padded with 0 to a multiple of 4 members.
-    """
-    n = K.shape[0]
-    blocks = np.zeros((orders.shape[0], sizes.size, -(-sizes.max() // 4) * 4), np.int64)
-    for p in range(orders.shape[0]):
-        free = np.ones(n, np.bool_)
-        cursor = 0
-        for b in range(sizes.size):
-            while not free[orders[p, cursor]]:
-                cursor += 1
-            centre = orders[p, cursor]
-            distance = np.empty(n)
-            for m in range(n):
-                distance[m] = K[m, m] - 2.0 * K[centre, m] if free[m] else np.inf
-            distance[centre] = -np.inf
-            for q in range(sizes[b]):
-                nearest = np.argmin(distance)
-                blocks[p, b, q] = nearest
-                distance[nearest] = np.inf
-                free[nearest] = False
-    return blocks

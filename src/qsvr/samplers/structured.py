@@ -22,18 +22,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qsvr.qubo import SVRQubo
+from qsvr.samplers._lane_arrays import Batch, Levels, Plan
 from qsvr.samplers.base import check_options
 from qsvr.samplers.temperature import pair_beta_range
 from qsvr.samples import Samples
-
-if TYPE_CHECKING:
-    from qsvr.samplers._lanes import Levels, Plan
 
 __all__ = ["StructuredAnnealer"]
 
@@ -112,7 +110,7 @@ class _Problem:
 
     @classmethod
     def of(cls, qubo: SVRQubo, beta: NDArray[np.float64], seed: int) -> _Problem:
-        from qsvr.samplers import _lanes
+        from qsvr.samplers._neighbours import neighbour_blocks
 
         apart = not qubo.encoding.is_even
         kernel, y, offset = _quadratic_form(qubo, apart=apart)
@@ -122,7 +120,7 @@ class _Problem:
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
         levels = _level_weights(qubo, apart=apart)
-        plan = _lanes.Plan(
+        plan = Plan(
             beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
             _SWEEPS_PER_HEAT_BATH, not apart and _is_even(levels),
         )  # fmt: skip
@@ -131,7 +129,7 @@ class _Problem:
             y=y.astype(np.float32),
             offset=offset.astype(np.float32),
             levels=levels,
-            blocks=_lanes.neighbour_blocks(kernel, orders, sizes),
+            blocks=neighbour_blocks(kernel, orders, sizes),
             sizes=sizes,
             plan=plan,
         )
@@ -156,7 +154,7 @@ class _Problem:
         x = rng.integers(low, high, size=(self.y.size, _lanes.LANES)).astype(np.float32)
         lanes = rng.integers(1, 2**32, size=_lanes.LANES, dtype=np.uint32)
         shared = np.uint32(rng.integers(1, 2**32))
-        state = _lanes.Batch(np.empty_like(x), x, lanes)
+        state = Batch(np.empty_like(x), x, lanes)
         for first in range(0, self.plan.beta.size, _SWEEPS_PER_REFRESH):
             part = slice(first, first + _SWEEPS_PER_REFRESH)
             plan = self.plan._replace(
@@ -187,8 +185,6 @@ def _quadratic_form(
 
 def _level_weights(qubo: SVRQubo, *, apart: bool) -> Levels:
     """Return b and the linear energy per level above and below zero, and the table of levels."""
-    from qsvr.samplers import _lanes
-
     dual, encoding = qubo.dual, qubo.encoding
     top = encoding.grid.size - 1
     step = encoding.width / top  # (2, n)
@@ -204,7 +200,7 @@ def _level_weights(qubo: SVRQubo, *, apart: bool) -> Levels:
     units = encoding.grid * top
     table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
     single = [array.astype(np.float32) for array in (up, down, cost_up, cost_down, low, high)]
-    return _lanes.Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
+    return Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
 
 
 def _is_even(levels: Levels) -> bool:

@@ -182,6 +182,17 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.fixture
+def quiet_optuna() -> Iterator[None]:
+    """Let Optuna tell of warnings only."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
 # Names and messages that would run a script if any of them became markup.
 SCRIPT = "</script><script>alert(1)</script>"
 TRAINER = '''

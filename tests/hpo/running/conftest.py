@@ -72,6 +72,11 @@ class Workshop:
         rows = path.read_text().splitlines() if path.exists() else []
         return [(row.split()[0], int(row.split()[1]), int(row.split()[2])) for row in rows]
 
+    def epochs(self) -> int:
+        """Return how many epochs were trained: quicker than `trace`, for those who wait."""
+        path = self.root / "trace.txt"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
     def repeated(self) -> int:
         """Return how many epochs were trained more than once."""
         return sum(n - 1 for n in Counter((t, u) for t, u, _ in self.trace()).values())

@@ -287,7 +287,7 @@ def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, s
         text=True,
         start_new_session=True,
     )
-    while len(workshop.trace()) < 15:
+    while workshop.epochs() < 15:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
     import os

@@ -23,12 +23,13 @@ from hpo.tuner import Tuner
 KILLS = 25 if os.environ.get("THOROUGH") else 10  # `make thorough`
 
 NURSERY = '''
-"""Forks a process for each line on standard input, so that hpo is imported only once."""
+"""Forks a process for each line on standard input, so that all is imported only once."""
 import json, os, sys, warnings
 from pathlib import Path
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    import sklearn.svm  # what every search imports; the forks share it
     from hpo.spec import RunSpec
     from hpo.tuner import Tuner
 
@@ -96,7 +97,7 @@ def test_tuner_killed_at_random_moments(
             process.stdin.flush()
             pid = int(process.stdout.readline())
             if moment is not None:
-                wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+                wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
                 time.sleep(dice.random() * 0.004)
                 os.kill(pid, signal.SIGKILL)
             code = int(process.stdout.readline())
@@ -132,7 +133,7 @@ def test_worker_killed_at_random_moments(make_workshop, outcome_of, engine, n_ki
 
     def kill_workers() -> None:
         for moment in moments:
-            wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+            wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
             time.sleep(dice.random() * 0.003)
             alive = [pid for *_, pid in killed.trace()[-4:] if Path(f"/proc/{pid}").exists()]
             if alive:
@@ -163,7 +164,7 @@ def test_tuner_with_workers_killed_through_the_command_line(make_workshop, outco
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            wait_until(lambda m=moment: len(killed.trace()) >= m, "training to go on")
+            wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
             process.kill()
         workers = {pid for *_, pid in killed.trace()}
         wait_until(

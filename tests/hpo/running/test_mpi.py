@@ -129,7 +129,7 @@ def test_rank_killed_at_10_moments(make_workshop, outcome_of, mpi_environment) -
             ) as process,
         ):
             goal = max(moment, begun + 1)
-            wait_until(lambda n=goal: len(killed.trace()) >= n, f"epoch {goal}, kill {number}")
+            wait_until(lambda n=goal: killed.epochs() >= n, f"epoch {goal}, kill {number}")
             time.sleep(dice.random() * 0.02)
             os.kill(killed.trace()[-1][-1], signal.SIGKILL)
             assert process.wait(60) != 0

@@ -166,7 +166,7 @@ def test_dask_workers_as_jobs_of_which_one_is_cancelled(make_workshop, slurm, ou
         cwd=busy.root,
         env=slurm.environment,
     ) as run:
-        wait_until(lambda: len(busy.trace()) >= 20, "training to go on")
+        wait_until(lambda: busy.epochs() >= 20, "training to go on")
         slurm.ask("scancel", "--signal=KILL", "--full", workers[0])
         slurm.ask("scancel", workers[0])
         assert run.wait(120) == 0
@@ -225,7 +225,7 @@ def test_mpi_job_goes_on_when_it_is_submitted_again(make_workshop, slurm, outcom
         f"cd {busy.root}; if test -e run.jsonl; then {hpo} resume run.jsonl; else {hpo} {run}; fi"
     )
     first = slurm.batch("--ntasks=3", command=script)
-    wait_until(lambda: len(busy.trace()) >= 20, "training to go on")
+    wait_until(lambda: busy.epochs() >= 20, "training to go on")
     os.kill(busy.trace()[-1][-1], signal.SIGKILL)
     wait_until(lambda: slurm.over(first), "the job to end")
     assert not Results.from_journal(busy.journal).finished

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import make_friedman1
 
-_SPEC = importlib.util.spec_from_file_location(
-    "fake_sapi", Path(__file__).with_name("fake_sapi.py")
-)
-fake_sapi = importlib.util.module_from_spec(_SPEC)
-sys.modules["fake_sapi"] = fake_sapi
-_SPEC.loader.exec_module(fake_sapi)
+import fake_sapi
+from fake_solvers import hybrid_solvers, qpu_solver
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +26,7 @@ def _close():
 @pytest.fixture
 def api(monkeypatch, cache_dir):
     """The server's state, with the environment pointing at it and every client closed after."""
-    state = fake_sapi.FakeSolverAPI([fake_sapi.qpu_solver(), *fake_sapi.hybrid_solvers()])
+    state = fake_sapi.FakeSolverAPI([qpu_solver(), *hybrid_solvers()])
     for name in [name for name in os.environ if name.startswith("DWAVE_")]:
         monkeypatch.delenv(name)
     with fake_sapi.serve(state) as url:

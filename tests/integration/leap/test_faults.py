@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from fake_sapi import TOKEN
 
+from fake_sapi import TOKEN
 from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
 

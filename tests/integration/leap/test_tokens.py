@@ -7,8 +7,8 @@ import pickle
 import traceback
 
 import pytest
-from fake_sapi import TOKEN
 
+from fake_sapi import TOKEN
 from qsvr import QSVR, SamplerFactory
 from qsvr.exceptions import QSVRError
 
