@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.predictors import CurvePredictor, PooledPredictor, make_predictor
+    from hpo.predictors import CurvePredictor, JointPredictor, PooledPredictor, make_predictor
     from hpo.results import Results
     from hpo.schedulers import (
         ASHA,
@@ -67,6 +67,7 @@ _HOME = {
     "make_scheduler": "hpo.schedulers",
     # what predicts
     "CurvePredictor": "hpo.predictors",
+    "JointPredictor": "hpo.predictors",
     "PooledPredictor": "hpo.predictors",
     "make_predictor": "hpo.predictors",
     # what trains
@@ -94,6 +95,7 @@ __all__ = [
     "Hyperband",
     "ListSearcher",
     "Metrics",
+    "JointPredictor",
     "PooledPredictor",
     "QLearningSearcher",
     "RandomSearch",

@@ -41,8 +41,8 @@ class RunSpec:
     searcher_options, scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
-        Name of the curve predictor; ``"auto"`` is ``"pooled"`` where the scheduler forecasts or
-        decides early, else ``"nusvr"``.
+        Name of the curve predictor; ``"auto"`` is ``"joint"`` where the scheduler forecasts,
+        ``"pooled"`` where it decides early, else ``"nusvr"``.
     n_workers : int or None
         Segments that run at the same time; None: as many as the engine has.
     executor : str
@@ -181,8 +181,8 @@ class RunSpec:
 
         name = self.predictor
         if name == "auto":
-            pooled = self._forecasts or self.scheduler == "early-hyperband"
-            name = "pooled" if pooled else "nusvr"
+            within_rounds = "pooled" if self.scheduler == "early-hyperband" else "nusvr"
+            name = "joint" if self._forecasts else within_rounds
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 

@@ -3,7 +3,7 @@
 Ranking by this chance asks: which of all is likeliest to improve on the best by so much?  With a
 small margin it is a trial that is nearly sure to be a little better, with a large one a trial of
 which little is known.  Drawing the margin anew for each choice, evenly in its logarithm, mixes both
-(the acquisition of Rakotoarison et al., arXiv 2404.16795, with the horizon at the end).
+(as in Rakotoarison et al., arXiv 2404.16795, but with the horizon always at the end).
 """
 
 from __future__ import annotations
