@@ -284,12 +284,14 @@ class Form:
 
 
 def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
-    """Build Swift-ASHA with epochs to keep every worker busy for one full training's worth.
+    """Build Swift-ASHA with epochs for one and a half full trainings by every worker.
 
-    At least the share of Hyperband's that it spends by default, at most most of what the table has.
+    With only one, slow configurations could not be trained to their end beside fast ones.  At least
+    the share of Hyperband's that it spends by default, at most 0.7 of what the table has: a worker
+    is busy only while there is a row for it that is not yet trained to its end.
     """
     whole = table.max_resource * len(table)
-    epochs = min(n_workers * table.max_resource, int(0.8 * whole))
+    epochs = min(3 * n_workers * table.max_resource // 2, int(0.7 * whole))
     least = int(0.44 * hyperband_epochs(table.max_resource))
     return thawing("swift-asha", max_epochs=max(epochs, least))(table, seed)
 

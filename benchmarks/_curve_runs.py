@@ -174,26 +174,27 @@ def version(name: str) -> str:
     method = METHODS[name]
     if method.version is not None:
         return f"v{method.version}"
-    digest = hashlib.sha256(_code_of_hpo())
-    digest.update(_code_of(method.build))
+    digest = hashlib.sha256(code_of_hpo())
+    digest.update(code_of(method.build))
     return digest.hexdigest()[:12]
 
 
 @cache
-def _code_of_hpo() -> bytes:
+def code_of_hpo() -> bytes:
+    """Return the sources that a search depends on."""
     root = Path(inspect.getfile(hpo)).parent
     paths = [root / part for part in _PARTS]
     files = [f for path in paths for f in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return b"".join(file.read_bytes() for file in files)
 
 
-def _code_of(function: Callable[..., Any]) -> bytes:
+def code_of(function: Callable[..., Any]) -> bytes:
     """Return the source of a function and what it closes over."""
     held = inspect.getclosurevars(function).nonlocals
     parts = [inspect.getsource(function).encode()]
     for name, value in sorted(held.items()):
         parts.append(name.encode())
-        parts.append(_code_of(value) if inspect.isfunction(value) else repr(value).encode())
+        parts.append(code_of(value) if inspect.isfunction(value) else repr(value).encode())
     return b"".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_runs_come_from_the_cache(tmp_path):
 
 def test_version_depends_on_what_a_method_closes_over():
     methods, runs = module("_curve_methods"), module("_curve_runs")
-    code = {runs._code_of(methods.named("asha", n_trials=n)) for n in (1, 2, 2)}
+    code = {runs.code_of(methods.named("asha", n_trials=n)) for n in (1, 2, 2)}
     assert len(code) == 2
 
 
@@ -174,6 +175,34 @@ def test_barrier_waits_for_the_slowest_of_a_wave():
         wallclock.drive(scheduler, runner)
         makespans.append(runner.now)
     assert makespans == [4.0, 3.0]
+
+
+def test_no_more_work_is_possible_than_every_row_trained_all_the_time():
+    """Two rows for four workers, one of which is through after half of the search."""
+    wallclock, tables = module("wallclock"), module("_curve_tables")
+    methods = module("_curve_methods")
+    losses = np.array([[0.2, 0.1], [0.4, 0.3]])
+    two = CurveTable(({"x": 0}, {"x": 1}), losses, np.array([1.0, 3.0]))
+    task = tables.Task("two", two, "", 0.1, 0.2, 4)
+    build = methods.named("random-search", n_trials=2)
+    form = methods.Form("all", build)
+    timing = wallclock.measure(task, form, 0, 4)
+    np.testing.assert_allclose(timing.makespan, 3.0)  # times have mean 1: 0.5 and 1.5
+    np.testing.assert_allclose([timing.utilisation, timing.possible], (1.0 + 3.0) / (4 * 3.0))
+
+
+def test_the_check_names_the_figure_that_falls_short(capsys):
+    wallclock, harness = module("wallclock"), module("_harness")
+    good = wallclock.Row(9.0, 0.1, 0.4, 2.0, 0.9, 0.95, 0.92, 1.0)
+    rows = {(50, "swift-asha"): good, (200, "swift-asha"): replace(good, side_by_side=0.6)}
+    bars = harness.Bars()
+    wallclock.check(bars, rows)
+    with pytest.raises(SystemExit):
+        bars.finish(check=True)
+    short = [line for line in capsys.readouterr().out.splitlines() if "SHORT OF" in line]
+    assert len(short) == 1
+    assert "200 workers: makespan 0.60 of work-conserving Hyperband's" in short[0]
+    assert "side by side" in short[0]
 
 
 def test_report_goes_between_its_marks_only(tmp_path):

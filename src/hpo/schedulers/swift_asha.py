@@ -14,6 +14,11 @@ class SwiftASHA(Thawing):
     final loss, drawn from the latest forecast, is lowest.  Forecasts are made beside the training.
     Decisions depend on the order in which reports come, as in ASHA.
 
+    Towards the end, when there is about one full training's worth of epochs left for each worker,
+    more and more of the workers train the most promising trials to their end side by side, in ever
+    shorter jobs, so that all workers stop at about the same time.  Trials that others overtake are
+    passed over then: how slow one is shows in what is reported while it trains.
+
     Parameters
     ----------
     searcher : Searcher
@@ -28,14 +33,14 @@ class SwiftASHA(Thawing):
         Epochs to spend, as a share of Hyperband's with the same R and eta; above 0.
     max_epochs : int or None
         Epochs to spend, in place of `share`; with many workers more than Hyperband's are worth
-        while, since time is what counts then.
+        while, since time is what counts then.  No search ends sooner than one full training, which
+        keeps `n` workers busy with ``n * max_resource`` epochs, and not with fewer.
     min_resource : int
         Units of a new trial's first job.
     growth : float
         From one length of a trial to the next.
     max_step : int or None
-        Units of a job at most, so that no worker is the last one running for long; None: an eighth
-        of `max_resource`.
+        Units of a job at most, fewer towards the end; None: an eighth of `max_resource`.
     n_first : int
         Trials that start before the first forecast.
     refresh : float

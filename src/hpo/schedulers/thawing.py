@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.brackets import next_length
+from hpo.schedulers._endgame import Endgame
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
 from hpo.schedulers._thaw import Candidate, Choice, Draws
@@ -70,6 +71,7 @@ class Thawing:
         self._n_first = max(1, min(options.n_first, spare + 1))
         self._exhausted = False  # the searcher has no more configurations
         self._over = False
+        self._endgame = None if options.together else Endgame(max_resource, options)
         self._draws: Draws | None = None  # of the latest forecast
         self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._forecasting: tuple[PredictJob, list[int]] | None = None
@@ -107,7 +109,11 @@ class Thawing:
 
     def _arrived(self, report: TrainReport | TrainFailure) -> None:
         trial = report.trial_id
-        self._news += report.stop - report.start
+        epochs = report.stop - report.start
+        self._news += epochs
+        if self._endgame is not None:
+            units = self._ledger.resource(trial)
+            self._endgame.ended(trial, units, epochs, over=self._ended(trial))
         if self._completed(trial):
             self._ledger.complete(trial)
 
@@ -169,14 +175,21 @@ class Thawing:
             train=self._ledger.without_loss(),
             query=curves,
             seed=mix_seed(self._options.seed, number),
-            n_new=max(self._options.n_new, len(running)),
+            n_new=self._n_proposals(len(running)),
             memory=self._memory,
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
         self._acted = running
+        if self._endgame is not None:
+            self._endgame.forecast_asked()
         self._wave = 0
         self._news = 0
         return self._ledger.predict(job)
+
+    def _n_proposals(self, n_running: int) -> int:
+        if self._ending is not None and not self._ending.starts_trials(self._left):
+            return 0
+        return max(self._options.n_new, n_running)
 
     def _forecast_due(self) -> bool:
         if not self._news or self._left <= 0:
@@ -186,6 +199,8 @@ class Thawing:
         if self._options.together:
             return self._ledger.n_outstanding == 0 and not self._wave_goes_on()
         enough = self._news >= self._options.refresh * self._options.budget
+        if self._ending is not None and self._ledger.n_outstanding:
+            return self._draws is None or enough  # there is always something to train meanwhile
         # A quarter of the running jobs, so that many workers do not ask after every report.
         some = 4 * self._news >= self._ledger.n_outstanding
         return self._draws is None or enough or (some and self._spent_up())
@@ -210,7 +225,12 @@ class Thawing:
     # -- training jobs -----------------------------------------------------------------------
 
     def _train_job(self) -> TrainJob | None:
-        choice = self._choose()
+        game, draws = self._ending, self._draws
+        if game is None or draws is None:
+            choice = self._choose()
+        else:
+            waits = self._forecasting is not None
+            choice = game.choose(draws, self._left, self._new, forecasting=waits)
         if choice is None:
             return None
         trial = choice.trial_id
@@ -226,6 +246,8 @@ class Thawing:
         self._left -= cost
         self._wave += cost
         self._acted.add(trial)
+        if self._endgame is not None:
+            self._endgame.began(trial, choice.stop)
         return self._ledger.start(trial, choice.stop, 0)
 
     def _choose(self) -> Choice | None:
@@ -261,7 +283,15 @@ class Thawing:
             return None
         if self._options.together and self._ledger.n_trials >= self._n_first:
             return None
+        if self._endgame is not None and not self._endgame.affords_trial(self._left):
+            return None
         return Choice(None, self._options.min_resource)
+
+    @property
+    def _ending(self) -> Endgame | None:
+        """What deals the last epochs, once it does."""
+        game = self._endgame
+        return game if game is not None and game.begun(self._left) else None
 
     def _likeliest(self, candidates: list[Candidate]) -> Choice | None:
         """Train what is likeliest to beat the incumbent, be it a trial or a proposal."""
