@@ -25,6 +25,7 @@ from hpo.predictors import (
     CurvePredictor,
     Forecaster,
     JointPredictor,
+    MixedPredictor,
     PooledPredictor,
     make_predictor,
 )
@@ -189,12 +190,11 @@ def dyhpo(table: CurveTable, seed: int) -> Setup:
     return Setup(Budgeted(rows, hyperband_epochs(table.max_resource)), rows)
 
 
-def thawing(
-    name: str, regressor: str | None = None, *, learns: bool = True, **options: Any
-) -> Build:
+def thawing(name: str, inside: str = "mixed", *, learns: bool = True, **options: Any) -> Build:
     """Build a scheduler that forecasts, proposing rows from its forecasts or at random.
 
-    Forecasts come from the joint process, or from a pooled predictor with a regressor inside.
+    Forecasts come from the joint process and extra trees in turn, from the joint process alone, or
+    from a pooled predictor with another regressor inside.
     """
 
     def build(table: CurveTable, seed: int) -> Setup:
@@ -207,30 +207,38 @@ def thawing(
             seed=seed,
             **options,
         )
-        forecaster = JointPredictor() if regressor is None else PooledPredictor(regressor)
-        return Setup(scheduler, searcher, forecaster)
+        return Setup(scheduler, searcher, _forecaster(inside))
 
     return build
+
+
+def _forecaster(inside: str) -> Forecaster:
+    if inside == "mixed":
+        return MixedPredictor()
+    return JointPredictor() if inside == "joint" else PooledPredictor(inside)
 
 
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="3"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="3"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="3"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="4"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="4"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="4"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="3"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="4"
+    ),
+    "with-joint": Method(
+        "recommended, with the joint process alone", thawing("swift", "joint"), version="4"
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="3"
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="4"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="3"),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="4"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="3"
+        "recommended, random configurations", thawing("swift", learns=False), version="4"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="3", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="4", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),

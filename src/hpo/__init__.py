@@ -9,7 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.predictors import CurvePredictor, JointPredictor, PooledPredictor, make_predictor
+    from hpo.predictors import (
+        CurvePredictor,
+        JointPredictor,
+        MixedPredictor,
+        PooledPredictor,
+        make_predictor,
+    )
     from hpo.results import Results
     from hpo.schedulers import (
         ASHA,
@@ -68,6 +74,7 @@ _HOME = {
     # what predicts
     "CurvePredictor": "hpo.predictors",
     "JointPredictor": "hpo.predictors",
+    "MixedPredictor": "hpo.predictors",
     "PooledPredictor": "hpo.predictors",
     "make_predictor": "hpo.predictors",
     # what trains
@@ -96,6 +103,7 @@ __all__ = [
     "ListSearcher",
     "Metrics",
     "JointPredictor",
+    "MixedPredictor",
     "PooledPredictor",
     "QLearningSearcher",
     "RandomSearch",

@@ -117,7 +117,7 @@ class PredictCall:
         """Take a predictor, its name, or None for what suits the scheduler."""
         searcher = getattr(scheduler, "searcher", None)  # of a scheduler that forecasts
         if predictor is None:
-            predictor = "nusvr" if searcher is None else "joint"
+            predictor = "nusvr" if searcher is None else "mixed"
         if isinstance(predictor, str):
             predictor = make_predictor(predictor)
         return cls(predictor, searcher)

@@ -20,8 +20,8 @@ NAMES = [
 
 
 def build(name, **options):
-    if name == "joint":
-        options.pop("folds", None)  # it leaves out one loss at a time
+    if name in ("joint", "mixed"):
+        options.pop("folds", None)  # the former leaves out one loss at a time
     return make_predictor(Ridge() if name == "ridge" else name, **options)
 
 

@@ -12,6 +12,7 @@ from hpo.predictors.forecasts import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.jobs import as_forecaster, run_predict_job
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.kinds import REGRESSORS, make_regressor
+from hpo.predictors.mixed import MixedPredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
@@ -32,6 +33,7 @@ __all__ = [
     "LastValuePredictor",
     "LogScale",
     "MeanPredictor",
+    "MixedPredictor",
     "PowerLawPredictor",
     "PooledPredictor",
     "PREDICTORS",

@@ -15,6 +15,7 @@ from hpo.predictors.baselines import (
 from hpo.predictors.features import CurveFeatures
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.kinds import nusvr, svr
+from hpo.predictors.mixed import MixedPredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.regression import CurveRegressor
@@ -53,6 +54,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
     "power-law": PowerLawPredictor,
     "mean": MeanPredictor,
     "random": RandomPredictor,
+    "mixed": MixedPredictor,
     "joint": JointPredictor,
     "pooled": PooledPredictor,
     "skilled": _skilled,
@@ -69,7 +71,7 @@ def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
         A key of `PREDICTORS`, or any scikit-learn regressor, or a curve predictor, which is
         returned as it is.
     **options
-        Of every predictor: seed; folds, but for ``"joint"``, which leaves out single losses.
+        Of every predictor: seed; folds, but for ``"joint"`` and ``"mixed"``.
         Of those that learn: values, first_differences,
         second_differences, space (see `CurveFeatures`) and the settings of the regressor.
 
@@ -114,6 +116,8 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
         valid += ["regressor", "max_rows", "gap"]
     if name == "joint":
         valid = ["max_points", "iterations", "seed"]
+    if name == "mixed":
+        valid = ["regressor", "seed"]
     if name == "skilled":
         valid += ["inner", "least_skill"]
     if name in _REGRESSORS or name == "a regressor":
