@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.predictors import BentScale, JointPredictor, LogScale, scale_of
+from hpo.predictors import BentScale, JointPredictor, LogScale, MixedPredictor, scale_of
 from hpo.trial import Curve
 
 TARGET = 30
@@ -173,3 +173,37 @@ def test_a_bent_scale_has_one_slope_at_its_bend_and_room_below():
 def test_a_report_without_a_scale_is_refused():
     with pytest.raises(ValueError, match="must hold a scale"):
         scale_of({"base": 1.0})
+
+
+def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
+    curves, _, _ = search_state()
+    joint, pooled = (MixedPredictor().with_seed(seed).forecast(curves, TARGET) for seed in (0, 1))
+    assert joint.info["predictor"] == "JointPredictor"
+    assert joint.belief is not None
+    assert pooled.info["predictor"] == "PooledPredictor"
+    assert pooled.belief is None
+    memory = joint.info["memory"]
+    later = MixedPredictor().with_memory(memory).with_seed(1).forecast(curves, TARGET)
+    assert later.info["memory"] == memory
+    alone = JointPredictor(seed=2).with_memory(memory).forecast(curves, TARGET)
+    mixed = MixedPredictor().with_memory(memory).with_seed(2).forecast(curves, TARGET)
+    np.testing.assert_array_equal(mixed.mean, alone.mean)
+
+
+def test_mixed_needs_someone_to_forecast():
+    with pytest.raises(ValueError, match="forecasters must hold at least one"):
+        MixedPredictor(forecasters=[])
+
+
+def test_an_encoder_of_the_searcher_is_what_the_process_sees():
+    curves, _, _ = search_state()
+    seen = []
+
+    def encoder(configs):
+        seen.append(len(configs))
+        return np.array([[config["x"]] for config in configs])
+
+    forecast = MixedPredictor().with_encoder(encoder).forecast(curves, TARGET)
+    assert len(forecast.info["memory"]["theta"]) == 8 + 1
+    forecast.belief.expect([{"x": 0.5}])
+    assert seen == [len(curves), 1]
