@@ -101,7 +101,7 @@ class SwiftHyperband(Engine):
     ) -> SwiftThaw:
         """Return the form that we recommend: less than half of Hyperband's epochs.
 
-        It needs a predictor that forecasts, such as `hpo.predictors.PooledPredictor`, and does
+        It needs a predictor that forecasts, such as `hpo.predictors.MixedPredictor`, and does
         best with a `hpo.searchers.CurveSearcher`.
 
         Parameters
