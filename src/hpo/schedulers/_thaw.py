@@ -116,7 +116,7 @@ class Draws:
         return not self.blind and bool(self._rng.random() < self._improve)
 
     def likeliest(
-        self, candidates: Sequence[Candidate], *, new: bool
+        self, candidates: Sequence[Candidate], *, new: bool, anyone: bool = False
     ) -> Candidate | Proposal | None:
         """Return what is likeliest to beat the incumbent by a margin; a proposal is used up.
 
@@ -125,7 +125,10 @@ class Draws:
         candidates : sequence of Candidate
             Trials that may go on.
         new : bool
-            Whether a new one may start.
+            Whether a proposal may start.
+        anyone : bool
+            Whether a trial taken at random may start, which is expected to come to what those so
+            far are expected to; where that is likeliest, the answer is None.
         """
         proposals = self._proposals if new else []
         if not candidates and not proposals:
@@ -134,12 +137,17 @@ class Draws:
         std = [self._std[each.trial_id] for each in candidates]
         mean += [each.mean for each in proposals]
         std += [each.std for each in proposals]
+        if anyone:
+            means, stds = np.array(list(self._mean.values())), np.array(list(self._std.values()))
+            mean.append(float(means.mean()))
+            std.append(float(np.sqrt(means.var() + np.mean(stds**2))))
         margin = margins(1, self._rng)
         chances = chance_to_improve(np.array(mean), np.array(std), self._incumbent, margin)
         place = int(np.argmax(chances[0]))
         if place < len(candidates):
             return candidates[place]
-        return self._proposals.pop(place - len(candidates))
+        place -= len(candidates)
+        return self._proposals.pop(place) if place < len(proposals) else None
 
     def lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
         """Draw every trial's final loss; return the winner and its draw."""

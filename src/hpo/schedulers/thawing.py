@@ -296,7 +296,8 @@ class Thawing:
     def _likeliest(self, candidates: list[Candidate]) -> Choice | None:
         """Train what is likeliest to beat the incumbent, be it a trial or a proposal."""
         assert self._draws is not None  # noqa: S101 - called where there is a forecast
-        found = self._draws.likeliest(candidates, new=self._may_start())
+        starts, anyone = self._may_start(), self._may_try_anyone()
+        found = self._draws.likeliest(candidates, new=starts, anyone=starts and anyone)
         match found:
             case Candidate():
                 return Choice(found.trial_id, found.stop)

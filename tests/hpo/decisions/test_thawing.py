@@ -137,6 +137,24 @@ def test_what_is_likeliest_to_improve_goes_on():
     assert scheduler.ask().config == {"x": "sure"}
 
 
+def test_without_proposals_anyone_new_competes_with_the_trials():
+    """Good trials are likelier to be a little better, someone new to be much better."""
+    scheduler = SwiftThaw(
+        ListSearcher([{"x": i} for i in range(400)]), max_resource=27, n_first=4, improve=1.0
+    )
+    while not isinstance(job := scheduler.ask(), PredictJob):
+        scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
+    scheduler.tell(PredictReport(job.job_id, (0.0, 0.0, 3.0, 3.0), (0.3,) * 4, 0.1))
+    wave = []
+    while not isinstance(job := scheduler.ask(), PredictJob):
+        wave.append(job.trial_id)
+        scheduler.tell(
+            TrainReport(job.trial_id, job.start, job.stop, (1.0,) * (job.stop - job.start))
+        )
+    assert {0, 1} & set(wave)
+    assert any(trial >= 4 for trial in wave)
+
+
 def test_a_forecast_is_told_what_the_one_before_left():
     scheduler, forecast = _first_forecast()
     assert forecast.memory == {}
