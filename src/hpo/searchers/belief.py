@@ -105,7 +105,18 @@ class SurfaceBelief:
         known: Known,
         rng: np.random.Generator,
     ) -> SurfaceBelief:
-        """Have a surface learn from forecasts."""
+        """Have a surface learn from forecasts.
+
+        Parameters
+        ----------
+        surface : SurfaceModel
+            What learns.
+        features : callable
+            From configurations to an array of shape (n_configs, n_features).
+        known : Known
+            The trials and the forecasts.
+        rng : numpy.random.Generator
+        """
         mean, std = np.asarray(known.mean, float), np.asarray(known.std, float)
         return cls(surface.fit(features(known.configs), mean, std, rng), features)
 
