@@ -66,9 +66,10 @@ class _Parts:
 
     reach: Floats  # scaled distance between hyperparameters
     k_x: Floats
-    apart: Floats  # distance in length
     k_u: Floats
+    longer_u: Floats  # its derivative by the logarithm of its length scale
     k_w: Floats
+    longer_w: Floats
     k_c: Floats
     same: NDArray[np.bool_]
 
@@ -79,14 +80,15 @@ def _parts(first: Points, second: Points, theta: Floats) -> _Parts:
     square = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
     reach = np.sqrt(5 * np.maximum(square, 0.0))
     apart = np.abs(first.when[:, None] - second.when)
-    k_u, _ = _matern52(apart / np.exp(theta[6]))
-    k_w, _ = _matern32(apart / np.exp(theta[7]))
+    k_u, longer_u = _matern52(apart / np.exp(theta[6]))
+    k_w, longer_w = _matern32(apart / np.exp(theta[7]))
     return _Parts(
         reach=reach,
         k_x=(1 + reach + reach**2 / 3) * np.exp(-reach),
-        apart=apart,
         k_u=k_u,
+        longer_u=longer_u,
         k_w=k_w,
+        longer_w=longer_w,
         k_c=1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2),
         same=first.trial[:, None] == second.trial,
     )
@@ -185,8 +187,6 @@ class JointProcess:
     def _gradient(self, parts: _Parts, theta: Floats, slope: Floats) -> Floats:
         """Return half the trace of `slope` times each derivative of the covariance."""
         surface, drift, level, wander, common, noise = _squares(theta)
-        _, longer_u = _matern52(parts.apart / np.exp(theta[6]))
-        _, longer_w = _matern32(parts.apart / np.exp(theta[7]))
         over_x, own = slope * parts.k_x, slope * parts.same
         over_time = np.vdot(over_x, parts.k_u)
         steep = slope * ((5 / 3) * (1 + parts.reach) * np.exp(-parts.reach))
@@ -200,8 +200,8 @@ class JointProcess:
                 wander * np.vdot(own, parts.k_w),
                 common * np.vdot(slope, parts.k_c),
                 noise * np.trace(slope),
-                0.5 * drift * np.vdot(over_x, longer_u),
-                0.5 * wander * np.vdot(own, longer_w),
+                0.5 * drift * np.vdot(over_x, parts.longer_u),
+                0.5 * wander * np.vdot(own, parts.longer_w),
                 *(steep.sum(axis=1) @ scaled**2 - np.sum(scaled * (steep @ scaled), axis=0)),
             ]
         )
