@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.schedulers._thaw import Candidate, Choice, Draws
+from hpo.schedulers._thaw import Candidate, Choice, Draws, drawn_choice
 from hpo.schedulers._thaw_options import ThawOptions
 
 Floats = NDArray[np.float64]
@@ -210,30 +210,15 @@ class Endgame:
                 return finisher
         acted = np.array(self._acted, dtype=bool)
         starts = self.starts_trials(left) and self.affords_trial(left)
-        drawn = self._drawn(draws, now.candidates(~acted), new if starts else None)
+        drawn = drawn_choice(draws, now.candidates(~acted), new if starts else None)
         if drawn is not None or forecasting:
             return drawn
-        again = self._drawn(draws, now.candidates(known), None)
+        again = drawn_choice(draws, now.candidates(known), None)
         return again or now.lowest(now.short, now.units) or self._nearest_its_end(now)
 
     def _nearest_its_end(self, now: Moment) -> Choice | None:
         """Go on with a trial for which epochs are kept, as slow as it may be."""
         return None if self._finished else now.lowest(now.idle, -now.units)
-
-    @staticmethod
-    def _drawn(
-        draws: Draws, candidates: list[Candidate], new: Callable[[float], Choice | None] | None
-    ) -> Choice | None:
-        """Return the trial, or the new one, with the lowest draw."""
-        while True:
-            best, loss = draws.lowest(candidates)
-            started = None if new is None else new(loss)
-            if started is not None:
-                return started
-            if best is not None:
-                return Choice(best.trial_id, best.stop)
-            if new is None or not draws.n_proposals:
-                return None  # else the proposal was used up by its draw, and the next one may do
 
     # -- where the search stands -------------------------------------------------------------
 

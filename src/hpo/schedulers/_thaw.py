@@ -14,7 +14,7 @@ This module is pure arithmetic: it sees numbers and returns choices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,3 +170,28 @@ class Draws:
             return None
         proposal = self._proposals.pop()
         return proposal if proposal.draw < below else None
+
+
+def drawn_choice(
+    draws: Draws, candidates: Sequence[Candidate], new: Callable[[float], Choice | None] | None
+) -> Choice | None:
+    """Return the trial, or the new one, with the lowest draw.
+
+    Parameters
+    ----------
+    draws : Draws
+        From the latest forecast.
+    candidates : sequence of Candidate
+        Trials that may go on.
+    new : callable or None
+        ``new(loss)`` is a new trial whose draw is below a loss; None where none may start.
+    """
+    while True:
+        best, loss = draws.lowest(candidates)
+        started = None if new is None else new(loss)
+        if started is not None:
+            return started
+        if best is not None:
+            return Choice(best.trial_id, best.stop)
+        if new is None or not draws.n_proposals:
+            return None  # else the proposal was used up by its draw, and the next one may do

@@ -17,7 +17,7 @@ from hpo.brackets import next_length
 from hpo.schedulers._endgame import Endgame
 from hpo.schedulers._ledger import Ledger
 from hpo.schedulers._predictions import mix_seed
-from hpo.schedulers._thaw import Candidate, Choice, Draws
+from hpo.schedulers._thaw import Candidate, Choice, Draws, drawn_choice
 from hpo.schedulers._thaw_options import ThawOptions
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
@@ -262,20 +262,7 @@ class Thawing:
         affordable = [c for c in candidates if c.stop - c.units <= self._left]
         if self._draws.improves():
             return self._likeliest(affordable)
-        return self._drawn(affordable)
-
-    def _drawn(self, candidates: list[Candidate]) -> Choice | None:
-        """Train what has the lowest draw, be it a trial or a proposal."""
-        assert self._draws is not None  # noqa: S101 - called where there is a forecast
-        while True:
-            best, drawn = self._draws.lowest(candidates)
-            new = self._new(drawn)
-            if new is not None:
-                return new
-            if best is not None:
-                return Choice(best.trial_id, best.stop)
-            if not self._draws.n_proposals or self._left < self._options.min_resource:
-                return None  # else the proposal was used up by its draw, and the next one may do
+        return drawn_choice(self._draws, affordable, self._new if self._may_start() else None)
 
     def _first(self) -> Choice | None:
         """Start a trial before anything is known."""
