@@ -70,7 +70,19 @@ class CurvePredictor(Protocol):
         ...
 
 
-class BasePredictor(ABC):
+class Seeded:
+    """Draws random numbers by a seed, which a copy may change."""
+
+    seed: int
+
+    def with_seed(self, seed: int) -> Self:
+        """Return an unfitted copy with another seed."""
+        twin = copy.copy(self)
+        twin.seed = seed
+        return twin
+
+
+class BasePredictor(Seeded, ABC):
     """A predictor of one number a curve, with cross-validated errors.
 
     Parameters
@@ -84,12 +96,6 @@ class BasePredictor(ABC):
     def __init__(self, folds: int = 5, seed: int = 0) -> None:
         self.folds = folds
         self.seed = seed
-
-    def with_seed(self, seed: int) -> Self:
-        """Return an unfitted copy with another seed."""
-        twin = copy.copy(self)
-        twin.seed = seed
-        return twin
 
     def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
         """Learn to predict the loss at `target` from the first `known` losses.

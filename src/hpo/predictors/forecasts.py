@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.predictors.base import Prediction, check_training, first_losses
+from hpo.predictors.base import Prediction, Seeded, check_training, first_losses
 from hpo.predictors.scales import Scale
 from hpo.searchers import Belief
 from hpo.trial import Curve
@@ -72,7 +71,7 @@ class Forecaster(Protocol):
         ...
 
 
-class ForecastingPredictor(ABC):
+class ForecastingPredictor(Seeded, ABC):
     """A forecaster that predicts within a round as well (see `hpo.predictors.CurvePredictor`).
 
     Parameters
@@ -87,12 +86,6 @@ class ForecastingPredictor(ABC):
     @abstractmethod
     def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
         """Learn from the curves, and forecast the loss of each (see `Forecaster`)."""
-
-    def with_seed(self, seed: int) -> Self:
-        """Return a copy with another seed."""
-        twin = copy.copy(self)
-        twin.seed = seed
-        return twin
 
     def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
         """Keep the curves to learn from (see `CurvePredictor.fit`).

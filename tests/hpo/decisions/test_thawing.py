@@ -10,7 +10,15 @@ from hpo.predictors import PooledPredictor
 from hpo.schedulers import SwiftASHA, SwiftHyperband, SwiftThaw, make_scheduler
 from hpo.searchers import ListSearcher, Surface
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
-from hpo.trial import Done, PredictFailure, PredictJob, PredictReport, TrainReport, TrialStatus
+from hpo.trial import (
+    Done,
+    PredictFailure,
+    PredictJob,
+    PredictReport,
+    TrainJob,
+    TrainReport,
+    TrialStatus,
+)
 
 HYPERBAND = sum(bracket.epochs for bracket in hyperband_brackets(27, 2))
 
@@ -22,15 +30,32 @@ class Failing:
         raise ConnectionError("the annealer is offline")
 
 
-def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, n_workers=1, **settings):
+class Jobs:
+    """Keeps the training jobs in the order of the decisions."""
+
+    def __init__(self):
+        self.decided_on = []
+
+    def decided(self, job):
+        if isinstance(job, TrainJob):
+            self.decided_on.append(job)
+
+    def reported(self, report):
+        """Nothing to note."""
+
+
+def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, **settings):
+    simulation = {
+        name: settings.pop(name) for name in ("n_workers", "recorder") if name in settings
+    }
     quick = TableCurveSearcher(table, seed, surface=Surface(iterations=3))
     searcher = quick if learns else TableSearcher(table, seed)
     return simulate(
         lambda s: make(s, max_resource=table.max_resource, seed=seed, **settings),
         table,
         searcher=searcher,
-        n_workers=n_workers,
         predictor=PooledPredictor("ridge") if predictor is None else predictor,
+        **simulation,
     )
 
 
@@ -43,6 +68,19 @@ def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
     assert summary.best.status is TrialStatus.COMPLETED
     stopped = [t for t in summary.trials if t.status is TrialStatus.STOPPED]
     assert all("unlikely to be the best" in trial.reason for trial in stopped)
+
+
+@pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
+@pytest.mark.parametrize("learns", [True, False])
+def test_no_trial_starts_once_exploring_is_over_and_the_search_ends(falling, make, learns):
+    budget = int(0.44 * HYPERBAND)
+    jobs = Jobs()
+    summary = search(falling, make, learns=learns, explore=0.3, recorder=jobs).summary
+    spent = np.cumsum([0, *(job.stop - job.start for job in jobs.decided_on)])
+    starts = [before for before, job in zip(spent, jobs.decided_on, strict=False) if not job.start]
+    assert len(starts) > 10
+    assert max(starts) < 0.3 * budget
+    assert 0.9 * budget <= summary.epochs <= budget
 
 
 def test_it_finds_better_trials_than_hyperband_with_less_than_half_its_epochs(falling):
