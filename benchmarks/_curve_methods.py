@@ -221,24 +221,24 @@ def _forecaster(inside: str) -> Forecaster:
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="4"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="4"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="4"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="6"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="6"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="6"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="4"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="6"
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone", thawing("swift", "joint"), version="4"
+        "recommended, with the joint process alone", thawing("swift", "joint"), version="6"
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="4"
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="6"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="4"),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="6"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="4"
+        "recommended, random configurations", thawing("swift", learns=False), version="6"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="4", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="6", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
@@ -300,7 +300,7 @@ def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
     """
     whole = table.max_resource * len(table)
     epochs = min(3 * n_workers * table.max_resource // 2, int(0.7 * whole))
-    least = int(0.44 * hyperband_epochs(table.max_resource))
+    least = int(0.45 * hyperband_epochs(table.max_resource))
     return thawing("swift-asha", max_epochs=max(epochs, least))(table, seed)
 
 

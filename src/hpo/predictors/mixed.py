@@ -1,9 +1,9 @@
 """Forecasts by several models in turn, since none is the best on every problem.
 
 A search that hears one model only goes on to see what this model wants to see: what it takes for
-hopeless is never trained, so that it is never put right.  With two models of different kinds, each
-forecast from one of them, what one overlooks is found by the other.  On recorded curves the joint
-process and extra trees in turn do better than either (``docs/curves.md``).
+hopeless is never trained, so that it is never put right.  With models of different kinds, each
+forecast from one of them, what one overlooks is found by another.  On recorded curves the joint
+process and a pooled model in turn do better than either (``docs/curves.md``).
 """
 
 from __future__ import annotations
@@ -20,35 +20,42 @@ from hpo.predictors.joint import JointPredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Config, Curve
 
+_GAP = 1.0
+"""With the base so far down, the pooled model knows better how low a trial may end."""
+
 
 class MixedPredictor(ForecastingPredictor):
     """Leaves each forecast to one of several forecasters (see `Forecaster`).
 
     Parameters
     ----------
-    regressor : str or object
-        Within the `PooledPredictor` that takes turns with a `JointPredictor`.
+    regressors : str, object or sequence of them
+        Each within a `PooledPredictor` of its own, which take turns with a `JointPredictor`; names
+        of `hpo.predictors.REGRESSORS` or scikit-learn regressors.
     forecasters : sequence of Forecaster, optional
-        Who takes turns, in place of those two; at least one.
+        Who takes turns, in place of those; at least one.
     seed : int
         Chooses whose turn it is, and is passed on.
 
     Raises
     ------
     ValueError
-        If there is no forecaster, or the regressor is unknown.
+        If there is no forecaster, or a regressor is unknown.
     """
 
     def __init__(
         self,
-        regressor: Any = "extra-trees",
+        regressors: Any = "nusvr",
         *,
         forecasters: Sequence[Forecaster] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
         if forecasters is None:
-            forecasters = (JointPredictor(), PooledPredictor(regressor))
+            several = isinstance(regressors, Sequence) and not isinstance(regressors, str)
+            each_one = regressors if several else [regressors]
+            pooled = [PooledPredictor(each, gap=_GAP) for each in each_one]
+            forecasters = (JointPredictor(), *pooled)
         if not forecasters:
             msg = "forecasters must hold at least one, got an empty sequence"
             raise ValueError(msg)

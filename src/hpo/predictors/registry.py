@@ -117,7 +117,7 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     if name == "joint":
         valid = ["max_points", "iterations", "seed"]
     if name == "mixed":
-        valid = ["regressor", "seed"]
+        valid = ["regressors", "seed"]
     if name == "skilled":
         valid += ["inner", "least_skill"]
     if name in _REGRESSORS or name == "a regressor":

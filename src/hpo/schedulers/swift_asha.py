@@ -74,7 +74,7 @@ class SwiftASHA(Thawing):
         max_resource: int,
         reduction_factor: int = 2,
         seed: int = 0,
-        share: float = 0.44,
+        share: float = 0.45,
         max_epochs: int | None = None,
         min_resource: int = 1,
         growth: float = 1.5,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.schedulers._thaw_options import ThawOptions, epochs_to_spend
 from hpo.schedulers.hyperband import check_iterations
 from hpo.schedulers.thawing import Thawing
@@ -43,7 +45,8 @@ class SwiftThaw(Thawing):
     n_first : int
         Trials that start before the first forecast.
     refresh : float
-        Share of the epochs between two forecasts.
+        Share of the epochs between two forecasts, in a search of one iteration.  With the trials a
+        forecast costs more, so that the share grows with the root of the iterations.
     milestones : tuple of float
         Shares of the epochs by which the most promising trial is trained to its end.
     reserve : float
@@ -74,13 +77,13 @@ class SwiftThaw(Thawing):
         max_resource: int,
         reduction_factor: int = 2,
         seed: int = 0,
-        share: float = 0.44,
+        share: float = 0.45,
         iterations: int = 1,
         min_resource: int = 1,
         growth: float = 1.5,
         n_first: int = 10,
-        refresh: float = 0.03,
-        milestones: tuple[float, ...] = (0.5, 1.0),
+        refresh: float = 0.015,
+        milestones: tuple[float, ...] = (0.28, 0.55, 0.8, 1.0),
         reserve: float = 0.05,
         n_new: int = 24,
         explore: float = 1.0,
@@ -92,7 +95,7 @@ class SwiftThaw(Thawing):
             min_resource=min_resource,
             growth=growth,
             n_first=n_first,
-            refresh=refresh,
+            refresh=min(refresh * math.sqrt(iterations), 1.0),
             milestones=tuple(milestones),
             reserve=reserve,
             n_new=n_new,
@@ -103,5 +106,5 @@ class SwiftThaw(Thawing):
         super().__init__(searcher, max_resource, options)
 
 
-FAST_SHARE = 0.32
+FAST_SHARE = 0.33
 """Share of Hyperband's epochs that the ``fast`` preset spends."""

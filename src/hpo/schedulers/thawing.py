@@ -76,6 +76,8 @@ class Thawing:
         self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._forecasting: tuple[PredictJob, list[int]] | None = None
         self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
+        self._open: dict[int, Candidate] = {}  # trials that may go on by the latest forecast
+        self._bar = math.inf  # lowest mean of those that are whole or were touched since
         self._wave = 0  # epochs given out in this wave
         self._news = 0  # epochs reported since a forecast was asked for
 
@@ -138,6 +140,28 @@ class Thawing:
             improve=self._options.improve,
             blind=event.kind == "degraded",
         )
+        self._survey()
+
+    def _survey(self) -> None:
+        """Sort out which trials may go on by the latest forecast, and what they have to beat."""
+        if self._draws is None:
+            return
+        trials = [t for t in range(self._ledger.n_trials) if self._draws.knows(t)]
+        # One that was touched since counts whatever came of it, which may not be known yet.
+        rivals = [t for t in trials if t in self._acted or self._completed(t)]
+        self._bar = min(map(self._draws.mean, rivals), default=math.inf)
+        self._open = {
+            trial: self._candidate(trial)
+            for trial in trials
+            if not (trial in self._acted or self._ended(trial) or self._ledger.running(trial))
+        }
+
+    def _touch(self, trial: int) -> None:
+        """Note that a trial got a job."""
+        self._acted.add(trial)
+        self._open.pop(trial, None)
+        if self._draws is not None and self._draws.knows(trial):
+            self._bar = min(self._bar, self._draws.mean(trial))
 
     def _without_model(
         self, job: PredictJob, failure: PredictFailure
@@ -180,6 +204,7 @@ class Thawing:
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
         self._acted = running
+        self._survey()  # until it comes, by the forecast before
         if self._endgame is not None:
             self._endgame.forecast_asked()
         self._wave = 0
@@ -215,7 +240,7 @@ class Thawing:
         """Whether the present forecast has nothing more to offer."""
         if self._draws is None:
             return True
-        return not (self._draws.n_proposals or self._may_try_anyone() or self._candidates())
+        return not (self._draws.n_proposals or self._may_try_anyone() or self._open)
 
     def _may_try_anyone(self) -> bool:
         """Whether new configurations come straight from the searcher."""
@@ -245,7 +270,7 @@ class Thawing:
         cost = choice.stop - self._ledger.resource(trial)
         self._left -= cost
         self._wave += cost
-        self._acted.add(trial)
+        self._touch(trial)
         if self._endgame is not None:
             self._endgame.began(trial, choice.stop)
         return self._ledger.start(trial, choice.stop, 0)
@@ -255,7 +280,7 @@ class Thawing:
             return self._first()
         if self._options.together and (self._forecasting or not self._wave_goes_on()):
             return None
-        candidates = self._candidates()
+        candidates = list(self._open.values())
         final = self._finish(candidates)
         if final is not None:
             return final
@@ -312,19 +337,12 @@ class Thawing:
         """Train the most promising trial to its end while the epochs last."""
         draws = self._draws
         assert draws is not None  # noqa: S101 - called where there is a forecast
-        rivals = [
-            draws.mean(t)
-            for t in range(self._ledger.n_trials)
-            # One that was touched since counts whatever came of it, which may not be known yet.
-            if draws.knows(t) and (t in self._acted or self._completed(t))
-        ]
-        bar = min(rivals, default=math.inf)
         best = min(
             (c for c in candidates if self._max - c.units <= self._left),
             key=lambda c: draws.mean(c.trial_id),
             default=None,
         )
-        if best is None or draws.mean(best.trial_id) >= bar:
+        if best is None or draws.mean(best.trial_id) >= self._bar:
             return None
         cost = self._max - best.units
         ends = (round(share * self._options.budget) for share in self._options.milestones)
@@ -334,7 +352,7 @@ class Thawing:
         beside = 0 if self._options.together else self._ledger.n_outstanding * cost
         if left >= max(self._options.reserve * self._options.budget, step, _EARLY * beside):
             return None
-        if left < _LATE * beside and bar < math.inf:
+        if left < _LATE * beside and self._bar < math.inf:
             return None
         return Choice(best.trial_id, self._max)
 
@@ -343,20 +361,13 @@ class Thawing:
         """Epochs that jobs have taken."""
         return self._options.budget - self._left
 
-    def _candidates(self) -> list[Candidate]:
-        """Return the trials that may go on: idle, unfinished, and not yet touched."""
-        found = []
-        for trial in range(self._ledger.n_trials):
-            if trial in self._acted or self._draws is None or not self._draws.knows(trial):
-                continue
-            if self._ended(trial) or self._ledger.running(trial):
-                continue
-            units = self._ledger.resource(trial)
-            stop = next_length(units, self._max, self._options.growth)
-            if self._options.max_step is not None:
-                stop = min(stop, units + self._options.max_step)
-            found.append(Candidate(trial, units, stop))
-        return found
+    def _candidate(self, trial: int) -> Candidate:
+        """Return an unfinished trial, and where its next job would end."""
+        units = self._ledger.resource(trial)
+        stop = next_length(units, self._max, self._options.growth)
+        if self._options.max_step is not None:
+            stop = min(stop, units + self._options.max_step)
+        return Candidate(trial, units, stop)
 
     def _completed(self, trial: int) -> bool:
         return self._ended(trial) and not self._ledger.failed(trial)

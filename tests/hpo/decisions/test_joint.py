@@ -182,6 +182,14 @@ def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
     assert joint.belief is not None
     assert pooled.info["predictor"] == "PooledPredictor"
     assert pooled.belief is None
+    three = MixedPredictor(["nusvr", "extra-trees"])
+    turns = [three.with_seed(seed).forecast(curves, TARGET).info for seed in range(4)]
+    assert [info.get("regressor") for info in turns] == [
+        None,
+        pooled.info["regressor"],
+        "ExtraTreesRegressor",
+        None,
+    ]
     memory = joint.info["memory"]
     later = MixedPredictor().with_memory(memory).with_seed(1).forecast(curves, TARGET)
     assert later.info["memory"] == memory

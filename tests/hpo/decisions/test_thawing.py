@@ -61,7 +61,7 @@ def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, **sett
 
 @pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
-@pytest.mark.parametrize("share", [0.2, 0.44])
+@pytest.mark.parametrize("share", [0.2, 0.45])
 def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
     summary = search(falling, make, learns=learns, share=share).summary
     assert 0.9 * share * HYPERBAND <= summary.epochs <= share * HYPERBAND
@@ -73,7 +73,7 @@ def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
 @pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
 def test_no_trial_starts_once_exploring_is_over_and_the_search_ends(falling, make, learns):
-    budget = int(0.44 * HYPERBAND)
+    budget = int(0.45 * HYPERBAND)
     jobs = Jobs()
     summary = search(falling, make, learns=learns, explore=0.3, recorder=jobs).summary
     spent = np.cumsum([0, *(job.stop - job.start for job in jobs.decided_on)])
@@ -109,7 +109,7 @@ def test_without_waves_no_worker_waits(falling):
 
 
 def test_a_milestone_finishes_the_most_promising_trial(falling):
-    budget = int(0.44 * HYPERBAND)
+    budget = int(0.45 * HYPERBAND)
     scheduler = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(0.5, 1.0))
     runs = _completions(scheduler, falling)
     assert runs[0] <= 0.5 * budget
@@ -141,7 +141,7 @@ def test_a_failing_forecast_is_visible_and_the_search_goes_on(falling):
     assert degraded
     assert "the annealer is offline" in degraded[0].message
     assert summary.best.status is TrialStatus.COMPLETED
-    assert summary.epochs >= 0.9 * 0.44 * HYPERBAND
+    assert summary.epochs >= 0.9 * 0.45 * HYPERBAND
 
 
 def test_a_proposal_wins_only_with_the_lower_draw():
@@ -252,7 +252,7 @@ def test_presets_differ_in_their_share():
         make(searcher, max_resource=27)._options.budget / HYPERBAND
         for make in (SwiftHyperband.recommended, SwiftHyperband.fast)
     ]
-    np.testing.assert_allclose(shares, [0.44, 0.32], atol=0.01)
+    np.testing.assert_allclose(shares, [0.45, 0.33], atol=0.01)
 
 
 def test_lengths_grow_by_the_factor_and_end_at_the_most():
