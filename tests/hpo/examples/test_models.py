@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,10 +81,9 @@ def test_one_command(name, model, tmp_path, environment) -> None:
     assert results.best.last_loss < model.trivial_score()["loss"]
 
 
-def test_unknown_data_is_named(model) -> None:
-    outcome = run_segment(
-        model.trainer, Segment({**model.DEFAULTS, "data": "moon"}, 0, 1, Path("unused"))
-    )
+def test_unknown_data_is_named(model, tmp_path) -> None:
+    segment = Segment({**model.DEFAULTS, "data": "moon"}, 0, 1, tmp_path / "trial" / "checkpoint")
+    outcome = run_segment(model.trainer, segment)
     assert "data must be one of" in outcome.reason
     assert "'moon'" in outcome.reason
 
