@@ -21,7 +21,7 @@ from hpo.predictors import MixedPredictor
 from hpo.schedulers import SwiftThaw
 from hpo.simulation import SimulatedRunner, TableCurveSearcher
 from hpo.synthetic import synthetic_table
-from hpo.trial import PredictJob, Report, TrainJob
+from hpo.trial import PredictJob, TrainJob
 
 R = 100
 LARGEST_SHARE, LARGEST_TIME = 0.02, 10.0
@@ -58,23 +58,13 @@ class Stopwatch(SimulatedRunner):
             self.times.append(time.process_time() - start)
 
 
-class Silent:
-    """A recorder that keeps nothing."""
-
-    def decided(self, job: TrainJob | PredictJob) -> None:
-        """Keep nothing."""
-
-    def reported(self, report: Report) -> None:
-        """Keep nothing."""
-
-
 def search(iterations: int, n_new: int) -> Figures:
     """Run `swift` as it is by default, with so many proposals a forecast."""
     table = synthetic_table(400 * iterations, R, seed=0)
     searcher = TableCurveSearcher(table, 0)
     scheduler = SwiftThaw(searcher, max_resource=R, iterations=iterations, n_new=n_new)
     runner = Stopwatch(table, searcher.row_of, predictor=MixedPredictor(), searcher=searcher)
-    drive(scheduler, runner, Silent())
+    drive(scheduler, runner)
     summary = scheduler.summary()
     return Figures(
         len(summary.trials), summary.epochs, len(runner.times), sum(runner.times), max(runner.times)
