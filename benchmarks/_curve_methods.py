@@ -193,8 +193,8 @@ def dyhpo(table: CurveTable, seed: int) -> Setup:
 def thawing(name: str, inside: str = "mixed", *, learns: bool = True, **options: Any) -> Build:
     """Build a scheduler that forecasts, proposing rows from its forecasts or at random.
 
-    Forecasts come from the joint process and extra trees in turn, from the joint process alone, or
-    from a pooled predictor with another regressor inside.
+    Forecasts come from the joint process and NuSVR in turn, from the joint process alone, or from a
+    pooled predictor with another regressor inside.
     """
 
     def build(table: CurveTable, seed: int) -> Setup:
@@ -221,24 +221,24 @@ def _forecaster(inside: str) -> Forecaster:
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="6"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="6"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="6"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="9"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="9"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="9"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="6"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="9"
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone", thawing("swift", "joint"), version="6"
+        "recommended, with the joint process alone", thawing("swift", "joint"), version="9"
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="6"
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="9"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="6"),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="9"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="6"
+        "recommended, random configurations", thawing("swift", learns=False), version="9"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="6", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="9", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),

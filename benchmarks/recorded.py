@@ -33,7 +33,7 @@ from _harness import Bars, argument_parser
 from _hpo_common import show
 from _recorded_tasks import N_UNITS, RECORDINGS
 
-DEFAULT = ("recommended", "fast", "with-last", "asha-epochs", "bohb", "random")
+DEFAULT = ("recommended", "asha-epochs", "bohb", "random")
 QUICK_KINDS, QUICK_ROWS, QUICK_SEEDS = ("boosting_diabetes", "boosting_friedman"), 90, 2
 MARKS = "<!-- recorded: begin -->", "<!-- recorded: end -->"
 

@@ -116,3 +116,30 @@ def test_one_more_loss_is_taken_in_as_if_it_had_been_there():
         expected, spread = whole.each(ahead.take(one))
         assert mean[row] == pytest.approx(expected[0])
         assert std[row] == pytest.approx(spread[0])
+
+
+def test_what_losses_tell_is_their_correlation_without_what_all_curves_share():
+    """Against draws from the process: of many trials far apart, with hardly anything in common."""
+    theta = JointProcess(
+        Points(np.zeros((1, 1)), np.ones(1), np.zeros(1)), np.zeros(1)
+    ).theta.copy()
+    theta[4] = -12.0  # what all do together
+    n = 4000
+    points = Points(
+        np.repeat(50.0 * np.arange(n // 20), 2)[:, None],
+        np.tile([0.3, 1.0], n // 20),
+        np.repeat(np.arange(n // 20), 2),
+    )
+    none = Points(np.full((1, 1), -1e6), np.ones(1), -np.ones(1))
+    process = JointProcess(none, np.zeros(1), theta).condition()
+    _, covariance = process.joint(points)
+    root = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)))
+    drawn = np.random.default_rng(0).standard_normal((20, len(root))) @ root.T
+    early, late = drawn[:, ::2].ravel(), drawn[:, 1::2].ravel()
+    told = process.tells(np.array([0.3, 1.0]))
+    assert told[1] == pytest.approx(1.0)
+    assert told[0] == pytest.approx(np.corrcoef(early, late)[0, 1], abs=0.03)
+    theta[4] = 1.0  # nothing of that counts
+    np.testing.assert_allclose(
+        JointProcess(none, np.zeros(1), theta).tells(np.array([0.3])), told[:1]
+    )

@@ -223,6 +223,19 @@ class JointProcess:
         self._weights = cho_solve((self._root, True), self.values)
         return self
 
+    def tells(self, when: Floats) -> Floats:
+        """Return what losses at these lengths tell of the last ones: their correlation, (n,).
+
+        Over trials, by the settings alone, noise aside.  What all curves do together tells no trial
+        from another, and is left out.
+
+        Parameters
+        ----------
+        when : ndarray of shape (n,)
+            Logarithms of the lengths, 1 at the end.
+        """
+        return np.asarray(self._among(1 - when) / self._among(np.zeros(1)))
+
     def held_out(self) -> Floats:
         """Return what is expected of each known loss from all the others, (n_points,)."""
         from scipy.linalg import solve_triangular
@@ -279,11 +292,16 @@ class JointProcess:
 
     def _own(self, apart: Floats) -> Floats:
         """Return the covariance between two lengths of one trial."""
-        surface, drift, level, wander, common, _ = _squares(self.theta)
+        common = np.exp(2 * self.theta[4])
+        k_c = 1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2)
+        return np.asarray(self._among(apart) + common * k_c)
+
+    def _among(self, apart: Floats) -> Floats:
+        """Return the same without what all curves do together."""
+        surface, drift, level, wander, _, _ = _squares(self.theta)
         k_u, _ = _matern52(apart / np.exp(self.theta[6]))
         k_w, _ = _matern32(apart / np.exp(self.theta[7]))
-        k_c = 1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2)
-        return np.asarray(surface + drift * k_u + level + wander * k_w + common * k_c)
+        return np.asarray(surface + drift * k_u + level + wander * k_w)
 
     def _halves(self, points: Points) -> tuple[Floats, Floats]:
         from scipy.linalg import solve_triangular

@@ -33,7 +33,8 @@ class Forecast:
         there was too little to measure it.
     info : dict
         What the predictor tells about itself, in plain values.  ``"memory"``, where it is there,
-        is handed to the next forecast of the same search.
+        is handed to the next forecast of the same search.  ``"telling"`` is a number of units:
+        where losses before that tell little of the last ones, schedulers let no job end before it.
     belief : Belief or None
         What the model expects of configurations that were not tried; None leaves that to the
         searcher.

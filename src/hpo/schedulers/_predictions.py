@@ -117,6 +117,18 @@ class Predictions:
         )
 
 
+def without_model(job: PredictJob, failure: PredictFailure) -> tuple[PredictReport, Event]:
+    """Answer a forecast that failed with last losses, visibly."""
+    lasts = tuple(curve.losses[-1] for curve in job.query)
+    width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
+    stds = tuple(
+        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.query
+    )
+    message = f"forecast failed ({failure.reason}); last losses stand in for it"
+    event = Event("degraded", 0, job.rung, 0, message=message)
+    return PredictReport(job.job_id, lasts, stds), event
+
+
 def mix_seed(*numbers: int) -> int:
     """Return a seed that depends on all of the (not negative) numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -23,7 +23,7 @@ class ThawOptions:
     together : bool
         Decide in waves.
     min_resource : int
-        Units of a new trial's first job.
+        Units of a new trial's first job, where losses so early say enough.
     growth : float
         From one length of a trial to the next.
     max_step : int or None

@@ -36,7 +36,8 @@ class SwiftASHA(Thawing):
         while, since time is what counts then.  No search ends sooner than one full training, which
         keeps `n` workers busy with ``n * max_resource`` epochs, and not with fewer.
     min_resource : int
-        Units of a new trial's first job.
+        Units of a new trial's first job; more where forecasts find that losses so early tell little
+        of the last ones.
     growth : float
         From one length of a trial to the next.
     max_step : int or None

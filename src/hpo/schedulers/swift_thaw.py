@@ -18,6 +18,10 @@ class SwiftThaw(Thawing):
     percent of them.  They depend on losses and forecasts alone, neither on the number of workers
     nor on the order of reports; for more workers than a wave has jobs, `SwiftASHA` keeps all busy.
 
+    A job ends where the trial's losses tell enough of its last one: mostly after a unit or two more
+    than before, but where first losses hardly tell anything (trials that learn slowly and end well)
+    the forecasts say so, and jobs are longer, up to a quarter of `max_resource`.
+
     Brackets and rungs are gone on purpose: with one pool a trial of any length may thaw whenever
     the forecasts favour it, and the epochs to spend are known beforehand.  ``docs/curves.md`` has
     what that gains, and the tables on which it loses.
@@ -39,7 +43,8 @@ class SwiftThaw(Thawing):
     iterations : int
         Hyperband's, for the share.
     min_resource : int
-        Units of a new trial's first job.
+        Units of a new trial's first job; more where forecasts find that losses so early tell little
+        of the last ones.
     growth : float
         From one length of a trial to the next.
     n_first : int

@@ -16,7 +16,7 @@ from typing import Any
 from hpo.brackets import next_length
 from hpo.schedulers._endgame import Endgame
 from hpo.schedulers._ledger import Ledger
-from hpo.schedulers._predictions import mix_seed
+from hpo.schedulers._predictions import mix_seed, without_model
 from hpo.schedulers._thaw import Candidate, Choice, Draws, drawn_choice
 from hpo.schedulers._thaw_options import ThawOptions
 from hpo.searchers.base import LearningSearcher, Searcher
@@ -74,6 +74,7 @@ class Thawing:
         self._endgame = None if options.together else Endgame(max_resource, options)
         self._draws: Draws | None = None  # of the latest forecast
         self._memory: Mapping[str, Any] = {}  # what it left for the next
+        self._telling = 1  # units after which losses tell enough, by the latest that knows
         self._forecasting: tuple[PredictJob, list[int]] | None = None
         self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
         self._open: dict[int, Candidate] = {}  # trials that may go on by the latest forecast
@@ -124,11 +125,12 @@ class Thawing:
         job, trials = self._forecasting
         self._forecasting = None
         if isinstance(report, PredictFailure):
-            report, event = self._without_model(job, report)
+            report, event = without_model(job, report)
         else:
             kept = tuple(trial for trial in trials if not self._ended(trial))
             event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
             self._memory = report.info.get("memory", {})
+            self._telling = report.info.get("telling", self._telling)
         self._ledger.events.append(event)
         whole = [len(curve.losses) >= self._max for curve in job.query]
         bests = [p for p, done in zip(report.predictions, whole, strict=True) if done]
@@ -162,19 +164,6 @@ class Thawing:
         self._open.pop(trial, None)
         if self._draws is not None and self._draws.knows(trial):
             self._bar = min(self._bar, self._draws.mean(trial))
-
-    def _without_model(
-        self, job: PredictJob, failure: PredictFailure
-    ) -> tuple[PredictReport, Event]:
-        """Go on with last values, visibly, until the next forecast."""
-        lasts = tuple(curve.losses[-1] for curve in job.query)
-        width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
-        stds = tuple(
-            0.3 * width * math.sqrt(math.log(self._max / len(curve.losses))) for curve in job.query
-        )
-        message = f"forecast failed ({failure.reason}); last losses stand in for it"
-        event = Event("degraded", 0, job.rung, 0, message=message)
-        return PredictReport(job.job_id, lasts, stds), event
 
     # -- forecasts ---------------------------------------------------------------------------
 
@@ -314,8 +303,19 @@ class Thawing:
             case Candidate():
                 return Choice(found.trial_id, found.stop)
             case Proposal():
-                return Choice(None, self._options.min_resource, found.config)
+                return Choice(None, self._start(), found.config)
         return self._new(math.inf)
+
+    def _start(self) -> int:
+        """Return how long a new trial's first job is."""
+        least = self._options.min_resource
+        return least if self._ending is not None else self._told(0, least)
+
+    def _told(self, units: int, stop: int) -> int:
+        """Return where a job ends that would end at `stop`: not before losses tell enough."""
+        stop = max(stop, min(self._telling, units + self._left))
+        most = self._options.max_step
+        return stop if most is None else min(stop, units + most)
 
     def _may_start(self) -> bool:
         """Whether there are epochs for one more trial."""
@@ -325,9 +325,9 @@ class Thawing:
 
     def _new(self, below: float) -> Choice | None:
         """Return a new trial whose draw is lower than the best of the others."""
-        start = self._options.min_resource
         if self._draws is None or not self._may_start():
             return None
+        start = self._start()
         if self._may_try_anyone():
             return Choice(None, start) if self._draws.anyone() < below else None
         proposal = self._draws.next_proposal(below)
@@ -365,9 +365,7 @@ class Thawing:
         """Return an unfinished trial, and where its next job would end."""
         units = self._ledger.resource(trial)
         stop = next_length(units, self._max, self._options.growth)
-        if self._options.max_step is not None:
-            stop = min(stop, units + self._options.max_step)
-        return Candidate(trial, units, stop)
+        return Candidate(trial, units, self._told(units, stop))
 
     def _completed(self, trial: int) -> bool:
         return self._ended(trial) and not self._ledger.failed(trial)

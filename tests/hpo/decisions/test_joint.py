@@ -203,6 +203,26 @@ def test_mixed_needs_someone_to_forecast():
         MixedPredictor(forecasters=[])
 
 
+def slow_learners(count=40):
+    """Return curves, long and short, whose rate of learning leads to a floor the lower it is."""
+    rng = np.random.default_rng(0)
+    rate = 10 ** rng.uniform(-2, 0, count)
+    units = np.arange(1, 65)
+    losses = 0.3 * rate[:, None] + np.exp(-rate[:, None] * units)
+    lengths = [64 if i % 4 == 0 else 16 if i % 4 == 1 else 2 for i in range(count)]
+    return [
+        Curve(i, {"rate": float(np.log10(rate[i]))}, tuple(losses[i, : lengths[i]].tolist()))
+        for i in range(count)
+    ]
+
+
+def test_first_losses_that_tell_little_are_found_out():
+    assert 1 < JointPredictor().forecast(slow_learners(), 64).info["telling"] <= 16
+    curves, _, _ = search_state()
+    assert JointPredictor().forecast(curves, TARGET).info["telling"] == 1
+    assert JointPredictor().forecast([Curve(0, {"x": 1.0}, (0.5,))], 1).info["telling"] == 1
+
+
 def test_an_encoder_of_the_searcher_is_what_the_process_sees():
     curves, _, _ = search_state()
     seen = []

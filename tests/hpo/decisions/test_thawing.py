@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,7 @@ def test_no_trial_starts_once_exploring_is_over_and_the_search_ends(falling, mak
 def test_it_finds_better_trials_than_hyperband_with_less_than_half_its_epochs(falling):
     final = falling.losses[:, -1]
     ours, theirs = [], []
-    for seed in range(3):
+    for seed in range(6):
         ours.append(search(falling, seed=seed).summary.best.last_loss)
         hyperband = simulate(
             lambda s: make_scheduler("hyperband", s, max_resource=27), falling, seed=seed
@@ -115,6 +117,44 @@ def test_a_milestone_finishes_the_most_promising_trial(falling):
     assert runs[0] <= 0.5 * budget
     late = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(1.0,))
     assert _completions(late, falling)[-1] <= budget
+
+
+class Telling(PooledPredictor):
+    """A predictor that finds losses to tell nothing before so many units."""
+
+    def __init__(self, units):
+        super().__init__("ridge")
+        self.units = units
+
+    def forecast(self, curves, target):
+        found = super().forecast(curves, target)
+        return replace(found, info={**found.info, "telling": self.units})
+
+
+def _stops(table, make=SwiftThaw, units=7, **settings):
+    """Return where first jobs ended, those before any forecast aside, and where other jobs did."""
+    jobs = Jobs()
+    search(table, make, recorder=jobs, predictor=Telling(units), **settings)
+    known = {
+        job.trial_id for job in jobs.decided_on[: SwiftThaw.__init__.__kwdefaults__["n_first"]]
+    }
+    first = [job.stop for job in jobs.decided_on if not job.start and job.trial_id not in known]
+    return first, [job.stop for job in jobs.decided_on if job.start]
+
+
+def test_no_job_ends_before_losses_tell_enough(falling):
+    first, others = _stops(falling)
+    assert set(first[:-1]) == {7}  # the last may find fewer epochs left
+    assert min(others) == 7
+    first, others = _stops(falling, units=1)
+    assert set(first) == {1}
+    assert min(others) == 2
+
+
+def test_jobs_are_no_longer_than_they_may_be_all_the_same(falling):
+    first, _ = _stops(falling, SwiftASHA, max_step=3)
+    assert set(first) <= {1, 3}
+    assert 3 in first
 
 
 def _completions(scheduler, table):
