@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -119,6 +120,8 @@ def main() -> None:
         parts = ((rank_header, rank_rows), (HEADER, rows), (header, cells))
         put_into(args.markdown, "\n\n".join(markdown(*each) for each in parts), MARKS)
         print(f"tables written into {args.markdown}")
+    if args.check and "recommended" not in standings:
+        sys.exit("--check is about the recommended mode: add it to --methods")
     if args.check:
         bars = Bars()
         found = standings["recommended"]
