@@ -104,18 +104,27 @@ def _boosted_classes(config: dict[str, Any], seed: int) -> Curve:
             yield float(log_loss(y_test, found))
 
 
-def _network(config: dict[str, Any], seed: int) -> Curve:
-    """Train a network on digits, constant or falling learning rate."""
+def _layers(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what scikit-learn's networks take, from width and depth."""
+    given = dict(config)
+    hidden = (given.pop("width"),) * given.pop("depth", 1)
+    return {"hidden_layer_sizes": hidden, **given}
+
+
+def _classifying(model: Any) -> Curve:
+    """Train any classifier of digits, a pass over the data for a unit."""
     from sklearn.metrics import log_loss
-    from sklearn.neural_network import MLPClassifier
 
     X, X_test, y, y_test = _data("digits")
-    given = dict(config)
-    hidden = (given.pop("width"),) * given.pop("depth")
-    model = MLPClassifier(hidden_layer_sizes=hidden, random_state=seed, **given)
     while True:
         model.partial_fit(X, y, classes=range(10))
         yield float(log_loss(y_test, model.predict_proba(X_test), labels=range(10)))
+
+
+def _network(config: dict[str, Any], seed: int) -> Curve:
+    from sklearn.neural_network import MLPClassifier
+
+    return _classifying(MLPClassifier(random_state=seed, **_layers(config)))
 
 
 def _annealed(config: dict[str, Any], seed: int) -> Curve:
@@ -123,10 +132,8 @@ def _annealed(config: dict[str, Any], seed: int) -> Curve:
     from sklearn.neural_network import MLPClassifier
 
     X, X_test, y, y_test = _data("digits")
-    given = dict(config)
-    rate = given.pop("learning_rate_init")
-    hidden = (given.pop("width"),)
-    model = MLPClassifier(hidden_layer_sizes=hidden, random_state=seed, solver="sgd", **given)
+    model = MLPClassifier(random_state=seed, solver="sgd", **_layers(config))
+    rate = config["learning_rate_init"]
     for unit in range(N_UNITS):
         now = rate * 0.5 * (1 + np.cos(np.pi * unit / N_UNITS)) + 1e-5
         model.learning_rate_init = now
@@ -138,22 +145,15 @@ def _annealed(config: dict[str, Any], seed: int) -> Curve:
 
 def _linear(config: dict[str, Any], seed: int) -> Curve:
     from sklearn.linear_model import SGDClassifier
-    from sklearn.metrics import log_loss
 
-    X, X_test, y, y_test = _data("digits")
-    model = SGDClassifier(loss="log_loss", random_state=seed, **config)
-    while True:
-        model.partial_fit(X, y, classes=range(10))
-        yield float(log_loss(y_test, model.predict_proba(X_test), labels=range(10)))
+    return _classifying(SGDClassifier(loss="log_loss", random_state=seed, **config))
 
 
 def _regression_network(config: dict[str, Any], seed: int) -> Curve:
     from sklearn.neural_network import MLPRegressor
 
     X, X_test, y, y_test = _data("friedman1")
-    given = dict(config)
-    hidden = (given.pop("width"),) * given.pop("depth")
-    model = MLPRegressor(hidden_layer_sizes=hidden, random_state=seed, **given)
+    model = MLPRegressor(random_state=seed, **_layers(config))
     while True:
         model.partial_fit(X, y)
         yield float(np.mean((model.predict(X_test) - y_test) ** 2))
