@@ -47,6 +47,16 @@ def chosen_methods(args: argparse.Namespace) -> list[str]:
     return [name for name in dict.fromkeys((REFERENCE, *wanted)) if name in METHODS]
 
 
+def compared(
+    names: Sequence[str], tasks: Sequence[Task], n_seeds: int, cache: Cache, n_jobs: int
+) -> tuple[dict[Key, Run], dict[str, dict[str, OnTable]], dict[str, Standing]]:
+    """Run methods, and set those of which there are runs beside Hyperband."""
+    runs = run_all(names, tasks, n_seeds, cache, n_jobs)
+    known = [name for name in names if any(key[0] == name for key in runs)]
+    results = compare(known, tasks, runs)
+    return runs, results, {name: standing(list(found.values())) for name, found in results.items()}
+
+
 def print_standings(
     standings: Mapping[str, Standing], tasks: Sequence[Task], n_seeds: int
 ) -> list[list[str]]:
@@ -108,10 +118,7 @@ def main() -> None:
     if args.quick:
         tasks, n_seeds = tasks[:: max(len(tasks) // QUICK_TABLES, 1)], min(n_seeds, QUICK_SEEDS)
     cache = Cache(args.cache, frozenset(names if args.fresh else ()))
-    runs = run_all(names, tasks, n_seeds, cache, args.jobs)
-    names = [name for name in names if any(key[0] == name for key in runs)]
-    results = compare(names, tasks, runs)
-    standings = {name: standing(list(tables.values())) for name, tables in results.items()}
+    runs, results, standings = compared(names, tasks, n_seeds, cache, args.jobs)
     rows = print_standings(standings, tasks, n_seeds)
     write(args, rows, results, tasks, runs)
     if args.check:

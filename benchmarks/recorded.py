@@ -27,8 +27,7 @@ from threadpoolctl import threadpool_limits
 import curves
 from _curve_methods import METHODS
 from _curve_report import HEADER, by_table, markdown, put_into
-from _curve_runs import Cache, run_all
-from _curve_stats import compare, standing
+from _curve_runs import Cache
 from _curve_tables import Task, load_tasks
 from _harness import Bars, argument_parser
 from _hpo_common import show
@@ -109,10 +108,7 @@ def main() -> None:
     rank_header, rank_rows = ranks(tasks)
     show("Rank correlation of early losses with the last one", rank_header, rank_rows)
     names = curves.chosen_methods(args)
-    runs = run_all(names, tasks, args.seeds, Cache(args.cache), args.jobs)
-    names = [name for name in names if any(key[0] == name for key in runs)]
-    results = compare(names, tasks, runs)
-    standings = {name: standing(list(tables.values())) for name, tables in results.items()}
+    _, results, standings = curves.compared(names, tasks, args.seeds, Cache(args.cache), args.jobs)
     rows = curves.print_standings(standings, tasks, args.seeds)
     header, cells = by_table(results, tasks)
     show("Epochs / ratio of regrets, table by table", header, cells)
