@@ -68,6 +68,7 @@ class World:
     failures: float = 0.0
     nans: float = 0.0
     duplicates: float = 0.0
+    digits: int = 16
     pending: list = field(default_factory=list)
     log: list = field(default_factory=list)
     units: dict = field(default_factory=dict)
@@ -131,7 +132,7 @@ class World:
         if isinstance(job, PredictJob):
             if failed:
                 return PredictFailure(job.job_id, "offline")
-            numbers = tuple(self.random.random() for _ in job.query)
+            numbers = tuple(self.number() for _ in job.query)
             return PredictReport(job.job_id, numbers, (0.1,) * len(numbers), 0.5)
         if failed:
             return TrainFailure(job.trial_id, job.start, job.stop, "boom")
@@ -141,24 +142,27 @@ class World:
     def losses(self, job):
         special = (math.nan, math.inf, -math.inf)
         return tuple(
-            self.random.choice(special)
-            if self.random.random() < self.nans
-            else self.random.random()
+            self.random.choice(special) if self.random.random() < self.nans else self.number()
             for _ in range(job.start, job.stop)
         )
+
+    def number(self):
+        return round(self.random.random(), self.digits)
 
 
 worlds = st.fixed_dictionaries(
     {
-        "random": st.randoms(use_true_random=False),
+        # One seed, not each of its draws: the longest searches take too many of them.
+        "random": st.integers(0, 2**32 - 1).map(Random),
         "n_workers": st.integers(1, 9),
         "failures": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
         "nans": st.sampled_from([0.0, 0.1, 1.0]),
         "duplicates": st.sampled_from([0.0, 0.3]),
+        "digits": st.sampled_from([16, 1, 0]),  # with few of them there are ties
     }
 )
 relaxed = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
 
