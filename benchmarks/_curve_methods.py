@@ -221,24 +221,24 @@ def _forecaster(inside: str) -> Forecaster:
 REFERENCE = "hyperband"
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="9"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="9"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="9"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="10"),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="10"),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="10"),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="9"
+        "recommended, with last value inside", thawing("swift", "last-value"), version="10"
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone", thawing("swift", "joint"), version="9"
+        "recommended, with the joint process alone", thawing("swift", "joint"), version="10"
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="9"
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="10"
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="9"),
+    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="10"),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="9"
+        "recommended, random configurations", thawing("swift", learns=False), version="10"
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="9", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="10", max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),

@@ -39,6 +39,8 @@ _FEWEST = 5
 _TELLS, _ENOUGH, _LONGEST = 0.3, 0.6, 0.25
 """Where first losses have less than this correlation with the last, it takes a length at which they
 have that much, up to this share of the whole."""
+_KNOWN = 60
+"""Losses below which that correlation is not judged: fitted to fewer it is low by chance, too."""
 
 
 class JointPredictor(ForecastingPredictor):
@@ -293,6 +295,8 @@ def _telling(process: JointProcess, target: int) -> int:
     On recorded curves the correlation of a trial's first loss and its last is mostly 0.4 to 0.9 by
     the fitted settings, and 0.1 to 0.3 where the best learn slowly, as boosted trees do.
     """
+    if len(process.values) < _KNOWN:
+        return 1
     units = np.arange(1, max(round(_LONGEST * target), 1) + 1)
     told = process.tells(np.log(units) / np.log(max(target, 2)))
     if told[0] >= _TELLS:

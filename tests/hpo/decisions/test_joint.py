@@ -218,6 +218,8 @@ def slow_learners(count=40):
 
 def test_first_losses_that_tell_little_are_found_out():
     assert 1 < JointPredictor().forecast(slow_learners(), 64).info["telling"] <= 16
+    few = JointPredictor().forecast(slow_learners(12), 64)
+    assert few.info["telling"] == 1, "48 losses are too few to judge by"
     curves, _, _ = search_state()
     assert JointPredictor().forecast(curves, TARGET).info["telling"] == 1
     assert JointPredictor().forecast([Curve(0, {"x": 1.0}, (0.5,))], 1).info["telling"] == 1
