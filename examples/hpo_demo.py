@@ -131,6 +131,10 @@ def main() -> int:
     CONSOLE.print(table_of(list(runs.values())))
     for line in runs["swift"].results.summary_lines():
         CONSOLE.print(line, highlight=False, markup=False)
+    CONSOLE.print(
+        "An epoch takes a fraction of a second here, a forecast about as long: saved epochs are "
+        "saved time where an epoch takes longer."
+    )
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
     CONSOLE.print(

@@ -12,7 +12,7 @@ from hpo.trial import TrialStatus, TrialSummary
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 FATES = {
-    "stopped at the end of a round": "#999999",
+    "given up for better ones": "#999999",
     "stopped by a prediction": "#E69F00",
     "still running": "#56B4E9",
     "trained to the end": "#0072B2",
@@ -39,7 +39,7 @@ def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
         return "trained to the end"
     if trial.status is TrialStatus.STOPPED:
         by_prediction = trial.trial_id in dropped
-        return "stopped by a prediction" if by_prediction else "stopped at the end of a round"
+        return "stopped by a prediction" if by_prediction else "given up for better ones"
     return "still running"
 
 

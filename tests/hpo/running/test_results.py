@@ -124,7 +124,7 @@ def test_fates(results: Results) -> None:
         "stopped by a prediction",
         "failed",
         "still running",
-        "stopped at the end of a round",
+        "given up for better ones",
         "failed",
     ]
 
