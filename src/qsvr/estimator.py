@@ -144,7 +144,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         Number of QUBOs solved.
     n_features_in_ : int
         Number of features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has string names.
 
     See Also
