@@ -219,26 +219,30 @@ def _forecaster(inside: str) -> Forecaster:
 
 
 REFERENCE = "hyperband"
+FORECASTS = "10"
+"""Version of all methods that thaw by forecasts: raise it when their results change."""
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version="10"),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version="10"),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version="10"),
+    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version=FORECASTS),
+    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version=FORECASTS),
+    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version=FORECASTS),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version="10"
+        "recommended, with last value inside", thawing("swift", "last-value"), version=FORECASTS
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone", thawing("swift", "joint"), version="10"
+        "recommended, with the joint process alone", thawing("swift", "joint"), version=FORECASTS
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version="10"
+        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version=FORECASTS
     ),
-    "with-nusvr": Method("recommended, with NuSVR inside", thawing("swift", "nusvr"), version="10"),
+    "with-nusvr": Method(
+        "recommended, with NuSVR inside", thawing("swift", "nusvr"), version=FORECASTS
+    ),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version="10"
+        "recommended, random configurations", thawing("swift", learns=False), version=FORECASTS
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version="10", max_seeds=1
+        "recommended, with QSVR inside", thawing("swift", "qsvr"), version=FORECASTS, max_seeds=1
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
