@@ -44,7 +44,7 @@ test-fast: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pylint src tests benchmarks examples docs notebooks
+	$(BIN)/pylint qsvr hpo tests benchmarks examples docs notebooks
 
 types: $(STAMP)
 	$(BIN)/mypy

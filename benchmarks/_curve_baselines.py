@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from _curve_tables import REDUCTION_FACTOR, features
 from hpo.brackets import Bracket, Rung, floor_log, hyperband_brackets
 from hpo.loop import Scheduler
-from hpo.schedulers._engine import Engine
+from hpo.schedulers.halving.scheduler import Engine
 from hpo.searchers import Searcher
 from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from _curve_tables import features
-from hpo.schedulers._ledger import Ledger
+from hpo.schedulers._trials import Ledger
 from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (
     Config,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from _harness import MLPF_TABLE
 from hpo.brackets import hyperband_brackets, hyperband_epochs
-from hpo.datasets import clean_rows, read_table
 from hpo.simulation import CurveTable
+from hpo.simulation.datasets import clean_rows, read_table
 
 REDUCTION_FACTOR = 2
 DEVELOPMENT = MLPF_TABLE.parent / "curves"

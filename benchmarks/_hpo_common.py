@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from _harness import MLPF_TABLE, argument_parser, print_table
-from hpo.datasets import load_mlpf
 from hpo.simulation import CurveTable
+from hpo.simulation.datasets import load_mlpf
 
 
 def options(description: str | None) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
-from hpo.predictors.kinds import standardised
+from hpo.predictors.regressors import standardised
 
 Floats = NDArray[np.float64]
 

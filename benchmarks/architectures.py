@@ -22,17 +22,17 @@ import numpy as np
 import torch
 
 from _harness import MLPF_TABLE, Bars, arguments, print_table
-from hpo.datasets import read_table
 from hpo.examples.architectures import FEATURES, LayerSequences, RecordedChoices, trainer
 from hpo.loop import drive
 from hpo.predictors import CurvePredictor, make_predictor
+from hpo.run.tuner import Tuner
 from hpo.schedulers import EarlyStopping
 from hpo.searchers.q_learning import DecisionProcess, QLearningSearcher, epsilon_schedule
 from hpo.simulation import CurveTable, SimulatedRunner
+from hpo.simulation.datasets import read_table
 from hpo.space import SearchSpace
 from hpo.trainers import Metrics
 from hpo.trial import SchedulerSummary
-from hpo.tuner import Tuner
 
 RECORDED = MLPF_TABLE.parent / "curves" / "metaqnn_cifar10.npz"
 CHOSEN = ("depth", "nC", "nP", "nD", "nFC", "gap", "lr")

@@ -17,7 +17,7 @@ from sklearn.svm import SVR
 
 from _harness import Bars, arguments, print_table, scaled_data
 from qsvr import QSVR
-from qsvr.combination import COMBINATIONS
+from qsvr.model.combination import COMBINATIONS
 
 Split = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 Setting = dict[str, Any]

@@ -28,12 +28,12 @@ from statistics import median
 from typing import Any
 
 from _harness import Bars, argument_parser, print_table
-from hpo.engines import make_pool
-from hpo.journal import read_journal
-from hpo.results import Results
-from hpo.spec import RunSpec
+from hpo.run.executors import make_pool
+from hpo.run.journal import read_journal
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 from hpo.trainers import NamedTrainer, Segment
-from hpo.tuner import Tuner
 
 WORKERS = 2
 EPOCH = 0.05

@@ -21,8 +21,8 @@ from sklearn.svm import SVR, NuSVR
 
 from _harness import MLPF_TABLE, Bars, argument_parser, mlpf_task, print_table
 from qsvr import QSVR
-from qsvr.intercept import primal_intercept
-from qsvr.kernels import Kernel
+from qsvr.model.intercept import primal_intercept
+from qsvr.problem.kernels import Kernel
 
 COMMON: dict[str, Any] = {"epsilon": 0.02, "gamma": 0.1}
 PAPER: dict[str, Any] = {"base": 0.5, "exponent_shift": 0.005, "C": "implied", **COMMON}

@@ -20,12 +20,12 @@ import numpy as np
 
 from _harness import Bars, arguments, print_table
 from hpo.examples import mlpf, space_path
+from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import RandomSearcher
 from hpo.space import SearchSpace
 from hpo.trainers import Metrics
 from hpo.trial import Config
-from hpo.tuner import Tuner
 
 METHODS: tuple[tuple[str, str, str | None], ...] = (
     ("Hyperband", "hyperband", None),

@@ -20,7 +20,7 @@ from hpo.loop import drive
 from hpo.predictors import MixedPredictor
 from hpo.schedulers import SwiftThaw
 from hpo.simulation import SimulatedRunner, TableCurveSearcher
-from hpo.synthetic import synthetic_table
+from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import PredictJob, TrainJob
 
 R = 100

@@ -28,12 +28,12 @@ import numpy as np
 
 from _harness import MLPF_TABLE, Bars, argument_parser, print_table
 from hpo.brackets import hyperband_brackets
-from hpo.datasets import load_mlpf, read_table
 from hpo.loop import drive
 from hpo.predictors import make_predictor
 from hpo.schedulers import make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, SimulatedRunner
+from hpo.simulation.datasets import load_mlpf, read_table
 
 CURVES = MLPF_TABLE.parent / "curves"
 ETA = 2

@@ -17,12 +17,12 @@ import qsvr
 from _harness import Bars
 from _hpo_common import mlpf_table, options, show
 from hpo.brackets import floor_log, hyperband_brackets
-from hpo.datasets import clean_rows
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, make_predictor
 from hpo.schedulers import Hyperband, SwiftHyperband
 from hpo.searchers import Searcher
 from hpo.simulation import CurveTable, TableSearcher, simulate
+from hpo.simulation.datasets import clean_rows
 from hpo.trial import SchedulerSummary
 
 PUBLISHED_EPOCHS = (2923, 2896, 2910, 2905, 2878, 2920, 2891, 2982, 2993, 2965)

@@ -30,7 +30,7 @@ from sklearn.svm import SVR
 
 from _harness import Bars, arguments, print_table, scaled_data
 from qsvr import FixedPointEncoding, Samples, SVRDual, SVRQubo, get_sampler
-from qsvr.polish import polish
+from qsvr.problem.local_search import polish
 from qsvr.samplers import DimodSampler
 
 N_BITS, C, EPSILON = 3, 1.0, 0.05

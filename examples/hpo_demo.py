@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo.errors import InterruptedRunError, UsageError
-from hpo.plots import save_figures
-from hpo.progress import RichProgress
-from hpo.results import Results
+from hpo.report.plots import save_figures
+from hpo.run.progress import RichProgress
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 from hpo.space import SearchSpace
-from hpo.spec import RunSpec
-from hpo.tuner import Tuner
 
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)

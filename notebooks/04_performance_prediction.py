@@ -19,7 +19,7 @@
 # "the final loss is the last known loss", which costs nothing.
 #
 # The curves are 296 trainings of MLPF, a graph neural network for particle flow at the Large Hadron
-# Collider (arXiv 2203.01112; curves of arXiv 2311.17508). `hpo.datasets.load_mlpf()` downloads the
+# Collider (arXiv 2203.01112; curves of arXiv 2311.17508). `hpo.simulation.datasets.load_mlpf()` downloads the
 # table once; this notebook takes a file from the environment variable `MLPF_TABLE`, and without it
 # a made-up table of curves. The output shown was made with the MLPF table.
 
@@ -31,8 +31,8 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 from hpo import SearchSpace, make_predictor
-from hpo.datasets import clean_rows, load_mlpf
-from hpo.synthetic import synthetic_table
+from hpo.simulation.datasets import clean_rows, load_mlpf
+from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import Curve
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})

@@ -30,10 +30,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from hpo import Hyperband, Results, SwiftHyperband, make_predictor
-from hpo.datasets import load_mlpf
-from hpo.plots import plot_curves
+from hpo.report.plots import plot_curves
 from hpo.simulation import simulate
-from hpo.synthetic import synthetic_table
+from hpo.simulation.datasets import load_mlpf
+from hpo.simulation.synthetic import synthetic_table
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
 plt.rcParams["legend.loc"] = "upper right"  # the best place is slow to find among many curves

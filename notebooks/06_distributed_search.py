@@ -26,8 +26,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from hpo import Results, RunSpec, SearchSpace, Tuner
-from hpo.journal import read_journal
-from hpo.plots import plot_curves
+from hpo.report.plots import plot_curves
+from hpo.run.journal import read_journal
 from qsvr import QSVR
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.engines import make_pool
 from hpo.errors import ExecutorBrokenError, UsageError
-from hpo.executors import ExecutorPool, InlinePool, ProcessPool, WorkerPool
+from hpo.run.executors import make_pool
+from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, WorkerPool
 from hpo.trainers import NamedTrainer, Outcome, Segment
 from hpo.trainers.base import run_segment
 
@@ -285,8 +285,8 @@ def test_mpi_without_its_ranks_is_refused() -> None:
 @pytest.mark.slow
 def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
     """Its nanny gave up, as when the new process dies while it starts."""
-    from hpo.engines import dask as engine
-    from hpo.engines.options import EngineOptions
+    from hpo.run.executors import dask as engine
+    from hpo.run.executors.options import EngineOptions
 
     monkeypatch.setattr(engine, "_RESTART", "1s")
     local = engine._Local(1, EngineOptions(), None)
@@ -300,8 +300,8 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
 @pytest.mark.slow
 def test_a_local_dask_answers_without_sockets_and_waits(tmp_path: Path) -> None:
     """Each would cost every job milliseconds; a result kept for ever would cost memory."""
-    from hpo.engines import dask as engine
-    from hpo.engines.options import EngineOptions
+    from hpo.run.executors import dask as engine
+    from hpo.run.executors.options import EngineOptions
 
     local = engine._Local(1, EngineOptions(), None)
     try:

@@ -23,7 +23,7 @@ from qsvr import (
     SVRQubo,
     get_sampler,
 )
-from qsvr.polish import polish
+from qsvr.problem.local_search import polish
 
 
 class UniformSampler(dimod.Sampler):

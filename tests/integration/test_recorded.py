@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.datasets import read_table
+from hpo.simulation.datasets import read_table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

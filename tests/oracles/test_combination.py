@@ -7,7 +7,7 @@ from math import cosh, exp, log
 import numpy as np
 import pytest
 
-from qsvr.combination import COMBINATIONS, combination_weights
+from qsvr.model.combination import COMBINATIONS, combination_weights
 
 # Targets of variance 1; squared errors 0.25, 1 and 4 relative to it.
 Y = np.array([1.0, -1.0])

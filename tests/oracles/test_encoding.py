@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qsvr import FixedPointEncoding
-from qsvr.encoding import MAX_BITS
+from qsvr.problem.encoding import MAX_BITS
 
 C = np.array([1.0, 0.3, 2.5])
 ENCODINGS = {

@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from qsvr.intercept import find_intercept, kkt_intercept, primal_intercept
+from qsvr.model.intercept import find_intercept, kkt_intercept, primal_intercept
 
 
 def _data(X, y, n=60):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.predictors._process import JointProcess, Points
+from hpo.surrogates.joint_gp import JointProcess, Points
 
 SETTINGS = np.log([0.6, 0.8, 0.2, 0.4, 0.5, 0.1, 0.6, 0.9])
 LENGTHS = np.log([0.5, 1.3])

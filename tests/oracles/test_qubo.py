@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
 from qsvr import FixedPointEncoding, Samples, SVRDual, SVRQubo, get_sampler
-from qsvr.polish import polish
+from qsvr.problem.local_search import polish
 
 
 def dual_energies_by_definition(dual, coefficients):

@@ -29,7 +29,7 @@ from friedman import (
     make_by_name,
     make_model,
 )
-from qsvr.intercept import INTERCEPTS
+from qsvr.model.intercept import INTERCEPTS
 
 
 @pytest.fixture(scope="module")

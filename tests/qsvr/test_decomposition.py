@@ -18,12 +18,17 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
 from qsvr import QSVR, CapacityError, FixedPointEncoding, SamplerError, get_sampler
-from qsvr._smo import smo
-from qsvr.decomposition import DecompositionSolver, LargeDual, moved_to_sum, select_working_set
-from qsvr.kernel_cache import KernelRows, kernel_product
-from qsvr.kernels import Kernel
-from qsvr.optimality import Conditions
-from qsvr.solvers import DirectSolver
+from qsvr.problem.kernel_rows import KernelRows, kernel_product
+from qsvr.problem.kernels import Kernel
+from qsvr.problem.optimality import Conditions
+from qsvr.solve._smo import smo
+from qsvr.solve.decomposition import (
+    DecompositionSolver,
+    LargeDual,
+    moved_to_sum,
+    select_working_set,
+)
+from qsvr.solve.direct import DirectSolver
 
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
 

@@ -21,8 +21,8 @@ from friedman import (
     make_varied,
 )
 from qsvr import CoarseEncodingWarning, FixedPointEncoding
-from qsvr.combination import COMBINATIONS
-from qsvr.intercept import INTERCEPTS
+from qsvr.model.combination import COMBINATIONS
+from qsvr.model.intercept import INTERCEPTS
 
 
 class SpinSampler(dimod.Sampler):

@@ -11,8 +11,8 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
 from qsvr import QSVR, CapacityError, FixedPointEncoding, SamplerError, get_sampler
-from qsvr.optimality import Conditions, canonical, duality_gap, exact_energy
-from qsvr.refinement import window_around
+from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
+from qsvr.solve.refinement import window_around
 
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import make_friedman1
 
 from qsvr import QSVR
-from qsvr.report import SamplerReport
+from qsvr.inspection.report import SamplerReport
 
 
 def _info(shift, rng, **extra):

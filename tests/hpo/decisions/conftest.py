@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.datasets import load_mlpf
 from hpo.simulation import CurveTable
+from hpo.simulation.datasets import load_mlpf
 
 MLPF = Path(__file__).parents[3].parent / "shared/data/mlpf_curves.csv"
 

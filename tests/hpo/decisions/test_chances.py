@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from hpo.searchers.chances import chance_to_improve, margins
+from hpo.surrogates.acquisition import chance_to_improve, margins
 
 
 def test_ranks_as_the_probability_to_be_below_the_goal():

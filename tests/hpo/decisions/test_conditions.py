@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.domains import Categorical, Float
 from hpo.predictors.features import CurveFeatures
-from hpo.reporting.importance import importance
+from hpo.report.importance import importance
 from hpo.searchers import CurveSearcher, GridSearcher, RandomSearcher, SpaceCandidates
 from hpo.space import SearchSpace
+from hpo.space.domains import Categorical, Float
 from hpo.trial import Curve, TrialStatus, TrialSummary
 
 UNIT = {"type": "float", "low": 0.0, "high": 1.0}

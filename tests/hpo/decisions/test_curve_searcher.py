@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.encoding import ConfigEncoder
 from hpo.searchers import (
     CurveSearcher,
     LearningSearcher,
@@ -17,6 +16,7 @@ from hpo.searchers import (
     Trees,
 )
 from hpo.space import SearchSpace
+from hpo.space.encoding import ConfigEncoder
 from hpo.trial import Curve
 
 SPACE = SearchSpace.from_dict(

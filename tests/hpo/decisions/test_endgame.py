@@ -9,7 +9,7 @@ import pytest
 
 from hpo.predictors import PooledPredictor
 from hpo.schedulers import SwiftASHA
-from hpo.schedulers._endgame import Speeds
+from hpo.schedulers.freeze_thaw.endgame import Speeds
 from hpo.searchers import ListSearcher
 from hpo.simulation import TableSearcher, simulate
 from hpo.trial import Done, PredictJob, PredictReport, TrainJob, TrainReport, TrialStatus, Wait

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.datasets import clean_rows, load_mlpf, read_table
 from hpo.loop import drive
 from hpo.schedulers import Hyperband, RandomSearch
 from hpo.simulation import (
@@ -13,6 +12,7 @@ from hpo.simulation import (
     TableSearcher,
     simulate,
 )
+from hpo.simulation.datasets import clean_rows, load_mlpf, read_table
 from hpo.trial import Done, PredictFailure, PredictJob, TrainJob
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hpo.domains import Categorical, Constant, Float, Int
 from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
 from hpo.space import SearchSpace
+from hpo.space.domains import Categorical, Constant, Float, Int
 
 SPEC = {
     "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},

@@ -5,7 +5,7 @@ import pytest
 
 from hpo.predictors import CurveRegressor, LastValuePredictor, make_predictor
 from hpo.schedulers import FastHyperband, Hyperband, SwiftHyperband, make_scheduler
-from hpo.schedulers.rules import ProbabilityRule, RoundView, SwiftRule
+from hpo.schedulers.halving.rules import ProbabilityRule, RoundView, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
 from hpo.trial import PredictFailure, PredictJob, TrainFailure, TrainJob, TrainReport, TrialStatus

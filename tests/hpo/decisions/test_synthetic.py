@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.synthetic import synthetic_space, synthetic_table
+from hpo.simulation.synthetic import synthetic_space, synthetic_table
 
 
 def test_the_same_seed_gives_the_same_table():

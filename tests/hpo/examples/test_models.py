@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpo.examples import MODELS, space_path
-from hpo.results import Results
+from hpo.run.results import Results
 from hpo.space import SearchSpace
 from hpo.trainers import Segment, run_segment
 

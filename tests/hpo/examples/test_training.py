@@ -18,7 +18,7 @@ from hpo.errors import CheckpointError
 from hpo.examples import mlp
 from hpo.examples.settings import training_loader
 from hpo.trainers import Generators, Segment, TorchrunTrainer, TorchTrainer, run_segment
-from hpo.trainers.precision import Precision
+from hpo.trainers.torch.precision import Precision
 
 CONFIG = {**mlp.DEFAULTS, "data": "wine"}
 

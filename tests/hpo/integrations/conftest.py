@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from hpo.spec import RunSpec
-from hpo.tuner import Tuner
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 
 FLAGS = (
     "--headless",

@@ -11,15 +11,15 @@ import pytest
 
 from hpo.cli import main
 from hpo.errors import UsageError
-from hpo.journal import read_journal
-from hpo.reporting import read_run, render
-from hpo.results import Results
+from hpo.report import read_run, render
+from hpo.run.journal import read_journal
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import RandomSearcher
 from hpo.space import SearchSpace
-from hpo.spec import RunSpec
 from hpo.trainers.loading import load_trainer
-from hpo.tuner import Tuner
 
 TRAINER = '''
 import math
@@ -137,7 +137,7 @@ def run_with(searcher, trainer, **options):
 
 def test_a_run_by_optunas_searcher(trainer, tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
-    from hpo.searchers.optuna_searcher import OptunaSearcher
+    from hpo.searchers.optuna import OptunaSearcher
 
     results = run_with(OptunaSearcher(SPACE, "tpe", seed=0), trainer, journal=tmp_path / "j")
     check(results, SPACE)
@@ -193,7 +193,7 @@ def test_every_sampler_of_optuna_suggests_within_the_conditions(sampler):
     if sampler == "gp":
         torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra torch)")
         torch.set_num_threads(1)
-    from hpo.searchers.optuna_searcher import OptunaSearcher
+    from hpo.searchers.optuna import OptunaSearcher
     from hpo.trial import Curve
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -19,8 +19,8 @@ from optuna.trial import TrialState  # noqa: E402
 from hpo.cli import main  # noqa: E402
 from hpo.errors import UsageError  # noqa: E402
 from hpo.integrations.optuna import export_journal  # noqa: E402
-from hpo.journal import Journal, read_journal  # noqa: E402
-from hpo.results import Results  # noqa: E402
+from hpo.run.journal import Journal, read_journal  # noqa: E402
+from hpo.run.results import Results  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quiet_optuna")
 

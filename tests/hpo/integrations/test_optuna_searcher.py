@@ -7,7 +7,7 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed (extra optuna)")
 
-from hpo.searchers.optuna_searcher import OptunaSearcher, observed_resource  # noqa: E402
+from hpo.searchers.optuna import OptunaSearcher, observed_resource  # noqa: E402
 from hpo.space import SearchSpace  # noqa: E402
 from hpo.trial import Curve  # noqa: E402
 

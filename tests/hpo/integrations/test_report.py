@@ -11,10 +11,10 @@ import pytest
 
 from hpo.cli import main
 from hpo.errors import JournalError, UsageError
-from hpo.journal import Journal
-from hpo.reporting import read_run, render, write_report
-from hpo.reporting.content import content
-from hpo.reporting.importance import importance
+from hpo.report import read_run, render, write_report
+from hpo.report.content import content
+from hpo.report.importance import importance
+from hpo.run.journal import Journal
 from hpo.schedulers import Hyperband
 from hpo.searchers import ListSearcher
 from hpo.trial import TrialStatus, TrialSummary

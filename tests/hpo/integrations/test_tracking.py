@@ -10,11 +10,11 @@ import pytest
 
 from hpo.errors import UsageError
 from hpo.integrations.tracking import Several, Tracker, Update, track
-from hpo.progress import NoProgress
-from hpo.results import Results
-from hpo.spec import RunSpec
+from hpo.run.progress import NoProgress
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 from hpo.trial import SchedulerSummary
-from hpo.tuner import Tuner
 
 
 class Memory(Tracker):
@@ -61,7 +61,7 @@ def run(progress) -> Results:
 
 @pytest.mark.parametrize("failures", [0, 3])
 def test_each_loss_is_written_once_whatever_fails_on_the_way(failures, caplog, monkeypatch):
-    monkeypatch.setattr("hpo.wiring._SHOW_EVERY", 0.0)
+    monkeypatch.setattr("hpo.run.recorder._SHOW_EVERY", 0.0)
     memory = Memory(failures)
     with caplog.at_level(logging.WARNING):
         results = run(Several(NoProgress(), memory))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hpo.results import Results
-from hpo.spec import RunSpec
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
 
 TRAINER = '''
 import json, os, time

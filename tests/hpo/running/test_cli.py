@@ -12,8 +12,8 @@ import time
 import pytest
 
 from hpo.cli import main
-from hpo.journal import Journal
-from hpo.results import Results
+from hpo.run.journal import Journal
+from hpo.run.results import Results
 
 
 @pytest.fixture

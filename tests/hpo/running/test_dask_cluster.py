@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from hpo.errors import ExecutorBrokenError
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from hpo.errors import UsageError
+from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.trial import TrialStatus
-from hpo.tuner import Tuner
 
 ACCIDENTS = Path(__file__).with_name("accidents.py")
 HARMLESS = ["exception", "unpicklable", "silent", "sys.exit", "nan", "inf", "too few", "disk full"]

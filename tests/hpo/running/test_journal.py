@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.journal import FORMAT, Journal, compact, read_journal
-from hpo.results import Results
+from hpo.run.journal import FORMAT, Journal, compact, read_journal
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 from hpo.trial import Curve, PredictJob, TrainJob, TrainReport
-from hpo.tuner import Tuner
 
 
 def written(path: Path, *losses: float) -> Path:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.journal import read_journal
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.journal import read_journal
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 KILLS = 25 if os.environ.get("THOROUGH") else 10  # `make thorough`
 
@@ -30,8 +30,8 @@ from pathlib import Path
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     import sklearn.svm  # what every search imports; the forks share it
-    from hpo.spec import RunSpec
-    from hpo.tuner import Tuner
+    from hpo.run.spec import RunSpec
+    from hpo.run.tuner import Tuner
 
     for line in sys.stdin:
         order = json.loads(line)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.journal import read_journal
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.journal import read_journal
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 KILLS = 10
 ADDOPTS = ("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
@@ -35,8 +35,8 @@ pytestmark = [
 SEARCHES = """
 import json, sys
 from pathlib import Path
-from hpo.spec import RunSpec
-from hpo.tuner import Tuner
+from hpo.run.spec import RunSpec
+from hpo.run.tuner import Tuner
 
 if __name__ == "__main__":
     found = {}

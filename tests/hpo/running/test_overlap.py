@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.overlap import Overlap, OverlapMeter
 from hpo.predictors.base import Prediction
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 SPANS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(1, 12), st.booleans()), min_size=1, max_size=12

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from hpo.errors import UsageError
-from hpo.plan import Plan
-from hpo.plots import FATES, fates, plot_curves, plot_regret, save_figures
-from hpo.progress import RichProgress, Snapshot
-from hpo.results import Results
+from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
+from hpo.run.baseline import Plan
+from hpo.run.progress import RichProgress, Snapshot
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 from hpo.trial import (
     Event,
     SchedulerSummary,
@@ -22,7 +23,6 @@ from hpo.trial import (
     TrialStatus,
     TrialSummary,
 )
-from hpo.tuner import Tuner
 
 STATUS = TrialStatus
 
@@ -166,7 +166,7 @@ def test_extra_metrics_are_kept_in_the_journal(workshop) -> None:
 
 def test_same_journal_from_the_same_seed(make_workshop) -> None:
     def entries(name: str) -> list[str]:
-        from hpo.journal import read_journal
+        from hpo.run.journal import read_journal
 
         shop = make_workshop(name)
         Tuner.from_spec(shop.spec(scheduler="asha"), journal=shop.journal).run()

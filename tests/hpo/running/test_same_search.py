@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 SWIFT = {"scheduler": "swift-hyperband", "reduction_factor": 2}
 LEAN = {**SWIFT, "scheduler_options": {"min_curves": 3, "train_ahead": False}}

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.results import Results
-from hpo.tuner import Tuner
+from hpo.run.results import Results
+from hpo.run.tuner import Tuner
 
 DAEMONS = ("slurmctld", "slurmd", "sbatch")
 MISSING = [name for name in DAEMONS if shutil.which(name) is None]

@@ -6,7 +6,7 @@ import pytest
 
 from qsvr import QSVR, QSVREnsemble, get_sampler
 from qsvr.exceptions import CostLimitError
-from qsvr.samplers.dwave.cost import AccessPlan, Ledger
+from qsvr.samplers.budget import AccessPlan, Ledger
 
 
 def _fit(data, sampler="qpu", verbose=0, **options):

@@ -1,0 +1,139 @@
+"""Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband.
+
+Names are imported when first used, so that a worker process loads no more than it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.predictors import (
+        CurvePredictor,
+        JointPredictor,
+        MixedPredictor,
+        PooledPredictor,
+        make_predictor,
+    )
+    from hpo.run.results import Results
+    from hpo.run.spec import RunSpec
+    from hpo.run.tuner import Tuner
+    from hpo.schedulers import (
+        ASHA,
+        ASHAStopping,
+        EarlyStopping,
+        FastHyperband,
+        Hyperband,
+        RandomSearch,
+        SuccessiveHalving,
+        SwiftASHA,
+        SwiftHyperband,
+        SwiftThaw,
+        make_scheduler,
+    )
+    from hpo.searchers import (
+        CurveSearcher,
+        GridSearcher,
+        ListSearcher,
+        QLearningSearcher,
+        RandomSearcher,
+        make_searcher,
+    )
+    from hpo.space.search_space import SearchSpace
+    from hpo.trainers import (
+        FunctionTrainer,
+        Metrics,
+        TorchRun,
+        TorchrunTrainer,
+        TorchTrainer,
+        Trainer,
+    )
+
+_HOME = {
+    # what a search consists of
+    "SearchSpace": "hpo.space.search_space",
+    "CurveSearcher": "hpo.searchers",
+    "GridSearcher": "hpo.searchers",
+    "ListSearcher": "hpo.searchers",
+    "QLearningSearcher": "hpo.searchers",
+    "RandomSearcher": "hpo.searchers",
+    "make_searcher": "hpo.searchers",
+    # what decides
+    "ASHA": "hpo.schedulers",
+    "ASHAStopping": "hpo.schedulers",
+    "EarlyStopping": "hpo.schedulers",
+    "FastHyperband": "hpo.schedulers",
+    "Hyperband": "hpo.schedulers",
+    "RandomSearch": "hpo.schedulers",
+    "SuccessiveHalving": "hpo.schedulers",
+    "SwiftASHA": "hpo.schedulers",
+    "SwiftHyperband": "hpo.schedulers",
+    "SwiftThaw": "hpo.schedulers",
+    "make_scheduler": "hpo.schedulers",
+    # what predicts
+    "CurvePredictor": "hpo.predictors",
+    "JointPredictor": "hpo.predictors",
+    "MixedPredictor": "hpo.predictors",
+    "PooledPredictor": "hpo.predictors",
+    "make_predictor": "hpo.predictors",
+    # what trains
+    "FunctionTrainer": "hpo.trainers",
+    "Metrics": "hpo.trainers",
+    "TorchRun": "hpo.trainers",
+    "TorchTrainer": "hpo.trainers",
+    "TorchrunTrainer": "hpo.trainers",
+    "Trainer": "hpo.trainers",
+    # what runs
+    "Results": "hpo.run.results",
+    "RunSpec": "hpo.run.spec",
+    "Tuner": "hpo.run.tuner",
+}
+
+__all__ = [
+    "ASHA",
+    "ASHAStopping",
+    "CurvePredictor",
+    "CurveSearcher",
+    "EarlyStopping",
+    "FastHyperband",
+    "FunctionTrainer",
+    "GridSearcher",
+    "Hyperband",
+    "ListSearcher",
+    "Metrics",
+    "JointPredictor",
+    "MixedPredictor",
+    "PooledPredictor",
+    "QLearningSearcher",
+    "RandomSearch",
+    "RandomSearcher",
+    "Results",
+    "RunSpec",
+    "SearchSpace",
+    "SuccessiveHalving",
+    "SwiftASHA",
+    "SwiftHyperband",
+    "SwiftThaw",
+    "TorchRun",
+    "TorchTrainer",
+    "TorchrunTrainer",
+    "Trainer",
+    "Tuner",
+    "make_predictor",
+    "make_scheduler",
+    "make_searcher",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        msg = f"module 'hpo' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,0 +1,155 @@
+"""MLflow: a run as a parent run with one child a trial."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from hpo.integrations.tracking import Tracker, Update
+from hpo.run.baseline import Plan
+from hpo.trial import SchedulerSummary, TrialStatus
+
+_STATUS = {
+    TrialStatus.STOPPED: "FINISHED",
+    TrialStatus.COMPLETED: "FINISHED",
+    TrialStatus.FAILED: "FAILED",
+}
+_TRIAL = "hpo.trial"
+_PARENT = "mlflow.parentRunId"
+_BATCH = 500
+"""Metrics in one request; MLflow takes 1000."""
+
+
+class MLflowTracker(Tracker):
+    """Writes a run to MLflow: parameters, the loss after each unit, status and reason.
+
+    Parameters
+    ----------
+    experiment : str
+        Name of the experiment, made where it does not exist.
+    run_name : str or None
+        Name of the parent run.
+    tracking_uri : str or None
+        Default: as MLflow is set up (``MLFLOW_TRACKING_URI``).
+    parent_run_id : str or None
+        Go on with this parent run, after a resume; what it holds is not written again.
+
+    Attributes
+    ----------
+    parent_run_id : str or None
+        Id of the parent run once it has begun.
+
+    Raises
+    ------
+    ImportError
+        If MLflow is not installed.
+    """
+
+    def __init__(
+        self,
+        experiment: str = "hpo",
+        *,
+        run_name: str | None = None,
+        tracking_uri: str | None = None,
+        parent_run_id: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._mlflow = _import_mlflow()
+        self._experiment, self._run_name, self._uri = experiment, run_name, tracking_uri
+        self._client: Any = None
+        self._experiment_id = ""
+        self._children: dict[int, str] = {}
+        self._epochs = -1
+        self.parent_run_id = parent_run_id
+
+    def _open(self) -> None:
+        self._client = self._mlflow.MlflowClient(self._uri)
+        found = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = (
+            self._client.create_experiment(self._experiment)
+            if found is None
+            else found.experiment_id
+        )
+        if self.parent_run_id is None:
+            tags = {"hpo": "search"}
+            run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._run_name)
+            self.parent_run_id = run.info.run_id
+        else:
+            self._client.update_run(self.parent_run_id, status="RUNNING")
+            self._find_children()
+
+    def _find_children(self) -> None:
+        """Take note of what an earlier process has written."""
+        token: str | None = None
+        while token != "":
+            page = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.`{_PARENT}` = '{self.parent_run_id}'",
+                page_token=token,
+            )
+            for run in page:
+                number = int(run.data.tags[_TRIAL])
+                self._children[number] = run.info.run_id
+                history = self._client.get_metric_history(run.info.run_id, "loss")
+                units = max((metric.step for metric in history), default=0)
+                self._written[number] = (units, run.info.status != "RUNNING")
+            token = page.token or ""
+
+    def _write(self, update: Update) -> None:
+        trial = update.trial
+        if trial.trial_id not in self._children:
+            self._children[trial.trial_id] = self._new_child(update)
+        child = self._children[trial.trial_id]
+        now = int(time.time() * 1000)
+        metric = self._mlflow.entities.Metric
+        metrics = [metric("loss", v, now, s) for s, v in enumerate(update.losses, update.start + 1)]
+        for first in range(0, len(metrics), _BATCH):
+            self._client.log_batch(child, metrics=metrics[first : first + _BATCH])
+        if update.over:
+            for name in ("status", "reason", "rung"):
+                self._client.set_tag(child, f"hpo.{name}", str(getattr(trial, name)))
+            self._client.set_terminated(child, _STATUS[trial.status])
+
+    def _new_child(self, update: Update) -> str:
+        trial = update.trial
+        tags = {_PARENT: self.parent_run_id, _TRIAL: str(trial.trial_id)}
+        tags["hpo.bracket"] = str(trial.bracket)
+        name = f"trial {trial.trial_id}"
+        run = self._client.create_run(self._experiment_id, tags=tags, run_name=name)
+        param = self._mlflow.entities.Param
+        params = [param(_key(name), str(value)) for name, value in trial.config.items()]
+        self._client.log_batch(run.info.run_id, params=params)
+        return str(run.info.run_id)
+
+    def _write_summary(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+        if summary.epochs == self._epochs:
+            return
+        now, values = int(time.time() * 1000), {"epochs": float(summary.epochs)}
+        if summary.best is not None:
+            values["best_loss"] = summary.best.last_loss
+        if plan is not None:
+            values["epochs_saved"] = float(plan.saved(summary.trials))
+        metric = self._mlflow.entities.Metric
+        metrics = [metric(name, value, now, summary.epochs) for name, value in values.items()]
+        self._client.log_batch(self.parent_run_id, metrics=metrics)
+        if summary.best is not None:
+            self._client.set_tag(self.parent_run_id, "hpo.best", str(summary.best.trial_id))
+        self._epochs = summary.epochs
+
+    def _close(self, *, failed: bool) -> None:
+        self._client.set_terminated(self.parent_run_id, "KILLED" if failed else "FINISHED")
+
+
+def _key(name: str) -> str:
+    """Return a name as MLflow takes it: what it does not allow becomes an underscore."""
+    return re.sub(r"[^\w .:/-]", "_", str(name), flags=re.ASCII)
+
+
+def _import_mlflow() -> Any:
+    try:
+        import mlflow
+    except ImportError as error:
+        msg = "MLflowTracker needs MLflow, which is not installed: pip install 'qsvr[mlflow]'"
+        raise ImportError(msg) from error
+    return mlflow

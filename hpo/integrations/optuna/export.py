@@ -1,0 +1,264 @@
+"""A run of ours as a study in an Optuna storage, for optuna-dashboard and Optuna's plots.
+
+The export can be repeated while a run goes on: trials that are there already are brought up to
+date, none is written twice.  A trial that goes on in our run is RUNNING in the study, one that was
+stopped PRUNED, one that was trained to its end COMPLETE, and one that failed FAIL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+)
+from optuna.storages import BaseStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.errors import UsageError
+from hpo.loop import Scheduler
+from hpo.run.journal import JournalContent, read_journal
+from hpo.run.results import Results
+from hpo.run.spec import RunSpec
+from hpo.searchers.optuna_space import search_distributions
+from hpo.space.domains import Constant, Scipy
+from hpo.space.search_space import SearchSpace
+from hpo.trial import TrialStatus, TrialSummary
+
+_RUN = "hpo:run"
+_TRIAL = "hpo:trial"
+_STATES = {
+    TrialStatus.RUNNING: TrialState.RUNNING,
+    TrialStatus.WAITING: TrialState.RUNNING,
+    TrialStatus.STOPPED: TrialState.PRUNED,
+    TrialStatus.COMPLETED: TrialState.COMPLETE,
+    TrialStatus.FAILED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    added, updated, unchanged : int
+        Trials.
+    """
+
+    study: str
+    added: int
+    updated: int
+    unchanged: int
+
+
+def export_journal(
+    journal: Path,
+    storage: str | Path | BaseStorage,
+    *,
+    study_name: str | None = None,
+    scheduler: Scheduler | None = None,
+    space: SearchSpace | None = None,
+) -> Exported:
+    """Write a run, finished or not, into an Optuna storage; may be repeated.
+
+    Parameters
+    ----------
+    journal : Path
+        The run's journal; it is only read.
+    storage : str, Path or BaseStorage
+        ``"sqlite:///runs.db"`` or another URL of a database; a path, for Optuna's journal file; or
+        a storage object.
+    study_name : str, optional
+        Default: the journal's name without its ending.
+    scheduler, space : optional
+        For a run that was started from Python objects: a fresh scheduler as it began with, and its
+        search space.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    JournalError
+        If the journal cannot be used or does not fit the scheduler.
+    UsageError
+        If the study belongs to another run, or the space is needed and not given.
+    """
+    journal = Path(journal)
+    content = read_journal(journal)
+    results = Results.from_journal(journal, scheduler)
+    space = _space(content) if space is None else space
+    study = _study(_storage(storage), study_name or journal.stem, content.header.run_id)
+    exporter = _Exporter(study, space, _times(content), finished=results.finished)
+    there = {t.user_attrs[_TRIAL]: t for t in study.get_trials() if _TRIAL in t.user_attrs}
+    outcomes = [exporter.write(trial, there.get(trial.trial_id)) for trial in results.trials]
+    counts = {kind: outcomes.count(kind) for kind in ("added", "updated", "unchanged")}
+    return Exported(study.study_name, **counts)
+
+
+def _storage(storage: str | Path | BaseStorage) -> BaseStorage:
+    if isinstance(storage, BaseStorage):
+        return storage
+    if isinstance(storage, str) and "://" in storage:
+        return optuna.storages.RDBStorage(storage)
+    backend = JournalFileBackend(str(storage))
+    return optuna.storages.JournalStorage(backend)
+
+
+def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
+    """Open the study of a run, or make it.
+
+    Raises
+    ------
+    UsageError
+        If there is a study of this name that holds something else.
+    """
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    owner = study.user_attrs.get(_RUN)
+    if owner is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(_RUN, run_id)
+    elif owner != run_id or study.direction != StudyDirection.MINIMIZE:
+        what = "another run" if owner else "trials that are not of this program"
+        msg = f"study {name!r} of the storage holds {what}; give another study_name"
+        raise UsageError(msg)
+    return study
+
+
+def _space(content: JournalContent) -> SearchSpace:
+    if not content.header.spec:
+        msg = (
+            f"journal {content.path} was started from Python objects and does not hold the search "
+            "space; give it: export_journal(..., scheduler=..., space=...)"
+        )
+        raise UsageError(msg)
+    return SearchSpace.from_dict(RunSpec.from_json(content.header.spec).space)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """When a trial began and when it was last heard of, in seconds since the epoch."""
+
+    begun: float
+    heard: float
+
+
+def _times(content: JournalContent) -> dict[int, _Times]:
+    times: dict[int, _Times] = {}
+    for entry in content.entries:
+        trial = entry.data.get("trial_id")
+        if isinstance(trial, int):
+            begun = times[trial].begun if trial in times else entry.time
+            times[trial] = _Times(begun, entry.time)
+    return times
+
+
+class _Exporter:
+    """Writes the trials of one run.
+
+    Parameters
+    ----------
+    study : optuna.study.Study
+        Where to.
+    space : SearchSpace
+        Of the run.
+    times : Mapping of int to _Times
+        Of each trial.
+    finished : bool
+        Whether the run is over, so that what still waits is given up.
+    """
+
+    def __init__(
+        self, study: Study, space: SearchSpace, times: Mapping[int, _Times], *, finished: bool
+    ) -> None:
+        self._study = study
+        self._space = space
+        self._times = times
+        self._finished = finished
+        self._searched = search_distributions(space)
+
+    def write(self, trial: TrialSummary, there: FrozenTrial | None) -> str:
+        """Add a trial or bring it up to date; return which of it, or ``"unchanged"``."""
+        wanted = self._frozen(trial)
+        if there is None:
+            self._study.add_trial(wanted)
+            return "added"
+        if there.state.is_finished():
+            return "unchanged"
+        return "updated" if self._update(there, wanted) else "unchanged"
+
+    def _update(self, there: FrozenTrial, wanted: FrozenTrial) -> bool:
+        """Bring a running trial up to date; return whether there was something to do."""
+        storage, number = self._study._storage, there._trial_id  # noqa: SLF001 - no public way
+        new = [s for s in wanted.intermediate_values if s not in there.intermediate_values]
+        for step in sorted(new):
+            storage.set_trial_intermediate_value(number, step, wanted.intermediate_values[step])
+        for name, value in wanted.user_attrs.items():
+            if there.user_attrs.get(name) != value:
+                storage.set_trial_user_attr(number, name, value)
+        if wanted.state.is_finished():
+            storage.set_trial_state_values(number, wanted.state, wanted.values)
+        return bool(new) or wanted.state.is_finished()
+
+    def _frozen(self, trial: TrialSummary) -> FrozenTrial:
+        times = self._times[trial.trial_id]
+        state = self._state(trial)
+        attributes = {
+            _TRIAL: trial.trial_id,
+            "bracket": trial.bracket,
+            "rung": trial.rung,
+            "status": str(trial.status),
+            **({"reason": trial.reason} if trial.reason else {}),
+        }
+        frozen = create_trial(
+            state=state,
+            value=trial.losses[-1] if state is TrialState.COMPLETE else None,
+            params=dict(trial.config),
+            distributions=self._distributions(trial.config),
+            user_attrs=attributes,
+            intermediate_values=dict(enumerate(trial.losses, 1)),
+        )
+        frozen.datetime_start = _moment(times.begun)
+        frozen.datetime_complete = _moment(times.heard) if state.is_finished() else None
+        return frozen
+
+    def _state(self, trial: TrialSummary) -> TrialState:
+        state = _STATES[trial.status]
+        if state is TrialState.RUNNING and self._finished:
+            return TrialState.PRUNED
+        if state is TrialState.COMPLETE and math.isnan(trial.losses[-1]):
+            return TrialState.FAIL  # a complete trial has a value there
+        return state
+
+    def _distributions(self, config: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Return the distributions of a trial's values, constants and scipy's included."""
+        there = [name for name in self._space.domains if name in config]
+        return {name: self._distribution(name, config[name]) for name in there}
+
+    def _distribution(self, name: str, value: Any) -> BaseDistribution:
+        domain = self._space.domains[name]
+        if isinstance(domain, Constant):
+            return CategoricalDistribution((domain.value,))
+        if isinstance(domain, Scipy):
+            ends = sorted(float(domain.quantile(unit)) for unit in (0.0, 1.0))
+            return FloatDistribution(min(ends[0], float(value)), max(ends[1], float(value)))
+        known: BaseDistribution = self._searched[name]
+        return known
+
+
+def _moment(seconds: float) -> dt.datetime:
+    """Return local time without a zone, as Optuna keeps it."""
+    return dt.datetime.fromtimestamp(seconds)  # noqa: DTZ006

@@ -1,0 +1,111 @@
+"""TensorBoard: one directory a trial, with its loss and hyperparameters."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import UsageError
+from hpo.integrations.tracking import Tracker, Update
+from hpo.run.baseline import Plan
+from hpo.trial import Config, SchedulerSummary
+
+_MOST_OPEN = 64
+"""Event files that are open at the same time; each has a thread."""
+
+
+class TensorBoardTracker(Tracker):
+    """Writes a run as TensorBoard's event files: scalars, and the hyperparameters tab.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Log directory, new or empty; ``tensorboard --logdir DIRECTORY`` shows it.
+
+    Raises
+    ------
+    ImportError
+        If TensorBoard is not installed.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        _import_tensorboard()
+        self._directory = Path(directory)
+        self._writers: dict[str, Any] = {}
+        self._epochs = -1
+
+    def _open(self) -> None:
+        if self._directory.exists() and any(self._directory.iterdir()):
+            msg = f"directory {self._directory} is not empty; name a new one for this run"
+            raise UsageError(msg)
+
+    def _write(self, update: Update) -> None:
+        trial = update.trial
+        name = f"trial-{trial.trial_id:05d}"
+        if update.first:
+            from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+            self._add(name, hparams_pb(_plain(trial.config), trial_id=name), 0)
+        for step, loss in enumerate(update.losses, update.start + 1):
+            self._scalar(name, "loss", loss, step)
+        if update.over:
+            self._scalar(name, "last_loss", trial.last_loss, len(trial.losses))
+            self._writers.pop(name).close()
+
+    def _write_summary(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+        if summary.epochs == self._epochs:
+            return
+        best = math.inf if summary.best is None else summary.best.last_loss
+        self._scalar("search", "best_loss", best, summary.epochs)
+        if plan is not None:
+            self._scalar("search", "epochs_saved", plan.saved(summary.trials), summary.epochs)
+        self._epochs = summary.epochs
+
+    def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - event files have no state
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _scalar(self, name: str, tag: str, value: float, step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=float(value))]
+        self._add(name, Summary(value=values), step)
+
+    def _add(self, name: str, summary: Any, step: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        event = Event(wall_time=time.time(), step=step, summary=summary)
+        self._writer(name).add_event(event)
+
+    def _writer(self, name: str) -> Any:
+        """Return the open writer of a directory; the one not used for longest may be closed."""
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        if name in self._writers:
+            self._writers[name] = self._writers.pop(name)  # now the latest
+        else:
+            if len(self._writers) >= _MOST_OPEN:
+                self._writers.pop(next(iter(self._writers))).close()
+            self._writers[name] = EventFileWriter(str(self._directory / name))
+        return self._writers[name]
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    """Return the hyperparameters as TensorBoard takes them: numbers, booleans and text."""
+    known = (bool, int, float, str)
+    return {str(k): v if isinstance(v, known) else str(v) for k, v in config.items()}
+
+
+def _import_tensorboard() -> None:
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError as error:
+        msg = (
+            "TensorBoardTracker needs TensorBoard, which is not installed: "
+            "pip install 'qsvr[tensorboard]'"
+        )
+        raise ImportError(msg) from error

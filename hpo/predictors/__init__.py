@@ -1,0 +1,51 @@
+"""Predictors of a trial's later loss from its learning curve so far."""
+
+from hpo.predictors.base import BasePredictor, CurvePredictor, Prediction
+from hpo.predictors.baselines import (
+    LastValuePredictor,
+    MeanPredictor,
+    PowerLawPredictor,
+    RandomPredictor,
+)
+from hpo.predictors.features import CurveFeatures
+from hpo.predictors.forecaster import Forecast, Forecaster, ForecastingPredictor
+from hpo.predictors.jobs import as_forecaster, run_predict_job
+from hpo.predictors.joint import JointPredictor
+from hpo.predictors.mixed import MixedPredictor
+from hpo.predictors.pooled import PooledPredictor
+from hpo.predictors.quantum import QSVRPredictor
+from hpo.predictors.registry import PREDICTORS, make_predictor
+from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.regressors import REGRESSORS, make_regressor
+from hpo.predictors.skilled import SkilledPredictor
+from hpo.surrogates.scales import BentScale, LogScale, Scale, scale_of
+
+__all__ = [
+    "BasePredictor",
+    "BentScale",
+    "CurveFeatures",
+    "CurvePredictor",
+    "CurveRegressor",
+    "Forecast",
+    "Forecaster",
+    "ForecastingPredictor",
+    "JointPredictor",
+    "LastValuePredictor",
+    "LogScale",
+    "MeanPredictor",
+    "MixedPredictor",
+    "PowerLawPredictor",
+    "PooledPredictor",
+    "PREDICTORS",
+    "REGRESSORS",
+    "Prediction",
+    "QSVRPredictor",
+    "RandomPredictor",
+    "Scale",
+    "SkilledPredictor",
+    "as_forecaster",
+    "make_predictor",
+    "make_regressor",
+    "run_predict_job",
+    "scale_of",
+]

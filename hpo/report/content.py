@@ -1,0 +1,234 @@
+"""What the page shows, as plain values: numbers are rounded, nothing is formatted as HTML."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from hpo.brackets import hyperband_brackets
+from hpo.report.importance import LEAST_TRIALS, importance
+from hpo.report.plots import FATES, fates
+from hpo.report.runs import Forecast, Run
+from hpo.run.progress import skill_text
+from hpo.run.results import Results
+from hpo.trial import Event, TrialSummary
+
+_SHOWN_POINTS = 2000
+"""Points of the history, and predictions, that are shown at most."""
+_WITHIN = ("decision", "degraded")
+"""Kinds of events that belong to one rung."""
+
+
+def content(run: Run) -> dict[str, Any]:
+    """Return everything that the page shows.
+
+    Parameters
+    ----------
+    run : Run
+        From `read_run`.
+
+    Returns
+    -------
+    dict
+        Plain values; NaN and infinity are None.
+    """
+    results = run.results
+    return {
+        "title": run.name,
+        "lines": results.summary_lines(),
+        "figures": _key_figures(results),
+        "settings": [[name, _text(value)] for name, value in run.settings.items()],
+        "fates": list(FATES),
+        "trials": _trials(results),
+        "brackets": _brackets(results),
+        "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
+        **_forecasts(list(run.forecasts())),
+        "history": _history(results),
+        "plan": None if results.plan is None else results.plan.epochs,
+        "saved": results.saved,
+        "importance": _importances(results.trials),
+    }
+
+
+def _key_figures(results: Results) -> list[list[str]]:
+    figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
+    if results.best is not None:
+        best = results.best
+        figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
+        figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
+    if results.plan is not None and results.saved is not None:
+        share = results.saved / results.plan.epochs
+        figures.append(["epochs of plain Hyperband", str(results.plan.epochs)])
+        figures.append(["saved", f"{results.saved} ({share:.1%})"])
+    skills = [event.skill for event in results.events if event.skill is not None]
+    if skills:
+        figures.append(["median skill, last value = 0", skill_text(median(skills))])
+    degraded = sum(event.kind == "degraded" for event in results.events)
+    failed = sum(trial.status == "failed" for trial in results.trials)
+    figures += [["failed trials", str(failed)]] if failed else []
+    figures += [["degraded decisions", str(degraded)]] if degraded else []
+    return figures + ([] if results.finished else [["state", "not finished"]])
+
+
+def _trials(results: Results) -> list[dict[str, Any]]:
+    ends, places = fates(results), list(FATES)
+    return [
+        {
+            "id": trial.trial_id,
+            "bracket": trial.bracket,
+            "rung": trial.rung,
+            "fate": places.index(ends[trial.trial_id]),
+            "losses": [_number(loss) for loss in trial.losses],
+            "config": {name: _plain(value) for name, value in trial.config.items()},
+            "reason": record["reason"],
+            "retries": record["retries"],
+            "best": _number(record["best_loss"]),
+        }
+        for trial, record in zip(results.trials, results.records(), strict=True)
+    ]
+
+
+def _brackets(results: Results) -> list[dict[str, Any]]:
+    """Count, for each rung of each bracket, what became of the trials that entered it."""
+    ends = fates(results)
+    plan = results.plan
+    members: dict[int, list[TrialSummary]] = defaultdict(list)
+    for trial in results.trials:
+        members[trial.bracket].append(trial)
+    return [
+        {
+            "bracket": bracket,
+            "spent": sum(len(trial.losses) for trial in trials),
+            "saved": plan.saved(trials) if plan is not None and plan.rounds else None,
+            "rungs": list(_rungs(results, bracket, trials, ends)),
+        }
+        for bracket, trials in sorted(members.items())
+    ]
+
+
+def _rungs(
+    results: Results, bracket: int, trials: Sequence[TrialSummary], ends: Mapping[int, str]
+) -> Iterator[dict[str, Any]]:
+    places = list(FATES)
+    for rung in range(max(trial.rung for trial in trials) + 1):
+        entered = [trial for trial in trials if trial.rung >= rung]
+        here = Counter(ends[trial.trial_id] for trial in entered if trial.rung == rung)
+        decisions = [
+            _decision(event)
+            for event in results.events
+            if event.kind in _WITHIN and (event.bracket, event.rung) == (bracket, rung)
+        ]
+        yield {
+            "rung": rung,
+            "resource": _resource(results, bracket, rung),
+            "entered": len(entered),
+            "on": sum(trial.rung > rung for trial in entered),
+            "fates": [[places.index(name), here[name]] for name in places if here[name]],
+            "decisions": decisions,
+        }
+
+
+def _resource(results: Results, bracket: int, rung: int) -> int | None:
+    """Return the units at which a rung ends; None where nothing tells."""
+    for event in results.events:
+        if event.kind == "rung" and (event.bracket, event.rung) == (bracket, rung):
+            return event.resource
+    if results.plan is None or not results.plan.rounds:
+        return None
+    plan = hyperband_brackets(results.plan.max_resource, results.plan.reduction_factor)
+    rungs = plan[bracket % len(plan)].rungs
+    return rungs[rung].resource if rung < len(rungs) else None
+
+
+def _decision(event: Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "bracket": event.bracket,
+        "rung": event.rung,
+        "resource": event.resource,
+        "kept": list(event.kept),
+        "dropped": list(event.dropped),
+        "skill": None if event.skill is None else _number(event.skill),
+        "message": event.message,
+    }
+
+
+def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
+    """Return predictions whose truth is known, with the errors of both ways to predict."""
+    known = [f for f in forecasts if f.true is not None and math.isfinite(f.true)]
+    rows = [
+        [f.trial_id, f.resource, f.target, *map(_number, (f.predicted, f.last, f.true or 0.0))]
+        for f in known[-_SHOWN_POINTS:]
+    ]
+    return {
+        "forecasts": rows,
+        "forecast_errors": {
+            "made": len(forecasts),
+            "known": len(known),
+            "predictor": _rmse([f.predicted - (f.true or 0.0) for f in known]),
+            "last value": _rmse([f.last - (f.true or 0.0) for f in known]),
+        },
+    }
+
+
+def _rmse(errors: Sequence[float]) -> float | None:
+    return _number(math.sqrt(sum(e * e for e in errors) / len(errors))) if errors else None
+
+
+def _history(results: Results) -> list[list[float | None]]:
+    points = results.history()
+    step = max(1, len(points) // _SHOWN_POINTS)
+    kept = [
+        point
+        for place, point in enumerate(points)
+        if place % step == 0 or place + 1 == len(points) or point.best < points[place - 1].best
+    ]
+    return [[p.epochs, round(p.seconds, 3), _number(p.best)] for p in kept]
+
+
+def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
+    """Measure importances after few, more and most units; the last is what one wants to know."""
+    measured = (importance(trials, resource) for resource in _resources(trials))
+    return [
+        {
+            "resource": each.resource,
+            "n": each.n_trials,
+            "r2": _number(each.r2),
+            "rows": [
+                [name, _number(mean), _number(std)]
+                for name, mean, std in zip(each.names, each.mean, each.std, strict=True)
+            ],
+        }
+        for each in measured
+        if each is not None
+    ]
+
+
+def _resources(trials: Sequence[TrialSummary]) -> list[int]:
+    """Return up to three lengths of training that enough trials reached, the first included."""
+    lengths = sorted((len(trial.losses) for trial in trials), reverse=True)
+    if len(lengths) < LEAST_TRIALS or lengths[LEAST_TRIALS - 1] < 1:
+        return []
+    longest = lengths[LEAST_TRIALS - 1]
+    return sorted({1, round(math.sqrt(longest)), longest})
+
+
+def _number(value: float) -> float | None:
+    """Round to seven digits; None for NaN and infinity, which JSON has not."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        number = _number(value)
+        return str(value) if number is None else number
+    return value if isinstance(value, int | str) or value is None else str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_text(item)}" for name, item in value.items())
+    return str(value)

@@ -1,0 +1,122 @@
+"""From plain values to one HTML file.
+
+Nothing that a user wrote becomes markup: the values travel as JSON, in which ``<``, ``>`` and ``&``
+are escaped, and the script puts them into the page as text only.  A content security policy lets
+nothing run but the script that this module puts in, and nothing be loaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import string
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import UsageError
+from hpo.files import write_atomically
+from hpo.report.content import content
+from hpo.report.runs import Run
+
+_SCRIPTS = (
+    "base.js",
+    "chart.js",
+    "curves.js",
+    "brackets.js",
+    "predictor.js",
+    "spending.js",
+    "importance.js",
+    "trials.js",
+    "main.js",
+)
+
+
+def render(run: Run) -> str:
+    """Return the page of a run.
+
+    Parameters
+    ----------
+    run : Run
+        From `hpo.report.read_run`.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing.
+    """
+    values = content(run)
+    script = '"use strict";\n' + "\n".join(_asset(name) for name in _SCRIPTS)
+    style = _asset("style.css")
+    return string.Template(_asset("page.html")).substitute(
+        policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}",
+        title=html.escape(run.name),
+        lines="\n".join(f"<li>{html.escape(line)}</li>" for line in values["lines"]),
+        best=_best_table(values["trials"]),
+        style=style,
+        data=_embedded(values),
+        script=script,
+    )
+
+
+def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    run : Run
+        From `hpo.report.read_run`.
+    path : Path
+        The file.
+    overwrite : bool
+        Replace a file that is there already.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UsageError
+        If the file exists and may not be replaced, or cannot be written.
+    """
+    path = Path(path)
+    try:
+        write_atomically(path, render(run).encode(), overwrite=overwrite)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; name a new file in a writable place" + (
+            " or allow to overwrite it" if path.exists() else ""
+        )
+        raise UsageError(msg) from None
+    return path
+
+
+def _asset(name: str) -> str:
+    return (resources.files("hpo.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _source(text: str) -> str:
+    """Return the hash by which a content security policy names an inline script or style."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _embedded(values: Mapping[str, Any]) -> str:
+    """Return JSON that is safe within a script element."""
+    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _best_table(trials: Iterable[Mapping[str, Any]]) -> str:
+    """Return the best ten trials as a table for a browser without scripts."""
+    known = [t for t in trials if t["losses"] and t["losses"][-1] is not None]
+    rows = [
+        f"<tr><td>{t['id']}</td><td>{t['losses'][-1]:.5g}</td><td>{len(t['losses'])}</td>"
+        f"<td>{html.escape(', '.join(f'{k}={v}' for k, v in t['config'].items()))}</td></tr>"
+        for t in sorted(known, key=lambda t: t["losses"][-1])[:10]
+    ]
+    return "\n".join(rows)

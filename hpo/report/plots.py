@@ -1,0 +1,244 @@
+"""Figures of a run: all learning curves by fate, and regret against epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.run.results import Results
+from hpo.trial import TrialStatus, TrialSummary
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+FATES = {
+    "given up for better ones": "#999999",
+    "stopped by a prediction": "#E69F00",
+    "still running": "#56B4E9",
+    "trained to the end": "#0072B2",
+    "failed": "#D55E00",
+    "best": "#000000",
+}
+_KEPT = "#009E73"
+
+
+def fates(results: Results) -> dict[int, str]:
+    """Return for each trial of `results` the key of `FATES` that fits it."""
+    dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
+    best = None if results.best is None else results.best.trial_id
+    return {
+        trial.trial_id: "best" if trial.trial_id == best else _fate(trial, dropped)
+        for trial in results.trials
+    }
+
+
+def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
+    if trial.status is TrialStatus.FAILED:
+        return "failed"
+    if trial.status is TrialStatus.COMPLETED:
+        return "trained to the end"
+    if trial.status is TrialStatus.STOPPED:
+        by_prediction = trial.trial_id in dropped
+        return "stopped by a prediction" if by_prediction else "given up for better ones"
+    return "still running"
+
+
+def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
+    """Draw every trial's learning curve, coloured by its fate, and mark the decisions.
+
+    Parameters
+    ----------
+    results : Results
+        What to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to; default: a new figure.
+    title : str
+        Title of the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _new_axes() if ax is None else ax
+    order = list(FATES)
+    ends = fates(results)
+    counts = {name: list(ends.values()).count(name) for name in order}
+    for trial in sorted(results.trials, key=lambda t: order.index(ends[t.trial_id])):
+        _draw_curve(ax, trial, ends[trial.trial_id], counts)
+    _mark_decisions(ax, results)
+    _scale_losses(ax, [loss for trial in results.trials for loss in trial.losses])
+    _scale_epochs(ax, results)
+    ax.set(xlabel="epochs", ylabel="loss", title=title)
+    handles, labels = ax.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    ax.legend(unique.values(), unique.keys(), fontsize=8, framealpha=0.9)
+    return ax
+
+
+def _draw_curve(ax: Any, trial: TrialSummary, name: str, counts: Mapping[str, int]) -> None:
+    losses = [loss if math.isfinite(loss) else math.nan for loss in trial.losses]
+    if not losses:
+        return
+    strong = name in ("best", "failed", "trained to the end")
+    ax.plot(
+        range(1, len(losses) + 1),
+        losses,
+        color=FATES[name],
+        linewidth=2.2 if name == "best" else 1.0,
+        alpha=0.95 if strong else 0.55,
+        marker="." if len(losses) == 1 else None,
+        markersize=3,
+        label="best" if name == "best" else f"{name} ({counts[name]})",
+        zorder=2 + list(FATES).index(name),
+    )
+
+
+def _mark_decisions(ax: Any, results: Results) -> None:
+    """Mark the points at which predictions decided: filled where stopped, hollow where kept."""
+    curves = {trial.trial_id: trial.losses for trial in results.trials}
+    decisions = [event for event in results.events if event.kind == "decision"]
+    groups = (
+        ("decision: stopped", [(e.resource, t) for e in decisions for t in e.dropped], "#E69F00"),
+        ("decision: kept", [(e.resource, t) for e in decisions for t in e.kept], "none"),
+    )
+    for label, points, face in groups:
+        known = [(r, curves[t][r - 1]) for r, t in points if 0 < r <= len(curves[t])]
+        if known:
+            ax.scatter(
+                *zip(*known, strict=True),
+                s=16,
+                facecolors=face,
+                edgecolors=_KEPT if face == "none" else "#7F5800",
+                linewidths=0.8,
+                label=f"{label} ({len(known)})",
+                zorder=10,
+            )
+
+
+def _scale_losses(ax: Any, losses: Sequence[float]) -> None:
+    """Show the bulk of the losses: a few that exploded must not flatten all others."""
+    finite = sorted(loss for loss in losses if math.isfinite(loss))
+    if not finite:
+        return
+    low, high = finite[0], finite[int(0.98 * (len(finite) - 1))]
+    if low > 0 and high / low > 10:
+        ax.set_yscale("log")
+        ax.set_ylim(low * 0.8, high * 1.3)
+    elif high > low:
+        ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def _scale_epochs(ax: Any, results: Results) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    longest = max((len(trial.losses) for trial in results.trials), default=0)
+    ends = {e.resource for e in results.events if e.kind == "rung" and e.resource <= longest}
+    if longest > 1:
+        ax.set_xscale("log")
+        ticks = sorted(ends | {1, longest})
+        ax.xaxis.set_major_locator(FixedLocator(ticks))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticklabels([str(tick) for tick in ticks])
+        ax.grid(axis="x", color="#dddddd", linewidth=0.6)
+
+
+def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | None = None) -> Any:
+    """Draw how far the best loss so far lies above the reference, against epochs spent.
+
+    Parameters
+    ----------
+    runs : Mapping of str to Results
+        Runs by name.
+    ax : matplotlib.axes.Axes, optional
+        Where to; default: a new figure.
+    reference : float, optional
+        Loss of regret zero; default: the lowest loss of all runs.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _new_axes() if ax is None else ax
+    histories = {name: results.history() for name, results in runs.items()}
+    finite = [p.best for points in histories.values() for p in points if math.isfinite(p.best)]
+    best = min(finite, default=0.0) if reference is None else reference
+    positive = [loss - best for loss in finite if loss > best]
+    floor = min(positive, default=1.0) / 3
+    colours = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+    for number, (name, points) in enumerate(histories.items()):
+        known = [point for point in points if math.isfinite(point.best)]
+        ax.step(
+            [point.epochs for point in known],
+            [max(point.best - best, floor) for point in known],
+            where="post",
+            label=f"{name}: {runs[name].epochs} epochs",
+            color=colours[number % len(colours)],
+            linestyle=("-", "--", "-.", ":")[number % 4],
+            linewidth=1.8,
+        )
+        if known:
+            _mark_end(ax, known[-1].epochs, max(known[-1].best - best, floor), number, colours)
+    ax.set_yscale("log")
+    ax.axhline(floor, color="#bbbbbb", linewidth=0.6, zorder=0)
+    ax.set(xlabel="epochs spent", ylabel=f"regret (best loss so far - {best:.4g})")
+    ax.annotate(
+        "zero",
+        (1.0, floor),
+        (3, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        fontsize=8,
+        color="#777777",
+        va="center",
+    )
+    if runs:
+        ax.legend(fontsize=8)
+    return ax
+
+
+def _mark_end(ax: Any, x: float, y: float, number: int, colours: Sequence[str]) -> None:
+    ax.plot([x], [y], marker="o", markersize=5, color=colours[number % len(colours)])
+
+
+def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
+    """Write one figure of curves for each run, and one of regret for all, as PNG files.
+
+    Parameters
+    ----------
+    runs : Mapping of str to Results
+        Runs by name; names become file names.
+    directory : Path
+        Made where it does not exist.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    OSError
+        If the directory cannot be written.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = {f"{name}-curves": plot_curves(run, title=name) for name, run in runs.items()}
+    figures["regret"] = plot_regret(runs)
+    paths = []
+    for name, ax in figures.items():
+        paths.append(directory / f"{name}.png")
+        ax.figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def _new_axes() -> Any:
+    """Return axes on a figure of its own, without touching pyplot's global state."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        msg = "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
+        raise ImportError(msg) from error
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    return figure.subplots()

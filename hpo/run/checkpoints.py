@@ -1,0 +1,113 @@
+"""The directory of a run's checkpoints: one directory per trial, and whose they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hpo.errors import UsageError
+from hpo.files import write_atomically
+from hpo.run.journal import Header, header_line
+
+_IDENTITY = "run.json"
+
+
+def default_directory(journal: Path) -> Path:
+    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``."""
+    return journal.with_name(f"{journal.stem}.checkpoints")
+
+
+class CheckpointStore:
+    """Checkpoints of one run.
+
+    The directory carries the journal's header, so that checkpoints of another run are never taken
+    for ours, and a journal that was cut within its header can be restored.
+
+    Parameters
+    ----------
+    root : Path
+        The directory.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_unused(self) -> None:
+        """Check, before anything is written, that a new run may use the directory.
+
+        Raises
+        ------
+        UsageError
+            If it is there and not empty, or no directory.
+        """
+        try:
+            used = self.root.exists() and any(self.root.iterdir())
+        except OSError as error:
+            msg = f"checkpoint_dir {self.root} cannot be used: {error.strerror}"
+            raise UsageError(msg) from None
+        if used:
+            msg = (
+                f"checkpoint_dir {self.root} must be empty for a new run; resume the run that it "
+                "belongs to, or name another directory"
+            )
+            raise UsageError(msg)
+
+    def create(self, header: Header) -> None:
+        """Make the directory and write down whose it is.
+
+        Raises
+        ------
+        UsageError
+            If that is not possible.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
+        except OSError as error:
+            msg = f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
+            raise UsageError(msg) from None
+
+    def adopt(self, header: Header) -> bool:
+        """Take the directory over for a resumed run, clearing files that a crash left half-written.
+
+        Returns
+        -------
+        bool
+            False if it was gone and has been made anew, so that trials start from the beginning.
+
+        Raises
+        ------
+        UsageError
+            If it belongs to another run.
+        """
+        identity = self.root / _IDENTITY
+        if not identity.is_file():
+            if self.root.exists() and any(self.root.iterdir()):
+                msg = f"checkpoint_dir {self.root} holds no {_IDENTITY}, so it is not this run's"
+                raise UsageError(msg)
+            self.create(header)
+            return False
+        owner = json.loads(identity.read_text())["run_id"]
+        if owner != header.run_id:
+            msg = (
+                f"checkpoint_dir {self.root} belongs to run {owner}, the journal to run "
+                f"{header.run_id}; give the directory that this run was started with"
+            )
+            raise UsageError(msg)
+        for leftover in self.root.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        return True
+
+    def restore_journal(self, journal: Path) -> None:
+        """Restore the header of a journal that was cut within it; else do nothing."""
+        identity = self.root / _IDENTITY
+        if not identity.is_file() or not journal.is_file():
+            return
+        line = header_line(Header.from_json(json.loads(identity.read_text()), journal))
+        kept = journal.read_bytes()
+        if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
+            write_atomically(journal, line)
+
+    def checkpoint(self, trial_id: int) -> Path:
+        """Return a trial's checkpoint path; its directory is made when the trial first trains."""
+        return self.root / f"trial-{trial_id:05d}" / "checkpoint"

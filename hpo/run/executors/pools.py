@@ -1,0 +1,325 @@
+"""Where segments run: in this process, in worker processes, or on any executor.
+
+Every pool answers the same three calls (`WorkerPool`) and turns every accident into a plain
+`hpo.trainers.base.Outcome`: a trainer that raises, a worker that dies or hangs, an exception that
+cannot travel between processes.
+
+What repeats exactly: `InlinePool` runs one segment after the other, so a run repeats to the last
+bit.  With several workers the *order* in which segments finish is a matter of luck.  Curves do not
+depend on it, nor do the decisions of random search, successive halving, Hyperband, Swift- and
+Fast-Hyperband, which wait for the losses that they compare.  What does: which trials
+Swift-Hyperband trains ahead of a decision on workers that would idle, hence the epochs spent; and
+all decisions of ASHA.  The journal records what was decided when.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hpo.errors import EngineLostError, ExecutorBrokenError, UsageError
+from hpo.run.executors.process import Worker
+from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+
+ExecutorSource = Executor | Callable[[], Executor]
+
+
+class WorkerPool(Protocol):
+    """Runs segments on a number of workers."""
+
+    n_workers: int
+    """Segments that run at the same time at most."""
+
+    @property
+    def free(self) -> int:
+        """Segments that could be started now."""
+        ...
+
+    def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
+        """Start a segment.
+
+        The future's result is an `Outcome` whatever the trainer or the worker does; it raises
+        `ExecutorBrokenError` only if nothing can run any more.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        segment : Segment
+        timeout : float or None
+            Seconds that it may take.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the workers, killing what still runs where that is possible."""
+        ...
+
+
+class InlinePool:
+    """Runs segments in the calling thread, one by one.
+
+    A hanging trainer cannot be stopped there, so a timeout is refused.
+    """
+
+    n_workers = 1
+    free = 1
+
+    def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
+        """Run the segment now and return a finished future.
+
+        Raises
+        ------
+        UsageError
+            If there is a timeout.
+        """
+        if timeout is not None:
+            msg = (
+                f"timeout={timeout:g} needs worker processes: the inline executor cannot stop a "
+                "hanging trainer; use executor='process' or no timeout"
+            )
+            raise UsageError(msg)
+        future: Future[Outcome] = Future()
+        future.set_result(run_segment(trainer, segment))
+        return future
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class ProcessPool:
+    """Worker processes of our own, each of which may die without consequence for the others.
+
+    Parameters
+    ----------
+    n_workers : int
+        Number of processes.
+    threads : int
+        Threads that numerical libraries may use in each; 1 keeps curves independent of the
+        machine's number of cores.
+    log_dir : Path or None
+        Directory for what the workers print (``worker-0.log``, ...); None leaves it on the
+        terminal.
+    environments : sequence of Mapping, optional
+        Environment variables of each worker, such as the device that is its own.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        *,
+        threads: int = 1,
+        log_dir: Path | None = None,
+        environments: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        self.n_workers = n_workers
+        logs = [None if log_dir is None else log_dir / f"worker-{i}.log" for i in range(n_workers)]
+        self._workers = [
+            Worker(threads, log, environment)
+            for log, environment in zip(logs, environments or [{}] * n_workers, strict=True)
+        ]
+
+    @property
+    def free(self) -> int:
+        """Number of idle workers."""
+        return sum(not worker.busy for worker in self._workers)
+
+    def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
+        """Start a segment on an idle worker, which is killed when the timeout expires."""
+        worker = next(worker for worker in self._workers if not worker.busy)
+        return worker.submit(trainer, segment, timeout)
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers:
+            worker.close()
+
+
+@dataclass
+class _Generation:
+    """One life of an executor, from its start to its breaking."""
+
+    executor: Executor
+    alone: bool | None = None  # once broken: whether a single job was running, hence guilty
+
+
+@dataclass
+class _Task:
+    trainer: Trainer
+    segment: Segment
+    timeout: float | None
+    outer: Future[Outcome] = field(default_factory=Future)
+    generation: _Generation | None = None
+    suspect: bool = False
+    abandoned: bool = False
+
+
+class ExecutorPool:
+    """Runs segments on any `concurrent.futures.Executor` (Dask's, mpi4py's, loky's, ...).
+
+    When the executor breaks (`BrokenExecutor`) and a function to build it was given, it is built
+    again, and the jobs that were running are run again *one at a time*: a job that breaks it while
+    alone is guilty, all others never learn of it.
+
+    A job past its timeout is given up, and not retried since it may still be running: an executor
+    offers no way to stop it.  Its worker counts as occupied until it ends, and when all are, the
+    run ends with `ExecutorBrokenError`.  `ProcessPool` kills hanging workers instead.
+
+    Parameters
+    ----------
+    executor : Executor or callable
+        An executor, which stays the caller's to shut down, or a function without arguments that
+        builds one (called again after it broke).
+    n_workers : int
+        Segments to run at the same time.
+    """
+
+    def __init__(self, executor: ExecutorSource, n_workers: int) -> None:
+        self.n_workers = n_workers
+        self._source = executor
+        self._generation = _Generation(self._build())
+        self._lock = threading.RLock()
+        self._running: list[_Task] = []
+        self._suspects: deque[_Task] = deque()
+        self._abandoned = 0
+        self._numbers = itertools.count()
+
+    def _build(self) -> Executor:
+        return self._source if isinstance(self._source, Executor) else self._source()
+
+    @property
+    def free(self) -> int:
+        """Segments that could be started now: none while suspects are run one by one."""
+        with self._lock:
+            if self._suspects or any(task.suspect for task in self._running):
+                return 0
+            return max(0, self.n_workers - len(self._running) - self._abandoned)
+
+    def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
+        """Start a segment."""
+        task = _Task(trainer, segment, timeout)
+        with self._lock:
+            self._start(task)
+        return task.outer
+
+    def _start(self, task: _Task) -> None:
+        self._running.append(task)
+        try:
+            inner = self._submitted(task)
+        except ExecutorBrokenError as error:
+            self._running.remove(task)
+            task.outer.set_exception(error)
+            return
+        if task.timeout is not None:
+            timer = threading.Timer(task.timeout, self._expire, (task,))
+            timer.daemon = True
+            timer.start()
+            inner.add_done_callback(lambda _: timer.cancel())
+        inner.add_done_callback(lambda done: self._finish(task, done))
+
+    def _submitted(self, task: _Task) -> Future[Outcome]:
+        """Submit, building the executor again if it broke while it was idle."""
+        for last_try in (False, True):
+            task.generation = self._generation
+            try:
+                # the number keeps Dask from giving a retry the result of the attempt before it
+                number = f"{id(self):x}-{next(self._numbers)}"
+                return self._generation.executor.submit(
+                    run_numbered, number, task.trainer, task.segment
+                )
+            except (BrokenExecutor, RuntimeError) as error:
+                if last_try:
+                    raise _broken(error) from None
+                self._rebuild(error)
+        raise AssertionError  # not reached
+
+    def _rebuild(self, error: BaseException) -> None:
+        if isinstance(self._source, Executor):
+            raise _broken(error) from None
+        self._generation.executor.shutdown(wait=False)
+        try:
+            self._generation = _Generation(self._build())
+        except Exception as failed:
+            msg = f"the executor broke and cannot be built again ({describe(failed)})"
+            raise ExecutorBrokenError(msg) from failed
+
+    def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
+        """Take in a result (called in one of the executor's threads)."""
+        with self._lock:
+            if task.abandoned:
+                self._abandoned -= 1
+                return
+            outcome = self._outcome(task, inner)
+            self._running.remove(task)
+            if outcome is None:
+                task.suspect = True
+                self._suspects.append(task)
+            self._next_suspect()
+        if outcome is not None:
+            task.outer.set_result(outcome)
+
+    def _outcome(self, task: _Task, inner: Future[Outcome]) -> Outcome | None:
+        """Return the outcome, or None where the executor broke and the task is only a suspect."""
+        try:
+            return inner.result()
+        except EngineLostError:
+            if task.generation is not None:
+                task.generation.alone = False  # to be built again, and nobody is guilty
+            return None
+        except BrokenExecutor as error:
+            generation = task.generation
+            if generation is not None and generation.alone is None:
+                generation.alone = len(self._running) == 1
+            guilty = generation is None or generation.alone
+            died = f"worker died ({type(error).__name__})"
+            return Outcome(reason=died) if guilty else None
+        except CancelledError:
+            return Outcome(reason="cancelled by the executor")
+        except Exception as error:  # noqa: BLE001 - engines report lost workers in their own types
+            return Outcome(reason=describe(error.with_traceback(None)))
+
+    def _next_suspect(self) -> None:
+        if not self._suspects or self._running:
+            return
+        task = self._suspects.popleft()
+        try:
+            if self._generation.alone is not None:
+                self._rebuild(BrokenExecutor("a worker died"))
+        except ExecutorBrokenError as error:
+            task.outer.set_exception(error)
+        else:
+            self._start(task)
+
+    def _expire(self, task: _Task) -> None:
+        with self._lock:
+            if task not in self._running:
+                return
+            self._running.remove(task)
+            task.abandoned = True
+            self._abandoned += 1
+            self._next_suspect()
+        reason = f"timed out: no result after {task.timeout:g} s; its worker may still be busy"
+        task.outer.set_result(Outcome(reason=reason, retry=False))
+
+    def close(self) -> None:
+        """Shut the executor down if it was built here."""
+        if not isinstance(self._source, Executor):
+            self._generation.executor.shutdown(wait=False)
+
+
+def run_numbered(number: str, trainer: Trainer, segment: Segment) -> Outcome:  # noqa: ARG001
+    """Run a segment of `trainer`; the `number` makes each attempt a call of its own."""
+    return run_segment(trainer, segment)
+
+
+def _broken(error: BaseException) -> ExecutorBrokenError:
+    msg = (
+        f"the executor broke and cannot be used any more ({describe(error)}); pass a function that "
+        "builds it, e.g. executor=lambda: ProcessPoolExecutor(4), so that it can be built again"
+    )
+    return ExecutorBrokenError(msg)

@@ -1,0 +1,120 @@
+"""Ray: each segment is a task, on this machine or on a running cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from hpo.errors import EngineLostError, UsageError
+from hpo.run.executors._calling import CallingExecutor
+from hpo.run.executors.options import Devices, EngineOptions
+from hpo.run.executors.pools import ExecutorPool
+from hpo.run.executors.remote import WorkerSetup, prepared
+
+T = TypeVar("T")
+
+
+def ray_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
+    """Build a pool on Ray.
+
+    A Ray that this process is connected to already is used, and left running.  What workers print
+    stands in the logs of its session.
+
+    Parameters
+    ----------
+    n_workers : int or None
+        Segments at the same time; None takes the processors of the cluster, or 1 without one.
+    options : EngineOptions
+        ``address`` of a cluster (``auto`` finds it); without it Ray is started on this machine.
+    """
+    first = _Ray(n_workers or 1, options)
+    own = first.count() if options.address else 1
+    count = own if n_workers is None else n_workers
+    spare = [first]  # connected already; after it broke, connect anew
+    return ExecutorPool(
+        lambda: CallingExecutor(spare.pop() if spare else _Ray(count, options), count), count
+    )
+
+
+class _Ray:
+    """A connection to Ray, started here where there was none."""
+
+    def __init__(self, n_workers: int, options: EngineOptions) -> None:
+        self._ray = _import_ray()
+        self._owner = not self._ray.is_initialized()
+        if options.devices is not None:
+            options.devices.check(n_workers)
+        if self._owner:
+            self._start(n_workers, options)
+        if options.devices is not None:
+            self._check_devices(n_workers)
+        task = self._ray.remote(prepared)
+        gpus = 0 if options.devices is None else 1
+        # max_retries: what became of a task is ours to judge, by max_retries of the run
+        self._task = task.options(num_cpus=1, num_gpus=gpus, max_retries=0)
+        self._setup = WorkerSetup(options.threads)
+
+    def _start(self, n_workers: int, options: EngineOptions) -> None:
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        try:
+            if options.address:
+                self._ray.init(address=options.address, **quiet)
+            else:
+                _show(options.devices)
+                gpus = 0 if options.devices is None else n_workers
+                self._ray.init(num_cpus=n_workers, num_gpus=gpus, include_dashboard=False, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            msg = f"Ray cannot be reached at {options.address or 'this machine'}: {error}"
+            raise UsageError(msg) from error
+
+    def _check_devices(self, n_workers: int) -> None:
+        """Complain where tasks would wait for devices that Ray does not have."""
+        there = int(self._ray.cluster_resources().get("GPU", 0))
+        if there < n_workers:
+            self.close()
+            msg = (
+                f"devices: the Ray that is running has {there} GPUs for {n_workers} workers; "
+                "start it with as many, or leave it to be started here (ray.shutdown() first)"
+            )
+            raise UsageError(msg)
+
+    def count(self) -> int:
+        """Return the processors of the cluster."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a call as a task."""
+        try:
+            result: T = self._ray.get(self._task.remote(self._setup, work))
+        except self._ray.exceptions.RaySystemError as error:
+            msg = f"Ray is gone ({error})"
+            raise EngineLostError(msg) from error
+        return result
+
+    def close(self) -> None:
+        """Disconnect, and stop Ray if it was started here."""
+        if self._owner and self._ray.is_initialized():
+            self._ray.shutdown()
+
+
+def _show(devices: Devices | None) -> None:
+    """Tell Ray which devices there are; it gives one to each task by CUDA_VISIBLE_DEVICES."""
+    if devices is None:
+        return
+    if devices.variable != "CUDA_VISIBLE_DEVICES":
+        msg = (
+            "executor 'ray' gives devices out through CUDA_VISIBLE_DEVICES, got device_variable "
+            f"{devices.variable!r}; leave it out"
+        )
+        raise UsageError(msg)
+    os.environ[devices.variable] = ",".join(devices.names)
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        msg = "executor 'ray' needs Ray, which is not installed: pip install 'qsvr[ray]'"
+        raise UsageError(msg) from error
+    return ray

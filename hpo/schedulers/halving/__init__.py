@@ -1,0 +1,14 @@
+"""Successive halving in brackets, with a rule that decides within rounds."""
+
+from hpo.schedulers.halving.rules import EarlyRule, ProbabilityRule, RoundRule, RoundView, SwiftRule
+from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+
+__all__ = [
+    "Engine",
+    "EngineOptions",
+    "EarlyRule",
+    "ProbabilityRule",
+    "RoundRule",
+    "RoundView",
+    "SwiftRule",
+]

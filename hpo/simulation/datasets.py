@@ -1,0 +1,162 @@
+"""Tables of recorded learning curves: reading files, and the MLPF table of arXiv 2311.17508."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.simulation.simulator import CurveTable
+
+MLPF_URL = (
+    "https://raw.githubusercontent.com/JP-Amboage/performance-pred/main/"
+    "data/mlpf/delphes_trainings_processed.csv"
+)
+MLPF_SHA256 = "83c7ae6933f20379d8edbb733dbc5a5a463009c99ecb3d6d906459c4c14d7fa6"
+
+
+def read_table(path: str | Path) -> CurveTable:
+    """Read a table of learning curves.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` file with a header: columns ``loss_0``, ``loss_1``, ... hold the loss after each
+        unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters.  Or a
+        ``.npz`` file with the arrays ``X`` (n, p), ``names`` (p,), ``Y`` (n, E) and, optionally,
+        ``cost`` (n,).
+
+    Raises
+    ------
+    ValueError
+        If the file is of another kind or not understood; the message names it.
+    OSError
+        If it cannot be read.
+    """
+    path = Path(path)
+    readers = {".csv": _read_csv, ".npz": _read_npz}
+    if path.suffix not in readers:
+        msg = f"a table of learning curves must be a .csv or .npz file, got {path}"
+        raise ValueError(msg)
+    try:
+        return readers[path.suffix](path)
+    except (ValueError, KeyError, StopIteration) as error:
+        msg = f"{path} is no table of learning curves: {error}"
+        raise ValueError(msg) from None
+
+
+def load_mlpf(path: str | Path | None = None) -> CurveTable:
+    """Load 296 trainings of MLPF of 100 epochs each, seven hyperparameters.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        Where the file is.  Default: the user's cache folder, to which it is downloaded once.
+
+    Raises
+    ------
+    ValueError
+        If the file's checksum is not the known one.
+    OSError
+        If it can be neither read nor downloaded.
+
+    References
+    ----------
+    Repository JP-Amboage/performance-pred, Apache License 2.0.
+    """
+    path = Path(path) if path is not None else _cached(MLPF_URL, "mlpf_curves.csv")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != MLPF_SHA256:
+        msg = f"{path} is not the MLPF table (SHA-256 {found}); delete it and load it again"
+        raise ValueError(msg)
+    return read_table(path)
+
+
+def clean_rows(
+    table: CurveTable, rise: float = 0.03, settled: int = 5
+) -> NDArray[np.intp]:  # (n_kept,)
+    """Return the rows that repeat no earlier row's hyperparameters and show no restart.
+
+    Parameters
+    ----------
+    table : CurveTable
+        Whose rows.
+    rise : float
+        A restart is a rise of the loss, from one unit to the next, by more than this share.
+    settled : int
+        Units at the beginning in which such a rise is no restart.
+    """
+    seen: set[tuple[Any, ...]] = set()
+    rows = []
+    for row, config in enumerate(table.configs):
+        key = tuple(sorted(config.items()))
+        if key not in seen and not _restarts(table.losses[row], rise, settled):
+            rows.append(row)
+        seen.add(key)
+    return np.array(rows, dtype=np.intp)
+
+
+def _restarts(losses: NDArray[np.float64], rise: float, settled: int) -> bool:
+    steps = np.diff(losses[settled:])
+    return bool(np.any(steps > rise * np.abs(losses[settled:-1])))
+
+
+def _read_csv(path: Path) -> CurveTable:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader)
+        rows = [row for row in reader if row]
+    places = {name: place for place, name in enumerate(header)}
+    units = [places[f"loss_{unit}"] for unit in range(sum(n.startswith("loss_") for n in header))]
+    if not units or not rows:
+        msg = "it needs columns loss_0, loss_1, ... and at least one row"
+        raise ValueError(msg)
+    others = [n for n in header if not n.startswith("loss_") and n != "cost"]
+    configs = tuple({name: _scalar(row[places[name]]) for name in others} for row in rows)
+    losses = np.array([[float(row[place]) for place in units] for row in rows])
+    cost = np.array([float(row[places["cost"]]) for row in rows]) if "cost" in places else None
+    return CurveTable(configs, losses, cost)
+
+
+def _scalar(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _read_npz(path: Path) -> CurveTable:
+    with np.load(path, allow_pickle=False) as data:
+        names = [str(name) for name in data["names"]]
+        configs = tuple(
+            {name: float(v) for name, v in zip(names, row, strict=True)} for row in data["X"]
+        )
+        cost = np.asarray(data["cost"], dtype=float) if "cost" in data else None
+        return CurveTable(configs, np.asarray(data["Y"], dtype=float), cost)
+
+
+def _cached(url: str, name: str) -> Path:
+    """Return the path of a file in the user's cache, downloaded there if it is not yet."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = base / "hpo" / name
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - https, fixed
+            part.write_bytes(response.read())
+    except urllib.error.URLError as error:
+        msg = f"{url} cannot be downloaded ({error.reason}); give the file's path instead"
+        raise OSError(msg) from None
+    part.replace(path)
+    return path

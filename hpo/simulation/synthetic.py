@@ -1,0 +1,79 @@
+"""Made-up learning curves, for trying things out where no recorded ones are at hand.
+
+>>> table = synthetic_table(100, 50, seed=0)
+>>> table.losses.shape, sorted(table.configs[0])
+((100, 50), ['dropout', 'lr', 'weight_decay', 'width'])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.simulation.simulator import CurveTable
+from hpo.space.search_space import SearchSpace
+
+__all__ = ["synthetic_space", "synthetic_table"]
+
+_SPACE: dict[str, Any] = {
+    "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
+    "width": {"type": "int", "low": 16, "high": 256, "log": True},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.6},
+    "weight_decay": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+}
+_FIRST_LOSS = 2.3
+
+
+def synthetic_space() -> SearchSpace:
+    """Return the search space of `synthetic_table`: lr, width, dropout and weight_decay."""
+    return SearchSpace.from_dict(_SPACE)
+
+
+def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
+    """Draw configurations and the learning curves that a network might show.
+
+    Each curve falls as a shifted power law from 2.3 to a floor.  High learning rates fall early and
+    end high, low ones fall late, so that curves cross; noise of one per cent shrinks with the loss.
+
+    Parameters
+    ----------
+    n_rows, n_units : int
+        Curves, and losses of each; at least 1.
+    seed : int
+        The same seed gives the same table.
+
+    Returns
+    -------
+    CurveTable
+        Of losses of shape (n_rows, n_units).
+
+    Raises
+    ------
+    ValueError
+        If `n_rows` or `n_units` is below 1.
+    """
+    for name, value in (("n_rows", n_rows), ("n_units", n_units)):
+        if value < 1:
+            msg = f"{name} must be at least 1, got {value}"
+            raise ValueError(msg)
+    rng = np.random.default_rng([seed, n_rows, n_units])
+    space = synthetic_space()
+    configs = tuple(space.sample(rng) for _ in range(n_rows))
+    features = np.array([space.to_features(config) for config in configs])  # (n_rows, 4)
+    return CurveTable(configs, _curves(features, n_units, rng))
+
+
+def _curves(
+    features: NDArray[np.float64], n_units: int, rng: np.random.Generator
+) -> NDArray[np.float64]:  # (n_rows, n_units)
+    lr, width, dropout, decay = features.T[:, :, None]
+    floor = 0.25 + 0.9 * (lr - 0.55) ** 2 + 0.2 * (1 - width) ** 2
+    floor += 0.25 * (dropout - 0.3) ** 2 + 0.08 * (decay - 0.5) ** 2
+    floor += 0.02 * rng.standard_normal(floor.shape)
+    delay = n_units * 0.2 * np.exp(-5.0 * lr)
+    units = np.arange(1, n_units + 1)
+    curves = floor + (_FIRST_LOSS - floor) * (1.0 + units / delay) ** -1.2
+    noise = 0.01 * rng.standard_normal(curves.shape)
+    return np.asarray(curves * np.exp(noise * curves / _FIRST_LOSS))

@@ -1,0 +1,116 @@
+"""Domains from what a user writes: tables, lists, and the distributions of scipy and Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from hpo.space.conditions import among
+from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
+
+_TYPES: dict[str, type[Any]] = {
+    "float": Float,
+    "int": Int,
+    "categorical": Categorical,
+    "constant": Constant,
+    "scipy": Scipy,
+}
+
+
+def parse_domain(name: str, spec: Any) -> Domain:
+    """Turn what a user wrote for hyperparameter `name` into a domain (see `SearchSpace.from_dict`).
+
+    Raises
+    ------
+    ValueError
+        If it is not understood.
+    """
+    try:
+        return _parse(spec)
+    except (TypeError, ValueError) as error:
+        msg = f"hyperparameter {name!r}: {error}"
+        raise ValueError(msg) from None
+
+
+def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...]]]:
+    """Take a table's ``when`` apart from the domain (see `SearchSpace.from_dict`).
+
+    Returns
+    -------
+    tuple
+        What the domain is parsed from; for each parent the values that it must have, none where
+        there is no condition.
+
+    Raises
+    ------
+    ValueError
+        If ``when`` is no table, or an empty one.
+    """
+    if not isinstance(spec, Mapping) or "when" not in spec:
+        return spec, {}
+    when = spec["when"]
+    if not isinstance(when, Mapping) or not when:
+        msg = (
+            f"hyperparameter {name!r}: when must be a table of other hyperparameters and the "
+            f"values that they must have, such as {{'optimizer': 'sgd'}}, got {when!r}"
+        )
+        raise ValueError(msg)
+    rule = {str(parent): _values(values) for parent, values in when.items()}
+    return {key: value for key, value in spec.items() if key != "when"}, rule
+
+
+def _values(values: Any) -> tuple[Any, ...]:
+    """Return one value or a list of them as a tuple, each value once."""
+    several = tuple(values) if isinstance(values, list | tuple) else (values,)
+    return tuple(v for place, v in enumerate(several) if not among(v, several[:place]))
+
+
+def _parse(spec: Any) -> Domain:
+    if isinstance(spec, Float | Int | Categorical | Constant | Scipy):
+        return spec
+    if isinstance(spec, Mapping):
+        return _from_table(spec)
+    if isinstance(spec, list | tuple):
+        return Categorical(tuple(spec))
+    if hasattr(spec, "rvs") and hasattr(spec, "dist"):
+        return Scipy(spec.dist.name, tuple(spec.args), dict(spec.kwds))
+    if type(spec).__name__.endswith("Distribution"):
+        return _from_optuna(spec)
+    return Constant(spec)
+
+
+def _from_table(table: Mapping[str, Any]) -> Domain:
+    kind = _TYPES.get(str(table.get("type")))
+    if kind is None:
+        msg = f"type must be one of {', '.join(_TYPES)}, got {table.get('type')!r}"
+        raise ValueError(msg)
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in table.items()
+        if key != "type"
+    }
+    names = [field.name for field in fields(kind)]
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    if missing := [name for name in required if name not in options]:
+        msg = f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
+        raise ValueError(msg)
+    if unknown := sorted(set(options) - set(names)):
+        msg = f"{table['type']} takes {', '.join(names)} and when, got {', '.join(unknown)}"
+        raise ValueError(msg)
+    domain: Domain = kind(**options)
+    return domain
+
+
+def _from_optuna(spec: Any) -> Domain:
+    kind = type(spec).__name__
+    if kind == "FloatDistribution":
+        return Float(spec.low, spec.high, spec.log, spec.step)
+    if kind == "IntDistribution" and spec.step == 1:
+        return Int(spec.low, spec.high, spec.log)
+    if kind == "IntDistribution":
+        return Categorical(tuple(range(spec.low, spec.high + 1, spec.step)))
+    if kind == "CategoricalDistribution":
+        return Categorical(tuple(spec.choices))
+    msg = f"{kind} is not known; use float, int or categorical"
+    raise ValueError(msg)

@@ -1,0 +1,1 @@
+"""Models over hyperparameters and of final losses."""

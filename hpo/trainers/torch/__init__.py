@@ -1,0 +1,1 @@
+"""Training PyTorch models."""

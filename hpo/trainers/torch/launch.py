@@ -1,0 +1,117 @@
+"""One trial on several processes or GPUs: ``torchrun`` inside a trial.
+
+>>> trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+
+Written to ``two_gpus.py``, that is a trainer for ``hpo run two_gpus.py:trainer``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.files import write_atomically
+from hpo.trainers.base import Metrics
+from hpo.trainers.loading import NamedTrainer
+from hpo.trial import Config
+
+_TAIL = 2000
+"""Characters of a failed command's output that its error message keeps."""
+
+
+@dataclass(frozen=True)
+class TorchrunTrainer:
+    """Trains each segment in several processes that share the work of every batch.
+
+    Parameters
+    ----------
+    trainer : str
+        Name of a `TorchTrainer` whose data loaders share their data by a ``DistributedSampler``,
+        as those of `hpo.examples` do.  Each process takes batches of the size that the
+        configuration says, so a step sees `processes` times as many samples.
+    processes : int
+        How many; on a machine with GPUs, one for each.
+    backend : {"gloo", "nccl"}
+        How they talk: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+
+    trainer: str
+    processes: int
+    backend: str = "gloo"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if isinstance(self.processes, bool) or self.processes < 1:
+            msg = f"processes must be an integer of at least 1, got {self.processes!r}"
+            raise ValueError(msg)
+        if self.backend not in ("gloo", "nccl"):
+            msg = f"backend must be 'gloo' (CPUs) or 'nccl' (GPUs), got {self.backend!r}"
+            raise ValueError(msg)
+
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
+        """Train from `start` to `stop` epochs (see `Trainer.train`).
+
+        Raises
+        ------
+        RuntimeError
+            If a process fails; the message says why.
+        """
+        answer = checkpoint.with_name("torchrun-answer.json")
+        for old in (answer, *_errors(answer)):
+            old.unlink(missing_ok=True)
+        request = {
+            "trainer": NamedTrainer(self.trainer).resolved().name,
+            "backend": self.backend,
+            "config": dict(config),
+            "start": start,
+            "stop": stop,
+            "checkpoint": str(checkpoint.resolve()),
+            "answer": str(answer.resolve()),
+        }
+        place = checkpoint.with_name("torchrun-request.json")
+        write_atomically(place, json.dumps(request).encode())
+        _run(self._command(place), answer)
+        data = json.loads(answer.read_text(encoding="utf-8"))
+        return Metrics(data["losses"], data["extra"])
+
+    def _command(self, request: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"),
+            f"--nproc-per-node={self.processes}",
+            *("-m", "hpo.trainers.torch.worker", str(request)),
+        ]
+
+
+def _errors(answer: Path) -> list[Path]:
+    """Return the files in which processes said why they failed, the first process's first."""
+    return sorted(answer.parent.glob(f"{answer.stem}.error-*"))
+
+
+def _run(command: Sequence[str], answer: Path) -> None:
+    """Run a command that ends when this process ends, however it ends."""
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command,
+        stdin=subprocess.PIPE,  # its closing tells the processes that nobody waits for them
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        output = process.stdout.read()
+    print(output, end="", file=sys.stderr)
+    if process.returncode != 0:
+        why = [path.read_text(encoding="utf-8") for path in _errors(answer)] or [output[-_TAIL:]]
+        msg = f"torchrun ended with exit code {process.returncode}: {why[0]}"
+        raise RuntimeError(msg)

@@ -1,0 +1,355 @@
+"""Trains PyTorch models so that stopping and going on changes nothing, to the last bit.
+
+After each epoch everything that the next one depends on is written to the checkpoint, atomically:
+model, optimizer, learning rate scheduler, random states, data loaders, and the losses so far.
+Training ten epochs at once or in ten pieces therefore gives the same curve on a CPU, and a segment
+that was killed goes on from its last whole epoch.  The same holds for several processes that train
+one model together (see `hpo.trainers.torch.launch`).
+
+Examples stand in `hpo.examples`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import CheckpointError
+from hpo.files import write_atomically
+from hpo.trainers.base import Metrics
+from hpo.trainers.torch.group import GroupRandomState, ProcessGroup
+from hpo.trainers.torch.precision import Precision
+from hpo.trainers.torch.random_state import Generators, RandomState, import_torch, isolated_random
+from hpo.trial import Config
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class TorchRun:
+    """What is trained: the objects of one trial, as `build` makes them.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        On its device already.
+    optimizer : torch.optim.Optimizer
+        Of the model's parameters.
+    evaluate : callable
+        Without arguments; returns the validation loss, or a mapping of numbers with the key
+        ``"loss"``.  Called in evaluation mode and without gradients.
+    train_loader : iterable or None
+        Gives batches ``(inputs, targets)`` for the standard epoch.
+    loss_function : callable or None
+        ``loss_function(outputs, targets)`` for the standard epoch.
+    train_epoch : callable or None
+        Without arguments; trains one epoch in place of the standard one.
+    lr_scheduler : object or None
+        Stepped once an epoch (with the loss, where it is a ``ReduceLROnPlateau``).
+    loaders : sequence
+        Further data loaders whose state belongs to the trial.
+    stateful : Mapping
+        Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler of your own,
+        an average of weights), by name.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the standard epoch and of the evaluation (see `Precision`).
+    patience : int or None
+        Early stopping: after so many epochs without a new lowest loss the trial trains no more, and
+        its last loss stands for the epochs left.  The metric ``"trained"`` tells which those are.
+
+    Raises
+    ------
+    ValueError
+        If `patience` is below 1.
+    """
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    evaluate: Callable[[], float | Mapping[str, float]]
+    train_loader: Any = None
+    loss_function: Callable[[Any, Any], Any] | None = None
+    train_epoch: Callable[[], object] | None = None
+    lr_scheduler: Any = None
+    loaders: Sequence[Any] = ()
+    stateful: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the patience."""
+        if self.patience is not None and not self.patience >= 1:
+            msg = f"patience must be an integer of at least 1 or None, got {self.patience!r}"
+            raise ValueError(msg)
+
+
+Build = Callable[[Config, Generators], TorchRun]
+
+
+@dataclass(frozen=True)
+class TorchTrainer:
+    """A `Trainer` for PyTorch; one resource unit is one epoch.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(config, generators)`` makes the objects of a trial.  Random choices are to be drawn
+        from the three generators or from torch's global one, which belongs to the trial meanwhile.
+    seed : int
+        Seed of all random states at the trial's beginning.
+    checkpoint_every : int
+        Epochs between two checkpoints; the end of a segment always writes one.
+
+    Notes
+    -----
+    Not kept: gradients (an epoch has to begin with ``zero_grad``), buffers that are not persistent,
+    and the inside of worker processes of a data loader with ``persistent_workers=True``, which is
+    refused for that reason.  Checkpoints are read with ``weights_only=True``, so they run no code.
+    """
+
+    build: Build
+    seed: int = 0
+    checkpoint_every: int = 1
+
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
+        """Train from `start` to `stop` epochs (see `Trainer.train`).
+
+        Parameters
+        ----------
+        config : Config
+            The trial's hyperparameters.
+        start, stop : int
+            Epochs done before and after.
+        checkpoint : Path
+            The trial's checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint cannot be read, or belongs to another configuration.
+        """
+        state = _load(checkpoint, config)
+        done = 0 if state is None else len(state["losses"])
+        if done < start:
+            _log.warning("%s holds %d of %d epochs; training them again", checkpoint, done, start)
+        history = _History.of(state)
+        if done < stop:
+            with isolated_random(self.seed) as random:
+                session = _Session(self.build(config, random.owned), random, self.seed)
+                if state is not None:
+                    session.load_state_dict(state["session"])
+                for epoch in range(done, stop):
+                    session.extend(history, epoch)
+                    if (epoch + 1) % self.checkpoint_every == 0 or epoch + 1 == stop:
+                        _save(checkpoint, config, session, history)
+        return history.segment(start, stop)
+
+
+@dataclass
+class _History:
+    """Losses and further metrics since the trial's first epoch."""
+
+    losses: list[float]
+    extra: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None) -> _History:
+        if state is None:
+            return cls([], {})
+        return cls(list(state["losses"]), {k: list(v) for k, v in state["extra"].items()})
+
+    def append(self, metrics: Mapping[str, float]) -> None:
+        self.losses.append(metrics["loss"])
+        for name, value in metrics.items():
+            if name != "loss":
+                self.extra.setdefault(name, []).append(value)
+
+    def repeat(self) -> None:
+        """Have the last epoch stand for one more, which is not trained."""
+        last = {name: values[-1] for name, values in self.extra.items()}
+        self.append({**last, "loss": self.losses[-1], "trained": 0.0})
+
+    def stagnant(self, patience: int) -> bool:
+        """Tell whether the last `patience` epochs brought no new lowest loss."""
+        if len(self.losses) <= patience:
+            return False
+        return not min(self.losses[-patience:]) < min(self.losses[:-patience])
+
+    def segment(self, start: int, stop: int) -> Metrics:
+        extra = {name: values[start:stop] for name, values in self.extra.items()}
+        return Metrics(self.losses[start:stop], extra)
+
+
+class _Session:
+    """A `TorchRun` and the random states that belong to it, as one thing with a state."""
+
+    def __init__(self, run: TorchRun, random: RandomState, seed: int) -> None:
+        self._run = run
+        self.group = ProcessGroup.current()
+        self._random = random if self.group.size == 1 else GroupRandomState(random, self.group)
+        self._device = next(run.model.parameters()).device
+        self._precision = Precision(run.precision, self._device.type)
+        loaders = [run.train_loader, *run.loaders]
+        self._loaders = [loader for loader in loaders if loader is not None]
+        for loader in self._loaders:
+            _check_loader(loader)
+        if self.group.size > 1 and run.train_epoch is not None:
+            msg = "train_epoch would not share gradients between processes; leave it out"
+            raise ValueError(msg)
+        self._network = self.group.wrap(run.model)
+        if self.group.rank > 0:  # built alike, trained with dropout of its own
+            import_torch().manual_seed(seed + self.group.rank)
+
+    def extend(self, history: _History, epoch: int) -> None:
+        """Train one epoch, unless the trial has stopped early."""
+        patience = self._run.patience
+        if patience is None:
+            history.append(self.epoch(epoch))
+        elif history.stagnant(patience):
+            history.repeat()
+        else:
+            history.append({**self.epoch(epoch), "trained": 1.0})
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """Train one epoch and return its metrics."""
+        run = self._run
+        for loader in self._loaders:
+            if hasattr(getattr(loader, "sampler", None), "set_epoch"):
+                loader.sampler.set_epoch(epoch)
+        run.model.train()
+        (run.train_epoch or self._standard_epoch)()
+        metrics = self._evaluated()
+        if run.lr_scheduler is not None:
+            plateau = type(run.lr_scheduler).__name__ == "ReduceLROnPlateau"
+            run.lr_scheduler.step(*((metrics["loss"],) if plateau else ()))
+        return metrics
+
+    def _standard_epoch(self) -> None:
+        run = self._run
+        if run.train_loader is None or run.loss_function is None:
+            msg = "TorchRun needs train_loader and loss_function, or a train_epoch of its own"
+            raise ValueError(msg)
+        for inputs, targets in run.train_loader:
+            run.optimizer.zero_grad()
+            with self._precision.autocast():
+                outputs = self._network(inputs.to(self._device))
+                loss = run.loss_function(outputs, targets.to(self._device))
+            self._precision.step(loss, run.optimizer)
+
+    def _evaluated(self) -> dict[str, float]:
+        """Return the metrics, the first process's in all of a group."""
+        self._run.model.eval()
+        with import_torch().no_grad(), self._precision.autocast():
+            result = self.group.from_first(self._run.evaluate())
+        if not isinstance(result, Mapping):
+            return {"loss": float(result)}
+        if "loss" not in result:
+            msg = f"evaluate must return a number or a mapping with 'loss', got {sorted(result)}"
+            raise ValueError(msg)
+        return {str(name): float(value) for name, value in result.items()}
+
+    def _parts(self) -> dict[str, Any]:
+        """Return everything with a state of its own, by name."""
+        run = self._run
+        parts = {"model": run.model, "optimizer": run.optimizer, "random": self._random}
+        if run.precision == "float16":
+            parts["precision"] = self._precision
+        if run.lr_scheduler is not None:
+            parts["lr_scheduler"] = run.lr_scheduler
+        for number, loader in enumerate(self._loaders):
+            parts[f"loader {number}"] = _LoaderState(loader)
+        return parts | {f"stateful {name}": value for name, value in run.stateful.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        parts = self._parts()
+        if set(parts) != set(state):
+            msg = (
+                f"checkpoint holds {sorted(state)} but build made {sorted(parts)}; it was written "
+                "by another version of the trainer"
+            )
+            raise CheckpointError(msg)
+        self.group.check_writers(state["random"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+
+
+@dataclass(frozen=True)
+class _LoaderState:
+    """State of a data loader between two epochs: its generators, and its own where it has one."""
+
+    loader: Any
+
+    def _generators(self) -> list[torch.Generator]:
+        owners = (self.loader, getattr(self.loader, "sampler", None))
+        found = [getattr(owner, "generator", None) for owner in owners]
+        unique = {id(generator): generator for generator in found if generator is not None}
+        return list(unique.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        own = self.loader.state_dict() if hasattr(self.loader, "state_dict") else None
+        return {"generators": [g.get_state() for g in self._generators()], "own": own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for generator, value in zip(self._generators(), state["generators"], strict=True):
+            generator.set_state(value)
+        if state["own"] is not None:
+            self.loader.load_state_dict(state["own"])
+
+
+def _check_loader(loader: Any) -> None:
+    if getattr(loader, "persistent_workers", False):
+        msg = (
+            "data loader must have persistent_workers=False: the random state inside its worker "
+            "processes cannot be kept, so a resumed trial would differ"
+        )
+        raise ValueError(msg)
+
+
+def _save(path: Path, config: Config, session: _Session, history: _History) -> None:
+    state = {
+        "format": FORMAT,
+        "config": _config_text(config),
+        "losses": history.losses,
+        "extra": history.extra,
+        "session": session.state_dict(),  # every process of a group gives its part
+    }
+    if session.group.rank == 0:
+        buffer = (
+            io.BytesIO()
+        )  # torch hides the reason of a failed write, so it does not write itself
+        import_torch().save(state, buffer)
+        write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    session.group.meet()  # or another process might read the checkpoint before it is written
+
+
+def _load(path: Path, config: Config) -> Mapping[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        state: Mapping[str, Any] = import_torch().load(path, weights_only=True, map_location="cpu")
+        known = state["format"] == FORMAT
+    except Exception as error:
+        msg = f"cannot read checkpoint {path}: {type(error).__name__}; delete it to train again"
+        raise CheckpointError(msg) from error
+    if not known:
+        msg = f"checkpoint {path} has format {state['format']!r}, this version reads {FORMAT}"
+        raise CheckpointError(msg)
+    if state["config"] != _config_text(config):
+        msg = f"checkpoint {path} belongs to configuration {state['config']}; give it its own place"
+        raise CheckpointError(msg)
+    return state
+
+
+def _config_text(config: Config) -> str:
+    return json.dumps(dict(config), sort_keys=True, default=str)

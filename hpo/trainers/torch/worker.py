@@ -1,0 +1,57 @@
+"""One process of the group that `TorchrunTrainer` starts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from hpo.files import write_atomically
+from hpo.trainers.base import Metrics, describe
+from hpo.trainers.loading import load_trainer
+from hpo.trainers.torch.random_state import import_torch
+
+
+def _end_with_parent() -> None:
+    """End this process when the pipe from the trial's process closes."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(request: Path) -> None:
+    """Train a segment as one process of a group; the first writes the answer."""
+    _end_with_parent()
+    distributed = import_torch().distributed
+    job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
+    answer = Path(job["answer"])
+    distributed.init_process_group(job["backend"])
+    try:
+        result = load_trainer(job["trainer"]).train(
+            job["config"], job["start"], job["stop"], Path(job["checkpoint"])
+        )
+        if distributed.get_rank() == 0:
+            metrics = result if isinstance(result, Metrics) else Metrics(result)
+            extra = {name: list(values) for name, values in metrics.extra.items()}
+            data = {"losses": list(metrics.losses), "extra": extra}
+            write_atomically(answer, json.dumps(data).encode())
+        distributed.barrier()
+    except BaseException as error:
+        place = answer.with_name(f"{answer.stem}.error-{distributed.get_rank()}")
+        write_atomically(place, describe(error).encode())
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,399 @@
+"""`QSVR`: support vector regression by (quantum) annealing, with scikit-learn's conventions.
+
+Wiring only: the dual is built, a solver samples its QUBO, the best solutions are combined.
+
+>>> from sklearn.datasets import make_friedman1
+>>> from qsvr import QSVR
+>>> X, y = make_friedman1(60, random_state=0)
+>>> model = QSVR(C=5, random_state=0).fit(X, y)
+>>> model.predict(X[:2]).shape, bool(model.energy_ >= model.relaxation_bound_)
+((2,), True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from qsvr._validation import accepts_sparse, checked_weight, random_state_of, validated
+from qsvr.estimators._access import access_plan, direct_solver, open_for
+from qsvr.estimators._parameters import check_parameters, encoding_of, name_of
+from qsvr.estimators._report import summary, warn_if_coarse
+from qsvr.exceptions import SamplerError
+from qsvr.inspection.report import SamplerReport
+from qsvr.model.solutions import combine
+from qsvr.model.uncertainty import Spread
+from qsvr.problem.data import TrainingData, previous_solution, split_rows
+from qsvr.problem.kernels import Kernel, KernelFunction
+from qsvr.samplers import check_portable
+from qsvr.samplers.budget import fit_budget
+from qsvr.solve.direct import DualSolution
+from qsvr.solve.strategy import Posed, Strategy
+
+__all__ = ["QSVR"]
+
+
+class QSVR(RegressorMixin, BaseEstimator):
+    """Support vector regression whose dual is solved as a QUBO.
+
+    Each dual coefficient is written with ``n_bits`` bits, and the resulting quadratic problem over
+    bits goes to a sampler: simulated annealing on this machine by default, or any dimod sampler.
+    The best distinct solutions are averaged.
+
+    Parameters
+    ----------
+    kernel : {"rbf", "linear", "poly", "sigmoid", "laplacian", "precomputed"} or callable
+        As in `sklearn.svm.SVR`; a callable gets (X, Y) and returns (n_samples_X, n_samples_Y).
+    degree : int
+        Degree of the polynomial kernel.
+    gamma : {"scale", "auto"} or float
+        Kernel coefficient of rbf, poly, sigmoid and laplacian.
+    coef0 : float
+        Constant term of poly and sigmoid.
+    C : float or "implied"
+        Upper bound of each dual coefficient, in units of y. With ``base``, the box is implied by
+        the bits' weights: then C must be ``"implied"`` or that value.
+    epsilon : float
+        Half width of the tube within which errors cost nothing, in units of y.
+    n_bits : int
+        Bits per coefficient, 1 to 16. 2 to 3 suit an annealer; 8 agree with SVR.
+    base : float, optional
+        Weights of the bits as in the papers, ``base ** (i - exponent_shift)``, instead of powers of
+        two that fill the box.
+    exponent_shift : float
+        See ``base``.
+    equality_penalty : "scale" or float
+        Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
+        the mean of the kernel's diagonal, from where on results agree with SVR's to 0.001 in R2.
+    overlap_penalty : float
+        Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
+    sampler : None, str, SamplerFactory or dimod.Sampler
+        None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
+        ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
+        ``"cqm"``. A live client is accepted, but such a model cannot be cloned or pickled.
+    sampler_options : dict, optional
+        Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
+        "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.
+    num_reads : int
+        Samples to draw.
+    polish : bool
+        Descend from each sample by single and pair moves. Raw energies are kept in
+        ``sampler_info_``.
+    n_solutions : int
+        How many of the best distinct solutions are combined.
+    combination : str
+        How: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``, ``"log-cosh"``,
+        ``"r2"`` and their ``"-softmax"`` forms.
+    combination_fraction : float
+        Share of the training samples held out to weight the solutions; 0 uses all for both.
+    intercept : {"primal", "kkt"}
+        The offset that minimises the training loss, or the mean over free support vectors.
+    n_refinements : int
+        Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
+        and 10 rounds reach the exact dual's minimum on the same qubits. See `docs/choosing.md`.
+    max_variables : int, "auto" or None
+        Binary variables of one QUBO. Data that need more are solved by working sets, whose windows
+        shrink of themselves. ``"auto"`` is the sampler's capacity, and for samplers of this machine
+        what is quickest; each working set is then also finished by a compiled descent over real
+        numbers. With a number every change is the sampler's. None raises instead.
+    tol : float
+        Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
+        in units of y, as in `sklearn.svm.SVR`.
+    max_iter, cache_size, warm_start : int, float, bool
+        Of a decomposition: most working sets to solve, memory for kernel rows in MB, and whether to
+        start from the solution of the fit before.
+    n_jobs : int, optional
+        Threads for annealing and polish; the result does not depend on it.
+    random_state : int, RandomState instance or None
+        Seed of the sampler and of the held-out part.
+    verbose : int
+        Print how good the solve was.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_SV,)
+        Indices of the support vectors.
+    support_vectors_ : ndarray or sparse matrix of shape (n_SV, n_features)
+        Empty for a precomputed kernel.
+    dual_coef_ : ndarray of shape (1, n_SV)
+        Combined coefficients of the support vectors.
+    intercept_ : ndarray of shape (1,)
+        The offset.
+    n_support_ : ndarray of shape (1,)
+        Number of support vectors.
+    coef_ : ndarray of shape (1, n_features)
+        Weights of the features; linear kernel only.
+    energy_ : float
+        Lowest dual energy found.
+    relaxation_bound_ : float
+        No solution, of any number of bits, has a lower energy than this.
+    solutions_ : Solutions
+        The solutions that were combined.
+    sampler_info_ : dict
+        The sampler's report: raw and polished energies of all reads, timing, options. Refinement
+        adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
+        ``"sampler_share"``; reads are then those of the last QUBO.
+    n_iter_ : int
+        Number of QUBOs solved.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where X has string names.
+
+    See Also
+    --------
+    sklearn.svm.SVR : The classical counterpart; compare with it.
+
+    References
+    ----------
+    Pasetto et al. 2022, "Quantum SVR for Chlorophyll Concentration Estimation in Water With Remote
+    Sensing", IEEE GRSL.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), QSVR(C=50, epsilon=5, random_state=0))
+    >>> model.fit(X[:100], y[:100]).predict(X[100:102]).shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel: str | KernelFunction = "rbf",
+        degree: int = 3,
+        gamma: float | str = "scale",
+        coef0: float = 0.0,
+        C: float | str = 1.0,
+        epsilon: float = 0.1,
+        n_bits: int = 3,
+        base: float | None = None,
+        exponent_shift: float = 0.0,
+        equality_penalty: float | str = "scale",
+        overlap_penalty: float = 0.0,
+        sampler: object = None,
+        sampler_options: Mapping[str, Any] | None = None,
+        num_reads: int = 64,
+        polish: bool = True,
+        n_solutions: int = 50,
+        combination: str = "mean",
+        combination_fraction: float = 0.0,
+        intercept: str = "primal",
+        n_refinements: int = 0,
+        max_variables: int | str | None = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 10_000,
+        cache_size: float = 200.0,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.kernel = kernel
+        self.degree = degree
+        self.gamma = gamma
+        self.coef0 = coef0
+        self.C = C
+        self.epsilon = epsilon
+        self.n_bits = n_bits
+        self.base = base
+        self.exponent_shift = exponent_shift
+        self.equality_penalty = equality_penalty
+        self.overlap_penalty = overlap_penalty
+        self.sampler = sampler
+        self.sampler_options = sampler_options
+        self.num_reads = num_reads
+        self.polish = polish
+        self.n_solutions = n_solutions
+        self.combination = combination
+        self.combination_fraction = combination_fraction
+        self.intercept = intercept
+        self.n_refinements = n_refinements
+        self.max_variables = max_variables
+        self.tol = tol
+        self.max_iter = max_iter
+        self.cache_size = cache_size
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Factors on C; samples of weight 0 are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            On parameters or data that cannot be used.
+        CapacityError
+            If the sampler cannot take so many samples in one QUBO and ``max_variables`` is None.
+        SamplerError
+            If the sampler fails; its ``partial_model`` is a fitted model where something came back
+            before.
+        CostLimitError
+            If the access time exceeds ``max_access_time`` of ``sampler_options``.
+        """
+        check_parameters(self)
+        sampler, options = open_for(self)
+        X, y = validated(self, X, y, self.kernel)
+        weight = checked_weight(sample_weight, X)
+        random_state = random_state_of(self.random_state)
+        learning, scored = split_rows(
+            np.flatnonzero(weight), self.combination_fraction, random_state
+        )
+        strategy = Strategy(
+            self.n_refinements, self.max_variables, self.tol, self.max_iter, self.verbose
+        )
+        working_size = strategy.working_size(
+            sampler, n_samples=learning.size, n_bits=self.n_bits, name=name_of(self.sampler)
+        )
+        kernel = Kernel.resolve(
+            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
+        )
+        # The exact dual does not see a constant in y; the penalised one is better off without.
+        centre = float(np.median(y[learning]))
+        data = TrainingData(kernel, X, y - centre, centre, learning, scored, self.cache_size)
+        encoding = encoding_of(self, weight[learning])
+        settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
+        posed = Posed.of(data, encoding, settings, working_size)
+        if self.warm_start:
+            posed = replace(posed, start=previous_solution(self, data))
+        direct = direct_solver(self, sampler, options)
+        plan = access_plan(self, direct, encoding.n_variables, working_size)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        try:
+            with fit_budget(plan, direct.options):
+                found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
+        except SamplerError as error:
+            if error.partial_solution is not None:
+                partial = copy(self)
+                partial._keep(data, posed, error.partial_solution)  # noqa: SLF001
+                error.partial_model = partial
+            raise
+        self._keep(data, posed, found)
+        if posed.is_convex:  # else the bound is loose, whatever the levels
+            warn_if_coarse(self, encoding)
+        if self.verbose:
+            print(summary(self))
+        return self
+
+    def _keep(self, data: TrainingData, posed: Posed, found: DualSolution) -> None:
+        """Turn what a solver found into the fitted attributes."""
+        self.solutions_, predictions = combine(
+            posed.dual, found, data, combination=self.combination, intercept=self.intercept
+        )
+        self._spread = Spread.of(self.solutions_, data, predictions, posed.dual.C)
+        self._kernel = data.kernel
+        self._keep_support(data)
+        self.energy_ = float(found.energies[0])
+        self.relaxation_bound_ = posed.bound if found.bound is None else found.bound
+        self.sampler_info_ = dict(found.info)
+        self.n_iter_ = found.n_qubos
+
+    def predict(
+        self, X: ArrayLike, return_std: bool = False
+    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+        return_std : bool
+            Whether to return standard deviations too: the spread of the distinct solutions, scaled
+            by held-out residuals or left-out estimates of them; see `qsvr.model.uncertainty`.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples,)
+        std : ndarray of shape (n_samples,)
+            Only with ``return_std``.
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(
+            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
+        )
+        prediction = np.full(rows.shape[0], self.intercept_[0])
+        if self.support_.size:
+            matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
+            prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+        if not return_std:
+            return prediction
+        spread = self._spread
+        if not spread.data_rows.size:
+            return prediction, np.full(rows.shape[0], spread.tau)
+        return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+
+    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> NDArray[np.float64]:
+        """Return the kernel of rows with training samples, given as columns and as vectors."""
+        if self._kernel.function == "precomputed":
+            return np.asarray(rows[:, columns])
+        return self._kernel(rows, vectors)
+
+    @property
+    def coef_(self) -> NDArray[np.float64]:
+        """Weights of the features, shape (1, n_features); linear kernel only."""
+        if self.kernel != "linear":
+            raise AttributeError("coef_ is only available with kernel='linear'.")
+        return np.asarray(self.dual_coef_ @ self.support_vectors_)
+
+    def sampler_report(self) -> SamplerReport:
+        """Print how good the samples were, raw and polished, and return the figures."""
+        check_is_fitted(self)
+        report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
+        print(report)
+        return report
+
+    def to_svr(self) -> Any:
+        """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.model.export.to_svr`."""
+        from qsvr.model.export import to_svr
+
+        check_is_fitted(self)
+        return to_svr(self)
+
+    def _keep_support(self, data: TrainingData) -> None:
+        combined, offset = self.solutions_.combined
+        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        self.intercept_ = np.array([data.centre + offset])
+        self.support_ = data.learning[nonzero].astype(np.int32)
+        empty = self.kernel == "precomputed"
+        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
+        self.dual_coef_ = combined[nonzero][None, :]
+        self.n_support_ = np.array([nonzero.size], dtype=np.int32)
+
+    def __sklearn_clone__(self) -> Self:
+        check_portable(self.sampler)
+        return super().__sklearn_clone__()  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> Any:
+        check_portable(self.sampler)
+        return super().__getstate__()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
+        return tags

@@ -1,0 +1,80 @@
+"""The best distinct solutions of one dual, joined into one regression function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.model.combination import combination_weights
+from qsvr.model.intercept import find_intercept
+from qsvr.problem.data import TrainingData
+from qsvr.problem.dual import SVRDual
+from qsvr.solve.decomposition import LargeDual
+from qsvr.solve.direct import DualSolution
+
+__all__ = ["Solutions", "combine"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """The distinct solutions that were combined, by ascending energy.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_solutions, n_samples)
+        b = a - a-hat of each training sample that took part.
+    energies, intercepts, weights : ndarray of shape (n_solutions,)
+        Dual energy, offset, and weight in the combination (they sum to 1).
+    """
+
+    coefficients: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @property
+    def combined(self) -> tuple[NDArray[np.float64], float]:
+        """Coefficients, shape (n_samples,), and offset of the weighted average."""
+        return self.weights @ self.coefficients, float(self.weights @ self.intercepts)
+
+
+def combine(
+    dual: SVRDual | LargeDual,
+    found: DualSolution,
+    data: TrainingData,
+    *,
+    combination: str,
+    intercept: str,
+) -> tuple[Solutions, NDArray[np.float64]]:
+    """Give each solution its offset and its weight; return its predictions for the scored samples.
+
+    Parameters
+    ----------
+    dual : SVRDual or LargeDual
+    found : DualSolution
+    data : TrainingData
+        Of the dual, with the samples on which solutions are scored.
+    combination, intercept : str
+        One of `COMBINATIONS` and one of `INTERCEPTS`.
+
+    Returns
+    -------
+    solutions : Solutions
+    predictions : ndarray of shape (n_solutions, n_scored)
+    """
+    b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_samples)
+    outputs = b @ dual.kernel_matrix if isinstance(dual, SVRDual) else found.outputs
+    if outputs is None:
+        raise ValueError("found.outputs must be given where the dual has no kernel matrix.")
+    residuals = dual.y - outputs
+    intercepts = np.array(
+        [
+            find_intercept(intercept, residual, each, dual.C, dual.epsilon)
+            for residual, each in zip(residuals, b, strict=True)
+        ]
+    )
+    predictions = data.scored_outputs(b, outputs) + intercepts[:, None]
+    weights = combination_weights(combination, found.energies, predictions, data.y[data.scored])
+    return Solutions(b, found.energies, intercepts, weights), predictions

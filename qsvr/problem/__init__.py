@@ -1,0 +1,1 @@
+"""The optimisation problem: kernel, dual, encoding, QUBO."""

@@ -1,0 +1,192 @@
+"""The dual of support vector regression, as a function of non-negative coefficients.
+
+For a kernel matrix K, targets y, tube epsilon and box C, with a_n, ah_n in [0, C_n], b = a - ah::
+
+    E(a, ah) = 1/2 b'Kb + epsilon * sum(a + ah) - y'b
+               + equality_penalty * (sum b)^2 + overlap_penalty * sum(a_n * ah_n)
+
+(Pasetto et al. 2022, eq. 6, with the sign of a minimisation.) The exact dual demands sum(b) = 0;
+the penalty is the same as adding ``2 * equality_penalty`` to the kernel: a regularised offset.
+Coefficients travel as arrays of shape (..., 2, n_samples): row 0 is a, row 1 a-hat.
+
+>>> import numpy as np
+>>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+>>> relaxation = dual.relax()
+>>> relaxation.coefficients.round(3)
+array([[0.9, 0. ],
+       [0. , 0.9]])
+>>> round(relaxation.bound, 3)
+-0.81
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+__all__ = ["Relaxation", "SVRDual"]
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """Solution of the dual over real coefficients in a box.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (2, n_samples)
+        The point found.
+    energy : float
+        Its energy.
+    bound : float
+        No point of the box has a lower energy than this, whatever the solver's accuracy.
+    """
+
+    coefficients: NDArray[np.float64]
+    energy: float
+    bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class SVRDual:
+    """Energy, gradient, optimality gap and box relaxation of the dual.
+
+    Parameters
+    ----------
+    kernel_matrix : ndarray of shape (n_samples, n_samples)
+        Symmetric kernel matrix.
+    y : ndarray of shape (n_samples,)
+        Targets (any constant may be taken off: the exact dual does not see it).
+    epsilon : float
+        Half width of the tube within which errors cost nothing, in units of y.
+    C : ndarray of shape (n_samples,)
+        Upper bound of each sample's coefficients.
+    equality_penalty, overlap_penalty : float
+        Weights of (sum b)^2 and of a_n * ah_n.
+    """
+
+    kernel_matrix: NDArray[np.float64]
+    y: NDArray[np.float64]
+    epsilon: float
+    C: NDArray[np.float64]
+    equality_penalty: float = 0.0
+    overlap_penalty: float = 0.0
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.y.size
+
+    @cached_property
+    def penalised_kernel(self) -> NDArray[np.float64]:
+        """K + 2 * equality_penalty, shape (n_samples, n_samples)."""
+        if self.equality_penalty == 0.0:
+            return np.ascontiguousarray(self.kernel_matrix)
+        return self.kernel_matrix + 2.0 * self.equality_penalty
+
+    def recentred(self, shift: float) -> SVRDual:
+        """Return the dual of ``y - shift``; what was derived from the kernel is kept."""
+        other = replace(self, y=self.y - shift)
+        kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
+        vars(other).update({name: vars(self)[name] for name in kept})
+        return other
+
+    def field(self, b: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return K b + 2 * equality_penalty * sum(b) - y for b of shape (..., n_samples)."""
+        total = b.sum(axis=-1, keepdims=True)
+        field = b @ self.kernel_matrix + 2.0 * self.equality_penalty * total - self.y
+        return np.asarray(field)
+
+    def energy(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return E for coefficients of shape (..., 2, n_samples)."""
+        a, ah = coefficients[..., 0, :], coefficients[..., 1, :]
+        b = a - ah
+        quadratic = 0.5 * np.sum((b @ self.kernel_matrix) * b, axis=-1)
+        energy = quadratic + self.epsilon * (a + ah).sum(axis=-1) - b @ self.y
+        energy += self.equality_penalty * b.sum(axis=-1) ** 2
+        if self.overlap_penalty:
+            energy += self.overlap_penalty * (a * ah).sum(axis=-1)
+        return np.asarray(energy)
+
+    def gradient(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return dE/d(a, ah) for coefficients of shape (..., 2, n_samples), in the same shape."""
+        field = self.field(coefficients[..., 0, :] - coefficients[..., 1, :])
+        gradient = np.stack([field, -field], axis=-2) + self.epsilon
+        if self.overlap_penalty:
+            gradient += self.overlap_penalty * coefficients[..., ::-1, :]
+        return gradient
+
+    def kkt_gap(self, coefficients: NDArray[np.float64]) -> float:
+        """Return the largest violation of the optimality conditions over the box [0, C].
+
+        That is the largest component of the gradient that points out of neither bound, in units of
+        y; it is 0 exactly at the minimum of a convex dual. Coefficients have shape (2, n_samples).
+
+        Parameters
+        ----------
+        coefficients : ndarray of shape (2, n_samples)
+        """
+        gradient = self.gradient(coefficients)
+        can_fall = np.where(coefficients > 0.0, gradient, 0.0)
+        can_rise = np.where(coefficients < self.C, -gradient, 0.0)
+        return float(max(can_fall.max(), can_rise.max(), 0.0))
+
+    @cached_property
+    def smallest_curvature(self) -> float:
+        """The kernel's most negative eigenvalue, or 0 where it is positive semi-definite."""
+        diagonal = np.abs(np.diag(self.kernel_matrix))
+        jitter = 1e-9 * max(float(diagonal.mean()), np.finfo(float).tiny)
+        try:
+            linalg.cholesky(
+                self.kernel_matrix + jitter * np.eye(self.n_samples), check_finite=False
+            )
+        except linalg.LinAlgError:
+            lowest = linalg.eigvalsh(self.kernel_matrix, subset_by_index=[0, 0])[0]
+            return min(float(lowest), 0.0)
+        return 0.0
+
+    def relax(
+        self,
+        lower: NDArray[np.float64] | None = None,
+        upper: NDArray[np.float64] | None = None,
+        *,
+        rtol: float = 1e-6,
+        max_iter: int | None = None,
+    ) -> Relaxation:
+        """Minimise over real coefficients in a box, with a rigorous lower bound.
+
+        The bound is a Frank-Wolfe duality gap below the energy found, so it holds whether or not
+        the solver converged; where the kernel is indefinite its most negative eigenvalue times the
+        box's size is taken off as well, and the overlap penalty (never negative) is left out.
+
+        Parameters
+        ----------
+        lower, upper : ndarray of shape (2, n_samples), optional
+            The box; by default 0 and C.
+        rtol : float
+            Stop when the gap is at most this share of the energy.
+        max_iter : int, optional
+            Stop after this many pair steps; by default 1000 and 200 per sample.
+        """
+        from qsvr.problem._box_qp import BoxProblem, box_qp, frank_wolfe_gap
+
+        lower = np.zeros((2, self.n_samples)) if lower is None else lower
+        upper = np.tile(self.C, (2, 1)) if upper is None else upper
+        problem = BoxProblem(self.penalised_kernel, self.y, float(self.epsilon), lower, upper)
+        z = np.clip(np.zeros_like(lower), lower, upper)
+        limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
+        box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
+        # The field afresh, without the rounding of many updates.
+        gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
+        bound = self._convex_energy(z) - gap
+        if self.smallest_curvature < 0.0:
+            reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
+            bound += 0.5 * self.smallest_curvature * float(reach @ reach)
+        return Relaxation(z, float(self.energy(z)), float(bound))
+
+    def _convex_energy(self, z: NDArray[np.float64]) -> float:
+        overlap = self.overlap_penalty * float((z[0] * z[1]).sum())
+        return float(self.energy(z)) - overlap

@@ -1,0 +1,196 @@
+"""Kernel matrices through scikit-learn's pairwise functions.
+
+>>> import numpy as np
+>>> from qsvr.problem.kernels import Kernel
+>>> X = np.array([[0.0], [1.0]])
+>>> kernel = Kernel.resolve("rbf", gamma="auto", degree=3, coef0=0.0, X=X)
+>>> kernel(X).round(3)
+array([[1.   , 0.368],
+       [0.368, 1.   ]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.metrics.pairwise import pairwise_kernels
+
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "resolve_gamma", "symmetric"]
+
+KernelFunction: TypeAlias = Callable[[Any, Any], Any]
+
+# Which of gamma, degree and coef0 each kernel takes.
+_KERNEL_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "linear": (),
+    "poly": ("gamma", "degree", "coef0"),
+    "rbf": ("gamma",),
+    "sigmoid": ("gamma", "coef0"),
+    "laplacian": ("gamma",),
+    "precomputed": (),
+}
+KERNEL_NAMES: tuple[str, ...] = tuple(_KERNEL_ARGUMENTS)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel function with its parameters resolved to numbers.
+
+    Attributes
+    ----------
+    function : str or callable
+        One of `KERNEL_NAMES`, or ``f(X, Y) -> array of shape (n_samples_X, n_samples_Y)``.
+    gamma : float
+        Width of rbf, poly, sigmoid and laplacian; ignored by the others.
+    degree : float
+        Degree of poly.
+    coef0 : float
+        Constant term of poly and sigmoid.
+    """
+
+    function: str | KernelFunction
+    gamma: float
+    degree: float
+    coef0: float
+
+    @classmethod
+    def resolve(
+        cls,
+        function: str | KernelFunction,
+        *,
+        gamma: float | str,
+        degree: float,
+        coef0: float,
+        X: Any,
+    ) -> Kernel:
+        """Resolve ``gamma="scale"`` and ``"auto"`` on the training data, as scikit-learn does.
+
+        Parameters
+        ----------
+        function : str or callable
+            One of `KERNEL_NAMES`, or a function of (X, Y).
+        gamma : float or str
+        degree, coef0 : float
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+
+        Raises
+        ------
+        ValueError
+            If the kernel's name or gamma is not known.
+        """
+        if not callable(function) and function not in KERNEL_NAMES:
+            raise ValueError(
+                f"kernel={function!r} is not known; use one of {list(KERNEL_NAMES)} or a callable "
+                "f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
+            )
+        needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
+        resolved = resolve_gamma(gamma, X) if needs_gamma else 0.0
+        return cls(function, resolved, degree, coef0)
+
+    def __call__(self, X: Any, Y: Any = None) -> NDArray[np.float64]:
+        """Return the kernel matrix of X and Y, shape (n_samples_X, n_samples_Y).
+
+        Raises
+        ------
+        ValueError
+            If a callable kernel returns another shape or numbers that are not finite.
+        """
+        Y = X if Y is None else Y
+        if callable(self.function):
+            return _checked_callable(self.function, X, Y)
+        if self.function == "precomputed":
+            return np.asarray(X, dtype=np.float64)
+        arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
+        matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
+        matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
+        return np.asarray(matrix, dtype=np.float64)
+
+
+def resolve_gamma(gamma: float | str, X: Any) -> float:
+    """Return gamma as a number: 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto".
+
+    Raises
+    ------
+    ValueError
+        If gamma is neither one of these names nor a non-negative finite number.
+    """
+    if gamma == "scale":
+        if sparse.issparse(X):
+            variance = float(X.multiply(X).mean() - X.mean() ** 2)
+        else:
+            variance = float(np.var(X))
+        return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+    if gamma == "auto":
+        return 1.0 / float(X.shape[1])
+    if not isinstance(gamma, float | int | np.number) or not (0 <= gamma < np.inf):
+        raise ValueError(f"gamma must be 'scale', 'auto' or a finite number >= 0; got {gamma!r}.")
+    return float(gamma)
+
+
+def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> NDArray[np.float64]:
+    matrix = np.asarray(function(X, Y), dtype=np.float64)
+    expected = (X.shape[0], Y.shape[0])
+    if matrix.shape != expected:
+        raise ValueError(
+            f"the kernel callable returned an array of shape {matrix.shape}; it must return "
+            f"(n_samples_X, n_samples_Y) = {expected}."
+        )
+    if not np.isfinite(matrix).all():
+        raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
+    return matrix
+
+
+def gram(
+    kernel: Kernel, X: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the kernel matrix of two selections of the training data.
+
+    For a precomputed kernel X is itself the matrix of all training samples.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+    rows, columns : ndarray of int
+        Training samples of the matrix's rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If a precomputed matrix is not square.
+    """
+    if kernel.function == "precomputed":
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                "X must be the square kernel matrix of the training data for kernel='precomputed'; "
+                f"got shape {X.shape}."
+            )
+        return np.asarray(X[np.ix_(rows, columns)], dtype=np.float64)
+    return kernel(X[rows], X[columns])
+
+
+def symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix with rounding's asymmetry taken out.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_samples)
+
+    Raises
+    ------
+    ValueError
+        If it is asymmetric by more than rounding.
+    """
+    tolerance = 1e-8 * max(float(np.abs(matrix).max()), np.finfo(float).tiny)
+    worst = float(np.abs(matrix - matrix.T).max())
+    if worst > tolerance:
+        raise ValueError(
+            f"the kernel matrix must be symmetric; entries differ by up to {worst:.3g} from their "
+            "mirror images. Check the kernel, or pass (K + K.T) / 2."
+        )
+    return 0.5 * (matrix + matrix.T)

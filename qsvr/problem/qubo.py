@@ -1,0 +1,180 @@
+"""The dual over bits: a quadratic unconstrained binary optimisation (QUBO) problem.
+
+`SVRQubo` joins an `SVRDual` with a `FixedPointEncoding`. With M = [[K', -K'], [-K', K']] (plus
+the overlap penalty), W the weights of the bits and o the offsets, the matrix is ``1/2 W'MW`` plus
+the diagonal ``W' grad E(o)``; energies of bit strings equal the dual's of what they encode.
+
+>>> import numpy as np
+>>> from qsvr.problem.dual import SVRDual
+>>> from qsvr.problem.encoding import FixedPointEncoding
+>>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+>>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
+>>> bits = np.array([[1, 0, 0, 1]])
+>>> float((bits @ qubo.matrix @ bits.T).item()), float(qubo.energies(bits)[0])
+(-0.8, -0.8)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dimod
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr.problem.dual import SVRDual
+from qsvr.problem.encoding import FixedPointEncoding
+
+__all__ = ["SVRQubo"]
+
+
+@dataclass(frozen=True, eq=False)
+class SVRQubo:
+    """A support vector regression's dual as a QUBO.
+
+    Parameters
+    ----------
+    dual : SVRDual
+    encoding : FixedPointEncoding
+        Of the same number of samples.
+
+    Raises
+    ------
+    ValueError
+        If dual and encoding are for different numbers of samples.
+    """
+
+    dual: SVRDual
+    encoding: FixedPointEncoding
+
+    def __post_init__(self) -> None:
+        if self.dual.n_samples != self.encoding.n_samples:
+            raise ValueError(
+                f"encoding is for {self.encoding.n_samples} samples and the dual has "
+                f"{self.dual.n_samples}; build both from the same data."
+            )
+
+    @property
+    def n_variables(self) -> int:
+        """Number of binary variables: 2 * n_bits * n_samples."""
+        return self.encoding.n_variables
+
+    @property
+    def constant(self) -> float:
+        """Energy of the string of zeros, in which every coefficient is at its offset."""
+        return float(self.dual.energy(self.encoding.offset))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Symmetric matrix Q, shape (n_variables, n_variables): E(x) = x'Qx + constant.
+
+        Built anew at each access: keep it rather than asking twice.
+        """
+        n, n_bits = self.dual.n_samples, self.encoding.n_bits
+        weights = self.encoding.weights  # (2, n, n_bits)
+        blocks = np.empty((2, n, n_bits, 2, n * n_bits))
+        # K with every column repeated per bit: (n, n * n_bits), a small part of Q.
+        columns = np.repeat(self.dual.penalised_kernel, n_bits, axis=1)
+        for other in range(2):
+            right = columns * weights[other].reshape(-1)
+            signs = np.array([1.0, -1.0]) if other == 0 else np.array([-1.0, 1.0])
+            left = 0.5 * weights * signs[:, None, None]
+            np.multiply(left[..., None], right[None, :, None, :], out=blocks[:, :, :, other])
+        Q = blocks.reshape(self.n_variables, self.n_variables)
+        if self.dual.overlap_penalty:
+            self._add_overlap(Q)
+        np.einsum("ii->i", Q)[:] += self._linear()
+        return Q
+
+    def _linear(self) -> NDArray[np.float64]:
+        # (n_variables,): each weight times the gradient at the offsets
+        gradient = self.dual.gradient(self.encoding.offset)
+        return (self.encoding.weights * gradient[:, :, None]).reshape(-1)
+
+    def _add_overlap(self, Q: NDArray[np.float64]) -> None:
+        n, n_bits = self.dual.n_samples, self.encoding.n_bits
+        a, ah = self.encoding.weights  # (n, n_bits) each
+        block = 0.5 * self.dual.overlap_penalty * a[:, :, None] * ah[:, None, :]
+        view = Q.reshape(2, n, n_bits, 2, n, n_bits)
+        diagonal = np.arange(n)
+        view[0, diagonal, :, 1, diagonal, :] += block
+        view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
+
+    def energies(self, bits: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the dual's energies of bit strings of shape (n_reads, n_variables).
+
+        Parameters
+        ----------
+        bits : ndarray of shape (n_reads, n_variables)
+        """
+        return self.dual.energy(self.encoding.decode(bits))
+
+    def to_bqm(self) -> dimod.BinaryQuadraticModel:
+        """Return the problem as a dimod model over variables 0 .. n_variables - 1.
+
+        Built from arrays, without a Python loop over couplings.
+        """
+        matrix = self.matrix
+        linear = matrix.diagonal().copy()
+        np.fill_diagonal(matrix, 0.0)
+        bqm = dimod.BinaryQuadraticModel(dimod.BINARY)
+        bqm.add_linear_from_array(linear)  # type: ignore[arg-type]
+        bqm.add_quadratic_from_dense(matrix)
+        bqm.offset = self.constant
+        return bqm
+
+    def to_cqm(self) -> dimod.ConstrainedQuadraticModel:
+        """Return the exact dual over integer levels: sum(b) = 0 is a constraint, not a penalty.
+
+        Variable ``side * n_samples + sample`` is the level of that coefficient, from 0 to
+        ``2**n_bits - 1``. On the constraint the objective equals the QUBO's energy.
+
+        Raises
+        ------
+        ValueError
+            If the levels are not equally spaced, or not on one lattice for all samples: sum(b) = 0
+            could then hold for hardly any of them.
+        """
+        n, top = self.dual.n_samples, self.encoding.grid.size - 1
+        if not self.encoding.is_uniform:
+            raise ValueError(
+                "a CQM needs equally spaced levels; leave base out, so that bits are powers of two."
+            )
+        step = (self.encoding.width / top).reshape(-1)  # (2 * n_samples,)
+        exact = replace(self.dual, equality_penalty=0.0)
+        linear = step * exact.gradient(self.encoding.offset).reshape(-1)
+        square = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
+        if exact.overlap_penalty:
+            square += exact.overlap_penalty * np.kron([[0.0, 1.0], [1.0, 0.0]], np.eye(n))
+        square *= np.outer(step, step)
+        objective = dimod.QuadraticModel()
+        for i in range(2 * n):
+            objective.add_variable("INTEGER", i, lower_bound=0, upper_bound=top)
+        objective.add_linear_from(enumerate(linear.tolist()))
+        objective.add_quadratic_from(
+            (i, j, float(square[i, j] if i != j else 0.5 * square[i, i]))
+            for i in range(2 * n)
+            for j in range(i + 1)
+        )
+        objective.offset = float(exact.energy(self.encoding.offset))
+        cqm = dimod.ConstrainedQuadraticModel()
+        cqm.set_objective(objective)
+        cqm.add_constraint_from_iterable(*self._equation(step), label="sum(b) = 0")
+        return cqm
+
+    def _equation(self, step: NDArray[np.float64]) -> tuple[list[tuple[int, int]], str, int]:
+        """Return sum(b) = 0 over levels, in whole multiples of the smallest step."""
+        positive = step[step > 0.0]
+        unit = float(positive.min()) if positive.size else 1.0
+        signs = np.repeat([1.0, -1.0], self.dual.n_samples)
+        factors = signs * step / unit
+        right = -float(signs @ self.encoding.offset.reshape(-1)) / unit
+        whole, whole_right = factors.round(), round(right)
+        if np.abs(factors - whole).max() > 1e-6 or abs(right - whole_right) > 1e-6:
+            raise ValueError(
+                "a CQM needs the levels of all samples on one lattice, so that sum(b) = 0 can "
+                "hold exactly; use sample_weight of whole multiples of the smallest one, or another"
+                " sampler."
+            )
+        return [(i, int(f)) for i, f in enumerate(whole) if f], "==", whole_right

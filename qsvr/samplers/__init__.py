@@ -1,0 +1,25 @@
+"""Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
+
+from qsvr.samplers.base import Sampler
+from qsvr.samplers.dimod import DimodSampler
+from qsvr.samplers.factory import (
+    SAMPLER_NAMES,
+    SamplerFactory,
+    check_portable,
+    get_sampler,
+    open_sampler,
+)
+from qsvr.samplers.relax_round import RelaxRound
+from qsvr.samplers.structured.annealer import StructuredAnnealer
+
+__all__ = [
+    "SAMPLER_NAMES",
+    "DimodSampler",
+    "RelaxRound",
+    "Sampler",
+    "SamplerFactory",
+    "StructuredAnnealer",
+    "check_portable",
+    "get_sampler",
+    "open_sampler",
+]

@@ -1,0 +1,57 @@
+"""What every sampler is: one method, the names of its options, and its size limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from qsvr.problem.qubo import SVRQubo
+from qsvr.problem.samples import Samples
+
+__all__ = ["Sampler", "check_options"]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Draws low-energy bit strings of a QUBO."""
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names of the options that `sample` takes."""
+        ...
+
+    @property
+    def max_variables(self) -> int | None:
+        """Most binary variables that one QUBO may have, or None where there is no fixed limit."""
+        ...
+
+    def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
+        """Return at most ``num_reads`` samples; the same ``seed`` gives the same samples.
+
+        Parameters
+        ----------
+        qubo : SVRQubo
+        num_reads : int
+        seed : int
+        **options
+            Of those named in `parameters`.
+
+        Raises
+        ------
+        ValueError
+            If an option is not in `parameters`.
+        qsvr.exceptions.SamplerError
+            If no sample could be drawn.
+        """
+        ...
+
+
+def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise ValueError for options that a sampler does not have: none is silently ignored."""
+    known = sorted(known)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"sampler_options has {unknown}, which the sampler {name!r} does not take; "
+            f"it takes {known}."
+        )

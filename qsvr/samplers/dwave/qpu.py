@@ -1,0 +1,261 @@
+"""A quantum annealer as a sampler: embedding, chain strength, submission, and what it cost.
+
+>>> from dwave.system.testing import MockDWaveSampler
+>>> sampler = QPUSampler(client=MockDWaveSampler(topology_type="zephyr", topology_shape=[2, 4]))
+>>> sampler.max_variables
+24
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import dimod
+import numpy as np
+from numpy.typing import NDArray
+
+from qsvr._validation import check_real
+from qsvr.exceptions import IncompleteAnswerError
+from qsvr.problem.qubo import SVRQubo
+from qsvr.problem.samples import Samples
+from qsvr.samplers.base import check_options
+from qsvr.samplers.budget import AccessPlan, Ledger, current_ledger
+from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
+from qsvr.samplers.dwave.client import LazyClient
+from qsvr.samplers.dwave.connection import is_live
+from qsvr.samplers.dwave.embedding import (
+    CliqueEmbedder,
+    Embedding,
+    WorkingGraph,
+    fixed_embedding,
+)
+from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, Problem, ServiceOptions
+
+__all__ = ["QPUSampler"]
+
+_OURS = SERVICE_OPTIONS | {"embedding", "chain_strength", "chain_strength_prefactor"}
+_NOT_OPTIONS = {"warnings", "initial_state", "num_reads"}
+_METHODS = ("auto", "clique", "minorminer")
+# Where a sampler has no estimate of its own (mock samplers): programming, and per read.
+_PROGRAMMING_SECONDS, _READ_SECONDS = 0.0151, 2e-4
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Options of one call, sorted by whom they concern."""
+
+    num_reads: int
+    service: ServiceOptions
+    embedding: object
+    chain_strength: float | None
+    prefactor: float
+    solver: Mapping[str, Any]
+
+
+class QPUSampler:
+    """Samples on a quantum annealer through a clique embedding.
+
+    Options of `sample`, beside the solver's own (``annealing_time``, ...):
+    ``embedding`` ("auto", "clique", "minorminer" or chains of qubits); ``chain_strength`` (a
+    number) or ``chain_strength_prefactor`` (of uniform torque compensation, default 1.414);
+    ``timeout``, ``max_retries``, ``retry_delay`` and ``max_access_time`` (seconds).
+
+    Parameters
+    ----------
+    client : dimod.Structured, optional
+        A live `dwave.system.DWaveSampler` or a mock of one. By default one is opened at first use.
+    embedding : str
+        What the option ``embedding`` is by default.
+    **connection
+        ``region``, ``solver``, ``profile``, ``endpoint``, ``config_file``, ``proxy``: for the
+        D-Wave client, which reads the token from its own configuration.
+    """
+
+    def __init__(self, client: Any = None, *, embedding: str = "auto", **connection: Any) -> None:
+        self._client = LazyClient("qpu", client, connection)
+        self._embedding = embedding
+        self._embedder: CliqueEmbedder | None = None
+        self._lock = threading.RLock()
+        self.total = Ledger()
+
+    def __reduce__(self) -> Any:
+        """Refuse to travel: hold a `SamplerFactory` instead."""
+        raise TypeError(
+            "a QPUSampler holds a live connection and can be neither copied nor sent to another "
+            "process; use sampler='qpu' or a SamplerFactory, which open one there."
+        )
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names of the options: ours and the solver's."""
+        return _OURS | (frozenset(self._client.get().parameters) - _NOT_OPTIONS)
+
+    @property
+    def embedder(self) -> CliqueEmbedder:
+        """Embeddings of the solver's working graph."""
+        with self._lock:
+            if self._embedder is None:
+                client = self._client.get()
+                graph = WorkingGraph.of(
+                    self._client.name, client.properties, client.nodelist, client.edgelist
+                )
+                self._embedder = CliqueEmbedder(graph)
+            return self._embedder
+
+    @property
+    def max_variables(self) -> int | None:
+        """Size of the largest clique of the working graph; None where it is not a lattice."""
+        return self.embedder.largest() if self.embedder.graph.is_lattice else None
+
+    def close(self) -> None:
+        """Close the client, if it was opened here."""
+        self._client.close()
+
+    def plan(
+        self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
+    ) -> AccessPlan:
+        """Return the estimate for a fit of ``n_problems`` problems, by the solver's own formula.
+
+        Parameters
+        ----------
+        n_variables, n_problems, num_reads : int
+            Size and number of the problems, and reads of each.
+        options : mapping
+            As for `sample`.
+        """
+        call = self._sorted(options, num_reads)
+        embedding = self._embed(n_variables, call)
+        return AccessPlan(n_problems, self._estimate(embedding, call))
+
+    def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
+        """Return the reads of one problem; ``seed`` is of the retries' jitter only.
+
+        Parameters
+        ----------
+        qubo : SVRQubo
+        num_reads : int
+        seed : int
+        **options
+            See the class.
+
+        Raises
+        ------
+        ServiceError
+            If no answer came, or (`IncompleteAnswerError`) one with fewer reads.
+        CostLimitError
+            If it would exceed ``max_access_time``.
+        """
+        check_options("qpu", options, self.parameters)
+        start = perf_counter()
+        call = self._sorted(options, num_reads)
+        embedding = self._embed(qubo.n_variables, call)
+        bqm = qubo.to_bqm().change_vartype(dimod.SPIN, inplace=False)
+        strength = call.chain_strength or torque_compensation(bqm, call.prefactor)
+        embedded, chains = _embedded(bqm, embedding, self.embedder.graph, strength)
+        problem = Problem(
+            self._client.name, lambda: self._start(embedded, call), self._estimate(embedding, call),
+            call.service, current_ledger() or Ledger(call.service.max_access_time),
+        )  # fmt: skip
+        answer = problem.solve(seed)
+        bits, broken = _unembedded(answer.sample_set, chains, bqm)
+        self.total.charge(answer.access_time)
+        info = {
+            "sampler": self._client.name,
+            "sampling_time": perf_counter() - start,
+            "polished": False,
+            "chain_strength": strength,
+            "chain_break_fraction": broken,
+            **embedding.report(),
+            **self._embedding_report(embedding),
+            "n_retries": answer.n_retries,
+            "access_time": problem.ledger.seconds,
+            "n_problems": problem.ledger.n_submitted,
+            "total_access_time": self.total.seconds,
+            "total_problems": self.total.n_submitted,
+            "timing": dict(answer.sample_set.info.get("timing", {})),
+        }
+        samples = Samples(bits, qubo.energies(bits), info)
+        if len(samples) < call.num_reads:
+            raise _incomplete(samples, call.num_reads, self._client.name)
+        return samples
+
+    def _sorted(self, options: Mapping[str, Any], num_reads: int) -> _Call:
+        strength = options.get("chain_strength")
+        if strength is not None:
+            check_real("sampler_options", "chain_strength", strength, strict=True)
+        prefactor = check_real(
+            "sampler_options", "chain_strength_prefactor",
+            options.get("chain_strength_prefactor", DEFAULT_PREFACTOR), strict=True,
+        )  # fmt: skip
+        return _Call(
+            num_reads, ServiceOptions.take(options),
+            options.get("embedding", self._embedding), strength, prefactor,
+            {name: value for name, value in options.items() if name not in _OURS},
+        )  # fmt: skip
+
+    def _embed(self, n_variables: int, call: _Call) -> Embedding:
+        if not isinstance(call.embedding, str):
+            return fixed_embedding(call.embedding, n_variables, self.embedder.graph)
+        if call.embedding not in _METHODS:
+            raise ValueError(
+                f"embedding of sampler_options must be one of {list(_METHODS)} or chains of "
+                f"qubits for each variable; got {call.embedding!r}."
+            )
+        return self.embedder.embed(n_variables, call.embedding)
+
+    def _embedding_report(self, embedding: Embedding) -> dict[str, Any]:
+        if embedding.source == "fixed":
+            return {"embedding_source": "fixed", "embedding_time": 0.0}
+        return self.embedder.take_report()
+
+    def _estimate(self, embedding: Embedding, call: _Call) -> float:
+        """Return seconds of access time for one problem."""
+        solver = getattr(self._client.get(), "solver", None)
+        estimate = getattr(solver, "estimate_qpu_access_time", None)
+        if estimate is None or "problem_timing_data" not in solver.properties:  # type: ignore[union-attr]
+            return _PROGRAMMING_SECONDS + call.num_reads * _READ_SECONDS
+        return 1e-6 * float(estimate(embedding.n_qubits, num_reads=call.num_reads, **call.solver))
+
+    def _start(self, embedded: Any, call: _Call) -> Any:
+        client = self._client.get()
+        arguments = {**call.solver, "num_reads": call.num_reads}
+        if is_live(client) and hasattr(client.solver, "sample_bqm"):
+            return client.solver.sample_bqm(embedded, **arguments)
+        return client.sample(embedded, **arguments)
+
+
+def _embedded(
+    bqm: Any, embedding: Embedding, graph: WorkingGraph, strength: float
+) -> tuple[Any, dict[int, tuple[int, ...]]]:
+    from dwave.embedding import embed_bqm
+
+    chains = dict(enumerate(embedding.chains))
+    return embed_bqm(bqm, chains, graph.neighbours, chain_strength=strength), chains
+
+
+def _unembedded(
+    sample_set: Any, chains: Mapping[int, tuple[int, ...]], bqm: Any
+) -> tuple[NDArray[np.uint8], float]:
+    """Return bits by majority vote, (n_reads, n_variables), and the share of broken chains."""
+    from dwave.embedding.chain_breaks import broken_chains, majority_vote
+
+    record, labels = sample_set.record, list(sample_set.variables)
+    position = {qubit: i for i, qubit in enumerate(labels)}
+    columns = [np.array([position[q] for q in chains[v]]) for v in range(bqm.num_variables)]
+    spins = np.repeat(np.asarray(record.sample), np.asarray(record.num_occurrences), axis=0)
+    voted, _ = majority_vote(spins, columns)
+    broken = broken_chains(spins, columns)
+    return np.ascontiguousarray(voted > 0, dtype=np.uint8), float(np.mean(broken))
+
+
+def _incomplete(samples: Samples, asked: int, name: str) -> IncompleteAnswerError:
+    error = IncompleteAnswerError(
+        f"{name!r} answered with {len(samples)} of {asked} reads. Use what came back (the error's "
+        "partial_model), ask for fewer reads, or fit again."
+    )
+    error.samples = samples
+    return error

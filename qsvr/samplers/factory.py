@@ -1,0 +1,246 @@
+"""Choose a sampler: by name, by a picklable recipe, or by handing one over."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, cast
+
+from qsvr.samplers.base import Sampler
+from qsvr.samplers.dimod import (
+    DimodSampler,
+    exact_sampler,
+    neal_sampler,
+    sa_sampler,
+    tabu_sampler,
+)
+from qsvr.samplers.dwave.connection import CONNECTION_OPTIONS
+from qsvr.samplers.fallback import FallbackSampler
+from qsvr.samplers.relax_round import RelaxRound
+from qsvr.samplers.structured.annealer import StructuredAnnealer
+
+__all__ = ["SAMPLER_NAMES", "SamplerFactory", "check_portable", "get_sampler", "open_sampler"]
+
+_BY_NAME: dict[str, Callable[[], Sampler]] = {
+    "structured": StructuredAnnealer,
+    "sa": sa_sampler,
+    "neal": neal_sampler,
+    "tabu": tabu_sampler,
+    "exact": exact_sampler,
+    "relax-round": RelaxRound,
+}
+_DWAVE = "qsvr.samplers.dwave."
+_SERVICE_OPTIONS = CONNECTION_OPTIONS | {"fallback"}
+
+
+@dataclass(frozen=True)
+class SamplerFactory:
+    """A small picklable value from which a sampler is opened, once per process.
+
+    An estimator that holds a live client can be neither cloned nor sent to a worker; one that holds
+    a factory can.
+
+    Parameters
+    ----------
+    path : str
+        Import path of a class or function that returns a `dimod.Sampler`, such as
+        ``"dwave.samplers.PathIntegralAnnealingSampler"``.
+    arguments : mapping
+        Keyword arguments for it. Never put a token here: clients read theirs from their own
+        configuration.
+
+    Raises
+    ------
+    ValueError
+        If ``path`` names no module, or ``arguments`` hold a token.
+
+    Examples
+    --------
+    >>> factory = SamplerFactory("dwave.samplers.PathIntegralAnnealingSampler")
+    >>> type(factory.open()).__name__
+    'PathIntegralAnnealingSampler'
+    """
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "." not in self.path:
+            raise ValueError(
+                "path must be an import path with a module, like 'package.module.Class'; got "
+                f"{self.path!r}."
+            )
+        if any("token" in name.lower() for name in self.arguments):
+            raise ValueError(
+                "arguments must not hold a token: it would be stored with the estimator. Let the "
+                "client read it from its configuration file or environment."
+            )
+
+    def __hash__(self) -> int:
+        return hash((self.path, repr(sorted(self.arguments.items()))))
+
+    def open(self) -> Any:
+        """Return the sampler, opened at the first call in each process."""
+        key = (os.getpid(), self)
+        with _LOCK:
+            if key not in _OPENED:
+                _OPENED[key] = _create(self)
+            return _OPENED[key]
+
+    def close(self) -> None:
+        """Close what `open` opened in this process; the next `open` opens it anew."""
+        with _LOCK:
+            opened = _OPENED.pop((os.getpid(), self), None)
+        close = getattr(opened, "close", None)
+        if callable(close):
+            close()
+
+
+_OPENED: dict[tuple[int, SamplerFactory], Any] = {}
+_LOCK = threading.RLock()
+_BY_SERVICE: dict[str, SamplerFactory] = {
+    "qpu": SamplerFactory(_DWAVE + "qpu.QPUSampler"),
+    "clique": SamplerFactory(_DWAVE + "qpu.QPUSampler", {"embedding": "clique"}),
+    "hybrid": SamplerFactory(_DWAVE + "hybrid.HybridSampler"),
+    "cqm": SamplerFactory(_DWAVE + "hybrid.CQMSampler"),
+}
+SAMPLER_NAMES: tuple[str, ...] = (*_BY_NAME, *_BY_SERVICE)
+
+
+@atexit.register
+def _close_all() -> None:
+    for process, factory in list(_OPENED):
+        if process == os.getpid():
+            factory.close()
+
+
+def _create(factory: SamplerFactory) -> Any:
+    module, _, name = factory.path.rpartition(".")
+    try:
+        target = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"path={factory.path!r} cannot be imported: {error}.") from error
+    return target(**factory.arguments)
+
+
+def get_sampler(spec: object = None) -> Sampler:
+    """Return the sampler that a specification means.
+
+    Parameters
+    ----------
+    spec : None, str, SamplerFactory, Sampler or dimod.Sampler
+        None is the structured annealer; names are in `SAMPLER_NAMES`.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known.
+    TypeError
+        If the object has no sampler's interface.
+    """
+    if spec is None:
+        return StructuredAnnealer()
+    if isinstance(spec, str):
+        if spec in _BY_SERVICE:
+            return get_sampler(_BY_SERVICE[spec])
+        if spec not in _BY_NAME:
+            raise ValueError(
+                f"sampler={spec!r} is not known; use one of {list(SAMPLER_NAMES)}, a "
+                "SamplerFactory or a dimod sampler."
+            )
+        return _BY_NAME[spec]()
+    return _adapted(spec.open() if isinstance(spec, SamplerFactory) else spec)
+
+
+def open_sampler(
+    spec: object, options: Mapping[str, Any] | None = None
+) -> tuple[Sampler, dict[str, Any]]:
+    """Return a sampler, and those of the options that are for its ``sample``.
+
+    Options of the connection (``region``, ``solver``, ``profile``, ...) go into the factory of a
+    D-Wave sampler; ``fallback`` names a sampler that takes over where the service fails.
+
+    Parameters
+    ----------
+    spec : None, str, SamplerFactory, Sampler or dimod.Sampler
+    options : mapping, optional
+
+    Raises
+    ------
+    ValueError
+        If an option looks like a token, or the sampler is not known.
+    """
+    options = dict(options or {})
+    if any("token" in str(name).lower() for name in options):
+        raise ValueError(
+            "sampler_options must not hold a token: it would be stored with the estimator. Let the "
+            "client read it from its configuration file or the environment variable "
+            "DWAVE_API_TOKEN."
+        )
+    factory = _BY_SERVICE.get(spec) if isinstance(spec, str) else spec
+    if not isinstance(factory, SamplerFactory) or not factory.path.startswith(_DWAVE):
+        return get_sampler(spec), options
+    connection = {name: options.pop(name) for name in CONNECTION_OPTIONS & set(options)}
+    second = options.pop("fallback", None)
+    first = get_sampler(SamplerFactory(factory.path, {**factory.arguments, **connection}))
+    if second is None:
+        return first, options
+    return FallbackSampler(first, get_sampler(second), str(second), options), options
+
+
+def check_portable(spec: object) -> None:
+    """Raise TypeError where a sampler holds a live connection, which cannot be copied or sent.
+
+    Parameters
+    ----------
+    spec : None, str, SamplerFactory or a sampler
+
+    Raises
+    ------
+    TypeError
+        If it cannot be pickled.
+    """
+    if spec is None or isinstance(spec, str | SamplerFactory):
+        return
+    try:
+        pickle.dumps(spec)
+    except Exception as error:
+        raise TypeError(
+            f"sampler is a live {type(spec).__name__}, which can be neither copied nor sent to "
+            "another process (so no clone, GridSearchCV, n_jobs > 1 or pickle). Use a name such as "
+            "sampler='qpu', or SamplerFactory('package.module.Class', {...}), which opens it "
+            "wherever it is needed; set sampler=None to pickle a fitted model."
+        ) from error
+
+
+def _adapted(sampler: Any) -> Sampler:
+    """Return an object as one of our samplers, by what it offers."""
+    if isinstance(sampler, type):  # it was not opened
+        raise _no_sampler(sampler)
+    if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
+        return cast(Sampler, sampler)
+    if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
+        from qsvr.samplers.dwave.qpu import QPUSampler
+
+        return QPUSampler(client=sampler)
+    if hasattr(sampler, "sample_cqm"):
+        from qsvr.samplers.dwave.hybrid import CQMSampler
+
+        return CQMSampler(client=sampler)
+    if isinstance(sampler, Sampler):
+        return sampler
+    if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
+        return DimodSampler(sampler, type(sampler).__name__)
+    raise _no_sampler(sampler)
+
+
+def _no_sampler(value: object) -> TypeError:
+    return TypeError(
+        f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
+        f"a dimod sampler; got {type(value).__name__}."
+    )

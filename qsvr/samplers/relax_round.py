@@ -1,0 +1,58 @@
+"""Box relaxation, rounding and polish: the honest classical reference for every annealer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from qsvr.problem.local_search import polish
+from qsvr.problem.qubo import SVRQubo
+from qsvr.problem.samples import Samples
+from qsvr.samplers.base import check_options
+
+__all__ = ["RelaxRound"]
+
+
+@dataclass(frozen=True)
+class RelaxRound:
+    """Solve the dual over real coefficients, round to levels, polish.
+
+    The first read rounds to the nearest level; the others round each coefficient up with a
+    probability equal to its fraction, which keeps the expected value. It anneals nothing, so what
+    it reaches is what annealing has to beat.
+    """
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """It takes no options."""
+        return frozenset()
+
+    @property
+    def max_variables(self) -> int | None:
+        """As for the structured annealer."""
+        return 60_000
+
+    def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
+        """Return ``num_reads`` polished samples; see `qsvr.Sampler`."""
+        check_options("relax-round", options, self.parameters)
+        start = perf_counter()
+        encoding = qubo.encoding
+        lower, upper = encoding.offset, encoding.offset + encoding.width
+        relaxed = qubo.dual.relax(lower, upper).coefficients
+        safe_width = np.where(encoding.width > 0, encoding.width, 1.0)
+        unit = np.clip((relaxed - lower) / safe_width, 0.0, 1.0)
+        below = np.clip(
+            np.searchsorted(encoding.grid, unit, "right") - 1, 0, encoding.grid.size - 2
+        )
+        gap = encoding.grid[below + 1] - encoding.grid[below]
+        fraction = (unit - encoding.grid[below]) / gap
+        threshold = np.random.default_rng(seed).random((num_reads, *unit.shape))
+        threshold[0] = 0.5
+        bits = encoding.bits(below + (threshold < fraction))
+        rounded = Samples(bits, qubo.energies(bits), {"sampler": "relax-round"})
+        result = polish(qubo, rounded)
+        info = {**result.info, "sampling_time": perf_counter() - start}
+        return Samples(result.bits, result.energies, info)

@@ -1,0 +1,1 @@
+"""From a dual to its solutions."""
