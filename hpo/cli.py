@@ -6,6 +6,7 @@ by exit code 1; Ctrl-C by 130 and the command that goes on.
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -14,22 +15,104 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from hpo.cli_options import parse_options, run_options
 from hpo.errors import (
     ExecutorBrokenError,
     InterruptedRunError,
     JournalWriteError,
     UsageError,
+    usage_checked,
 )
-from hpo.simulation.compare import simulate
 
 if TYPE_CHECKING:
     from hpo.run.results import Results
 
+_PATH = click.Path(path_type=Path)
+
+_RUN_OPTIONS = (
+    click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer]."),
+    click.option("--max-resource", type=int, required=True, help="Most epochs for one trial."),
+    click.option("--scheduler", default="swift", show_default=True, help="What decides."),
+    click.option("--predictor", default="auto", show_default=True, help="What predicts curves."),
+    click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
+    click.option(
+        "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
+    click.option(
+        "--workers", "n_workers", type=int, help="Workers [default: all of a cluster, 1 here]."
+    ),
+    click.option(
+        "--executor",
+        default="process",
+        show_default=True,
+        help="process, inline (repeatable), dask, mpi or ray.",
+    ),
+    click.option("--timeout", type=float, help="Seconds that one training job may take."),
+    click.option("--predict-timeout", type=float, help="Seconds that a prediction may take."),
+    click.option(
+        "--max-retries", type=int, default=1, show_default=True, help="For a job that failed."
+    ),
+    click.option(
+        "--journal", type=_PATH, help="New file for the run's state [default: by trainer's name]."
+    ),
+    click.option("--checkpoint-dir", type=_PATH, help="[default: beside the journal]"),
+    click.option("--searcher-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."),
+    click.option(
+        "--scheduler-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
+    ),
+    click.option(
+        "--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
+    ),
+    click.option(
+        "--executor-option",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="address=..., devices=0,1, ...; may be repeated.",
+    ),
+    click.option("--quiet", is_flag=True, help="Show no progress."),
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of ``hpo run`` to a command."""
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` pairs; values are JSON where they can be, else text.
+
+    Raises
+    ------
+    UsageError
+        If a pair has no ``=``.
+
+    Examples
+    --------
+    >>> parse_options(["min-curves=5", "kernel=rbf"])
+    {'min_curves': 5, 'kernel': 'rbf'}
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            msg = f"options are given as NAME=VALUE, got {pair!r}"
+            raise UsageError(msg)
+        options[name.replace("-", "_")] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-_PATH = click.Path(path_type=Path)
 
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -55,7 +138,7 @@ def cli() -> None:
 @run_options
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
     """Tune TRAINER, named FILE.py:name or package.module:name."""
-    from hpo.run.spec import RunSpec, usage_checked
+    from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
     from hpo.trainers.loading import default_space
@@ -124,7 +207,6 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
-    from hpo.run.spec import usage_checked
 
     def exported() -> Any:
         from hpo.integrations.optuna import export_journal
@@ -138,12 +220,37 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     )
 
 
-cli.add_command(simulate)
+@cli.command()
+@click.argument("table", type=_PATH)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    default=("hyperband", "swift-hyperband"),
+    show_default=True,
+    help="May be repeated; the others are compared with the first.",
+)
+@click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves.")
+@click.option("--max-resource", type=int, help="Most epochs for one trial [default: all].")
+@click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays.")
+@click.option("--seeds", type=int, default=10, show_default=True, help="Runs of each scheduler.")
+@click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated.")
+@click.option("--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
+    """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves."""
+    from rich.console import Console
+
+    from hpo.simulation.compare import Setting, simulate_all, table_of
+
+    setting = Setting(predictor_options=parse_options(predictor_option), **options)
+    rows = simulate_all(table, setting)
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    console.print(table_of(rows, setting))
 
 
 def _draw(results: Results, name: str, directory: Path) -> None:
     from hpo.report.plots import save_figures
-    from hpo.run.spec import usage_checked
 
     for path in usage_checked(save_figures, {name: results}, directory):
         click.echo(f"Figure: {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -63,3 +64,16 @@ class InterruptedRunError(KeyboardInterrupt):
         if self.journal is None:
             return "Stopped. The run had no journal, so it cannot be resumed."
         return f"Stopped; every finished report is kept in {self.journal}."
+
+
+def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call `build`; what it refuses, or cannot import, becomes a `UsageError`."""
+    try:
+        return build(*args, **kwargs)
+    except UsageError:
+        raise
+    except OSError as error:
+        msg = f"cannot use {error.filename}: {error.strerror}"
+        raise UsageError(msg if error.filename else str(error)) from error
+    except (ValueError, TypeError, ImportError) as error:
+        raise UsageError(" ".join(str(error).split())) from error

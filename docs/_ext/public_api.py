@@ -28,7 +28,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "qsvr.solve.direct",
         "qsvr.solve.refinement",
         "qsvr.solve.decomposition",
-        "qsvr.estimators.subsamples",
+        "qsvr.estimators.ensemble",
         "qsvr.model.uncertainty",
         "qsvr.inspection.report",
         "qsvr.model.export",

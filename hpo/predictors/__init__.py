@@ -7,15 +7,13 @@ from hpo.predictors.baselines import (
     PowerLawPredictor,
     RandomPredictor,
 )
-from hpo.predictors.features import CurveFeatures
 from hpo.predictors.forecaster import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.jobs import as_forecaster, run_predict_job
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.mixed import MixedPredictor
 from hpo.predictors.pooled import PooledPredictor
-from hpo.predictors.quantum import QSVRPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
-from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.regression import CurveFeatures, CurveRegressor, QSVRPredictor
 from hpo.predictors.regressors import REGRESSORS, make_regressor
 from hpo.predictors.skilled import SkilledPredictor
 from hpo.surrogates.scales import BentScale, LogScale, Scale, scale_of

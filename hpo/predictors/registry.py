@@ -12,12 +12,10 @@ from hpo.predictors.baselines import (
     PowerLawPredictor,
     RandomPredictor,
 )
-from hpo.predictors.features import CurveFeatures
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.mixed import MixedPredictor
 from hpo.predictors.pooled import PooledPredictor
-from hpo.predictors.quantum import QSVRPredictor
-from hpo.predictors.regression import CurveRegressor
+from hpo.predictors.regression import CurveFeatures, CurveRegressor, QSVRPredictor
 from hpo.predictors.regressors import nusvr, svr
 from hpo.predictors.skilled import SkilledPredictor
 

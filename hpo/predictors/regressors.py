@@ -20,7 +20,7 @@ def qsvr_ensemble(
     """Return averaged QSVR models, each on as many pieces as an annealer of 120 variables holds."""
     from sklearn.preprocessing import MinMaxScaler
 
-    from hpo.predictors.quantum import PUBLISHED_SETTINGS
+    from hpo.predictors.regression import PUBLISHED_SETTINGS
     from qsvr import QSVR, QSVREnsemble
 
     ensemble = QSVREnsemble(

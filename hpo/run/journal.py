@@ -1,4 +1,22 @@
-"""The journal that is being written: one process at a time, each line on disk before it counts."""
+"""Append-only, crash-safe log of a run: what was decided and what came back.
+
+A journal is a text file of one entry a line, ``<checksum> <JSON>``.  The checksum (CRC-32, eight
+hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
+lost or moved shows.  The first line is the header: format version, run id and the specification
+from which the scheduler can be built again.  Every line is on disk (``fsync``) before it takes
+effect, hence a crash can only tear the *last* line; a torn last line is cut off when the run goes
+on, and damage anywhere else is refused.
+
+Whatever a scheduler decides follows from the header and the entries, so
+`hpo.run.replay` builds it again.
+
+>>> import tempfile, pathlib
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "run.jsonl"
+>>> with Journal.create(path, spec={"seed": 0}) as journal:
+...     journal.append("note", {"text": "hello"})
+>>> [entry.kind for entry in read_journal(path).entries]
+['note']
+"""
 
 from __future__ import annotations
 
@@ -8,16 +26,217 @@ import json
 import os
 import time
 import uuid
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
 from hpo.files import write_atomically
-from hpo.run._content import JournalContent, read_journal
-from hpo.run._lines import Header, encode
-from hpo.trial import PredictJob, Report, TrainJob
+from hpo.trial import PredictJob, Report, TrainJob, from_json
+
+FORMAT = 1
+"""Version of the file format; another version is refused, never guessed at."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """First line of a journal.
+
+    Attributes
+    ----------
+    run_id : str
+        Unique name of the run; its checkpoints carry it too.
+    spec : Mapping
+        Plain values from which the run can be built again (see `hpo.run.spec.RunSpec`); empty for a
+        run that was built from Python objects.
+    created : float
+        Seconds since the epoch.
+    """
+
+    run_id: str
+    spec: Mapping[str, Any]
+    created: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the header as plain values."""
+        return {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "created": self.created,
+            "spec": dict(self.spec),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], path: Path) -> Self:
+        """Rebuild the header of the journal at `path` from the `data` that `to_json` wrote.
+
+        Raises
+        ------
+        JournalError
+            If it is of another format version, or no header at all.
+        """
+        if not isinstance(data, Mapping) or "format" not in data:
+            msg = f"{path} is not a journal of hpo: its first line is no header"
+            raise JournalError(msg)
+        if data["format"] != FORMAT:
+            msg = (
+                f"journal {path} has format version {data['format']!r}, this hpo reads version "
+                f"{FORMAT}; resume it with the hpo version that wrote it"
+            )
+            raise JournalError(msg)
+        try:
+            return cls(str(data["run_id"]), dict(data["spec"]), float(data["created"]))
+        except (KeyError, TypeError, ValueError):
+            msg = f"the header of journal {path} lacks a field; the file was edited or is damaged"
+            raise JournalError(msg) from None
+
+
+def _encode(data: Mapping[str, Any], checksum: int) -> tuple[bytes, int]:
+    """Return a line of plain values, and its checksum, which continues the `checksum` before."""
+    payload = json.dumps(data, separators=(",", ":")).encode()
+    checksum = zlib.crc32(payload, checksum)
+    return b"%08x " % checksum + payload + b"\n", checksum
+
+
+def header_line(header: Header) -> bytes:
+    """Return the first line of a journal, for its `header`, as it stands in the file."""
+    return _encode(header.to_json(), 0)[0]
+
+
+def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
+    """Return the valid lines, where they end, and the last checksum; check the header first."""
+    lines: list[Any] = []
+    end, checksum = 0, 0
+    while (newline := raw.find(b"\n", end)) >= 0:
+        payload = raw[end + 9 : newline]
+        following = zlib.crc32(payload, checksum)
+        if raw[end : end + 9] != b"%08x " % following:
+            if lines and newline + 1 < len(raw):
+                msg = (
+                    f"journal {path} is damaged in line {len(lines) + 1} (checksum), with more "
+                    "lines after it; restore the file from a copy, nothing was changed"
+                )
+                raise JournalError(msg)
+            break
+        lines.append(json.loads(payload))
+        if len(lines) == 1:
+            Header.from_json(lines[0], path)  # another version may have other rules for the rest
+        end, checksum = newline + 1, following
+    return lines, end, checksum
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line after the header.
+
+    Attributes
+    ----------
+    kind : str
+        ``"decided"``, ``"reported"`` or ``"note"``.
+    data : Mapping
+        JSON form of the job or the report, or the note's plain values.
+    time : float
+        Seconds since the epoch.
+    line : int
+        Line number in the file, from 1.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    time: float
+    line: int
+
+
+@dataclass(frozen=True)
+class JournalContent:
+    """What a journal holds.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    header : Header
+        Its first line.
+    entries : tuple of Entry
+        Whole entries, in order.
+    end : int
+        Bytes up to the end of the last whole entry; anything after it is a torn line.
+    checksum : int
+        Checksum of the last whole line.
+    """
+
+    path: Path
+    header: Header
+    entries: tuple[Entry, ...]
+    end: int
+    checksum: int
+
+    def reports(self) -> list[tuple[float, Report]]:
+        """Return (time in seconds since the epoch, report) in the order of arrival."""
+        return [(e.time, self.report(e)) for e in self.entries if e.kind == "reported"]
+
+    def report(self, entry: Entry) -> Report:
+        """Return the report of an entry.
+
+        Raises
+        ------
+        JournalError
+            If it is of another version.
+        """
+        try:
+            report: Report = from_json(entry.data)
+        except ValueError as error:
+            msg = f"line {entry.line} of journal {self.path} is of another version: {error}"
+            raise JournalError(msg) from None
+        return report
+
+    def notes(self) -> list[Mapping[str, Any]]:
+        """Return the notes (retries, extra metrics, resumptions)."""
+        return [entry.data for entry in self.entries if entry.kind == "note"]
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Read the journal at `path` without changing it.
+
+    Raises
+    ------
+    JournalError
+        If the file is missing or no journal, of another version, without a whole header, or
+        damaged elsewhere than in its last line.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        msg = f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
+        raise JournalError(msg) from None
+    lines, end, checksum = _whole_lines(raw, path)
+    if not lines:
+        raise _headerless(raw, path)
+    header = Header.from_json(lines[0], path)
+    entries = tuple(_entry(data, number, path) for number, data in enumerate(lines[1:], 2))
+    return JournalContent(path, header, entries, end, checksum)
+
+
+def _headerless(raw: bytes, path: Path) -> JournalError:
+    looks_torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
+    if looks_torn:
+        msg = f"journal {path} ends within its header, so it holds nothing to resume"
+    else:
+        msg = f"{path} is not a journal of hpo (its first line has no valid checksum)"
+    return JournalError(msg + "; start a new run with another --journal")
+
+
+def _entry(data: Any, line: int, path: Path) -> Entry:
+    try:
+        return Entry(str(data["kind"]), data["data"], float(data["time"]), line)
+    except (KeyError, TypeError, ValueError):
+        msg = f"line {line} of journal {path} is no entry; the file was edited or is damaged"
+        raise JournalError(msg) from None
+
 
 Job = TrainJob | PredictJob
 
@@ -47,7 +266,7 @@ class Journal:
         path = Path(path)
         cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time())
-        line, checksum = encode(header.to_json(), 0)
+        line, checksum = _encode(header.to_json(), 0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, line, overwrite=False)
@@ -125,7 +344,7 @@ class Journal:
             If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
-        line, self._checksum = encode(entry, self._checksum)
+        line, self._checksum = _encode(entry, self._checksum)
         written = 0
         try:
             while written < len(line):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hpo.errors import JournalError, UsageError
+from hpo.errors import JournalError, UsageError, usage_checked
 from hpo.loop import Scheduler
 from hpo.run.baseline import Plan
 from hpo.searchers import LEARNING, SEARCHERS, Searcher, make_searcher
@@ -205,16 +205,3 @@ def _refuse_secrets(options: Mapping[str, Any]) -> None:
             raise UsageError(msg)
         if isinstance(value, Mapping):
             _refuse_secrets(value)
-
-
-def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call `build`; what it refuses, or cannot import, becomes a `UsageError`."""
-    try:
-        return build(*args, **kwargs)
-    except UsageError:
-        raise
-    except OSError as error:
-        msg = f"cannot use {error.filename}: {error.strerror}"
-        raise UsageError(msg if error.filename else str(error)) from error
-    except (ValueError, TypeError, ImportError) as error:
-        raise UsageError(" ".join(str(error).split())) from error

@@ -21,8 +21,8 @@ from hpo.trial import (
     TrialSummary,
     best_of,
     finite_or_worst,
+    same,
 )
-from hpo.values import same
 
 
 @dataclass

@@ -3,9 +3,8 @@
 from hpo.searchers.base import LearningSearcher, RewardedSearcher, Searcher
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.searchers.curves import CurveSearcher, proposals_of
-from hpo.searchers.grid_random import GridSearcher, ListSearcher
+from hpo.searchers.grid_random import GridSearcher, ListSearcher, RandomSearcher
 from hpo.searchers.q_learning import QLearningSearcher
-from hpo.searchers.random import RandomSearcher
 from hpo.searchers.registry import LEARNING, SEARCHERS, make_searcher, searcher_options
 from hpo.surrogates.surface import Mixed, Surface, SurfaceModel, Trees
 from hpo.surrogates.surrogate import Belief, Known, SurfaceBelief

@@ -8,9 +8,8 @@ from typing import Any
 
 from hpo.searchers.base import Searcher
 from hpo.searchers.curves import CurveSearcher
-from hpo.searchers.grid_random import GridSearcher
+from hpo.searchers.grid_random import GridSearcher, RandomSearcher
 from hpo.searchers.optuna import OptunaSearcher
-from hpo.searchers.random import RandomSearcher
 from hpo.space.search_space import SearchSpace
 
 

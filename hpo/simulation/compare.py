@@ -1,4 +1,4 @@
-"""``hpo simulate``: schedulers side by side on recorded learning curves, in virtual time."""
+"""Schedulers side by side on recorded learning curves, in virtual time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from hpo.cli_options import parse_options
-from hpo.errors import UsageError
+from hpo.errors import UsageError, usage_checked
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,7 +87,6 @@ def simulate_all(table_path: Path, setting: Setting) -> list[Row]:
         If the table cannot be read or a setting is refused.
     """
     from hpo.predictors import make_predictor
-    from hpo.run.spec import usage_checked
     from hpo.simulation.datasets import read_table
 
     if setting.seeds < 1:
@@ -106,7 +102,6 @@ def simulate_all(table_path: Path, setting: Setting) -> list[Row]:
 
 
 def _simulated(name: str, seed: int, table: Any, predictor: Any, setting: Setting) -> Row:
-    from hpo.run.spec import usage_checked
     from hpo.schedulers import make_scheduler
     from hpo.simulation.simulator import simulate
 
@@ -171,30 +166,3 @@ def _cells(rows: Sequence[Row], first: Sequence[Row]) -> list[str]:
 def _mean(values: Sequence[float], digits: int) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
-
-
-@click.command()
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option(
-    "--scheduler",
-    "schedulers",
-    multiple=True,
-    default=("hyperband", "swift-hyperband"),
-    show_default=True,
-    help="May be repeated; the others are compared with the first.",
-)
-@click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves.")
-@click.option("--max-resource", type=int, help="Most epochs for one trial [default: all].")
-@click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays.")
-@click.option("--seeds", type=int, default=10, show_default=True, help="Runs of each scheduler.")
-@click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated.")
-@click.option("--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
-def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
-    """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves."""
-    from rich.console import Console
-
-    setting = Setting(predictor_options=parse_options(predictor_option), **options)
-    rows = simulate_all(table, setting)
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    console.print(table_of(rows, setting))

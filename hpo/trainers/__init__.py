@@ -1,7 +1,6 @@
 """Trainers: what trains one configuration for some resource units."""
 
-from hpo.trainers.base import Metrics, Outcome, Segment, Trainer, run_segment
-from hpo.trainers.function import FunctionTrainer
+from hpo.trainers.base import FunctionTrainer, Metrics, Outcome, Segment, Trainer, run_segment
 from hpo.trainers.loading import NamedTrainer, as_trainer, load_trainer
 from hpo.trainers.torch.launch import TorchrunTrainer
 from hpo.trainers.torch.random_state import Generators

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -202,3 +202,32 @@ def _keep_traceback(error: BaseException, segment: Segment) -> None:
 def first_bad_unit(losses: Sequence[float]) -> int | None:
     """Return the first unit (from 1) whose loss is NaN or infinite, None if there is none."""
     return next((i for i, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
+
+
+TrainFunction = Callable[[Config, int, int, Path], Sequence[float] | Metrics]
+
+
+@dataclass(frozen=True)
+class FunctionTrainer:
+    """Trains by calling a function.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(config, start, stop, checkpoint)``, with the meaning of `Trainer.train`.
+
+    Examples
+    --------
+    >>> def losses(config, start, stop, checkpoint):
+    ...     return [config["lr"] / (unit + 1) for unit in range(start, stop)]
+    >>> FunctionTrainer(losses).train({"lr": 1.0}, 0, 2, Path("unused"))
+    [1.0, 0.5]
+    """
+
+    function: TrainFunction
+
+    def train(
+        self, config: Config, start: int, stop: int, checkpoint: Path
+    ) -> Sequence[float] | Metrics:
+        """Call the function."""
+        return self.function(config, start, stop, checkpoint)

@@ -16,8 +16,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from hpo.errors import TrainerError
-from hpo.trainers.base import Metrics, Trainer, describe
-from hpo.trainers.function import FunctionTrainer
+from hpo.trainers.base import FunctionTrainer, Metrics, Trainer, describe
 from hpo.trial import Config
 
 _loading = threading.RLock()

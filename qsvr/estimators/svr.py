@@ -12,32 +12,143 @@ Wiring only: the dual is built, a solver samples its QUBO, the best solutions ar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qsvr._validation import accepts_sparse, checked_weight, random_state_of, validated
-from qsvr.estimators._access import access_plan, direct_solver, open_for
 from qsvr.estimators._parameters import check_parameters, encoding_of, name_of
-from qsvr.estimators._report import summary, warn_if_coarse
-from qsvr.exceptions import SamplerError
+from qsvr.exceptions import CoarseEncodingWarning, SamplerError
 from qsvr.inspection.report import SamplerReport
 from qsvr.model.solutions import combine
 from qsvr.model.uncertainty import Spread
 from qsvr.problem.data import TrainingData, previous_solution, split_rows
+from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.kernels import Kernel, KernelFunction
-from qsvr.samplers import check_portable
-from qsvr.samplers.budget import fit_budget
-from qsvr.solve.direct import DualSolution
+from qsvr.samplers import Sampler, check_portable, open_sampler
+from qsvr.samplers.base import check_options
+from qsvr.samplers.budget import AccessPlan, fit_budget
+from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.strategy import Posed, Strategy
 
-__all__ = ["QSVR"]
+__all__ = [
+    "QSVR",
+    "access_plan",
+    "check_members_plan",
+    "direct_solver",
+    "open_for",
+    "summary",
+    "warn_if_coarse",
+]
+
+
+def open_for(model: QSVR) -> tuple[Sampler, dict[str, Any]]:
+    """Return the model's sampler and the options for each of its problems.
+
+    Raises
+    ------
+    ValueError
+        If the sampler does not take an option.
+    """
+    sampler, options = open_sampler(model.sampler, model.sampler_options)
+    # A service's problems cost time each, so that its options say how many reads one has.
+    more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
+    check_options(name_of(model.sampler), options, sampler.parameters | more)
+    return sampler, options
+
+
+def direct_solver(model: QSVR, sampler: Sampler, options: dict[str, Any]) -> DirectSolver:
+    """Return the solver of one problem, with the options of `open_for`."""
+    rest = dict(options)
+    num_reads = rest.pop("num_reads", model.num_reads)
+    return DirectSolver(sampler, num_reads, model.polish, effective_n_jobs(model.n_jobs), rest)
+
+
+def access_plan(
+    model: QSVR, direct: DirectSolver, n_variables: int, working_size: int | None
+) -> AccessPlan | None:
+    """Return what the fit will cost, or None where the sampler's time costs nothing.
+
+    A refinement is planned with all its rounds. How many working sets a decomposition needs is not
+    known before, so it must have a limit, which is then charged problem by problem.
+
+    Raises
+    ------
+    ValueError
+        If a decomposition on a sampler that costs time has no ``max_access_time``.
+    """
+    sampler, options = direct.sampler, direct.options
+    if not hasattr(sampler, "plan"):
+        return None
+    if working_size is not None and options.get("max_access_time") is None:
+        raise ValueError(
+            f"sampler_options of {type(model).__name__} must have max_access_time, in seconds, "
+            f"when the samples need more than one problem of {working_size} samples each: how many "
+            "is not known before. Set it, for example {'max_access_time': 5}, or train a "
+            "QSVREnsemble, whose number of problems is."
+        )
+    n_problems = 1 if working_size is not None else 1 + model.n_refinements
+    size = n_variables if working_size is None else 2 * model.n_bits * working_size
+    plan: AccessPlan | None = sampler.plan(
+        size, n_problems=n_problems, num_reads=direct.num_reads, options=options
+    )
+    if model.verbose and plan is not None:
+        print(f"[{type(model).__name__}] estimate: {plan}")
+    return plan
+
+
+def check_members_plan(model: QSVR, n_members: int, n_samples: int) -> None:
+    """Check the access time of all members of an ensemble before the first one is fitted.
+
+    Raises
+    ------
+    CostLimitError
+        If it exceeds ``max_access_time``.
+    """
+    sampler, options = open_for(model)
+    direct = direct_solver(model, sampler, options)
+    plan = access_plan(model, direct, 2 * model.n_bits * n_samples, None)
+    if plan is not None:
+        plan.times(n_members).check(direct.options.get("max_access_time"))
+
+
+def warn_if_coarse(model: QSVR, encoding: FixedPointEncoding) -> None:
+    """Warn where the energy misses more than half of what the bound allows."""
+    gap = model.energy_ - model.relaxation_bound_
+    if gap <= 0.5 * abs(model.relaxation_bound_):
+        return
+    level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
+    warnings.warn(
+        f"the best energy found, {model.energy_:.4g}, is far above the bound of "
+        f"{model.relaxation_bound_:.4g}: {model.n_bits} bits make levels of {level:.3g} in a box "
+        f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
+        "stuck. Use refinement (n_refinements=10), more bits (n_bits=8), a smaller C, or more "
+        "reads.",
+        CoarseEncodingWarning,
+        stacklevel=3,
+    )
+
+
+def summary(model: QSVR) -> str:
+    """Return one line on how good the solve was."""
+    info = model.sampler_info_
+    gap = model.energy_ - model.relaxation_bound_
+    sets = f"{model.n_iter_} QUBOs, the last of " if model.n_iter_ > 1 else ""
+    return (
+        f"[QSVR] {sets}{info['n_variables']} variables, {info['n_reads']} reads by "
+        f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {model.energy_:.6g} (raw "
+        f"{info['raw_energies'].min():.6g}), at most {gap:.3g} above the best possible; "
+        f"{len(model.solutions_.energies)} solutions combined, "
+        f"{model.n_support_[0]} support vectors"
+    )
 
 
 class QSVR(RegressorMixin, BaseEstimator):
@@ -368,7 +479,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         return report
 
     def to_svr(self) -> Any:
-        """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.model.export.to_svr`."""
+        """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.model.export`."""
         from qsvr.model.export import to_svr
 
         check_is_fitted(self)

@@ -19,7 +19,7 @@ from qsvr.samplers.dimod import (
     sa_sampler,
     tabu_sampler,
 )
-from qsvr.samplers.dwave.connection import CONNECTION_OPTIONS
+from qsvr.samplers.dwave.client import CONNECTION_OPTIONS
 from qsvr.samplers.fallback import FallbackSampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer

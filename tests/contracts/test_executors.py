@@ -29,7 +29,7 @@ from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, Worke
 from hpo.trainers import NamedTrainer, Outcome, Segment
 from hpo.trainers.base import run_segment
 
-ACCIDENTS = Path(__file__).parents[1] / "hpo" / "running" / "accidents.py"
+ACCIDENTS = Path(__file__).parents[1] / "support" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
 PATIENCE = 120
 """Seconds that a job may take where engines start processes again, on a machine that is busy."""

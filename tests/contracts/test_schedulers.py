@@ -23,8 +23,9 @@ from hpo.trial import (
     TrainReport,
     TrialStatus,
     Wait,
+    from_json,
+    same,
 )
-from hpo.values import from_json, same
 
 NAMES = [*SCHEDULERS, "swift-as-published"]
 OPTIONS = {"swift-hyperband": {"min_curves": 3}, "fast-hyperband": {"min_curves": 3}}

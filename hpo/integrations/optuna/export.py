@@ -30,7 +30,7 @@ from hpo.loop import Scheduler
 from hpo.run.journal import JournalContent, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
-from hpo.searchers.optuna_space import search_distributions
+from hpo.searchers.optuna import search_distributions
 from hpo.space.domains import Constant, Scipy
 from hpo.space.search_space import SearchSpace
 from hpo.trial import TrialStatus, TrialSummary

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.errors import EngineLostError, UsageError
-from hpo.run.executors._calling import CallingExecutor
 from hpo.run.executors.options import EngineOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import WorkerSetup, prepared
+from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """What happens in a worker process of an engine that starts its processes itself.
 
-Our own processes are set up when they start (`hpo.run.executors.process`).  Dask, MPI and Ray start theirs, so
-each call carries a `WorkerSetup`, and the first one in a process takes effect.
+Our own processes are set up when they start (`hpo.run.executors.process`).  Dask, MPI and Ray
+start theirs, so each call carries a `WorkerSetup`, and the first one in a process takes effect.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from hpo.errors import UsageError
 from hpo.run.executors.options import Devices
@@ -76,3 +78,53 @@ def prepared(setup: WorkerSetup, work: Callable[P, T], /, *args: P.args, **kwarg
     """Set the process up if that has not been done, then work."""
     setup.apply()
     return work(*args, **kwargs)
+
+
+class Engine(Protocol):
+    """Runs calls on machines of its own."""
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a picklable call somewhere and wait for its result.
+
+        Raises
+        ------
+        EngineLostError
+            If the engine as a whole is gone.
+        Exception
+            Whatever else: it concerns this call only.
+        """
+        ...
+
+    def close(self) -> None:
+        """Disconnect, ending what was started here; calls that still wait raise."""
+        ...
+
+
+class CallingExecutor(Executor):
+    """Hands each call to an engine in a thread of its own, which waits for the result.
+
+    Results arrive in these threads, not in an engine's event loop, so that whoever takes them may
+    call the engine again.
+
+    Parameters
+    ----------
+    engine : Engine
+        Runs the calls; closed with this executor.
+    n_workers : int
+        Calls that wait at the same time.
+    """
+
+    def __init__(self, engine: Engine, n_workers: int) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="engine-call")
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start a call."""
+        return self._threads.submit(self._engine.call, partial(fn, *args, **kwargs))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close the engine; calls that were not finished are lost."""
+        if wait and not cancel_futures:
+            self._threads.shutdown(wait=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.close()

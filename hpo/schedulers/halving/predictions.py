@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from hpo.schedulers._trials import Ledger
-from hpo.schedulers.halving._pool import CurvePool
-from hpo.schedulers.halving.rounds import Round
+from hpo.schedulers.halving.rounds import CurvePool, Round
 from hpo.schedulers.halving.rules import RoundRule
 from hpo.trial import Curve, Event, PredictFailure, PredictJob, PredictReport
 

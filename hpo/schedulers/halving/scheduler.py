@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 from hpo.brackets import Bracket
 from hpo.schedulers._trials import Ledger
-from hpo.schedulers.halving._plan import Planner
-from hpo.schedulers.halving._pool import CurvePool
 from hpo.schedulers.halving.predictions import Predictions
-from hpo.schedulers.halving.rounds import Round
+from hpo.schedulers.halving.rounds import CurvePool, Planner, Round
 from hpo.schedulers.halving.rules import RoundRule
 from hpo.searchers.base import Searcher
 from hpo.trial import (

@@ -20,8 +20,7 @@ from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessPlan, Ledger, current_ledger
-from qsvr.samplers.dwave.client import LazyClient
-from qsvr.samplers.dwave.connection import is_live
+from qsvr.samplers.dwave.client import LazyClient, is_live
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, Problem, ServiceOptions
 
 __all__ = ["CQMSampler", "HybridSampler"]

@@ -25,8 +25,7 @@ from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessPlan, Ledger, current_ledger
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
-from qsvr.samplers.dwave.client import LazyClient
-from qsvr.samplers.dwave.connection import is_live
+from qsvr.samplers.dwave.client import LazyClient, is_live
 from qsvr.samplers.dwave.embedding import (
     CliqueEmbedder,
     Embedding,

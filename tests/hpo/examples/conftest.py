@@ -46,7 +46,7 @@ def small_data(name: str, tmp_path: Path) -> str:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """Return the environment of a program that is to import this source."""
-    source = str(Path(__file__).parents[3] / "src")
+    source = str(Path(__file__).parents[3])
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]),
         "COLUMNS": "200",

@@ -14,7 +14,7 @@ from sklearn.svm import SVR
 
 from qsvr import QSVR, FixedPointEncoding
 
-TABLE = Path(__file__).parents[2].parent / "shared" / "data" / "mlpf_curves.csv"
+TABLE = Path(__file__).parents[3].parent / "shared" / "data" / "mlpf_curves.csv"
 PAPERS = {"base": 0.5, "exponent_shift": 0.005, "C": "implied", "epsilon": 0.02, "gamma": 0.1}
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium, steered through the pipe that it offers for debugging, and runs to show.
+"""A headless Chromium, steered through the pipe that it offers for debugging.
 
 No driver and no further package: commands and answers are JSON, ended by a zero byte.
 """
@@ -6,7 +6,6 @@ No driver and no further package: commands and answers are JSON, ended by a zero
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import os
 import select
@@ -14,14 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-from hpo.run.spec import RunSpec
-from hpo.run.tuner import Tuner
 
 FLAGS = (
     "--headless",
@@ -170,92 +163,3 @@ class Browser:
             self._process.kill()
             self._process.wait()
         os.close(self._read)
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory) -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    browser = Browser(chromium, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def quiet_optuna() -> Iterator[None]:
-    """Let Optuna tell of warnings only."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-# Names and messages that would run a script if any of them became markup.
-SCRIPT = "</script><script>alert(1)</script>"
-TRAINER = '''
-import math
-
-
-def train(config, start, stop, checkpoint):
-    """A loss that depends on lr and layers; one trial in ten fails."""
-    if config["opt"] == "sgd" and config["lr"] > 0.4:
-        raise RuntimeError("<img src=x onerror=alert(1)> & diverged")
-    floor = 0.05 + (math.log10(config["lr"]) + 2) ** 2 * 0.1
-    decay = 0.4 + 0.1 * config["layers"]
-    return [floor + (1.5 + config["lr"]) * unit**-decay for unit in range(start + 1, stop + 1)]
-'''
-SPACE = {
-    "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
-    "layers": {"type": "int", "low": 1, "high": 5},
-    "opt": {"type": "categorical", "choices": ["sgd", "adam"]},
-    SCRIPT: {"type": "float", "low": 0.0, "high": 1.0},
-    "norm": {"type": "scipy", "name": "norm", "args": [0.0, 1.0]},
-    "fixed": {"type": "constant", "value": "<b>"},
-}
-RUNS: dict[str, dict[str, Any]] = {
-    "swift-hyperband": {"max_resource": 27, "scheduler_options": {"min_curves": 6}},
-    "hyperband": {"max_resource": 9, "reduction_factor": 3},
-    "asha": {"max_resource": 9, "reduction_factor": 3},
-    "random-search": {"max_resource": 4, "scheduler_options": {"n_trials": 3}},
-}
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Callable[[str], Path]:
-    """Return a function: name of a scheduler -> journal of a finished run."""
-    root = tmp_path_factory.mktemp("runs")
-    trainer = root / "work.py"
-    trainer.write_text(TRAINER)
-
-    @functools.cache
-    def journal(scheduler: str) -> Path:
-        path = root / f"{scheduler}.jsonl"
-        spec = RunSpec(
-            trainer=f"{trainer}:train",
-            space=SPACE,
-            scheduler=scheduler,
-            executor="inline",
-            max_retries=0,
-            **RUNS[scheduler],
-        )
-        Tuner.from_spec(spec, journal=path).run()
-        return path
-
-    return journal
-
-
-@pytest.fixture(scope="session")
-def unfinished(finished) -> Callable[[str, float], Path]:
-    """Return a function: name of a scheduler, share -> the first part of its journal."""
-
-    def journal(scheduler: str, share: float = 0.5) -> Path:
-        whole = finished(scheduler)
-        lines = whole.read_bytes().splitlines(keepends=True)
-        path = whole.with_name(f"{scheduler}-{share:g}.jsonl")
-        path.write_bytes(b"".join(lines[: max(1, int(share * len(lines)))]))
-        return path
-
-    return journal

@@ -12,7 +12,7 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from qsvr import QSVR, MemberFailedWarning, QSVREnsemble, SamplerError, get_sampler
-from qsvr.estimators.subsamples import SAMPLINGS, draw_subsamples
+from qsvr.estimators.ensemble import SAMPLINGS, draw_subsamples
 
 MEMBER = QSVR(C=1.0, epsilon=0.05, gamma=0.3, num_reads=8)
 # As in SVR: weights scale C, which is not the same as repeating samples.

@@ -18,7 +18,7 @@ from hpo.schedulers import make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.trial import TrialStatus
 
-ACCIDENTS = Path(__file__).with_name("accidents.py")
+ACCIDENTS = Path(__file__).parents[2] / "support" / "accidents.py"
 HARMLESS = ["exception", "unpicklable", "silent", "sys.exit", "nan", "inf", "too few", "disk full"]
 DEADLY = ["os._exit", "killed", "segfault", "hang"]
 

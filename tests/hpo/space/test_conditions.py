@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.predictors.features import CurveFeatures
+from hpo.predictors.regression import CurveFeatures
 from hpo.report.importance import importance
 from hpo.searchers import CurveSearcher, GridSearcher, RandomSearcher, SpaceCandidates
 from hpo.space import SearchSpace

@@ -20,8 +20,9 @@ from hpo.trial import (
     TrialSummary,
     Wait,
     best_of,
+    from_json,
+    same,
 )
-from hpo.values import from_json, same
 
 CURVE = Curve(3, {"lr": 0.1, "kind": "a", "flag": True, "none": None}, (1.0, 0.5))
 VALUES = [

@@ -22,7 +22,7 @@ from hpo.run.tuner import Tuner
 
 KILLS = 10
 ADDOPTS = ("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
-CONTRACTS = Path(__file__).parents[2] / "contracts" / "test_executors.py"
+CONTRACTS = Path(__file__).parents[3] / "contracts" / "test_executors.py"
 
 pytestmark = [
     pytest.mark.slow,

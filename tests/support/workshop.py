@@ -6,11 +6,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
@@ -123,28 +120,3 @@ def outcome_of(results: Results) -> list[tuple[Any, ...]]:
         (trial.trial_id, dict(trial.config), str(trial.status), trial.losses, trial.reason)
         for trial in results.trials
     ]
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def make_workshop(tmp_path: Path) -> Callable[[str], Workshop]:
-    def make(name: str) -> Workshop:
-        root = tmp_path / name
-        root.mkdir()
-        return Workshop(root)
-
-    return make
-
-
-@pytest.fixture(name="outcome_of")
-def outcome_of_fixture() -> Callable[[Results], list[tuple[Any, ...]]]:
-    return outcome_of
-
-
-@pytest.fixture(name="environment")
-def environment_fixture() -> dict[str, str]:
-    return environment()
