@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from _curve_tables import features
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (
     Config,
@@ -56,7 +56,7 @@ class DyHPO:
 
     def __init__(self, table: CurveTable, seed: int, step: int) -> None:
         self._table = table
-        self._ledger = Ledger()
+        self._ledger = TrialStore()
         self._row_of_point: dict[tuple[float, ...], int] = {}
         points = features(table)
         for row in TableSearcher(table, seed).order:

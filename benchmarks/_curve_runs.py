@@ -27,7 +27,15 @@ from hpo.trial import PredictJob, Report, SchedulerSummary, TrainJob, TrainRepor
 Steps = list[tuple[int, float]]
 """Epochs and the regret from there on, both changing at every step."""
 
-_PARTS = ("schedulers", "searchers", "predictors", "surrogates", "simulation", "loop.py", "brackets.py")
+_PARTS = (
+    "schedulers",
+    "searchers",
+    "predictors",
+    "surrogates",
+    "simulation",
+    "loop.py",
+    "brackets.py",
+)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from hpo.trainers import NamedTrainer, Segment
 
 WORKERS = 2
 EPOCH = 0.05
-ENGINES = ("inline", "process", "dask", "mpi", "ray")
+EXECUTORS = ("inline", "process", "dask", "mpi", "ray")
 NEED_EFFICIENCY = ("process", "dask", "mpi")
 BAR = 0.9
 
@@ -150,7 +150,7 @@ def missing(engine: str) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
-    parser.add_argument("--engines", default=",".join(ENGINES), help="which, separated by commas")
+    parser.add_argument("--engines", default=",".join(EXECUTORS), help="which, separated by commas")
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)  # set under mpiexec
     parser.add_argument("--jobs", type=int, default=200, help="empty jobs to time")
     parser.add_argument("--iterations", type=int, default=4, help="of Hyperband's brackets")

@@ -18,7 +18,7 @@ from _harness import Bars
 from _hpo_common import options, show
 from hpo.loop import drive
 from hpo.predictors import MixedPredictor
-from hpo.schedulers import SwiftThaw
+from hpo.schedulers import SynchronousSwift
 from hpo.simulation import SimulatedRunner, TableCurveSearcher
 from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import PredictJob, TrainJob
@@ -62,7 +62,7 @@ def search(iterations: int, n_new: int) -> Figures:
     """Run `swift` as it is by default, with so many proposals a forecast."""
     table = synthetic_table(400 * iterations, R, seed=0)
     searcher = TableCurveSearcher(table, 0)
-    scheduler = SwiftThaw(searcher, max_resource=R, iterations=iterations, n_new=n_new)
+    scheduler = SynchronousSwift(searcher, max_resource=R, iterations=iterations, n_new=n_new)
     runner = Stopwatch(table, searcher.row_of, predictor=MixedPredictor(), searcher=searcher)
     drive(scheduler, runner)
     summary = scheduler.summary()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         SuccessiveHalving,
         SwiftASHA,
         SwiftHyperband,
-        SwiftThaw,
+        SynchronousSwift,
         make_scheduler,
     )
     from hpo.searchers import (
@@ -69,7 +69,7 @@ _HOME = {
     "SuccessiveHalving": "hpo.schedulers",
     "SwiftASHA": "hpo.schedulers",
     "SwiftHyperband": "hpo.schedulers",
-    "SwiftThaw": "hpo.schedulers",
+    "SynchronousSwift": "hpo.schedulers",
     "make_scheduler": "hpo.schedulers",
     # what predicts
     "CurvePredictor": "hpo.predictors",
@@ -114,7 +114,7 @@ __all__ = [
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",
-    "SwiftThaw",
+    "SynchronousSwift",
     "TorchRun",
     "TorchTrainer",
     "TorchrunTrainer",

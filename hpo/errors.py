@@ -30,7 +30,7 @@ class ExecutorBrokenError(RuntimeError):
     """No worker is left to run on and none can be started; the journal keeps the run's state."""
 
 
-class EngineLostError(BrokenExecutor):
+class ExecutorLostError(BrokenExecutor):
     """The engine as a whole is gone (its scheduler, say), which is no job's fault."""
 
 

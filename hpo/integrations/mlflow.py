@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from hpo.integrations.tracking import Tracker, Update
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import SchedulerSummary, TrialStatus
 
 _STATUS = {
@@ -122,7 +122,7 @@ class MLflowTracker(Tracker):
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
-    def _write_summary(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         if summary.epochs == self._epochs:
             return
         now, values = int(time.time() * 1000), {"epochs": float(summary.epochs)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo.errors import UsageError
 from hpo.integrations.tracking import Tracker, Update
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import Config, SchedulerSummary
 
 _MOST_OPEN = 64
@@ -55,7 +55,7 @@ class TensorBoardTracker(Tracker):
             self._scalar(name, "last_loss", trial.last_loss, len(trial.losses))
             self._writers.pop(name).close()
 
-    def _write_summary(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         if summary.epochs == self._epochs:
             return
         best = math.inf if summary.best is None else summary.best.last_loss

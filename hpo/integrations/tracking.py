@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import Progress
 from hpo.run.results import Results
 from hpo.trial import SchedulerSummary, TrialSummary
@@ -58,7 +58,7 @@ class Tracker(ABC):
         self._written: dict[int, tuple[int, bool]] = {}  # trial -> units, over
         self._trouble = ""
 
-    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Write what is new since the last time."""
         try:
             for trial in summary.trials:
@@ -88,7 +88,7 @@ class Tracker(ABC):
         """Write what is new of a trial."""
 
     @abstractmethod
-    def _write_summary(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Write the state of the whole run."""
 
     @abstractmethod
@@ -128,7 +128,7 @@ class Several:
         self._parts = parts
         self._stack = ExitStack()
 
-    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Show a state."""
         for part in self._parts:
             part.show(summary, plan)

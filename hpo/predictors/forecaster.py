@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.predictors.base import Prediction, Seeded, check_training, first_losses
-from hpo.searchers import Belief
+from hpo.searchers import Surrogate
 from hpo.surrogates.scales import Scale
 from hpo.trial import Curve
 
@@ -35,7 +35,7 @@ class Forecast:
         What the predictor tells about itself, in plain values.  ``"memory"``, where it is there,
         is handed to the next forecast of the same search.  ``"telling"`` is a number of units:
         where losses before that tell little of the last ones, schedulers let no job end before it.
-    belief : Belief or None
+    belief : Surrogate or None
         What the model expects of configurations that were not tried; None leaves that to the
         searcher.
     """
@@ -45,7 +45,7 @@ class Forecast:
     scale: Scale
     skill: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
-    belief: Belief | None = None
+    belief: Surrogate | None = None
 
     @property
     def loss(self) -> Floats:

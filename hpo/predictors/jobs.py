@@ -7,7 +7,7 @@ from typing import Any
 from hpo.predictors.base import CurvePredictor
 from hpo.predictors.forecaster import Forecast, Forecaster
 from hpo.predictors.pooled import PooledPredictor
-from hpo.searchers import Known, LearningSearcher, Searcher, proposals_of
+from hpo.searchers import LearningSearcher, Observations, Searcher, proposals_of
 from hpo.trial import PredictFailure, PredictJob, PredictReport, Proposal
 
 
@@ -92,7 +92,7 @@ def _proposals(
 ) -> tuple[Proposal, ...]:
     if not job.n_new or not isinstance(searcher, LearningSearcher):
         return ()
-    known = Known(
+    known = Observations(
         curves=job.query,
         mean=forecast.mean,
         std=forecast.std,

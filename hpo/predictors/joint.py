@@ -2,7 +2,7 @@
 
 What the losses of other trials say, what the trial's own curve says, and what similar
 hyperparameters came to, are weighed in one model, and the same model says what untried
-configurations may come to: a forecast brings its belief about them along (`hpo.searchers.Belief`).
+configurations may come to: a forecast brings a surrogate of them along (`hpo.searchers.Surrogate`).
 
 The settings of the process are fitted anew only when a third more losses are known.  In between
 they come from the report of the forecast before (`with_memory`), so that a search repeats itself
@@ -147,7 +147,7 @@ class JointPredictor(ForecastingPredictor):
             scale=data.scale,
             skill=_skill(process),
             info=info,
-            belief=JointBelief(process, encode),
+            belief=JointSurrogate(process, encode),
         )
 
     def _encode(self, curves: Sequence[Curve]) -> Encoder:
@@ -180,8 +180,8 @@ class JointPredictor(ForecastingPredictor):
 
 
 @dataclass(frozen=True)
-class JointBelief:
-    """What a process believes of configurations that were not tried (see `hpo.searchers.Belief`).
+class JointSurrogate:
+    """What a process says of configurations that were not tried (see `hpo.searchers.Surrogate`).
 
     Attributes
     ----------

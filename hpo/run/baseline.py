@@ -10,7 +10,7 @@ from hpo.trial import TrialStatus, TrialSummary
 
 
 @dataclass(frozen=True)
-class Plan:
+class HyperbandBaseline:
     """Plain Hyperband with the settings of a run.
 
     Attributes

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import SchedulerSummary, TrialStatus
 
 
 class Progress(Protocol):
     """Shows the state of a run; used as a context manager around it."""
 
-    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Show a state, and what was saved against the plan where there is one."""
         ...
 
@@ -78,7 +78,7 @@ class Snapshot:
     degraded: int
 
     @classmethod
-    def of(cls, summary: SchedulerSummary, plan: Plan | None) -> Self:
+    def of(cls, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> Self:
         """Take the figures from a summary."""
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
@@ -128,7 +128,7 @@ def skill_text(skill: float) -> str:
 class NoProgress:
     """Shows nothing."""
 
-    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Show nothing."""
 
     def __enter__(self) -> Self:
@@ -165,7 +165,7 @@ class RichProgress:
         self._snapshot: Snapshot | None = None
         self._begun = self._lines = time.monotonic()
 
-    def show(self, summary: SchedulerSummary, plan: Plan | None) -> None:
+    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
         """Show a state."""
         self._snapshot = Snapshot.of(summary, plan)
         if self._live is None and time.monotonic() - self._lines >= self.LINES_EVERY:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Job, Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
@@ -39,7 +39,7 @@ class RunRecorder:
         Where to write; None writes nowhere.
     progress : Progress
         What shows.
-    plan : Plan or None
+    plan : HyperbandBaseline or None
         What savings are measured against.
     before : JournalContent or None
         What the journal held when the run was resumed.
@@ -50,7 +50,7 @@ class RunRecorder:
         scheduler: Scheduler,
         journal: Journal | None,
         progress: Progress,
-        plan: Plan | None,
+        plan: HyperbandBaseline | None,
         before: JournalContent | None = None,
     ) -> None:
         self._scheduler = scheduler

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from hpo.errors import JournalError, UsageError
 from hpo.loop import Scheduler
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import JournalContent, read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
@@ -65,7 +65,7 @@ class Results:
         In the order of arrival.
     notes : tuple of Mapping
         Retries and extra metrics.
-    plan : Plan or None
+    plan : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
         Whether the run came to its end.
@@ -77,7 +77,7 @@ class Results:
     events: tuple[Event, ...]
     reports: tuple[TimedReport, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
-    plan: Plan | None = None
+    plan: HyperbandBaseline | None = None
     finished: bool = False
 
     @classmethod
@@ -86,7 +86,7 @@ class Results:
         summary: SchedulerSummary,
         reports: Sequence[TimedReport],
         notes: Sequence[Mapping[str, Any]],
-        plan: Plan | None,
+        plan: HyperbandBaseline | None,
         *,
         finished: bool,
     ) -> Self:
@@ -97,7 +97,7 @@ class Results:
         summary : SchedulerSummary
         reports, notes : sequence
             As in the attributes.
-        plan : Plan or None
+        plan : HyperbandBaseline or None
             What savings are measured against.
         finished : bool
             Whether the run came to its end.

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from hpo.errors import JournalError, UsageError, usage_checked
 from hpo.loop import Scheduler
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.searchers import LEARNING, SEARCHERS, Searcher, make_searcher
 from hpo.space.search_space import SearchSpace
 
@@ -46,7 +46,7 @@ class RunSpec:
     n_workers : int or None
         Segments that run at the same time; None: as many as the engine has.
     executor : str
-        Name of the engine (`hpo.run.executors.ENGINES`).
+        Name of the engine (`hpo.run.executors.EXECUTORS`).
     executor_options : Mapping
         What the engine is told, by name.
     max_retries : int
@@ -186,13 +186,13 @@ class RunSpec:
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> HyperbandBaseline | None:
         """Return plain Hyperband with these settings; None if the run is no kind of Hyperband."""
         if not self.scheduler.endswith("hyperband") and not self._forecasts:
             return None
         iterations = self.scheduler_options.get("iterations", 1)
         rounds = not self._forecasts
-        return Plan(self.max_resource, self.reduction_factor, iterations, rounds)
+        return HyperbandBaseline(self.max_resource, self.reduction_factor, iterations, rounds)
 
 
 def _refuse_secrets(options: Mapping[str, Any]) -> None:

@@ -33,9 +33,9 @@ from typing import Any
 from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
 from hpo.loop import Scheduler, drive
 from hpo.predictors import CurvePredictor, Forecaster
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
-from hpo.run.executors import check_engine, make_pool
+from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
 from hpo.run.journal import Header, Job, Journal, JournalContent, read_journal
 from hpo.run.overlap import RESUMED
@@ -73,7 +73,7 @@ class Tuner:
         Trials to train at the same time.  1 for "inline".  None: as many as the engine's cluster
         has, 1 on this machine.
     executor_options : Mapping
-        What the engine is told (`hpo.run.executors.options.EngineOptions`): devices, address, ...
+        What the engine is told (`hpo.run.executors.options.ExecutorOptions`): devices, address, ...
     predictor : CurvePredictor, Forecaster, str or None
         What predicts learning curves for schedulers that ask; None takes the default.
     max_retries : int
@@ -287,7 +287,7 @@ class Tuner:
         return Results.of(summary, recorder.reports, recorder.notes, self.plan, finished=True)
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the run's settings, where they are known."""
         return None if self.spec is None else self.spec.plan()
 
@@ -359,7 +359,7 @@ def _check_unguarded() -> None:
 
 def _check_executor(executor: object, options: Mapping[str, Any]) -> None:
     if isinstance(executor, str):
-        check_engine(executor, options)
+        check_executor(executor, options)
     elif not isinstance(executor, Executor) and not callable(executor):
         msg = (
             "executor must be an engine's name, an Executor or a function that builds one, got "

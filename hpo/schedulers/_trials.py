@@ -38,7 +38,7 @@ class _Trial:
     view: TrialSummary | None = None  # of the present state, made when asked for
 
 
-class Ledger:
+class TrialStore:
     """Trials and jobs of one search; checks every report against what was handed out."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections import deque
 
 from hpo.brackets import check_resources, hyperband_brackets, make_bracket
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
 from hpo.trial import (
     Decision,
@@ -74,7 +74,7 @@ class _Asynchronous:
         self._searcher = searcher
         self._eta = reduction_factor
         self._n_trials: int = n_trials
-        self._ledger = Ledger()
+        self._ledger = TrialStore()
         self._rungs = [_Rung(r) for r in _levels(min_resource, max_resource, reduction_factor)]
         self._at: dict[int, int] = {}  # trial -> the rung that it is on its way to
 

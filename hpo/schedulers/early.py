@@ -7,12 +7,12 @@ needs.  With the last value as the predictor that takes 0.57 of Hyperband's epoc
 from __future__ import annotations
 
 from hpo.schedulers.halving.rules import EarlyRule
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.schedulers.hyperband import repeated_brackets
 from hpo.searchers.base import Searcher
 
 
-class EarlyHyperband(Engine):
+class EarlyHyperband(BracketScheduler):
     """Hyperband that drops trials early within its rounds.
 
     Parameters
@@ -57,6 +57,6 @@ class EarlyHyperband(Engine):
         max_curves: int = 200,
     ) -> None:
         rule = EarlyRule(tuple(decision_fractions), least_chance, seed=seed)
-        options = EngineOptions(side_by_side=side_by_side, max_curves=max_curves, seed=seed)
+        options = BracketOptions(side_by_side=side_by_side, max_curves=max_curves, seed=seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
         super().__init__(brackets, reduction_factor, searcher, rule, options)

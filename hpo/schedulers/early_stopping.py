@@ -13,7 +13,7 @@ from collections import deque
 from scipy.special import ndtr
 
 from hpo.brackets import check_resources, hyperband_epochs, make_bracket
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.predictions import mix_seed
 from hpo.schedulers.swift import check_curves, check_fraction
 from hpo.searchers.base import RewardedSearcher, Searcher
@@ -106,7 +106,7 @@ class EarlyStopping:
         self._min_curves = min_curves
         self._max_curves = max_curves
         self._seed = seed
-        self._ledger = Ledger()
+        self._ledger = TrialStore()
         self._full: list[Curve] = []  # in the order in which they were completed
         self._best = math.inf
         self._ready: deque[int] = deque()  # trials that go on

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hpo.schedulers.halving.rules import ProbabilityRule
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.schedulers.hyperband import repeated_brackets
 from hpo.schedulers.swift import check_curves, check_fraction
 from hpo.searchers.base import Searcher
 
 
-class FastHyperband(Engine):
+class FastHyperband(BracketScheduler):
     """Hyperband that stops a trial once it is unlikely to survive its round.
 
     In a round, as many trials as the next one needs (and as many as train a predictor) are trained
@@ -63,7 +63,7 @@ class FastHyperband(Engine):
     ) -> None:
         check_fraction("threshold", threshold, ends=True)
         check_curves(min_curves, max_curves)
-        options = EngineOptions(side_by_side=side_by_side, max_curves=max_curves, seed=seed)
+        options = BracketOptions(side_by_side=side_by_side, max_curves=max_curves, seed=seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
         rule = ProbabilityRule(threshold, min_curves)
         super().__init__(brackets, reduction_factor, searcher, rule, options)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hpo.brackets import Bracket, hyperband_brackets
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.searchers.base import Searcher
 
 
-class Hyperband(Engine):
+class Hyperband(BracketScheduler):
     """Runs the brackets of Hyperband, side by side where workers would idle.
 
     Parameters
@@ -48,7 +48,7 @@ class Hyperband(Engine):
         side_by_side: bool = True,
     ) -> None:
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
-        options = EngineOptions(side_by_side=side_by_side, seed=seed)
+        options = BracketOptions(side_by_side=side_by_side, seed=seed)
         super().__init__(brackets, reduction_factor, searcher, None, options)
 
 

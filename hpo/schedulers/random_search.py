@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hpo.brackets import hyperband_epochs, make_bracket
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.searchers.base import Searcher
 
 
-class RandomSearch(Engine):
+class RandomSearch(BracketScheduler):
     """Trains every trial to the end; the yardstick for all others.
 
     Parameters
@@ -41,4 +41,4 @@ class RandomSearch(Engine):
         if n_trials is None:
             n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
         bracket = make_bracket(max_resource, reduction_factor, 0, n_trials)
-        super().__init__((bracket,), reduction_factor, searcher, None, EngineOptions(seed=seed))
+        super().__init__((bracket,), reduction_factor, searcher, None, BracketOptions(seed=seed))

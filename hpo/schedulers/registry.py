@@ -13,7 +13,7 @@ from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SwiftThaw
+from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
 from hpo.schedulers.hyperband import Hyperband
 from hpo.schedulers.random_search import RandomSearch
 from hpo.schedulers.successive_halving import SuccessiveHalving
@@ -25,8 +25,8 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "early-stopping": EarlyStopping,
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
-    "swift": SwiftThaw,
-    "swift-fast": partial(SwiftThaw, share=FAST_SHARE),
+    "swift": SynchronousSwift,
+    "swift-fast": partial(SynchronousSwift, share=FAST_SHARE),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
     "early-hyperband": EarlyHyperband,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hpo.brackets import check_resources, floor_log, make_bracket
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.searchers.base import Searcher
 
 
-class SuccessiveHalving(Engine):
+class SuccessiveHalving(BracketScheduler):
     """Starts many trials, and again and again keeps the best of them.
 
     Parameters
@@ -52,4 +52,4 @@ class SuccessiveHalving(Engine):
         if n_trials is None:
             n_trials = reduction_factor ** max(depth, 0)
         bracket = make_bracket(max_resource, reduction_factor, depth, n_trials)
-        super().__init__((bracket,), reduction_factor, searcher, None, EngineOptions(seed=seed))
+        super().__init__((bracket,), reduction_factor, searcher, None, BracketOptions(seed=seed))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SwiftThaw
+from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
 from hpo.schedulers.halving.rules import SwiftRule
-from hpo.schedulers.halving.scheduler import Engine, EngineOptions
+from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.schedulers.hyperband import repeated_brackets
 from hpo.searchers.base import Searcher
 
 
-class SwiftHyperband(Engine):
+class SwiftHyperband(BracketScheduler):
     """Hyperband that predicts within its rounds.
 
     Its decisions depend on losses and predictions alone, neither on the number of workers nor on
@@ -91,14 +91,14 @@ class SwiftHyperband(Engine):
             msg = f"ties must be 'stable' or 'heapsort', got {ties!r}"
             raise ValueError(msg)
         rule = SwiftRule(full_fraction, min_curves, decision_fraction, quantile, ties)
-        options = EngineOptions(side_by_side, train_ahead, retrain, max_curves, seed)
+        options = BracketOptions(side_by_side, train_ahead, retrain, max_curves, seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
         super().__init__(brackets, reduction_factor, searcher, rule, options)
 
     @staticmethod
     def recommended(
         searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
-    ) -> SwiftThaw:
+    ) -> SynchronousSwift:
         """Return the form that we recommend: less than half of Hyperband's epochs.
 
         It needs a predictor that forecasts, such as `hpo.predictors.MixedPredictor`, and does
@@ -111,14 +111,14 @@ class SwiftHyperband(Engine):
         max_resource, reduction_factor, seed : int
             As in the class.
         """
-        return SwiftThaw(
+        return SynchronousSwift(
             searcher, max_resource=max_resource, reduction_factor=reduction_factor, seed=seed
         )
 
     @staticmethod
     def fast(
         searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
-    ) -> SwiftThaw:
+    ) -> SynchronousSwift:
         """Return the recommended form with less than a third of Hyperband's epochs.
 
         Parameters
@@ -128,7 +128,7 @@ class SwiftHyperband(Engine):
         max_resource, reduction_factor, seed : int
             As in the class.
         """
-        return SwiftThaw(
+        return SynchronousSwift(
             searcher,
             max_resource=max_resource,
             reduction_factor=reduction_factor,

@@ -7,16 +7,16 @@ from hpo.searchers.grid_random import GridSearcher, ListSearcher, RandomSearcher
 from hpo.searchers.q_learning import QLearningSearcher
 from hpo.searchers.registry import LEARNING, SEARCHERS, make_searcher, searcher_options
 from hpo.surrogates.surface import Mixed, Surface, SurfaceModel, Trees
-from hpo.surrogates.surrogate import Belief, Known, SurfaceBelief
+from hpo.surrogates.surrogate import Observations, SurfaceSurrogate, Surrogate
 
 __all__ = [
     "LEARNING",
     "SEARCHERS",
-    "Belief",
+    "Surrogate",
     "Candidates",
     "CurveSearcher",
     "GridSearcher",
-    "Known",
+    "Observations",
     "LearningSearcher",
     "ListCandidates",
     "ListSearcher",
@@ -27,7 +27,7 @@ __all__ = [
     "Searcher",
     "SpaceCandidates",
     "Surface",
-    "SurfaceBelief",
+    "SurfaceSurrogate",
     "SurfaceModel",
     "Trees",
     "make_searcher",

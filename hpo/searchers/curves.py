@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from hpo.searchers.base import LearningSearcher
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.space.search_space import SearchSpace
-from hpo.surrogates.acquisition import chance_to_improve, margins
+from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.surrogates.surface import Mixed, SurfaceModel
-from hpo.surrogates.surrogate import Known, SurfaceBelief
+from hpo.surrogates.surrogate import Observations, SurfaceSurrogate
 from hpo.trial import Config, Curve, Proposal
 
 Floats = NDArray[np.float64]
@@ -88,10 +88,10 @@ class CurveSearcher:
         missing = np.sqrt(np.log(max_resource / np.minimum(lengths, max_resource)))
         width = float(lasts.std()) if len(lasts) else 0.0
         levels = lasts / width if width > 0 else lasts
-        known = Known(curves, levels, 0.3 * missing, max_resource)
+        known = Observations(curves, levels, 0.3 * missing, max_resource)
         return [dict(proposal.config) for proposal in self._propose(known, n, 0, seed)]
 
-    def proposals(self, known: Known, n: int, *, seed: int) -> list[Proposal]:
+    def proposals(self, known: Observations, n: int, *, seed: int) -> list[Proposal]:
         """Return new configurations, with what is believed of each and a draw from it.
 
         The first half of them won a joint draw of all candidates; the others are those with the
@@ -99,7 +99,7 @@ class CurveSearcher:
 
         Parameters
         ----------
-        known : Known
+        known : Observations
             The trials so far and what is expected of them.
         n : int
             How many; fewer come where there are no more.
@@ -108,7 +108,9 @@ class CurveSearcher:
         """
         return self._propose(known, n - n // 2, n // 2, seed)
 
-    def _propose(self, known: Known, n_draws: int, n_chances: int, seed: int) -> list[Proposal]:
+    def _propose(
+        self, known: Observations, n_draws: int, n_chances: int, seed: int
+    ) -> list[Proposal]:
         rng = np.random.default_rng(seed)
         found = self.candidates.some(known.tried, self.n_candidates, rng)
         n = n_draws + n_chances
@@ -118,12 +120,12 @@ class CurveSearcher:
         if belief is None:
             if len(known.curves) < _FEWEST:
                 return [Proposal(config, -np.inf, -np.inf, 0.0) for config in found[:n]]
-            belief = SurfaceBelief.fitted(self.surface, self.candidates.features, known, rng)
+            belief = SurfaceSurrogate.fitted(self.surface, self.candidates.features, known, rng)
         mean, std = belief.expect(found)
         short = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
         draws = np.full((n_draws, len(found)), np.inf)
         draws[:, short] = belief.draw([found[place] for place in short], n_draws, rng)
-        chances = chance_to_improve(mean, std, known.incumbent, margins(n_chances, rng))
+        chances = improvement_zscore(mean, std, known.incumbent, margins(n_chances, rng))
         picked = self._pick(np.vstack([draws, -chances]), len(found), rng)
         return [
             Proposal(found[shown], float(draws[min(row, n_draws - 1), place]), *values)
@@ -151,7 +153,9 @@ class CurveSearcher:
         return picked
 
 
-def proposals_of(searcher: LearningSearcher, known: Known, n: int, *, seed: int) -> list[Proposal]:
+def proposals_of(
+    searcher: LearningSearcher, known: Observations, n: int, *, seed: int
+) -> list[Proposal]:
     """Return proposals of any learning searcher, each with a draw of its final loss.
 
     Parameters
@@ -159,7 +163,7 @@ def proposals_of(searcher: LearningSearcher, known: Known, n: int, *, seed: int)
     searcher : LearningSearcher
         Ours draws itself; what another suggests is weighed by the belief that comes with the
         forecasts, or by our surface.
-    known : Known
+    known : Observations
         The trials so far and what is expected of them.
     n : int
         How many.
@@ -175,7 +179,7 @@ def proposals_of(searcher: LearningSearcher, known: Known, n: int, *, seed: int)
     belief = known.belief
     if belief is None:
         both = ListCandidates([*known.configs, *configs])
-        belief = SurfaceBelief.fitted(Mixed(), both.features, known, rng)
+        belief = SurfaceSurrogate.fitted(Mixed(), both.features, known, rng)
     draws = np.diag(belief.draw(configs, len(configs), rng))
     means, stds = belief.expect(configs)
     return [

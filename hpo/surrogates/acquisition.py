@@ -28,7 +28,7 @@ def margins(n: int, rng: np.random.Generator) -> Floats:
     return np.asarray(10 ** rng.uniform(_LEAST, _MOST, n))
 
 
-def chance_to_improve(mean: Floats, std: Floats, incumbent: float, margin: Floats) -> Floats:
+def improvement_zscore(mean: Floats, std: Floats, incumbent: float, margin: Floats) -> Floats:
     """Return how many standard deviations the goal lies above each mean, (n_margins, n_points).
 
     It rises with the chance, and tells apart chances that are all next to 0 or 1.

@@ -15,7 +15,7 @@ from hpo.trial import Config, Curve
 Floats = NDArray[np.float64]
 
 
-class Belief(Protocol):
+class Surrogate(Protocol):
     """Expects final losses of configurations, in the scale of the forecasts it comes with."""
 
     def expect(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
@@ -40,7 +40,7 @@ class Belief(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class Observations:
     """The trials so far and the forecasts of their final losses.
 
     Attributes
@@ -53,7 +53,7 @@ class Known:
         Units of a whole training.
     running : sequence of Config
         Tried besides, with no loss yet.
-    belief : Belief or None
+    belief : Surrogate or None
         What the model behind the forecasts expects of other configurations, where it does.
     """
 
@@ -62,7 +62,7 @@ class Known:
     std: Floats
     max_resource: int
     running: Sequence[Config] = ()
-    belief: Belief | None = None
+    belief: Surrogate | None = None
 
     @property
     def incumbent(self) -> float:
@@ -83,7 +83,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class SurfaceBelief:
+class SurfaceSurrogate:
     """The belief of a surface over the hyperparameters.
 
     Attributes
@@ -102,9 +102,9 @@ class SurfaceBelief:
         cls,
         surface: SurfaceModel,
         features: Callable[[Sequence[Config]], Floats],
-        known: Known,
+        known: Observations,
         rng: np.random.Generator,
-    ) -> SurfaceBelief:
+    ) -> SurfaceSurrogate:
         """Have a surface learn from forecasts.
 
         Parameters
@@ -113,7 +113,7 @@ class SurfaceBelief:
             What learns.
         features : callable
             From configurations to an array of shape (n_configs, n_features).
-        known : Known
+        known : Observations
             The trials and the forecasts.
         rng : numpy.random.Generator
         """

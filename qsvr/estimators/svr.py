@@ -37,7 +37,7 @@ from qsvr.samplers import Sampler, check_portable, open_sampler
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessPlan, fit_budget
 from qsvr.solve.direct import DirectSolver, DualSolution
-from qsvr.solve.strategy import Posed, Strategy
+from qsvr.solve.strategy import DualProblem, Strategy
 
 __all__ = [
     "QSVR",
@@ -389,7 +389,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         data = TrainingData(kernel, X, y - centre, centre, learning, scored, self.cache_size)
         encoding = encoding_of(self, weight[learning])
         settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
-        posed = Posed.of(data, encoding, settings, working_size)
+        posed = DualProblem.of(data, encoding, settings, working_size)
         if self.warm_start:
             posed = replace(posed, start=previous_solution(self, data))
         direct = direct_solver(self, sampler, options)
@@ -411,7 +411,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             print(summary(self))
         return self
 
-    def _keep(self, data: TrainingData, posed: Posed, found: DualSolution) -> None:
+    def _keep(self, data: TrainingData, posed: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
         self.solutions_, predictions = combine(
             posed.dual, found, data, combination=self.combination, intercept=self.intercept

@@ -1,8 +1,8 @@
 """What a fit will cost, before anything is submitted; and what it has cost.
 
 `AccessPlan` is the estimate of a whole fit: problems times the solver's own estimate for one.
-`Ledger` is the account of one fit: every submission, retries included, is charged before it is
-sent, and refused where it would exceed the limit.
+`AccessBudget` is the account of one fit: every submission, retries included, is charged before it
+is sent, and refused where it would exceed the limit.
 
 >>> plan = AccessPlan(n_problems=6, seconds_per_problem=0.03)
 >>> str(plan)
@@ -22,7 +22,7 @@ from typing import Any
 
 from qsvr.exceptions import CostLimitError
 
-__all__ = ["AccessPlan", "Ledger", "current_ledger", "fit_budget"]
+__all__ = ["AccessPlan", "AccessBudget", "current_budget", "fit_budget"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class AccessPlan:
         )
 
 
-class Ledger:
+class AccessBudget:
     """Account of access time in one fit: estimates are charged, actual times replace them.
 
     Parameters
@@ -129,16 +129,16 @@ class Ledger:
                 self._charged += actual - estimate
 
 
-_LEDGER: ContextVar[Ledger | None] = ContextVar("qsvr_ledger", default=None)
+_LEDGER: ContextVar[AccessBudget | None] = ContextVar("qsvr_ledger", default=None)
 
 
-def current_ledger() -> Ledger | None:
+def current_budget() -> AccessBudget | None:
     """Return the account of the fit that is under way in this thread, if there is one."""
     return _LEDGER.get()
 
 
 @contextmanager
-def fit_budget(plan: AccessPlan | None, options: Mapping[str, Any]) -> Iterator[Ledger]:
+def fit_budget(plan: AccessPlan | None, options: Mapping[str, Any]) -> Iterator[AccessBudget]:
     """Check a plan, then open the account of the fit: what is sampled within is charged to it.
 
     Parameters
@@ -156,7 +156,7 @@ def fit_budget(plan: AccessPlan | None, options: Mapping[str, Any]) -> Iterator[
     limit = options.get("max_access_time")
     if plan is not None:
         plan.check(limit)
-    ledger = Ledger(limit)
+    ledger = AccessBudget(limit)
     mark = _LEDGER.set(ledger)
     try:
         yield ledger

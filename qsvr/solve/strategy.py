@@ -90,7 +90,7 @@ class Strategy:
         return size
 
     def solve(
-        self, direct: DirectSolver, posed: Posed, *, n_solutions: int, seed: int
+        self, direct: DirectSolver, posed: DualProblem, *, n_solutions: int, seed: int
     ) -> DualSolution:
         """Solve a posed problem."""
         if isinstance(posed.dual, LargeDual):
@@ -109,7 +109,7 @@ class Strategy:
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class DualProblem:
     """A dual with its encoding, ready to be solved.
 
     Attributes
@@ -146,7 +146,7 @@ class Posed:
         encoding: FixedPointEncoding,
         settings: tuple[float, float | str, float],
         working_size: int | None,
-    ) -> Posed:
+    ) -> DualProblem:
         """Pose the dual of training data, as a matrix or by rows on demand.
 
         Parameters

@@ -89,7 +89,7 @@ def some(*left_out: str, of: Iterable[str] = POOLS) -> list[object]:
 
 
 OWN_PROCESS = some("inline", "threads", "mpi")  # MPI gives up as a whole
-ENGINES = some(of=("process", "dask", "ray", "mpi"))
+EXECUTORS = some(of=("process", "dask", "ray", "mpi"))
 
 REASONS = {
     "exception": r"ValueError: no good second line \(accidents.py:\d+\)",
@@ -188,7 +188,7 @@ def test_death_of_a_worker_concerns_its_job_only(pools, name, death, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EXECUTORS)
 def test_frozen_worker_delays_its_own_job_only(pools, name, tmp_path: Path) -> None:
     pool = pools(name)
     run(pool, tmp_path, "good", "good")  # both workers are up
@@ -218,7 +218,7 @@ def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EXECUTORS)
 def test_each_worker_has_its_device(pools, name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # restored at the end
     pools.close("ray")  # there is one Ray to a process
@@ -230,7 +230,7 @@ def test_each_worker_has_its_device(pools, name: str, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", EXECUTORS)
 def test_workers_use_one_thread_each(pools, name: str, tmp_path: Path) -> None:
     outcome = run(pools(name), tmp_path, "threads")[0]
     assert outcome.extra["threads"] == (1.0, 1.0), outcome.reason
@@ -286,10 +286,10 @@ def test_mpi_without_its_ranks_is_refused() -> None:
 def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
     """Its nanny gave up, as when the new process dies while it starts."""
     from hpo.run.executors import dask as engine
-    from hpo.run.executors.options import EngineOptions
+    from hpo.run.executors.options import ExecutorOptions
 
     monkeypatch.setattr(engine, "_RESTART", "1s")
-    local = engine._Local(1, EngineOptions(), None)
+    local = engine._Local(1, ExecutorOptions(), None)
     nanny = local._cluster.workers[0]
     local._cluster.sync(nanny.close)
     assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
@@ -301,9 +301,9 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
 def test_a_local_dask_answers_without_sockets_and_waits(tmp_path: Path) -> None:
     """Each would cost every job milliseconds; a result kept for ever would cost memory."""
     from hpo.run.executors import dask as engine
-    from hpo.run.executors.options import EngineOptions
+    from hpo.run.executors.options import ExecutorOptions
 
-    local = engine._Local(1, EngineOptions(), None)
+    local = engine._Local(1, ExecutorOptions(), None)
     try:
         assert local._client.scheduler.address.startswith("inproc://")
         for _ in range(3):

@@ -9,6 +9,6 @@ All of them train the same segments, from the same checkpoints, and turn every a
 1
 """
 
-from hpo.run.executors.registry import ENGINES, check_engine, make_pool
+from hpo.run.executors.registry import EXECUTORS, check_executor, make_pool
 
-__all__ = ["ENGINES", "check_engine", "make_pool"]
+__all__ = ["EXECUTORS", "check_executor", "make_pool"]

@@ -11,8 +11,8 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpo.errors import EngineLostError, UsageError
-from hpo.run.executors.options import EngineOptions
+from hpo.errors import ExecutorLostError, UsageError
+from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
 
@@ -29,14 +29,16 @@ _HEAL_EVERY = 2.0
 """Seconds between two looks at whether a worker has to be replaced."""
 
 
-def dask_pool(n_workers: int | None, options: EngineOptions, log_dir: Path | None) -> ExecutorPool:
+def dask_pool(
+    n_workers: int | None, options: ExecutorOptions, log_dir: Path | None
+) -> ExecutorPool:
     """Build a pool on Dask.
 
     Parameters
     ----------
     n_workers : int or None
         Segments at the same time; None takes the threads of the cluster, or 1 without a cluster.
-    options : EngineOptions
+    options : ExecutorOptions
         ``address`` or ``scheduler_file`` of a cluster; neither starts one on this machine.
     log_dir : Path or None
         Where workers on this machine print to.
@@ -74,7 +76,7 @@ class _Client:
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
             if self._client.status != "running" or not self._connected():
                 msg = f"the Dask scheduler is gone ({type(error).__name__})"
-                raise EngineLostError(msg) from error
+                raise ExecutorLostError(msg) from error
             raise
         return result
 
@@ -90,7 +92,7 @@ class _Client:
 class _Remote(_Client):
     """A cluster that somebody else started."""
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: ExecutorOptions) -> None:
         if options.devices is not None:
             msg = (
                 "executor option devices sets up workers that are started here; those of a running "
@@ -116,7 +118,7 @@ class _Remote(_Client):
         return sum(self._client.nthreads().values())
 
 
-def _connect(options: EngineOptions, place: str) -> Any:
+def _connect(options: ExecutorOptions, place: str) -> Any:
     distributed = _distributed()
     where = (
         {"scheduler_file": options.scheduler_file}
@@ -133,7 +135,7 @@ def _connect(options: EngineOptions, place: str) -> Any:
 class _Local(_Client):
     """A cluster on this machine: one process a worker, each started again when it dies."""
 
-    def __init__(self, n_workers: int, options: EngineOptions, log_dir: Path | None) -> None:
+    def __init__(self, n_workers: int, options: ExecutorOptions, log_dir: Path | None) -> None:
         distributed = _distributed()
         if options.devices is not None:
             options.devices.check(n_workers)
@@ -189,7 +191,7 @@ class _Local(_Client):
         self._settings.close()
 
 
-def _worker(number: int, options: EngineOptions) -> dict[str, Any]:
+def _worker(number: int, options: ExecutorOptions) -> dict[str, Any]:
     environment = {} if options.devices is None else options.devices.of(number)
     return {
         "nthreads": 1,

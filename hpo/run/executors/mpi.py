@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
 from hpo.errors import UsageError
-from hpo.run.executors.options import EngineOptions
+from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import WorkerSetup, prepared
 
@@ -26,14 +26,14 @@ T = TypeVar("T")
 LAUNCH = "mpiexec -n N python -m mpi4py.futures -m hpo"
 
 
-def mpi_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
+def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """Build a pool on the MPI processes that this one was started with.
 
     Parameters
     ----------
     n_workers : int or None
         Segments at the same time; None takes every rank but this one.
-    options : EngineOptions
+    options : ExecutorOptions
         ``devices`` are those of each machine, given to its ranks in their order.
 
     Raises

@@ -60,7 +60,7 @@ def _too_few(names: tuple[str, ...], n_workers: int) -> UsageError:
 
 
 @dataclass(frozen=True)
-class EngineOptions:
+class ExecutorOptions:
     """Everything that an engine can be told.
 
     Attributes

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hpo.errors import EngineLostError, ExecutorBrokenError, UsageError
+from hpo.errors import ExecutorBrokenError, ExecutorLostError, UsageError
 from hpo.run.executors.process import Worker
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 
@@ -267,7 +267,7 @@ class ExecutorPool:
         """Return the outcome, or None where the executor broke and the task is only a suspect."""
         try:
             return inner.result()
-        except EngineLostError:
+        except ExecutorLostError:
             if task.generation is not None:
                 task.generation.alone = False  # to be built again, and nobody is guilty
             return None

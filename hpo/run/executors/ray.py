@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hpo.errors import EngineLostError, UsageError
-from hpo.run.executors.options import Devices, EngineOptions
+from hpo.errors import ExecutorLostError, UsageError
+from hpo.run.executors.options import Devices, ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
 
 T = TypeVar("T")
 
 
-def ray_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
+def ray_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """Build a pool on Ray.
 
     A Ray that this process is connected to already is used, and left running.  What workers print
@@ -24,7 +24,7 @@ def ray_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
     ----------
     n_workers : int or None
         Segments at the same time; None takes the processors of the cluster, or 1 without one.
-    options : EngineOptions
+    options : ExecutorOptions
         ``address`` of a cluster (``auto`` finds it); without it Ray is started on this machine.
     """
     first = _Ray(n_workers or 1, options)
@@ -39,7 +39,7 @@ def ray_pool(n_workers: int | None, options: EngineOptions) -> ExecutorPool:
 class _Ray:
     """A connection to Ray, started here where there was none."""
 
-    def __init__(self, n_workers: int, options: EngineOptions) -> None:
+    def __init__(self, n_workers: int, options: ExecutorOptions) -> None:
         self._ray = _import_ray()
         self._owner = not self._ray.is_initialized()
         if options.devices is not None:
@@ -54,7 +54,7 @@ class _Ray:
         self._task = task.options(num_cpus=1, num_gpus=gpus, max_retries=0)
         self._setup = WorkerSetup(options.threads)
 
-    def _start(self, n_workers: int, options: EngineOptions) -> None:
+    def _start(self, n_workers: int, options: ExecutorOptions) -> None:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             if options.address:
@@ -88,7 +88,7 @@ class _Ray:
             result: T = self._ray.get(self._task.remote(self._setup, work))
         except self._ray.exceptions.RaySystemError as error:
             msg = f"Ray is gone ({error})"
-            raise EngineLostError(msg) from error
+            raise ExecutorLostError(msg) from error
         return result
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import UsageError
-from hpo.run.executors.options import EngineOptions
+from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import InlinePool, ProcessPool, WorkerPool
 
-Build = Callable[[int | None, EngineOptions, Path | None], WorkerPool]
+Build = Callable[[int | None, ExecutorOptions, Path | None], WorkerPool]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def _inline(*_: object) -> WorkerPool:
     return InlinePool()
 
 
-def _process(n_workers: int | None, options: EngineOptions, log_dir: Path | None) -> WorkerPool:
+def _process(n_workers: int | None, options: ExecutorOptions, log_dir: Path | None) -> WorkerPool:
     count = 1 if n_workers is None else n_workers
     environments: list[dict[str, str]] = [{}] * count
     if options.devices is not None:
@@ -32,19 +32,19 @@ def _process(n_workers: int | None, options: EngineOptions, log_dir: Path | None
     return ProcessPool(count, threads=options.threads, log_dir=log_dir, environments=environments)
 
 
-def _dask(n_workers: int | None, options: EngineOptions, log_dir: Path | None) -> WorkerPool:
+def _dask(n_workers: int | None, options: ExecutorOptions, log_dir: Path | None) -> WorkerPool:
     from hpo.run.executors.dask import dask_pool
 
     return dask_pool(n_workers, options, log_dir)
 
 
-def _mpi(n_workers: int | None, options: EngineOptions, _: Path | None) -> WorkerPool:
+def _mpi(n_workers: int | None, options: ExecutorOptions, _: Path | None) -> WorkerPool:
     from hpo.run.executors.mpi import mpi_pool
 
     return mpi_pool(n_workers, options)
 
 
-def _ray(n_workers: int | None, options: EngineOptions, _: Path | None) -> WorkerPool:
+def _ray(n_workers: int | None, options: ExecutorOptions, _: Path | None) -> WorkerPool:
     from hpo.run.executors.ray import ray_pool
 
     return ray_pool(n_workers, options)
@@ -59,11 +59,11 @@ _KINDS = {
     "ray": _Kind(_ray, (*_DEVICES, "address")),
 }
 
-ENGINES = tuple(_KINDS)
+EXECUTORS = tuple(_KINDS)
 """Names of the engines."""
 
 
-def check_engine(name: str, options: Mapping[str, Any]) -> EngineOptions:
+def check_executor(name: str, options: Mapping[str, Any]) -> ExecutorOptions:
     """Check a name and its options without starting anything.
 
     Raises
@@ -72,10 +72,10 @@ def check_engine(name: str, options: Mapping[str, Any]) -> EngineOptions:
         If there is no such engine, or it has no such option.
     """
     if name not in _KINDS:
-        known = ", ".join(repr(each) for each in ENGINES)
+        known = ", ".join(repr(each) for each in EXECUTORS)
         msg = f"executor must be {known}, an Executor or a function, got {name!r}"
         raise UsageError(msg)
-    return EngineOptions.read(name, _KINDS[name].options, options)
+    return ExecutorOptions.read(name, _KINDS[name].options, options)
 
 
 def make_pool(
@@ -90,18 +90,18 @@ def make_pool(
     Parameters
     ----------
     name : str
-        One of `ENGINES`.
+        One of `EXECUTORS`.
     n_workers : int or None
         Segments to run at the same time; None takes what the engine offers (1 on this machine).
     log_dir : Path or None
         Where workers on this machine print to.
     options : Mapping, optional
-        See `hpo.run.executors.options.EngineOptions`.
+        See `hpo.run.executors.options.ExecutorOptions`.
 
     Raises
     ------
     UsageError
         If the name or an option is refused, a package is missing, or no cluster answers.
     """
-    checked = check_engine(name, options or {})
+    checked = check_executor(name, options or {})
     return _KINDS[name].build(n_workers, checked, log_dir)

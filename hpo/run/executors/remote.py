@@ -88,7 +88,7 @@ class Engine(Protocol):
 
         Raises
         ------
-        EngineLostError
+        ExecutorLostError
             If the engine as a whole is gone.
         Exception
             Whatever else: it concerns this call only.

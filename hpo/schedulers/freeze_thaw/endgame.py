@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.schedulers.freeze_thaw.options import ThawOptions
-from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, Draws, drawn_choice
+from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
+from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, drawn_choice
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -130,11 +130,11 @@ class Endgame:
     ----------
     max_resource : int
         R, the most units of a trial.
-    options : ThawOptions
+    options : FreezeThawOptions
         How epochs are dealt.
     """
 
-    def __init__(self, max_resource: int, options: ThawOptions) -> None:
+    def __init__(self, max_resource: int, options: FreezeThawOptions) -> None:
         self._max = max_resource
         self._options = options
         self._speeds = Speeds()
@@ -143,7 +143,7 @@ class Endgame:
         self._running: list[bool] = []
         self._acted: list[bool] = []  # had a job since the forecast was asked for
         self._finished = False  # one trial at least
-        self._means: tuple[Draws | None, Floats] = (None, np.empty(0))
+        self._means: tuple[ForecastSampler | None, Floats] = (None, np.empty(0))
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -187,13 +187,18 @@ class Endgame:
         return bool(self._affordable(np.zeros_like(first), first, left)[0])
 
     def choose(
-        self, draws: Draws, left: int, new: Callable[[float], Choice | None], *, forecasting: bool
+        self,
+        draws: ForecastSampler,
+        left: int,
+        new: Callable[[float], Choice | None],
+        *,
+        forecasting: bool,
     ) -> Choice | None:
         """Return the next job: of a finisher, or what wins by its draw, or any that there is.
 
         Parameters
         ----------
-        draws : Draws
+        draws : ForecastSampler
             From the latest forecast.
         left : int
             Epochs that no job has taken.
@@ -229,7 +234,7 @@ class Endgame:
         share = 1 - self._runway(left) / (_BEGIN * self._max)
         return max(1, round(share * self._speeds.n_workers))
 
-    def _moment(self, draws: Draws, left: int) -> Moment:
+    def _moment(self, draws: ForecastSampler, left: int) -> Moment:
         runway = self._runway(left)
         slow = self._speeds.slowness()
         units = np.array(self._units, dtype=np.int64)
@@ -269,7 +274,7 @@ class Endgame:
         states = zip(self._units, self._idle, self._running, strict=True)
         return max((units for units, idle, running in states if idle or running), default=0)
 
-    def _mean(self, draws: Draws) -> Floats:
+    def _mean(self, draws: ForecastSampler) -> Floats:
         """Return expected final losses by trial; NaN where there is no forecast."""
         known, mean = self._means
         if known is not draws or len(mean) != len(self._units):

@@ -12,7 +12,7 @@ _FEWEST_STARTS = 10
 
 
 @dataclass(frozen=True)
-class ThawOptions:
+class FreezeThawOptions:
     """How epochs are dealt.
 
     Attributes

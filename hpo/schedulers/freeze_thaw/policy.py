@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.surrogates.acquisition import chance_to_improve, margins
+from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.trial import Config, PredictReport, Proposal
 
 
@@ -61,7 +61,7 @@ class Choice:
     config: Config | None = None
 
 
-class Draws:
+class ForecastSampler:
     """One forecast, and the choices that are made by it.
 
     Parameters
@@ -142,7 +142,7 @@ class Draws:
             mean.append(float(means.mean()))
             std.append(float(np.sqrt(means.var() + np.mean(stds**2))))
         margin = margins(1, self._rng)
-        chances = chance_to_improve(np.array(mean), np.array(std), self._incumbent, margin)
+        chances = improvement_zscore(np.array(mean), np.array(std), self._incumbent, margin)
         place = int(np.argmax(chances[0]))
         if place < len(candidates):
             return candidates[place]
@@ -173,13 +173,15 @@ class Draws:
 
 
 def drawn_choice(
-    draws: Draws, candidates: Sequence[Candidate], new: Callable[[float], Choice | None] | None
+    draws: ForecastSampler,
+    candidates: Sequence[Candidate],
+    new: Callable[[float], Choice | None] | None,
 ) -> Choice | None:
     """Return the trial, or the new one, with the lowest draw.
 
     Parameters
     ----------
-    draws : Draws
+    draws : ForecastSampler
         From the latest forecast.
     candidates : sequence of Candidate
         Trials that may go on.

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.brackets import next_length
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.freeze_thaw.endgame import Endgame
-from hpo.schedulers.freeze_thaw.options import ThawOptions
-from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, Draws, drawn_choice
+from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
+from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, drawn_choice
 from hpo.schedulers.halving.predictions import mix_seed, without_model
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
@@ -41,7 +41,7 @@ _EARLY, _LATE = 2.0, 0.7
 these multiples of the time that it takes: its epochs may be slower than theirs."""
 
 
-class Thawing:
+class FreezeThaw:
     """Scheduler that thaws trials by draws from forecasts (see `hpo.loop.Scheduler`).
 
     Parameters
@@ -50,11 +50,11 @@ class Thawing:
         Gives configurations; one that learns (`LearningSearcher`) proposes with each forecast.
     max_resource : int
         R, the most units that one trial is trained.
-    options : ThawOptions
+    options : FreezeThawOptions
         How epochs are dealt.
     """
 
-    def __init__(self, searcher: Searcher, max_resource: int, options: ThawOptions) -> None:
+    def __init__(self, searcher: Searcher, max_resource: int, options: FreezeThawOptions) -> None:
         if options.min_resource > max_resource:
             msg = (
                 f"min_resource must lie in 1..{max_resource} (max_resource), got "
@@ -65,14 +65,14 @@ class Thawing:
         self._learns = isinstance(searcher, LearningSearcher)
         self._max = max_resource
         self._options = options
-        self._ledger = Ledger()
+        self._ledger = TrialStore()
         self._left = options.budget  # epochs that no job has taken yet
         spare = (options.budget - max_resource) // options.min_resource
         self._n_first = max(1, min(options.n_first, spare + 1))
         self._exhausted = False  # the searcher has no more configurations
         self._over = False
         self._endgame = None if options.together else Endgame(max_resource, options)
-        self._draws: Draws | None = None  # of the latest forecast
+        self._draws: ForecastSampler | None = None  # of the latest forecast
         self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._telling = 1  # units after which losses tell enough, by the latest that knows
         self._forecasting: tuple[PredictJob, list[int]] | None = None
@@ -134,7 +134,7 @@ class Thawing:
         self._ledger.events.append(event)
         whole = [len(curve.losses) >= self._max for curve in job.query]
         bests = [p for p, done in zip(report.predictions, whole, strict=True) if done]
-        self._draws = Draws(
+        self._draws = ForecastSampler(
             trials,
             report,
             mix_seed(self._options.seed, job.job_id),

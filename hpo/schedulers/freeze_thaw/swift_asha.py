@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.schedulers.freeze_thaw.options import ThawOptions, epochs_to_spend
-from hpo.schedulers.freeze_thaw.scheduler import Thawing
+from hpo.schedulers.freeze_thaw.options import FreezeThawOptions, epochs_to_spend
+from hpo.schedulers.freeze_thaw.scheduler import FreezeThaw
 from hpo.searchers.base import Searcher
 
 
-class SwiftASHA(Thawing):
+class SwiftASHA(FreezeThaw):
     """Asynchronous search by forecasts of learning curves.
 
     A free worker gets a job at once: it thaws the trial, or starts the new configuration, whose
@@ -87,7 +87,7 @@ class SwiftASHA(Thawing):
         explore: float = 1.0,
         improve: float = 0.85,
     ) -> None:
-        options = ThawOptions(
+        options = FreezeThawOptions(
             budget=epochs_to_spend(max_resource, reduction_factor, share, max_epochs),
             together=False,
             min_resource=min_resource,

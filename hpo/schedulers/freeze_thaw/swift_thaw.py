@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from hpo.schedulers.freeze_thaw.options import ThawOptions, epochs_to_spend
-from hpo.schedulers.freeze_thaw.scheduler import Thawing
+from hpo.schedulers.freeze_thaw.options import FreezeThawOptions, epochs_to_spend
+from hpo.schedulers.freeze_thaw.scheduler import FreezeThaw
 from hpo.schedulers.hyperband import check_iterations
 from hpo.searchers.base import Searcher
 
 
-class SwiftThaw(Thawing):
+class SynchronousSwift(FreezeThaw):
     """Swift-Hyperband's recommended mode: all trials in one pool, thawed by forecasts.
 
     It takes what Hyperband takes, max_resource and reduction_factor, and spends a stated share of
@@ -95,7 +95,7 @@ class SwiftThaw(Thawing):
         improve: float = 0.85,
     ) -> None:
         check_iterations(iterations)
-        options = ThawOptions(
+        options = FreezeThawOptions(
             budget=iterations * epochs_to_spend(max_resource, reduction_factor, share),
             min_resource=min_resource,
             growth=growth,

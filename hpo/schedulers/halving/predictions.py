@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.rounds import CurvePool, Round
 from hpo.schedulers.halving.rules import RoundRule
 from hpo.trial import Curve, Event, PredictFailure, PredictJob, PredictReport
@@ -19,7 +19,7 @@ class Predictions:
 
     Parameters
     ----------
-    ledger, pool : Ledger, CurvePool
+    ledger, pool : TrialStore, CurvePool
         Of the search.
     rule : RoundRule
         Decides.
@@ -30,7 +30,7 @@ class Predictions:
     """
 
     def __init__(
-        self, ledger: Ledger, pool: CurvePool, rule: RoundRule, *, retrain: bool, seed: int
+        self, ledger: TrialStore, pool: CurvePool, rule: RoundRule, *, retrain: bool, seed: int
     ) -> None:
         self._ledger = ledger
         self._pool = pool

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hpo.brackets import Bracket, make_bracket
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.rules import RoundRule, RoundView
 from hpo.trial import Curve, Event
 
@@ -217,14 +217,14 @@ class Round:
     ----------
     plan : RoundPlan
         Its figures.
-    ledger : Ledger
+    ledger : TrialStore
         Trials of the search.
     train : callable
         ``train(round, trial_id, stop)`` queues a job.
     """
 
     def __init__(
-        self, plan: RoundPlan, ledger: Ledger, train: Callable[[Round, int, int], None]
+        self, plan: RoundPlan, ledger: TrialStore, train: Callable[[Round, int, int], None]
     ) -> None:
         self.plan = plan
         self.n_trials = plan.n_trials

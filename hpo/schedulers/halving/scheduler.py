@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo.brackets import Bracket
-from hpo.schedulers._trials import Ledger
+from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.predictions import Predictions
 from hpo.schedulers.halving.rounds import CurvePool, Planner, Round
 from hpo.schedulers.halving.rules import RoundRule
@@ -35,7 +35,7 @@ from hpo.trial import (
 
 
 @dataclass(frozen=True)
-class EngineOptions:
+class BracketOptions:
     """How the engine deals.
 
     Attributes
@@ -59,7 +59,7 @@ class EngineOptions:
     seed: int = 0
 
 
-class Engine:
+class BracketScheduler:
     """Scheduler over a sequence of brackets (see `hpo.loop.Scheduler` for the methods).
 
     Parameters
@@ -72,7 +72,7 @@ class Engine:
         Gives configurations.
     rule : RoundRule or None
         How rounds save training; None trains every trial of a round to its end.
-    options : EngineOptions
+    options : BracketOptions
         How the engine deals.
     """
 
@@ -82,13 +82,13 @@ class Engine:
         reduction_factor: int,
         searcher: Searcher,
         rule: RoundRule | None = None,
-        options: EngineOptions | None = None,
+        options: BracketOptions | None = None,
     ) -> None:
-        options = options or EngineOptions()
+        options = options or BracketOptions()
         self._searcher = searcher
         self._together = rule is None or rule.together
         self._options = options
-        self._ledger = Ledger()
+        self._ledger = TrialStore()
         self._pool = CurvePool(options.max_curves)
         self._planner = Planner(brackets, reduction_factor, rule, self._pool)
         self._predictions = (

@@ -19,7 +19,7 @@ from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessPlan, Ledger, current_ledger
+from qsvr.samplers.budget import AccessBudget, AccessPlan, current_budget
 from qsvr.samplers.dwave.client import LazyClient, is_live
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, Problem, ServiceOptions
 
@@ -37,7 +37,7 @@ class _HybridBase(ABC):
 
     def __init__(self, client: Any = None, **connection: Any) -> None:
         self._client = LazyClient(self._kind, client, connection)
-        self.total = Ledger()
+        self.total = AccessBudget()
 
     def __reduce__(self) -> Any:
         """Refuse to travel: hold a `SamplerFactory` instead."""
@@ -96,7 +96,7 @@ class _HybridBase(ABC):
         self._check_size(model)
         service = ServiceOptions.take(options)
         seconds = self._run_time(model, options.get("time_limit"))
-        ledger = current_ledger() or Ledger(service.max_access_time)
+        ledger = current_budget() or AccessBudget(service.max_access_time)
         uploads: list[str] = []
         problem = Problem(
             self._client.name, lambda: self._start(model, seconds, uploads, service), seconds,

@@ -23,7 +23,7 @@ from qsvr.exceptions import IncompleteAnswerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessPlan, Ledger, current_ledger
+from qsvr.samplers.budget import AccessBudget, AccessPlan, current_budget
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
 from qsvr.samplers.dwave.client import LazyClient, is_live
 from qsvr.samplers.dwave.embedding import (
@@ -79,7 +79,7 @@ class QPUSampler:
         self._embedding = embedding
         self._embedder: CliqueEmbedder | None = None
         self._lock = threading.RLock()
-        self.total = Ledger()
+        self.total = AccessBudget()
 
     def __reduce__(self) -> Any:
         """Refuse to travel: hold a `SamplerFactory` instead."""
@@ -157,7 +157,7 @@ class QPUSampler:
         embedded, chains = _embedded(bqm, embedding, self.embedder.graph, strength)
         problem = Problem(
             self._client.name, lambda: self._start(embedded, call), self._estimate(embedding, call),
-            call.service, current_ledger() or Ledger(call.service.max_access_time),
+            call.service, current_budget() or AccessBudget(call.service.max_access_time),
         )  # fmt: skip
         answer = problem.solve(seed)
         bits, broken = _unembedded(answer.sample_set, chains, bqm)

@@ -15,7 +15,7 @@ import numpy as np
 
 from qsvr._validation import check_integer, check_real
 from qsvr.exceptions import QSVRError, SamplerError, TimeLimitError
-from qsvr.samplers.budget import Ledger
+from qsvr.samplers.budget import AccessBudget
 from qsvr.samplers.dwave.errors import is_retryable, translate, was_rejected
 
 __all__ = ["SERVICE_OPTIONS", "Answer", "Problem", "ServiceOptions", "RetryPolicy", "with_retries"]
@@ -179,14 +179,14 @@ class Problem:
     estimate : float
         Access time in seconds.
     options : ServiceOptions
-    ledger : Ledger
+    ledger : AccessBudget
     """
 
     name: str
     start: Callable[[], Any]
     estimate: float
     options: ServiceOptions
-    ledger: Ledger
+    ledger: AccessBudget
     _future: Any = field(default=None, init=False)
     _deadline: float = field(default=0.0, init=False)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hpo.errors import UsageError
 from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
-from hpo.run.baseline import Plan
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import RichProgress, Snapshot
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
@@ -53,7 +53,7 @@ def results() -> Results:
     )
     summary = SchedulerSummary(trials, trials[0], 11, events)
     notes = [{"what": "retry", "trial_id": 5}]
-    return Results.of(summary, reports, notes, Plan(4, 2), finished=False)
+    return Results.of(summary, reports, notes, HyperbandBaseline(4, 2), finished=False)
 
 
 def test_records(results: Results) -> None:
@@ -85,7 +85,7 @@ def test_history_and_savings(results: Results) -> None:
     points = [(point.epochs, point.seconds, point.best) for point in results.history()]
     assert points == [(2, 0.0, 0.5), (4, 2.5, 0.3)]
     assert results.saved == 1  # trial 1 was stopped one epoch before the round's end
-    assert Plan(4, 2).epochs == sum((4 * 1 + 2 * 1 + 1 * 2, 3 * 2 + 1 * 2, 3 * 4))
+    assert HyperbandBaseline(4, 2).epochs == sum((4 * 1 + 2 * 1 + 1 * 2, 3 * 2 + 1 * 2, 3 * 4))
 
 
 def test_summary_lines(results: Results) -> None:

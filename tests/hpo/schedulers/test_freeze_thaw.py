@@ -9,7 +9,7 @@ import pytest
 
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
-from hpo.schedulers import SwiftASHA, SwiftHyperband, SwiftThaw, make_scheduler
+from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
 from hpo.searchers import ListSearcher, Surface
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.trial import (
@@ -46,7 +46,7 @@ class Jobs:
         """Nothing to note."""
 
 
-def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, **settings):
+def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None, **settings):
     simulation = {
         name: settings.pop(name) for name in ("n_workers", "recorder") if name in settings
     }
@@ -61,7 +61,7 @@ def search(table, make=SwiftThaw, *, seed=0, learns=True, predictor=None, **sett
     )
 
 
-@pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
+@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
 @pytest.mark.parametrize("share", [0.2, 0.45])
 def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
@@ -72,7 +72,7 @@ def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
     assert all("unlikely to be the best" in trial.reason for trial in stopped)
 
 
-@pytest.mark.parametrize("make", [SwiftThaw, SwiftASHA])
+@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
 def test_no_trial_starts_once_exploring_is_over_and_the_search_ends(falling, make, learns):
     budget = int(0.45 * HYPERBAND)
@@ -112,10 +112,12 @@ def test_without_waves_no_worker_waits(falling):
 
 def test_a_milestone_finishes_the_most_promising_trial(falling):
     budget = int(0.45 * HYPERBAND)
-    scheduler = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(0.5, 1.0))
+    scheduler = SynchronousSwift(
+        TableCurveSearcher(falling), max_resource=27, milestones=(0.5, 1.0)
+    )
     runs = _completions(scheduler, falling)
     assert runs[0] <= 0.5 * budget
-    late = SwiftThaw(TableCurveSearcher(falling), max_resource=27, milestones=(1.0,))
+    late = SynchronousSwift(TableCurveSearcher(falling), max_resource=27, milestones=(1.0,))
     assert _completions(late, falling)[-1] <= budget
 
 
@@ -131,7 +133,7 @@ class Telling(PooledPredictor):
         return replace(found, info={**found.info, "telling": self.units})
 
 
-def _stops(table, make=SwiftThaw, units=7, **settings):
+def _stops(table, make=SynchronousSwift, units=7, **settings):
     """Return where first jobs ended, those before any forecast aside, and where other jobs did."""
     jobs = Jobs()
     search(table, make, recorder=jobs, predictor=Telling(units), n_first=10, **settings)
@@ -214,7 +216,7 @@ def test_what_is_likeliest_to_improve_goes_on():
 
 def test_without_proposals_anyone_new_competes_with_the_trials():
     """Good trials are likelier to be a little better, someone new to be much better."""
-    scheduler = SwiftThaw(
+    scheduler = SynchronousSwift(
         ListSearcher([{"x": i} for i in range(400)]), max_resource=27, n_first=4, improve=1.0
     )
     while not isinstance(job := scheduler.ask(), PredictJob):
@@ -242,7 +244,7 @@ def test_a_forecast_is_told_what_the_one_before_left():
 
 
 def _first_forecast(**options):
-    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=1, **options)
+    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=1, **options)
     job = scheduler.ask()
     scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
     forecast = scheduler.ask()
@@ -259,7 +261,7 @@ class _Learning(ListSearcher):
 
 
 def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
-    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=5)
+    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=5)
     while not isinstance(job := scheduler.ask(), Done):
         if isinstance(job, PredictJob):
             zeros = (0.0,) * len(job.query)
@@ -273,7 +275,7 @@ def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
 
 
 def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
-    scheduler = SwiftThaw(_Learning(), max_resource=27, n_first=3)
+    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=3)
     while not isinstance(job := scheduler.ask(), Done):
         if isinstance(job, PredictJob):
             scheduler.tell(PredictFailure(job.job_id, "offline"))
@@ -325,7 +327,7 @@ def test_losses_that_explode_do_not_stop_the_search():
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        SwiftThaw(ListSearcher([{}]), max_resource=27, **settings)
+        SynchronousSwift(ListSearcher([{}]), max_resource=27, **settings)
 
 
 def test_too_few_epochs_are_named():

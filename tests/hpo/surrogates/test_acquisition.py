@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from hpo.surrogates.acquisition import chance_to_improve, margins
+from hpo.surrogates.acquisition import improvement_zscore, margins
 
 
 def test_ranks_as_the_probability_to_be_below_the_goal():
     rng = np.random.default_rng(0)
     mean, std = rng.normal(0, 1, 50), rng.uniform(0.1, 2, 50)
     margin = np.array([0.01, 0.5])
-    found = chance_to_improve(mean, std, -0.3, margin)
+    found = improvement_zscore(mean, std, -0.3, margin)
     for row, by in zip(found, margin, strict=True):
         probability = norm.cdf(-0.3 - by, loc=mean, scale=std)
         np.testing.assert_allclose(norm.cdf(row), probability)
@@ -20,13 +20,13 @@ def test_ranks_as_the_probability_to_be_below_the_goal():
 
 def test_a_small_margin_prefers_the_sure_and_a_large_one_the_unsure():
     mean, std = np.array([-0.1, 0.2]), np.array([0.05, 1.0])
-    small, large = chance_to_improve(mean, std, 0.0, np.array([0.01, 1.0]))
+    small, large = improvement_zscore(mean, std, 0.0, np.array([0.01, 1.0]))
     assert np.argmax(small) == 0
     assert np.argmax(large) == 1
 
 
 def test_what_is_known_for_certain_has_no_chance_above_its_goal():
-    certain = chance_to_improve(np.array([0.0]), np.array([0.0]), 0.0, np.array([0.01]))
+    certain = improvement_zscore(np.array([0.0]), np.array([0.0]), 0.0, np.array([0.01]))
     assert certain[0, 0] < -1e6
 
 

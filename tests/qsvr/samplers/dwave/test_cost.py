@@ -6,7 +6,7 @@ import pytest
 
 from qsvr import QSVR, QSVREnsemble, get_sampler
 from qsvr.exceptions import CostLimitError
-from qsvr.samplers.budget import AccessPlan, Ledger
+from qsvr.samplers.budget import AccessBudget, AccessPlan
 
 
 def _fit(data, sampler="qpu", verbose=0, **options):
@@ -68,7 +68,7 @@ def test_plan_multiplies():
 
 
 def test_ledger_never_exceeds_its_limit():
-    ledger = Ledger(1.0)
+    ledger = AccessBudget(1.0)
     ledger.charge(0.6)
     with pytest.raises(CostLimitError):
         ledger.charge(0.5)
