@@ -90,8 +90,7 @@ class DyHPO:
     def tell(self, report: Report) -> None:
         """Pass a loss on, and learn whether the trial goes on."""
         if isinstance(report, PredictReport | PredictFailure | TrainFailure):
-            msg = f"this scheduler only takes losses, got {report}"
-            raise ValueError(msg)
+            raise ValueError(f"this scheduler only takes losses, got {report}")
         if self._ledger.receive(report):
             self._pass_on(report)
 

@@ -93,8 +93,7 @@ def put_into(path: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
     head, begin, rest = page.partition(marks[0])
     _, end, tail = rest.partition(marks[1])
     if not (begin and end):
-        msg = f"{path} must contain {' and '.join(marks)}, between which the table goes"
-        raise ValueError(msg)
+        raise ValueError(f"{path} must contain {' and '.join(marks)}, between which the table goes")
     path.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
 
 

@@ -58,8 +58,9 @@ def check_predictor(name: str) -> None:
     try:
         from qsvr import QSVR  # noqa: F401
     except ImportError as error:
-        msg = f"predictor 'qsvr' cannot be imported ({error}); try --predictor nusvr"
-        raise UsageError(msg) from None
+        raise UsageError(
+            f"predictor 'qsvr' cannot be imported ({error}); try --predictor nusvr"
+        ) from None
 
 
 def specification(scheduler: str, args: argparse.Namespace) -> RunSpec:

@@ -129,8 +129,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOME:
-        msg = f"module 'hpo' has no attribute {name!r}"
-        raise AttributeError(msg)
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

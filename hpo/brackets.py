@@ -93,8 +93,9 @@ def check_resources(max_resource: int, reduction_factor: int) -> None:
 
 def _check_integer(name: str, value: object, least: int, meaning: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        msg = f"{name} ({meaning}) must be an integer of at least {least}, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{name} ({meaning}) must be an integer of at least {least}, got {value!r}"
+        )
 
 
 def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials: int) -> Bracket:
@@ -118,11 +119,10 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
     _check_integer("n_trials", n_trials, 1, "trials that the bracket starts")
     deepest = floor_log(max_resource, reduction_factor)
     if not 0 <= depth <= deepest:
-        msg = (
+        raise ValueError(
             f"depth must lie in 0..{deepest} for max_resource={max_resource} and "
             f"reduction_factor={reduction_factor}, got {depth}"
         )
-        raise ValueError(msg)
     rungs = (
         Rung(
             n_trials=max(n_trials // reduction_factor**i, 1),

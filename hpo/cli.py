@@ -97,8 +97,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            msg = f"options are given as NAME=VALUE, got {pair!r}"
-            raise UsageError(msg)
+            raise UsageError(f"options are given as NAME=VALUE, got {pair!r}")
         options[name.replace("-", "_")] = _value(value)
     return options
 

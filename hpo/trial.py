@@ -48,8 +48,9 @@ class Value:
             If ``data`` is of another type or lacks a field.
         """
         if data.get("type") != cls.__name__:
-            msg = f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
+            )
         values = {name: data[name] for name in data if name != "type"}
         for name in cls._tuples:
             values[name] = tuple(values[name])
@@ -58,8 +59,9 @@ class Value:
         try:
             return cls(**values)
         except TypeError as error:
-            msg = f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
-            raise ValueError(msg) from None
+            raise ValueError(
+                f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
+            ) from None
 
 
 def _plain(value: object) -> object:
@@ -88,8 +90,7 @@ def from_json(data: Mapping[str, Any]) -> Any:
     kinds = Value._kinds  # noqa: SLF001 - of this module
     kind = kinds.get(str(data.get("type")))
     if kind is None:
-        msg = f"'type' must be one of {sorted(kinds)}, got {data.get('type')!r}"
-        raise ValueError(msg)
+        raise ValueError(f"'type' must be one of {sorted(kinds)}, got {data.get('type')!r}")
     return kind.from_json(data)
 
 

@@ -40,6 +40,5 @@ def space_path(model: str) -> Path:
         If there is no such model.
     """
     if model not in MODELS:
-        msg = f"model must be one of {', '.join(MODELS)}; got {model!r}"
-        raise ValueError(msg)
+        raise ValueError(f"model must be one of {', '.join(MODELS)}; got {model!r}")
     return Path(__file__).with_name(f"{model}.toml")

@@ -145,8 +145,9 @@ class LayerSequences:
         for layer in layers:
             following = self.moves(state)
             if layer not in following or layer == END:
-                msg = f"layer {layer!r} cannot come here; one of {', '.join(following)} can"
-                raise ValueError(msg)
+                raise ValueError(
+                    f"layer {layer!r} cannot come here; one of {', '.join(following)} can"
+                )
             flat = layer[0] == "F" and state.dense == 0
             parts += [nn.Flatten()] if flat else []
             n_inputs = n_inputs * state.size**2 if flat else n_inputs

@@ -90,11 +90,9 @@ def read_babi(path: str | Path) -> list[Question]:
     try:
         questions = list(_parse(lines))
     except ValueError as error:
-        msg = f"{path} is no file of the bAbI tasks: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{path} is no file of the bAbI tasks: {error}") from None
     if not questions:
-        msg = f"{path} holds no question (a line with a tab before its answer)"
-        raise ValueError(msg)
+        raise ValueError(f"{path} holds no question (a line with a tab before its answer)")
     return questions
 
 
@@ -105,8 +103,9 @@ def _parse(lines: Iterable[str]) -> Iterator[Question]:
             continue
         number, _, rest = line.strip().partition(" ")
         if not number.isdigit() or not rest:
-            msg = f"line {place} does not begin with a number and a sentence: {line[:60]!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"line {place} does not begin with a number and a sentence: {line[:60]!r}"
+            )
         if int(number) == 1:
             facts = []
         text, *answer = rest.split("\t")

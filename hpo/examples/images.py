@@ -95,20 +95,21 @@ def _folder(folder: str) -> Images:
         vision.datasets.ImageFolder(place / part, transform=transform) for part in ("train", "val")
     )
     if train.classes != validation.classes:
-        msg = f"{place}/train and {place}/val must have folders of the same names, one a class"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{place}/train and {place}/val must have folders of the same names, one a class"
+        )
     n_channels, height, width = train[0][0].shape
     if height != width:
-        msg = f"images must be square, got {height} x {width} pixels in {place}/train"
-        raise ValueError(msg)
+        raise ValueError(f"images must be square, got {height} x {width} pixels in {place}/train")
     return Images(Split(train, validation), n_channels, height, len(train.classes))
 
 
 def _existing(folder: str, kind: str) -> Path:
     place = Path(folder)
     if not folder or not place.is_dir():
-        msg = f"data {kind}:{folder} names no folder; give the one that holds the images"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(
+            f"data {kind}:{folder} names no folder; give the one that holds the images"
+        )
     return place
 
 
@@ -116,9 +117,8 @@ def _torchvision() -> Any:
     try:
         import torchvision
     except (ImportError, RuntimeError) as error:  # the latter for a build that does not fit torch
-        msg = (
+        raise ImportError(
             f"CIFAR-10 and folders of images need a torchvision that fits torch ({error}): "
             "pip install 'qsvr[vision]'"
-        )
-        raise ImportError(msg) from error
+        ) from error
     return torchvision

@@ -72,10 +72,9 @@ def load_events(data: str) -> Split:
     kinds = {"simulated": lambda n: simulate_events(int(n or 320)), "delphes": read_delphes}
     events: Events = named(kinds, data)
     if len(events) < 4:
-        msg = (
+        raise ValueError(
             f"data {data} must hold at least 4 events, a quarter for validation, got {len(events)}"
         )
-        raise ValueError(msg)
     train, validation = events.split(len(events) - len(events) // 4)
     return Split(_dataset(train), _dataset(validation))
 

@@ -214,6 +214,7 @@ def named(kinds: Mapping[str, Callable[[str], Any]], data: str) -> Any:
     """
     kind, _, details = data.partition(":")
     if kind not in kinds:
-        msg = f"data must be one of {', '.join(kinds)} (kind or kind:details); got {data!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"data must be one of {', '.join(kinds)} (kind or kind:details); got {data!r}"
+        )
     return kinds[kind](details)

@@ -74,19 +74,18 @@ def _csv(file: str) -> Table:
     try:
         X = np.array([[float(cell) for cell in row[:-1]] for row in rows])
     except ValueError as error:
-        msg = f"{path} must hold numbers and, in its last column, classes: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(
+            f"{path} must hold numbers and, in its last column, classes: {error}"
+        ) from None
     if X.ndim != 2 or X.shape[1] == 0:
-        msg = f"{path} must have a header, rows, and at least two columns"
-        raise ValueError(msg)
+        raise ValueError(f"{path} must have a header, rows, and at least two columns")
     return _prepared(X, [row[-1] for row in rows])
 
 
 def _openml(details: str) -> Table:
     number, _, folder = details.partition(":")
     if not number.isdigit():
-        msg = f"data openml:ID needs the number of a data set, got {details!r}"
-        raise ValueError(msg)
+        raise ValueError(f"data openml:ID needs the number of a data set, got {details!r}")
     found = fetch_openml(
         data_id=int(number), data_home=folder or None, as_frame=False, parser="liac-arff"
     )

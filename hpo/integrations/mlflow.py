@@ -150,6 +150,7 @@ def _import_mlflow() -> Any:
     try:
         import mlflow
     except ImportError as error:
-        msg = "MLflowTracker needs MLflow, which is not installed: pip install 'qsvr[mlflow]'"
-        raise ImportError(msg) from error
+        raise ImportError(
+            "MLflowTracker needs MLflow, which is not installed: pip install 'qsvr[mlflow]'"
+        ) from error
     return mlflow

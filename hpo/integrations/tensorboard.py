@@ -39,8 +39,9 @@ class TensorBoardTracker(Tracker):
 
     def _open(self) -> None:
         if self._directory.exists() and any(self._directory.iterdir()):
-            msg = f"directory {self._directory} is not empty; name a new one for this run"
-            raise UsageError(msg)
+            raise UsageError(
+                f"directory {self._directory} is not empty; name a new one for this run"
+            )
 
     def _write(self, update: Update) -> None:
         trial = update.trial
@@ -104,8 +105,7 @@ def _import_tensorboard() -> None:
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
-        msg = (
+        raise ImportError(
             "TensorBoardTracker needs TensorBoard, which is not installed: "
             "pip install 'qsvr[tensorboard]'"
-        )
-        raise ImportError(msg) from error
+        ) from error

@@ -185,11 +185,9 @@ def check_training(curves: Sequence[Curve], known: int, target: int) -> Floats:
         If there is no curve, one is too short or not finite, or the units are out of order.
     """
     if not 1 <= known < target:
-        msg = f"known must lie in 1..target-1, got known={known}, target={target}"
-        raise ValueError(msg)
+        raise ValueError(f"known must lie in 1..target-1, got known={known}, target={target}")
     if not curves:
-        msg = "a curve predictor needs at least one training curve, got none"
-        raise ValueError(msg)
+        raise ValueError("a curve predictor needs at least one training curve, got none")
     return first_losses(curves, target)
 
 
@@ -203,13 +201,13 @@ def first_losses(curves: Sequence[Curve], length: int) -> Floats:
     """
     short = [curve.trial_id for curve in curves if len(curve.losses) < length]
     if short:
-        msg = f"each curve must have at least {length} losses; trials {short} have fewer"
-        raise ValueError(msg)
+        raise ValueError(
+            f"each curve must have at least {length} losses; trials {short} have fewer"
+        )
     values = np.array([curve.losses[:length] for curve in curves], dtype=float)
     broken = [c.trial_id for c, row in zip(curves, values, strict=True) if not _finite(row)]
     if broken:
-        msg = f"losses must be finite; leave out the curves of trials {broken}"
-        raise ValueError(msg)
+        raise ValueError(f"losses must be finite; leave out the curves of trials {broken}")
     return values
 
 

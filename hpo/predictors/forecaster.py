@@ -139,9 +139,9 @@ def check_curves(curves: Sequence[Curve]) -> None:
         If there is no curve, or one is empty or not finite.
     """
     if not curves:
-        msg = "a forecast needs at least one curve, got none"
-        raise ValueError(msg)
+        raise ValueError("a forecast needs at least one curve, got none")
     for curve in curves:
         if not curve.losses or not np.all(np.isfinite(curve.losses)):
-            msg = f"losses must be finite and at least one; leave out trial {curve.trial_id}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"losses must be finite and at least one; leave out trial {curve.trial_id}"
+            )

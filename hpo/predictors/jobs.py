@@ -47,8 +47,9 @@ def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictRepo
         return PredictReport(job.job_id, (), (), None, {})
     model = _seeded(predictor, job.seed)
     if not hasattr(model, "fit"):
-        msg = f"{type(predictor).__name__} forecasts whole searches and does not predict in rounds"
-        raise TypeError(msg)
+        raise TypeError(
+            f"{type(predictor).__name__} forecasts whole searches and does not predict in rounds"
+        )
     known = min(len(curve.losses) for curve in job.query)
     prediction = model.fit(job.train, known, job.target).predict(job.query)
     return PredictReport(
@@ -126,11 +127,10 @@ def as_forecaster(predictor: Any) -> Forecaster:
     if hasattr(predictor, "forecast"):
         forecaster: Forecaster = predictor
         return forecaster
-    msg = (
+    raise TypeError(
         f"a forecast needs a predictor with a forecast method, got {type(predictor).__name__}; "
         f"use {PooledPredictor.__name__}, with the regressor of your choice"
     )
-    raise TypeError(msg)
 
 
 def _seeded(predictor: Any, seed: int) -> Any:

@@ -80,11 +80,9 @@ class JointPredictor(ForecastingPredictor):
         seed: int = 0,
     ) -> None:
         if max_points < 20:
-            msg = f"max_points must be at least 20, got {max_points!r}"
-            raise ValueError(msg)
+            raise ValueError(f"max_points must be at least 20, got {max_points!r}")
         if iterations < 1:
-            msg = f"iterations must be at least 1, got {iterations!r}"
-            raise ValueError(msg)
+            raise ValueError(f"iterations must be at least 1, got {iterations!r}")
         super().__init__(seed)
         self.space = space
         self.max_points = max_points

@@ -57,8 +57,7 @@ class MixedPredictor(ForecastingPredictor):
             pooled = [PooledPredictor(each, gap=_GAP) for each in each_one]
             forecasters = (JointPredictor(), *pooled)
         if not forecasters:
-            msg = "forecasters must hold at least one, got an empty sequence"
-            raise ValueError(msg)
+            raise ValueError("forecasters must hold at least one, got an empty sequence")
         self.forecasters = tuple(forecasters)
         self.memory: Mapping[str, Any] = {}
 

@@ -223,11 +223,8 @@ def _judge(predicted: Floats, actual: Floats) -> _Judgement:
 
 def _check_settings(folds: int, max_rows: int, gap: float) -> None:
     if folds < 2 and folds != 0:
-        msg = f"folds must be 0 or at least 2, got {folds!r}"
-        raise ValueError(msg)
+        raise ValueError(f"folds must be 0 or at least 2, got {folds!r}")
     if max_rows < _FEWEST_ROWS:
-        msg = f"max_rows must be at least {_FEWEST_ROWS}, got {max_rows!r}"
-        raise ValueError(msg)
+        raise ValueError(f"max_rows must be at least {_FEWEST_ROWS}, got {max_rows!r}")
     if not gap > 0:
-        msg = f"gap must be above 0, got {gap!r}"
-        raise ValueError(msg)
+        raise ValueError(f"gap must be above 0, got {gap!r}")

@@ -81,8 +81,7 @@ def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
     if not isinstance(predictor, str):
         return _wrap(predictor, options)
     if predictor not in PREDICTORS:
-        msg = f"predictor must be one of {', '.join(PREDICTORS)}; got {predictor!r}"
-        raise ValueError(msg)
+        raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}; got {predictor!r}")
     if predictor != "qsvr":  # whose settings qsvr.QSVR checks
         _check_options(predictor, options)
     return _with_features(PREDICTORS[predictor], options)
@@ -91,11 +90,13 @@ def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
 def _wrap(model: Any, options: dict[str, Any]) -> CurvePredictor:
     if isinstance(model, BasePredictor) or not hasattr(model, "get_params"):
         if options:
-            msg = f"a ready-made predictor takes no options, got {', '.join(sorted(options))}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"a ready-made predictor takes no options, got {', '.join(sorted(options))}"
+            )
         if not (hasattr(model, "fit") and hasattr(model, "predict")):
-            msg = f"predictor must be a name, a regressor or a curve predictor, got {model!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"predictor must be a name, a regressor or a curve predictor, got {model!r}"
+            )
         return model  # type: ignore[no-any-return]
     _check_options("a regressor", options)
     return _with_features(lambda **rest: CurveRegressor(model, **rest), options)
@@ -123,5 +124,4 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     if name in _REGRESSORS:
         valid += list(_REGRESSORS[name]().get_params())
     if unknown := sorted(set(options) - set(valid)):
-        msg = f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}")

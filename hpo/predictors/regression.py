@@ -43,8 +43,9 @@ class CurveFeatures:
     def __post_init__(self) -> None:
         chosen = (self.values, self.first_differences, self.second_differences, self.space)
         if not any(chosen):
-            msg = "choose at least one of values, first_differences, second_differences, space"
-            raise ValueError(msg)
+            raise ValueError(
+                "choose at least one of values, first_differences, second_differences, space"
+            )
 
     def __call__(self, curves: Sequence[Curve], known: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the features of some curves.
@@ -76,8 +77,7 @@ class CurveFeatures:
             blocks.append(np.array([self.space.to_features(curve.config) for curve in curves]))
         features = np.hstack(blocks)
         if features.shape[1] == 0:
-            msg = f"{known.shape[1]} losses have no such differences; add values=True"
-            raise ValueError(msg)
+            raise ValueError(f"{known.shape[1]} losses have no such differences; add values=True")
         return features
 
 
@@ -215,8 +215,7 @@ class QSVRPredictor(CurveRegressor):
         **settings: Any,
     ) -> None:
         if max_samples is not None and max_samples < 2:
-            msg = f"max_samples must be at least 2 or None, got {max_samples}"
-            raise ValueError(msg)
+            raise ValueError(f"max_samples must be at least 2 or None, got {max_samples}")
         super().__init__(_Unbuilt(), features, folds=folds, seed=seed)
         self.max_samples = max_samples
         self.settings = {**PUBLISHED_SETTINGS, **settings}
@@ -246,10 +245,8 @@ def _build(settings: dict[str, Any]) -> Any:
     import qsvr
 
     if not hasattr(qsvr, "QSVR"):
-        msg = "this installation of qsvr has no QSVR estimator; reinstall the package"
-        raise ImportError(msg)
+        raise ImportError("this installation of qsvr has no QSVR estimator; reinstall the package")
     try:
         return qsvr.QSVR(**settings)
     except TypeError as error:
-        msg = f"qsvr.QSVR does not take these settings: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"qsvr.QSVR does not take these settings: {error}") from None

@@ -99,10 +99,8 @@ def make_regressor(name: str, **settings: Any) -> Any:
         If the name or a setting is unknown.
     """
     if name not in REGRESSORS:
-        msg = f"regressor must be one of {', '.join(REGRESSORS)}; got {name!r}"
-        raise ValueError(msg)
+        raise ValueError(f"regressor must be one of {', '.join(REGRESSORS)}; got {name!r}")
     try:
         return REGRESSORS[name](**settings)
     except TypeError as error:
-        msg = f"the regressor {name!r} does not take these settings: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"the regressor {name!r} does not take these settings: {error}") from None

@@ -88,10 +88,10 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
     try:
         write_atomically(path, render(run).encode(), overwrite=overwrite)
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}; name a new file in a writable place" + (
-            " or allow to overwrite it" if path.exists() else ""
-        )
-        raise UsageError(msg) from None
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; name a new file in a writable place"
+            + (" or allow to overwrite it" if path.exists() else "")
+        ) from None
     return path
 
 

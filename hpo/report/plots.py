@@ -238,7 +238,8 @@ def _new_axes() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
-        raise ImportError(msg) from error
+        raise ImportError(
+            "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
+        ) from error
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     return figure.subplots()

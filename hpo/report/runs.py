@@ -142,11 +142,10 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     settings = read_journal(journal).header.spec
     if scheduler is None:
         if not settings:
-            msg = (
+            raise JournalError(
                 f"journal {journal} was started from Python objects; read it from Python with "
                 "read_run(journal, scheduler) and a scheduler as the run began with"
             )
-            raise JournalError(msg)
         scheduler = RunSpec.from_json(settings).build_scheduler()
     listening = Listening(scheduler)
     results = Results.from_journal(journal, listening)

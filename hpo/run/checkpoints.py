@@ -43,14 +43,14 @@ class CheckpointStore:
         try:
             used = self.root.exists() and any(self.root.iterdir())
         except OSError as error:
-            msg = f"checkpoint_dir {self.root} cannot be used: {error.strerror}"
-            raise UsageError(msg) from None
+            raise UsageError(
+                f"checkpoint_dir {self.root} cannot be used: {error.strerror}"
+            ) from None
         if used:
-            msg = (
+            raise UsageError(
                 f"checkpoint_dir {self.root} must be empty for a new run; resume the run that it "
                 "belongs to, or name another directory"
             )
-            raise UsageError(msg)
 
     def create(self, header: Header) -> None:
         """Make the directory and write down whose it is.
@@ -64,8 +64,9 @@ class CheckpointStore:
             self.root.mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
         except OSError as error:
-            msg = f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
-            raise UsageError(msg) from None
+            raise UsageError(
+                f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
+            ) from None
 
     def adopt(self, header: Header) -> bool:
         """Take the directory over for a resumed run, clearing files that a crash left half-written.
@@ -83,17 +84,17 @@ class CheckpointStore:
         identity = self.root / _IDENTITY
         if not identity.is_file():
             if self.root.exists() and any(self.root.iterdir()):
-                msg = f"checkpoint_dir {self.root} holds no {_IDENTITY}, so it is not this run's"
-                raise UsageError(msg)
+                raise UsageError(
+                    f"checkpoint_dir {self.root} holds no {_IDENTITY}, so it is not this run's"
+                )
             self.create(header)
             return False
         owner = json.loads(identity.read_text())["run_id"]
         if owner != header.run_id:
-            msg = (
+            raise UsageError(
                 f"checkpoint_dir {self.root} belongs to run {owner}, the journal to run "
                 f"{header.run_id}; give the directory that this run was started with"
             )
-            raise UsageError(msg)
         for leftover in self.root.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
         return True

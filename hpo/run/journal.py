@@ -79,19 +79,18 @@ class Header:
             If it is of another format version, or no header at all.
         """
         if not isinstance(data, Mapping) or "format" not in data:
-            msg = f"{path} is not a journal of hpo: its first line is no header"
-            raise JournalError(msg)
+            raise JournalError(f"{path} is not a journal of hpo: its first line is no header")
         if data["format"] != FORMAT:
-            msg = (
+            raise JournalError(
                 f"journal {path} has format version {data['format']!r}, this hpo reads version "
                 f"{FORMAT}; resume it with the hpo version that wrote it"
             )
-            raise JournalError(msg)
         try:
             return cls(str(data["run_id"]), dict(data["spec"]), float(data["created"]))
         except (KeyError, TypeError, ValueError):
-            msg = f"the header of journal {path} lacks a field; the file was edited or is damaged"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"the header of journal {path} lacks a field; the file was edited or is damaged"
+            ) from None
 
 
 def _encode(data: Mapping[str, Any], checksum: int) -> tuple[bytes, int]:
@@ -115,11 +114,10 @@ def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
         following = zlib.crc32(payload, checksum)
         if raw[end : end + 9] != b"%08x " % following:
             if lines and newline + 1 < len(raw):
-                msg = (
+                raise JournalError(
                     f"journal {path} is damaged in line {len(lines) + 1} (checksum), with more "
                     "lines after it; restore the file from a copy, nothing was changed"
                 )
-                raise JournalError(msg)
             break
         lines.append(json.loads(payload))
         if len(lines) == 1:
@@ -189,8 +187,9 @@ class JournalContent:
         try:
             report: Report = from_json(entry.data)
         except ValueError as error:
-            msg = f"line {entry.line} of journal {self.path} is of another version: {error}"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"line {entry.line} of journal {self.path} is of another version: {error}"
+            ) from None
         return report
 
     def notes(self) -> list[Mapping[str, Any]]:
@@ -211,8 +210,9 @@ def read_journal(path: Path) -> JournalContent:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        msg = f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
-        raise JournalError(msg) from None
+        raise JournalError(
+            f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
+        ) from None
     lines, end, checksum = _whole_lines(raw, path)
     if not lines:
         raise _headerless(raw, path)
@@ -234,8 +234,9 @@ def _entry(data: Any, line: int, path: Path) -> Entry:
     try:
         return Entry(str(data["kind"]), data["data"], float(data["time"]), line)
     except (KeyError, TypeError, ValueError):
-        msg = f"line {line} of journal {path} is no entry; the file was edited or is damaged"
-        raise JournalError(msg) from None
+        raise JournalError(
+            f"line {line} of journal {path} is no entry; the file was edited or is damaged"
+        ) from None
 
 
 Job = TrainJob | PredictJob
@@ -272,8 +273,9 @@ class Journal:
             write_atomically(path, line, overwrite=False)
             return cls._locked(path, header, checksum)
         except OSError as error:
-            msg = f"cannot write journal {path}: {error.strerror}; name a writable place"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"cannot write journal {path}: {error.strerror}; name a writable place"
+            ) from None
 
     @staticmethod
     def check_new(path: Path) -> None:
@@ -285,8 +287,9 @@ class Journal:
             If the file exists.
         """
         if Path(path).exists():
-            msg = f"journal {path} exists already; resume it (hpo resume {path}) or name another"
-            raise JournalError(msg)
+            raise JournalError(
+                f"journal {path} exists already; resume it (hpo resume {path}) or name another"
+            )
 
     @classmethod
     def open(cls, path: Path) -> tuple[Self, JournalContent]:
@@ -325,14 +328,16 @@ class Journal:
         try:
             file = path.open("ab", buffering=0)
         except OSError as error:
-            msg = f"cannot open journal {path} for writing: {error.strerror}"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"cannot open journal {path} for writing: {error.strerror}"
+            ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
-            msg = f"journal {path} is in use by another process; wait for it or stop it first"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"journal {path} is in use by another process; wait for it or stop it first"
+            ) from None
         return cls(path, file, header, checksum)
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -351,8 +356,9 @@ class Journal:
                 written += self._file.write(line[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
-            msg = f"cannot write journal {self.path}: {error.strerror}; make room and resume"
-            raise JournalWriteError(msg) from None
+            raise JournalWriteError(
+                f"cannot write journal {self.path}: {error.strerror}; make room and resume"
+            ) from None
 
     def decided(self, job: Job) -> None:
         """Write down a job before it is submitted."""

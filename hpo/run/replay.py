@@ -58,8 +58,9 @@ def _tell(scheduler: Scheduler, report: Report, path: Path, line: int) -> None:
     try:
         scheduler.tell(report)
     except ValueError as error:
-        msg = f"line {line} of journal {path} does not fit this run: {error}"
-        raise JournalError(msg) from None
+        raise JournalError(
+            f"line {line} of journal {path} does not fit this run: {error}"
+        ) from None
 
 
 def _key(value: Any) -> tuple[str, int]:
@@ -73,12 +74,11 @@ def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
     decision = scheduler.ask()
     if isinstance(decision, TrainJob | PredictJob) and _equal(compact(decision), entry.data):
         return decision
-    msg = (
+    raise JournalError(
         f"journal {path} belongs to another run or version: in line {entry.line} it decided "
         f"{_short(entry.data)}, but this scheduler decides {_short(decision.to_json())}; resume it "
         "with the settings and the hpo version that it was started with"
     )
-    raise JournalError(msg)
 
 
 def _equal(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:

@@ -175,8 +175,9 @@ class Results:
         try:
             import pandas as pd
         except ImportError as error:
-            msg = "to_frame needs pandas, which is not installed: pip install pandas"
-            raise ImportError(msg) from error
+            raise ImportError(
+                "to_frame needs pandas, which is not installed: pip install pandas"
+            ) from error
         return pd.DataFrame.from_records(self.records())
 
     def write_csv(self, path: Path) -> None:
@@ -200,8 +201,9 @@ class Results:
                 writer.writeheader()
                 writer.writerows(records)
         except OSError as error:
-            msg = f"cannot write {path}: {error.strerror}; name a new file in a writable place"
-            raise UsageError(msg) from None
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}; name a new file in a writable place"
+            ) from None
 
     def summary_lines(self) -> list[str]:
         """Return in a few lines what was found, spent and saved, and what went wrong."""
@@ -264,11 +266,10 @@ class Results:
 
 def _scheduler(spec: RunSpec | None, content: JournalContent) -> Scheduler:
     if spec is None:
-        msg = (
+        raise JournalError(
             f"journal {content.path} was started from Python objects; read it from Python with "
             "Results.from_journal(path, scheduler)"
         )
-        raise JournalError(msg)
     return spec.build_scheduler()
 
 

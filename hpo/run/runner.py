@@ -209,8 +209,9 @@ class JobRunner:
     def _collect(self) -> list[Report]:
         """Wait for an event, then take all that are there."""
         if self._signum is None and not self._training and not self._predicting:
-            msg = "every worker of the executor is busy with a job that was given up"
-            raise ExecutorBrokenError(msg)
+            raise ExecutorBrokenError(
+                "every worker of the executor is busy with a job that was given up"
+            )
         reports = self._taken(self._events.get()) if self._signum is None else []
         while True:
             try:

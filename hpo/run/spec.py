@@ -113,8 +113,9 @@ class RunSpec:
         try:
             return cls(**data)
         except TypeError as error:
-            msg = f"the journal's header does not describe a run of this hpo version: {error}"
-            raise JournalError(msg) from None
+            raise JournalError(
+                f"the journal's header does not describe a run of this hpo version: {error}"
+            ) from None
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
@@ -150,8 +151,9 @@ class RunSpec:
         if name == "auto":
             name = "curves" if self._forecasts else "random"
         if name not in SEARCHERS:
-            msg = f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
-            raise UsageError(msg)
+            raise UsageError(
+                f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
+            )
         if name in LEARNING:
             self._check_learns()
         options = self.searcher_options
@@ -168,12 +170,11 @@ class RunSpec:
         from hpo.schedulers import FORECASTING
 
         if not self._forecasts:
-            msg = (
+            raise UsageError(
                 f"searcher {self.searcher!r} proposes with forecasts, and scheduler "
                 f"{self.scheduler!r} asks for none; use one of {', '.join(FORECASTING)}, or "
                 "searcher='random'"
             )
-            raise UsageError(msg)
 
     def build_predictor(self) -> Any:
         """Build the curve predictor."""
@@ -198,10 +199,9 @@ class RunSpec:
 def _refuse_secrets(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if any(part in name.lower() for part in _SECRETS):
-            msg = (
+            raise UsageError(
                 f"option {name!r} looks like a secret, and the journal keeps all options; put it "
                 "into the environment or the service's own configuration file"
             )
-            raise UsageError(msg)
         if isinstance(value, Mapping):
             _refuse_secrets(value)

@@ -193,11 +193,10 @@ class Tuner:
             tuner = cls.from_spec(spec, journal=journal, **settings)
             _warn_if_changed(spec, tuner.spec)
         elif trainer is None or scheduler is None:
-            msg = (
+            raise JournalError(
                 f"journal {journal} was started from Python objects; resume it from Python with "
                 "Tuner.resume(journal, trainer, scheduler) and the same objects"
             )
-            raise JournalError(msg)
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
         return tuner._resume()
@@ -238,8 +237,7 @@ class Tuner:
     def _resume(self) -> Results:
         trainer = self._checked_trainer()
         if self.journal is None:
-            msg = "journal must be given to resume"
-            raise UsageError(msg)
+            raise UsageError("journal must be given to resume")
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
@@ -298,11 +296,10 @@ class Tuner:
             try:
                 pickle.dumps(trainer)
             except Exception as error:  # noqa: BLE001 - pickle raises whatever the object does
-                msg = (
+                raise TrainerError(
                     f"trainer cannot be sent to worker processes ({describe(error)}); define it at "
                     "the top of a file and pass 'FILE.py:name', or use executor='inline'"
-                )
-                raise TrainerError(msg) from None
+                ) from None
         return trainer
 
     def _store(self, journal: Path) -> CheckpointStore:
@@ -337,44 +334,38 @@ def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:
 
 def _check_at_least(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        msg = f"{name} must be an integer of at least {least}, got {value!r}"
-        raise UsageError(msg)
+        raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def _check_seconds(name: str, value: float | None) -> None:
     if value is not None and not value > 0:
-        msg = f"{name} must be a positive number of seconds or None, got {value!r}"
-        raise UsageError(msg)
+        raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
 
 
 def _check_unguarded() -> None:
     """Refuse to start a run while a worker imports the main script."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        msg = (
+        raise UsageError(
             "this script starts a run when it is imported, which its workers do; put the call "
             "under: if __name__ == '__main__':"
         )
-        raise UsageError(msg)
 
 
 def _check_executor(executor: object, options: Mapping[str, Any]) -> None:
     if isinstance(executor, str):
         check_executor(executor, options)
     elif not isinstance(executor, Executor) and not callable(executor):
-        msg = (
+        raise UsageError(
             "executor must be an engine's name, an Executor or a function that builds one, got "
             f"{type(executor).__name__}"
         )
-        raise UsageError(msg)
     elif options:
-        msg = f"executor_options are for engines given by name, got {dict(options)!r}"
-        raise UsageError(msg)
+        raise UsageError(f"executor_options are for engines given by name, got {dict(options)!r}")
 
 
 def _check_inline(n_workers: int | None, *, limited: bool) -> None:
     if n_workers not in (1, None) or limited:
-        msg = (
+        raise UsageError(
             "executor 'inline' runs one job after the other in this process and cannot stop it: "
             f"n_workers must be 1 (got {n_workers}) and timeouts None; use 'process'"
         )
-        raise UsageError(msg)

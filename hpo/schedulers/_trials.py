@@ -117,8 +117,7 @@ class TrialStore:
         """Hand out the job that trains the trial up to `stop` units."""
         trial = self._trials[trial_id]
         if trial.job is not None or trial.status.over:
-            msg = f"trial {trial_id} is {trial.status} and cannot be trained further"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"trial {trial_id} is {trial.status} and cannot be trained further")
         trial.job = TrainJob(
             trial_id, trial.config, len(trial.losses), stop, bracket=trial.bracket, rung=rung
         )

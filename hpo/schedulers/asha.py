@@ -68,8 +68,9 @@ class _Asynchronous:
             brackets = hyperband_brackets(max_resource, reduction_factor)
             n_trials = sum(bracket.n_trials for bracket in brackets)
         if not 1 <= min_resource <= max_resource:
-            msg = f"min_resource must lie in 1..{max_resource} (max_resource), got {min_resource}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"min_resource must lie in 1..{max_resource} (max_resource), got {min_resource}"
+            )
         make_bracket(max_resource, reduction_factor, 0, n_trials)  # checks n_trials
         self._searcher = searcher
         self._eta = reduction_factor
@@ -85,8 +86,7 @@ class _Asynchronous:
     def _arrive(self, report: Report) -> tuple[int, int] | None:
         """Take in a report; return trial and rung where a finite loss has come to a rung."""
         if isinstance(report, PredictReport | PredictFailure):
-            msg = f"this scheduler asks for no predictions, got {report}"
-            raise ValueError(msg)
+            raise ValueError(f"this scheduler asks for no predictions, got {report}")
         if not self._ledger.receive(report):
             return None
         trial = report.trial_id

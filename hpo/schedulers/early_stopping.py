@@ -245,8 +245,6 @@ def _chance_below(bound: float, mean: float, std: float) -> float:
 def _check_limits(first: int, interval: int, tolerance: float) -> None:
     for name, value in (("first", first), ("interval", interval)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            msg = f"{name} must be an integer of at least 1, got {value!r}"
-            raise ValueError(msg)
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     if not 0 <= tolerance < math.inf:
-        msg = f"tolerance must be at least 0 and finite, got {tolerance!r}"
-        raise ValueError(msg)
+        raise ValueError(f"tolerance must be at least 0 and finite, got {tolerance!r}")

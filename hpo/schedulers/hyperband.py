@@ -75,5 +75,4 @@ def check_iterations(iterations: int) -> None:
         If it is no integer of at least 1.
     """
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        msg = f"iterations must be an integer of at least 1, got {iterations!r}"
-        raise ValueError(msg)
+        raise ValueError(f"iterations must be an integer of at least 1, got {iterations!r}")

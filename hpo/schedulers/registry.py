@@ -86,8 +86,7 @@ def make_scheduler(
     """
     valid = scheduler_options(name)
     if unknown := sorted(set(options) - set(valid)):
-        msg = f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}")
     return _factory(name)(
         searcher,
         max_resource=max_resource,
@@ -99,6 +98,5 @@ def make_scheduler(
 
 def _factory(name: str) -> Callable[..., Scheduler]:
     if name not in SCHEDULERS:
-        msg = f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}"
-        raise ValueError(msg)
+        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}")
     return SCHEDULERS[name]

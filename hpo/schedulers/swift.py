@@ -88,8 +88,7 @@ class SwiftHyperband(BracketScheduler):
         check_fraction("quantile", quantile, ends=True)
         check_curves(min_curves, max_curves)
         if ties not in ("stable", "heapsort"):
-            msg = f"ties must be 'stable' or 'heapsort', got {ties!r}"
-            raise ValueError(msg)
+            raise ValueError(f"ties must be 'stable' or 'heapsort', got {ties!r}")
         rule = SwiftRule(full_fraction, min_curves, decision_fraction, quantile, ties)
         options = BracketOptions(side_by_side, train_ahead, retrain, max_curves, seed)
         brackets = repeated_brackets(max_resource, reduction_factor, iterations)
@@ -175,8 +174,7 @@ def check_fraction(name: str, value: float, *, ends: bool) -> None:
     """
     if not (0 <= value <= 1 if ends else 0 < value < 1):
         interval = "[0, 1]" if ends else "(0, 1)"
-        msg = f"{name} must lie in {interval}, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must lie in {interval}, got {value!r}")
 
 
 def check_curves(min_curves: int, max_curves: int) -> None:
@@ -188,8 +186,6 @@ def check_curves(min_curves: int, max_curves: int) -> None:
         If `min_curves` is below 2, or `max_curves` below `min_curves`.
     """
     if min_curves < 2:
-        msg = f"min_curves must be at least 2, got {min_curves!r}"
-        raise ValueError(msg)
+        raise ValueError(f"min_curves must be at least 2, got {min_curves!r}")
     if max_curves < min_curves:
-        msg = f"max_curves must be at least min_curves={min_curves}, got {max_curves!r}"
-        raise ValueError(msg)
+        raise ValueError(f"max_curves must be at least min_curves={min_curves}, got {max_curves!r}")

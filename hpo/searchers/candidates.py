@@ -123,8 +123,7 @@ class ListCandidates:
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:
         if not configs:
-            msg = "configs must hold at least one configuration, got an empty list"
-            raise ValueError(msg)
+            raise ValueError("configs must hold at least one configuration, got an empty list")
         self.configs = tuple(dict(config) for config in configs)
         self.order = tuple(range(len(configs))) if order is None else tuple(order)
         self._encoder = ConfigEncoder.of(self.configs)

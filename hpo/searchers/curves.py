@@ -62,14 +62,11 @@ class CurveSearcher:
         surface: SurfaceModel | None = None,
     ) -> None:
         if seed < 0:
-            msg = f"seed must be an integer of at least 0, got {seed}"
-            raise ValueError(msg)
+            raise ValueError(f"seed must be an integer of at least 0, got {seed}")
         if not 0 <= random_share <= 1:
-            msg = f"random_share must lie in [0, 1], got {random_share!r}"
-            raise ValueError(msg)
+            raise ValueError(f"random_share must lie in [0, 1], got {random_share!r}")
         if n_candidates < 1:
-            msg = f"n_candidates must be at least 1, got {n_candidates!r}"
-            raise ValueError(msg)
+            raise ValueError(f"n_candidates must be at least 1, got {n_candidates!r}")
         self.candidates = _candidates(where, seed)
         self.random_share = random_share
         self.n_candidates = n_candidates

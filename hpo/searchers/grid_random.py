@@ -28,8 +28,7 @@ class ListSearcher:
 
     def __init__(self, configs: Sequence[Config]) -> None:
         if not configs:
-            msg = "configs must hold at least one configuration, got an empty list"
-            raise ValueError(msg)
+            raise ValueError("configs must hold at least one configuration, got an empty list")
         self.configs = tuple(dict(config) for config in configs)
 
     def propose(self, trial_id: int) -> Config | None:
@@ -60,8 +59,7 @@ class GridSearcher:
 
     def __init__(self, space: SearchSpace, points: int = 3) -> None:
         if points < 1:
-            msg = f"points must be at least 1, got {points}"
-            raise ValueError(msg)
+            raise ValueError(f"points must be at least 1, got {points}")
         self.space = space
         needs = tuple(all_needs(space.parents_first, space.conditions).values())
         self.axes = tuple(
@@ -133,8 +131,7 @@ class RandomSearcher:
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
         if seed < 0:
-            msg = f"seed must be an integer of at least 0, got {seed}"
-            raise ValueError(msg)
+            raise ValueError(f"seed must be an integer of at least 0, got {seed}")
         self.space = space
         self.seed = seed
 

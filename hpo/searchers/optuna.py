@@ -45,8 +45,9 @@ def import_optuna(what: str) -> Any:
     try:
         import optuna
     except ImportError as error:
-        msg = f"{what} needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
-        raise ImportError(msg) from error
+        raise ImportError(
+            f"{what} needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
+        ) from error
     return optuna
 
 
@@ -71,8 +72,9 @@ def _distribution(domain: Domain) -> Any:
             return distributions.CategoricalDistribution(choices)
         case Scipy():
             return distributions.FloatDistribution(0.0, 1.0)
-    msg = f"{type(domain).__name__} has no counterpart in Optuna; use float, int or categorical"
-    raise ValueError(msg)
+    raise ValueError(
+        f"{type(domain).__name__} has no counterpart in Optuna; use float, int or categorical"
+    )
 
 
 def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,8 +127,9 @@ def _tpe(seed: int) -> Any:
 def _gp(seed: int) -> Any:
     samplers = import_optuna("the sampler 'gp'").samplers
     if importlib.util.find_spec("torch") is None:
-        msg = "the sampler 'gp' needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        raise ImportError(msg)
+        raise ImportError(
+            "the sampler 'gp' needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
+        )
     return samplers.GPSampler(seed=seed, n_startup_trials=0)
 
 
@@ -176,11 +179,11 @@ class OptunaSearcher:
         min_observations: int | None = None,
     ) -> None:
         if isinstance(sampler, str) and sampler not in SAMPLERS:
-            msg = f"sampler must be one of {', '.join(SAMPLERS)} or a function, got {sampler!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"sampler must be one of {', '.join(SAMPLERS)} or a function, got {sampler!r}"
+            )
         if min_observations is not None and min_observations < 2:
-            msg = f"min_observations must be at least 2 or None, got {min_observations}"
-            raise ValueError(msg)
+            raise ValueError(f"min_observations must be at least 2 or None, got {min_observations}")
         self.space = space
         self.sampler = sampler
         self.seed = seed

@@ -66,8 +66,9 @@ def epsilon_schedule(n_trials: int, explore: float = 0.5) -> tuple[tuple[float, 
         The last epsilon stays for whatever comes after.
     """
     if n_trials < 1 or not 0 <= explore <= 1:
-        msg = f"n_trials must be at least 1 and explore in [0, 1], got {n_trials} and {explore}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"n_trials must be at least 1 and explore in [0, 1], got {n_trials} and {explore}"
+        )
     first = round(n_trials * explore)
     steps = np.arange(10) * (n_trials - first) // 9
     counts = np.diff(steps)
@@ -217,17 +218,13 @@ class QLearningSearcher:
 
 def _check(schedule: Schedule, seed: int, learning_rate: float, n_replays: int) -> None:
     if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
-        msg = (
+        raise ValueError(
             "schedule must hold pairs of an epsilon in [0, 1] and a count of at least 0, got "
             f"{schedule!r}"
         )
-        raise ValueError(msg)
     if seed < 0:
-        msg = f"seed must be an integer of at least 0, got {seed}"
-        raise ValueError(msg)
+        raise ValueError(f"seed must be an integer of at least 0, got {seed}")
     if not 0 < learning_rate <= 1:
-        msg = f"learning_rate must lie in (0, 1], got {learning_rate}"
-        raise ValueError(msg)
+        raise ValueError(f"learning_rate must lie in (0, 1], got {learning_rate}")
     if n_replays < 0:
-        msg = f"n_replays must be at least 0, got {n_replays}"
-        raise ValueError(msg)
+        raise ValueError(f"n_replays must be at least 0, got {n_replays}")

@@ -26,8 +26,9 @@ def _curves(
     space: SearchSpace, seed: int, *, random_share: float = 0.1, n_candidates: int = 1000
 ) -> Searcher:
     if isinstance(random_share, bool) or not isinstance(random_share, int | float):
-        msg = f"searcher option random_share must be a number in [0, 1], got {random_share!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"searcher option random_share must be a number in [0, 1], got {random_share!r}"
+        )
     _check_count("n_candidates", n_candidates, 1)
     return CurveSearcher(space, seed, random_share=random_share, n_candidates=n_candidates)
 
@@ -102,19 +103,18 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     valid = searcher_options(name)
     if unknown := sorted(set(options) - set(valid)):
         takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
-        msg = f"searcher {name} {takes}; got {', '.join(unknown)}"
-        raise ValueError(msg)
+        raise ValueError(f"searcher {name} {takes}; got {', '.join(unknown)}")
     return _factory(name)(space, seed, **options)
 
 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name not in SEARCHERS:
-        msg = f"searcher must be one of {', '.join(SEARCHERS)}; got {name!r}"
-        raise ValueError(msg)
+        raise ValueError(f"searcher must be one of {', '.join(SEARCHERS)}; got {name!r}")
     return SEARCHERS[name]
 
 
 def _check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        msg = f"searcher option {name} must be an integer of at least {least}, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"searcher option {name} must be an integer of at least {least}, got {value!r}"
+        )

@@ -90,8 +90,7 @@ def simulate_all(table_path: Path, setting: Setting) -> list[Row]:
     from hpo.simulation.datasets import read_table
 
     if setting.seeds < 1:
-        msg = f"seeds must be at least 1, got {setting.seeds}"
-        raise UsageError(msg)
+        raise UsageError(f"seeds must be at least 1, got {setting.seeds}")
     table = usage_checked(read_table, table_path)
     predictor = usage_checked(make_predictor, setting.predictor, **setting.predictor_options)
     return [
@@ -131,8 +130,9 @@ def _units(table: Any, max_resource: int | None) -> int:
     if max_resource is None:
         return int(table.max_resource)
     if max_resource > table.max_resource:
-        msg = f"max_resource must be at most the table's {table.max_resource}, got {max_resource}"
-        raise UsageError(msg)
+        raise UsageError(
+            f"max_resource must be at most the table's {table.max_resource}, got {max_resource}"
+        )
     return max_resource
 
 

@@ -43,13 +43,11 @@ def read_table(path: str | Path) -> CurveTable:
     path = Path(path)
     readers = {".csv": _read_csv, ".npz": _read_npz}
     if path.suffix not in readers:
-        msg = f"a table of learning curves must be a .csv or .npz file, got {path}"
-        raise ValueError(msg)
+        raise ValueError(f"a table of learning curves must be a .csv or .npz file, got {path}")
     try:
         return readers[path.suffix](path)
     except (ValueError, KeyError, StopIteration) as error:
-        msg = f"{path} is no table of learning curves: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{path} is no table of learning curves: {error}") from None
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:
@@ -74,8 +72,9 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
     path = Path(path) if path is not None else _cached(MLPF_URL, "mlpf_curves.csv")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != MLPF_SHA256:
-        msg = f"{path} is not the MLPF table (SHA-256 {found}); delete it and load it again"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{path} is not the MLPF table (SHA-256 {found}); delete it and load it again"
+        )
     return read_table(path)
 
 
@@ -116,8 +115,7 @@ def _read_csv(path: Path) -> CurveTable:
     places = {name: place for place, name in enumerate(header)}
     units = [places[f"loss_{unit}"] for unit in range(sum(n.startswith("loss_") for n in header))]
     if not units or not rows:
-        msg = "it needs columns loss_0, loss_1, ... and at least one row"
-        raise ValueError(msg)
+        raise ValueError("it needs columns loss_0, loss_1, ... and at least one row")
     others = [n for n in header if not n.startswith("loss_") and n != "cost"]
     configs = tuple({name: _scalar(row[places[name]]) for name in others} for row in rows)
     losses = np.array([[float(row[place]) for place in units] for row in rows])
@@ -156,7 +154,8 @@ def _cached(url: str, name: str) -> Path:
         with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - https, fixed
             part.write_bytes(response.read())
     except urllib.error.URLError as error:
-        msg = f"{url} cannot be downloaded ({error.reason}); give the file's path instead"
-        raise OSError(msg) from None
+        raise OSError(
+            f"{url} cannot be downloaded ({error.reason}); give the file's path instead"
+        ) from None
     part.replace(path)
     return path

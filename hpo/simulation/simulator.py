@@ -60,11 +60,10 @@ class CurveTable:
 
     def __post_init__(self) -> None:
         if self.losses.ndim != 2 or len(self.losses) != len(self.configs):
-            msg = (
+            raise ValueError(
                 f"losses must have one row a configuration ({len(self.configs)}), got the shape "
                 f"{self.losses.shape}"
             )
-            raise ValueError(msg)
 
     def __len__(self) -> int:
         return len(self.configs)
@@ -213,8 +212,7 @@ class SimulatedRunner:
         predict_time: float = 0.0,
     ) -> None:
         if n_workers < 1:
-            msg = f"n_workers must be at least 1, got {n_workers}"
-            raise ValueError(msg)
+            raise ValueError(f"n_workers must be at least 1, got {n_workers}")
         times = table.cost if epoch_times is None else epoch_times
         self._times = np.broadcast_to(1.0 if times is None else np.asarray(times), (len(table),))
         self._table = table
@@ -254,8 +252,7 @@ class SimulatedRunner:
             If nothing runs.
         """
         if not self._pending:
-            msg = "nothing runs, so no report will come"
-            raise RuntimeError(msg)
+            raise RuntimeError("nothing runs, so no report will come")
         self.now = self._pending[0][0]
         reports: list[Report] = []
         while self._pending and self._pending[0][0] == self.now:

@@ -56,8 +56,7 @@ def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
     """
     for name, value in (("n_rows", n_rows), ("n_units", n_units)):
         if value < 1:
-            msg = f"{name} must be at least 1, got {value}"
-            raise ValueError(msg)
+            raise ValueError(f"{name} must be at least 1, got {value}")
     rng = np.random.default_rng([seed, n_rows, n_units])
     space = synthetic_space()
     configs = tuple(space.sample(rng) for _ in range(n_rows))

@@ -53,8 +53,7 @@ def takes(domain: Domain, value: Any) -> bool:
             return _in_float(domain, number)
         case Scipy():
             return domain.supports(number)
-    msg = f"{type(domain).__name__} is no domain of this package"
-    raise TypeError(msg)
+    raise TypeError(f"{type(domain).__name__} is no domain of this package")
 
 
 def _in_float(domain: Float, value: float) -> bool:
@@ -88,8 +87,7 @@ def parents_first(names: Sequence[str], conditions: Conditions) -> tuple[str, ..
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
             circle = " needs ".join(repr(each) for each in (*path[path.index(name) :], name))
-            msg = f"the conditions go in a circle: {circle}; leave one of them out"
-            raise ValueError(msg)
+            raise ValueError(f"the conditions go in a circle: {circle}; leave one of them out")
         if name not in done:
             for parent in conditions.get(name, {}):
                 visit(parent, (*path, name))
@@ -111,34 +109,34 @@ def check_conditions(domains: Mapping[str, Domain], conditions: Conditions) -> N
     """
     for name, rule in conditions.items():
         if name not in domains:
-            msg = f"there is a condition for {name!r}, which the search space does not name"
-            raise ValueError(msg)
+            raise ValueError(
+                f"there is a condition for {name!r}, which the search space does not name"
+            )
         if not rule:
-            msg = f"hyperparameter {name!r}: when must name at least one other hyperparameter"
-            raise ValueError(msg)
+            raise ValueError(
+                f"hyperparameter {name!r}: when must name at least one other hyperparameter"
+            )
         for parent, values in rule.items():
             try:
                 _check_parent(parent, values, domains)
             except ValueError as error:
-                msg = f"hyperparameter {name!r}: {error}"
-                raise ValueError(msg) from None
+                raise ValueError(f"hyperparameter {name!r}: {error}") from None
     all_needs(parents_first(tuple(domains), conditions), conditions)
 
 
 def _check_parent(parent: str, values: Sequence[Any], domains: Mapping[str, Domain]) -> None:
     domain = domains.get(parent)
     if domain is None:
-        msg = f"when names {parent!r}, which is none of {', '.join(map(repr, domains))}"
-        raise ValueError(msg)
+        raise ValueError(f"when names {parent!r}, which is none of {', '.join(map(repr, domains))}")
     if not isinstance(domain, Int | Categorical | Constant):
-        msg = (
+        raise ValueError(
             f"when names {parent!r}, a {type(domain).__name__.lower()}, which hardly ever takes "
             "one value; use an int, categorical or constant"
         )
-        raise ValueError(msg)
     if not values:
-        msg = f"when must give {parent!r} at least one value, got none; {_values(domain)}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"when must give {parent!r} at least one value, got none; {_values(domain)}"
+        )
     for value in values:
         if not takes(domain, value):
             msg = f"when gives {parent!r} the value {value!r}, which it cannot take; "
@@ -171,12 +169,11 @@ def all_needs(order: Sequence[str], conditions: Conditions) -> dict[str, dict[st
                 known = needs[name].get(parent, values)
                 needs[name][parent] = tuple(v for v in known if among(v, values))
                 if not needs[name][parent]:
-                    msg = (
+                    raise ValueError(
                         f"hyperparameter {name!r} can never be there: {parent!r} would have to be "
                         f"{_listed(known)} and {_listed(values)} at once; change one of the "
                         "conditions"
                     )
-                    raise ValueError(msg)
     return needs
 
 

@@ -43,20 +43,18 @@ class Domain(Protocol):
 
 def _check_range(low: float, high: float, *, log: bool) -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
-        msg = f"low and high must be finite, got low={low}, high={high}"
-        raise ValueError(msg)
+        raise ValueError(f"low and high must be finite, got low={low}, high={high}")
     if not low < high:
-        msg = f"low must be below high, got low={low}, high={high}"
-        raise ValueError(msg)
+        raise ValueError(f"low must be below high, got low={low}, high={high}")
     if log and low <= 0:
-        msg = f"a logarithmic range must not touch or cross zero, got low={low}; raise low"
-        raise ValueError(msg)
+        raise ValueError(
+            f"a logarithmic range must not touch or cross zero, got low={low}; raise low"
+        )
 
 
 def _check_scalar(owner: str, value: object) -> None:
     if value is not None and not isinstance(value, float | int | str):
-        msg = f"{owner} must be a number, string, boolean or None, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{owner} must be a number, string, boolean or None, got {value!r}")
 
 
 def _to_unit(value: float, low: float, high: float, *, log: bool) -> float:
@@ -97,11 +95,10 @@ class Float:
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, log=self.log)
         if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
-            msg = (
+            raise ValueError(
                 f"step must lie in (0, high - low] and cannot go with log, got step={self.step}, "
                 f"log={self.log}"
             )
-            raise ValueError(msg)
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
@@ -158,8 +155,9 @@ class Int:
 
     def __post_init__(self) -> None:
         if any(isinstance(v, bool) or not isinstance(v, int) for v in (self.low, self.high)):
-            msg = f"low and high of an int must be whole numbers, got {self.low!r}, {self.high!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"low and high of an int must be whole numbers, got {self.low!r}, {self.high!r}"
+            )
         _check_range(self.low, self.high, log=self.log)
 
     def sample(self, rng: np.random.Generator) -> int:
@@ -210,13 +208,11 @@ class Categorical:
 
     def __post_init__(self) -> None:
         if not self.choices:
-            msg = "choices must hold at least one value, got none"
-            raise ValueError(msg)
+            raise ValueError("choices must hold at least one value, got none")
         for choice in self.choices:
             _check_scalar("each choice", choice)
         if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            msg = f"choices must be distinct, got {self.choices!r}"
-            raise ValueError(msg)
+            raise ValueError(f"choices must be distinct, got {self.choices!r}")
 
     def sample(self, rng: np.random.Generator) -> Scalar:
         """Draw one value."""
@@ -232,8 +228,7 @@ class Categorical:
         if not any(matches):
             matches = [c == value for c in self.choices]
         if not any(matches):
-            msg = f"{value!r} is none of the choices {self.choices!r}"
-            raise ValueError(msg)
+            raise ValueError(f"{value!r} is none of the choices {self.choices!r}")
         return tuple(float(match) for match in matches)
 
     def labels(self) -> tuple[str, ...]:
@@ -306,11 +301,11 @@ class Scipy:
         try:
             width = float(self._frozen().std())
         except (TypeError, ValueError) as error:
-            msg = f"scipy.stats.{self.name} does not take {self.args}, {self.kwds}: {error}"
-            raise ValueError(msg) from None
+            raise ValueError(
+                f"scipy.stats.{self.name} does not take {self.args}, {self.kwds}: {error}"
+            ) from None
         if math.isnan(width):
-            msg = f"scipy.stats.{self.name} is not defined for {self.args}, {self.kwds}"
-            raise ValueError(msg)
+            raise ValueError(f"scipy.stats.{self.name} is not defined for {self.args}, {self.kwds}")
 
     def sample(self, rng: np.random.Generator) -> float | int:
         """Draw one value."""
@@ -361,8 +356,7 @@ class Scipy:
 
         family = getattr(stats, self.name, None)
         if not isinstance(family, stats.rv_continuous | stats.rv_discrete):
-            msg = f"scipy.stats has no distribution named {self.name!r}"
-            raise ValueError(msg)
+            raise ValueError(f"scipy.stats has no distribution named {self.name!r}")
         return family(*self.args, **(self.kwds or {}))
 
     @staticmethod

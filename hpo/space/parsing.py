@@ -29,8 +29,7 @@ def parse_domain(name: str, spec: Any) -> Domain:
     try:
         return _parse(spec)
     except (TypeError, ValueError) as error:
-        msg = f"hyperparameter {name!r}: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"hyperparameter {name!r}: {error}") from None
 
 
 def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...]]]:
@@ -51,11 +50,10 @@ def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...
         return spec, {}
     when = spec["when"]
     if not isinstance(when, Mapping) or not when:
-        msg = (
+        raise ValueError(
             f"hyperparameter {name!r}: when must be a table of other hyperparameters and the "
             f"values that they must have, such as {{'optimizer': 'sgd'}}, got {when!r}"
         )
-        raise ValueError(msg)
     rule = {str(parent): _values(values) for parent, values in when.items()}
     return {key: value for key, value in spec.items() if key != "when"}, rule
 
@@ -83,8 +81,7 @@ def _parse(spec: Any) -> Domain:
 def _from_table(table: Mapping[str, Any]) -> Domain:
     kind = _TYPES.get(str(table.get("type")))
     if kind is None:
-        msg = f"type must be one of {', '.join(_TYPES)}, got {table.get('type')!r}"
-        raise ValueError(msg)
+        raise ValueError(f"type must be one of {', '.join(_TYPES)}, got {table.get('type')!r}")
     options = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in table.items()
@@ -93,11 +90,13 @@ def _from_table(table: Mapping[str, Any]) -> Domain:
     names = [field.name for field in fields(kind)]
     required = [field.name for field in fields(kind) if field.default is MISSING]
     if missing := [name for name in required if name not in options]:
-        msg = f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
+        )
     if unknown := sorted(set(options) - set(names)):
-        msg = f"{table['type']} takes {', '.join(names)} and when, got {', '.join(unknown)}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{table['type']} takes {', '.join(names)} and when, got {', '.join(unknown)}"
+        )
     domain: Domain = kind(**options)
     return domain
 
@@ -112,5 +111,4 @@ def _from_optuna(spec: Any) -> Domain:
         return Categorical(tuple(range(spec.low, spec.high + 1, spec.step)))
     if kind == "CategoricalDistribution":
         return Categorical(tuple(spec.choices))
-    msg = f"{kind} is not known; use float, int or categorical"
-    raise ValueError(msg)
+    raise ValueError(f"{kind} is not known; use float, int or categorical")

@@ -62,8 +62,7 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         if not self.domains:
-            msg = "the search space is empty: name at least one hyperparameter"
-            raise ValueError(msg)
+            raise ValueError("the search space is empty: name at least one hyperparameter")
         check_conditions(self.domains, self.conditions)
 
     @classmethod
@@ -113,8 +112,7 @@ class SearchSpace:
         try:
             spec = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            msg = f"{path} is no valid TOML: {error}"
-            raise ValueError(msg) from None
+            raise ValueError(f"{path} is no valid TOML: {error}") from None
         return cls.from_dict(spec)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -189,16 +187,17 @@ class SearchSpace:
             value = self._value(config, name)
             if not takes(self.domains[name], value):
                 domain = self.domains[name].to_dict()
-                msg = f"{name!r} must lie in its domain {domain}, got {value!r}"
-                raise ValueError(msg)
+                raise ValueError(f"{name!r} must lie in its domain {domain}, got {value!r}")
         for name in config:
             if name not in self.domains:
-                msg = f"the configuration has {name!r}, which the search space does not name"
-                raise ValueError(msg)
+                raise ValueError(
+                    f"the configuration has {name!r}, which the search space does not name"
+                )
             if name not in there:
                 rule = {parent: list(each) for parent, each in self.conditions[name].items()}
-                msg = f"the configuration has {name!r}, which is there only when {rule}; remove it"
-                raise ValueError(msg)
+                raise ValueError(
+                    f"the configuration has {name!r}, which is there only when {rule}; remove it"
+                )
 
     def to_features(self, config: Config) -> NDArray[np.float64]:
         """Turn a configuration into numbers: scaled to [0, 1], logarithmic where the domain is.
@@ -254,6 +253,5 @@ class SearchSpace:
     @staticmethod
     def _value(config: Config, name: str) -> Any:
         if name not in config:
-            msg = f"the configuration lacks {name!r}, which the search space names"
-            raise ValueError(msg)
+            raise ValueError(f"the configuration lacks {name!r}, which the search space names")
         return config[name]

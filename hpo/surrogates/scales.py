@@ -135,5 +135,6 @@ def scale_of(info: Mapping[str, Any]) -> Scale:
         for kind in (LogScale, BentScale):
             if set(plain) == set(kind.__dataclass_fields__):
                 return kind(**{name: float(value) for name, value in plain.items()})
-    msg = f"a forecast's info must hold a scale (a LogScale's or BentScale's values), got {plain!r}"
-    raise ValueError(msg)
+    raise ValueError(
+        f"a forecast's info must hold a scale (a LogScale's or BentScale's values), got {plain!r}"
+    )

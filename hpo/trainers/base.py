@@ -147,15 +147,17 @@ def _sequence(values: object, name: str) -> Sequence[float]:
     try:
         return list(values)  # type: ignore[call-overload, no-any-return]
     except TypeError:
-        msg = f"trainer must return a sequence of {name}, got {type(values).__name__}"
-        raise TypeError(msg) from None
+        raise TypeError(
+            f"trainer must return a sequence of {name}, got {type(values).__name__}"
+        ) from None
 
 
 def _floats(values: object, name: str, expected: int) -> tuple[float, ...]:
     numbers = tuple(_number(value, name) for value in _sequence(values, name))
     if len(numbers) != expected:
-        msg = f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
+        )
     return numbers
 
 
@@ -163,8 +165,9 @@ def _number(value: object, name: str) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        msg = f"trainer must return numbers as {name}, got {type(value).__name__}"
-        raise TypeError(msg) from None
+        raise TypeError(
+            f"trainer must return numbers as {name}, got {type(value).__name__}"
+        ) from None
 
 
 def describe(error: BaseException) -> str:

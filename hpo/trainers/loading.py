@@ -78,11 +78,10 @@ def as_trainer(trainer: object) -> Trainer:
         return cast(Trainer, trainer)
     if callable(trainer):
         return FunctionTrainer(trainer)
-    msg = (
+    raise TrainerError(
         "trainer must be an object with a train method, a function or 'FILE.py:name', got "
         f"{type(trainer).__name__}"
     )
-    raise TrainerError(msg)
 
 
 def load_trainer(name: str) -> Trainer:
@@ -103,15 +102,15 @@ def _load_trainer(name: str) -> Trainer:
     target, attribute = _split(name)
     found = getattr(_import(target), attribute, None)
     if found is None:
-        msg = f"trainer {name!r}: {target} defines no {attribute!r}; name a trainer or function"
-        raise TrainerError(msg)
+        raise TrainerError(
+            f"trainer {name!r}: {target} defines no {attribute!r}; name a trainer or function"
+        )
     if not hasattr(found, "train") and _is_factory(found):
         return _instance(found, name)
     try:
         return as_trainer(found)
     except TrainerError as error:
-        msg = f"trainer {name!r} is no trainer: {error}"
-        raise TrainerError(msg) from None
+        raise TrainerError(f"trainer {name!r} is no trainer: {error}") from None
 
 
 def default_space(name: str) -> Path:
@@ -131,8 +130,9 @@ def default_space(name: str) -> Path:
     _check_exists(target)
     path = (Path(target) if _is_file(target) else _source(target)).with_suffix(".toml")
     if not path.is_file():
-        msg = f"no search space lies beside {target} (it would be {path}); give one by --space FILE"
-        raise TrainerError(msg)
+        raise TrainerError(
+            f"no search space lies beside {target} (it would be {path}); give one by --space FILE"
+        )
     return path
 
 
@@ -140,19 +140,18 @@ def _source(module: str) -> Path:
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError) as error:
-        msg = f"cannot import trainer from {module}: {describe(error)}"
-        raise TrainerError(msg) from None
+        raise TrainerError(f"cannot import trainer from {module}: {describe(error)}") from None
     if spec is None or spec.origin is None:
-        msg = f"cannot import trainer from {module}: there is no such module"
-        raise TrainerError(msg)
+        raise TrainerError(f"cannot import trainer from {module}: there is no such module")
     return Path(spec.origin)
 
 
 def _split(name: str) -> tuple[str, str]:
     target, colon, attribute = name.rpartition(":")
     if not colon or not target or not attribute:
-        msg = f"trainer must be named FILE.py:name or package.module:name, got {name!r}"
-        raise TrainerError(msg)
+        raise TrainerError(
+            f"trainer must be named FILE.py:name or package.module:name, got {name!r}"
+        )
     return target, attribute
 
 
@@ -162,8 +161,7 @@ def _is_file(target: str) -> bool:
 
 def _check_exists(target: str) -> None:
     if _is_file(target) and not Path(target).is_file():
-        msg = f"trainer file {target} does not exist; give the path of a Python file"
-        raise TrainerError(msg)
+        raise TrainerError(f"trainer file {target} does not exist; give the path of a Python file")
 
 
 def _import(target: str) -> ModuleType:
@@ -173,8 +171,7 @@ def _import(target: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever user code raises at import
-        msg = f"cannot import trainer from {target}: {describe(error)}"
-        raise TrainerError(msg) from None
+        raise TrainerError(f"cannot import trainer from {target}: {describe(error)}") from None
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -187,8 +184,7 @@ def _import_file(path: Path) -> ModuleType:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        msg = f"{path} is no Python source file"
-        raise ImportError(msg)
+        raise ImportError(f"{path} is no Python source file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class's module up here
     try:
@@ -219,9 +215,9 @@ def _instance(factory: Any, name: str) -> Trainer:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever user code raises
-        msg = f"cannot build trainer {name!r}: {describe(error)}"
-        raise TrainerError(msg) from None
+        raise TrainerError(f"cannot build trainer {name!r}: {describe(error)}") from None
     if not hasattr(trainer, "train"):
-        msg = f"trainer {name!r} gave {type(trainer).__name__}, which has no train method"
-        raise TrainerError(msg)
+        raise TrainerError(
+            f"trainer {name!r} gave {type(trainer).__name__}, which has no train method"
+        )
     return cast(Trainer, trainer)

@@ -40,8 +40,7 @@ def test_a_training_that_diverges_has_the_worst_loss_from_there_on(tasks):
     def diverging(config, seed):
         yield 0.5
         yield float("nan")
-        msg = "Solver produced non-finite parameter weights"
-        raise ValueError(msg)
+        raise ValueError("Solver produced non-finite parameter weights")
 
     losses = tasks.Recording({}, diverging).losses({}, 0)
     assert losses[0] == 0.5
@@ -51,8 +50,7 @@ def test_a_training_that_diverges_has_the_worst_loss_from_there_on(tasks):
 def test_any_other_error_is_not_taken_for_divergence(tasks):
     def broken(config, seed):
         yield 0.5
-        msg = "batch_size must be at least 1"
-        raise ValueError(msg)
+        raise ValueError("batch_size must be at least 1")
 
     with pytest.raises(ValueError, match="batch_size"):
         tasks.Recording({}, broken).losses({}, 0)

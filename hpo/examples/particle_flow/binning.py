@@ -49,12 +49,10 @@ def bin_order(places: Tensor, present: Tensor, codebook: Tensor, bin_size: int) 
     """
     n_elements = places.shape[1]
     if n_elements % bin_size:
-        msg = f"n_elements must be a multiple of bin_size={bin_size}, got {n_elements}"
-        raise ValueError(msg)
+        raise ValueError(f"n_elements must be a multiple of bin_size={bin_size}, got {n_elements}")
     half = -(-n_bins(n_elements, bin_size) // 2)
     if half > codebook.shape[1]:
-        msg = f"codebook must have at least {half} directions, got {codebook.shape[1]}"
-        raise ValueError(msg)
+        raise ValueError(f"codebook must have at least {half} directions, got {codebook.shape[1]}")
     projected = places.detach() @ codebook[:, :half]  # (n_events, n_elements, half)
     key = torch.cat([projected, -projected], dim=2).argmax(dim=2)
     key = torch.where(present, key, 2 * half)

@@ -36,8 +36,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            msg = f"it asks for {module}.{name}, which is no array"
-            raise pickle.UnpicklingError(msg)
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
         return super().find_class(module, name)
 
 
@@ -67,22 +66,18 @@ def read_delphes(path: str | Path, *, multiple: int = 1) -> Events:
     except FileNotFoundError:
         raise
     except Exception as error:  # whatever a damaged file makes pickle raise
-        msg = f"{path} is no file of the Delphes particle-flow data: {error}"
-        raise ValueError(msg) from error
+        raise ValueError(f"{path} is no file of the Delphes particle-flow data: {error}") from error
 
 
 def _event(elements: Any, targets: Any) -> Event:
     measured, true = np.asarray(elements, np.float32), np.asarray(targets, np.float32)
     if measured.shape[1:] != (N_FEATURES,) or true.shape != (len(measured), N_TARGETS):
-        msg = (
+        raise ValueError(
             f"an event needs elements (n, {N_FEATURES}) and targets (n, {N_TARGETS}), got "
             f"{measured.shape} and {true.shape}"
         )
-        raise ValueError(msg)
     if not set(np.unique(true[:, 0]).tolist()) <= set(range(len(CLASSES))):
-        msg = f"classes must be whole numbers from 0 to {len(CLASSES) - 1}"
-        raise ValueError(msg)
+        raise ValueError(f"classes must be whole numbers from 0 to {len(CLASSES) - 1}")
     if not (np.isfinite(measured).all() and np.isfinite(true).all()):
-        msg = "its numbers must be finite"
-        raise ValueError(msg)
+        raise ValueError("its numbers must be finite")
     return measured, true

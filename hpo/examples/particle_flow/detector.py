@@ -71,8 +71,7 @@ def simulate_events(n_events: int, seed: int = 0, n_particles: int = 30) -> Even
     """
     for name, value in (("n_events", n_events), ("n_particles", n_particles)):
         if value < 1:
-            msg = f"{name} must be at least 1, got {value}"
-            raise ValueError(msg)
+            raise ValueError(f"{name} must be at least 1, got {value}")
     return Events.padded(
         [_event(np.random.default_rng([seed, i]), n_particles) for i in range(n_events)]
     )

@@ -61,12 +61,11 @@ class Events:
             *shape,
             N_TARGETS,
         ):
-            msg = (
+            raise ValueError(
                 f"elements must have the shape (n_events, n_elements, {N_FEATURES}) and targets "
                 f"(n_events, n_elements, {N_TARGETS}); got {self.elements.shape} and "
                 f"{self.targets.shape}"
             )
-            raise ValueError(msg)
 
     def __len__(self) -> int:
         return len(self.elements)
@@ -93,8 +92,7 @@ class Events:
             If there is no event.
         """
         if not events:
-            msg = "events must hold at least one event, got none"
-            raise ValueError(msg)
+            raise ValueError("events must hold at least one event, got none")
         longest = max(len(elements) for elements, _ in events)
         length = -(-longest // multiple) * multiple
         elements = np.zeros((len(events), length, N_FEATURES), np.float32)

@@ -68,11 +68,9 @@ class Shape:
         least = {"bin_size": 1, "output_dim": 1, "n_glayers_id": 0, "n_glayers_reg": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
-                msg = f"{name} must be at least {bound}, got {getattr(self, name)}"
-                raise ValueError(msg)
+                raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
-            msg = f"dropout must lie in [0, 1), got {self.dropout}"
-            raise ValueError(msg)
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
 
 def momentum(columns: Tensor) -> Tensor:

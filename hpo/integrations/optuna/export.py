@@ -133,18 +133,16 @@ def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
         study.set_user_attr(_RUN, run_id)
     elif owner != run_id or study.direction != StudyDirection.MINIMIZE:
         what = "another run" if owner else "trials that are not of this program"
-        msg = f"study {name!r} of the storage holds {what}; give another study_name"
-        raise UsageError(msg)
+        raise UsageError(f"study {name!r} of the storage holds {what}; give another study_name")
     return study
 
 
 def _space(content: JournalContent) -> SearchSpace:
     if not content.header.spec:
-        msg = (
+        raise UsageError(
             f"journal {content.path} was started from Python objects and does not hold the search "
             "space; give it: export_journal(..., scheduler=..., space=...)"
         )
-        raise UsageError(msg)
     return SearchSpace.from_dict(RunSpec.from_json(content.header.spec).space)
 
 

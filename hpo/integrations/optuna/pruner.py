@@ -162,11 +162,10 @@ class SwiftPruner(BasePruner):
         curve = _curve(trial, sign)
         known = len(curve.losses)
         if known > self.max_resource:
-            msg = (
+            raise ValueError(
                 f"max_resource of the pruner is {self.max_resource}, but trial {trial.number} has "
                 f"reported {known} values; report one per unit, and give their number"
             )
-            raise ValueError(msg)
         if known and not math.isfinite(curve.losses[-1]):
             return True
         if known not in self.rungs:
@@ -248,5 +247,4 @@ def _finite(curve: Curve, length: int) -> bool:
 
 def _check(holds: bool, name: str, rule: str, value: object) -> None:
     if not holds:
-        msg = f"{name} of SwiftPruner must lie in {rule}, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} of SwiftPruner must lie in {rule}, got {value!r}")

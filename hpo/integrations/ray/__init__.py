@@ -3,8 +3,10 @@
 try:
     from ray import tune as _  # noqa: F401 - say what is missing before anything else does
 except ImportError as error:
-    msg = "hpo.integrations.ray needs Ray Tune, which is not installed: pip install 'qsvr[ray]'"
-    raise ModuleNotFoundError(msg, name="ray") from error
+    raise ModuleNotFoundError(
+        "hpo.integrations.ray needs Ray Tune, which is not installed: pip install 'qsvr[ray]'",
+        name="ray",
+    ) from error
 
 from hpo.integrations.ray.records import read_run
 from hpo.integrations.ray.scheduler import SwiftHyperBand

@@ -70,19 +70,19 @@ def _settings(content: JournalContent) -> Mapping[str, Any]:
     for note in content.notes():
         if note.get("what") == SETTINGS:
             return dict(note["settings"])
-    msg = f"journal {content.path} was not written by hpo.integrations.ray; name another file"
-    raise JournalError(msg)
+    raise JournalError(
+        f"journal {content.path} was not written by hpo.integrations.ray; name another file"
+    )
 
 
 def _check_settings(content: JournalContent, settings: Mapping[str, Any]) -> None:
     before = _settings(content)
     if before != dict(settings):
         changed = sorted(n for n in {*before, *settings} if before.get(n) != settings.get(n))
-        msg = (
+        raise JournalError(
             f"journal {content.path} was begun with other settings ({', '.join(changed)}); go on "
             "with the same, or name another file"
         )
-        raise JournalError(msg)
 
 
 def known_trials(content: JournalContent) -> list[tuple[str, Config]]:

@@ -98,11 +98,11 @@ class SwiftHyperBand(TrialScheduler):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         if mode not in (None, "min", "max"):
-            msg = f"mode must be 'min' or 'max', got {mode!r}"
-            raise ValueError(msg)
+            raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
         if scheduler not in _SCHEDULERS:
-            msg = f"scheduler must be one of {', '.join(_SCHEDULERS)}; got {scheduler!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"scheduler must be one of {', '.join(_SCHEDULERS)}; got {scheduler!r}"
+            )
         self._time_attr, self._metric, self._mode = time_attr, metric, mode
         self._predictor = make_predictor(predictor)
         # Absolute, since Ray changes the working directory, and restore may start in another.
@@ -269,11 +269,10 @@ class SwiftHyperBand(TrialScheduler):
     def _check_known(self, first: Trial) -> None:
         """Refuse a journal of another experiment."""
         if self._numbers and first.trial_id not in self._numbers:
-            msg = (
+            raise JournalError(
                 f"journal {self._journal_path} belongs to another experiment; name a new file, or "
                 "go on with that experiment by tune.Tuner.restore"
             )
-            raise JournalError(msg)
 
     def _restore(self, conductor: Conductor, number: int, trial: Trial) -> None:
         """Bring a trial of an earlier process and the scheduler's view of it together."""
@@ -318,12 +317,11 @@ class SwiftHyperBand(TrialScheduler):
         now = time.monotonic()
         self._idle_since = self._idle_since or now
         if now - self._idle_since > _PATIENCE:
-            msg = (
+            raise RuntimeError(
                 f"{len(self._live)} trials wait for further ones to complete their bracket, and "
                 f"the search algorithm has given none for {_PATIENCE:g} s; raise "
                 "max_concurrent_trials to the size of a bracket or leave it out"
             )
-            raise RuntimeError(msg)
 
 
 def _defaults(scheduler: str) -> dict[str, Any]:
@@ -341,11 +339,10 @@ def _has_results(trial: Trial) -> bool:
 
 def _check_not_restored(trial: Trial) -> None:
     if _has_results(trial):
-        msg = (
+        raise JournalError(
             "this search is restored, and Ray does not keep the state of a scheduler: begin it "
             "with SwiftHyperBand(journal=...) to be able to go on"
         )
-        raise JournalError(msg)
 
 
 def _reason(trial: Trial) -> str:

@@ -75,8 +75,9 @@ class _Client:
             self._finished.append(future)
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
             if self._client.status != "running" or not self._connected():
-                msg = f"the Dask scheduler is gone ({type(error).__name__})"
-                raise ExecutorLostError(msg) from error
+                raise ExecutorLostError(
+                    f"the Dask scheduler is gone ({type(error).__name__})"
+                ) from error
             raise
         return result
 
@@ -94,12 +95,11 @@ class _Remote(_Client):
 
     def __init__(self, options: ExecutorOptions) -> None:
         if options.devices is not None:
-            msg = (
+            raise UsageError(
                 "executor option devices sets up workers that are started here; those of a running "
                 "Dask cluster get theirs where you start them: "
                 "CUDA_VISIBLE_DEVICES=0 dask worker ..., or dask cuda worker"
             )
-            raise UsageError(msg)
         self._place = options.address or options.scheduler_file
         self._patience = options.patience
         super().__init__(_connect(options, self._place), WorkerSetup(options.threads))
@@ -110,11 +110,10 @@ class _Remote(_Client):
             self._client.wait_for_workers(1, timeout=self._patience)
         except TimeoutError:
             self.close()
-            msg = (
+            raise UsageError(
                 f"the Dask cluster at {self._place} has no worker after {self._patience:g} s; "
                 "start some (dask worker ADDRESS), or say how many will come with --workers"
-            )
-            raise UsageError(msg) from None
+            ) from None
         return sum(self._client.nthreads().values())
 
 
@@ -128,8 +127,9 @@ def _connect(options: ExecutorOptions, place: str) -> Any:
     try:
         return distributed.Client(**where, timeout=options.patience, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        msg = f"no Dask scheduler answers at {place} ({type(error).__name__}); start it first"
-        raise UsageError(msg) from error
+        raise UsageError(
+            f"no Dask scheduler answers at {place} ({type(error).__name__}); start it first"
+        ) from error
 
 
 class _Local(_Client):
@@ -205,6 +205,7 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        msg = "executor 'dask' needs Dask, which is not installed: pip install 'qsvr[dask]'"
-        raise UsageError(msg) from error
+        raise UsageError(
+            "executor 'dask' needs Dask, which is not installed: pip install 'qsvr[dask]'"
+        ) from error
     return distributed

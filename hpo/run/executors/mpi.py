@@ -43,11 +43,10 @@ def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """
     ranks = _other_ranks()
     if n_workers is not None and n_workers > ranks:
-        msg = (
+        raise UsageError(
             f"n_workers must be at most {ranks}, the MPI processes beside the leading one, got "
             f"{n_workers}; start more: mpiexec -n {n_workers + 1}"
         )
-        raise UsageError(msg)
     setup = WorkerSetup(options.threads, None, options.devices, socket.gethostname())
     return ExecutorPool(lambda: _MpiExecutor(setup), n_workers or ranks)
 
@@ -55,18 +54,16 @@ def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
 def _other_ranks() -> int:
     """Return the number of ranks that wait for work."""
     if importlib.util.find_spec("mpi4py") is None:
-        msg = (
+        raise UsageError(
             "executor 'mpi' needs mpi4py and an MPI library: pip install 'qsvr[mpi]' and, on "
             "Debian, apt install openmpi-bin libopenmpi-dev"
         )
-        raise UsageError(msg)
     ranks = _world_size() - 1 if "mpi4py.futures" in sys.orig_argv else 0
     if ranks < 1:
-        msg = (
+        raise UsageError(
             "executor 'mpi' needs the other MPI processes as workers (rank 0 leads): start it "
             f"with {LAUNCH} ..., N being one more than the workers"
         )
-        raise UsageError(msg)
     return ranks
 
 

@@ -105,8 +105,7 @@ class ExecutorOptions:
         for name in given:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
-                msg = f"executor {engine!r} has no option {name!r}; it has: {known}"
-                raise UsageError(msg)
+                raise UsageError(f"executor {engine!r} has no option {name!r}; it has: {known}")
         values = dict(given)
         variable = values.pop("device_variable", DEVICE_VARIABLE)
         if "devices" in values:
@@ -119,17 +118,19 @@ class ExecutorOptions:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "str" and not isinstance(value, str):
-                msg = f"executor option {field.name} must be text, got {value!r}"
-                raise UsageError(msg)
+                raise UsageError(f"executor option {field.name} must be text, got {value!r}")
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
-            msg = f"executor option threads must be an integer of at least 1, got {self.threads!r}"
-            raise UsageError(msg)
+            raise UsageError(
+                f"executor option threads must be an integer of at least 1, got {self.threads!r}"
+            )
         if not isinstance(self.patience, int | float) or not self.patience > 0:
-            msg = f"executor option patience must be seconds above 0, got {self.patience!r}"
-            raise UsageError(msg)
+            raise UsageError(
+                f"executor option patience must be seconds above 0, got {self.patience!r}"
+            )
         if self.address and self.scheduler_file:
-            msg = "executor options address and scheduler_file exclude each other; give one"
-            raise UsageError(msg)
+            raise UsageError(
+                "executor options address and scheduler_file exclude each other; give one"
+            )
 
 
 def _names(given: Any) -> tuple[str, ...]:
@@ -138,6 +139,5 @@ def _names(given: Any) -> tuple[str, ...]:
     parts = parts if isinstance(parts, list | tuple) else [parts]
     names = tuple(str(part).strip() for part in parts)
     if not names or not all(names):
-        msg = f"executor option devices must be a list such as 0,1, got {given!r}"
-        raise UsageError(msg)
+        raise UsageError(f"executor option devices must be a list such as 0,1, got {given!r}")
     return names

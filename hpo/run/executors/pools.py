@@ -79,11 +79,10 @@ class InlinePool:
             If there is a timeout.
         """
         if timeout is not None:
-            msg = (
+            raise UsageError(
                 f"timeout={timeout:g} needs worker processes: the inline executor cannot stop a "
                 "hanging trainer; use executor='process' or no timeout"
             )
-            raise UsageError(msg)
         future: Future[Outcome] = Future()
         future.set_result(run_segment(trainer, segment))
         return future
@@ -245,8 +244,9 @@ class ExecutorPool:
         try:
             self._generation = _Generation(self._build())
         except Exception as failed:
-            msg = f"the executor broke and cannot be built again ({describe(failed)})"
-            raise ExecutorBrokenError(msg) from failed
+            raise ExecutorBrokenError(
+                f"the executor broke and cannot be built again ({describe(failed)})"
+            ) from failed
 
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
         """Take in a result (called in one of the executor's threads)."""

@@ -64,19 +64,19 @@ class _Ray:
                 gpus = 0 if options.devices is None else n_workers
                 self._ray.init(num_cpus=n_workers, num_gpus=gpus, include_dashboard=False, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            msg = f"Ray cannot be reached at {options.address or 'this machine'}: {error}"
-            raise UsageError(msg) from error
+            raise UsageError(
+                f"Ray cannot be reached at {options.address or 'this machine'}: {error}"
+            ) from error
 
     def _check_devices(self, n_workers: int) -> None:
         """Complain where tasks would wait for devices that Ray does not have."""
         there = int(self._ray.cluster_resources().get("GPU", 0))
         if there < n_workers:
             self.close()
-            msg = (
+            raise UsageError(
                 f"devices: the Ray that is running has {there} GPUs for {n_workers} workers; "
                 "start it with as many, or leave it to be started here (ray.shutdown() first)"
             )
-            raise UsageError(msg)
 
     def count(self) -> int:
         """Return the processors of the cluster."""
@@ -87,8 +87,7 @@ class _Ray:
         try:
             result: T = self._ray.get(self._task.remote(self._setup, work))
         except self._ray.exceptions.RaySystemError as error:
-            msg = f"Ray is gone ({error})"
-            raise ExecutorLostError(msg) from error
+            raise ExecutorLostError(f"Ray is gone ({error})") from error
         return result
 
     def close(self) -> None:
@@ -102,11 +101,10 @@ def _show(devices: Devices | None) -> None:
     if devices is None:
         return
     if devices.variable != "CUDA_VISIBLE_DEVICES":
-        msg = (
+        raise UsageError(
             "executor 'ray' gives devices out through CUDA_VISIBLE_DEVICES, got device_variable "
             f"{devices.variable!r}; leave it out"
         )
-        raise UsageError(msg)
     os.environ[devices.variable] = ",".join(devices.names)
 
 
@@ -114,6 +112,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        msg = "executor 'ray' needs Ray, which is not installed: pip install 'qsvr[ray]'"
-        raise UsageError(msg) from error
+        raise UsageError(
+            "executor 'ray' needs Ray, which is not installed: pip install 'qsvr[ray]'"
+        ) from error
     return ray

@@ -73,8 +73,7 @@ def check_executor(name: str, options: Mapping[str, Any]) -> ExecutorOptions:
     """
     if name not in _KINDS:
         known = ", ".join(repr(each) for each in EXECUTORS)
-        msg = f"executor must be {known}, an Executor or a function, got {name!r}"
-        raise UsageError(msg)
+        raise UsageError(f"executor must be {known}, an Executor or a function, got {name!r}")
     return ExecutorOptions.read(name, _KINDS[name].options, options)
 
 

@@ -66,11 +66,10 @@ class WorkerSetup:
         """Return the number of this worker among those of its machine."""
         found = next((os.environ[name] for name in _LOCAL_RANK if name in os.environ), None)
         if found is None:
-            msg = (
+            raise UsageError(
                 f"devices: this worker has no local rank (none of {', '.join(_LOCAL_RANK)} is "
                 "set); give each worker its device where you start it"
             )
-            raise UsageError(msg)
         return int(found) - (socket.gethostname() == self.leader)
 
 

@@ -91,21 +91,18 @@ def epochs_to_spend(
         If a setting is out of range.
     """
     if not share > 0:
-        msg = f"share (of Hyperband's epochs) must be above 0, got {share!r}"
-        raise ValueError(msg)
+        raise ValueError(f"share (of Hyperband's epochs) must be above 0, got {share!r}")
     whole = hyperband_epochs(max_resource, reduction_factor)
     if max_epochs is None:
         return max(int(share * whole), min(whole, max_resource + _FEWEST_STARTS))
     if max_epochs < max_resource:
-        msg = (
+        raise ValueError(
             f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "
             f"to its end, got {max_epochs!r}"
         )
-        raise ValueError(msg)
     return max_epochs
 
 
 def _check(name: str, value: object, rule: str, *, ok: bool) -> None:
     if not ok:
-        msg = f"{name} must be {rule}, got {value!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be {rule}, got {value!r}")

@@ -56,11 +56,10 @@ class FreezeThaw:
 
     def __init__(self, searcher: Searcher, max_resource: int, options: FreezeThawOptions) -> None:
         if options.min_resource > max_resource:
-            msg = (
+            raise ValueError(
                 f"min_resource must lie in 1..{max_resource} (max_resource), got "
                 f"{options.min_resource}"
             )
-            raise ValueError(msg)
         self.searcher = searcher
         self._learns = isinstance(searcher, LearningSearcher)
         self._max = max_resource

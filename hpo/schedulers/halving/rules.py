@@ -183,11 +183,9 @@ class EarlyRule:
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in pairwise((0.0, *self.fractions, 1.0)))
         if not self.fractions or not rising:
-            msg = f"decision_fractions must rise within (0, 1), got {self.fractions!r}"
-            raise ValueError(msg)
+            raise ValueError(f"decision_fractions must rise within (0, 1), got {self.fractions!r}")
         if not 0 < self.least_chance < 1:
-            msg = f"least_chance must lie in (0, 1), got {self.least_chance!r}"
-            raise ValueError(msg)
+            raise ValueError(f"least_chance must lie in (0, 1), got {self.least_chance!r}")
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
         """Return the decision points, each once, those at the round's end left out."""

@@ -182,8 +182,9 @@ class BracketScheduler:
         if self._ledger.n_outstanding:
             return Wait()
         if self._rounds:
-            msg = f"brackets {sorted(self._rounds)} neither run nor wait; please report this"
-            raise RuntimeError(msg)
+            raise RuntimeError(
+                f"brackets {sorted(self._rounds)} neither run nor wait; please report this"
+            )
         return Done()
 
     # -- brackets and rounds -----------------------------------------------------------------

@@ -74,11 +74,10 @@ class ProcessGroup:
         """
         writers = len(random_state.get("ranks", (None,)))
         if writers != self.size:
-            msg = (
+            raise CheckpointError(
                 f"checkpoint was written by {writers} processes, and {self.size} read it; go on "
                 "with as many as before"
             )
-            raise CheckpointError(msg)
 
     def meet(self) -> None:
         """Wait until every process has come here."""

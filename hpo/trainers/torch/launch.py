@@ -52,11 +52,11 @@ class TorchrunTrainer:
     def __post_init__(self) -> None:
         """Check the settings."""
         if isinstance(self.processes, bool) or self.processes < 1:
-            msg = f"processes must be an integer of at least 1, got {self.processes!r}"
-            raise ValueError(msg)
+            raise ValueError(f"processes must be an integer of at least 1, got {self.processes!r}")
         if self.backend not in ("gloo", "nccl"):
-            msg = f"backend must be 'gloo' (CPUs) or 'nccl' (GPUs), got {self.backend!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"backend must be 'gloo' (CPUs) or 'nccl' (GPUs), got {self.backend!r}"
+            )
 
     def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
         """Train from `start` to `stop` epochs (see `Trainer.train`).
@@ -113,5 +113,4 @@ def _run(command: Sequence[str], answer: Path) -> None:
     print(output, end="", file=sys.stderr)
     if process.returncode != 0:
         why = [path.read_text(encoding="utf-8") for path in _errors(answer)] or [output[-_TAIL:]]
-        msg = f"torchrun ended with exit code {process.returncode}: {why[0]}"
-        raise RuntimeError(msg)
+        raise RuntimeError(f"torchrun ended with exit code {process.returncode}: {why[0]}")

@@ -34,11 +34,11 @@ class Precision:
     def __init__(self, name: str, device: str) -> None:
         torch = import_torch()
         if name not in PRECISIONS:
-            msg = f"precision must be one of {', '.join(PRECISIONS)}; got {name!r}"
-            raise ValueError(msg)
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {name!r}")
         if name == "float16" and device == "cpu":
-            msg = "precision 'float16' needs a GPU; use 'bfloat16' or 'float32' on a CPU"
-            raise ValueError(msg)
+            raise ValueError(
+                "precision 'float16' needs a GPU; use 'bfloat16' or 'float32' on a CPU"
+            )
         self.name = name
         self.device = device
         self._scaler = torch.amp.GradScaler(device, enabled=name == "float16")

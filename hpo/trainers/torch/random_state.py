@@ -26,8 +26,9 @@ def import_torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        msg = "TorchTrainer needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        raise ImportError(msg) from error
+        raise ImportError(
+            "TorchTrainer needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
+        ) from error
     return torch
 
 

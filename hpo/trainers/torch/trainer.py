@@ -87,8 +87,9 @@ class TorchRun:
     def __post_init__(self) -> None:
         """Check the patience."""
         if self.patience is not None and not self.patience >= 1:
-            msg = f"patience must be an integer of at least 1 or None, got {self.patience!r}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"patience must be an integer of at least 1 or None, got {self.patience!r}"
+            )
 
 
 Build = Callable[[Config, Generators], TorchRun]
@@ -202,8 +203,9 @@ class _Session:
         for loader in self._loaders:
             _check_loader(loader)
         if self.group.size > 1 and run.train_epoch is not None:
-            msg = "train_epoch would not share gradients between processes; leave it out"
-            raise ValueError(msg)
+            raise ValueError(
+                "train_epoch would not share gradients between processes; leave it out"
+            )
         self._network = self.group.wrap(run.model)
         if self.group.rank > 0:  # built alike, trained with dropout of its own
             import_torch().manual_seed(seed + self.group.rank)
@@ -235,8 +237,9 @@ class _Session:
     def _standard_epoch(self) -> None:
         run = self._run
         if run.train_loader is None or run.loss_function is None:
-            msg = "TorchRun needs train_loader and loss_function, or a train_epoch of its own"
-            raise ValueError(msg)
+            raise ValueError(
+                "TorchRun needs train_loader and loss_function, or a train_epoch of its own"
+            )
         for inputs, targets in run.train_loader:
             run.optimizer.zero_grad()
             with self._precision.autocast():
@@ -252,8 +255,9 @@ class _Session:
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
         if "loss" not in result:
-            msg = f"evaluate must return a number or a mapping with 'loss', got {sorted(result)}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"evaluate must return a number or a mapping with 'loss', got {sorted(result)}"
+            )
         return {str(name): float(value) for name, value in result.items()}
 
     def _parts(self) -> dict[str, Any]:
@@ -274,11 +278,10 @@ class _Session:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         parts = self._parts()
         if set(parts) != set(state):
-            msg = (
+            raise CheckpointError(
                 f"checkpoint holds {sorted(state)} but build made {sorted(parts)}; it was written "
                 "by another version of the trainer"
             )
-            raise CheckpointError(msg)
         self.group.check_writers(state["random"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
@@ -309,11 +312,10 @@ class _LoaderState:
 
 def _check_loader(loader: Any) -> None:
     if getattr(loader, "persistent_workers", False):
-        msg = (
+        raise ValueError(
             "data loader must have persistent_workers=False: the random state inside its worker "
             "processes cannot be kept, so a resumed trial would differ"
         )
-        raise ValueError(msg)
 
 
 def _save(path: Path, config: Config, session: _Session, history: _History) -> None:
@@ -340,14 +342,17 @@ def _load(path: Path, config: Config) -> Mapping[str, Any] | None:
         state: Mapping[str, Any] = import_torch().load(path, weights_only=True, map_location="cpu")
         known = state["format"] == FORMAT
     except Exception as error:
-        msg = f"cannot read checkpoint {path}: {type(error).__name__}; delete it to train again"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(
+            f"cannot read checkpoint {path}: {type(error).__name__}; delete it to train again"
+        ) from error
     if not known:
-        msg = f"checkpoint {path} has format {state['format']!r}, this version reads {FORMAT}"
-        raise CheckpointError(msg)
+        raise CheckpointError(
+            f"checkpoint {path} has format {state['format']!r}, this version reads {FORMAT}"
+        )
     if state["config"] != _config_text(config):
-        msg = f"checkpoint {path} belongs to configuration {state['config']}; give it its own place"
-        raise CheckpointError(msg)
+        raise CheckpointError(
+            f"checkpoint {path} belongs to configuration {state['config']}; give it its own place"
+        )
     return state
 
 
