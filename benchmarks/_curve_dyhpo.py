@@ -1,6 +1,6 @@
 """DyHPO as Syne Tune implements it, behind our scheduler's interface.
 
-Syne Tune carries DyHPO up to version 0.13 (``pip install "syne-tune[gpsearchers]==0.13.0"``).  Its
+Syne Tune carries DyHPO up to version 0.13 (``pip install "syne-tune[gpsearchers]==0.13.0"``). Its
 surrogate is a Gaussian process instead of the paper's neural kernel.
 
 References

@@ -80,11 +80,11 @@ class Method:
     label : str
         For people.
     build : callable
-        ``build(table, seed)`` gives the `Setup` of a run.  Its source is part of the key of cached
+        ``build(table, seed)`` gives the `Setup` of a run. Its source is part of the key of cached
         results.
     version : str or None
         Key of cached results in place of the sources of `hpo`: for methods that are slow and do
-        not depend on what is being changed.  Raise it when the results change.
+        not depend on what is being changed. Raise it when the results change.
     max_seeds : int or None
         At most so many seeds, for slow methods.
     needs : str or None
@@ -298,7 +298,7 @@ class Form:
 def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
     """Build Swift-ASHA with epochs for one and a half full trainings by every worker.
 
-    With only one, slow configurations could not be trained to their end beside fast ones.  At least
+    With only one, slow configurations could not be trained to their end beside fast ones. At least
     the share of Hyperband's that it spends by default, at most 0.7 of what the table has: a worker
     is busy only while there is a row for it that is not yet trained to its end.
     """

@@ -67,7 +67,7 @@ def thinned(table: CurveTable) -> CurveTable:
     """Keep every k-th unit, the last one included, with the least k for which the rows suffice.
 
     Hyperband on R units wants a number of configurations that grows with R: 163 at R = 100, which
-    the clean part of the MLPF table (128 rows) does not have.  Fifty units of two epochs want 84.
+    the clean part of the MLPF table (128 rows) does not have. Fifty units of two epochs want 84.
     """
     for step in range(1, table.max_resource + 1):
         losses = table.losses[:, ::-1][:, ::step][:, ::-1]

@@ -1,7 +1,7 @@
 """Small models with learning curves, trained here: what ``benchmarks/recorded.py`` records.
 
 Each task draws configurations from a search space as its users would write it, and trains one
-configuration to its end, a loss on held-out data after every unit.  Trainings take a second or so.
+configuration to its end, a loss on held-out data after every unit. Trainings take a second or so.
 They are of kinds that the development tables lack: boosting, whose best trials learn slowly, losses
 that rise again, schedules that let the loss fall only at the end.
 """

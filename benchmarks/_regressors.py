@@ -26,7 +26,7 @@ class Subsampled(RegressorMixin, BaseEstimator):
     """Fits a regressor to rows drawn at random, where there are more than it can take.
 
     Its warnings of an optimisation that stopped early are kept quiet: with the few iterations that
-    a forecast has time for they say nothing.  All other warnings pass.
+    a forecast has time for they say nothing. All other warnings pass.
 
     Parameters
     ----------

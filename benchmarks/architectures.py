@@ -3,9 +3,9 @@
     python benchmarks/architectures.py [--quick] [--check]
 
 The agent of MetaQNN (Baker et al., arXiv 1611.02167) chooses architectures; each is trained in
-full, or until a predictor finds it unlikely to beat the best so far (arXiv 1705.10823).  Two tasks:
+full, or until a predictor finds it unlikely to beat the best so far (arXiv 1705.10823). Two tasks:
 small networks on scikit-learn's digits, trained here; and 1000 recorded curves of architectures on
-CIFAR-10 (``metaqnn_cifar10.npz``), looked up, where that file is there.  Predicting with the last
+CIFAR-10 (``metaqnn_cifar10.npz``), looked up, where that file is there. Predicting with the last
 value is shown beside the support vector machine, and random architectures beside the agent.
 """
 

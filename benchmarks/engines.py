@@ -3,12 +3,12 @@
     python benchmarks/engines.py [--quick] [--check] [--engines process,dask,mpi]
 
 The search is Swift-Hyperband over 200 trials (four iterations of its brackets at
-``max_resource=50``, ``reduction_factor=3``) with epochs that sleep for 50 ms, on 2 workers.  Ideal
-is the work that was done, divided by the workers: ``epochs * 0.05 s / 2``.  Starting the engine
-counts, and so do decisions, predictions and the journal with its checkpoints.  ``inline`` on one
+``max_resource=50``, ``reduction_factor=3``) with epochs that sleep for 50 ms, on 2 workers. Ideal
+is the work that was done, divided by the workers: ``epochs * 0.05 s / 2``. Starting the engine
+counts, and so do decisions, predictions and the journal with its checkpoints. ``inline`` on one
 worker is the baseline without any engine.
 
-MPI runs under ``mpiexec`` with one rank more than there are workers.  Engines that are not
+MPI runs under ``mpiexec`` with one rank more than there are workers. Engines that are not
 installed are named and left out.
 """
 

@@ -6,15 +6,15 @@
 Regressors: those of the package by name, and a Gaussian process and a neural network that are no
 part of it (`_regressors.py`).
 
-Part 1.  From each table 80 trials, of lengths as a search has them (many short, few long), are
-forecast to the end by one pooled model, with each regressor inside.  Skill is one minus the ratio
+Part 1. From each table 80 trials, of lengths as a search has them (many short, few long), are
+forecast to the end by one pooled model, with each regressor inside. Skill is one minus the ratio
 of mean squared errors (of the log loss above the base) to that of keeping the last value: positive
-is better than last value.  Coverage is the share of final losses within the intervals that should
-hold 80% and 95% of them.  The differences from extra trees and from QSVR are those of the skills
+is better than last value. Coverage is the share of final losses within the intervals that should
+hold 80% and 95% of them. The differences from extra trees and from QSVR are those of the skills
 averaged over a table's seeds, their mean over tables with its standard error, and the number of
 tables on which the row's regressor is better.
 
-Part 2.  Processor time of all models, searcher included, in one search.
+Part 2. Processor time of all models, searcher included, in one search.
 """
 
 from __future__ import annotations

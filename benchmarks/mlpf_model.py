@@ -4,7 +4,7 @@
 
 Both search the same configurations of the seven hyperparameters, seed by seed, and train for real.
 Training is exact to the bit, so what one search has trained of a configuration the other looks up;
-epochs are counted as if each had trained its own.  Beside the support vector machine the table
+epochs are counted as if each had trained its own. Beside the support vector machine the table
 shows keeping the last value, which costs nothing.
 """
 

@@ -3,8 +3,8 @@
     python benchmarks/model_time.py [--quick] [--check]
 
 Two searches on made-up curves of 100 units, with one worker: of the size of Hyperband's brackets,
-and of more than 1,000 trials.  Time is processor time of the forecasts, with one BLAS thread as
-everywhere; epochs are taken to last a second each.  The bars: 2% of the run, and 10 s for the
+and of more than 1,000 trials. Time is processor time of the forecasts, with one BLAS thread as
+everywhere; epochs are taken to last a second each. The bars: 2% of the run, and 10 s for the
 search of 1,000 trials.
 """
 

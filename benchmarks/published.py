@@ -2,7 +2,7 @@
 
     python benchmarks/published.py [--quick] [--check] [--table mlpf_curves.csv]
 
-Published: arXiv 2311.17508 and the result files of its authors.  Seed t tries the rows
+Published: arXiv 2311.17508 and the result files of its authors. Seed t tries the rows
 ``numpy.random.RandomState(t).permutation(296)[:163]``, on one worker.
 """
 

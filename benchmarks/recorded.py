@@ -6,8 +6,8 @@
 Seven kinds of small models, boosted trees, networks and a linear one, are trained with
 configurations drawn from the spaces of `_recorded_tasks.py`; their losses after each of 50 units
 become tables in the folder ``--out``, which are kept and trained only once (some ten minutes on two
-cores).  Then the methods are compared as by `curves.py`, and so are early and last losses: by the
-rank correlation of both.  Boosted trees are the hardest: the best learn slowly.
+cores). Then the methods are compared as by `curves.py`, and so are early and last losses: by the
+rank correlation of both. Boosted trees are the hardest: the best learn slowly.
 """
 
 from __future__ import annotations

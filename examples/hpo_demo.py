@@ -1,7 +1,7 @@
 """Tune a small network on handwritten digits: Hyperband, and Swift-Hyperband in two forms.
 
 As in the papers it searches Hyperband's configurations with one prediction a round; its recommended
-mode trains by forecasts and proposes configurations of its own.  On two worker processes, with
+mode trains by forecasts and proposes configurations of its own. On two worker processes, with
 progress, a table of what each spent and found, and figures in ``demo-output/``::
 
     python examples/hpo_demo.py

@@ -29,7 +29,7 @@ def write_atomically(
     FileExistsError
         If the file exists and `overwrite` is False.
     OSError
-        If the directory is missing, not writable or full.  The old file is untouched then.
+        If the directory is missing, not writable or full. The old file is untouched then.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

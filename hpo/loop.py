@@ -1,7 +1,7 @@
 """The one loop that connects a scheduler with whatever runs its jobs.
 
 A scheduler decides and never runs; a runner runs and never decides; a recorder writes down what
-passes between them *before* it takes effect.  `drive` is the wiring, and all of it.
+passes between them *before* it takes effect. `drive` is the wiring, and all of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hpo.trial import Decision, Done, PredictJob, Report, SchedulerSummary, Trai
 
 
 class Scheduler(Protocol):
-    """Decides what to train, for how long, and what to stop.  Sees no clock, file or model.
+    """Decides what to train, for how long, and what to stop. Sees no clock, file or model.
 
     A scheduler is deterministic: the same reports in the same places between the same asks give
     the same decisions.
@@ -22,13 +22,13 @@ class Scheduler(Protocol):
     def ask(self) -> Decision:
         """Return the next job, `Wait` where a report has to come first, or `Done`.
 
-        A `PredictJob` that is ready comes before any `TrainJob`.  `Wait` and `Done` change nothing
-        and draw no random numbers.  `Done` comes only when no job is outstanding.
+        A `PredictJob` that is ready comes before any `TrainJob`. `Wait` and `Done` change nothing
+        and draw no random numbers. `Done` comes only when no job is outstanding.
         """
         ...
 
     def tell(self, report: Report) -> None:
-        """Take in a report.  An exact duplicate is ignored.
+        """Take in a report. An exact duplicate is ignored.
 
         Raises
         ------
@@ -87,11 +87,11 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
     Parameters
     ----------
     scheduler : Scheduler
-        Decides.  May have jobs outstanding that were submitted to `runner` before (resume).
+        Decides. May have jobs outstanding that were submitted to `runner` before (resume).
     runner : Runner
         Runs.
     recorder : Recorder, optional
-        Hears of everything first.  Default: nobody.
+        Hears of everything first. Default: nobody.
     """
     recorder = NullRecorder() if recorder is None else recorder
     while not _submit_all(scheduler, runner, recorder):

@@ -1,8 +1,8 @@
 """The vocabulary of a search: configurations, jobs, reports and summaries, as frozen values.
 
 A scheduler answers ``ask()`` with one of four decisions and learns of the outcome through one of
-four reports.  All of them are plain immutable values that turn into JSON and back without loss, so
-that a journal of them rebuilds a scheduler exactly.  Loss is *lower is better* everywhere, and
+four reports. All of them are plain immutable values that turn into JSON and back without loss, so
+that a journal of them rebuilds a scheduler exactly. Loss is *lower is better* everywhere, and
 resource units (epochs, say) are *absolute*: a job that is run twice trains nothing twice.
 
 >>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=0, stop=2)
@@ -178,8 +178,8 @@ class TrainJob(Value):
 class PredictJob(Value):
     """Predict the loss after `target` units of the trials in `query`.
 
-    There are two kinds.  A prediction within a round (`n_new` is None) learns from curves of at
-    least `target` units and is asked about curves of one length, all shorter.  A *forecast* of the
+    There are two kinds. A prediction within a round (`n_new` is None) learns from curves of at
+    least `target` units and is asked about curves of one length, all shorter. A *forecast* of the
     whole search learns from all curves, whatever their lengths, is asked about those same curves,
     and proposes `n_new` new configurations besides; the trials that run and have no loss yet stand
     as empty curves where others have those to learn from.
@@ -275,7 +275,7 @@ class PredictReport(Value):
     job_id : int
         As in the job.
     predictions, stds : tuple of float
-        Predicted loss at the target and its standard deviation, one per query curve.  Of a
+        Predicted loss at the target and its standard deviation, one per query curve. Of a
         forecast: in a scale of about unit spread (``info["scale"]``, see
         `hpo.predictors.scale_of`).
     skill : float or None

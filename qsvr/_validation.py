@@ -7,9 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from qsvr._typing import FloatArray
 
 __all__ = [
     "check_choice",
@@ -64,7 +66,7 @@ def _spaced(hint: str) -> str:
     return f" {hint}" if hint else ""
 
 
-def checked_weight(sample_weight: ArrayLike | None, X: Any) -> NDArray[np.float64]:
+def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
     """Return sample weights, ones by default; at least two must be positive and none negative."""
     weight = np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
     if (weight < 0).any():
@@ -85,9 +87,7 @@ def accepts_sparse(kernel: object) -> str | bool:
     return False if kernel == "precomputed" else "csr"
 
 
-def validated(
-    model: Any, X: ArrayLike, y: ArrayLike, kernel: object
-) -> tuple[Any, NDArray[np.float64]]:
+def validated(model: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tuple[Any, FloatArray]:
     """Return training data as scikit-learn's conventions want them, at least two samples."""
     X, y = validate_data(
         model, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64, y_numeric=True,

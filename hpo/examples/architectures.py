@@ -66,7 +66,7 @@ class LayerSequences:
     """Sequences of layers for small square images (a `hpo.searchers.q_learning.DecisionProcess`).
 
     Layers: ``C16k3`` a convolution of 16 filters of 3 x 3 with batch normalisation, ``P2`` pooling
-    by 2, ``F32`` a dense layer of 32 units, after which only dense layers come.  A linear layer
+    by 2, ``F32`` a dense layer of 32 units, after which only dense layers come. A linear layer
     onto the classes ends every sequence.
 
     Attributes

@@ -1,6 +1,6 @@
 """Questions about stories: files of the bAbI tasks, and a generator of positional reasoning.
 
-A story is a list of facts; a question about it has an answer of one word.  Words are lower-case,
+A story is a list of facts; a question about it has an answer of one word. Words are lower-case,
 without punctuation.
 
 References
@@ -142,7 +142,7 @@ def positional_reasoning(n_stories: int, seed: int = 0) -> list[Question]:
     """Generate the positional-reasoning task.
 
     Two facts place three objects on a grid, one step from one another; eight questions ask whether
-    one lies above, below, left or right of another.  About half of the answers are "yes".
+    one lies above, below, left or right of another. About half of the answers are "yes".
 
     Parameters
     ----------

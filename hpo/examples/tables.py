@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from torch.utils.data import TensorDataset
 
+from hpo._typing import FloatArray
 from hpo.examples.settings import Split, named
 
 
@@ -107,5 +108,5 @@ def _prepared(X: ArrayLike, y: ArrayLike) -> Table:
     return Table(split, rows.shape[1], int(classes.max()) + 1)
 
 
-def _dataset(rows: NDArray[np.float64], classes: NDArray[np.int64]) -> TensorDataset:
+def _dataset(rows: FloatArray, classes: NDArray[np.int64]) -> TensorDataset:
     return TensorDataset(torch.tensor(rows, dtype=torch.float32), torch.tensor(classes))

@@ -1,8 +1,8 @@
 """Between a scheduler of ours, which asks for segments of training, and a tuner that owns the loop.
 
-Ray brings trials when it likes, trains them unit by unit and asks after each what to do.  The
+Ray brings trials when it likes, trains them unit by unit and asks after each what to do. The
 conductor turns units into reports, keeps the jobs that are out, and answers at once what needs no
-training: predictions, and segments whose losses are known already.  It knows nothing of Ray.
+training: predictions, and segments whose losses are known already. It knows nothing of Ray.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What trackers share: they are told the state of a run now and then, and write what is new.
 
 A tracker is a `hpo.run.progress.Progress`: a run takes it as ``Tuner(..., progress=tracker)``;
-`Several` shows and tracks at the same time.  A run that is over is written by `track`.  A service
+`Several` shows and tracks at the same time. A run that is over is written by `track`. A service
 that cannot be reached never ends a run: what could not be written is tried again, and what is left
 at the end is said in the log.
 """

@@ -1,9 +1,9 @@
 """Learning curves of unequal lengths as one regression problem.
 
 Each row is a piece of a trial's curve, from unit t_a to unit t_b, both on a geometric grid of
-lengths.  With ``z = log(loss - base)``, the base a little below the lowest loss seen, the target is
+lengths. With ``z = log(loss - base)``, the base a little below the lowest loss seen, the target is
 ``(z(t_b) - z(t_a)) / sqrt(log(t_b / t_a))``: zero where the loss stays what it is, and of about the
-same spread whatever the lengths.  So short pieces, of which there are many from the first minutes
+same spread whatever the lengths. So short pieces, of which there are many from the first minutes
 on, teach the model what long ones will do.
 """
 
@@ -13,14 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray, IntArray
 from hpo.brackets import next_length
 from hpo.predictors.forecaster import check_curves
 from hpo.trial import Curve
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 _GROWTH = 1.5
 
@@ -53,19 +50,19 @@ class Pairs:
         t_a and t_b.
     """
 
-    trial: Ints
-    start: Ints
-    stop: Ints
+    trial: IntArray
+    start: IntArray
+    stop: IntArray
 
     def __len__(self) -> int:
         return len(self.trial)
 
     @property
-    def horizon(self) -> Floats:
+    def horizon(self) -> FloatArray:
         """Square root of the logarithm of t_b / t_a."""
         return np.asarray(np.sqrt(np.log(self.stop / self.start)))
 
-    def take(self, rows: Ints) -> Pairs:
+    def take(self, rows: IntArray) -> Pairs:
         """Return some of the rows."""
         return Pairs(self.trial[rows], self.start[rows], self.stop[rows])
 
@@ -110,7 +107,7 @@ class CurveSet:
         self._z = np.log(losses - self.base)  # (n_curves, longest); infinite past the end
         self._lowest = np.minimum.accumulate(self._z, axis=1)
         self._best = float(self._z.min())
-        self.last: Floats = self._z[np.arange(len(curves)), self.lengths - 1]
+        self.last: FloatArray = self._z[np.arange(len(curves)), self.lengths - 1]
 
     def pairs(self, max_resource: int) -> Pairs:
         """Return every piece between two lengths of the grid."""
@@ -131,12 +128,12 @@ class CurveSet:
         stop = np.maximum(self.lengths, target)
         return Pairs(np.arange(len(self.lengths)), self.lengths, stop)
 
-    def growth(self, pairs: Pairs) -> Floats:
+    def growth(self, pairs: Pairs) -> FloatArray:
         """Return the target of the regression, of shape (n_rows,)."""
         change = self._z[pairs.trial, pairs.stop - 1] - self._z[pairs.trial, pairs.start - 1]
         return np.asarray(change / pairs.horizon)
 
-    def features(self, pairs: Pairs) -> Floats:
+    def features(self, pairs: Pairs) -> FloatArray:
         """Return what a regressor sees of the curve at t_a, of shape (n_rows, 7).
 
         Log loss; its distance to the curve's and to the search's minimum; the slopes over the last

@@ -1,9 +1,9 @@
 """What a curve predictor is, and what all of ours share: checks, cross-validation and skill.
 
 A predictor is trained on complete learning curves and says, for curves of which only the first
-`known` losses are known, what the loss at `target` will be.  Its errors are measured by
+`known` losses are known, what the loss at `target` will be. Its errors are measured by
 cross-validation on the training curves; they give the standard deviation of a prediction and the
-*skill*: one minus the ratio of its mean squared error to that of keeping the last known loss.  A
+*skill*: one minus the ratio of its mean squared error to that of keeping the last known loss. A
 predictor with no positive skill is worth nothing.
 """
 
@@ -16,11 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.trial import Curve
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Prediction:
         What the predictor tells about itself, in plain values.
     """
 
-    mean: Floats
-    std: Floats
+    mean: FloatArray
+    std: FloatArray
     skill: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -138,17 +136,17 @@ class BasePredictor(Seeded, ABC):
         return Prediction(np.asarray(mean, dtype=float), std, self.skill_, self._info())
 
     @abstractmethod
-    def _fit(self, curves: Sequence[Curve], values: Floats) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         """Learn from losses of shape (n_curves, target)."""
 
     @abstractmethod
-    def _predict(self, curves: Sequence[Curve], values: Floats) -> Floats:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         """Predict from losses of shape (n_curves, known); return (n_curves,)."""
 
     def _info(self) -> dict[str, Any]:
         return {"predictor": type(self).__name__, "n_curves": self.n_curves_}
 
-    def _cross_validate(self, curves: Sequence[Curve], values: Floats) -> None:
+    def _cross_validate(self, curves: Sequence[Curve], values: FloatArray) -> None:
         """Set the error of a prediction, and the skill against keeping the last value."""
         self.n_curves_ = len(curves)
         self.error_: float = np.nan
@@ -162,7 +160,7 @@ class BasePredictor(Seeded, ABC):
         if np.any(last_value):
             self.skill_ = float(1 - np.mean(errors**2) / np.mean(last_value**2))
 
-    def _held_out(self, curves: Sequence[Curve], values: Floats, folds: int) -> Floats:
+    def _held_out(self, curves: Sequence[Curve], values: FloatArray, folds: int) -> FloatArray:
         """Predict each curve from a model of the others, every `folds`-th curve at a time."""
         predictions = np.empty(len(curves))
         part = np.arange(len(curves)) % folds
@@ -176,7 +174,7 @@ class BasePredictor(Seeded, ABC):
         return predictions
 
 
-def check_training(curves: Sequence[Curve], known: int, target: int) -> Floats:
+def check_training(curves: Sequence[Curve], known: int, target: int) -> FloatArray:
     """Check what `CurvePredictor.fit` is given; return the losses, (n_curves, target).
 
     Raises
@@ -191,7 +189,7 @@ def check_training(curves: Sequence[Curve], known: int, target: int) -> Floats:
     return first_losses(curves, target)
 
 
-def first_losses(curves: Sequence[Curve], length: int) -> Floats:
+def first_losses(curves: Sequence[Curve], length: int) -> FloatArray:
     """Return the first losses of each curve, of shape (n_curves, length).
 
     Raises
@@ -211,5 +209,5 @@ def first_losses(curves: Sequence[Curve], length: int) -> Floats:
     return values
 
 
-def _finite(row: Floats) -> bool:
+def _finite(row: FloatArray) -> bool:
     return bool(np.all(np.isfinite(row)))

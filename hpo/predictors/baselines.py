@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.predictors.base import BasePredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Curve
@@ -22,44 +22,44 @@ class LastValuePredictor(BasePredictor):
         """Return a pooled predictor that expects no change, with a measured spread."""
         return PooledPredictor("last-value", seed=self.seed)
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         """Learn nothing."""
 
-    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         return values[:, -1].copy()
 
 
 class MeanPredictor(BasePredictor):
     """Every final loss will be the mean of those seen."""
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         self.mean_ = float(np.mean(values[:, -1]))
 
-    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         return np.full(len(curves), self.mean_)
 
 
 class RandomPredictor(BasePredictor):
     """Each final loss will be one of those seen, drawn by the seed: what no information gives."""
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         self.targets_ = values[:, -1].copy()
 
-    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         return np.random.default_rng(self.seed).choice(self.targets_, len(curves))
 
 
 class PowerLawPredictor(BasePredictor):
     """Each curve goes on as the power law ``a + b * t**-c`` that fits its second half best.
 
-    The exponent is looked for on a grid, a and b follow by least squares.  With fewer than three
+    The exponent is looked for on a grid, a and b follow by least squares. With fewer than three
     points, or where the best law does not fall, the last known loss is kept.
     """
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         """Learn nothing: each curve is fitted on its own."""
 
-    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         last = values[:, -1].copy()
         tail = values[:, values.shape[1] // 2 :]
         if tail.shape[1] < 3:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.predictors.base import Prediction, Seeded, check_training, first_losses
 from hpo.searchers import Surrogate
 from hpo.surrogates.scales import Scale
 from hpo.trial import Curve
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,23 +30,23 @@ class Forecast:
         ``1 - MSE / MSE(last value)`` of the model on losses that it was not shown; None where
         there was too little to measure it.
     info : dict
-        What the predictor tells about itself, in plain values.  ``"memory"``, where it is there,
-        is handed to the next forecast of the same search.  ``"telling"`` is a number of units:
+        What the predictor tells about itself, in plain values. ``"memory"``, where it is there,
+        is handed to the next forecast of the same search. ``"telling"`` is a number of units:
         where losses before that tell little of the last ones, schedulers let no job end before it.
     belief : Surrogate or None
         What the model expects of configurations that were not tried; None leaves that to the
         searcher.
     """
 
-    mean: Floats
-    std: Floats
+    mean: FloatArray
+    std: FloatArray
     scale: Scale
     skill: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
     belief: Surrogate | None = None
 
     @property
-    def loss(self) -> Floats:
+    def loss(self) -> FloatArray:
         """Median of the forecast, in units of the loss."""
         return self.scale.to_loss(self.mean)
 

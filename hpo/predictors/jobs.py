@@ -23,7 +23,7 @@ def run_predict_job(
     job : PredictJob
         What to predict.
     predictor : CurvePredictor or Forecaster
-        With what; a copy with the job's seed is used where it offers ``with_seed``.  A forecast
+        With what; a copy with the job's seed is used where it offers ``with_seed``. A forecast
         needs a `Forecaster`; another predictor lends its regressor to a `PooledPredictor` where it
         has one.
     searcher : Searcher, optional

@@ -4,7 +4,7 @@ What the losses of other trials say, what the trial's own curve says, and what s
 hyperparameters came to, are weighed in one model, and the same model says what untried
 configurations may come to: a forecast brings a surrogate of them along (`hpo.searchers.Surrogate`).
 
-The settings of the process are fitted anew only when a third more losses are known.  In between
+The settings of the process are fitted anew only when a third more losses are known. In between
 they come from the report of the forecast before (`with_memory`), so that a search repeats itself
 whatever process makes the forecasts.
 """
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import BoolArray, FloatArray, IntArray
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor, check_curves
 from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
@@ -26,9 +26,7 @@ from hpo.surrogates.joint_gp import JointProcess, Points
 from hpo.surrogates.scales import BentScale
 from hpo.trial import Config, Curve
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Encoder = Callable[[Sequence[Config]], Floats]
+Encoder = Callable[[Sequence[Config]], FloatArray]
 
 _REFIT = 1.35
 """Settings are fitted anew when so many times more losses are known."""
@@ -49,11 +47,11 @@ class JointPredictor(ForecastingPredictor):
     Parameters
     ----------
     space : SearchSpace, optional
-        Turns hyperparameters into numbers.  Default: as the searcher sees them where it tells,
+        Turns hyperparameters into numbers. Default: as the searcher sees them where it tells,
         else by their values (`hpo.space.encoding`).
     max_points : int
         Losses that the process takes at most, at least 20: those of the best trials first, of the
-        others the latest ones.  Each trial beyond them is forecast from its own latest loss and
+        others the latest ones. Each trial beyond them is forecast from its own latest loss and
         the process.
     iterations : int
         Of a fit of the settings, at most; at least 1.
@@ -154,7 +152,7 @@ class JointPredictor(ForecastingPredictor):
             return lambda configs: np.array([space.to_features(config) for config in configs])
         return self.encoder or ConfigEncoder.of([curve.config for curve in curves])
 
-    def _kept(self, data: _Data) -> Ints:
+    def _kept(self, data: _Data) -> IntArray:
         """Return the rows of `data` that the process takes, in their order."""
         n_rows = len(data.values)
         if n_rows <= self.max_points:
@@ -167,7 +165,7 @@ class JointPredictor(ForecastingPredictor):
         n_others = min(self.max_points - len(best), len(others))
         return np.sort(np.concatenate([best, rng.choice(others, n_others, replace=False)]))
 
-    def _process(self, points: Points, values: Floats) -> tuple[JointProcess, int]:
+    def _process(self, points: Points, values: FloatArray) -> tuple[JointProcess, int]:
         """Return the process, and with how many losses its settings were fitted."""
         theta = self.memory.get("theta")
         before = int(self.memory.get("n_points", 0))
@@ -192,7 +190,7 @@ class JointSurrogate:
     process: JointProcess
     encode: Encoder
 
-    def expect(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
+    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses, both (n_configs,).
 
         Parameters
@@ -201,7 +199,7 @@ class JointSurrogate:
         """
         return self.process.each(self._ends(configs))
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw the final losses jointly, (n_draws, n_configs).
 
         Parameters
@@ -241,14 +239,14 @@ class _Data:
     """
 
     known: Points
-    values: Floats
-    latest: Ints
+    values: FloatArray
+    latest: IntArray
     ends: Points
-    unfinished: NDArray[np.bool_]
+    unfinished: BoolArray
     scale: BentScale
 
     @classmethod
-    def of(cls, curves: Sequence[Curve], features: Floats, target: int) -> Self:
+    def of(cls, curves: Sequence[Curve], features: FloatArray, target: int) -> Self:
         lengths = np.array([len(curve.losses) for curve in curves])
         units = [_lengths(int(length)) for length in lengths]
         trial = np.repeat(np.arange(len(curves)), [len(each) for each in units])
@@ -265,13 +263,13 @@ class _Data:
         return cls(known, scale.of(losses), latest, ends, lengths < target, scale)
 
 
-def _lengths(length: int) -> Ints:
+def _lengths(length: int) -> IntArray:
     """Return 1, 2, 4, 8, ... well below a length, and the length."""
     doubled = 2 ** np.arange(int(length).bit_length())
     return np.append(doubled[doubled < _OWN * length], length)
 
 
-def _ahead(process: JointProcess, data: _Data, kept: Ints) -> tuple[Floats, Floats]:
+def _ahead(process: JointProcess, data: _Data, kept: IntArray) -> tuple[FloatArray, FloatArray]:
     """Return mean and standard deviation of each curve's loss at the end."""
     mean = data.values[data.latest].copy()
     std = np.zeros(len(mean))

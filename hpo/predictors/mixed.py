@@ -1,8 +1,8 @@
 """Forecasts by several models in turn, since none is the best on every problem.
 
 A search that hears one model only goes on to see what this model wants to see: what it takes for
-hopeless is never trained, so that it is never put right.  With models of different kinds, each
-forecast from one of them, what one overlooks is found by another.  On recorded curves the joint
+hopeless is never trained, so that it is never put right. With models of different kinds, each
+forecast from one of them, what one overlooks is found by another. On recorded curves the joint
 process and a pooled model in turn do better than either (``docs/curves.md``).
 """
 
@@ -12,9 +12,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hpo._typing import FloatArray
 from hpo.predictors.forecaster import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.pooled import PooledPredictor
@@ -73,7 +71,7 @@ class MixedPredictor(ForecastingPredictor):
         twin.memory = dict(memory)
         return twin
 
-    def with_encoder(self, encoder: Callable[[Sequence[Config]], NDArray[np.float64]]) -> Self:
+    def with_encoder(self, encoder: Callable[[Sequence[Config]], FloatArray]) -> Self:
         """Return a copy whose forecasters see hyperparameters as a searcher does.
 
         Parameters

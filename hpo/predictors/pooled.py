@@ -1,13 +1,13 @@
 """One model for all lengths: forecasts of final losses from curves of any length.
 
 A predictor of `hpo.predictors.base` is trained for one length and one target, on curves that were
-trained to the target; in a search it has them late.  The pooled predictor learns from every piece
+trained to the target; in a search it has them late. The pooled predictor learns from every piece
 of every curve (see `hpo.predictors._pairs`), so it has something to say after the first epochs.
 
 Its errors are measured by cross-validation over *trials*: pieces of one curve are never on both
-sides.  They give three things: the share of the predicted change that is kept (a model that knows
+sides. They give three things: the share of the predicted change that is kept (a model that knows
 nothing is shrunk to "the loss stays what it is"), the spread, and the skill against that very
-baseline.  Where the skill is not positive, the last value is the forecast.
+baseline. Where the skill is not positive, the last value is the forecast.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hpo.predictors._pairs import CurveSet, Ints, Pairs
+from hpo._typing import FloatArray
+from hpo.predictors._pairs import CurveSet, IntArray, Pairs
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
 from hpo.predictors.regressors import make_regressor
 from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
 from hpo.surrogates.scales import LogScale
 from hpo.trial import Curve
-
-Floats = NDArray[np.float64]
 
 _FEWEST_ROWS = 12
 """With fewer pieces nothing is learnt: the last value is the forecast."""
@@ -49,7 +47,7 @@ class PooledPredictor(ForecastingPredictor):
         any scikit-learn regressor; it is cloned, never fitted itself, and its ``random_state`` is
         set where it has one.
     space : SearchSpace, optional
-        Turns hyperparameters into numbers.  Default: by their values (`hpo.space.encoding`).
+        Turns hyperparameters into numbers. Default: by their values (`hpo.space.encoding`).
     folds : int
         Parts of the cross-validation over trials, 2 or more; 0 for none, with no measured spread.
     max_rows : int
@@ -122,18 +120,18 @@ class PooledPredictor(ForecastingPredictor):
         std = _PRIOR_SPREAD * data.to_end(target).horizon
         return Forecast(data.last, std, LogScale(data.base), None, self._info(0))
 
-    def _encode(self, curves: Sequence[Curve]) -> Floats:
+    def _encode(self, curves: Sequence[Curve]) -> FloatArray:
         configs = [curve.config for curve in curves]
         if self.space is not None:
             return np.array([self.space.to_features(config) for config in configs])
         return ConfigEncoder.of(configs)(configs)
 
-    def _judged(self, x: Floats, y: Floats, pairs: Pairs) -> _Judgement:
+    def _judged(self, x: FloatArray, y: FloatArray, pairs: Pairs) -> _Judgement:
         if not self.folds:
             return _Judgement(1.0, np.full(len(y), _PRIOR_SPREAD), None)
         return _judge(self._held_out(x, y, pairs), y)
 
-    def _held_out(self, x: Floats, y: Floats, pairs: Pairs) -> Floats:
+    def _held_out(self, x: FloatArray, y: FloatArray, pairs: Pairs) -> FloatArray:
         """Predict each row from a model of the other trials'; NaN where there are none."""
         predicted = np.full(len(y), np.nan)
         part = pairs.trial % self.folds
@@ -143,7 +141,7 @@ class PooledPredictor(ForecastingPredictor):
                 predicted[inside] = self._fitted(x[~inside], y[~inside]).predict(x[inside])
         return predicted
 
-    def _ahead(self, x: Floats, y: Floats, queries: Floats, ahead: Pairs) -> Floats:
+    def _ahead(self, x: FloatArray, y: FloatArray, queries: FloatArray, ahead: Pairs) -> FloatArray:
         """Predict the growth of the curves that have some left; 0 for the others."""
         growth = np.zeros(len(queries))
         rows = np.flatnonzero(ahead.stop > ahead.start)
@@ -151,7 +149,7 @@ class PooledPredictor(ForecastingPredictor):
             growth[rows] = self._fitted(x, y).predict(queries[rows])
         return growth
 
-    def _fitted(self, x: Floats, y: Floats) -> Any:
+    def _fitted(self, x: FloatArray, y: FloatArray) -> Any:
         from sklearn.base import clone
 
         model = clone(self.regressor)
@@ -163,7 +161,9 @@ class PooledPredictor(ForecastingPredictor):
         return super()._info(n_rows) | {"regressor": type(self.regressor).__name__}
 
 
-def _rows(data: CurveSet, configs: Floats, pairs: Pairs) -> Floats:  # (n_rows, 7 + n_features)
+def _rows(
+    data: CurveSet, configs: FloatArray, pairs: Pairs
+) -> FloatArray:  # (n_rows, 7 + n_features)
     return np.hstack([data.features(pairs), configs[pairs.trial]])
 
 
@@ -188,7 +188,7 @@ class _Judgement:
     """
 
     share: float
-    residuals: Floats
+    residuals: FloatArray
     skill: float | None
 
     @property
@@ -196,7 +196,7 @@ class _Judgement:
         """Spread over all rows."""
         return float(np.sqrt(np.nanmean(self.residuals**2)))
 
-    def spread(self, starts: Ints, at: Ints) -> Floats:
+    def spread(self, starts: IntArray, at: IntArray) -> FloatArray:
         """Return the spread of curves of the lengths `at`: of the residuals of such lengths.
 
         Residuals of pieces that begin elsewhere count less, by a normal weight in the logarithm of
@@ -209,7 +209,7 @@ class _Judgement:
         return np.asarray(np.sqrt(total / (weight.sum(axis=1) + _PRIOR_ROWS)))
 
 
-def _judge(predicted: Floats, actual: Floats) -> _Judgement:
+def _judge(predicted: FloatArray, actual: FloatArray) -> _Judgement:
     known = np.isfinite(predicted)
     guess, growth = predicted[known], actual[known]
     if not len(growth) or not np.any(growth):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray, IntArray
 from hpo.predictors.base import BasePredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.regressors import make_regressor, nusvr, standardised
@@ -47,7 +47,7 @@ class CurveFeatures:
                 "choose at least one of values, first_differences, second_differences, space"
             )
 
-    def __call__(self, curves: Sequence[Curve], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, curves: Sequence[Curve], known: FloatArray) -> FloatArray:
         """Return the features of some curves.
 
         Parameters
@@ -93,7 +93,7 @@ class MinMax:
         Training data; a constant column is only shifted.
     """
 
-    def __init__(self, data: NDArray[np.float64]) -> None:
+    def __init__(self, data: FloatArray) -> None:
         low = data.min(axis=0)
         width = data.max(axis=0) - low
         # Narrower than the rounding error: constant.
@@ -101,11 +101,11 @@ class MinMax:
         self.scale = 1.0 / np.where(constant, 1.0, width)
         self.shift = 0.0 - low * self.scale
 
-    def __call__(self, data: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, data: FloatArray) -> FloatArray:
         """Scale."""
         return np.asarray(data * self.scale + self.shift)
 
-    def back(self, data: NDArray[np.float64]) -> NDArray[np.float64]:
+    def back(self, data: FloatArray) -> FloatArray:
         """Undo the scaling."""
         return np.asarray((data - self.shift) / self.scale)
 
@@ -116,8 +116,8 @@ class CurveRegressor(BasePredictor):
     Parameters
     ----------
     regressor : object, optional
-        Any scikit-learn regressor; it is cloned, never fitted itself.  Default: `NuSVR()`, as in
-        the experiments of arXiv 2311.17508.  Its ``random_state`` is set where it has one.
+        Any scikit-learn regressor; it is cloned, never fitted itself. Default: `NuSVR()`, as in
+        the experiments of arXiv 2311.17508. Its ``random_state`` is set where it has one.
     features : CurveFeatures
         What it sees.
     scale : bool
@@ -142,7 +142,7 @@ class CurveRegressor(BasePredictor):
         self.features = CurveFeatures() if features is None else features
         self.scale = scale
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         from sklearn.base import clone
 
         features = self.features(curves, values[:, : self.known_])  # (n_curves, n_features)
@@ -156,7 +156,7 @@ class CurveRegressor(BasePredictor):
             self.regressor_.set_params(random_state=self.seed % 2**32)
         self.regressor_.fit(features[rows], target[rows, 0])
 
-    def _predict(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         features = self.features(curves, values)
         if not self.scale:
             return np.asarray(self.regressor_.predict(features))
@@ -167,7 +167,7 @@ class CurveRegressor(BasePredictor):
         """Return a pooled predictor with this regressor inside, features and target scaled."""
         return PooledPredictor(standardised(self.regressor), seed=self.seed)
 
-    def _choose(self, n_curves: int) -> NDArray[np.intp]:
+    def _choose(self, n_curves: int) -> IntArray:
         """Return the curves to train on: all."""
         return np.arange(n_curves)
 
@@ -189,7 +189,7 @@ class QSVRPredictor(CurveRegressor):
     ----------
     max_samples : int or None
         Curves that one model is trained on at most; 20 at 3 bits are 120 variables, as in the
-        papers.  None: all.
+        papers. None: all.
     features : CurveFeatures
         What the model sees.
     folds : int
@@ -220,7 +220,7 @@ class QSVRPredictor(CurveRegressor):
         self.max_samples = max_samples
         self.settings = {**PUBLISHED_SETTINGS, **settings}
 
-    def _fit(self, curves: Sequence[Curve], values: NDArray[np.float64]) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
         if isinstance(self.regressor, _Unbuilt):
             self.regressor = _build(self.settings)
         super()._fit(curves, values)
@@ -229,7 +229,7 @@ class QSVRPredictor(CurveRegressor):
         """Return a pooled predictor with an ensemble of this QSVR inside."""
         return PooledPredictor(make_regressor("qsvr", **self.settings), seed=self.seed)
 
-    def _choose(self, n_curves: int) -> NDArray[np.intp]:
+    def _choose(self, n_curves: int) -> IntArray:
         """Return the curves to train on, in their order."""
         if self.max_samples is None or n_curves <= self.max_samples:
             return np.arange(n_curves)

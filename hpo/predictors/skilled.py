@@ -21,7 +21,7 @@ class SkilledPredictor:
     Parameters
     ----------
     predictor : CurvePredictor, optional
-        Measures its skill.  Default: NuSVR on the curve.
+        Measures its skill. Default: NuSVR on the curve.
     least_skill : float
         The other is heard above this.
     """

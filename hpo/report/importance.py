@@ -2,7 +2,7 @@
 
 A forest predicts the *rank* of a trial's loss after some number of units from its hyperparameters;
 the importance of one is what the held-out R2 loses when its values are shuffled (Breiman, Random
-Forests, Machine Learning 45, 2001).  Ranks keep a diverged trial from drowning all others.  Where
+Forests, Machine Learning 45, 2001). Ranks keep a diverged trial from drowning all others. Where
 the forest's own R2 is near zero, the importances mean nothing, so it always stands beside them.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from hpo._typing import FloatArray
 from hpo.trial import Config, TrialSummary, finite_or_worst
 
 LEAST_TRIALS = 20
@@ -92,9 +92,7 @@ def importance(
     )
 
 
-def _held_out(
-    columns: NDArray[np.float64], ranks: NDArray[np.float64], seed: int
-) -> tuple[float, NDArray[np.float64]]:
+def _held_out(columns: FloatArray, ranks: FloatArray, seed: int) -> tuple[float, FloatArray]:
     """Return the forest's R2 and what shuffling costs, of shape (n_folds, n_columns)."""
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.inspection import permutation_importance
@@ -114,7 +112,7 @@ def _held_out(
     return float(r2_score(ranks, predicted)), np.array(drops)
 
 
-def _columns(configs: Sequence[Config]) -> tuple[list[str], NDArray[np.float64]]:
+def _columns(configs: Sequence[Config]) -> tuple[list[str], FloatArray]:
     """Return the hyperparameters that vary, and one column of numbers for each.
 
     Trees see the order of values only, so that no scale has to be known; categories are numbered.
@@ -133,7 +131,7 @@ def _columns(configs: Sequence[Config]) -> tuple[list[str], NDArray[np.float64]]
     return names, np.array(columns, dtype=float).T.reshape(len(configs), len(names))
 
 
-def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+def _numbers(values: Sequence[Any]) -> FloatArray:
     if all(isinstance(value, int | float) for value in values):
         return np.array(values, dtype=float)
     codes = {value: code for code, value in enumerate(sorted(set(values), key=repr))}

@@ -1,7 +1,7 @@
 """From plain values to one HTML file.
 
 Nothing that a user wrote becomes markup: the values travel as JSON, in which ``<``, ``>`` and ``&``
-are escaped, and the script puts them into the page as text only.  A content security policy lets
+are escaped, and the script puts them into the page as text only. A content security policy lets
 nothing run but the script that this module puts in, and nothing be loaded.
 """
 

@@ -37,7 +37,7 @@ class HyperbandBaseline:
     def saved(self, trials: Sequence[TrialSummary]) -> int:
         """Return the units that were saved by stopping trials within a round.
 
-        Plain Hyperband trains every trial that enters a round to the round's end.  A run without
+        Plain Hyperband trains every trial that enters a round to the round's end. A run without
         rounds has saved what it has not spent.
         """
         if not self.rounds:

@@ -1,9 +1,9 @@
 """Append-only, crash-safe log of a run: what was decided and what came back.
 
-A journal is a text file of one entry a line, ``<checksum> <JSON>``.  The checksum (CRC-32, eight
+A journal is a text file of one entry a line, ``<checksum> <JSON>``. The checksum (CRC-32, eight
 hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
-lost or moved shows.  The first line is the header: format version, run id and the specification
-from which the scheduler can be built again.  Every line is on disk (``fsync``) before it takes
+lost or moved shows. The first line is the header: format version, run id and the specification
+from which the scheduler can be built again. Every line is on disk (``fsync``) before it takes
 effect, hence a crash can only tear the *last* line; a torn last line is cut off when the run goes
 on, and damage anywhere else is refused.
 
@@ -246,7 +246,7 @@ class Journal:
     """An open journal, locked against other processes; also a `hpo.loop.Recorder`.
 
     Build one with `create` or `open`, which give it its `path`, the locked `file`, the `header` and
-    the `checksum` of the last line.  Use as a context manager.
+    the `checksum` of the last line. Use as a context manager.
     """
 
     def __init__(self, path: Path, file: IO[bytes], header: Header, checksum: int) -> None:

@@ -1,6 +1,6 @@
 """How well training and predicting went on at the same time (the hybrid workflow).
 
-While an annealer, or a model on this machine, predicts, the workers train on.  Two figures say how
+While an annealer, or a model on this machine, predicts, the workers train on. Two figures say how
 well that worked: how long the predictor had nothing to do, and how many worker-seconds were idle
 while a prediction was under way.
 

@@ -1,6 +1,6 @@
 """`Tuner`: a scheduler, a trainer, workers and a journal, wired together.
 
-The tuner owns no decision.  It writes each decision and each report to the journal before it takes
+The tuner owns no decision. It writes each decision and each report to the journal before it takes
 effect, so that a run that was killed at any moment goes on where it was:
 
 >>> from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
@@ -59,7 +59,7 @@ class Tuner:
     ----------
     trainer : Trainer, callable or str
         What trains a configuration: a `Trainer`, a function with the signature of
-        `Trainer.train`, or a name (``"FILE.py:trainer"``).  It has to be picklable for worker
+        `Trainer.train`, or a name (``"FILE.py:trainer"``). It has to be picklable for worker
         processes; a name always is.
     scheduler : Scheduler
         What decides, fresh from its constructor.
@@ -70,7 +70,7 @@ class Tuner:
         `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
         when it breaks.
     n_workers : int or None
-        Trials to train at the same time.  1 for "inline".  None: as many as the engine's cluster
+        Trials to train at the same time. 1 for "inline". None: as many as the engine's cluster
         has, 1 on this machine.
     executor_options : Mapping
         What the engine is told (`hpo.run.executors.options.ExecutorOptions`): devices, address, ...
@@ -91,7 +91,7 @@ class Tuner:
         What shows the run to the user; default: nothing.
     spec : RunSpec or None
         What the run was built from, written to the journal so that ``hpo resume`` needs no more
-        than that.  `from_spec` sets it.
+        than that. `from_spec` sets it.
 
     Notes
     -----
@@ -212,7 +212,7 @@ class Tuner:
         ------
         UsageError
             If the journal or the checkpoint directory exists already, or the trainer cannot be
-            imported or sent to workers.  Nothing has been written then.
+            imported or sent to workers. Nothing has been written then.
         InterruptedRunError
             On Ctrl-C or SIGTERM, after everything has been stopped in good order.
         """

@@ -1,7 +1,7 @@
 """ASHA: successive halving without rounds, for many workers and unequal epoch times.
 
-Two forms.  *Promotion*: a trial pauses at each rung and goes on once it is among the best
-``1 / reduction_factor`` of those that have come so far.  *Stopping*: a trial that reaches a rung
+Two forms. *Promotion*: a trial pauses at each rung and goes on once it is among the best
+``1 / reduction_factor`` of those that have come so far. *Stopping*: a trial that reaches a rung
 goes on at once if it is among the best ``1 / reduction_factor`` there, and stops for good if not.
 Decisions depend on the order in which reports come; that is what makes the method asynchronous.
 """
@@ -131,7 +131,7 @@ class ASHA(_Asynchronous):
     seed : int
         Not used: nothing is drawn but configurations.
     n_trials : int or None
-        Trials to start.  None: as many as Hyperband starts.
+        Trials to start. None: as many as Hyperband starts.
     min_resource : int
         Units at the first rung.
 
@@ -207,7 +207,7 @@ class ASHAStopping(_Asynchronous):
     seed : int
         Not used: nothing is drawn but configurations.
     n_trials : int or None
-        Trials to start.  None: as many as Hyperband starts.
+        Trials to start. None: as many as Hyperband starts.
     min_resource : int
         Units at the first rung.
 

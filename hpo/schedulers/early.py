@@ -1,7 +1,7 @@
 """Hyperband with early decision points: several in every round, each with a probability rule.
 
 At each point a trial goes on while it has a fair chance to be among those that the next round
-needs.  With the last value as the predictor that takes 0.57 of Hyperband's epochs.
+needs. With the last value as the predictor that takes 0.57 of Hyperband's epochs.
 """
 
 from __future__ import annotations

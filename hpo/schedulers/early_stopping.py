@@ -1,7 +1,7 @@
 """Early stopping by performance prediction: trials one after the other, hopeless ones cut short.
 
-Unlike in Hyperband no trial competes with others of a round.  Each is compared with the best one
-so far: it stops when its predicted final loss is unlikely to be lower.  That suits searchers that
+Unlike in Hyperband no trial competes with others of a round. Each is compared with the best one
+so far: it stops when its predicted final loss is unlikely to be lower. That suits searchers that
 learn from one trial after the other, which are told of every trial's end, known or predicted.
 """
 
@@ -53,12 +53,12 @@ class EarlyStopping:
     seed : int
         For predictors that draw random numbers.
     n_trials : int or None
-        How many trials.  None: as many as Hyperband's epochs would pay for in full.
+        How many trials. None: as many as Hyperband's epochs would pay for in full.
     threshold : float
         A trial stops when the probability that its final loss beats the best is below this, in
-        [0, 1].  0 stops none and asks for no predictions.
+        [0, 1]. 0 stops none and asks for no predictions.
     tolerance : float
-        Added to the best loss before it is compared; not negative.  Keeps trials that come close.
+        Added to the best loss before it is compared; not negative. Keeps trials that come close.
     first, interval : int
         Units before the first decision, and between two decisions; at least 1.
     min_curves, max_curves : int

@@ -13,7 +13,7 @@ class FastHyperband(BracketScheduler):
     """Hyperband that stops a trial once it is unlikely to survive its round.
 
     In a round, as many trials as the next one needs (and as many as train a predictor) are trained
-    in full; the worst of the best ``n_next`` of them sets the cut.  After each unit, another trial
+    in full; the worst of the best ``n_next`` of them sets the cut. After each unit, another trial
     stops when the predicted probability that its loss makes the cut is below a threshold.
 
     Parameters

@@ -23,7 +23,7 @@ class Hyperband(BracketScheduler):
     iterations : int
         How often all brackets are run, with new trials each time.
     side_by_side : bool
-        Open the next bracket while an earlier one waits for reports.  The decisions are the same
+        Open the next bracket while an earlier one waits for reports. The decisions are the same
         either way.
 
     Raises

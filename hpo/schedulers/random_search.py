@@ -21,7 +21,7 @@ class RandomSearch(BracketScheduler):
     seed : int
         Not used: nothing is drawn but configurations.
     n_trials : int or None
-        How many trials.  None: as many as Hyperband's epochs would pay for.
+        How many trials. None: as many as Hyperband's epochs would pay for.
 
     Raises
     ------

@@ -21,9 +21,9 @@ class SuccessiveHalving(BracketScheduler):
     seed : int
         Not used: nothing is drawn but configurations.
     n_trials : int or None
-        Trials at the start.  None: ``reduction_factor ** depth``, so that one reaches the end.
+        Trials at the start. None: ``reduction_factor ** depth``, so that one reaches the end.
     depth : int or None
-        How often the trials are cut.  None: as often as `max_resource` allows.
+        How often the trials are cut. None: as often as `max_resource` allows.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Swift-Hyperband: Hyperband with one prediction a round that spares part of the training.
 
-In a round, the first trials are trained in full and the others halfway.  A regression model then
+In a round, the first trials are trained in full and the others halfway. A regression model then
 predicts the others' losses at the round's end from their learning curves; only those that promise
 to be among the best, and as many as the next round needs, are trained on.
 """
@@ -46,7 +46,7 @@ class SwiftHyperband(BracketScheduler):
         Open the next bracket while an earlier one waits.
     train_ahead : bool
         Let workers that would idle train the most promising waiting trials ahead of their
-        decision.  Decisions stay the same; epochs are traded for wall-clock time.
+        decision. Decisions stay the same; epochs are traded for wall-clock time.
     retrain : bool
         Train the predictor of a rung anew for each decision, not only the first time.
     max_curves : int
@@ -142,7 +142,7 @@ class SwiftHyperband(BracketScheduler):
         """Return the form of the paper's experiments.
 
         Brackets run one after the other, a predictor is trained once for each pair of rung and
-        decision point, and workers idle rather than train ahead.  On one worker, the order of jobs
+        decision point, and workers idle rather than train ahead. On one worker, the order of jobs
         is that of the reference implementation.
 
         Parameters

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
-
-Floats = NDArray[np.float64]
 
 _CLOSE = 8
 """A hyperparameter moves to the nearest of so many draws."""
@@ -43,7 +41,7 @@ class Candidates(Protocol):
         """
         ...
 
-    def features(self, configs: Sequence[Config]) -> Floats:
+    def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers in [0, 1], of shape (n_configs, n_features).
 
         Parameters
@@ -84,7 +82,7 @@ class SpaceCandidates:
         known = {_key(config) for config in tried}
         return [config for config in found if _key(config) not in known]
 
-    def features(self, configs: Sequence[Config]) -> Floats:
+    def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers."""
         return np.array([self.space.to_features(config) for config in configs])
 
@@ -113,7 +111,7 @@ class ListCandidates:
     configs : sequence of Config
         The list; a configuration that occurs twice may be tried twice.
     order : sequence of int, optional
-        Order in which they are tried before anything is known.  Default: as they stand.
+        Order in which they are tried before anything is known. Default: as they stand.
 
     Raises
     ------
@@ -144,7 +142,7 @@ class ListCandidates:
                 left.append(row)
         return [dict(self.configs[left[place]]) for place in rng.permutation(len(left))[:n]]
 
-    def features(self, configs: Sequence[Config]) -> Floats:
+    def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers."""
         return self._encoder(configs)
 

@@ -1,9 +1,9 @@
 """What to try next, from the forecasts of everything that was tried.
 
 A Gaussian process learns the final loss from the hyperparameters, each trial weighted by how well
-its final loss is known (`hpo.surrogates.surface`).  For each proposal one joint draw from its
+its final loss is known (`hpo.surrogates.surface`). For each proposal one joint draw from its
 posterior is taken over a thousand candidates, and the lowest wins (Thompson sampling): near what is
-good, and where little is known.  The winning draw goes with the proposal, so that a scheduler can
+good, and where little is known. The winning draw goes with the proposal, so that a scheduler can
 weigh it against going on with a trial that it has.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.searchers.base import LearningSearcher
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.space.search_space import SearchSpace
@@ -21,8 +21,6 @@ from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.surrogates.surface import Mixed, SurfaceModel
 from hpo.surrogates.surrogate import Observations, SurfaceSurrogate
 from hpo.trial import Config, Curve, Proposal
-
-Floats = NDArray[np.float64]
 
 _FEWEST = 3
 """With fewer trials there is nothing to learn from."""
@@ -44,7 +42,7 @@ class CurveSearcher:
     n_candidates : int
         Points among which a proposal is the best.
     surface : SurfaceModel, optional
-        The model.  Default: a Gaussian process and trees in turn (`Mixed`).
+        The model. Default: a Gaussian process and trees in turn (`Mixed`).
 
     Raises
     ------
@@ -131,7 +129,7 @@ class CurveSearcher:
         ]
 
     def _pick(
-        self, scores: Floats, n_found: int, rng: np.random.Generator
+        self, scores: FloatArray, n_found: int, rng: np.random.Generator
     ) -> list[tuple[int, int, int]]:
         """Return row, winner and what is tried in its place: mostly itself, else a random one."""
         free = np.ones(n_found, dtype=bool)

@@ -48,7 +48,7 @@ class GridSearcher:
         What to cover.
     points : int
         Values for each number, evenly spaced on its own (linear or logarithmic) scale; integers
-        with fewer values and categories give all of theirs.  An integer that a condition looks at
+        with fewer values and categories give all of theirs. An integer that a condition looks at
         gets a further value where none of these would fulfil it.
 
     Raises

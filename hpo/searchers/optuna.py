@@ -1,6 +1,6 @@
 """Optuna's samplers as a searcher: TPE, a Gaussian process, or any other.
 
-Curves are of different lengths, and losses after few and after many units are no equals.  As BOHB
+Curves are of different lengths, and losses after few and after many units are no equals. As BOHB
 does, the model looks at the longest training that enough trials have reached; what is shorter is
 told as pruned, which TPE ranks behind and a Gaussian process leaves out.
 
@@ -54,7 +54,7 @@ def import_optuna(what: str) -> Any:
 def search_distributions(space: SearchSpace) -> dict[str, Any]:
     """Return the distributions that a sampler searches.
 
-    Constants are left out.  A scipy distribution is searched by its quantile, so that a sampler
+    Constants are left out. A scipy distribution is searched by its quantile, so that a sampler
     without a model draws from that very distribution.
     """
     domains = space.domains.items()
@@ -80,7 +80,7 @@ def _distribution(domain: Domain) -> Any:
 def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a configuration into the values that a sampler sees; constants are left out.
 
-    Values beyond a range by rounding are put back into it.  What is absent by its condition gets a
+    Values beyond a range by rounding are put back into it. What is absent by its condition gets a
     middle value, so that every sampler, also one that knows no conditions, sees whole points.
     """
     there = set(space.present(config))
@@ -154,7 +154,7 @@ class OptunaSearcher:
     seed : int
         Of the random proposals.
     min_observations : int or None
-        Trials that must have been trained to a length before a model looks at it.  None: two more
+        Trials that must have been trained to a length before a model looks at it. None: two more
         than there are hyperparameters, and 8 at least.
 
     Raises

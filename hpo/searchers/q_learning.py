@@ -1,8 +1,8 @@
 """Q-learning over sequences of choices: the agent of MetaQNN.
 
 A configuration is built choice by choice (layer by layer, say), as a path through the states of a
-`DecisionProcess`.  The agent keeps an estimate Q(state, choice) of the reward at the path's end.
-It explores at random first and follows its estimates more and more.  Paths and rewards are kept and
+`DecisionProcess`. The agent keeps an estimate Q(state, choice) of the reward at the path's end.
+It explores at random first and follows its estimates more and more. Paths and rewards are kept and
 replayed, which carries a reward back through the path.
 
 >>> from hpo.examples.architectures import LayerSequences
@@ -105,7 +105,7 @@ class QLearningSearcher:
     Notes
     -----
     The agent is told of a trial's end by the scheduler (`observe`), so its proposals depend on the
-    order of reports where several workers train.  Replaying a journal gives the same order.  An
+    order of reports where several workers train. Replaying a journal gives the same order. An
     architecture that comes again is not trained again: its known reward is replayed.
 
     References

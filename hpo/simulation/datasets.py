@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray, IntArray
 from hpo.simulation.simulator import CurveTable
 
 MLPF_URL = (
@@ -29,7 +29,7 @@ def read_table(path: str | Path) -> CurveTable:
     ----------
     path : str or Path
         A ``.csv`` file with a header: columns ``loss_0``, ``loss_1``, ... hold the loss after each
-        unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters.  Or a
+        unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters. Or a
         ``.npz`` file with the arrays ``X`` (n, p), ``names`` (p,), ``Y`` (n, E) and, optionally,
         ``cost`` (n,).
 
@@ -56,7 +56,7 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
     Parameters
     ----------
     path : str or Path, optional
-        Where the file is.  Default: the user's cache folder, to which it is downloaded once.
+        Where the file is. Default: the user's cache folder, to which it is downloaded once.
 
     Raises
     ------
@@ -78,9 +78,7 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
     return read_table(path)
 
 
-def clean_rows(
-    table: CurveTable, rise: float = 0.03, settled: int = 5
-) -> NDArray[np.intp]:  # (n_kept,)
+def clean_rows(table: CurveTable, rise: float = 0.03, settled: int = 5) -> IntArray:  # (n_kept,)
     """Return the rows that repeat no earlier row's hyperparameters and show no restart.
 
     Parameters
@@ -102,7 +100,7 @@ def clean_rows(
     return np.array(rows, dtype=np.intp)
 
 
-def _restarts(losses: NDArray[np.float64], rise: float, settled: int) -> bool:
+def _restarts(losses: FloatArray, rise: float, settled: int) -> bool:
     steps = np.diff(losses[settled:])
     return bool(np.any(steps > rise * np.abs(losses[settled:-1])))
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hpo._typing import FloatArray, IntArray
 from hpo.loop import Recorder, Scheduler, drive
 from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
 from hpo.searchers import CurveSearcher, ListCandidates, Searcher
@@ -55,8 +56,8 @@ class CurveTable:
     """
 
     configs: tuple[dict[str, Any], ...]
-    losses: NDArray[np.float64]
-    cost: NDArray[np.float64] | None = None
+    losses: FloatArray
+    cost: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.losses.ndim != 2 or len(self.losses) != len(self.configs):
@@ -73,7 +74,7 @@ class CurveTable:
         """Units that every curve has."""
         return int(self.losses.shape[1])
 
-    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> CurveTable:
+    def take(self, rows: Sequence[int] | IntArray) -> CurveTable:
         """Return a table of some of the rows.
 
         Parameters
@@ -179,7 +180,7 @@ class SimulatedRunner:
     n_workers : int
         Training jobs that run at a time; at least 1.
     epoch_times : float or array-like of shape (n_rows,)
-        Virtual time of a unit of each row.  Default: the table's cost, or 1.
+        Virtual time of a unit of each row. Default: the table's cost, or 1.
     predictor : CurvePredictor or None
         Answers prediction jobs; without one they fail.
     searcher : Searcher or None

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.simulation.simulator import CurveTable
 from hpo.space.search_space import SearchSpace
 
@@ -34,7 +34,7 @@ def synthetic_space() -> SearchSpace:
 def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
     """Draw configurations and the learning curves that a network might show.
 
-    Each curve falls as a shifted power law from 2.3 to a floor.  High learning rates fall early and
+    Each curve falls as a shifted power law from 2.3 to a floor. High learning rates fall early and
     end high, low ones fall late, so that curves cross; noise of one per cent shrinks with the loss.
 
     Parameters
@@ -65,8 +65,8 @@ def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
 
 
 def _curves(
-    features: NDArray[np.float64], n_units: int, rng: np.random.Generator
-) -> NDArray[np.float64]:  # (n_rows, n_units)
+    features: FloatArray, n_units: int, rng: np.random.Generator
+) -> FloatArray:  # (n_rows, n_units)
     lr, width, dropout, decay = features.T[:, :, None]
     floor = 0.25 + 0.9 * (lr - 0.55) ** 2 + 0.2 * (1 - width) ** 2
     floor += 0.25 * (dropout - 0.3) ** 2 + 0.08 * (decay - 0.5) ** 2

@@ -1,7 +1,7 @@
 """When a hyperparameter is there at all: only where others have certain values.
 
 A condition names other hyperparameters, its parents, and the values that each of them must have,
-all at once.  A parent may have a condition itself; where it is absent, so is all that needs it.
+all at once. A parent may have a condition itself; where it is absent, so is all that needs it.
 
 >>> conditions = {"momentum": {"optimizer": ("sgd",)}}
 >>> order = parents_first(("momentum", "optimizer"), conditions)

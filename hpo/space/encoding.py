@@ -1,7 +1,7 @@
 """Configurations as feature vectors, where no search space says how: from the values alone.
 
 A number is scaled to [0, 1] by its range, in logarithms where it is positive and spans more than a
-factor of 30; anything else becomes one column a value.  A hyperparameter that only some
+factor of 30; anything else becomes one column a value. A hyperparameter that only some
 configurations have (a conditional one) gets a column that says whether it is there.
 
 >>> encoder = ConfigEncoder.of([{"lr": 1e-4, "act": "relu"}, {"lr": 1e-1, "act": "tanh"}])
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.trial import Config
 
 _WIDE = 30.0
@@ -31,7 +31,7 @@ class _Numbers:
     high: float
     log: bool
 
-    def columns(self, values: Sequence[Any]) -> list[NDArray[np.float64]]:
+    def columns(self, values: Sequence[Any]) -> list[FloatArray]:
         numbers = np.array([self.low if value is _ABSENT else float(value) for value in values])
         low, high = self.low, self.high
         if self.log:
@@ -44,7 +44,7 @@ class _Numbers:
 class _Categories:
     values: tuple[Any, ...]
 
-    def columns(self, values: Sequence[Any]) -> list[NDArray[np.float64]]:
+    def columns(self, values: Sequence[Any]) -> list[FloatArray]:
         return [np.array([_equal(value, known) for value in values]) for known in self.values]
 
 
@@ -74,14 +74,14 @@ class ConfigEncoder:
         optional = tuple(any(value is _ABSENT for value in values) for values in seen)
         return cls(names, tuple(_encoding(values) for values in seen), optional)
 
-    def __call__(self, configs: Sequence[Config]) -> NDArray[np.float64]:
+    def __call__(self, configs: Sequence[Config]) -> FloatArray:
         """Return the features.
 
         Returns
         -------
         ndarray of shape (n_configs, n_features)
         """
-        blocks: list[NDArray[np.float64]] = []
+        blocks: list[FloatArray] = []
         for name, encoding, optional in zip(self.names, self.columns, self.optional, strict=True):
             values = [config.get(name, _ABSENT) for config in configs]
             if optional:

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.space.conditions import Conditions, check_conditions, parents_first, present, takes
 from hpo.space.domains import Categorical, Constant, Domain
 from hpo.space.parsing import parse_domain, split_condition
@@ -75,7 +75,7 @@ class SearchSpace:
             For each name one of: a domain object; a table such as
             ``{"type": "float", "low": 1e-4, "high": 1e-1, "log": True}`` (types: float, int,
             categorical, constant, scipy); a list of choices; a frozen scipy distribution; an
-            Optuna distribution; any other value stays constant.  A table may have a condition,
+            Optuna distribution; any other value stays constant. A table may have a condition,
             ``"when": {"optimizer": "sgd", "layers": [2, 3]}``: the hyperparameter is there only
             where each of the others has the value, or one of the values, given for it.
 
@@ -199,10 +199,10 @@ class SearchSpace:
                     f"the configuration has {name!r}, which is there only when {rule}; remove it"
                 )
 
-    def to_features(self, config: Config) -> NDArray[np.float64]:
+    def to_features(self, config: Config) -> FloatArray:
         """Turn a configuration into numbers: scaled to [0, 1], logarithmic where the domain is.
 
-        Categories become one column each, constants none.  What is absent by its condition stands
+        Categories become one column each, constants none. What is absent by its condition stands
         in the middle of its range, its categories all at 0; a number with a condition has a
         column in front that says whether it is there.
 

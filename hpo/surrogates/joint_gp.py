@@ -5,9 +5,9 @@ Two points, of configurations x and x' and lengths u and u' (logarithms, 1 at th
     k = k_x (surface^2 + drift^2 k_u) + [same trial] (level^2 + wander^2 k_w) + common^2 (1 + k_c)
 
 with Matern 5/2 kernels k_x over the hyperparameters, one length scale each, and k_u over length,
-Matern 3/2 for k_w, and a Gaussian of fixed width for k_c.  In words: a surface over the
+Matern 3/2 for k_w, and a Gaussian of fixed width for k_c. In words: a surface over the
 hyperparameters that holds at all lengths, one that changes with the length, the trial's own level
-and its own wandering, and what all curves do together.  Everything is learnt by maximising the
+and its own wandering, and what all curves do together. Everything is learnt by maximising the
 posterior; the priors are the means over recorded tables of curves of the fits to each.
 """
 
@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from hpo._typing import BoolArray, FloatArray, IntArray
 
 _NAMES = ("surface", "drift", "level", "wander", "common", "noise", "drift_length", "wander_length")
 _MEANS = np.log([0.55, 0.75, 0.09, 0.3, 0.35, 0.03, 0.5, 0.75])
@@ -48,14 +46,14 @@ class Points:
         Numbers that tell trials apart.
     """
 
-    x: Floats
-    when: Floats
-    trial: Ints
+    x: FloatArray
+    when: FloatArray
+    trial: IntArray
 
     def __len__(self) -> int:
         return len(self.when)
 
-    def take(self, rows: Ints) -> Points:
+    def take(self, rows: IntArray) -> Points:
         """Return some of the points."""
         return Points(self.x[rows], self.when[rows], self.trial[rows])
 
@@ -64,17 +62,17 @@ class Points:
 class _Parts:
     """The kernel's factors between two sets of points, each (n, m)."""
 
-    reach: Floats  # scaled distance between hyperparameters
-    k_x: Floats
-    k_u: Floats
-    longer_u: Floats  # its derivative by the logarithm of its length scale
-    k_w: Floats
-    longer_w: Floats
-    k_c: Floats
-    same: NDArray[np.bool_]
+    reach: FloatArray  # scaled distance between hyperparameters
+    k_x: FloatArray
+    k_u: FloatArray
+    longer_u: FloatArray  # its derivative by the logarithm of its length scale
+    k_w: FloatArray
+    longer_w: FloatArray
+    k_c: FloatArray
+    same: BoolArray
 
 
-def _parts(first: Points, second: Points, theta: Floats) -> _Parts:
+def _parts(first: Points, second: Points, theta: FloatArray) -> _Parts:
     lengths = np.exp(theta[_FIRST_LENGTH:])
     left, right = first.x / lengths, second.x / lengths
     square = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
@@ -94,24 +92,24 @@ def _parts(first: Points, second: Points, theta: Floats) -> _Parts:
     )
 
 
-def _matern52(r: Floats) -> tuple[Floats, Floats]:
+def _matern52(r: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the kernel, and its derivative by the logarithm of the length scale."""
     q = np.sqrt(5.0) * r
     decay = np.exp(-q)
     return (1 + q + q**2 / 3) * decay, q**2 * (1 + q) / 3 * decay
 
 
-def _matern32(r: Floats) -> tuple[Floats, Floats]:
+def _matern32(r: FloatArray) -> tuple[FloatArray, FloatArray]:
     q = np.sqrt(3.0) * r
     decay = np.exp(-q)
     return (1 + q) * decay, q**2 * decay
 
 
-def _squares(theta: Floats) -> Floats:
+def _squares(theta: FloatArray) -> FloatArray:
     return np.asarray(np.exp(2 * theta[:6]))
 
 
-def _sum(parts: _Parts, theta: Floats) -> Floats:
+def _sum(parts: _Parts, theta: FloatArray) -> FloatArray:
     surface, drift, level, wander, common, _ = _squares(theta)
     own = parts.same * (level + wander * parts.k_w)
     return np.asarray(parts.k_x * (surface + drift * parts.k_u) + own + common * parts.k_c)
@@ -127,15 +125,15 @@ class JointProcess:
     values : ndarray of shape (n_points,)
         The losses.
     start : ndarray, optional
-        Logarithms of the settings to start from.  Default: their prior means.
+        Logarithms of the settings to start from. Default: their prior means.
     """
 
-    def __init__(self, points: Points, values: Floats, start: Floats | None = None) -> None:
+    def __init__(self, points: Points, values: FloatArray, start: FloatArray | None = None) -> None:
         n_features = points.x.shape[1]
         self._means = np.concatenate([_MEANS, np.full(n_features, _LENGTH)])
         self._spreads = np.concatenate([_SPREADS, np.full(n_features, _LENGTH_SPREAD)])
         fits = start is not None and start.shape == self._means.shape
-        self.theta: Floats = start if fits and start is not None else self._means
+        self.theta: FloatArray = start if fits and start is not None else self._means
         self.points = points
         self.values = values
 
@@ -161,7 +159,7 @@ class JointProcess:
             self.theta = found.x
         return self
 
-    def objective(self, theta: Floats) -> tuple[float, Floats]:
+    def objective(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the negative log posterior of the settings and its gradient.
 
         Parameters
@@ -184,7 +182,7 @@ class JointProcess:
         away = (theta - self._means) / self._spreads
         return float(value + 0.5 * away @ away), gradient + away / self._spreads
 
-    def _gradient(self, parts: _Parts, theta: Floats, slope: Floats) -> Floats:
+    def _gradient(self, parts: _Parts, theta: FloatArray, slope: FloatArray) -> FloatArray:
         """Return half the trace of `slope` times each derivative of the covariance."""
         surface, drift, level, wander, common, noise = _squares(theta)
         over_x, own = slope * parts.k_x, slope * parts.same
@@ -206,12 +204,12 @@ class JointProcess:
             ]
         )
 
-    def _noisy(self, covariance: Floats, theta: Floats) -> Floats:
+    def _noisy(self, covariance: FloatArray, theta: FloatArray) -> FloatArray:
         covariance[np.diag_indices(len(covariance))] += self._noise(theta)
         return covariance
 
     @staticmethod
-    def _noise(theta: Floats) -> float:
+    def _noise(theta: FloatArray) -> float:
         return float(np.exp(2 * theta[5])) + _JITTER
 
     def condition(self) -> Self:
@@ -223,10 +221,10 @@ class JointProcess:
         self._weights = cho_solve((self._root, True), self.values)
         return self
 
-    def tells(self, when: Floats) -> Floats:
+    def tells(self, when: FloatArray) -> FloatArray:
         """Return what losses at these lengths tell of the last ones: their correlation, (n,).
 
-        Over trials, by the settings alone, noise aside.  What all curves do together tells no trial
+        Over trials, by the settings alone, noise aside. What all curves do together tells no trial
         from another, and is left out.
 
         Parameters
@@ -236,14 +234,14 @@ class JointProcess:
         """
         return np.asarray(self._among(1 - when) / self._among(np.zeros(1)))
 
-    def held_out(self) -> Floats:
+    def held_out(self) -> FloatArray:
         """Return what is expected of each known loss from all the others, (n_points,)."""
         from scipy.linalg import solve_triangular
 
         inverse_root = solve_triangular(self._root, np.eye(len(self._root)), lower=True)
         return np.asarray(self.values - self._weights / (inverse_root**2).sum(axis=0))
 
-    def joint(self, points: Points) -> tuple[Floats, Floats]:
+    def joint(self, points: Points) -> tuple[FloatArray, FloatArray]:
         """Return the mean, (n,), and the covariance, (n, n), of losses without their noise.
 
         Parameters
@@ -254,7 +252,7 @@ class JointProcess:
         prior = _sum(_parts(points, points, self.theta), self.theta)
         return mean, prior - halves.T @ halves
 
-    def each(self, points: Points) -> tuple[Floats, Floats]:
+    def each(self, points: Points) -> tuple[FloatArray, FloatArray]:
         """Return the mean and the standard deviation of each loss, both (n,).
 
         Parameters
@@ -265,7 +263,9 @@ class JointProcess:
         variance = self._variance - (halves**2).sum(axis=0)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
-    def after_one(self, before: Points, losses: Floats, ahead: Points) -> tuple[Floats, Floats]:
+    def after_one(
+        self, before: Points, losses: FloatArray, ahead: Points
+    ) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation ahead, given one more loss of the same trial each.
 
         For trials that the process has not seen: n conditionings at the cost of one.
@@ -290,20 +290,20 @@ class JointProcess:
     def _variance(self) -> float:
         return float(self._own(np.zeros(1))[0])
 
-    def _own(self, apart: Floats) -> Floats:
+    def _own(self, apart: FloatArray) -> FloatArray:
         """Return the covariance between two lengths of one trial."""
         common = np.exp(2 * self.theta[4])
         k_c = 1 + np.exp(-0.5 * (apart / _COMMON_WIDTH) ** 2)
         return np.asarray(self._among(apart) + common * k_c)
 
-    def _among(self, apart: Floats) -> Floats:
+    def _among(self, apart: FloatArray) -> FloatArray:
         """Return the same without what all curves do together."""
         surface, drift, level, wander, _, _ = _squares(self.theta)
         k_u, _ = _matern52(apart / np.exp(self.theta[6]))
         k_w, _ = _matern32(apart / np.exp(self.theta[7]))
         return np.asarray(surface + drift * k_u + level + wander * k_w)
 
-    def _halves(self, points: Points) -> tuple[Floats, Floats]:
+    def _halves(self, points: Points) -> tuple[FloatArray, FloatArray]:
         from scipy.linalg import solve_triangular
 
         cross = _sum(_parts(points, self.points, self.theta), self.theta)  # (n, n_known)

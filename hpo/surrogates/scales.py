@@ -1,7 +1,7 @@
 """In what scale a forecast speaks of losses, and the way back.
 
 Differences between good configurations are small beside those between bad ones, so forecasts are
-made in a scale that draws the good end out.  A report carries its scale in plain values.
+made in a scale that draws the good end out. A report carries its scale in plain values.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from hpo._typing import FloatArray
 
 _LARGEST = 700.0
 """The exponential of more is no float."""
@@ -22,11 +21,11 @@ _LARGEST = 700.0
 class Scale(Protocol):
     """A rising function of the loss."""
 
-    def of(self, losses: Floats) -> Floats:
+    def of(self, losses: FloatArray) -> FloatArray:
         """Return losses in this scale."""
         ...
 
-    def to_loss(self, values: Floats) -> Floats:
+    def to_loss(self, values: FloatArray) -> FloatArray:
         """Return the losses that values in this scale stand for."""
         ...
 
@@ -47,12 +46,12 @@ class LogScale:
 
     base: float = 0.0
 
-    def of(self, losses: Floats) -> Floats:
+    def of(self, losses: FloatArray) -> FloatArray:
         """Return losses in this scale; minus infinity at the base and below."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.maximum(losses - self.base, 0.0)))
 
-    def to_loss(self, values: Floats) -> Floats:
+    def to_loss(self, values: FloatArray) -> FloatArray:
         """Return the losses that values in this scale stand for."""
         return np.asarray(self.base + np.exp(np.minimum(values, _LARGEST)))
 
@@ -66,7 +65,7 @@ class BentScale:
     """Straight among good losses and below them, logarithmic above.
 
     With ``q = (loss - low) / width`` it is q up to 1 and ``1 + log(q)`` from there on, one function
-    with one slope, then shifted and divided to mean 0 and spread 1 or so.  Unlike a logarithm above
+    with one slope, then shifted and divided to mean 0 and spread 1 or so. Unlike a logarithm above
     a base it has room below the lowest loss seen, which the best trial of a search will undercut.
 
     Attributes
@@ -83,7 +82,7 @@ class BentScale:
     factor: float = 1.0
 
     @classmethod
-    def fitted(cls, losses: Floats, lasts: Floats) -> Self:
+    def fitted(cls, losses: FloatArray, lasts: FloatArray) -> Self:
         """Choose a scale.
 
         Parameters
@@ -100,13 +99,13 @@ class BentScale:
         spread = float(bent.std())
         return cls(low, width, float(np.median(bent)), spread if spread > 1e-9 else 1.0)
 
-    def of(self, losses: Floats) -> Floats:
+    def of(self, losses: FloatArray) -> FloatArray:
         """Return losses in this scale."""
         q = (losses - self.low) / self.width
         bent = np.where(q < 1, q, 1 + np.log(np.maximum(q, 1)))
         return np.asarray((bent - self.shift) / self.factor)
 
-    def to_loss(self, values: Floats) -> Floats:
+    def to_loss(self, values: FloatArray) -> FloatArray:
         """Return the losses that values in this scale stand for."""
         bent = np.asarray(values) * self.factor + self.shift
         q = np.where(bent < 1, bent, np.exp(np.clip(bent - 1, 0.0, _LARGEST)))

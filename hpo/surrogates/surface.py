@@ -1,7 +1,7 @@
 """Models from hyperparameters to final losses, some of them only forecast.
 
 Every trial gives one observation, the forecast of its final loss, with the forecast's own spread as
-its noise: a trial that was trained to the end counts in full, one of a single epoch little.  Joint
+its noise: a trial that was trained to the end counts in full, one of a single epoch little. Joint
 draws from the posterior (Thompson sampling) then say what else to try.
 """
 
@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from hpo._typing import FloatArray, IntArray
 
 _LENGTH, _LENGTH_SPREAD = np.log(0.7), 0.8
 _NOISE, _NOISE_SPREAD = 2 * np.log(0.1), 2.0
@@ -27,7 +26,9 @@ _SHORTLIST = 256
 class SurfaceModel(Protocol):
     """Learns final losses over the search space, and draws from what it believes."""
 
-    def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:
+    def fit(
+        self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
+    ) -> Self:
         """Learn from forecasts of shape (n_trials,) at x of shape (n_trials, n_features).
 
         Parameters
@@ -39,7 +40,7 @@ class SurfaceModel(Protocol):
         """
         ...
 
-    def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw final losses at x, of shape (n_draws, n_points); infinite where hopeless.
 
         Parameters
@@ -50,7 +51,7 @@ class SurfaceModel(Protocol):
         """
         ...
 
-    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses at x, both (n_points,).
 
         Parameters
@@ -82,7 +83,9 @@ class Surface:
         self.iterations = iterations
         self.cap = cap
 
-    def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:
+    def fit(
+        self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
+    ) -> Self:
         """Learn from forecasts.
 
         Parameters
@@ -115,7 +118,7 @@ class Surface:
             self._model.fit(x, (mean - self._shift) / self._scale)
         return self
 
-    def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw final losses of new trials jointly.
 
         Parameters
@@ -142,12 +145,12 @@ class Surface:
         draws[:, rows] = self._shift + self._scale * (mean + noise @ root.T)
         return draws
 
-    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses, both (n_points,)."""
         mean, std = self._model.predict(x, return_std=True)
         return self._shift + self._scale * mean, self._scale * std
 
-    def _choose(self, mean: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
+    def _choose(self, mean: FloatArray, rng: np.random.Generator) -> IntArray:
         order = np.argsort(mean, kind="stable")
         if len(mean) <= self.max_points:
             return np.arange(len(mean))
@@ -156,8 +159,8 @@ class Surface:
         return np.sort(np.concatenate([best, rest]))
 
     def _maximise(
-        self, objective: Callable[..., Any], start: Floats, bounds: Floats
-    ) -> tuple[Floats, float]:
+        self, objective: Callable[..., Any], start: FloatArray, bounds: FloatArray
+    ) -> tuple[FloatArray, float]:
         """Minimise the negative log posterior (see scikit-learn's ``optimizer``)."""
         from scipy.optimize import minimize
 
@@ -167,7 +170,7 @@ class Surface:
             [[_VARIANCE_SPREAD], np.full(dims, _LENGTH_SPREAD), [_NOISE_SPREAD]]
         )
 
-        def penalised(theta: Floats) -> tuple[float, Floats]:
+        def penalised(theta: FloatArray) -> tuple[float, FloatArray]:
             value, gradient = objective(theta, eval_gradient=True)
             away = (theta - centre) / spread
             return value + 0.5 * float(away @ away), gradient + away / spread
@@ -203,7 +206,13 @@ class Trees:
         self.per_draw = per_draw
         self.cap = cap
 
-    def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:  # noqa: ARG002 - the spread shows in the trees' disagreement
+    def fit(
+        self,
+        x: FloatArray,
+        mean: FloatArray,
+        std: FloatArray,  # noqa: ARG002 - the spread shows in the trees' disagreement
+        rng: np.random.Generator,
+    ) -> Self:
         """Learn from forecasts (see `Surface.fit`)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
@@ -217,18 +226,18 @@ class Trees:
         self._forest.fit(x, np.minimum(mean, np.quantile(mean, self.cap)))
         return self
 
-    def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw final losses of new trials, of shape (n_draws, n_points)."""
         each = self._each(x)
         rows = [rng.choice(self.n_trees, self.per_draw, replace=False) for _ in range(n_draws)]
         return np.stack([each[chosen].mean(axis=0) for chosen in rows])
 
-    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of such draws, both (n_points,)."""
         each = self._each(x)
         return each.mean(axis=0), each.std(axis=0) / np.sqrt(self.per_draw)
 
-    def _each(self, x: Floats) -> Floats:  # (n_trees, n_points)
+    def _each(self, x: FloatArray) -> FloatArray:  # (n_trees, n_points)
         return np.stack([tree.predict(x) for tree in self._forest.estimators_])
 
 
@@ -244,13 +253,15 @@ class Mixed:
     def __init__(self, *models: SurfaceModel) -> None:
         self.models = models or (Surface(), Trees())
 
-    def fit(self, x: Floats, mean: Floats, std: Floats, rng: np.random.Generator) -> Self:
+    def fit(
+        self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
+    ) -> Self:
         """Have each model learn from the forecasts."""
         for model in self.models:
             model.fit(x, mean, std, rng)
         return self
 
-    def draw(self, x: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw final losses of new trials, of shape (n_draws, n_points)."""
         draws = np.empty((n_draws, len(x)))
         for place, model in enumerate(self.models):
@@ -258,7 +269,7 @@ class Mixed:
             draws[turn] = model.draw(x, len(range(n_draws)[turn]), rng)
         return draws
 
-    def expect(self, x: Floats) -> tuple[Floats, Floats]:
+    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the mixture, both (n_points,)."""
         means, stds = map(np.stack, zip(*(model.expect(x) for model in self.models), strict=True))
         return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpo._typing import FloatArray
 from hpo.surrogates.surface import SurfaceModel
 from hpo.trial import Config, Curve
-
-Floats = NDArray[np.float64]
 
 
 class Surrogate(Protocol):
     """Expects final losses of configurations, in the scale of the forecasts it comes with."""
 
-    def expect(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
+    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of each final loss, both (n_configs,).
 
         Parameters
@@ -27,7 +25,7 @@ class Surrogate(Protocol):
         """
         ...
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw the final losses jointly, (n_draws, n_configs).
 
         Parameters
@@ -58,8 +56,8 @@ class Observations:
     """
 
     curves: Sequence[Curve]
-    mean: Floats
-    std: Floats
+    mean: FloatArray
+    std: FloatArray
     max_resource: int
     running: Sequence[Config] = ()
     belief: Surrogate | None = None
@@ -95,13 +93,13 @@ class SurfaceSurrogate:
     """
 
     surface: SurfaceModel
-    features: Callable[[Sequence[Config]], Floats]
+    features: Callable[[Sequence[Config]], FloatArray]
 
     @classmethod
     def fitted(
         cls,
         surface: SurfaceModel,
-        features: Callable[[Sequence[Config]], Floats],
+        features: Callable[[Sequence[Config]], FloatArray],
         known: Observations,
         rng: np.random.Generator,
     ) -> SurfaceSurrogate:
@@ -120,10 +118,10 @@ class SurfaceSurrogate:
         mean, std = np.asarray(known.mean, float), np.asarray(known.std, float)
         return cls(surface.fit(features(known.configs), mean, std, rng), features)
 
-    def expect(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
+    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of each final loss."""
         return self.surface.expect(self.features(configs))
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> Floats:
+    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draw the final losses jointly."""
         return self.surface.draw(self.features(configs), n_draws, rng)

@@ -1,7 +1,7 @@
 """What a trainer is, and how one segment of training is run and checked.
 
 A trainer trains *one configuration from one resource unit to another* and returns the loss after
-each unit.  It keeps what it needs to go on in a checkpoint of its own:
+each unit. It keeps what it needs to go on in a checkpoint of its own:
 
 >>> class Halving:
 ...     def train(self, config, start, stop, checkpoint):
@@ -55,16 +55,16 @@ class Trainer(Protocol):
         config : Config
             The trial's hyperparameters.
         start, stop : int
-            Absolute resource units, ``0 <= start < stop``.  The same call may come again after a
+            Absolute resource units, ``0 <= start < stop``. The same call may come again after a
             crash; whatever the checkpoint holds already need not be trained again.
         checkpoint : Path
-            Where this trial's state belongs.  Its directory exists and is the trial's alone; the
+            Where this trial's state belongs. Its directory exists and is the trial's alone; the
             path itself does not exist before the trainer makes it (a file or a directory).
 
         Returns
         -------
         sequence of float or Metrics
-            Loss after each unit, ``stop - start`` numbers.  NaN and infinity count as worst.
+            Loss after each unit, ``stop - start`` numbers. NaN and infinity count as worst.
         """
         ...
 
@@ -115,7 +115,7 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     """Run a segment and turn whatever happens into an `Outcome`.
 
     Never raises, except for KeyboardInterrupt (which only the in-process executor meets, since
-    workers ignore Ctrl-C).  The full traceback goes to ``error.txt`` beside the checkpoint.
+    workers ignore Ctrl-C). The full traceback goes to ``error.txt`` beside the checkpoint.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class NamedTrainer:
     Parameters
     ----------
     name : str
-        ``FILE.py:attribute`` or ``package.module:attribute``.  The attribute is a `Trainer`, a
+        ``FILE.py:attribute`` or ``package.module:attribute``. The attribute is a `Trainer`, a
         function with the signature of `Trainer.train`, or a class or function without arguments
         that returns a `Trainer`.
     """

@@ -6,8 +6,8 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr._validation import check_choice, check_integer, check_real
 from qsvr.model.combination import COMBINATIONS
 from qsvr.model.intercept import INTERCEPTS
@@ -78,7 +78,7 @@ def name_of(sampler: object) -> str:
     return sampler if isinstance(sampler, str) else type(sampler).__name__
 
 
-def encoding_of(model: QSVR, weight: NDArray[np.float64]) -> FixedPointEncoding:
+def encoding_of(model: QSVR, weight: FloatArray) -> FixedPointEncoding:
     """Return the encoding of all coefficients; its widths are the boxes."""
     if model.base is None:
         return FixedPointEncoding.for_box(weight * float(model.C), model.n_bits)

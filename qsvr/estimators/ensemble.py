@@ -16,7 +16,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import r2_score
@@ -24,6 +24,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr._validation import (
     accepts_sparse,
     check_choice,
@@ -45,12 +46,12 @@ SAMPLINGS = ("random", "stratified", "kmeans")
 def draw_subsamples(
     sampling: str,
     X: Any,
-    y: NDArray[np.float64],
+    y: FloatArray,
     *,
     size: int,
     n_members: int,
     random_state: np.random.RandomState,
-) -> list[NDArray[np.intp]]:
+) -> list[IntArray]:
     """Return the sorted samples of each member.
 
     Parameters
@@ -86,7 +87,7 @@ def draw_subsamples(
     return members
 
 
-def _clusters(X: Any, size: int, random_state: np.random.RandomState) -> list[NDArray[np.intp]]:
+def _clusters(X: Any, size: int, random_state: np.random.RandomState) -> list[IntArray]:
     """Return the non-empty clusters of the rows of X."""
     model = MiniBatchKMeans(size, n_init=1, random_state=random_state)
     with threadpool_limits(1):  # small products, for which threads only wait for one another
@@ -100,9 +101,7 @@ def _shares(size: int, n_groups: int) -> list[int]:
     return [quotient + (g < remainder) for g in range(n_groups)]
 
 
-def _rounds(
-    group: NDArray[np.intp], n: int, random_state: np.random.RandomState
-) -> NDArray[np.intp]:
+def _rounds(group: IntArray, n: int, random_state: np.random.RandomState) -> IntArray:
     """Return n samples of a group, shuffled anew each time that all have been used."""
     n_rounds = max(-(-n // group.size), 1)
     return np.concatenate([random_state.permutation(group) for _ in range(n_rounds)])[:n]
@@ -260,7 +259,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self._report_failures()
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike) -> FloatArray:
         """Predict targets.
 
         Parameters
@@ -285,12 +284,12 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             return np.asarray(np.median(predictions, axis=0))
         return np.asarray(self.weights_ @ predictions)
 
-    def _member_predictions(self, X: Any) -> NDArray[np.float64]:
+    def _member_predictions(self, X: Any) -> FloatArray:
         """Return the members' predictions, shape (n_members, n_samples)."""
         pairs = zip(self.estimators_, self.estimators_samples_, strict=True)
         return np.stack([member.predict(self._columns(X, samples)) for member, samples in pairs])
 
-    def _columns(self, X: Any, samples: NDArray[np.intp]) -> Any:
+    def _columns(self, X: Any, samples: IntArray) -> Any:
         return X[:, samples] if self._template().kernel == "precomputed" else X
 
     def _template(self) -> QSVR:
@@ -337,16 +336,14 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             size = int(float(size) * n_samples)
         return int(min(max(int(size), 2), n_samples))
 
-    def _collect(
-        self, results: list[QSVR | MemberFailure], subsamples: list[NDArray[np.intp]]
-    ) -> None:
+    def _collect(self, results: list[QSVR | MemberFailure], subsamples: list[IntArray]) -> None:
         self.failures_ = [r for r in results if isinstance(r, MemberFailure)]
         solved = [n for n, r in enumerate(results) if isinstance(r, QSVR)]
         self.estimators_ = [r for r in results if isinstance(r, QSVR)]
         self.estimators_samples_ = [subsamples[n] for n in solved]
         self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
 
-    def _weigh(self, X: Any, y: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
+    def _weigh(self, X: Any, y: FloatArray, rows: IntArray) -> None:
         """Set what depends on the samples that members did not see."""
         if not self.oob_score and self.combination != "oob":
             return
@@ -363,9 +360,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             float(r2_score(y[known], self.oob_prediction_[known])) if known.sum() > 1 else np.nan
         )
 
-    def _oob_combined(
-        self, predictions: NDArray[np.float64], unseen: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _oob_combined(self, predictions: FloatArray, unseen: BoolArray) -> FloatArray:
         result = np.full(predictions.shape[1], np.nan)
         known = unseen.any(axis=0)
         if self.combination == "median":
@@ -408,9 +403,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 def _fit_member(
     member: QSVR,
     X: Any,
-    y: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    samples: NDArray[np.intp],
+    y: FloatArray,
+    weight: FloatArray,
+    samples: IntArray,
     number: int,
 ) -> QSVR | MemberFailure:
     part = X[np.ix_(samples, samples)] if member.kernel == "precomputed" else X[samples]
@@ -420,9 +415,7 @@ def _fit_member(
         return MemberFailure(number, error)
 
 
-def _inverse_errors(
-    predictions: NDArray[np.float64], y: NDArray[np.float64], unseen: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _inverse_errors(predictions: FloatArray, y: FloatArray, unseen: BoolArray) -> FloatArray:
     """Return weights by the inverse mean squared error on unseen samples; equal without any."""
     counts = unseen.sum(axis=1)
     if not counts.all():

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from qsvr._typing import FloatArray
 from qsvr._validation import accepts_sparse, checked_weight, random_state_of, validated
 from qsvr.estimators._parameters import check_parameters, encoding_of, name_of
 from qsvr.exceptions import CoarseEncodingWarning, SamplerError
@@ -426,7 +427,7 @@ class QSVR(RegressorMixin, BaseEstimator):
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
-    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict targets.
 
         Parameters
@@ -458,14 +459,14 @@ class QSVR(RegressorMixin, BaseEstimator):
             return prediction, np.full(rows.shape[0], spread.tau)
         return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
 
-    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> NDArray[np.float64]:
+    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
         """Return the kernel of rows with training samples, given as columns and as vectors."""
         if self._kernel.function == "precomputed":
             return np.asarray(rows[:, columns])
         return self._kernel(rows, vectors)
 
     @property
-    def coef_(self) -> NDArray[np.float64]:
+    def coef_(self) -> FloatArray:
         """Weights of the features, shape (1, n_features); linear kernel only."""
         if self.kernel != "linear":
             raise AttributeError("coef_ is only available with kernel='linear'.")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qsvr._typing import FloatArray
 
 if TYPE_CHECKING:
     from qsvr.estimators.svr import QSVR
@@ -49,9 +50,9 @@ class SampleEnergyDisplay:
     True
     """
 
-    raw: NDArray[np.float64]
-    polished: NDArray[np.float64]
-    random: NDArray[np.float64]
+    raw: FloatArray
+    polished: FloatArray
+    random: FloatArray
     bound: float
     sampler: str
     p_value: float | None = None

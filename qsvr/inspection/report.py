@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
+
+from qsvr._typing import FloatArray
 
 __all__ = ["EnergySummary", "SamplerReport"]
 
@@ -40,7 +41,7 @@ class EnergySummary:
     worst: float
 
     @classmethod
-    def of(cls, energies: NDArray[np.float64], bound: float) -> Self:
+    def of(cls, energies: FloatArray, bound: float) -> Self:
         """Summarise energies of shape (n_reads,).
 
         Parameters

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qsvr._typing import FloatArray
 
 __all__ = ["COMBINATIONS", "combination_weights"]
 
@@ -21,10 +22,10 @@ COMBINATIONS: tuple[str, ...] = ("mean", "best", "boltzmann", *_FROM_ERRORS)
 
 def combination_weights(
     method: str,
-    energies: NDArray[np.float64],
-    predictions: NDArray[np.float64],
-    y: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    energies: FloatArray,
+    predictions: FloatArray,
+    y: FloatArray,
+) -> FloatArray:
     """Return non-negative weights of the solutions that sum to 1.
 
     Parameters
@@ -54,9 +55,7 @@ def combination_weights(
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _error_weights(
-    method: str, predictions: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _error_weights(method: str, predictions: FloatArray, y: FloatArray) -> FloatArray:
     score, _, form = method.partition("-softmax") if "softmax" in method else (method, "", None)
     errors = _ERRORS[score](predictions, y)
     if form is not None:
@@ -68,19 +67,17 @@ def _error_weights(
     return np.asarray(1.0 / np.maximum(errors, 1e-12))
 
 
-def _relative_mse(predictions: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _relative_mse(predictions: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(np.mean((predictions - y) ** 2, axis=1) / (np.var(y) or 1.0))
 
 
-def _relative_log_cosh(
-    predictions: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _relative_log_cosh(predictions: FloatArray, y: FloatArray) -> FloatArray:
     scaled = np.abs(predictions - y) / (np.std(y) or 1.0)
     # log(cosh(x)) without overflow
     return np.asarray(np.mean(scaled + np.log1p(np.exp(-2.0 * scaled)) - np.log(2.0), axis=1))
 
 
-_ERRORS: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]] = {
+_ERRORS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "mse": _relative_mse,
     "r2": _relative_mse,
     "log-cosh": _relative_log_cosh,

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qsvr._typing import FloatArray
 
 __all__ = ["INTERCEPTS", "find_intercept", "kkt_intercept", "primal_intercept"]
 
@@ -17,9 +18,9 @@ INTERCEPTS = ("primal", "kkt")
 
 def find_intercept(
     method: str,
-    residual: NDArray[np.float64],
-    b: NDArray[np.float64],
-    C: NDArray[np.float64],
+    residual: FloatArray,
+    b: FloatArray,
+    C: FloatArray,
     epsilon: float,
 ) -> float:
     """Return the offset by one of `INTERCEPTS`.
@@ -41,9 +42,9 @@ def find_intercept(
 
 
 def kkt_intercept(
-    residual: NDArray[np.float64],
-    b: NDArray[np.float64],
-    C: NDArray[np.float64],
+    residual: FloatArray,
+    b: FloatArray,
+    C: FloatArray,
     epsilon: float,
 ) -> float:
     """Return the mean of what the free support vectors say, as libsvm does.
@@ -73,9 +74,7 @@ def kkt_intercept(
     return float(0.5 * (low.max() + high.min()))
 
 
-def primal_intercept(
-    residual: NDArray[np.float64], epsilon: float, weights: NDArray[np.float64]
-) -> float:
+def primal_intercept(residual: FloatArray, epsilon: float, weights: FloatArray) -> float:
     """Return the exact minimiser over c of the epsilon-insensitive training loss.
 
     The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
 from qsvr.model.intercept import find_intercept
 from qsvr.problem.data import TrainingData
@@ -29,13 +29,13 @@ class Solutions:
         Dual energy, offset, and weight in the combination (they sum to 1).
     """
 
-    coefficients: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    intercepts: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    coefficients: FloatArray
+    energies: FloatArray
+    intercepts: FloatArray
+    weights: FloatArray
 
     @property
-    def combined(self) -> tuple[NDArray[np.float64], float]:
+    def combined(self) -> tuple[FloatArray, float]:
         """Coefficients, shape (n_samples,), and offset of the weighted average."""
         return self.weights @ self.coefficients, float(self.weights @ self.intercepts)
 
@@ -47,7 +47,7 @@ def combine(
     *,
     combination: str,
     intercept: str,
-) -> tuple[Solutions, NDArray[np.float64]]:
+) -> tuple[Solutions, FloatArray]:
     """Give each solution its offset and its weight; return its predictions for the scored samples.
 
     Parameters

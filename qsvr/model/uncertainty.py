@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
+from qsvr._typing import FloatArray, IntArray
 from qsvr.model.solutions import Solutions
 from qsvr.problem.data import TrainingData
 
@@ -52,7 +52,7 @@ class Spread:
         Mean of the solutions' variance over the samples that gave ``tau``.
     """
 
-    data_rows: NDArray[np.intp]
+    data_rows: IntArray
     vectors: Any
     solutions: Solutions
     tau: float
@@ -63,8 +63,8 @@ class Spread:
         cls,
         solutions: Solutions,
         data: TrainingData,
-        predictions: NDArray[np.float64],
-        C: NDArray[np.float64],
+        predictions: FloatArray,
+        C: FloatArray,
     ) -> Spread:
         """Calibrate on the scored samples.
 
@@ -94,7 +94,7 @@ class Spread:
             float(_variance(solutions.weights, predictions).mean()),
         )
 
-    def std(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def std(self, matrix: FloatArray) -> FloatArray:
         """Return standard deviations, shape (n_samples,).
 
         Parameters
@@ -111,11 +111,11 @@ class Spread:
 
 
 def left_out_residuals(
-    residuals: NDArray[np.float64],
-    b: NDArray[np.float64],
-    C: NDArray[np.float64],
+    residuals: FloatArray,
+    b: FloatArray,
+    C: FloatArray,
     data: TrainingData,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Return estimates of the residuals that training samples had if they were left out.
 
     Parameters
@@ -134,7 +134,7 @@ def left_out_residuals(
     return result
 
 
-def _squared_spans(kernel: NDArray[np.float64], free: NDArray[np.intp]) -> NDArray[np.float64]:
+def _squared_spans(kernel: FloatArray, free: IntArray) -> FloatArray:
     """Return S^2 of each support vector, shape (n_support,), never negative."""
     diagonal = np.diag(kernel).copy()
     if free.size == 0:
@@ -151,9 +151,7 @@ def _squared_spans(kernel: NDArray[np.float64], free: NDArray[np.intp]) -> NDArr
     return np.asarray(np.clip(spans, 0.0, np.maximum(2.0 * diagonal, 0.0)))
 
 
-def _variance(
-    weights: NDArray[np.float64], predictions: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _variance(weights: FloatArray, predictions: FloatArray) -> FloatArray:
     # (n_solutions,), (n_solutions, n_samples) -> (n_samples,)
     mean = weights @ predictions
     return np.asarray(weights @ (predictions - mean) ** 2)

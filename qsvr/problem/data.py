@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.kernel_rows import KernelRows, kernel_product
 from qsvr.problem.kernels import Kernel, gram
 
@@ -37,13 +37,13 @@ class TrainingData:
 
     kernel: Kernel
     X: Any
-    y: NDArray[np.float64]
+    y: FloatArray
     centre: float
-    learning: NDArray[np.intp]
-    scored: NDArray[np.intp]
+    learning: IntArray
+    scored: IntArray
     cache_size: float
 
-    def block(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    def block(self, rows: IntArray) -> FloatArray:
         """Return the kernel matrix of some rows of X."""
         return gram(self.kernel, self.X, rows, rows)
 
@@ -51,9 +51,7 @@ class TrainingData:
         """Return the kernel of the rows learned from, on demand."""
         return KernelRows(self.kernel, self.X, self.learning, self.cache_size)
 
-    def scored_outputs(
-        self, b: NDArray[np.float64], outputs: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def scored_outputs(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Return the outputs of solutions b for the scored rows, (n_solutions, n_scored).
 
         ``outputs`` are those for the rows learned from.
@@ -65,7 +63,7 @@ class TrainingData:
         )
 
 
-def previous_solution(model: QSVR, data: TrainingData) -> NDArray[np.float64] | None:
+def previous_solution(model: QSVR, data: TrainingData) -> FloatArray | None:
     """Return b of the rows learned from as the model has it, where it was fitted before.
 
     Raises
@@ -85,8 +83,8 @@ def previous_solution(model: QSVR, data: TrainingData) -> NDArray[np.float64] | 
 
 
 def split_rows(
-    rows: NDArray[np.intp], fraction: float, random_state: np.random.RandomState
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    rows: IntArray, fraction: float, random_state: np.random.RandomState
+) -> tuple[IntArray, IntArray]:
     """Return the rows to learn from and those on which solutions are scored."""
     n_held_out = int(np.ceil(fraction * rows.size))
     if n_held_out == 0:

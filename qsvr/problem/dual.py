@@ -25,8 +25,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
+
+from qsvr._typing import FloatArray
 
 __all__ = ["Relaxation", "SVRDual"]
 
@@ -45,7 +46,7 @@ class Relaxation:
         No point of the box has a lower energy than this, whatever the solver's accuracy.
     """
 
-    coefficients: NDArray[np.float64]
+    coefficients: FloatArray
     energy: float
     bound: float
 
@@ -68,10 +69,10 @@ class SVRDual:
         Weights of (sum b)^2 and of a_n * ah_n.
     """
 
-    kernel_matrix: NDArray[np.float64]
-    y: NDArray[np.float64]
+    kernel_matrix: FloatArray
+    y: FloatArray
     epsilon: float
-    C: NDArray[np.float64]
+    C: FloatArray
     equality_penalty: float = 0.0
     overlap_penalty: float = 0.0
 
@@ -81,7 +82,7 @@ class SVRDual:
         return self.y.size
 
     @cached_property
-    def penalised_kernel(self) -> NDArray[np.float64]:
+    def penalised_kernel(self) -> FloatArray:
         """K + 2 * equality_penalty, shape (n_samples, n_samples)."""
         if self.equality_penalty == 0.0:
             return np.ascontiguousarray(self.kernel_matrix)
@@ -94,13 +95,13 @@ class SVRDual:
         vars(other).update({name: vars(self)[name] for name in kept})
         return other
 
-    def field(self, b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def field(self, b: FloatArray) -> FloatArray:
         """Return K b + 2 * equality_penalty * sum(b) - y for b of shape (..., n_samples)."""
         total = b.sum(axis=-1, keepdims=True)
         field = b @ self.kernel_matrix + 2.0 * self.equality_penalty * total - self.y
         return np.asarray(field)
 
-    def energy(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    def energy(self, coefficients: FloatArray) -> FloatArray:
         """Return E for coefficients of shape (..., 2, n_samples)."""
         a, ah = coefficients[..., 0, :], coefficients[..., 1, :]
         b = a - ah
@@ -111,7 +112,7 @@ class SVRDual:
             energy += self.overlap_penalty * (a * ah).sum(axis=-1)
         return np.asarray(energy)
 
-    def gradient(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gradient(self, coefficients: FloatArray) -> FloatArray:
         """Return dE/d(a, ah) for coefficients of shape (..., 2, n_samples), in the same shape."""
         field = self.field(coefficients[..., 0, :] - coefficients[..., 1, :])
         gradient = np.stack([field, -field], axis=-2) + self.epsilon
@@ -119,7 +120,7 @@ class SVRDual:
             gradient += self.overlap_penalty * coefficients[..., ::-1, :]
         return gradient
 
-    def kkt_gap(self, coefficients: NDArray[np.float64]) -> float:
+    def kkt_gap(self, coefficients: FloatArray) -> float:
         """Return the largest violation of the optimality conditions over the box [0, C].
 
         That is the largest component of the gradient that points out of neither bound, in units of
@@ -150,8 +151,8 @@ class SVRDual:
 
     def relax(
         self,
-        lower: NDArray[np.float64] | None = None,
-        upper: NDArray[np.float64] | None = None,
+        lower: FloatArray | None = None,
+        upper: FloatArray | None = None,
         *,
         rtol: float = 1e-6,
         max_iter: int | None = None,
@@ -187,6 +188,6 @@ class SVRDual:
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
         return Relaxation(z, float(self.energy(z)), float(bound))
 
-    def _convex_energy(self, z: NDArray[np.float64]) -> float:
+    def _convex_energy(self, z: FloatArray) -> float:
         overlap = self.overlap_penalty * float((z[0] * z[1]).sum())
         return float(self.energy(z)) - overlap

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
+
 __all__ = ["MAX_BITS", "FixedPointEncoding"]
 
 # 2**16 levels a coefficient: beyond any annealer's precision, and the table of levels stays small.
@@ -44,12 +46,12 @@ class FixedPointEncoding:
         Positive weights of the bits; they sum to 1.
     """
 
-    offset: NDArray[np.float64]
-    width: NDArray[np.float64]
-    unit_weights: NDArray[np.float64]
+    offset: FloatArray
+    width: FloatArray
+    unit_weights: FloatArray
 
     @classmethod
-    def for_box(cls, C: NDArray[np.float64], n_bits: int) -> FixedPointEncoding:
+    def for_box(cls, C: FloatArray, n_bits: int) -> FixedPointEncoding:
         """Powers of two scaled so that the largest code is exactly C_n.
 
         Parameters
@@ -66,7 +68,7 @@ class FixedPointEncoding:
     @classmethod
     def from_base(
         cls,
-        scale: NDArray[np.float64],
+        scale: FloatArray,
         n_bits: int,
         *,
         base: float,
@@ -118,19 +120,19 @@ class FixedPointEncoding:
         return 2 * self.n_bits * self.n_samples
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> FloatArray:
         """Weight of every bit, shape (2, n_samples, n_bits)."""
         return self.width[:, :, None] * self.unit_weights
 
     @cached_property
-    def _level_table(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _level_table(self) -> tuple[FloatArray, NDArray[np.int64]]:
         codes = np.arange(1 << self.n_bits)
         values = _unpack(codes, self.n_bits) @ self.unit_weights
         order = np.argsort(values, kind="stable")
         return values[order], codes[order]
 
     @property
-    def grid(self) -> NDArray[np.float64]:
+    def grid(self) -> FloatArray:
         """The 2**n_bits values a coefficient can take, ascending, for offset 0 and width 1."""
         return self._level_table[0]
 
@@ -145,7 +147,7 @@ class FixedPointEncoding:
         """Whether one level changes b by the same amount in both coefficients of a sample."""
         return self.is_uniform and bool((self.width[0] == self.width[1]).all())
 
-    def decode(self, bits: NDArray[Any]) -> NDArray[np.float64]:
+    def decode(self, bits: NDArray[Any]) -> FloatArray:
         """Return the coefficients of bit strings.
 
         Parameters
@@ -159,7 +161,7 @@ class FixedPointEncoding:
         per_coefficient = bits.reshape(-1, 2, self.n_samples, self.n_bits)
         return self.offset + self.width * (per_coefficient @ self.unit_weights)
 
-    def values(self, levels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def values(self, levels: NDArray[np.integer[Any]]) -> FloatArray:
         """Return the coefficients of levels (positions in `grid`) of shape (..., 2, n_samples)."""
         return np.asarray(self.offset + self.width * self.grid[levels])
 
@@ -181,7 +183,7 @@ class FixedPointEncoding:
         position[self._level_table[1]] = np.arange(position.size)
         return position[codes]
 
-    def nearest_levels(self, coefficients: NDArray[np.float64]) -> NDArray[np.int64]:
+    def nearest_levels(self, coefficients: FloatArray) -> NDArray[np.int64]:
         """Return the levels nearest to coefficients of shape (..., 2, n_samples)."""
         safe_width = np.where(self.width > 0, self.width, 1.0)
         unit = np.clip((coefficients - self.offset) / safe_width, 0.0, 1.0)
@@ -205,7 +207,7 @@ def _checked_bits(n_bits: int) -> int:
     return int(n_bits)
 
 
-def _base_weights(n_bits: int, base: float, exponent_shift: float) -> NDArray[np.float64]:
+def _base_weights(n_bits: int, base: float, exponent_shift: float) -> FloatArray:
     if not (0 < base < np.inf) or not np.isfinite(exponent_shift):
         raise ValueError(
             "base must be a positive number and exponent_shift a finite one; got "

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.kernels import Kernel, gram
 
 __all__ = ["KernelRows", "kernel_product"]
@@ -40,9 +41,7 @@ class KernelRows:
         Memory for the rows, in MB (2**20 bytes). At least the rows of one request are held.
     """
 
-    def __init__(
-        self, kernel: Kernel, X: Any, selected: NDArray[np.intp], cache_size: float
-    ) -> None:
+    def __init__(self, kernel: Kernel, X: Any, selected: IntArray, cache_size: float) -> None:
         self._kernel = kernel
         self._X = X
         self._selected = selected
@@ -52,7 +51,7 @@ class KernelRows:
         self._slot: OrderedDict[int, int] = OrderedDict()  # sample -> row of the store, by last use
         self.n_computed = 0
 
-    def __getitem__(self, samples: NDArray[np.intp]) -> NDArray[np.float32]:
+    def __getitem__(self, samples: IntArray) -> NDArray[np.float32]:
         """Return rows of the given distinct samples, shape (samples.size, n_samples)."""
         self._hold(samples.size)
         missing = np.array([s for s in samples.tolist() if s not in self._slot], dtype=np.intp)
@@ -66,7 +65,7 @@ class KernelRows:
             self.n_computed += missing.size
         return self._rows[[self._slot[sample] for sample in samples.tolist()]]
 
-    def diagonal(self) -> NDArray[np.float64]:
+    def diagonal(self) -> FloatArray:
         """Return the diagonal of the kernel matrix, shape (n_samples,)."""
         blocks = np.array_split(self._selected, -(-self._selected.size // _DIAGONAL_BLOCK))
         parts = [gram(self._kernel, self._X, block, block).diagonal() for block in blocks]
@@ -90,12 +89,12 @@ class KernelRows:
 def kernel_product(
     kernel: Kernel,
     X: Any,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    b: NDArray[np.float64],
+    rows: IntArray,
+    columns: IntArray,
+    b: FloatArray,
     *,
     cache_size: float,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """Return K[rows, columns] b in parts of at most ``cache_size`` MB.
 
     Parameters

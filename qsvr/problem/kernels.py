@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics.pairwise import pairwise_kernels
+
+from qsvr._typing import FloatArray, IntArray
 
 __all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "resolve_gamma", "symmetric"]
 
@@ -92,7 +93,7 @@ class Kernel:
         resolved = resolve_gamma(gamma, X) if needs_gamma else 0.0
         return cls(function, resolved, degree, coef0)
 
-    def __call__(self, X: Any, Y: Any = None) -> NDArray[np.float64]:
+    def __call__(self, X: Any, Y: Any = None) -> FloatArray:
         """Return the kernel matrix of X and Y, shape (n_samples_X, n_samples_Y).
 
         Raises
@@ -132,7 +133,7 @@ def resolve_gamma(gamma: float | str, X: Any) -> float:
     return float(gamma)
 
 
-def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> NDArray[np.float64]:
+def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> FloatArray:
     matrix = np.asarray(function(X, Y), dtype=np.float64)
     expected = (X.shape[0], Y.shape[0])
     if matrix.shape != expected:
@@ -145,9 +146,7 @@ def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> NDArray[np.fl
     return matrix
 
 
-def gram(
-    kernel: Kernel, X: Any, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def gram(kernel: Kernel, X: Any, rows: IntArray, columns: IntArray) -> FloatArray:
     """Return the kernel matrix of two selections of the training data.
 
     For a precomputed kernel X is itself the matrix of all training samples.
@@ -174,7 +173,7 @@ def gram(
     return kernel(X[rows], X[columns])
 
 
-def symmetric(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def symmetric(matrix: FloatArray) -> FloatArray:
     """Return the matrix with rounding's asymmetry taken out.
 
     Parameters

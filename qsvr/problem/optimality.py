@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from qsvr._typing import FloatArray
 
 __all__ = ["Conditions", "canonical", "duality_gap", "exact_energy"]
 
@@ -34,15 +35,15 @@ class Conditions:
         Energy gained per unit that b falls; minus infinity where b is at its lower bound.
     """
 
-    rise: NDArray[np.float64]
-    fall: NDArray[np.float64]
+    rise: FloatArray
+    fall: FloatArray
 
     @classmethod
     def of(
         cls,
-        field: NDArray[np.float64],
-        b: NDArray[np.float64],
-        C: NDArray[np.float64],
+        field: FloatArray,
+        b: FloatArray,
+        C: FloatArray,
         epsilon: float,
     ) -> Conditions:
         """Return the conditions at b, where ``field`` is K b - y without penalty."""
@@ -62,13 +63,13 @@ class Conditions:
         return float(-0.5 * (self.fall.max() + self.rise.min()))
 
     @property
-    def violation(self) -> NDArray[np.float64]:
+    def violation(self) -> FloatArray:
         """How much each sample's derivatives violate the conditions at `offset`, (n_samples,)."""
         c = self.offset
         return np.asarray(np.maximum(np.maximum(self.fall + c, -self.rise - c), 0.0))
 
 
-def canonical(b: NDArray[np.float64]) -> NDArray[np.float64]:
+def canonical(b: FloatArray) -> FloatArray:
     """Return b of shape (..., n_samples) as coefficients (..., 2, n_samples) without overlap.
 
     Of all pairs (a, a-hat) with the same b this has the lowest energy.
@@ -76,16 +77,12 @@ def canonical(b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.maximum(b, 0.0), np.maximum(-b, 0.0)], axis=-2)
 
 
-def exact_energy(
-    field: NDArray[np.float64], b: NDArray[np.float64], y: NDArray[np.float64], epsilon: float
-) -> float:
+def exact_energy(field: FloatArray, b: FloatArray, y: FloatArray, epsilon: float) -> float:
     """Return the exact dual's energy at b, where ``field`` is K b - y without penalty."""
     return float(0.5 * b @ (field - y) + epsilon * np.abs(b).sum())
 
 
-def duality_gap(
-    field: NDArray[np.float64], b: NDArray[np.float64], C: NDArray[np.float64], epsilon: float
-) -> float:
+def duality_gap(field: FloatArray, b: FloatArray, C: FloatArray, epsilon: float) -> float:
     """Return a bound on how far the energy at b is above the minimum of a convex dual.
 
     ``field`` is K b - y plus any constant (the multiplier of sum(b) = 0, best `Conditions.offset`).

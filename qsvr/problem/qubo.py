@@ -23,6 +23,7 @@ import dimod
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.problem.dual import SVRDual
 from qsvr.problem.encoding import FixedPointEncoding
 
@@ -66,7 +67,7 @@ class SVRQubo:
         return float(self.dual.energy(self.encoding.offset))
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> FloatArray:
         """Symmetric matrix Q, shape (n_variables, n_variables): E(x) = x'Qx + constant.
 
         Built anew at each access: keep it rather than asking twice.
@@ -87,12 +88,12 @@ class SVRQubo:
         np.einsum("ii->i", Q)[:] += self._linear()
         return Q
 
-    def _linear(self) -> NDArray[np.float64]:
+    def _linear(self) -> FloatArray:
         # (n_variables,): each weight times the gradient at the offsets
         gradient = self.dual.gradient(self.encoding.offset)
         return (self.encoding.weights * gradient[:, :, None]).reshape(-1)
 
-    def _add_overlap(self, Q: NDArray[np.float64]) -> None:
+    def _add_overlap(self, Q: FloatArray) -> None:
         n, n_bits = self.dual.n_samples, self.encoding.n_bits
         a, ah = self.encoding.weights  # (n, n_bits) each
         block = 0.5 * self.dual.overlap_penalty * a[:, :, None] * ah[:, None, :]
@@ -101,7 +102,7 @@ class SVRQubo:
         view[0, diagonal, :, 1, diagonal, :] += block
         view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
 
-    def energies(self, bits: NDArray[Any]) -> NDArray[np.float64]:
+    def energies(self, bits: NDArray[Any]) -> FloatArray:
         """Return the dual's energies of bit strings of shape (n_reads, n_variables).
 
         Parameters
@@ -163,7 +164,7 @@ class SVRQubo:
         cqm.add_constraint_from_iterable(*self._equation(step), label="sum(b) = 0")
         return cqm
 
-    def _equation(self, step: NDArray[np.float64]) -> tuple[list[tuple[int, int]], str, int]:
+    def _equation(self, step: FloatArray) -> tuple[list[tuple[int, int]], str, int]:
         """Return sum(b) = 0 over levels, in whole multiples of the smallest step."""
         positive = step[step > 0.0]
         unit = float(positive.min()) if positive.size else 1.0

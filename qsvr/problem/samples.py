@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
+
 __all__ = ["Samples"]
 
 
@@ -27,7 +29,7 @@ class Samples:
     """
 
     bits: NDArray[np.uint8]
-    energies: NDArray[np.float64]
+    energies: FloatArray
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:

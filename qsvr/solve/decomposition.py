@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.exceptions import SamplerError
 from qsvr.problem.dual import SVRDual
 from qsvr.problem.encoding import FixedPointEncoding
@@ -50,8 +51,8 @@ class LargeDual:
     """
 
     rows: KernelRows
-    y: NDArray[np.float64]
-    C: NDArray[np.float64]
+    y: FloatArray
+    C: FloatArray
     epsilon: float
     equality_penalty: float
     overlap_penalty: float = 0.0
@@ -91,7 +92,7 @@ class DecompositionSolver:
         *,
         n_solutions: int,
         seed: int,
-        start: NDArray[np.float64] | None = None,
+        start: FloatArray | None = None,
     ) -> DualSolution:
         """Return the solution and its distinct neighbours from the last working set.
 
@@ -129,9 +130,9 @@ def select_working_set(
     conditions: Conditions,
     size: int,
     *,
-    stale: NDArray[np.bool_],
-    partners: NDArray[np.intp],
-) -> NDArray[np.intp]:
+    stale: BoolArray,
+    partners: IntArray,
+) -> IntArray:
     """Return the samples of the next working set, in ascending order.
 
     Half of it, or more where partners are few, are the worst violators, as many that want to rise
@@ -157,14 +158,14 @@ def select_working_set(
     return np.sort(_first_distinct(np.concatenate([violators, partners]))[:size])
 
 
-def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+def _smallest(values: FloatArray, n: int) -> IntArray:
     """Return the positions of the n smallest values, ascending."""
     n = min(n, values.size)
     part = np.argpartition(values, n - 1)[:n]
     return part[np.argsort(values[part], kind="stable")]
 
 
-def _first_distinct(samples: NDArray[np.intp]) -> NDArray[np.intp]:
+def _first_distinct(samples: IntArray) -> IntArray:
     _, first = np.unique(samples, return_index=True)
     return samples[np.sort(first)]
 
@@ -177,7 +178,7 @@ class _Search:
         dual: LargeDual,
         encoding: FixedPointEncoding,
         settings: DecompositionSolver,
-        start: NDArray[np.float64] | None,
+        start: FloatArray | None,
     ) -> None:
         n = dual.y.size
         self.dual = dual
@@ -190,14 +191,14 @@ class _Search:
         self.last_use = np.zeros(n, dtype=np.int64)
         self.conditions = Conditions.of(self.field, self.b, dual.C, dual.epsilon)
         self.last: DualSolution | None = None
-        self.working: NDArray[np.intp] = np.arange(0)
+        self.working: IntArray = np.arange(0)
         self.curvature = float(dual.rows.diagonal().mean())
         self.energies: list[float] = []
         self.gaps: list[float] = []
         self.shift = 0.0
         self.falls = np.zeros(2)  # of the energy, by the sampler and by the finish
 
-    def _outputs(self, b: NDArray[np.float64], used: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _outputs(self, b: FloatArray, used: IntArray) -> FloatArray:
         # (n_points, n_samples): b K for points that are 0 outside ``used``
         outputs = np.zeros_like(b)
         for part in np.array_split(used, -(-used.size // self.settings.working_size) or 1):
@@ -243,7 +244,7 @@ class _Search:
             self.share, step = 0.5 * self.share, 0.5 * step
             self.stale[:] = False
 
-    def _choose(self) -> NDArray[np.intp]:
+    def _choose(self) -> IntArray:
         free = np.flatnonzero((self.b != 0.0) & (np.abs(self.b) < self.dual.C) & ~self.stale)
         partners = free[np.argsort(-self.last_use[free], kind="stable")]
         size = min(self.settings.working_size, self.b.size)
@@ -256,7 +257,7 @@ class _Search:
         working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
         return working if working.size >= 2 else np.arange(size)
 
-    def _sub_dual(self, working: NDArray[np.intp], rows: NDArray[np.float32]) -> SVRDual:
+    def _sub_dual(self, working: IntArray, rows: NDArray[np.float32]) -> SVRDual:
         """Return the working set's dual; its sum is drawn to what makes the total 0."""
         dual, b = self.dual, self.b[working]
         kernel = rows[:, working].astype(np.float64)
@@ -268,16 +269,14 @@ class _Search:
             kernel, y, dual.epsilon, dual.C[working], dual.equality_penalty, dual.overlap_penalty
         )
 
-    def _windows(self, working: NDArray[np.intp], sub: SVRDual) -> FixedPointEncoding:
+    def _windows(self, working: IntArray, sub: SVRDual) -> FixedPointEncoding:
         incumbent = canonical(self.b[working])
         box = np.tile(sub.C, (2, 1))
         return window_around(
             self.encoding, incumbent, sub.gradient(incumbent), box, self.share * box
         )
 
-    def _best(
-        self, sub: SVRDual, found: DualSolution, old: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], float]:
+    def _best(self, sub: SVRDual, found: DualSolution, old: FloatArray) -> tuple[FloatArray, float]:
         """Return the working set's new coefficients and the energy that the sampler reached."""
         points = canonical(found.coefficients[:, 0] - found.coefficients[:, 1])
         energies = np.append(sub.energy(points), sub.energy(canonical(old)))
@@ -287,9 +286,7 @@ class _Search:
             return best, float(energies[lowest])
         return self._finished(sub, best, old), float(energies[lowest])
 
-    def _finished(
-        self, sub: SVRDual, best: NDArray[np.float64], old: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _finished(self, sub: SVRDual, best: FloatArray, old: FloatArray) -> FloatArray:
         from qsvr.solve._smo import smo
 
         target = float(old.sum() - self.b.sum())
@@ -299,7 +296,7 @@ class _Search:
         smo(sub.kernel_matrix, field, b, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
         return b
 
-    def _note(self, working: NDArray[np.intp], found: DualSolution, *, accepted: bool) -> None:
+    def _note(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:
         dual = self.dual
         self.stale[working] = not accepted
         self.last_use[working] = len(self.gaps) + 1
@@ -333,9 +330,7 @@ class _Search:
             canonical(b[keep]), energies[keep], self._info(), self._bound(), outputs[keep]
         )
 
-    def _penalised(
-        self, b: NDArray[np.float64], outputs: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Energies at the present centre: exact where the coefficients sum to 0."""
         dual, total = self.dual, b.sum(axis=1)
         energies = 0.5 * (b * outputs).sum(axis=1) - b @ dual.y
@@ -369,9 +364,7 @@ class _Search:
         }
 
 
-def moved_to_sum(
-    b: NDArray[np.float64], C: NDArray[np.float64], total: float, field: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def moved_to_sum(b: FloatArray, C: FloatArray, total: float, field: FloatArray) -> FloatArray:
     """Return b with sum ``total``, changing the coefficients that pay least for it first."""
     missing = total - float(b.sum())
     sign = 1.0 if missing >= 0.0 else -1.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.problem.dual import SVRDual
 from qsvr.problem.encoding import FixedPointEncoding
@@ -37,11 +37,11 @@ class DualSolution:
         b K of each solution, where the dual has no kernel matrix to compute it from.
     """
 
-    coefficients: NDArray[np.float64]
-    energies: NDArray[np.float64]
+    coefficients: FloatArray
+    energies: FloatArray
     info: Mapping[str, Any]
     bound: float | None = None
-    outputs: NDArray[np.float64] | None = None
+    outputs: FloatArray | None = None
 
     @property
     def n_qubos(self) -> int:
@@ -160,7 +160,7 @@ def _check_samples(samples: Samples, qubo: SVRQubo) -> None:
         )
 
 
-def _random_energies(qubo: SVRQubo, n_reads: int, seed: int) -> NDArray[np.float64]:
+def _random_energies(qubo: SVRQubo, n_reads: int, seed: int) -> FloatArray:
     """Energies of uniformly random bit strings: what a sampler must beat before polish."""
     rng = np.random.default_rng([seed, n_reads])
     return qubo.energies(rng.integers(0, 2, size=(n_reads, qubo.n_variables), dtype=np.uint8))

@@ -30,8 +30,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
 from qsvr.problem.dual import SVRDual
 from qsvr.problem.encoding import FixedPointEncoding
@@ -77,10 +77,10 @@ class RefinementRound:
 
 def window_around(
     encoding: FixedPointEncoding,
-    incumbent: NDArray[np.float64],
-    gradient: NDArray[np.float64],
-    upper: NDArray[np.float64],
-    width: NDArray[np.float64],
+    incumbent: FloatArray,
+    gradient: FloatArray,
+    upper: FloatArray,
+    width: FloatArray,
 ) -> FixedPointEncoding:
     """Return windows of a given width in which the incumbent is one of the levels.
 
@@ -174,7 +174,7 @@ class _Search:
         self.share = 1.0
         self.centre = 0.0
         self.bound = dual.relax().bound
-        self.incumbent: NDArray[np.float64] | None = None
+        self.incumbent: FloatArray | None = None
         self.history: list[RefinementRound] = []
         self.last: DualSolution | None = None
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
 from qsvr.problem.data import TrainingData
 from qsvr.problem.dual import SVRDual
@@ -125,7 +125,7 @@ class DualProblem:
     dual: SVRDual | LargeDual
     encoding: FixedPointEncoding
     working_size: int | None
-    start: NDArray[np.float64] | None = None
+    start: FloatArray | None = None
 
     @property
     def bound(self) -> float:
@@ -176,7 +176,7 @@ def _is_own(sampler: Sampler) -> bool:
     return isinstance(sampler, StructuredAnnealer | RelaxRound)
 
 
-def _penalty(penalty: float | str, diagonal: NDArray[np.float64]) -> float:
+def _penalty(penalty: float | str, diagonal: FloatArray) -> float:
     if penalty == "scale":
         return 2.0 * float(np.abs(diagonal).mean())
     return float(penalty)

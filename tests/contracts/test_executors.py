@@ -1,6 +1,6 @@
 """What every worker pool promises: an outcome for every accident, and the others go on.
 
-Ray is tested where it is installed (``pytest -m ray``).  MPI needs its ranks:
+Ray is tested where it is installed (``pytest -m ray``). MPI needs its ranks:
 
     mpiexec -n 3 python -m mpi4py.futures -m pytest tests/contracts/test_executors.py -k mpi
 

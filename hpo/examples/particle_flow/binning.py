@@ -1,8 +1,8 @@
 """Sorting elements into bins of neighbours by locality-sensitive hashing.
 
-Message passing between all pairs of n elements costs n squared.  Elements are therefore projected
+Message passing between all pairs of n elements costs n squared. Elements are therefore projected
 on random directions; the direction that an element points along most is its bin, so that close
-elements mostly share one.  Sorted by bin and cut into pieces of `bin_size`, messages pass within a
+elements mostly share one. Sorted by bin and cut into pieces of `bin_size`, messages pass within a
 piece only, which costs n times `bin_size`.
 
 References

@@ -2,7 +2,7 @@
 
 The files (``tev14_pythia8_ttbar_0_0.pkl.bz2`` and so on, doi 10.5281/zenodo.4559324) are pickles of
 a dict: ``X`` a list with one array (n_elements, 12) an event, ``ygen`` with arrays (n_elements, 7)
-of the generated particles, ``ycand`` with those of Delphes' own algorithm.  A pickle can run any
+of the generated particles, ``ycand`` with those of Delphes' own algorithm. A pickle can run any
 code; this reader builds numpy arrays and plain containers, and refuses everything else.
 
 References

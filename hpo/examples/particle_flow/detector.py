@@ -1,10 +1,10 @@
 """A small simulated detector: particles in, tracks and calorimeter towers out.
 
-An event is a few jets of particles over a soft background.  A charged particle leaves a track with
-a measured momentum and is bent by the magnetic field on its way to the calorimeter.  There, all
+An event is a few jets of particles over a soft background. A charged particle leaves a track with
+a measured momentum and is bent by the magnetic field on its way to the calorimeter. There, all
 particles leave energy in towers of 0.1 x 0.1 in eta and phi, several in the same one where they
 come close; photons and electrons in the electromagnetic part, hadrons in both, each with its own
-resolution.  The task of particle flow is the way back.
+resolution. The task of particle flow is the way back.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo._typing import BoolArray, FloatArray
 from hpo.examples.particle_flow.events import TOWER, TRACK, Event, Events
-
-Floats = NDArray[np.float64]
 
 _SHARES = (0.0, 0.58, 0.13, 0.25, 0.02, 0.02)  # of the classes, from "none" to "muon"
 _TRACK_EFFICIENCY = np.array([0.0, 0.95, 0.0, 0.0, 0.93, 0.98])
@@ -32,13 +31,13 @@ class _Particles:
     """True particles of an event; all arrays of shape (n,)."""
 
     kind: NDArray[np.int64]
-    charge: Floats
-    pt: Floats
-    eta: Floats
-    phi: Floats
+    charge: FloatArray
+    pt: FloatArray
+    eta: FloatArray
+    phi: FloatArray
 
     @property
-    def energy(self) -> Floats:
+    def energy(self) -> FloatArray:
         return np.asarray(self.pt * np.cosh(self.eta))  # masses are neglected
 
 
@@ -104,19 +103,19 @@ def _generate(rng: np.random.Generator, n: int) -> _Particles:
     return _Particles(kind, charge, pt, eta, _wrapped(phi))
 
 
-def _wrapped(phi: Floats) -> Floats:
+def _wrapped(phi: FloatArray) -> FloatArray:
     return np.asarray((phi + np.pi) % (2 * np.pi) - np.pi)
 
 
-def _outer_phi(particles: _Particles) -> Floats:
+def _outer_phi(particles: _Particles) -> FloatArray:
     """Return where in phi particles meet the calorimeter, bent by the field."""
     bend = np.arcsin(np.minimum(_BEND / particles.pt, 0.95))
     return _wrapped(particles.phi - particles.charge * bend)
 
 
 def _tracks(
-    rng: np.random.Generator, particles: _Particles, has_track: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+    rng: np.random.Generator, particles: _Particles, has_track: BoolArray
+) -> tuple[FloatArray, FloatArray]:
     """Return elements (n, 12) and targets (n, 7)."""
     n = int(has_track.sum())
     kind, charge = particles.kind[has_track], particles.charge[has_track]
@@ -137,8 +136,8 @@ def _tracks(
 
 
 def _towers(
-    rng: np.random.Generator, particles: _Particles, has_track: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+    rng: np.random.Generator, particles: _Particles, has_track: BoolArray
+) -> tuple[FloatArray, FloatArray]:
     """Return elements (n, 12) and targets (n, 7) of all towers above threshold."""
     n = len(particles.kind)
     electromagnetic, hadronic = _deposits(rng, particles)
@@ -164,7 +163,7 @@ def _towers(
     return np.column_stack(columns).astype(float)[seen], targets[seen]
 
 
-def _deposits(rng: np.random.Generator, particles: _Particles) -> tuple[Floats, Floats]:
+def _deposits(rng: np.random.Generator, particles: _Particles) -> tuple[FloatArray, FloatArray]:
     """Return the measured electromagnetic and hadronic energy of each particle."""
     n = len(particles.kind)
     share = np.select(
@@ -180,7 +179,7 @@ def _deposits(rng: np.random.Generator, particles: _Particles) -> tuple[Floats, 
     return np.maximum(noisy[0], 0), np.maximum(noisy[1], 0)
 
 
-def _merged(particles: _Particles, members: NDArray[np.int64]) -> Floats:
+def _merged(particles: _Particles, members: NDArray[np.int64]) -> FloatArray:
     """Return the target of a tower: the sum of its particles without a track, of shape (7,).
 
     The class is that of the largest energy; what is charged but left no track counts as neutral.
@@ -198,6 +197,6 @@ def _merged(particles: _Particles, members: NDArray[np.int64]) -> Floats:
 
 
 def _targets(
-    kind: NDArray[np.int64], charge: Floats, pt: Floats, eta: Floats, phi: Floats
-) -> Floats:
+    kind: NDArray[np.int64], charge: FloatArray, pt: FloatArray, eta: FloatArray, phi: FloatArray
+) -> FloatArray:
     return np.column_stack([kind, charge, pt, eta, np.sin(phi), np.cos(phi), pt * np.cosh(eta)])

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo._typing import BoolArray
+
 TOWER, TRACK = 1, 2
 """Kinds of elements: an energy in the calorimeter, a charged particle's track."""
 
@@ -22,7 +24,7 @@ N_FEATURES = 12
 """Columns of an element.
 
 Tower: kind 1, transverse energy, eta, sin phi, cos phi, energy, electromagnetic energy, hadronic
-energy, four zeros.  Track: kind 2, pt, eta, sin phi, cos phi, momentum, and where it meets the
+energy, four zeros. Track: kind 2, pt, eta, sin phi, cos phi, momentum, and where it meets the
 calorimeter (eta, sin phi, cos phi), charge, whether it is a muon, whether it is an electron.
 Energies and momenta in GeV.
 """
@@ -71,7 +73,7 @@ class Events:
         return len(self.elements)
 
     @property
-    def present(self) -> NDArray[np.bool_]:
+    def present(self) -> BoolArray:
         """Which elements are there and no filling, of shape (n_events, n_elements)."""
         return np.asarray(self.elements[..., 0] != 0)
 

@@ -1,7 +1,7 @@
 """MLPF in compact form: the particle that each element stands for, and its momentum.
 
 Two branches of graph layers, one for the classes and one for the momenta, each followed by a small
-decoder.  A graph layer sorts the elements into bins (see `hpo.examples.particle_flow.binning`),
+decoder. A graph layer sorts the elements into bins (see `hpo.examples.particle_flow.binning`),
 weighs all pairs of a bin by the distance of learned places, and passes messages along these
 weights.
 

@@ -1,7 +1,7 @@
 """A run of ours as a study in an Optuna storage, for optuna-dashboard and Optuna's plots.
 
 The export can be repeated while a run goes on: trials that are there already are brought up to
-date, none is written twice.  A trial that goes on in our run is RUNNING in the study, one that was
+date, none is written twice. A trial that goes on in our run is RUNNING in the study, one that was
 stopped PRUNED, one that was trained to its end COMPLETE, and one that failed FAIL.
 """
 

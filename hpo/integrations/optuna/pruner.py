@@ -1,9 +1,9 @@
 """A pruner that looks ahead: trials go on whose *predicted final* value is among the best.
 
-Swift-Hyperband needs rounds; an Optuna study has none, trials come and go one by one.  So the
+Swift-Hyperband needs rounds; an Optuna study has none, trials come and go one by one. So the
 pruner is asynchronous, as ASHA is: at each rung, a trial is compared with all others that have come
-so far, by what a model says their value at the end will be.  The model is trained on the curves of
-trials that were trained to the end.  Before there are enough of them, and where its cross-validated
+so far, by what a model says their value at the end will be. The model is trained on the curves of
+trials that were trained to the end. Before there are enough of them, and where its cross-validated
 skill against keeping the last value is not positive, the last value itself is compared, so that a
 useless model does no harm.
 
@@ -32,11 +32,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo._typing import FloatArray
 from hpo.brackets import check_resources, floor_log, round_half_even
 from hpo.predictors import CurvePredictor, make_predictor
 from hpo.trial import Curve
@@ -55,7 +55,7 @@ class PrunerDecision:
     resource : int
         Values that it had reported.
     score, threshold : float
-        What was compared, lower is better: predicted final values, or last values.  For a study
+        What was compared, lower is better: predicted final values, or last values. For a study
         that maximizes, both have their sign changed.
     skill : float or None
         Of the model against keeping the last value; None where it was not asked, or not measured.
@@ -77,13 +77,13 @@ class PrunerDecision:
 class SwiftPruner(BasePruner):
     """Prunes trials whose predicted final value is not among the best so far.
 
-    Deterministic: the same study history gives the same decisions.  Nothing is written to the
+    Deterministic: the same study history gives the same decisions. Nothing is written to the
     study's storage.
 
     Parameters
     ----------
     max_resource : int
-        Values that a trial reports when it is not pruned.  Report one value per unit (epoch, say)
+        Values that a trial reports when it is not pruned. Report one value per unit (epoch, say)
         and ask ``trial.should_prune()`` after each.
     reduction_factor : int
         Trials are judged after about ``max_resource / reduction_factor**k`` values, k = 1, 2, ...
@@ -91,13 +91,13 @@ class SwiftPruner(BasePruner):
         No trial is judged before so many values.
     quantile : float or None
         A trial goes on when its score is at most this quantile of the scores of all trials that
-        have come as far, in (0, 1).  None: ``1 / reduction_factor``, as in successive halving.
+        have come as far, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
     predictor : str or CurvePredictor
         What predicts final values; options go by `hpo.make_predictor`.
     n_startup_trials : int
         Nothing is pruned before so many trials were trained to the end; 1 or more.
     min_curves : int
-        The model is not asked before so many trials were trained to the end; 2 or more.  Until
+        The model is not asked before so many trials were trained to the end; 2 or more. Until
         then last values are compared.
     max_curves : int
         At most so many curves, the latest, train the model.
@@ -193,7 +193,7 @@ class SwiftPruner(BasePruner):
 
     def _scores(
         self, training: Sequence[Curve], field: Sequence[Curve], known: int
-    ) -> tuple[NDArray[np.float64], float | None, bool]:
+    ) -> tuple[FloatArray, float | None, bool]:
         """Return what is compared, the model's skill, and whether the model says so."""
         last = np.array([curve.losses[known - 1] for curve in field])
         if len(training) < self.min_curves:

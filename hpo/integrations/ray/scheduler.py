@@ -2,7 +2,7 @@
 """Swift-Hyperband as a scheduler of Ray Tune.
 
 Every trial is trained to the unit that Swift-Hyperband says, paused there, and resumed or stopped
-by its decision.  The decisions are those of `hpo.Tuner` on the same configurations and curves::
+by its decision. The decisions are those of `hpo.Tuner` on the same configurations and curves::
 
     tuner = tune.Tuner(
         trainable,
@@ -17,7 +17,7 @@ by its decision.  The decisions are those of `hpo.Tuner` on the same configurati
     )
     tuner.fit()
 
-Ray does not save a scheduler's state.  With a journal, `tune.Tuner.restore` goes on where the
+Ray does not save a scheduler's state. With a journal, `tune.Tuner.restore` goes on where the
 search was: the scheduler finds its journal and rebuilds its state from it.
 """
 
@@ -47,7 +47,7 @@ class SwiftHyperBand(TrialScheduler):
     Parameters
     ----------
     time_attr : str
-        Result that counts units of training, from 1 on.  Report after every unit; where some are
+        Result that counts units of training, from 1 on. Report after every unit; where some are
         left out, the next loss is taken for them.
     metric, mode : str, optional
         What to optimise and whether it is to be ``"min"`` or ``"max"``; or say so in
@@ -59,20 +59,20 @@ class SwiftHyperBand(TrialScheduler):
     scheduler : str
         ``"swift-hyperband"``, ``"fast-hyperband"``, ``"hyperband"`` or ``"successive-halving"``.
     predictor : str or CurvePredictor
-        What predicts losses (see `hpo.make_predictor`).  It runs in the process of the Tuner, while
+        What predicts losses (see `hpo.make_predictor`). It runs in the process of the Tuner, while
         trials go on training.
     journal : str or Path, optional
-        File for the scheduler's state, new unless the search is restored.  Without one, the search
+        File for the scheduler's state, new unless the search is restored. Without one, the search
         cannot be restored.
     **options
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`), such as
-        ``min_curves``.  By default brackets are repeated as long as there are samples, and nothing
+        ``min_curves``. By default brackets are repeated as long as there are samples, and nothing
         is trained ahead of a decision.
 
     Notes
     -----
     A trainable must save checkpoints, or a resumed trial begins anew: its known losses are kept,
-    and it costs the time.  Trials wait for their round, so `max_concurrent_trials` must not be
+    and it costs the time. Trials wait for their round, so `max_concurrent_trials` must not be
     below the number of trials in a bracket; use resources to limit what runs at a time.
 
     Raises

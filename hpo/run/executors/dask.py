@@ -57,7 +57,7 @@ def dask_pool(
 class _Client:
     """A connection to a Dask scheduler.
 
-    Dask's client sends to the scheduler every 10 ms at most.  Releasing a result at once would make
+    Dask's client sends to the scheduler every 10 ms at most. Releasing a result at once would make
     the next call wait for that long, so results are kept until then, and released along with it.
     """
 

@@ -2,7 +2,7 @@
 
     mpiexec -n 9 python -m mpi4py.futures -m hpo run FILE.py:trainer --executor mpi ...
 
-MPI gives up as a whole when a process dies.  The journal keeps what was finished, and the same
+MPI gives up as a whole when a process dies. The journal keeps what was finished, and the same
 command with ``hpo resume JOURNAL`` goes on.
 """
 

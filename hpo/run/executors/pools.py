@@ -5,11 +5,11 @@ Every pool answers the same three calls (`WorkerPool`) and turns every accident 
 cannot travel between processes.
 
 What repeats exactly: `InlinePool` runs one segment after the other, so a run repeats to the last
-bit.  With several workers the *order* in which segments finish is a matter of luck.  Curves do not
+bit. With several workers the *order* in which segments finish is a matter of luck. Curves do not
 depend on it, nor do the decisions of random search, successive halving, Hyperband, Swift- and
-Fast-Hyperband, which wait for the losses that they compare.  What does: which trials
+Fast-Hyperband, which wait for the losses that they compare. What does: which trials
 Swift-Hyperband trains ahead of a decision on workers that would idle, hence the epochs spent; and
-all decisions of ASHA.  The journal records what was decided when.
+all decisions of ASHA. The journal records what was decided when.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class ExecutorPool:
     alone is guilty, all others never learn of it.
 
     A job past its timeout is given up, and not retried since it may still be running: an executor
-    offers no way to stop it.  Its worker counts as occupied until it ends, and when all are, the
-    run ends with `ExecutorBrokenError`.  `ProcessPool` kills hanging workers instead.
+    offers no way to stop it. Its worker counts as occupied until it ends, and when all are, the
+    run ends with `ExecutorBrokenError`. `ProcessPool` kills hanging workers instead.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """One worker process that can be lost without losing anything else.
 
 `concurrent.futures.ProcessPoolExecutor` breaks as a whole when one of its processes dies, and does
-not tell which job killed it.  So each worker here is an executor of its own with a single process:
+not tell which job killed it. So each worker here is an executor of its own with a single process:
 a death, a hang or an import that fails concerns exactly the job that ran there, and only that
 process is started again.
 """

@@ -17,7 +17,7 @@ T = TypeVar("T")
 def ray_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """Build a pool on Ray.
 
-    A Ray that this process is connected to already is used, and left running.  What workers print
+    A Ray that this process is connected to already is used, and left running. What workers print
     stands in the logs of its session.
 
     Parameters

@@ -1,6 +1,6 @@
 """What happens in a worker process of an engine that starts its processes itself.
 
-Our own processes are set up when they start (`hpo.run.executors.process`).  Dask, MPI and Ray
+Our own processes are set up when they start (`hpo.run.executors.process`). Dask, MPI and Ray
 start theirs, so each call carries a `WorkerSetup`, and the first one in a process takes effect.
 """
 

@@ -1,11 +1,11 @@
 """How the last epochs are dealt to workers that never wait, so that all of them stop together.
 
-With W workers and E epochs left, each has a *runway* of E / W epochs.  Where workers are many it is
+With W workers and E epochs left, each has a *runway* of E / W epochs. Where workers are many it is
 hardly longer than one full training from the very beginning, and a training that is left for the
-end runs alone while all other workers idle.  So, once the runway is short:
+end runs alone while all other workers idle. So, once the runway is short:
 
 - A share of the workers, none at first and all of them in the end, trains *finishers* side by side:
-  the most promising of the trials that can come to their end within the runway.  One that falls
+  the most promising of the trials that can come to their end within the runway. One that falls
   behind what is left makes room for another.
 - Jobs shrink with the runway, to one epoch at last.
 - No trial starts that could not come to its end even if it were far faster than the others.
@@ -23,12 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo._typing import BoolArray, FloatArray
 from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
 from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, drawn_choice
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+Int64Array = NDArray[np.int64]
 
 _BEGIN = 1.2
 """The endgame begins with a runway of so many full trainings."""
@@ -75,7 +74,7 @@ class Speeds:
         self._lag[trial] += (self._reported - self._since.pop(trial)) / self.n_workers
         self._epochs[trial] += epochs
 
-    def slowness(self) -> Floats:  # (n_trials,)
+    def slowness(self) -> FloatArray:  # (n_trials,)
         """Return the time of an epoch of each trial, in epochs of an average one."""
         return np.asarray(np.array(self._lag) / np.array(self._epochs))
 
@@ -100,21 +99,21 @@ class Moment:
         Whether its next job is affordable, and is over before the epochs are.
     """
 
-    units: Ints
-    stop: Ints
-    thawed: Ints
-    mean: Floats
-    idle: Bools
-    running: Bools
-    able: Bools
-    short: Bools
+    units: Int64Array
+    stop: Int64Array
+    thawed: Int64Array
+    mean: FloatArray
+    idle: BoolArray
+    running: BoolArray
+    able: BoolArray
+    short: BoolArray
 
-    def candidates(self, of: Bools) -> list[Candidate]:
+    def candidates(self, of: BoolArray) -> list[Candidate]:
         """Return those of these trials that have a forecast and may have a short job."""
         which = np.flatnonzero(of & self.idle & self.short & ~np.isnan(self.mean))
         return [Candidate(int(t), int(self.units[t]), int(self.thawed[t])) for t in which]
 
-    def lowest(self, of: Bools, key: NDArray[np.float64] | Ints) -> Choice | None:
+    def lowest(self, of: BoolArray, key: FloatArray | Int64Array) -> Choice | None:
         """Return the job of the first of these idle trials by `key`."""
         which = np.flatnonzero(of & self.idle)
         if not len(which):
@@ -143,7 +142,7 @@ class Endgame:
         self._running: list[bool] = []
         self._acted: list[bool] = []  # had a job since the forecast was asked for
         self._finished = False  # one trial at least
-        self._means: tuple[ForecastSampler | None, Floats] = (None, np.empty(0))
+        self._means: tuple[ForecastSampler | None, FloatArray] = (None, np.empty(0))
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -252,17 +251,17 @@ class Endgame:
             short=slow <= max(runway, 1.0),
         )
 
-    def _stops(self, units: Ints, slow: Floats, runway: float) -> Ints:
+    def _stops(self, units: Int64Array, slow: FloatArray, runway: float) -> Int64Array:
         part = (runway / (_PIECES * slow)).astype(np.int64)
         most = self._options.max_step or self._max
         return np.asarray(np.minimum(units + np.clip(part, 1, most), self._max))
 
-    def _grown(self, units: Ints) -> Ints:
+    def _grown(self, units: Int64Array) -> Int64Array:
         """Return the next lengths (see `hpo.brackets.next_length`)."""
         grown = np.rint(units * self._options.growth).astype(np.int64)
         return np.asarray(np.minimum(np.maximum(units + 1, grown), self._max))
 
-    def _affordable(self, units: Ints, stop: Ints, left: int) -> Bools:
+    def _affordable(self, units: Int64Array, stop: Int64Array, left: int) -> BoolArray:
         """Tell of jobs whether the epochs pay for them, and for one training to the end."""
         after = left - (stop - units)
         held = 0 if self._finished else self._max - self._furthest()
@@ -274,7 +273,7 @@ class Endgame:
         states = zip(self._units, self._idle, self._running, strict=True)
         return max((units for units, idle, running in states if idle or running), default=0)
 
-    def _mean(self, draws: ForecastSampler) -> Floats:
+    def _mean(self, draws: ForecastSampler) -> FloatArray:
         """Return expected final losses by trial; NaN where there is no forecast."""
         known, mean = self._means
         if known is not draws or len(mean) != len(self._units):

@@ -1,11 +1,11 @@
 """Which trial to train next, by what is believed of final losses.
 
-The policy behind the recommended `SwiftHyperband` and `SwiftASHA`.  Every trial is frozen after a
-few units and may thaw at any time.  A forecast gives the distribution of each trial's final loss
-and proposes new configurations, with what is believed of theirs.  Each free worker then takes what
+The policy behind the recommended `SwiftHyperband` and `SwiftASHA`. Every trial is frozen after a
+few units and may thaw at any time. A forecast gives the distribution of each trial's final loss
+and proposes new configurations, with what is believed of theirs. Each free worker then takes what
 is likeliest to beat the incumbent by a margin that is drawn anew each time (see
 `hpo.surrogates.acquisition`), be it a trial, which goes on to the next length of a geometric grid,
-or a proposal, which starts.  A share of the choices goes by a draw of every final loss instead, the
+or a proposal, which starts. A share of the choices goes by a draw of every final loss instead, the
 lowest of which wins (Thompson sampling), so that nothing is ruled out for good by one wrong
 forecast.
 

@@ -1,10 +1,10 @@
 """Schedulers without rounds: every trial is frozen after each job, and thaws when it may be best.
 
-`hpo.schedulers.freeze_thaw.policy` holds the policy.  Here is the bookkeeping around it: when a
+`hpo.schedulers.freeze_thaw.policy` holds the policy. Here is the bookkeeping around it: when a
 forecast is due, what it costs, when the epochs are spent, and that the most promising trial is
-finished with the last of them.  In one form (`together`) decisions come in waves: a forecast, the
+finished with the last of them. In one form (`together`) decisions come in waves: a forecast, the
 jobs chosen by its draws, and the next forecast when all of them have ended, so that nothing depends
-on the number of workers or on their order.  In the other a worker never waits.
+on the number of workers or on their order. In the other a worker never waits.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ class SwiftASHA(FreezeThaw):
     """Asynchronous search by forecasts of learning curves.
 
     A free worker gets a job at once: it thaws the trial, or starts the new configuration, whose
-    final loss, drawn from the latest forecast, is lowest.  Forecasts are made beside the training.
+    final loss, drawn from the latest forecast, is lowest. Forecasts are made beside the training.
     Decisions depend on the order in which reports come, as in ASHA.
 
     Towards the end, when there is about one full training's worth of epochs left for each worker,
     more and more of the workers train the most promising trials to their end side by side, in ever
-    shorter jobs, so that all workers stop at about the same time.  Trials that others overtake are
+    shorter jobs, so that all workers stop at about the same time. Trials that others overtake are
     passed over then: how slow one is shows in what is reported while it trains.
 
     Parameters
@@ -33,7 +33,7 @@ class SwiftASHA(FreezeThaw):
         Epochs to spend, as a share of Hyperband's with the same R and eta; above 0.
     max_epochs : int or None
         Epochs to spend, in place of `share`; with many workers more than Hyperband's are worth
-        while, since time is what counts then.  No search ends sooner than one full training, which
+        while, since time is what counts then. No search ends sooner than one full training, which
         keeps `n` workers busy with ``n * max_resource`` epochs, and not with fewer.
     min_resource : int
         Units of a new trial's first job; more where forecasts find that losses so early tell little

@@ -14,8 +14,8 @@ class SynchronousSwift(FreezeThaw):
     """Swift-Hyperband's recommended mode: all trials in one pool, thawed by forecasts.
 
     It takes what Hyperband takes, max_resource and reduction_factor, and spends a stated share of
-    the epochs that Hyperband's brackets would spend, never more.  Decisions come in waves of a few
-    percent of them.  They depend on losses and forecasts alone, neither on the number of workers
+    the epochs that Hyperband's brackets would spend, never more. Decisions come in waves of a few
+    percent of them. They depend on losses and forecasts alone, neither on the number of workers
     nor on the order of reports; for more workers than a wave has jobs, `SwiftASHA` keeps all busy.
 
     A job ends where the trial's losses tell enough of its last one: mostly after a unit or two more
@@ -23,7 +23,7 @@ class SynchronousSwift(FreezeThaw):
     the forecasts say so, and jobs are longer, up to a quarter of `max_resource`.
 
     Brackets and rungs are gone on purpose: with one pool a trial of any length may thaw whenever
-    the forecasts favour it, and the epochs to spend are known beforehand.  ``docs/curves.md`` has
+    the forecasts favour it, and the epochs to spend are known beforehand. ``docs/curves.md`` has
     what that gains, and the tables on which it loses.
 
     Parameters
@@ -38,7 +38,7 @@ class SynchronousSwift(FreezeThaw):
     seed : int
         Of all draws.
     share : float
-        Epochs to spend, as a share of Hyperband's; above 0.  At least `max_resource` and ten more
+        Epochs to spend, as a share of Hyperband's; above 0. At least `max_resource` and ten more
         are spent, where Hyperband spends as many.
     iterations : int
         Hyperband's, for the share.
@@ -50,7 +50,7 @@ class SynchronousSwift(FreezeThaw):
     n_first : int
         Trials that start before the first forecast.
     refresh : float
-        Share of the epochs between two forecasts, in a search of one iteration.  With the trials a
+        Share of the epochs between two forecasts, in a search of one iteration. With the trials a
         forecast costs more, so that the share grows with the root of the iterations.
     milestones : tuple of float
         Shares of the epochs by which the most promising trial is trained to its end.

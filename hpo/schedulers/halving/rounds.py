@@ -1,8 +1,8 @@
 """One round of one bracket, as a state machine over its trials.
 
 The first `n_full` trials, in the order in which they entered, are trained to the round's end
-without question; the others halt at the rule's next decision point.  Once the former are done and
-the latter have all come to their point, the rule decides.  Which trial is which depends on their
+without question; the others halt at the rule's next decision point. Once the former are done and
+the latter have all come to their point, the rule decides. Which trial is which depends on their
 order and their losses, never on when a report came in; that is what makes a search on one worker
 and on fifty take the same decisions.
 """
@@ -55,7 +55,7 @@ class Planner:
     """Plans rounds, bracket by bracket.
 
     How many trials of a round are trained without question depends on the curves that earlier
-    brackets will give.  That count is known beforehand, so it is taken from the plan and not from
+    brackets will give. That count is known beforehand, so it is taken from the plan and not from
     what happens to be finished: on any number of workers it is the same.
 
     Parameters

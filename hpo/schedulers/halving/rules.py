@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
+
+from hpo._typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class RoundView:
     """
 
     n_next: int
-    full: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
+    full: FloatArray
+    mean: FloatArray
+    std: FloatArray
 
 
 class RoundRule(Protocol):
@@ -65,7 +66,7 @@ class RoundRule(Protocol):
         """
         ...
 
-    def keep(self, view: RoundView) -> NDArray[np.bool_]:
+    def keep(self, view: RoundView) -> BoolArray:
         """Return which of the waiting trials go on.
 
         Parameters
@@ -91,9 +92,9 @@ class SwiftRule:
         A waiting trial goes on when its prediction is below this quantile.
     ties : {"stable", "heapsort"}
         Order of equal predictions, which are common: far from its training curves, a kernel model
-        predicts its intercept, to the last bit.  ``"stable"``: as they entered the round.
+        predicts its intercept, to the last bit. ``"stable"``: as they entered the round.
         ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; with it the
-        published epochs come out.  (The reference took numpy's default sort, whose order of equal
+        published epochs come out. (The reference took numpy's default sort, whose order of equal
         numbers depends on the processor.)
     """
 
@@ -113,7 +114,7 @@ class SwiftRule:
         """Return how many trials are trained without question."""
         return max(_ceil(self.full_fraction * n_next), self.min_curves - n_curves)
 
-    def keep(self, view: RoundView) -> NDArray[np.bool_]:
+    def keep(self, view: RoundView) -> BoolArray:
         """Keep what beats the quantile, or the best predicted until n_next are fully trained."""
         chosen = view.mean < np.quantile(view.full, self.quantile)
         missing = view.n_next - len(view.full)
@@ -146,7 +147,7 @@ class ProbabilityRule:
         """Return how many trials are trained without question: enough to know the cut."""
         return max(n_next, self.min_curves - n_curves)
 
-    def keep(self, view: RoundView) -> NDArray[np.bool_]:
+    def keep(self, view: RoundView) -> BoolArray:
         """Keep what may yet be among the best `n_next`, for normally distributed predictions."""
         cut = np.sort(view.full)[min(view.n_next, len(view.full)) - 1]
         spread = np.maximum(view.std, np.finfo(float).tiny)
@@ -196,7 +197,7 @@ class EarlyRule:
         """Return how many trials are trained without question: one, to learn from."""
         return max(min(n_next, 1), 1 - n_curves)
 
-    def keep(self, view: RoundView) -> NDArray[np.bool_]:
+    def keep(self, view: RoundView) -> BoolArray:
         """Keep what is likely enough to be among the best `n_next`, and as many as are needed."""
         rng = np.random.default_rng([self.seed, len(view.mean), view.n_next])
         noise = rng.standard_normal((self.n_draws, len(view.mean)))

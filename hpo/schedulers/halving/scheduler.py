@@ -1,6 +1,6 @@
 """The engine behind every scheduler that halves in rounds.
 
-It opens brackets, deals jobs and passes reports on to the rounds.  It is work-conserving: a worker
+It opens brackets, deals jobs and passes reports on to the rounds. It is work-conserving: a worker
 that asks gets a prediction if one is due, else a job of a bracket that is under way, else a new
 trial, else the first job of the next bracket, and, where that is allowed, the job that a trial
 waiting for a decision would get if the decision were in its favour.

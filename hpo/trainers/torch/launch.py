@@ -32,7 +32,7 @@ class TorchrunTrainer:
     ----------
     trainer : str
         Name of a `TorchTrainer` whose data loaders share their data by a ``DistributedSampler``,
-        as those of `hpo.examples` do.  Each process takes batches of the size that the
+        as those of `hpo.examples` do. Each process takes batches of the size that the
         configuration says, so a step sees `processes` times as many samples.
     processes : int
         How many; on a machine with GPUs, one for each.

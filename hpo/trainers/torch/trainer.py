@@ -3,7 +3,7 @@
 After each epoch everything that the next one depends on is written to the checkpoint, atomically:
 model, optimizer, learning rate scheduler, random states, data loaders, and the losses so far.
 Training ten epochs at once or in ten pieces therefore gives the same curve on a CPU, and a segment
-that was killed goes on from its last whole epoch.  The same holds for several processes that train
+that was killed goes on from its last whole epoch. The same holds for several processes that train
 one model together (see `hpo.trainers.torch.launch`).
 
 Examples stand in `hpo.examples`.
@@ -46,7 +46,7 @@ class TorchRun:
         Of the model's parameters.
     evaluate : callable
         Without arguments; returns the validation loss, or a mapping of numbers with the key
-        ``"loss"``.  Called in evaluation mode and without gradients.
+        ``"loss"``. Called in evaluation mode and without gradients.
     train_loader : iterable or None
         Gives batches ``(inputs, targets)`` for the standard epoch.
     loss_function : callable or None
@@ -64,7 +64,7 @@ class TorchRun:
         Of the standard epoch and of the evaluation (see `Precision`).
     patience : int or None
         Early stopping: after so many epochs without a new lowest loss the trial trains no more, and
-        its last loss stands for the epochs left.  The metric ``"trained"`` tells which those are.
+        its last loss stands for the epochs left. The metric ``"trained"`` tells which those are.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class TorchTrainer:
     Parameters
     ----------
     build : callable
-        ``build(config, generators)`` makes the objects of a trial.  Random choices are to be drawn
+        ``build(config, generators)`` makes the objects of a trial. Random choices are to be drawn
         from the three generators or from torch's global one, which belongs to the trial meanwhile.
     seed : int
         Seed of all random states at the trial's beginning.
@@ -113,7 +113,7 @@ class TorchTrainer:
     -----
     Not kept: gradients (an epoch has to begin with ``zero_grad``), buffers that are not persistent,
     and the inside of worker processes of a data loader with ``persistent_workers=True``, which is
-    refused for that reason.  Checkpoints are read with ``weights_only=True``, so they run no code.
+    refused for that reason. Checkpoints are read with ``weights_only=True``, so they run no code.
     """
 
     build: Build

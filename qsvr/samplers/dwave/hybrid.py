@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr._validation import check_real
 from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.problem.qubo import SVRQubo
@@ -231,7 +232,7 @@ class CQMSampler(_HybridBase):
         return qubo.encoding.bits(kept), {"feasible_fraction": float(feasible.mean())}
 
 
-def _ordered(sample_set: Any, n_variables: int) -> NDArray[np.float64]:
+def _ordered(sample_set: Any, n_variables: int) -> FloatArray:
     """Return one row per read, in the order of the variables 0 to n_variables - 1."""
     labels = [int(label) for label in sample_set.variables]
     if sorted(labels) != list(range(n_variables)):

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._typing import FloatArray
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
@@ -109,7 +110,7 @@ class _Problem:
     plan: Plan
 
     @classmethod
-    def of(cls, qubo: SVRQubo, beta: NDArray[np.float64], seed: int) -> _Problem:
+    def of(cls, qubo: SVRQubo, beta: FloatArray, seed: int) -> _Problem:
         from qsvr.samplers.structured._blocks import neighbour_blocks
 
         apart = not qubo.encoding.is_even
@@ -169,9 +170,7 @@ class _Problem:
         return x
 
 
-def _quadratic_form(
-    qubo: SVRQubo, *, apart: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _quadratic_form(qubo: SVRQubo, *, apart: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) apart."""
     dual, offset = qubo.dual, qubo.encoding.offset
     if not apart:

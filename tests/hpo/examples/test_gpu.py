@@ -1,4 +1,4 @@
-"""What only a GPU can show; skipped without CUDA.  ``pytest -m gpu`` runs these alone."""
+"""What only a GPU can show; skipped without CUDA. ``pytest -m gpu`` runs these alone."""
 
 from __future__ import annotations
 
