@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from hpo._typing import FloatArray
-from hpo.predictors._pairs import CurveSet, IntArray, Pairs
+from hpo._typing import FloatArray, IntArray
+from hpo.predictors._pairs import CurveSet, Pairs
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
 from hpo.predictors.regressors import make_regressor
 from hpo.space.encoding import ConfigEncoder
