@@ -35,7 +35,7 @@ from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
 from hpo.files import write_atomically
-from hpo.trial import PredictJob, Report, TrainJob, from_json
+from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 FORMAT = 1
 """Version of the file format; another version is refused, never guessed at."""
@@ -239,9 +239,6 @@ def _entry(data: Any, line: int, path: Path) -> Entry:
         ) from None
 
 
-Job = TrainJob | PredictJob
-
-
 class Journal:
     """An open journal, locked against other processes; also a `hpo.loop.Recorder`.
 
@@ -385,14 +382,14 @@ class Journal:
 
 
 def compact(job: Job) -> dict[str, Any]:
-    """Return a job's JSON form, with the curves of a `PredictJob` as a digest.
+    """Return a job's JSON form, with the curves of a prediction as a digest.
 
     Every curve stands in the journal already, as reports; once per prediction would make its
     size quadratic.
 
     Parameters
     ----------
-    job : TrainJob or PredictJob
+    job : Job
         The job.
 
     Returns
@@ -401,9 +398,12 @@ def compact(job: Job) -> dict[str, Any]:
         Plain values.
     """
     data = job.to_json()
+    names: tuple[str, ...] = ()
     if isinstance(job, PredictJob):
-        curves = json.dumps([data.pop("train"), data.pop("query")]).encode()
-        if job.n_new is None:
-            del data["n_new"], data["memory"]  # as in journals from before there were forecasts
+        names = ("train", "query")
+    elif isinstance(job, ForecastJob):
+        names = ("running", "curves")
+    if names:
+        curves = json.dumps([data.pop(name) for name in names]).encode()
         data["curves"] = hashlib.sha256(curves).hexdigest()
     return data

@@ -15,14 +15,14 @@ from typing import Any, Self
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import Job, Journal, JournalContent
+from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
 from hpo.run.results import TimedReport
 from hpo.run.runner import JobRunner
 from hpo.searchers import Searcher
 from hpo.trainers.base import describe
-from hpo.trial import PredictFailure, PredictJob, PredictReport, Report
+from hpo.trial import Job, ModelJob, ModelReport, PredictFailure, Report
 
 _SHOW_EVERY = 0.2
 """Seconds between two updates of the progress display."""
@@ -121,7 +121,7 @@ class PredictCall:
             predictor = make_predictor(predictor)
         return cls(predictor, searcher)
 
-    def __call__(self, job: PredictJob) -> PredictReport | PredictFailure:
+    def __call__(self, job: ModelJob) -> ModelReport:
         """Run a job."""
         try:
             return run_predict_job(job, self.predictor, self.searcher)

@@ -9,8 +9,8 @@ from typing import Any
 
 from hpo.errors import JournalError
 from hpo.loop import Scheduler
-from hpo.run.journal import Entry, Job, JournalContent, compact
-from hpo.trial import PredictJob, Report, TrainJob
+from hpo.run.journal import Entry, JournalContent, compact
+from hpo.trial import Job, Report
 
 
 def replay(
@@ -31,7 +31,7 @@ def replay(
 
     Returns
     -------
-    list of TrainJob or PredictJob
+    list of Job
         Jobs that were decided and have no report yet, in order; to be submitted again.
 
     Raises
@@ -72,7 +72,7 @@ def _key(value: Any) -> tuple[str, int]:
 def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
     """Ask the scheduler and check that it decides as it did in the journal."""
     decision = scheduler.ask()
-    if isinstance(decision, TrainJob | PredictJob) and _equal(compact(decision), entry.data):
+    if isinstance(decision, Job) and _equal(compact(decision), entry.data):
         return decision
     raise JournalError(
         f"journal {path} belongs to another run or version: in line {entry.line} it decided "
@@ -94,4 +94,6 @@ def _short(data: Mapping[str, Any]) -> str:
         )
     if data.get("type") == "PredictJob":
         return f"to predict for bracket {data['bracket']}, rung {data['rung']}"
+    if data.get("type") == "ForecastJob":
+        return f"to forecast (job {data['job_id']})"
     return f"{data.get('type')}"

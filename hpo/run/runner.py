@@ -17,16 +17,17 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer
 from hpo.trial import (
+    Job,
+    ModelJob,
+    ModelReport,
     PredictFailure,
-    PredictJob,
-    PredictReport,
     Report,
     TrainFailure,
     TrainJob,
     TrainReport,
 )
 
-Predict = Callable[[PredictJob], PredictReport | PredictFailure]
+Predict = Callable[[ModelJob], ModelReport]
 Note = Callable[[Mapping[str, Any]], None]
 
 
@@ -61,7 +62,7 @@ class _Finished:
     future: Future[Outcome]
 
 
-_Event = _Finished | PredictReport | PredictFailure | None  # None: woken up to stop
+_Event = _Finished | ModelReport | None  # None: woken up to stop
 
 
 class JobRunner:
@@ -74,7 +75,7 @@ class JobRunner:
     pool : WorkerPool
         Where it trains.
     predict : callable
-        Runs a `PredictJob`; must not raise.
+        Runs a `PredictJob` or `ForecastJob`; must not raise.
     checkpoints : CheckpointStore
         Where each trial keeps its state.
     policy : Policy
@@ -103,7 +104,7 @@ class JobRunner:
         self._policy = policy
         self._note = note
         self.background = background
-        self._queue: deque[_Attempt | PredictJob] = deque()
+        self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
@@ -120,7 +121,7 @@ class JobRunner:
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Queue a job; it starts in the next `wait`."""
         self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
 
@@ -152,7 +153,7 @@ class JobRunner:
             return
         for _ in range(len(self._queue)):
             item = self._queue.popleft()
-            if isinstance(item, PredictJob):
+            if isinstance(item, ModelJob):
                 self._start_prediction(item)
             elif self._pool.free > 0 and self._training < self._pool.n_workers:
                 self._start_training(item)
@@ -175,7 +176,7 @@ class JobRunner:
         self._mark(training=-1)
         self._events.put(_Finished(attempt, future))
 
-    def _start_prediction(self, job: PredictJob) -> None:
+    def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
         self._under_way.add(job.job_id)
         self._mark(predicting=+1)
@@ -188,7 +189,7 @@ class JobRunner:
             late = PredictFailure(job.job_id, f"timed out: no prediction after {seconds:g} s")
             _in_thread(lambda: self._predicted(late), delay=seconds)
 
-    def _predicted(self, report: PredictReport | PredictFailure) -> None:
+    def _predicted(self, report: ModelReport) -> None:
         """Take note of a prediction, or of its time being out (in a thread of its own)."""
         with self._lock:
             first = report.job_id in self._under_way
@@ -223,7 +224,7 @@ class JobRunner:
     def _taken(self, event: _Event) -> list[Report]:
         if event is None:
             return []
-        if isinstance(event, PredictReport | PredictFailure):
+        if isinstance(event, ModelReport):
             if event.job_id not in self._predicting:
                 return []  # after its time was out, or its time was out after it came
             self._predicting.remove(event.job_id)
