@@ -221,11 +221,11 @@ class JointProcess:
         self._weights = cho_solve((self._root, True), self.values)
         return self
 
-    def tells(self, when: FloatArray) -> FloatArray:
-        """Return what losses at these lengths tell of the last ones: their correlation, (n,).
+    def correlation_with_end(self, when: FloatArray) -> FloatArray:
+        """Return the prior correlation of losses at these lengths with final losses, (n,).
 
-        Over trials, by the settings alone, noise aside. What all curves do together tells no trial
-        from another, and is left out.
+        Taken over trials and without noise. What is common to all curves does not distinguish
+        trials, and is left out.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ HYPERBAND = sum(bracket.epochs for bracket in hyperband_brackets(27, 2))
 class Failing:
     """A predictor that is always offline."""
 
-    def forecast(self, curves, target):
+    def forecast(self, curves, target, context):
         raise ConnectionError("the annealer is offline")
 
 
@@ -128,8 +128,8 @@ class Telling(PooledPredictor):
         super().__init__("ridge")
         self.units = units
 
-    def forecast(self, curves, target):
-        found = super().forecast(curves, target)
+    def forecast(self, curves, target, context):
+        found = super().forecast(curves, target, context)
         return replace(found, min_informative_resource=self.units)
 
 
