@@ -10,11 +10,9 @@ from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
 from hpo.predictors.regression import CurveFeatures, CurveRegressor, QSVRPredictor
 from hpo.predictors.regressors import REGRESSORS, make_regressor
-from hpo.surrogates.scales import BentScale, LogScale, Scale, scale_of
 
 __all__ = [
     "BasePredictor",
-    "BentScale",
     "CurveFeatures",
     "CurvePredictor",
     "CurveRegressor",
@@ -23,7 +21,6 @@ __all__ = [
     "ForecastingPredictor",
     "JointPredictor",
     "LastValuePredictor",
-    "LogScale",
     "MixedPredictor",
     "PooledPredictor",
     "PowerLawPredictor",
@@ -32,10 +29,8 @@ __all__ = [
     "Prediction",
     "PredictionContext",
     "QSVRPredictor",
-    "Scale",
     "as_forecaster",
     "make_predictor",
     "make_regressor",
     "run_predict_job",
-    "scale_of",
 ]

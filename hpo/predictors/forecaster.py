@@ -17,8 +17,7 @@ from hpo.predictors.base import (
     check_training,
     first_losses,
 )
-from hpo.searchers import Surrogate
-from hpo.surrogates.scales import Scale
+from hpo.surrogates import Scale, Surrogate
 from hpo.trial import Curve
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from typing import Any
 
 from hpo.predictors.base import CurvePredictor, PredictionContext
-from hpo.predictors.forecaster import Forecast, Forecaster
-from hpo.searchers import CurveSearcher, LearningSearcher, Observations, Searcher, proposals_of
+from hpo.predictors.forecaster import Forecaster
+from hpo.searchers import CurveSearcher, LearningSearcher, Searcher, proposals_of
+from hpo.surrogates import Observations
 from hpo.trial import (
     ForecastJob,
     ForecastReport,
@@ -64,8 +66,8 @@ def _predict(
     prediction = model.fit(job.train, known, job.target, context).predict(job.query)
     return PredictReport(
         job_id=job.job_id,
-        predictions=tuple(float(value) for value in prediction.mean),
-        stds=tuple(float(value) for value in prediction.std),
+        predictions=tuple(map(float, prediction.mean)),
+        stds=tuple(map(float, prediction.std)),
         skill=prediction.skill,
         info=prediction.info,
     )
@@ -93,34 +95,28 @@ def _forecast(
         sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
     ):
         forecast = forecaster.forecast(job.curves, job.target, context)
-        proposals = _proposals(job, searcher, forecast)
+        proposals: list[Proposal] = []
+        if job.n_proposals and isinstance(searcher, LearningSearcher):
+            observations = Observations(
+                curves=job.curves,
+                mean=forecast.mean,
+                std=forecast.std,
+                max_resource=job.target,
+                running=tuple(curve.config for curve in job.running),
+                surrogate=forecast.surrogate,
+            )
+            proposals = proposals_of(searcher, observations, job.n_proposals, seed=job.seed)
     return ForecastReport(
         job_id=job.job_id,
-        predictions=tuple(float(value) for value in forecast.mean),
-        stds=tuple(float(value) for value in forecast.std),
+        predictions=tuple(map(float, forecast.mean)),
+        stds=tuple(map(float, forecast.std)),
         skill=forecast.skill,
-        scale=forecast.scale.to_json(),
-        proposals=proposals,
+        scale=asdict(forecast.scale),
+        proposals=tuple(proposals),
         min_informative_resource=forecast.min_informative_resource,
         warm_start_state=forecast.warm_start_state,
         info=forecast.info,
     )
-
-
-def _proposals(
-    job: ForecastJob, searcher: Searcher | None, forecast: Forecast
-) -> tuple[Proposal, ...]:
-    if not job.n_proposals or not isinstance(searcher, LearningSearcher):
-        return ()
-    known = Observations(
-        curves=job.curves,
-        mean=forecast.mean,
-        std=forecast.std,
-        max_resource=job.target,
-        running=tuple(curve.config for curve in job.running),
-        belief=forecast.surrogate,
-    )
-    return tuple(proposals_of(searcher, known, job.n_proposals, seed=job.seed))
 
 
 def as_forecaster(predictor: Any) -> Forecaster:

@@ -21,8 +21,7 @@ from hpo._typing import BoolArray, FloatArray, IntArray
 from hpo.predictors.base import DEFAULT_CONTEXT, Encoder, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor, check_curves
 from hpo.space.encoding import ConfigEncoder
-from hpo.surrogates.joint_gp import JointProcess, Points
-from hpo.surrogates.scales import BentScale
+from hpo.surrogates import BentScale, JointProcess, Points
 from hpo.trial import Config, Curve
 
 _REFIT_GROWTH = 1.35
@@ -155,7 +154,7 @@ class JointSurrogate:
     process: JointProcess
     encode: Encoder
 
-    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
+    def predict(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses, both (n_configs,).
 
         Parameters
@@ -164,19 +163,21 @@ class JointSurrogate:
         """
         return self.process.each(self._ends(configs))
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw the final losses jointly, (n_draws, n_configs).
+    def sample(
+        self, configs: Sequence[Config], n_samples: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Sample the final losses jointly, (n_samples, n_configs).
 
         Parameters
         ----------
         configs : sequence of Config
-        n_draws : int
+        n_samples : int
         rng : numpy.random.Generator
         """
         mean, covariance = self.process.joint(self._ends(configs))
         ridge = 1e-6 * covariance.diagonal().max() * np.eye(len(mean))
         root = np.linalg.cholesky(covariance + ridge)
-        return np.asarray(mean + rng.standard_normal((n_draws, len(mean))) @ root.T)
+        return np.asarray(mean + rng.standard_normal((n_samples, len(mean))) @ root.T)
 
     def _ends(self, configs: Sequence[Config]) -> Points:
         new = -1 - np.arange(len(configs))  # numbers that no trial has

@@ -23,7 +23,7 @@ from hpo.predictors.base import DEFAULT_CONTEXT, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
 from hpo.predictors.regressors import make_regressor
 from hpo.space.encoding import ConfigEncoder
-from hpo.surrogates.scales import LogScale
+from hpo.surrogates import LogScale
 from hpo.trial import Curve
 
 _MIN_ROWS = 12

@@ -11,10 +11,10 @@ import numpy as np
 
 from hpo.errors import JournalError
 from hpo.loop import Scheduler
-from hpo.predictors import scale_of
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
+from hpo.surrogates import scale_of
 from hpo.trial import (
     Decision,
     ForecastJob,

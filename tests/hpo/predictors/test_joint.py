@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from hpo.predictors import (
-    BentScale,
-    JointPredictor,
-    LogScale,
-    MixedPredictor,
-    PredictionContext,
-    scale_of,
-)
+from hpo.predictors import JointPredictor, MixedPredictor, PredictionContext
+from hpo.surrogates import BentScale, LogScale, scale_of
 from hpo.trial import Curve
 
 TARGET = 30
@@ -83,9 +79,9 @@ def test_untried_configurations_are_expected_by_their_hyperparameters():
     curves, _, _ = search_state()
     surrogate = JointPredictor().forecast(curves, TARGET).surrogate
     good, bad = {"x": 0.3, "y": 0.5}, {"x": 0.95, "y": 0.5}
-    mean, std = surrogate.expect([good, bad])
+    mean, std = surrogate.predict([good, bad])
     assert mean[0] + std[0] < mean[1]
-    draws = surrogate.draw([good, bad], 2000, np.random.default_rng(0))
+    draws = surrogate.sample([good, bad], 2000, np.random.default_rng(0))
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.1)
     np.testing.assert_allclose(draws.std(axis=0), std, rtol=0.1)
 
@@ -166,7 +162,7 @@ def test_scales_go_both_ways_and_through_plain_values(scale):
     losses = np.array([1.01, 1.2, 1.5, 3.0, 1e6])
     np.testing.assert_allclose(scale.to_loss(scale.of(losses)), losses)
     assert np.all(np.diff(scale.of(losses)) > 0)
-    assert scale_of(scale.to_json()) == scale
+    assert scale_of(asdict(scale)) == scale
 
 
 def test_a_bent_scale_has_one_slope_at_its_bend_and_room_below():
@@ -248,5 +244,5 @@ def test_an_encoder_of_the_searcher_is_what_the_process_sees():
 
     forecast = MixedPredictor().forecast(curves, TARGET, PredictionContext(encoder=encoder))
     assert len(forecast.warm_start_state["theta"]) == 8 + 1
-    forecast.surrogate.expect([{"x": 0.5}])
+    forecast.surrogate.predict([{"x": 0.5}])
     assert seen == [len(curves), 1]

@@ -10,8 +10,9 @@ import pytest
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
 from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
-from hpo.searchers import ListSearcher, Surface
+from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
+from hpo.surrogates import Surface
 from hpo.trial import (
     Done,
     ForecastJob,
