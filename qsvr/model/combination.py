@@ -35,9 +35,9 @@ def combination_weights(
         temperature of the energies' own mean excess), or by errors: inverse (``"mse"``,
         ``"log-cosh"``), proportional (``"r2"``, negative scores count as 0) or their softmax.
     energies : ndarray of shape (n_solutions,)
-    predictions : ndarray of shape (n_solutions, n_scored)
-        Of each solution for the samples on which solutions are scored.
-    y : ndarray of shape (n_scored,)
+    predictions : ndarray of shape (n_solutions, n_validation)
+        Of each solution for the validation samples.
+    y : ndarray of shape (n_validation,)
 
     Returns
     -------

@@ -10,8 +10,7 @@ from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
 from qsvr.model.intercept import find_intercept
 from qsvr.problem.data import TrainingData
-from qsvr.problem.dual import SVRDual
-from qsvr.solve.decomposition import LargeDual
+from qsvr.problem.dual import LargeDual, SVRDual
 from qsvr.solve.direct import DualSolution
 
 __all__ = ["Solutions", "combine"]
@@ -48,26 +47,24 @@ def combine(
     combination: str,
     intercept: str,
 ) -> tuple[Solutions, FloatArray]:
-    """Give each solution its offset and its weight; return its predictions for the scored samples.
+    """Compute each solution's offset, predictions for the validation samples, and weight.
 
     Parameters
     ----------
     dual : SVRDual or LargeDual
     found : DualSolution
     data : TrainingData
-        Of the dual, with the samples on which solutions are scored.
+        What the dual was built from.
     combination, intercept : str
         One of `COMBINATIONS` and one of `INTERCEPTS`.
 
     Returns
     -------
     solutions : Solutions
-    predictions : ndarray of shape (n_solutions, n_scored)
+    predictions : ndarray of shape (n_solutions, n_validation)
     """
-    b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_samples)
-    outputs = b @ dual.kernel_matrix if isinstance(dual, SVRDual) else found.outputs
-    if outputs is None:
-        raise ValueError("found.outputs must be given where the dual has no kernel matrix.")
+    b = found.b
+    outputs = dual.outputs(b) if found.outputs is None else found.outputs
     residuals = dual.y - outputs
     intercepts = np.array(
         [
@@ -75,6 +72,6 @@ def combine(
             for residual, each in zip(residuals, b, strict=True)
         ]
     )
-    predictions = data.scored_outputs(b, outputs) + intercepts[:, None]
-    weights = combination_weights(combination, found.energies, predictions, data.y[data.scored])
+    predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
+    weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
     return Solutions(b, found.energies, intercepts, weights), predictions

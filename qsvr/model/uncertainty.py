@@ -66,21 +66,21 @@ class Spread:
         predictions: FloatArray,
         C: FloatArray,
     ) -> Spread:
-        """Calibrate on the scored samples.
+        """Calibrate on the validation samples.
 
         Parameters
         ----------
         solutions : Solutions
         data : TrainingData
-        predictions : ndarray of shape (n_solutions, n_scored)
-            Of each solution for the scored samples.
+        predictions : ndarray of shape (n_solutions, n_validation)
+            Of each solution for the validation samples.
         C : ndarray of shape (n_samples,)
         """
-        residuals = data.y[data.scored] - solutions.weights @ predictions
-        if data.scored is data.learning:
+        residuals = data.y[data.validation] - solutions.weights @ predictions
+        if data.validation is data.train:
             residuals = left_out_residuals(residuals, solutions.combined[0], C, data)
         used = np.flatnonzero(solutions.coefficients.any(axis=0))
-        rows = data.learning[used]
+        rows = data.train[used]
         precomputed = data.kernel.function == "precomputed"
         restricted = Solutions(
             solutions.coefficients[:, used], solutions.energies, solutions.intercepts,
@@ -127,7 +127,7 @@ def left_out_residuals(
     support = np.flatnonzero(np.abs(b) > 1e-9 * C)
     if not 0 < support.size <= _MOST_SUPPORT_VECTORS:
         return residuals
-    kernel = data.block(data.learning[support])
+    kernel = data.kernel_matrix(data.train[support])
     free = np.flatnonzero(np.abs(b[support]) < (1.0 - 1e-9) * C[support])
     result = residuals.copy()
     result[support] += b[support] * _squared_spans(kernel, free)

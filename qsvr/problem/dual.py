@@ -27,9 +27,10 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
+from qsvr.problem.kernel_rows import KernelRows
 
-__all__ = ["Relaxation", "SVRDual"]
+__all__ = ["LargeDual", "Relaxation", "SVRDual"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,20 @@ class SVRDual:
     def n_samples(self) -> int:
         """Number of samples."""
         return self.y.size
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether the kernel is positive semi-definite."""
+        return self.smallest_curvature == 0.0
+
+    @cached_property
+    def bound(self) -> float:
+        """Energy that no solution is below, from the relaxation to real coefficients."""
+        return self.relax().bound
+
+    def outputs(self, b: FloatArray) -> FloatArray:
+        """Return b K for b of shape (..., n_samples), in the same shape."""
+        return np.asarray(b @ self.kernel_matrix)
 
     @cached_property
     def penalised_kernel(self) -> FloatArray:
@@ -182,12 +197,60 @@ class SVRDual:
         box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
         # The field afresh, without the rounding of many updates.
         gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
-        bound = self._convex_energy(z) - gap
+        energy = float(self.energy(z))
+        bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
             reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
-        return Relaxation(z, float(self.energy(z)), float(bound))
+        return Relaxation(z, energy, float(bound))
 
-    def _convex_energy(self, z: FloatArray) -> float:
-        overlap = self.overlap_penalty * float((z[0] * z[1]).sum())
-        return float(self.energy(z)) - overlap
+
+@dataclass(frozen=True, eq=False)
+class LargeDual:
+    """The dual of `SVRDual` with kernel rows on demand instead of a matrix.
+
+    Attributes
+    ----------
+    rows : KernelRows
+    y : ndarray of shape (n_samples,)
+    epsilon : float
+    C : ndarray of shape (n_samples,)
+    equality_penalty, overlap_penalty : float
+        As in `SVRDual`.
+    """
+
+    rows: KernelRows
+    y: FloatArray
+    epsilon: float
+    C: FloatArray
+    equality_penalty: float = 0.0
+    overlap_penalty: float = 0.0
+
+    @property
+    def is_convex(self) -> bool:
+        """False: whether the kernel is positive semi-definite is not known."""
+        return False
+
+    @property
+    def bound(self) -> float:
+        """Minus infinity: the relaxation is not solved without a matrix."""
+        return -np.inf
+
+    def outputs(
+        self, b: FloatArray, used: IntArray | None = None, *, n_rows: int = 256
+    ) -> FloatArray:
+        """Return b K for b of shape (n_solutions, n_samples), in the same shape.
+
+        Parameters
+        ----------
+        b : ndarray of shape (n_solutions, n_samples)
+        used : ndarray of int, optional
+            Samples outside of which b is 0; by default these are looked up.
+        n_rows : int
+            Most kernel rows to hold at a time.
+        """
+        used = np.flatnonzero(b.any(axis=0)) if used is None else used
+        outputs = np.zeros_like(b)
+        for part in np.array_split(used, -(-used.size // n_rows) or 1):
+            outputs += b[:, part] @ self.rows[part]
+        return outputs
