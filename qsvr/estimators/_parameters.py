@@ -13,9 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from qsvr._typing import FloatArray
 from qsvr._validation import check_choice, check_integer, check_real
-from qsvr.model.combination import COMBINATIONS
-from qsvr.model.intercept import INTERCEPTS
-from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
+from qsvr.model import COMBINATIONS, INTERCEPTS
+from qsvr.problem import MAX_BITS, FixedPointEncoding
 
 __all__ = [
     "accepts_sparse",

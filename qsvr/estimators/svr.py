@@ -32,17 +32,13 @@ from qsvr.estimators._parameters import (
     validated,
 )
 from qsvr.exceptions import CoarseEncodingWarning, SamplerError
-from qsvr.inspection.report import SamplerReport
-from qsvr.model.solutions import combine
-from qsvr.model.uncertainty import Spread
-from qsvr.problem.data import TrainingData, split_rows
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.kernels import Kernel, KernelFunction
+from qsvr.inspection import SamplerReport
+from qsvr.model import Spread, combine
+from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
 from qsvr.samplers import check_portable, open_sampler
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessPlan, fit_budget
-from qsvr.solve.direct import DirectSolver, DualSolution
-from qsvr.solve.strategy import DualProblem, Strategy
+from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
 

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import laplacian_kernel
 from sklearn.svm import SVR
 
 from qsvr._typing import FloatArray
-from qsvr.problem.kernels import Kernel
+from qsvr.problem import Kernel
 
 __all__ = ["to_svr"]
 

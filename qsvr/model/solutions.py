@@ -9,9 +9,8 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
 from qsvr.model.intercept import find_intercept
-from qsvr.problem.data import TrainingData
-from qsvr.problem.dual import LargeDual, SVRDual
-from qsvr.solve.direct import DualSolution
+from qsvr.problem import LargeDual, SVRDual, TrainingData
+from qsvr.solve import DualSolution
 
 __all__ = ["Solutions", "combine"]
 

@@ -27,7 +27,7 @@ from scipy import linalg
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr.model.solutions import Solutions
-from qsvr.problem.data import TrainingData
+from qsvr.problem import TrainingData
 
 __all__ = ["Spread", "left_out_residuals"]
 

@@ -24,10 +24,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem.dual import LargeDual, SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
-from qsvr.problem.samples import lowest_distinct
+from qsvr.problem import (
+    Conditions,
+    FixedPointEncoding,
+    LargeDual,
+    SVRDual,
+    canonical,
+    duality_gap,
+    exact_energy,
+    lowest_distinct,
+)
 from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.refinement import window_around
 

@@ -10,11 +10,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem.dual import SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.local_search import polish
-from qsvr.problem.qubo import SVRQubo
-from qsvr.problem.samples import Samples
+from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, polish
 from qsvr.samplers import Sampler
 
 __all__ = ["DirectSolver", "DualSolution"]

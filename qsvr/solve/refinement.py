@@ -33,10 +33,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem.dual import SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.optimality import Conditions, canonical
-from qsvr.problem.samples import lowest_distinct
+from qsvr.problem import Conditions, FixedPointEncoding, SVRDual, canonical, lowest_distinct
 from qsvr.solve.direct import DirectSolver, DualSolution
 
 __all__ = ["RefinementRound", "RefinementSolver", "window_around"]

@@ -17,10 +17,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
-from qsvr.problem.data import TrainingData
-from qsvr.problem.dual import LargeDual, SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.kernels import symmetric
+from qsvr.problem import FixedPointEncoding, LargeDual, SVRDual, TrainingData, symmetric
 from qsvr.samplers import Sampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
