@@ -42,14 +42,7 @@ class EnergySummary:
 
     @classmethod
     def of(cls, energies: FloatArray, bound: float) -> Self:
-        """Summarise energies of shape (n_reads,).
-
-        Parameters
-        ----------
-        energies : ndarray of shape (n_reads,)
-        bound : float
-            What they are compared with.
-        """
+        """Summarise by how much energies of shape (n_reads,) exceed the bound."""
         gap = np.asarray(energies) - bound
         return cls(float(gap.min()), float(np.median(gap)), float(gap.mean()), float(gap.max()))
 

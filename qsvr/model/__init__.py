@@ -2,7 +2,7 @@
 
 from qsvr.model.combination import COMBINATIONS, combination_weights
 from qsvr.model.export import to_svr
-from qsvr.model.intercept import INTERCEPTS, find_intercept, kkt_intercept, primal_intercept
+from qsvr.model.intercept import INTERCEPTS, kkt_intercept, primal_intercept
 from qsvr.model.solutions import Solutions, combine
 from qsvr.model.uncertainty import Spread
 
@@ -13,7 +13,6 @@ __all__ = [
     "Spread",
     "combination_weights",
     "combine",
-    "find_intercept",
     "kkt_intercept",
     "primal_intercept",
     "to_svr",

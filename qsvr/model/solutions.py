@@ -1,4 +1,4 @@
-"""The best distinct solutions of one dual, joined into one regression function."""
+"""The best distinct solutions of one dual, combined into one regression function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
-from qsvr.model.intercept import find_intercept
+from qsvr.model.intercept import kkt_intercept, primal_intercept
 from qsvr.problem import LargeDual, SVRDual, TrainingData
 from qsvr.solve import DualSolution
 
@@ -48,29 +48,19 @@ def combine(
 ) -> tuple[Solutions, FloatArray]:
     """Compute each solution's offset, predictions for the validation samples, and weight.
 
-    Parameters
-    ----------
-    dual : SVRDual or LargeDual
-    found : DualSolution
-    data : TrainingData
-        What the dual was built from.
-    combination, intercept : str
-        One of `COMBINATIONS` and one of `INTERCEPTS`.
-
-    Returns
-    -------
-    solutions : Solutions
-    predictions : ndarray of shape (n_solutions, n_validation)
+    ``dual`` was built from ``data``, and ``found`` are its solutions. ``combination`` and
+    ``intercept`` are one of `COMBINATIONS` and one of `INTERCEPTS`. The predictions have shape
+    (n_solutions, n_validation).
     """
     b = found.b
     outputs = dual.outputs(b) if found.outputs is None else found.outputs
     residuals = dual.y - outputs
-    intercepts = np.array(
-        [
-            find_intercept(intercept, residual, each, dual.C, dual.epsilon)
-            for residual, each in zip(residuals, b, strict=True)
-        ]
-    )
+    if intercept == "kkt":
+        pairs = zip(residuals, b, strict=True)
+        offsets = [kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs]
+    else:
+        offsets = [primal_intercept(r, dual.epsilon, dual.C) for r in residuals]
+    intercepts = np.array(offsets)
     predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
     weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
     return Solutions(b, found.energies, intercepts, weights), predictions

@@ -130,24 +130,10 @@ def _move(problem: BoxProblem, field: Array, z: Array, side: int, n: int, move: 
 
 @njit
 def box_qp(problem: BoxProblem, field: Array, z: Array, rtol: float, max_iter: int) -> int:
-    """Minimise the dual over the box, in place, until its gap is at most ``rtol`` of the energy.
+    """Minimise the dual over the box in place; return the number of pairs moved.
 
-    Parameters
-    ----------
-    problem : BoxProblem
-    field : ndarray of shape (n,)
-        K b - y at ``z``; changed along with it.
-    z : ndarray of shape (2, n)
-        Current point; changed.
-    rtol : float
-        Stop when the Frank-Wolfe gap is at most this share of the energy.
-    max_iter : int
-        Stop after this many pairs.
-
-    Returns
-    -------
-    int
-        Number of pairs moved.
+    ``z`` of shape (2, n) is the point and ``field`` is K b - y there. Stops when the Frank-Wolfe
+    gap is at most ``rtol`` of the energy, or after ``max_iter`` pairs.
     """
     for iteration in range(max_iter):
         if iteration % field.size == 0 and _is_close(problem, field, z, rtol):

@@ -217,15 +217,9 @@ def _drop_overlap(levels: Array) -> None:
 
 @njit
 def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
-    """Descend to points that no level change and no opposite pair of them improves, in place.
+    """Descend in place to levels that no change of one, nor an opposite change of two, improves.
 
-    Parameters
-    ----------
-    problem : LevelProblem
-    levels : ndarray of shape (n_reads, 2, n), int64
-        Changed in place.
-    tol : float
-        Smallest gain that counts.
+    ``levels`` has shape (n_reads, 2, n); gains up to ``tol`` do not count.
     """
     n_options = 1 if problem.even else 2
     field, falls = np.empty(problem.y.size), np.empty((n_options, 2, problem.y.size))
@@ -247,18 +241,9 @@ def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
 
 @njit
 def pair_excitations(problem: LevelProblem, levels: Array, partners: Array) -> Array:
-    """Return the energies of one-level pair moves (i up, partner down) from a given point.
+    """Return the energies of one-level pair moves (i up, partner down) from levels (2, n).
 
-    Parameters
-    ----------
-    problem : LevelProblem
-    levels : ndarray of shape (2, n)
-    partners : ndarray of shape (n, n_partners)
-
-    Returns
-    -------
-    ndarray of shape (n, n_partners)
-        Infinite where the move does not exist.
+    They have the shape of ``partners``, (n, n_partners), and are infinite for impossible moves.
     """
     K = problem.K
     field = np.empty(problem.y.size)

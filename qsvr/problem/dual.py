@@ -139,11 +139,8 @@ class SVRDual:
         """Return the largest violation of the optimality conditions over the box [0, C].
 
         That is the largest component of the gradient that points out of neither bound, in units of
-        y; it is 0 exactly at the minimum of a convex dual. Coefficients have shape (2, n_samples).
-
-        Parameters
-        ----------
-        coefficients : ndarray of shape (2, n_samples)
+        y; it is 0 exactly at the minimum of a convex dual. ``coefficients`` have shape
+        (2, n_samples).
         """
         gradient = self.gradient(coefficients)
         can_fall = np.where(coefficients > 0.0, gradient, 0.0)
@@ -241,13 +238,8 @@ class LargeDual:
     ) -> FloatArray:
         """Return b K for b of shape (n_solutions, n_samples), in the same shape.
 
-        Parameters
-        ----------
-        b : ndarray of shape (n_solutions, n_samples)
-        used : ndarray of int, optional
-            Samples outside of which b is 0; by default these are looked up.
-        n_rows : int
-            Most kernel rows to hold at a time.
+        Takes ``n_rows`` kernel rows at a time. b is 0 outside the samples ``used``, by default
+        those where it is not.
         """
         used = np.flatnonzero(b.any(axis=0)) if used is None else used
         outputs = np.zeros_like(b)

@@ -88,20 +88,9 @@ def kernel_product(
     *,
     cache_size: float,
 ) -> FloatArray:
-    """Return K[rows, columns] b in parts of at most ``cache_size`` MB.
+    """Return b K[rows, columns]' for b of shape (n_solutions, columns.size).
 
-    Parameters
-    ----------
-    kernel : Kernel
-    X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
-    rows, columns : ndarray of int
-        Selections of X's rows.
-    b : ndarray of shape (n_solutions, columns.size)
-    cache_size : float
-
-    Returns
-    -------
-    ndarray of shape (n_solutions, rows.size)
+    ``rows`` and ``columns`` select from X. At most ``cache_size`` MB of K are held at a time.
     """
     used = np.flatnonzero(b.any(axis=0))
     if used.size == 0:

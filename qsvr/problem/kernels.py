@@ -103,7 +103,16 @@ class Kernel:
         """
         Y = X if Y is None else Y
         if callable(self.function):
-            return _checked_callable(self.function, X, Y)
+            matrix = np.asarray(self.function(X, Y), dtype=np.float64)
+            expected = (X.shape[0], Y.shape[0])
+            if matrix.shape != expected:
+                raise ValueError(
+                    f"the kernel callable returned an array of shape {matrix.shape}; it must "
+                    f"return (n_samples_X, n_samples_Y) = {expected}."
+                )
+            if not np.isfinite(matrix).all():
+                raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
+            return matrix
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
@@ -131,19 +140,6 @@ def resolve_gamma(gamma: float | str, X: Any) -> float:
     if not isinstance(gamma, float | int | np.number) or not (0 <= gamma < np.inf):
         raise ValueError(f"gamma must be 'scale', 'auto' or a finite number >= 0; got {gamma!r}.")
     return float(gamma)
-
-
-def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> FloatArray:
-    matrix = np.asarray(function(X, Y), dtype=np.float64)
-    expected = (X.shape[0], Y.shape[0])
-    if matrix.shape != expected:
-        raise ValueError(
-            f"the kernel callable returned an array of shape {matrix.shape}; it must return "
-            f"(n_samples_X, n_samples_Y) = {expected}."
-        )
-    if not np.isfinite(matrix).all():
-        raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
-    return matrix
 
 
 def gram(kernel: Kernel, X: Any, rows: IntArray, columns: IntArray) -> FloatArray:

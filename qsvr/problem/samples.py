@@ -42,15 +42,7 @@ class Samples:
 
 
 def lowest_distinct(rows: NDArray[Any], energies: FloatArray, n: int | None = None) -> IntArray:
-    """Return the positions of the ``n`` lowest distinct rows, by ascending energy.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_values)
-    energies : ndarray of shape (n_rows,)
-    n : int, optional
-        All by default.
-    """
+    """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first."""
     order = np.argsort(energies, kind="stable")
     _, first = np.unique(rows[order], axis=0, return_index=True)
     return order[np.sort(first)][:n]

@@ -57,22 +57,10 @@ def _best_fall(
 def smo(
     K: Array, field: Array, b: Array, C: Array, epsilon: float, tol: float, max_iter: int
 ) -> int:
-    """Minimise in place until the conditions are violated by at most ``tol``.
+    """Minimise in place; return the number of pairs moved.
 
-    Parameters
-    ----------
-    K : ndarray of shape (n, n)
-    field : ndarray of shape (n,)
-        K b - y; changed along with b.
-    b, C : ndarray of shape (n,)
-        Current point, which is changed, and its bounds.
-    epsilon, tol : float
-    max_iter : int
-
-    Returns
-    -------
-    int
-        Number of pairs moved.
+    ``b`` is the point and ``field`` is K b - y there, without penalty. Stops when the conditions
+    are violated by at most ``tol``, or after ``max_iter`` pairs.
     """
     for iteration in range(max_iter):
         slope_i, i = _steepest_rise(field, b, C, epsilon)

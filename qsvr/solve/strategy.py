@@ -154,16 +154,9 @@ class DualProblem:
         overlap_penalty: float,
         start: FloatArray | None = None,
     ) -> DualProblem:
-        """Build the dual of training data, with a kernel matrix or with rows on demand.
+        """Build the dual of training data: kernel rows on demand where there is a working size.
 
-        Parameters
-        ----------
-        data : TrainingData
-        encoding : FixedPointEncoding
-        working_size : int or None
-        epsilon, equality_penalty, overlap_penalty : float
-            As in `QSVR`; ``equality_penalty`` may be ``"scale"``.
-        start : ndarray of shape (n_samples,), optional
+        ``epsilon`` and the penalties are the parameters of `QSVR`.
         """
         y, C = data.y[data.train], encoding.width[0]
         dual: SVRDual | LargeDual
