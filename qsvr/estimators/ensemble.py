@@ -317,7 +317,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return int(min(max(int(size), 2), n_samples))
 
     def _weigh(self, X: Any, y: FloatArray, rows: IntArray) -> None:
-        """Set what depends on the samples that members did not see."""
+        """Set weights and scores that use the samples a member was not trained on."""
         if not self.oob_score and self.combination != "oob":
             return
         predictions = self._member_predictions(X)

@@ -75,20 +75,16 @@ class SampleEnergyDisplay:
         edges = np.geomspace(every.min() * 0.9, every.max() * 1.1, 60)
         for label, gap, colour in zip(energies, gaps, ("0.6", "C0", "C1"), strict=True):
             ax.hist(gap, edges, color=colour, alpha=0.75, label=label)
+        better = "better than random" if report.p_value < 0.01 else "no better than random"
+        title = f"How good are the samples?\nAs sampled: {better} (p = {report.p_value:.1g})"
+        if report.chain_break_fraction is not None:
+            title += f", {report.chain_break_fraction:.0%} of chains broken"
         ax.set(
             xscale="log",
             xlabel="energy above the relaxation bound, relative to it",
             ylabel="reads",
-            title=self._title(),
+            title=title,
         )
         ax.legend(frameon=False)
         self.ax_ = ax
         return self
-
-    def _title(self) -> str:
-        report, title = self.report, "How good are the samples?"
-        better = "better than random" if report.p_value < 0.01 else "no better than random"
-        title += f"\nAs sampled: {better} (p = {report.p_value:.1g})"
-        if report.chain_break_fraction is not None:
-            title += f", {report.chain_break_fraction:.0%} of chains broken"
-        return title

@@ -1,8 +1,8 @@
 """Standard deviations of predictions from the spread of the distinct solutions.
 
-The distinct low-energy solutions disagree most where the training data say least, but by how much
-says nothing about the size of errors: it depends on the number of bits and on the sampler. So their
-spread gives the shape and residuals the scale::
+The distinct low-energy solutions disagree most where training data are scarce, but by how much
+does not indicate the size of errors: it depends on the number of bits and on the sampler. So their
+spread gives the shape and the residuals give the scale::
 
     std(x)^2 = tau^2 * (1 + s(x)^2 / mean(s^2)) / 2
 
@@ -13,8 +13,8 @@ each as if it had been left out, by the span estimate of Vapnik and Chapelle (20
     y_n - f_without_n(x_n) = y_n - f(x_n) + b_n * S_n^2
 
 with S_n the distance in feature space of sample n from the span of the free support vectors. Beyond
-2000 support vectors the correction is left out, and with it a little optimism stays in. Measured
-(benchmarks/spread.py), coverage is near nominal and the shape adds little to a constant.
+2000 support vectors the correction is left out, and the estimates are slightly too small. In
+`benchmarks/spread.py` coverage is near nominal, and the shape adds little to a constant.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def left_out_residuals(
     C: FloatArray,
     data: TrainingData,
 ) -> FloatArray:
-    """Return estimates of the residuals that training samples had if they were left out.
+    """Estimate the residuals that training samples would have if they were left out.
 
     Parameters
     ----------

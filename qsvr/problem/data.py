@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qsvr._typing import FloatArray, IntArray
-from qsvr.problem.kernel_rows import KernelRows, kernel_product
+from qsvr.problem.kernel_rows import kernel_product
 from qsvr.problem.kernels import Kernel, gram
 
 __all__ = ["TrainingData", "split_rows"]
@@ -43,10 +43,6 @@ class TrainingData:
     def kernel_matrix(self, rows: IntArray) -> FloatArray:
         """Return the kernel matrix of some rows of X."""
         return gram(self.kernel, self.X, rows, rows)
-
-    def kernel_rows(self) -> KernelRows:
-        """Return the kernel of the training rows, computed on demand."""
-        return KernelRows(self.kernel, self.X, self.train, self.cache_size)
 
     def validation_outputs(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Return the outputs of solutions b for the validation rows, (n_solutions, n_validation).

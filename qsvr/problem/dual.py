@@ -61,7 +61,7 @@ class SVRDual:
     kernel_matrix : ndarray of shape (n_samples, n_samples)
         Symmetric kernel matrix.
     y : ndarray of shape (n_samples,)
-        Targets (any constant may be taken off: the exact dual does not see it).
+        Targets (the exact dual does not depend on a constant in them).
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
     C : ndarray of shape (n_samples,)
@@ -180,7 +180,7 @@ class SVRDual:
         lower, upper : ndarray of shape (2, n_samples), optional
             The box; by default 0 and C.
         rtol : float
-            Stop when the gap is at most this share of the energy.
+            Stop when the gap is at most this fraction of the energy.
         max_iter : int, optional
             Stop after this many pair steps; by default 1000 and 200 per sample.
         """
@@ -192,7 +192,7 @@ class SVRDual:
         z = np.clip(np.zeros_like(lower), lower, upper)
         limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
         box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
-        # The field afresh, without the rounding of many updates.
+        # The field is computed anew, without the rounding errors of many updates.
         gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
         energy = float(self.energy(z))
         bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap

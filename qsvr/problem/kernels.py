@@ -21,7 +21,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 
 from qsvr._typing import FloatArray, IntArray
 
-__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "resolve_gamma", "symmetric"]
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "symmetric"]
 
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 
@@ -90,7 +90,7 @@ class Kernel:
                 "f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
             )
         needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
-        resolved = resolve_gamma(gamma, X) if needs_gamma else 0.0
+        resolved = _resolved_gamma(gamma, X) if needs_gamma else 0.0
         return cls(function, resolved, degree, coef0)
 
     def __call__(self, X: Any, Y: Any = None) -> FloatArray:
@@ -121,14 +121,8 @@ class Kernel:
         return np.asarray(matrix, dtype=np.float64)
 
 
-def resolve_gamma(gamma: float | str, X: Any) -> float:
-    """Return gamma as a number: 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto".
-
-    Raises
-    ------
-    ValueError
-        If gamma is neither one of these names nor a non-negative finite number.
-    """
+def _resolved_gamma(gamma: float | str, X: Any) -> float:
+    """Return 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto"."""
     if gamma == "scale":
         if sparse.issparse(X):
             variance = float(X.multiply(X).mean() - X.mean() ** 2)

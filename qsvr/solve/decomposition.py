@@ -238,7 +238,7 @@ class _Search:
         working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
         if working.size >= 2 and self.conditions.violation[working].max() > self.settings.tol / 2:
             return working
-        # Nothing is left to try with steps of this size.
+        # No violator is left for steps of this size.
         self.window *= 0.5
         self.stale[:] = False
         working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
@@ -309,8 +309,9 @@ class _Search:
             self.field + self.conditions.offset, self.b, self.dual.C, self.dual.epsilon
         )
         return DualSolution(
-            canonical(b[keep]), energies[keep], self._info(), float(bound), outputs[keep]
-        )
+            canonical(b[keep]), energies[keep], self._info(), float(bound), outputs[keep],
+            n_qubos=len(self.gaps),
+        )  # fmt: skip
 
     def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Return energies at the present centre, exact where the coefficients sum to 0."""
@@ -340,7 +341,7 @@ class _Search:
 
 
 def moved_to_sum(b: FloatArray, C: FloatArray, total: float, field: FloatArray) -> FloatArray:
-    """Return b with sum ``total``, changing the coefficients that pay least for it first."""
+    """Return b changed to sum to ``total``, the coefficients with the cheapest moves first."""
     missing = total - float(b.sum())
     sign = 1.0 if missing >= 0.0 else -1.0
     order = np.argsort(sign * field, kind="stable")

@@ -28,9 +28,11 @@ class DualSolution:
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
         after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
     bound : float, optional
-        No solution has a lower energy, where the solver knows.
+        No solution has a lower energy; given where the solver computes it.
     outputs : ndarray of shape (n_solutions, n_samples), optional
-        b K of each solution, where the dual has no kernel matrix to compute it from.
+        b K of each solution; given where the solver computes it.
+    n_qubos : int
+        Number of QUBOs that were solved.
     """
 
     coefficients: FloatArray
@@ -38,17 +40,12 @@ class DualSolution:
     info: Mapping[str, Any]
     bound: float | None = None
     outputs: FloatArray | None = None
+    n_qubos: int = 1
 
     @property
     def b(self) -> FloatArray:
         """A - a-hat of each solution, shape (n_solutions, n_samples)."""
         return self.coefficients[:, 0] - self.coefficients[:, 1]
-
-    @property
-    def n_qubos(self) -> int:
-        """Number of QUBOs that were solved."""
-        rounds = len(self.info.get("refinement_history", "1"))
-        return int(self.info.get("n_working_sets", rounds))
 
 
 @dataclass(frozen=True)

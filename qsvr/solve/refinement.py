@@ -57,7 +57,7 @@ class RefinementRound:
     centre : float
         Constant taken off the targets, beyond the caller's.
     width : float
-        Width of the windows as a share of the box.
+        Width of the windows as a fraction of the box.
     """
 
     energy: float
@@ -97,7 +97,7 @@ def window_around(
     top = grid.size - 1
     level = np.where(gradient > 0.0, -(-top // 2), top // 2)
     safe = np.where(width > 0.0, width, 1.0)
-    slack = 1e-9  # a share of a window; rounding must not cost a level
+    slack = 1e-9  # a fraction of a window; rounding must not cost a level
     most = np.searchsorted(grid, incumbent / safe + slack, "right") - 1
     least = np.searchsorted(grid, 1.0 - (upper - incumbent) / safe - slack, "left")
     level = np.clip(level, np.minimum(least, top), np.maximum(most, 0))
@@ -168,7 +168,9 @@ class RefinementSolver:
             latest = _reached(dual, incumbent, start_energy, centre, width)
             history.append(latest)
             info = {**found.info, "refinement_history": tuple(history)}
-            solution = DualSolution(points[keep], energies[keep], info, dual.bound)
+            solution = DualSolution(
+                points[keep], energies[keep], info, dual.bound, n_qubos=len(history)
+            )
             if latest.kkt_gap <= self.tol or len(history) > self.n_refinements:
                 return solution
             total = float((incumbent[0] - incumbent[1]).sum())

@@ -17,7 +17,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
-from qsvr.problem import FixedPointEncoding, LargeDual, SVRDual, TrainingData, symmetric
+from qsvr.problem import FixedPointEncoding, KernelRows, LargeDual, SVRDual, TrainingData, symmetric
 from qsvr.samplers import Sampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
@@ -167,7 +167,7 @@ class DualProblem:
         else:
             # A part of the matrix is checked: without symmetry working sets do not converge.
             symmetric(data.kernel_matrix(data.train[:working_size]))
-            rows = data.kernel_rows()
+            rows = KernelRows(data.kernel, data.X, data.train, data.cache_size)
             penalty = _penalty(equality_penalty, rows.diagonal())
             dual = LargeDual(rows, y, epsilon, C, penalty, overlap_penalty)
         return cls(dual, encoding, working_size, start)
