@@ -46,6 +46,14 @@ def test_import_loads_no_heavy_module():
     assert not loaded & heavy
 
 
+def test_importing_every_room_loads_no_compiler_and_no_service():
+    rooms = ["estimators", "inspection", "model", "solve", "samplers", "problem"]
+    imports = "; ".join(f"import qsvr.{room}" for room in rooms)
+    loaded = set(_run(f"{imports}; import sys; print(*sys.modules, sep='\\n')").split())
+    assert {f"qsvr.{room}" for room in rooms} <= loaded
+    assert not loaded & {"dwave.system", "dwave.cloud", "torch", "numba", "matplotlib"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["None", "'sa'"])
 def test_fit_connects_to_nothing(sampler):
