@@ -44,8 +44,10 @@ with _interrupts_after():
     import numba
     from numba.core.caching import FunctionCache
 
+_FunctionCache: Any = FunctionCache  # which has no types
 
-class _Cache(FunctionCache):
+
+class _Cache(_FunctionCache):
     """Numba's cache on disk, without which a fit works as well."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
