@@ -202,6 +202,19 @@ def test_ends_when_the_searcher_has_no_more(name, n_configs):
     assert all(trial.status in ENDED for trial in summary.trials)
 
 
+HALVING = ("hyperband", "swift-hyperband", "fast-hyperband", "swift-as-published")
+
+
+@pytest.mark.parametrize("name", HALVING)
+@relaxed
+@given(world=worlds, n_configs=st.integers(1, 90), max_resource=st.integers(1, 40))
+def test_brackets_end_wherever_the_searcher_runs_out(name, world, n_configs, max_resource):
+    scheduler = build(name, max_resource, reduction_factor=2, n_configs=n_configs)
+    summary = World(scheduler, **world).run()
+    assert len(summary.trials) == min(n_configs, most_trials(name, max_resource, 2))
+    assert all(trial.status in ENDED for trial in summary.trials)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_best_trial_is_found_where_losses_are_constant(name):
     scheduler = build(name, 9, 3)

@@ -24,6 +24,7 @@ from hpo.trial import (
     Done,
     Event,
     PredictFailure,
+    PredictJob,
     PredictReport,
     Report,
     SchedulerSummary,
@@ -110,14 +111,7 @@ class BracketScheduler:
 
     def ask(self) -> Decision:
         """Return the next job, `Wait` or `Done` (see `hpo.loop.Scheduler.ask`)."""
-        prediction = self._predictions.pop() if self._predictions else None
-        return (
-            prediction
-            or self._ready_job()
-            or self._new_trial()
-            or self._job_ahead()
-            or self._nothing()
-        )
+        return self._due_job() or self._new_trial() or self._job_ahead() or self._nothing()
 
     def tell(self, report: Report) -> None:
         """Take in a report (see `hpo.loop.Scheduler.tell`)."""
@@ -136,9 +130,11 @@ class BracketScheduler:
 
     # -- dealing -----------------------------------------------------------------------------
 
-    def _ready_job(self) -> TrainJob | None:
-        if not self._ready:
-            return None
+    def _due_job(self) -> PredictJob | TrainJob | None:
+        """Return a prediction that is due, else a training job of a bracket under way."""
+        prediction = self._predictions.pop() if self._predictions else None
+        if prediction is not None or not self._ready:
+            return prediction
         bracket, _, trial, stop = heapq.heappop(self._ready)
         return self._ledger.start(trial, stop, self._rounds[bracket].plan.rung)
 
@@ -146,8 +142,12 @@ class BracketScheduler:
         self._serial += 1
         heapq.heappush(self._ready, (round_.plan.bracket, self._serial, trial, stop))
 
-    def _new_trial(self) -> TrainJob | None:
-        """Start a new trial, in the bracket that fills up or in the next one."""
+    def _new_trial(self) -> PredictJob | TrainJob | None:
+        """Start a new trial, in the bracket that fills up or in the next one.
+
+        Where the searcher turns out to have no more, the bracket's round is complete with the
+        trials it has, which may make a prediction due.
+        """
         # Kept before the searcher is asked: one that raises leaves nothing half done.
         round_ = self._filling = self._filling or self._open_bracket()
         if round_ is None:
@@ -155,10 +155,10 @@ class BracketScheduler:
         config = self._searcher.propose(self._ledger.n_trials)
         if config is None:
             self._exhaust(round_)
-            return self._ready_job()
+            return self._due_job()
         round_.enter(self._ledger.add(config, round_.plan.bracket))
         self._filling = round_ if round_.open_places else None
-        return self._ready_job()
+        return self._due_job()
 
     def _exhaust(self, round_: Round) -> None:
         self._exhausted = True

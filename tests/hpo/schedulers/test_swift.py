@@ -73,6 +73,22 @@ def test_swift_saves_epochs_and_trains_ahead_only_where_workers_idle(falling):
     assert epochs(1) < epochs(40) <= plain
 
 
+@pytest.mark.parametrize("n_configs", range(30, 50))
+@pytest.mark.parametrize("make", [SwiftHyperband, FastHyperband])
+def test_a_prediction_made_due_by_the_end_of_the_searcher_is_asked_for(falling, n_configs, make):
+    def epochs(**options):
+        return simulate(
+            lambda s: make(s, max_resource=27, min_curves=3, **options),
+            falling.take(range(n_configs)),
+            predictor=LastValuePredictor(),
+        ).summary.epochs
+
+    plain = simulate(lambda s: Hyperband(s, max_resource=27), falling.take(range(n_configs)))
+    assert epochs() < plain.summary.epochs
+    if make is SwiftHyperband:  # alone, no worker trains ahead of a decision that can be taken
+        assert epochs() == epochs(train_ahead=False)
+
+
 def test_skill_is_kept_in_the_events(falling):
     make = lambda s: SwiftHyperband(s, max_resource=27, min_curves=5)  # noqa: E731
     events = simulate(make, falling, predictor=LastValuePredictor()).summary.events
