@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.predictors import CurveRegressor, LastValuePredictor, make_predictor
-from hpo.schedulers import FastHyperband, Hyperband, SwiftHyperband, make_scheduler
+from hpo.predictors import CurveRegressor, LastValuePredictor
+from hpo.schedulers import FastHyperband, Hyperband, SwiftHyperband
 from hpo.schedulers.halving.rules import ProbabilityRule, RoundView, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
@@ -175,19 +175,3 @@ def test_probability_rule():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         SwiftHyperband(ListSearcher([{}]), max_resource=9, **options)
-
-
-@pytest.mark.parametrize("predictor", ["last-value", "pooled"])
-def test_early_decisions_save_a_fifth_at_least(falling, predictor):
-    settings = {"regressor": "ridge"} if predictor == "pooled" else {}
-    result = simulate(
-        lambda s: make_scheduler("early-hyperband", s, max_resource=27),
-        falling,
-        predictor=make_predictor(predictor, **settings),
-    )
-    plain = simulate(lambda s: make_scheduler("hyperband", s, max_resource=27), falling)
-    decisions = [event for event in result.summary.events if event.kind == "decision"]
-    assert len(decisions) > 10
-    assert result.summary.epochs < 0.8 * plain.summary.epochs
-    median = float(np.median(falling.losses[:, -1]))
-    assert result.summary.best.last_loss < 0.5 * (median + plain.summary.best.last_loss)
