@@ -112,13 +112,14 @@ class ASHA:
         self._stopping = type == "stopping"
         self._n_trials = n_trials
         self._trials = TrialStore()
-        self._rungs: list[_Rung] = []  # geometric from the lowest resource, the last one the most
+        self._rungs: list[_Rung] = []  # resources rise by the factor; the last is max_resource
         while min_resource < max_resource:
             self._rungs.append(_Rung(min_resource, reduction_factor))
             min_resource *= reduction_factor
         self._rungs.append(_Rung(max_resource, reduction_factor))
-        self._heading: dict[int, int] = {}  # running trial -> level of the rung it is trained to
-        self._continuing: deque[tuple[int, int]] = deque()  # "stopping": trials and their levels
+        self._target: dict[int, int] = {}  # running trial -> level of the rung it is trained to
+        # Of type "stopping": trials that qualified, and the levels they are to be trained to.
+        self._continuing: deque[tuple[int, int]] = deque()
 
     # -- the scheduler's three methods -------------------------------------------------------
 
@@ -154,7 +155,7 @@ class ASHA:
 
     def _arrived(self, trial: int) -> None:
         """Decide on a trial at a rung."""
-        level = self._heading.pop(trial)
+        level = self._target.pop(trial)
         rung = self._rungs[level]
         rung.n_seen += 1
         if self._trials.failed(trial):
@@ -193,7 +194,7 @@ class ASHA:
         return self._train(self._trials.add(config), 0)
 
     def _train(self, trial: int, level: int) -> TrainJob:
-        self._heading[trial] = level
+        self._target[trial] = level
         return self._trials.start(trial, self._rungs[level].resource, level)
 
     def _stop_paused(self) -> None:
