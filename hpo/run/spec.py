@@ -41,8 +41,8 @@ class RunSpec:
     searcher_options, scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
-        Name of the curve predictor; ``"auto"`` is ``"mixed"`` where the scheduler forecasts,
-        ``"pooled"`` where it decides early, else ``"nusvr"``.
+        Name of the curve predictor; ``"auto"`` is ``"mixed"`` if the scheduler forecasts, else
+        ``"nusvr"``.
     n_workers : int or None
         Segments that run at the same time; None: as many as the engine has.
     executor : str
@@ -182,8 +182,7 @@ class RunSpec:
 
         name = self.predictor
         if name == "auto":
-            within_rounds = "pooled" if self.scheduler == "early-hyperband" else "nusvr"
-            name = "mixed" if self._forecasts else within_rounds
+            name = "mixed" if self._forecasts else "nusvr"
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 

@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.brackets import next_length
-from hpo.schedulers._trials import TrialStore
+from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.schedulers.freeze_thaw.endgame import Endgame
 from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
 from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, drawn_choice
-from hpo.schedulers.halving.predictions import mix_seed, without_model
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
     Decision,
@@ -124,7 +123,7 @@ class FreezeThaw:
         job, trials = self._forecasting
         self._forecasting = None
         if isinstance(report, PredictFailure):
-            report, event = without_model(job, report)
+            report, event = _without_model(job, report)
         else:
             kept = tuple(trial for trial in trials if not self._ended(trial))
             event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
@@ -390,3 +389,15 @@ class FreezeThaw:
         for trial in range(self._ledger.n_trials):
             if not self._ended(trial):
                 self._ledger.stop(trial, "unlikely to be the best when the epochs were spent")
+
+
+def _without_model(job: PredictJob, failure: PredictFailure) -> tuple[PredictReport, Event]:
+    """Answer a forecast that failed with last losses, visibly."""
+    lasts = tuple(curve.losses[-1] for curve in job.query)
+    width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
+    stds = tuple(
+        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.query
+    )
+    message = f"forecast failed ({failure.reason}); last losses stand in for it"
+    event = Event("degraded", 0, job.rung, 0, message=message)
+    return PredictReport(job.job_id, lasts, stds), event

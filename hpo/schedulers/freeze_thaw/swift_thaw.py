@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from hpo.brackets import check_iterations
 from hpo.schedulers.freeze_thaw.options import FreezeThawOptions, epochs_to_spend
 from hpo.schedulers.freeze_thaw.scheduler import FreezeThaw
-from hpo.schedulers.hyperband import check_iterations
 from hpo.searchers.base import Searcher
 
 

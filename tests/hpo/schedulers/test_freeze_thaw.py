@@ -9,7 +9,7 @@ import pytest
 
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
-from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
+from hpo.schedulers import SwiftASHA, SynchronousSwift, make_scheduler
 from hpo.searchers import ListSearcher, Surface
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.trial import (
@@ -288,8 +288,8 @@ def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
 def test_presets_differ_in_their_share():
     searcher = ListSearcher([{}])
     shares = [
-        make(searcher, max_resource=27)._options.budget / HYPERBAND
-        for make in (SwiftHyperband.recommended, SwiftHyperband.fast)
+        make_scheduler(name, searcher, max_resource=27)._options.budget / HYPERBAND
+        for name in ("swift", "swift-fast")
     ]
     np.testing.assert_allclose(shares, [0.45, 0.33], atol=0.01)
 
