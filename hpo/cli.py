@@ -262,9 +262,9 @@ def _default_journal(trainer: str, scheduler: str) -> Path:
 
 
 def _progress(*, quiet: bool) -> Any:
-    from hpo.run.progress import NoProgress, RichProgress
+    from hpo.run.progress import Progress, RichProgress
 
-    return NoProgress() if quiet else RichProgress()
+    return Progress() if quiet else RichProgress()
 
 
 def _watched(work: Callable[[], Results], journal: Path) -> Results:

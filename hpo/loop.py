@@ -46,7 +46,7 @@ class Runner(Protocol):
     """Runs jobs somewhere."""
 
     def submit(self, job: TrainJob | PredictJob) -> None:
-        """Start a job; returns at once."""
+        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         ...
 
     def wait(self) -> Sequence[Report]:

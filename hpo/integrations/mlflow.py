@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import SchedulerSummary, TrialStatus
@@ -42,7 +43,7 @@ class MLflowTracker(Tracker):
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If MLflow is not installed.
     """
 
@@ -55,7 +56,7 @@ class MLflowTracker(Tracker):
         parent_run_id: str | None = None,
     ) -> None:
         super().__init__()
-        self._mlflow = _import_mlflow()
+        self._mlflow = import_optional("mlflow", "MLflowTracker", "mlflow")
         self._experiment, self._run_name, self._uri = experiment, run_name, tracking_uri
         self._client: Any = None
         self._experiment_id = ""
@@ -122,14 +123,14 @@ class MLflowTracker(Tracker):
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         if summary.epochs == self._epochs:
             return
         now, values = int(time.time() * 1000), {"epochs": float(summary.epochs)}
         if summary.best is not None:
             values["best_loss"] = summary.best.last_loss
-        if plan is not None:
-            values["epochs_saved"] = float(plan.saved(summary.trials))
+        if baseline is not None:
+            values["epochs_saved"] = float(baseline.saved(summary.trials))
         metric = self._mlflow.entities.Metric
         metrics = [metric(name, value, now, summary.epochs) for name, value in values.items()]
         self._client.log_batch(self.parent_run_id, metrics=metrics)
@@ -144,13 +145,3 @@ class MLflowTracker(Tracker):
 def _key(name: str) -> str:
     """Return a name as MLflow takes it: what it does not allow becomes an underscore."""
     return re.sub(r"[^\w .:/-]", "_", str(name), flags=re.ASCII)
-
-
-def _import_mlflow() -> Any:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise ImportError(
-            "MLflowTracker needs MLflow, which is not installed: pip install 'qsvr[mlflow]'"
-        ) from error
-    return mlflow

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UsageError
+from hpo.errors import UsageError, import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import Config, SchedulerSummary
@@ -26,13 +26,13 @@ class TensorBoardTracker(Tracker):
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If TensorBoard is not installed.
     """
 
     def __init__(self, directory: str | Path) -> None:
         super().__init__()
-        _import_tensorboard()
+        import_optional("tensorboard", "TensorBoardTracker", "tensorboard")
         self._directory = Path(directory)
         self._writers: dict[str, Any] = {}
         self._epochs = -1
@@ -56,13 +56,13 @@ class TensorBoardTracker(Tracker):
             self._scalar(name, "last_loss", trial.last_loss, len(trial.losses))
             self._writers.pop(name).close()
 
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         if summary.epochs == self._epochs:
             return
         best = math.inf if summary.best is None else summary.best.last_loss
         self._scalar("search", "best_loss", best, summary.epochs)
-        if plan is not None:
-            self._scalar("search", "epochs_saved", plan.saved(summary.trials), summary.epochs)
+        if baseline is not None:
+            self._scalar("search", "epochs_saved", baseline.saved(summary.trials), summary.epochs)
         self._epochs = summary.epochs
 
     def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - event files have no state
@@ -99,13 +99,3 @@ def _plain(config: Config) -> dict[str, Any]:
     """Return the hyperparameters as TensorBoard takes them: numbers, booleans and text."""
     known = (bool, int, float, str)
     return {str(k): v if isinstance(v, known) else str(v) for k, v in config.items()}
-
-
-def _import_tensorboard() -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "TensorBoardTracker needs TensorBoard, which is not installed: "
-            "pip install 'qsvr[tensorboard]'"
-        ) from error

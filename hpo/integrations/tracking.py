@@ -58,12 +58,12 @@ class Tracker(ABC):
         self._written: dict[int, tuple[int, bool]] = {}  # trial -> units, over
         self._trouble = ""
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Write what is new since the last time."""
         try:
             for trial in summary.trials:
                 self._bring_up_to_date(trial)
-            self._write_summary(summary, plan)
+            self._write_summary(summary, baseline)
         except Exception as error:  # noqa: BLE001 - whatever a client of a service may raise
             if not self._trouble:
                 _log.warning("%s: %s; the run goes on", type(self).__name__, error)
@@ -88,7 +88,7 @@ class Tracker(ABC):
         """Write what is new of a trial."""
 
     @abstractmethod
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Write the state of the whole run."""
 
     @abstractmethod
@@ -128,10 +128,10 @@ class Several:
         self._parts = parts
         self._stack = ExitStack()
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Show a state."""
         for part in self._parts:
-            part.show(summary, plan)
+            part.show(summary, baseline)
 
     def __enter__(self) -> Self:
         """Begin in order."""
@@ -163,4 +163,4 @@ def track(results: Results, tracker: Tracker) -> None:
     """
     summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
     with tracker:
-        tracker.show(summary, results.plan)
+        tracker.show(summary, results.baseline)

@@ -3,14 +3,11 @@
 Optuna's samplers as a searcher of ours are in `hpo.searchers.optuna`.
 """
 
-try:
-    import optuna  # noqa: F401 - say what is missing before anything else does
-except ImportError as error:
-    raise ImportError(
-        "hpo.integrations.optuna needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
-    ) from error
+from hpo.errors import import_optional
 
-from hpo.integrations.optuna.export import Exported, export_journal
-from hpo.integrations.optuna.pruner import PrunerDecision, SwiftPruner
+import_optional("optuna", "hpo.integrations.optuna", "optuna")  # before the imports that need it
+
+from hpo.integrations.optuna.export import Exported, export_journal  # noqa: E402
+from hpo.integrations.optuna.pruner import PrunerDecision, SwiftPruner  # noqa: E402
 
 __all__ = ["Exported", "PrunerDecision", "SwiftPruner", "export_journal"]

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpo.errors import ExecutorLostError, UsageError
+from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
@@ -118,7 +118,7 @@ class _Remote(_Client):
 
 
 def _connect(options: ExecutorOptions, place: str) -> Any:
-    distributed = _distributed()
+    distributed = import_optional("distributed", "executor 'dask'", "dask")
     where = (
         {"scheduler_file": options.scheduler_file}
         if options.scheduler_file
@@ -136,7 +136,7 @@ class _Local(_Client):
     """A cluster on this machine: one process a worker, each started again when it dies."""
 
     def __init__(self, n_workers: int, options: ExecutorOptions, log_dir: Path | None) -> None:
-        distributed = _distributed()
+        distributed = import_optional("distributed", "executor 'dask'", "dask")
         if options.devices is not None:
             options.devices.check(n_workers)
         host = {
@@ -199,13 +199,3 @@ def _worker(number: int, options: ExecutorOptions) -> dict[str, Any]:
         "memory_limit": 0,  # as for our own processes: a trainer may use what there is
         "silence_logs": "CRITICAL",
     }
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise UsageError(
-            "executor 'dask' needs Dask, which is not installed: pip install 'qsvr[dask]'"
-        ) from error
-    return distributed

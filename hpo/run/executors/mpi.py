@@ -8,14 +8,13 @@ command with ``hpo resume JOURNAL`` goes on.
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
-from hpo.errors import UsageError
+from hpo.errors import UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import WorkerSetup, prepared
@@ -53,11 +52,7 @@ def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
 
 def _other_ranks() -> int:
     """Return the number of ranks that wait for work."""
-    if importlib.util.find_spec("mpi4py") is None:
-        raise UsageError(
-            "executor 'mpi' needs mpi4py and an MPI library: pip install 'qsvr[mpi]' and, on "
-            "Debian, apt install openmpi-bin libopenmpi-dev"
-        )
+    import_optional("mpi4py", "executor 'mpi'", "mpi")
     ranks = _world_size() - 1 if "mpi4py.futures" in sys.orig_argv else 0
     if ranks < 1:
         raise UsageError(

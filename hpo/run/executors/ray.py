@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from hpo.errors import ExecutorLostError, UsageError
+from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import Devices, ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
@@ -40,7 +40,7 @@ class _Ray:
     """A connection to Ray, started here where there was none."""
 
     def __init__(self, n_workers: int, options: ExecutorOptions) -> None:
-        self._ray = _import_ray()
+        self._ray = import_optional("ray", "executor 'ray'", "ray")
         self._owner = not self._ray.is_initialized()
         if options.devices is not None:
             options.devices.check(n_workers)
@@ -106,13 +106,3 @@ def _show(devices: Devices | None) -> None:
             f"{devices.variable!r}; leave it out"
         )
     os.environ[devices.variable] = ",".join(devices.names)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            "executor 'ray' needs Ray, which is not installed: pip install 'qsvr[ray]'"
-        ) from error
-    return ray
