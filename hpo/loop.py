@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hpo.trial import Decision, Done, PredictJob, Report, SchedulerSummary, TrainJob, Wait
+from hpo.trial import Decision, Done, Job, Report, SchedulerSummary, Wait
 
 
 class Scheduler(Protocol):
@@ -22,8 +22,8 @@ class Scheduler(Protocol):
     def ask(self) -> Decision:
         """Return the next job, `Wait` where a report has to come first, or `Done`.
 
-        A `PredictJob` that is ready comes before any `TrainJob`. `Wait` and `Done` change nothing
-        and draw no random numbers. `Done` comes only when no job is outstanding.
+        A `PredictJob` or `ForecastJob` that is ready comes before any `TrainJob`. `Wait` and `Done`
+        change nothing and draw no random numbers. `Done` comes only when no job is outstanding.
         """
         ...
 
@@ -45,7 +45,7 @@ class Scheduler(Protocol):
 class Runner(Protocol):
     """Runs jobs somewhere."""
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         ...
 
@@ -62,7 +62,7 @@ class Runner(Protocol):
 class Recorder(Protocol):
     """Hears of each decision and report before it takes effect."""
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Record a job before it is submitted."""
         ...
 
@@ -74,7 +74,7 @@ class Recorder(Protocol):
 class NullRecorder:
     """A recorder that records nothing."""
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Ignore the job."""
 
     def reported(self, report: Report) -> None:
@@ -103,8 +103,8 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
 def _submit_all(scheduler: Scheduler, runner: Runner, recorder: Recorder) -> bool:
     """Submit jobs while a worker is free; return whether the search is over.
 
-    A `PredictJob` takes no worker, but is asked for only while one is free: it becomes ready
-    through a report, which frees a worker, and comes first then.
+    A `PredictJob` or `ForecastJob` takes no worker, but is asked for only while one is free: it
+    becomes ready through a report, which frees a worker, and comes first then.
     """
     while runner.free > 0:
         decision = scheduler.ask()

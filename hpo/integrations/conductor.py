@@ -14,9 +14,10 @@ from hpo.trial import (
     Config,
     Decision,
     Done,
-    PredictFailure,
-    PredictJob,
-    PredictReport,
+    Job,
+    ModelJob,
+    ModelReport,
+    Report,
     TrainFailure,
     TrainJob,
     TrainReport,
@@ -68,7 +69,7 @@ class Conductor:
     arrivals : Arrivals
         Trials so far.
     predict : callable
-        Runs a `PredictJob`; must not raise.
+        Runs a `PredictJob` or `ForecastJob`; must not raise.
     recorder : Recorder, optional
         Hears of every job and report first.
 
@@ -86,7 +87,7 @@ class Conductor:
         self,
         scheduler: Scheduler,
         arrivals: Arrivals,
-        predict: Callable[[PredictJob], PredictReport | PredictFailure],
+        predict: Callable[[ModelJob], ModelReport],
         recorder: Recorder | None = None,
     ) -> None:
         self._scheduler = scheduler
@@ -135,10 +136,10 @@ class Conductor:
         """Tell whether the trial was stopped, completed or failed."""
         return trial in self._over
 
-    def resume(self, pending: Sequence[TrainJob | PredictJob]) -> None:
+    def resume(self, pending: Sequence[Job]) -> None:
         """Take over jobs that were decided in an earlier process and not reported."""
         for job in pending:
-            if isinstance(job, PredictJob):
+            if isinstance(job, ModelJob):
                 self._report(self._predict(job))
             else:
                 self.jobs[job.trial_id] = job
@@ -148,7 +149,7 @@ class Conductor:
         """Report what is known and ask until nothing more follows."""
         self._answer_all()
         while (decision := self._asked()) is not None:
-            if isinstance(decision, PredictJob):
+            if isinstance(decision, ModelJob):
                 self._recorder.decided(decision)
                 self._report(self._predict(decision))
             elif isinstance(decision, TrainJob):
@@ -184,7 +185,7 @@ class Conductor:
             return None
         return TrainReport(trial, job.start, job.stop, tuple(known[job.start : job.stop]))
 
-    def _report(self, report: TrainReport | TrainFailure | PredictReport | PredictFailure) -> None:
+    def _report(self, report: Report) -> None:
         self._recorder.reported(report)
         self._scheduler.tell(report)
 

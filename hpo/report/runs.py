@@ -11,9 +11,9 @@ import numpy as np
 
 from hpo.loop import Scheduler
 from hpo.predictors import scale_of
-from hpo.run.journal import Job, read_journal
+from hpo.run.journal import read_journal
 from hpo.run.results import Results
-from hpo.trial import PredictJob, PredictReport, TrainJob
+from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Run:
         Its title.
     results : Results
         Trials, decisions and history.
-    jobs : tuple of PredictJob
+    jobs : tuple of PredictJob or ForecastJob
         Predictions that the scheduler asked for.
     settings : Mapping
         Settings of the run in plain values; empty where they are not known.
@@ -59,23 +59,28 @@ class Run:
 
     name: str
     results: Results
-    jobs: tuple[PredictJob, ...] = ()
+    jobs: tuple[ModelJob, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def forecasts(self) -> Iterator[Forecast]:
         """Yield every prediction that was made."""
-        answers = {r.job_id: r for _, r in self.results.reports if isinstance(r, PredictReport)}
+        answers = {
+            report.job_id: report
+            for _, report in self.results.reports
+            if isinstance(report, PredictReport | ForecastReport)
+        }
         curves = {trial.trial_id: trial.losses for trial in self.results.trials}
         for job in self.jobs:
             if job.job_id not in answers:
                 continue
-            for curve, value in zip(job.query, _losses(job, answers[job.job_id]), strict=True):
+            asked = job.curves if isinstance(job, ForecastJob) else job.query
+            for curve, value in zip(asked, _losses(answers[job.job_id]), strict=True):
                 losses = curves[curve.trial_id]
                 if len(curve.losses) >= job.target:
                     continue  # a forecast of the whole search is asked about these as well
                 yield Forecast(
                     trial_id=curve.trial_id,
-                    bracket=job.bracket,
+                    bracket=0 if isinstance(job, ForecastJob) else job.bracket,
                     resource=len(curve.losses),
                     target=job.target,
                     predicted=value,
@@ -84,11 +89,11 @@ class Run:
                 )
 
 
-def _losses(job: PredictJob, report: PredictReport) -> tuple[float, ...]:
-    """Return predicted losses; a forecast's are in a scale that its report tells."""
-    if job.n_new is None:
+def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:
+    """Return the predicted losses, a forecast's converted from its scale."""
+    if isinstance(report, PredictReport):
         return report.predictions
-    losses = scale_of(report.info).to_loss(np.array(report.predictions, dtype=float))
+    losses = scale_of(report.scale).to_loss(np.array(report.predictions, dtype=float))
     return tuple(losses.tolist())
 
 
@@ -111,5 +116,5 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     journal = Path(journal)
     jobs: list[Job] = []
     results = Results.from_journal(journal, scheduler, decided=jobs.append)
-    predictions = tuple(job for job in jobs if not isinstance(job, TrainJob))
+    predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
     return Run(journal.stem, results, predictions, read_journal(journal).header.spec)

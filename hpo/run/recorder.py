@@ -8,10 +8,10 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import Job, Journal, JournalContent
+from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.trial import Report
+from hpo.trial import Job, Report
 
 _SHOW_EVERY = 0.2
 """Seconds between two updates of the progress display."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from hpo.errors import JournalError
 from hpo.loop import Scheduler
-from hpo.run.journal import Entry, Job, JournalContent, compact
-from hpo.trial import Done, TrainJob, Wait
+from hpo.run.journal import Entry, JournalContent, compact
+from hpo.trial import Job
 
 
 def replay(
@@ -69,7 +69,7 @@ def _key(value: Any) -> tuple[str, int]:
 def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
     """Ask the scheduler and check that it decides as in the journal."""
     decision = scheduler.ask()
-    if not isinstance(decision, Wait | Done):
+    if isinstance(decision, Job):
         # compared as text, in which NaN equals NaN
         now, then = (json.dumps(x, sort_keys=True) for x in (compact(decision), entry.data))
         if now == then:
@@ -83,7 +83,7 @@ def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
 
 def _short(data: Mapping[str, Any]) -> str:
     """Return a decision in a few words."""
-    if data.get("type") == TrainJob.__name__:
+    if data.get("type") == "TrainJob":
         return (
             f"to train trial {data['trial_id']} ({data['config']}) from {data['start']} to "
             f"{data['stop']}"

@@ -16,12 +16,21 @@ from rich.table import Table
 from hpo.errors import JournalError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import Job, read_journal
+from hpo.run.journal import read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import replay
 from hpo.run.spec import RunSpec
-from hpo.trial import Done, Event, Report, SchedulerSummary, TrainReport, TrialStatus, TrialSummary
+from hpo.trial import (
+    Done,
+    Event,
+    Job,
+    Report,
+    SchedulerSummary,
+    TrainReport,
+    TrialStatus,
+    TrialSummary,
+)
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,17 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer, describe
 from hpo.trial import (
+    Job,
+    ModelJob,
+    ModelReport,
     PredictFailure,
-    PredictJob,
-    PredictReport,
     Report,
     TrainFailure,
     TrainJob,
     TrainReport,
 )
 
-Predict = Callable[[PredictJob], PredictReport | PredictFailure]
+Predict = Callable[[ModelJob], ModelReport]
 Note = Callable[[Mapping[str, Any]], None]
 
 
@@ -67,7 +68,7 @@ class _Finished:
     future: Future[Outcome]
 
 
-_Event = _Finished | PredictReport | PredictFailure | None  # None: `wait` is woken up to stop
+_Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
 
 
 def predict_with(
@@ -87,7 +88,7 @@ def predict_with(
         predictor = "nusvr" if searcher is None else "mixed"
     model = make_predictor(predictor) if isinstance(predictor, str) else predictor
 
-    def predict(job: PredictJob) -> PredictReport | PredictFailure:
+    def predict(job: ModelJob) -> ModelReport:
         try:
             return run_predict_job(job, model, searcher)
         except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
@@ -136,7 +137,7 @@ class JobRunner:
         self._policy = policy
         self._note = note
         self.background = background
-        self._queue: deque[_Attempt | PredictJob] = deque()
+        self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
@@ -153,7 +154,7 @@ class JobRunner:
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
 
@@ -185,7 +186,7 @@ class JobRunner:
             return
         for _ in range(len(self._queue)):
             item = self._queue.popleft()
-            if isinstance(item, PredictJob):
+            if isinstance(item, ModelJob):
                 self._start_prediction(item)
             elif self._pool.free > 0 and self._training < self._pool.n_workers:
                 self._start_training(item)
@@ -208,7 +209,7 @@ class JobRunner:
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
 
-    def _start_prediction(self, job: PredictJob) -> None:
+    def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
         self._metered.add(job.job_id)
         self._mark(predicting=+1)
@@ -221,7 +222,7 @@ class JobRunner:
             late = PredictFailure(job.job_id, f"timed out: no prediction after {seconds:g} s")
             _in_thread(lambda: self._predicted(late), delay=seconds)
 
-    def _predicted(self, report: PredictReport | PredictFailure) -> None:
+    def _predicted(self, report: ModelReport) -> None:
         """Record the end of a prediction or its timeout (called in a thread of its own)."""
         with self._lock:
             first = report.job_id in self._metered

@@ -37,7 +37,7 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
-from hpo.run.journal import Header, Job, Journal, JournalContent, read_journal
+from hpo.run.journal import Header, Journal, JournalContent, read_journal
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
@@ -47,6 +47,7 @@ from hpo.run.runner import JobRunner, Policy, predict_with, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
+from hpo.trial import Job
 
 _log = logging.getLogger(__name__)
 

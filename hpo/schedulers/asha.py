@@ -14,17 +14,7 @@ from collections import deque
 from hpo.brackets import check_resources, hyperband_brackets, make_bracket
 from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
-from hpo.trial import (
-    Decision,
-    Done,
-    Event,
-    PredictFailure,
-    PredictReport,
-    Report,
-    SchedulerSummary,
-    TrainJob,
-    Wait,
-)
+from hpo.trial import Decision, Done, Event, ModelReport, Report, SchedulerSummary, TrainJob, Wait
 
 
 class _Rung:
@@ -85,7 +75,7 @@ class _Asynchronous:
 
     def _arrive(self, report: Report) -> tuple[int, int] | None:
         """Take in a report; return trial and rung where a finite loss has come to a rung."""
-        if isinstance(report, PredictReport | PredictFailure):
+        if isinstance(report, ModelReport):
             raise ValueError(f"this scheduler asks for no predictions, got {report}")
         if not self._ledger.receive(report):
             return None

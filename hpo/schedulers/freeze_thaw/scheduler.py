@@ -18,14 +18,15 @@ from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.freeze_thaw.endgame import Endgame
 from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
 from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, drawn_choice
-from hpo.schedulers.halving.predictions import mix_seed, without_model
+from hpo.schedulers.halving.predictions import mix_seed
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
     Decision,
     Done,
     Event,
+    ForecastJob,
+    ForecastReport,
     PredictFailure,
-    PredictJob,
     PredictReport,
     Proposal,
     Report,
@@ -74,7 +75,7 @@ class FreezeThaw:
         self._draws: ForecastSampler | None = None  # of the latest forecast
         self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._telling = 1  # units after which losses tell enough, by the latest that knows
-        self._forecasting: tuple[PredictJob, list[int]] | None = None
+        self._forecasting: tuple[ForecastJob, list[int]] | None = None
         self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
         self._open: dict[int, Candidate] = {}  # trials that may go on by the latest forecast
         self._bar = math.inf  # lowest mean of those that are whole or were touched since
@@ -97,10 +98,11 @@ class FreezeThaw:
             case TrainReport() | TrainFailure():
                 if self._ledger.receive(report):
                     self._arrived(report)
-            case PredictReport() | PredictFailure():
-                job = self._ledger.answer(report)
-                if job is not None:
+            case ForecastReport() | PredictFailure():
+                if self._ledger.answer(report) is not None:
                     self._forecast_came(report)
+            case PredictReport():
+                self._ledger.answer(report)  # refuses it: only forecasts are asked for
         self._end_if_over()
 
     def summary(self) -> SchedulerSummary:
@@ -119,19 +121,20 @@ class FreezeThaw:
         if self._completed(trial):
             self._ledger.complete(trial)
 
-    def _forecast_came(self, report: PredictReport | PredictFailure) -> None:
+    def _forecast_came(self, report: ForecastReport | PredictFailure) -> None:
         assert self._forecasting is not None  # noqa: S101 - the ledger has checked the report
         job, trials = self._forecasting
         self._forecasting = None
         if isinstance(report, PredictFailure):
-            report, event = without_model(job, report)
+            report, event = _without_model(job, report)
         else:
             kept = tuple(trial for trial in trials if not self._ended(trial))
-            event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
-            self._memory = report.info.get("memory", {})
-            self._telling = report.info.get("telling", self._telling)
+            event = Event("forecast", 0, job.job_id, 0, kept, skill=report.skill)
+            self._memory = report.warm_start_state
+            if report.min_informative_resource is not None:
+                self._telling = report.min_informative_resource
         self._ledger.events.append(event)
-        whole = [len(curve.losses) >= self._max for curve in job.query]
+        whole = [len(curve.losses) >= self._max for curve in job.curves]
         bests = [p for p, done in zip(report.predictions, whole, strict=True) if done]
         self._draws = ForecastSampler(
             trials,
@@ -166,7 +169,7 @@ class FreezeThaw:
 
     # -- forecasts ---------------------------------------------------------------------------
 
-    def _forecast_job(self) -> PredictJob | None:
+    def _forecast_job(self) -> ForecastJob | None:
         if self._forecasting is not None or not self._forecast_due():
             return None
         curves = tuple(
@@ -179,16 +182,14 @@ class FreezeThaw:
             return None
         number = self._ledger.next_job_id()
         running = {t for t in range(self._ledger.n_trials) if self._ledger.running(t)}
-        job = PredictJob(
+        job = ForecastJob(
             job_id=number,
-            bracket=0,
-            rung=number,
             target=self._max,
-            train=self._ledger.without_loss(),
-            query=curves,
+            curves=curves,
+            running=self._ledger.without_loss(),
             seed=mix_seed(self._options.seed, number),
-            n_new=self._n_proposals(len(running)),
-            memory=self._memory,
+            n_proposals=self._n_proposals(len(running)),
+            warm_start_state=self._memory,
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
         self._acted = running
@@ -197,7 +198,8 @@ class FreezeThaw:
             self._endgame.forecast_asked()
         self._wave = 0
         self._news = 0
-        return self._ledger.predict(job)
+        self._ledger.predict(job)
+        return job
 
     def _n_proposals(self, n_running: int) -> int:
         if self._ending is not None and not self._ending.starts_trials(self._left):
@@ -390,3 +392,15 @@ class FreezeThaw:
         for trial in range(self._ledger.n_trials):
             if not self._ended(trial):
                 self._ledger.stop(trial, "unlikely to be the best when the epochs were spent")
+
+
+def _without_model(job: ForecastJob, failure: PredictFailure) -> tuple[ForecastReport, Event]:
+    """Return last losses in place of a forecast that failed, and the event that says so."""
+    lasts = tuple(curve.losses[-1] for curve in job.curves)
+    width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
+    stds = tuple(
+        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.curves
+    )
+    message = f"forecast failed ({failure.reason}); last losses are used instead"
+    event = Event("degraded", 0, job.job_id, 0, message=message)
+    return ForecastReport(job.job_id, lasts, stds), event

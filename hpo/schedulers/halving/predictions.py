@@ -11,7 +11,7 @@ import numpy as np
 from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.rounds import CurvePool, Round
 from hpo.schedulers.halving.rules import RoundRule
-from hpo.trial import Curve, Event, PredictFailure, PredictJob, PredictReport
+from hpo.trial import Curve, Event, ModelJob, PredictFailure, PredictJob, PredictReport
 
 
 class Predictions:
@@ -40,7 +40,7 @@ class Predictions:
         self._due: deque[PredictJob] = deque()
         self._asked: dict[int, tuple[Round, list[int], PredictJob]] = {}
 
-    def pop(self) -> PredictJob | None:
+    def pop(self) -> ModelJob | None:
         """Hand out the next prediction, None where none is due."""
         return self._ledger.predict(self._due.popleft()) if self._due else None
 
@@ -114,18 +114,6 @@ class Predictions:
             kept=tuple(trials),
             message=message,
         )
-
-
-def without_model(job: PredictJob, failure: PredictFailure) -> tuple[PredictReport, Event]:
-    """Answer a forecast that failed with last losses, visibly."""
-    lasts = tuple(curve.losses[-1] for curve in job.query)
-    width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
-    stds = tuple(
-        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.query
-    )
-    message = f"forecast failed ({failure.reason}); last losses stand in for it"
-    event = Event("degraded", 0, job.rung, 0, message=message)
-    return PredictReport(job.job_id, lasts, stds), event
 
 
 def mix_seed(*numbers: int) -> int:

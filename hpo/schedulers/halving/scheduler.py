@@ -23,6 +23,7 @@ from hpo.trial import (
     Decision,
     Done,
     Event,
+    ForecastReport,
     PredictFailure,
     PredictReport,
     Report,
@@ -128,6 +129,8 @@ class BracketScheduler:
             case PredictReport() | PredictFailure():
                 if self._ledger.answer(report) and self._predictions:
                     self._stirred.append(self._predictions.apply(report))
+            case ForecastReport():
+                self._ledger.answer(report)  # refuses it: no forecast was asked for
         self._settle()
 
     def summary(self) -> SchedulerSummary:
