@@ -80,12 +80,15 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
+    call_id : str
+        Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
     """
 
     config: Config
     start: int
     stop: int
     checkpoint: Path
+    call_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
+from hpo.run.executors.remote import CallingExecutor, WorkerSetup
 
 T = TypeVar("T")
 
 _DEATHS = 1
-"""Worker deaths that Dask forgives a call on our own cluster before it is reported as failed."""
+"""Worker deaths that a call survives on our own cluster before Dask reports it as failed."""
 
 _RESTART = "60s"
-"""Time that a worker has to come back before it is replaced; Dask's 15 s are short on a busy
+"""Time that a worker has to restart before it is replaced; Dask's 15 s are short on a busy
 machine."""
 
 _HEAL_EVERY = 2.0
-"""Seconds between two looks at whether a worker has to be replaced."""
+"""Seconds between two checks for workers to replace."""
 
 
 def dask_pool(
@@ -39,9 +39,9 @@ def dask_pool(
     n_workers : int or None
         Segments at the same time; None takes the threads of the cluster, or 1 without a cluster.
     options : ExecutorOptions
-        ``address`` or ``scheduler_file`` of a cluster; neither starts one on this machine.
+        ``address`` or ``scheduler_file`` of a cluster; without them one is started on this machine.
     log_dir : Path or None
-        Where workers on this machine print to.
+        Directory for the output of workers on this machine.
     """
     if options.address or options.scheduler_file:
         first = _Remote(options)
@@ -69,21 +69,18 @@ class _Client:
     def call(self, work: Callable[[], T]) -> T:
         """Run a call on the cluster."""
         try:
-            future = self._client.submit(prepared, self._setup, work, pure=False)
+            future = self._client.submit(self._setup.run, work, pure=False)
             self._finished.clear()
             result: T = future.result()
             self._finished.append(future)
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
-            if self._client.status != "running" or not self._connected():
+            comm = self._client.scheduler_comm
+            if self._client.status != "running" or comm is None or comm.closed():
                 raise ExecutorLostError(
                     f"the Dask scheduler is gone ({type(error).__name__})"
                 ) from error
             raise
         return result
-
-    def _connected(self) -> bool:
-        comm = self._client.scheduler_comm
-        return comm is not None and not comm.closed()
 
     def close(self) -> None:
         """Disconnect."""
@@ -91,7 +88,7 @@ class _Client:
 
 
 class _Remote(_Client):
-    """A cluster that somebody else started."""
+    """A cluster that was started elsewhere."""
 
     def __init__(self, options: ExecutorOptions) -> None:
         if options.devices is not None:

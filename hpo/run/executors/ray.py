@@ -9,7 +9,7 @@ from typing import TypeVar
 from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import Devices, ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
+from hpo.run.executors.remote import CallingExecutor, WorkerSetup
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 def ray_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """Build a pool on Ray.
 
-    A Ray that this process is connected to already is used, and left running. What workers print
-    stands in the logs of its session.
+    If this process is connected to Ray already, that connection is used and left open. The output
+    of the workers is in the logs of Ray's session.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class _Ray:
             self._start(n_workers, options)
         if options.devices is not None:
             self._check_devices(n_workers)
-        task = self._ray.remote(prepared)
+        task = self._ray.remote(WorkerSetup.run)
         gpus = 0 if options.devices is None else 1
-        # max_retries: what became of a task is ours to judge, by max_retries of the run
+        # max_retries: the run itself retries what fails
         self._task = task.options(num_cpus=1, num_gpus=gpus, max_retries=0)
         self._setup = WorkerSetup(options.threads)
 
@@ -97,7 +97,7 @@ class _Ray:
 
 
 def _show(devices: Devices | None) -> None:
-    """Tell Ray which devices there are; it gives one to each task by CUDA_VISIBLE_DEVICES."""
+    """Make devices visible to Ray, which assigns one to each task by CUDA_VISIBLE_DEVICES."""
     if devices is None:
         return
     if devices.variable != "CUDA_VISIBLE_DEVICES":
