@@ -86,7 +86,7 @@ def cli() -> None:
 @click.argument("trainer")
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
-@click.option("--scheduler", default="swift", show_default=True, help="Scheduler.")
+@click.option("--scheduler", default="swift", show_default=True, help="swift, hyperband, asha, ...")
 @click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
@@ -101,7 +101,7 @@ def cli() -> None:
     "--workers",
     "n_workers",
     type=int,
-    help="Number of workers [default: all of a cluster, 1 here].",
+    help="Workers [default: all of a cluster, 1 here].",
 )
 @click.option(
     "--executor",
@@ -116,11 +116,9 @@ def cli() -> None:
     type=int,
     default=1,
     show_default=True,
-    help="Further attempts of a failed job.",
+    help="Retries of a failed job.",
 )
-@click.option(
-    "--journal", type=_PATH, help="New file for the journal [default: by trainer's name]."
-)
+@click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )

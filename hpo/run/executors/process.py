@@ -182,7 +182,7 @@ def _ending(process: SpawnProcess | None) -> str:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C while processes start; it is sent to the whole group, and this one handles it."""
+    """Block Ctrl-C in processes that are started here: it reaches the whole group."""
     resource_tracker.ensure_running()  # it would unblock the signal if it started in between
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -220,7 +220,7 @@ def limit_threads(threads: int) -> None:
 
 
 def print_to(log: Path) -> None:
-    """Redirect the output of this process to a file, since it would disturb the progress display."""
+    """Redirect the output of this process to a file; it would disturb the progress display."""
     sys.stdout.flush()
     sys.stderr.flush()
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
