@@ -76,7 +76,13 @@ class InterruptedRunError(KeyboardInterrupt):
 
 
 def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call `build` and turn its errors about arguments, files and imports into `UsageError`."""
+    """Call ``build(*args, **kwargs)``.
+
+    Raises
+    ------
+    UsageError
+        If it refuses an argument, cannot use a file, or cannot import a module.
+    """
     try:
         return build(*args, **kwargs)
     except UsageError:

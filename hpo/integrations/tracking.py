@@ -59,7 +59,7 @@ class Tracker(ABC):
         self._trouble = ""
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        """Write what is new since the last time."""
+        """Write what is new in `summary`, and what was saved relative to the `baseline`."""
         try:
             for trial in summary.trials:
                 self._bring_up_to_date(trial)
@@ -129,7 +129,7 @@ class Several:
         self._stack = ExitStack()
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        """Show a state."""
+        """Show the state `summary` and what was saved relative to the `baseline`."""
         for part in self._parts:
             part.show(summary, baseline)
 

@@ -20,7 +20,7 @@ class Progress:
     """Shows the state of a run; a context manager around it. This base class shows nothing."""
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        """Show a state, and the resource saved relative to the baseline, if there is one."""
+        """Show the state `summary` and, given a `baseline`, what was saved relative to it."""
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -150,7 +150,7 @@ class RichProgress(Progress):
         self._started = self._last_line = time.monotonic()
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        """Show a state."""
+        """Show the state `summary` and what was saved relative to the `baseline`."""
         self._snapshot = Snapshot.of(summary, baseline)
         if self._live is None and time.monotonic() - self._last_line >= self.LINES_EVERY:
             self._print_line()

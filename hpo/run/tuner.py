@@ -93,6 +93,11 @@ class Tuner:
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
 
+    Raises
+    ------
+    UsageError
+        If a setting is invalid.
+
     Notes
     -----
     With ``executor="inline"`` a run is reproducible bit for bit, and so is a run that was killed
