@@ -244,12 +244,16 @@ class Journal:
 
     Built by `create` or `open`; to be used as a context manager.
 
-    Attributes
+    Parameters
     ----------
     path : Path
         The file.
+    file : binary file
+        The same file, open for appending and locked.
     header : Header
         Its first line.
+    checksum : int
+        Checksum of its last line.
     """
 
     def __init__(self, path: Path, file: IO[bytes], header: Header, checksum: int) -> None:

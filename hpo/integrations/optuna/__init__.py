@@ -1,6 +1,6 @@
-"""Optuna: our pruner in its studies, and our runs in its storages.
+"""Optuna: a pruner for its studies, and the export of runs to its storages.
 
-Optuna's samplers as a searcher of ours are in `hpo.searchers.optuna`.
+`hpo.searchers.optuna` is a searcher that uses Optuna's samplers.
 """
 
 from hpo.errors import import_optional
