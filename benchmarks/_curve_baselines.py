@@ -18,7 +18,7 @@ from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (
     Decision,
     Done,
-    PredictJob,
+    Job,
     Report,
     SchedulerSummary,
     TrainJob,
@@ -68,7 +68,7 @@ class Budgeted:
         decision = self._scheduler.ask()
         if isinstance(decision, TrainJob):
             self._left -= decision.stop - decision.start
-        self._outstanding += isinstance(decision, TrainJob | PredictJob)
+        self._outstanding += isinstance(decision, Job)
         return decision
 
     def tell(self, report: Report) -> None:
@@ -157,7 +157,7 @@ class TPESearcher:
         """Return the row that a job trains."""
         return self._row_of_trial[job.trial_id]
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Ignore the job."""
 
     def reported(self, report: Report) -> None:

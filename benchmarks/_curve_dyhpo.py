@@ -21,11 +21,8 @@ from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (
     Config,
     Decision,
-    PredictFailure,
-    PredictReport,
     Report,
     SchedulerSummary,
-    TrainFailure,
     TrainJob,
     TrainReport,
     Wait,
@@ -89,7 +86,7 @@ class DyHPO:
 
     def tell(self, report: Report) -> None:
         """Pass a loss on, and learn whether the trial goes on."""
-        if isinstance(report, PredictReport | PredictFailure | TrainFailure):
+        if not isinstance(report, TrainReport):
             raise ValueError(f"this scheduler only takes losses, got {report}")
         if self._trials.receive(report):
             self._pass_on(report)

@@ -22,7 +22,7 @@ from _curve_methods import METHODS, Method, Setup
 from _curve_tables import Task
 from hpo.loop import drive
 from hpo.simulation import SimulatedRunner
-from hpo.trial import PredictJob, Report, SchedulerSummary, TrainJob, TrainReport, finite_or_worst
+from hpo.trial import Job, Report, SchedulerSummary, TrainJob, TrainReport, finite_or_worst
 
 Steps = list[tuple[int, float]]
 """Epochs and the regret from there on, both changing at every step."""
@@ -86,7 +86,7 @@ class Trace:
         self.epochs = 0
         self.steps: dict[str, Steps] = {"trained": [], "measured": []}
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Note the row of a trial."""
         if self._setup.recorder is not None:
             self._setup.recorder.decided(job)

@@ -36,7 +36,7 @@ from hpo.predictors import PooledPredictor, make_regressor
 from hpo.predictors._pairs import CurveSet, lengths_up_to
 from hpo.schedulers import SynchronousSwift
 from hpo.simulation import CurveTable, TableCurveSearcher, simulate
-from hpo.trial import Curve, PredictJob, Report
+from hpo.trial import Curve, ForecastJob, Report
 
 REGRESSORS = ("last-value", "extra-trees", "nusvr", "ridge", "gp", "mlp", "qsvr")
 COMPARED = ("extra-trees", "qsvr")
@@ -169,7 +169,7 @@ class Stopwatch:
 
     def decided(self, job: object) -> None:
         """Start at a forecast."""
-        self._start = time.process_time() if isinstance(job, PredictJob) else self._start
+        self._start = time.process_time() if isinstance(job, ForecastJob) else self._start
 
     def reported(self, report: Report) -> None:
         """Stop at its report."""

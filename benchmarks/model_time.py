@@ -21,7 +21,7 @@ from hpo.predictors import MixedPredictor
 from hpo.schedulers import SynchronousSwift
 from hpo.simulation import SimulatedRunner, TableCurveSearcher
 from hpo.simulation.synthetic import synthetic_table
-from hpo.trial import PredictJob, TrainJob
+from hpo.trial import ForecastJob, Job
 
 R = 100
 LARGEST_SHARE, LARGEST_TIME = 0.02, 10.0
@@ -50,11 +50,11 @@ class Stopwatch(SimulatedRunner):
         super().__init__(*args, **settings)
         self.times: list[float] = []
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Measure a forecast, which is made where it is submitted."""
         start = time.process_time()
         super().submit(job)
-        if isinstance(job, PredictJob):
+        if isinstance(job, ForecastJob):
             self.times.append(time.process_time() - start)
 
 

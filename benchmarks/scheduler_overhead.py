@@ -22,7 +22,7 @@ from hpo.predictors import make_predictor
 from hpo.schedulers import make_scheduler
 from hpo.searchers import Searcher
 from hpo.simulation import CurveTable, CyclicTableSearcher, SimulatedRunner
-from hpo.trial import Decision, PredictJob, Report, SchedulerSummary, TrainJob
+from hpo.trial import Decision, Job, Report, SchedulerSummary
 
 N_WORKERS = 500
 R = 81
@@ -45,7 +45,7 @@ class Timed:
         start = time.perf_counter()
         decision = self.scheduler.ask()
         self._add(time.perf_counter() - start)
-        self.jobs += isinstance(decision, TrainJob | PredictJob)
+        self.jobs += isinstance(decision, Job)
         return decision
 
     def tell(self, report: Report) -> None:

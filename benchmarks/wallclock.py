@@ -41,7 +41,7 @@ from _harness import Bars
 from _hpo_common import show
 from hpo.loop import drive
 from hpo.simulation import CurveTable, SimulatedRunner
-from hpo.trial import PredictJob, Report, TrainJob
+from hpo.trial import Job, Report, TrainJob
 
 WORKERS = (1, 4, 16, 50, 200)
 REFERENCES = ("barrier", "in-turn", "hyperband")
@@ -70,7 +70,7 @@ class WatchedRunner(SimulatedRunner):
         self._spans: list[tuple[float, float]] = []  # beginning and end of every training job
         self._last_start = 0.0
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Start a job."""
         before = self.busy
         super().submit(job)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hpo.trial import Decision, Done, PredictJob, Report, SchedulerSummary, TrainJob, Wait
+from hpo.trial import Decision, Done, Job, Report, SchedulerSummary, Wait
 
 
 class Scheduler(Protocol):
@@ -22,8 +22,9 @@ class Scheduler(Protocol):
     def ask(self) -> Decision:
         """Return the next job, `Wait` if a report is needed first, or `Done`.
 
-        A `PredictJob` that is ready comes before any `TrainJob`. `Wait` and `Done` change nothing
-        and draw no random numbers. `Done` is returned only when no job is outstanding.
+        A `PredictJob` or `ForecastJob` that is ready comes before any `TrainJob`. `Wait` and `Done`
+        change nothing and draw no random numbers. `Done` is returned only when no job is
+        outstanding.
         """
         ...
 
@@ -45,8 +46,8 @@ class Scheduler(Protocol):
 class Runner(Protocol):
     """Runs jobs somewhere."""
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
-        """Start a job; returns at once."""
+    def submit(self, job: Job) -> None:
+        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         ...
 
     def wait(self) -> Sequence[Report]:
@@ -62,7 +63,7 @@ class Runner(Protocol):
 class Recorder(Protocol):
     """Records each decision and each report before it takes effect."""
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Record a job before it is submitted."""
         ...
 
@@ -74,7 +75,7 @@ class Recorder(Protocol):
 class NullRecorder:
     """A recorder that records nothing."""
 
-    def decided(self, job: TrainJob | PredictJob) -> None:
+    def decided(self, job: Job) -> None:
         """Ignore the job."""
 
     def reported(self, report: Report) -> None:
@@ -103,8 +104,8 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
 def _submit_all(scheduler: Scheduler, runner: Runner, recorder: Recorder) -> bool:
     """Submit jobs while a worker is free; return whether the search is over.
 
-    A `PredictJob` occupies no worker, but is requested only while one is free: it becomes ready
-    through a report, which frees a worker, and is then returned first.
+    A `PredictJob` or `ForecastJob` occupies no worker, but is requested only while one is free: it
+    becomes ready through a report, which frees a worker, and is then returned first.
     """
     while runner.free > 0:
         decision = scheduler.ask()

@@ -1,9 +1,9 @@
-"""The vocabulary of a search: configurations, jobs, reports and summaries, as frozen values.
+"""Value types of a search: configurations, jobs, reports and summaries.
 
-A scheduler answers ``ask()`` with one of four decisions and learns of the outcome through one of
-four reports. All of them are plain immutable values that turn into JSON and back without loss, so
-that a journal of them rebuilds a scheduler exactly. Loss is *lower is better* everywhere, and
-resource units (epochs, say) are *absolute*: a job that is run twice trains nothing twice.
+A scheduler answers ``ask()`` with a `Decision` and receives each job's `Report` in ``tell()``. All
+of them are frozen dataclasses that convert to JSON and back without loss, so that a journal of them
+rebuilds a scheduler exactly. A lower loss is better. Resource units (epochs for a network) are
+absolute: a job that is run twice trains no unit twice.
 
 >>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=0, stop=2)
 >>> TrainJob.from_json(job.to_json()) == job
@@ -176,33 +176,22 @@ class TrainJob(Value):
 
 @dataclass(frozen=True)
 class PredictJob(Value):
-    """Predict the loss after `target` units of the trials in `query`.
-
-    There are two kinds. A prediction within a round (`n_new` is None) learns from curves of at
-    least `target` units and is asked about curves of one length, all shorter. A *forecast* of the
-    whole search learns from all curves, whatever their lengths, is asked about those same curves,
-    and proposes `n_new` new configurations besides; the trials that run and have no loss yet stand
-    as empty curves where others have those to learn from.
+    """Predict the loss after `target` units of the trials of one rung.
 
     Attributes
     ----------
     job_id : int
         Unique within the search.
     bracket, rung : int
-        The decision that waits for the numbers.
+        The decision that needs the predictions.
     target : int
         Resource unit to predict the loss at.
     train : tuple of Curve
-        Curves to learn from.
+        Curves to learn from, each of at least `target` units.
     query : tuple of Curve
-        Curves to predict.
+        Curves to predict, all of one length below `target`.
     seed : int
-        For predictors that draw random numbers.
-    n_new : int or None
-        Configurations that a forecast is to propose; None for a prediction within a round.
-    memory : Mapping
-        What the forecast before left for this one (``info["memory"]`` of its report), in plain
-        values.
+        Seed of the predictor's random number generator.
     """
 
     _values: ClassVar[tuple[str, ...]] = ("train", "query")
@@ -214,8 +203,39 @@ class PredictJob(Value):
     train: tuple[Curve, ...]
     query: tuple[Curve, ...]
     seed: int
-    n_new: int | None = None
-    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ForecastJob(Value):
+    """Forecast the final losses of all trials, and propose new configurations.
+
+    Attributes
+    ----------
+    job_id : int
+        Unique within the search.
+    target : int
+        Resource unit to forecast the loss at.
+    curves : tuple of Curve
+        Curves of any length from 1 on, both to learn from and to forecast.
+    running : tuple of Curve
+        Trials in training that have no loss yet, as empty curves.
+    seed : int
+        Seed of the random number generators of forecaster and searcher.
+    n_proposals : int
+        Number of configurations to propose.
+    warm_start_state : Mapping
+        `ForecastReport.warm_start_state` of the previous forecast, in plain values.
+    """
+
+    _values: ClassVar[tuple[str, ...]] = ("curves", "running")
+
+    job_id: int
+    target: int
+    curves: tuple[Curve, ...]
+    running: tuple[Curve, ...]
+    seed: int
+    n_proposals: int
+    warm_start_state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -268,23 +288,54 @@ class TrainFailure(Value):
 
 @dataclass(frozen=True)
 class PredictReport(Value):
-    """The numbers of a finished `PredictJob`.
+    """The result of a `PredictJob`.
 
     Attributes
     ----------
     job_id : int
         As in the job.
     predictions, stds : tuple of float
-        Predicted loss at the target and its standard deviation, one per query curve. Of a
-        forecast: in a scale of about unit spread (``info["scale"]``, see
-        `hpo.predictors.scale_of`).
+        Predicted loss at the target and its standard deviation, one per query curve.
     skill : float or None
         ``1 - MSE(predictor) / MSE(last value)``, cross-validated on the training curves: positive
-        where the predictor beats keeping the last known loss; None where it was not measured.
+        if the predictor beats keeping the last known loss, None if it was not measured.
     info : Mapping
-        What the predictor tells about itself (plain values).
+        Diagnostics of the predictor in plain values, for display only.
+    """
+
+    _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
+
+    job_id: int
+    predictions: tuple[float, ...]
+    stds: tuple[float, ...]
+    skill: float | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ForecastReport(Value):
+    """The result of a `ForecastJob`.
+
+    Attributes
+    ----------
+    job_id : int
+        As in the job.
+    predictions, stds : tuple of float
+        Forecast loss at the target and its standard deviation, one per curve, in `scale`.
+    skill : float or None
+        As in `PredictReport`, measured on losses that the model was not fitted to.
+    scale : Mapping
+        Parameters of the scale of `predictions`, `stds` and `proposals`, which has about unit
+        spread (see `hpo.predictors.scale_of`).
     proposals : tuple of Proposal
-        Of a forecast: what to try next.
+        Configurations to try next.
+    min_informative_resource : int or None
+        Shortest resource at which losses inform about final losses; schedulers end no job before
+        it. None keeps the previous value.
+    warm_start_state : Mapping
+        State for the next forecast of this search, in plain values.
+    info : Mapping
+        Diagnostics of the forecaster in plain values, for display only.
     """
 
     _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
@@ -294,13 +345,16 @@ class PredictReport(Value):
     predictions: tuple[float, ...]
     stds: tuple[float, ...]
     skill: float | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)
+    scale: Mapping[str, float] = field(default_factory=dict)
     proposals: tuple[Proposal, ...] = ()
+    min_informative_resource: int | None = None
+    warm_start_state: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PredictFailure(Value):
-    """A `PredictJob` that failed; the scheduler decides that round as plain Hyperband would.
+    """A `PredictJob` or `ForecastJob` that failed; the scheduler decides without a model.
 
     Attributes
     ----------
@@ -314,8 +368,13 @@ class PredictFailure(Value):
     reason: str
 
 
-Decision = TrainJob | PredictJob | Wait | Done
-Report = TrainReport | TrainFailure | PredictReport | PredictFailure
+ModelJob = PredictJob | ForecastJob
+"""A job that a curve predictor answers."""
+ModelReport = PredictReport | ForecastReport | PredictFailure
+"""The report of a `ModelJob`."""
+Job = TrainJob | ModelJob
+Decision = Job | Wait | Done
+Report = TrainReport | TrainFailure | ModelReport
 
 
 class TrialStatus(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -30,12 +30,13 @@ class Forecast:
         ``1 - MSE / MSE(last value)`` of the model on losses that it was not shown; None where
         there was too little to measure it.
     info : dict
-        What the predictor tells about itself, in plain values. ``"memory"``, where it is there,
-        is handed to the next forecast of the same search. ``"telling"`` is a number of units:
-        where losses before that tell little of the last ones, schedulers let no job end before it.
-    belief : Surrogate or None
-        What the model expects of configurations that were not tried; None leaves that to the
-        searcher.
+        Diagnostics of the model in plain values, for display only.
+    surrogate : Surrogate or None
+        The model's predictions for untried configurations; None leaves them to the searcher.
+    min_informative_resource : int or None
+        As in `hpo.trial.ForecastReport`.
+    warm_start_state : Mapping
+        State for the next forecast of the same search, in plain values.
     """
 
     mean: FloatArray
@@ -43,7 +44,9 @@ class Forecast:
     scale: Scale
     skill: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
-    belief: Surrogate | None = None
+    surrogate: Surrogate | None = None
+    min_informative_resource: int | None = None
+    warm_start_state: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> FloatArray:

@@ -8,14 +8,23 @@ from hpo.predictors.base import CurvePredictor
 from hpo.predictors.forecaster import Forecast, Forecaster
 from hpo.predictors.pooled import PooledPredictor
 from hpo.searchers import LearningSearcher, Observations, Searcher, proposals_of
-from hpo.trial import PredictFailure, PredictJob, PredictReport, Proposal
+from hpo.trial import (
+    ForecastJob,
+    ForecastReport,
+    ModelJob,
+    ModelReport,
+    PredictFailure,
+    PredictJob,
+    PredictReport,
+    Proposal,
+)
 
 
 def run_predict_job(
-    job: PredictJob,
+    job: ModelJob,
     predictor: CurvePredictor | Forecaster,
     searcher: Searcher | None = None,
-) -> PredictReport | PredictFailure:
+) -> ModelReport:
     """Fit a predictor on the job's training curves and predict its query curves.
 
     Parameters
@@ -35,7 +44,7 @@ def run_predict_job(
         The failure names the exception; none is raised, since a search outlives its predictor.
     """
     try:
-        if job.n_new is not None:
+        if isinstance(job, ForecastJob):
             return _forecast(job, predictor, searcher)
         return _run(job, predictor)
     except Exception as error:  # noqa: BLE001 - whatever a model or an annealer may raise
@@ -44,7 +53,7 @@ def run_predict_job(
 
 def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictReport:
     if not job.query:
-        return PredictReport(job.job_id, (), (), None, {})
+        return PredictReport(job.job_id, (), ())
     model = _seeded(predictor, job.seed)
     if not hasattr(model, "fit"):
         raise TypeError(
@@ -62,10 +71,10 @@ def _run(job: PredictJob, predictor: CurvePredictor | Forecaster) -> PredictRepo
 
 
 def _forecast(
-    job: PredictJob, predictor: CurvePredictor | Forecaster, searcher: Searcher | None
-) -> PredictReport:
-    if not job.query:
-        return PredictReport(job.job_id, (), (), None, {})
+    job: ForecastJob, predictor: CurvePredictor | Forecaster, searcher: Searcher | None
+) -> ForecastReport:
+    if not job.curves:
+        return ForecastReport(job.job_id, (), ())
     import sklearn
     from threadpoolctl import threadpool_limits
 
@@ -76,38 +85,41 @@ def _forecast(
         threadpool_limits(limits=1, user_api="blas"),
         sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
     ):
-        forecast = forecaster.forecast(job.query, job.target)
+        forecast = forecaster.forecast(job.curves, job.target)
         proposals = _proposals(job, searcher, forecast)
-    return PredictReport(
+    return ForecastReport(
         job_id=job.job_id,
         predictions=tuple(float(value) for value in forecast.mean),
         stds=tuple(float(value) for value in forecast.std),
         skill=forecast.skill,
-        info={**forecast.info, "scale": forecast.scale.to_info()},
+        scale=forecast.scale.to_json(),
         proposals=proposals,
+        min_informative_resource=forecast.min_informative_resource,
+        warm_start_state=forecast.warm_start_state,
+        info=forecast.info,
     )
 
 
 def _proposals(
-    job: PredictJob, searcher: Searcher | None, forecast: Forecast
+    job: ForecastJob, searcher: Searcher | None, forecast: Forecast
 ) -> tuple[Proposal, ...]:
-    if not job.n_new or not isinstance(searcher, LearningSearcher):
+    if not job.n_proposals or not isinstance(searcher, LearningSearcher):
         return ()
     known = Observations(
-        curves=job.query,
+        curves=job.curves,
         mean=forecast.mean,
         std=forecast.std,
         max_resource=job.target,
-        running=tuple(curve.config for curve in job.train),
-        belief=forecast.belief,
+        running=tuple(curve.config for curve in job.running),
+        belief=forecast.surrogate,
     )
-    return tuple(proposals_of(searcher, known, job.n_new, seed=job.seed))
+    return tuple(proposals_of(searcher, known, job.n_proposals, seed=job.seed))
 
 
-def _informed(forecaster: Any, job: PredictJob, searcher: Searcher | None) -> Any:
+def _informed(forecaster: Any, job: ForecastJob, searcher: Searcher | None) -> Any:
     """Return a forecaster that knows what it left for this job, and how the searcher sees."""
-    if job.memory and hasattr(forecaster, "with_memory"):
-        forecaster = forecaster.with_memory(job.memory)
+    if job.warm_start_state and hasattr(forecaster, "with_memory"):
+        forecaster = forecaster.with_memory(job.warm_start_state)
     candidates = getattr(searcher, "candidates", None)
     if candidates is not None and hasattr(forecaster, "with_encoder"):
         forecaster = forecaster.with_encoder(candidates.features)

@@ -133,17 +133,15 @@ class JointPredictor(ForecastingPredictor):
         kept = self._kept(data)
         process, fitted = self._process(data.known.take(kept), data.values[kept])
         mean, std = _ahead(process, data, kept)
-        info = self._info(len(kept)) | {
-            "memory": {"theta": process.theta.tolist(), "n_points": fitted},
-            "telling": _telling(process, target),
-        }
         return Forecast(
             mean=mean,
             std=std,
             scale=data.scale,
             skill=_skill(process),
-            info=info,
-            belief=JointSurrogate(process, encode),
+            info=self._info(len(kept)),
+            surrogate=JointSurrogate(process, encode),
+            min_informative_resource=_telling(process, target),
+            warm_start_state={"theta": process.theta.tolist(), "n_points": fitted},
         )
 
     def _encode(self, curves: Sequence[Curve]) -> Encoder:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from hpo._typing import FloatArray
@@ -101,8 +102,7 @@ class MixedPredictor(ForecastingPredictor):
             chosen = chosen.with_seed(self.seed)
         forecast: Forecast = chosen.forecast(curves, target)
         # What one forecaster left waits until its next turn.
-        forecast.info.setdefault("memory", dict(self.memory))
-        return forecast
+        return replace(forecast, warm_start_state=forecast.warm_start_state or self.memory)
 
     def _each(self, method: str, value: Any) -> Self:
         twin = copy.copy(self)

@@ -47,7 +47,7 @@ def content(run: Run) -> dict[str, Any]:
         "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
         **_forecasts(list(run.forecasts())),
         "history": _history(results),
-        "plan": None if results.plan is None else results.plan.epochs,
+        "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
         "importance": _importances(results.trials),
     }
@@ -59,9 +59,9 @@ def _key_figures(results: Results) -> list[list[str]]:
         best = results.best
         figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
-    if results.plan is not None and results.saved is not None:
-        share = results.saved / results.plan.epochs
-        figures.append(["epochs of plain Hyperband", str(results.plan.epochs)])
+    if results.baseline is not None and results.saved is not None:
+        share = results.saved / results.baseline.epochs
+        figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
         figures.append(["saved", f"{results.saved} ({share:.1%})"])
     skills = [event.skill for event in results.events if event.skill is not None]
     if skills:
@@ -94,7 +94,7 @@ def _trials(results: Results) -> list[dict[str, Any]]:
 def _brackets(results: Results) -> list[dict[str, Any]]:
     """Count, for each rung of each bracket, what became of the trials that entered it."""
     ends = fates(results)
-    plan = results.plan
+    baseline = results.baseline
     members: dict[int, list[TrialSummary]] = defaultdict(list)
     for trial in results.trials:
         members[trial.bracket].append(trial)
@@ -102,7 +102,7 @@ def _brackets(results: Results) -> list[dict[str, Any]]:
         {
             "bracket": bracket,
             "spent": sum(len(trial.losses) for trial in trials),
-            "saved": plan.saved(trials) if plan is not None and plan.rounds else None,
+            "saved": baseline.saved(trials) if baseline is not None and baseline.rounds else None,
             "rungs": list(_rungs(results, bracket, trials, ends)),
         }
         for bracket, trials in sorted(members.items())
@@ -136,10 +136,10 @@ def _resource(results: Results, bracket: int, rung: int) -> int | None:
     for event in results.events:
         if event.kind == "rung" and (event.bracket, event.rung) == (bracket, rung):
             return event.resource
-    if results.plan is None or not results.plan.rounds:
+    if results.baseline is None or not results.baseline.rounds:
         return None
-    plan = hyperband_brackets(results.plan.max_resource, results.plan.reduction_factor)
-    rungs = plan[bracket % len(plan)].rungs
+    brackets = hyperband_brackets(results.baseline.max_resource, results.baseline.reduction_factor)
+    rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.run.results import Results
 from hpo.trial import TrialStatus, TrialSummary
 
@@ -217,7 +218,7 @@ def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If matplotlib is not installed.
     OSError
         If the directory cannot be written.
@@ -235,11 +236,5 @@ def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
 
 def _new_axes() -> Any:
     """Return axes on a figure of its own, without touching pyplot's global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
-        ) from error
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
-    return figure.subplots()
+    figures = import_optional("matplotlib.figure", "hpo.report.plots", "plot")
+    return figures.Figure(figsize=(7.5, 4.8), layout="constrained").subplots()

@@ -1,4 +1,4 @@
-"""What a report needs of a run beyond its results: which trials each prediction was about."""
+"""A run as a report shows it: its results, settings and predictions."""
 
 from __future__ import annotations
 
@@ -9,58 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from hpo.errors import JournalError
 from hpo.loop import Scheduler
 from hpo.predictors import scale_of
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
-from hpo.run.spec import RunSpec
-from hpo.trial import Decision, PredictJob, PredictReport, Report, SchedulerSummary
-
-
-class Listening:
-    """A scheduler that passes everything on to another and keeps the predictions it asks for.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        Decides.
-    """
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self.jobs: list[PredictJob] = []
-
-    def ask(self) -> Decision:
-        """Return the scheduler's decision."""
-        decision = self._scheduler.ask()
-        if isinstance(decision, PredictJob):
-            self.jobs.append(decision)
-        return decision
-
-    def tell(self, report: Report) -> None:
-        """Pass a report on."""
-        self._scheduler.tell(report)
-
-    def summary(self) -> SchedulerSummary:
-        """Return the scheduler's summary."""
-        return self._scheduler.summary()
+from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One predicted loss, beside the last known one and, where it was trained so far, the true one.
+    """A predicted loss, the last known loss and, if the trial was trained that far, the true one.
 
     Attributes
     ----------
     trial_id, bracket : int
-        Whose.
+        Trial and its bracket.
     resource, target : int
-        Units known, and units that the prediction is for.
+        Units trained when the prediction was made, and the unit that it predicts.
     predicted, last : float
         Predicted loss, and the loss after `resource` units.
     true : float or None
-        Loss after `target` units; None where the trial was stopped before.
+        Loss after `target` units; None if the trial was stopped before.
     """
 
     trial_id: int
@@ -82,31 +51,36 @@ class Run:
         Its title.
     results : Results
         Trials, decisions and history.
-    jobs : tuple of PredictJob
-        Predictions that were asked for.
+    jobs : tuple of PredictJob or ForecastJob
+        Predictions that the scheduler asked for.
     settings : Mapping
-        What the run was started with, in plain values; empty where that is not known.
+        Settings of the run in plain values; empty where they are not known.
     """
 
     name: str
     results: Results
-    jobs: tuple[PredictJob, ...] = ()
+    jobs: tuple[ModelJob, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def forecasts(self) -> Iterator[Forecast]:
         """Yield every prediction that was made."""
-        answers = {r.job_id: r for _, r in self.results.reports if isinstance(r, PredictReport)}
+        answers = {
+            report.job_id: report
+            for _, report in self.results.reports
+            if isinstance(report, PredictReport | ForecastReport)
+        }
         curves = {trial.trial_id: trial.losses for trial in self.results.trials}
         for job in self.jobs:
             if job.job_id not in answers:
                 continue
-            for curve, value in zip(job.query, _losses(job, answers[job.job_id]), strict=True):
+            asked = job.curves if isinstance(job, ForecastJob) else job.query
+            for curve, value in zip(asked, _losses(answers[job.job_id]), strict=True):
                 losses = curves[curve.trial_id]
                 if len(curve.losses) >= job.target:
                     continue  # a forecast of the whole search is asked about these as well
                 yield Forecast(
                     trial_id=curve.trial_id,
-                    bracket=job.bracket,
+                    bracket=0 if isinstance(job, ForecastJob) else job.bracket,
                     resource=len(curve.losses),
                     target=job.target,
                     predicted=value,
@@ -115,11 +89,11 @@ class Run:
                 )
 
 
-def _losses(job: PredictJob, report: PredictReport) -> tuple[float, ...]:
-    """Return predicted losses; a forecast's are in a scale that its report tells."""
-    if job.n_new is None:
+def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:
+    """Return the predicted losses, a forecast's converted from its scale."""
+    if isinstance(report, PredictReport):
         return report.predictions
-    losses = scale_of(report.info).to_loss(np.array(report.predictions, dtype=float))
+    losses = scale_of(report.scale).to_loss(np.array(report.predictions, dtype=float))
     return tuple(losses.tolist())
 
 
@@ -131,7 +105,8 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     journal : Path
         Its journal.
     scheduler : Scheduler, optional
-        Fresh, as the run began with; needed where it was not built from a `RunSpec`.
+        A scheduler in the state in which the run began; needed if the run was not built from a
+        `RunSpec`.
 
     Raises
     ------
@@ -139,14 +114,7 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
         If the journal cannot be used, does not fit the scheduler, or needs one and got none.
     """
     journal = Path(journal)
-    settings = read_journal(journal).header.spec
-    if scheduler is None:
-        if not settings:
-            raise JournalError(
-                f"journal {journal} was started from Python objects; read it from Python with "
-                "read_run(journal, scheduler) and a scheduler as the run began with"
-            )
-        scheduler = RunSpec.from_json(settings).build_scheduler()
-    listening = Listening(scheduler)
-    results = Results.from_journal(journal, listening)
-    return Run(journal.stem, results, tuple(listening.jobs), settings)
+    jobs: list[Job] = []
+    results = Results.from_journal(journal, scheduler, decided=jobs.append)
+    predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
+    return Run(journal.stem, results, predictions, read_journal(journal).header.spec)

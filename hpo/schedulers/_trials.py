@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from hpo.trial import (
     Config,
     Curve,
     Event,
+    ForecastJob,
+    ForecastReport,
+    ModelJob,
+    ModelReport,
     PredictFailure,
-    PredictJob,
-    PredictReport,
     SchedulerSummary,
     TrainFailure,
     TrainJob,
@@ -24,6 +27,8 @@ from hpo.trial import (
     finite_or_worst,
     same,
 )
+
+_ModelJob = TypeVar("_ModelJob", bound=ModelJob)
 
 
 @dataclass
@@ -44,8 +49,8 @@ class TrialStore:
 
     def __init__(self) -> None:
         self._trials: list[_Trial] = []
-        self._predictions: dict[int, PredictJob] = {}
-        self._answered: dict[int, PredictReport | PredictFailure] = {}
+        self._predictions: dict[int, ModelJob] = {}
+        self._answered: dict[int, ModelReport] = {}
         self._n_running = 0
         self._next_job_id = 0
         self.epochs = 0
@@ -196,12 +201,12 @@ class TrialStore:
         self._next_job_id += 1
         return self._next_job_id - 1
 
-    def predict(self, job: PredictJob) -> PredictJob:
+    def predict(self, job: _ModelJob) -> _ModelJob:
         """Hand out a prediction."""
         self._predictions[job.job_id] = job
         return job
 
-    def answer(self, report: PredictReport | PredictFailure) -> PredictJob | None:
+    def answer(self, report: ModelReport) -> ModelJob | None:
         """Take in a report on a prediction; return its job, None if it is a duplicate.
 
         Raises
@@ -215,11 +220,13 @@ class TrialStore:
             if known is not None and same(known, report):
                 return None
             raise ValueError(_unknown(report, "no such prediction is outstanding"))
-        if isinstance(report, PredictReport):
-            counts = {len(report.predictions), len(report.stds)}
-            if counts != {len(job.query)}:
-                msg = f"needs {len(job.query)} predictions and stds"
-                raise ValueError(_unknown(report, msg))
+        if not isinstance(report, PredictFailure):
+            is_forecast = isinstance(job, ForecastJob)
+            if isinstance(report, ForecastReport) is not is_forecast:
+                raise ValueError(_unknown(report, f"its job is a {type(job).__name__}"))
+            n_curves = len(job.curves if isinstance(job, ForecastJob) else job.query)
+            if {len(report.predictions), len(report.stds)} != {n_curves}:
+                raise ValueError(_unknown(report, f"needs {n_curves} predictions and stds"))
         del self._predictions[report.job_id]
         self._answered[report.job_id] = report
         return job

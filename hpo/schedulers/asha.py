@@ -16,17 +16,7 @@ from typing import Literal
 from hpo.brackets import check_integer, check_resources, hyperband_brackets
 from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
-from hpo.trial import (
-    Decision,
-    Done,
-    Event,
-    PredictFailure,
-    PredictReport,
-    Report,
-    SchedulerSummary,
-    TrainJob,
-    Wait,
-)
+from hpo.trial import Decision, Done, Event, ModelReport, Report, SchedulerSummary, TrainJob, Wait
 
 
 class _Rung:
@@ -135,7 +125,7 @@ class ASHA:
 
     def tell(self, report: Report) -> None:
         """Take in a report (see `hpo.loop.Scheduler.tell`)."""
-        if isinstance(report, PredictReport | PredictFailure):
+        if isinstance(report, ModelReport):
             raise ValueError(f"this scheduler asks for no predictions, got {report}")
         if not self._trials.receive(report):
             return

@@ -27,6 +27,7 @@ from hpo.trial import (
     Decision,
     Done,
     Event,
+    ForecastReport,
     PredictFailure,
     PredictJob,
     PredictReport,
@@ -134,9 +135,9 @@ class EarlyStopping:
             case TrainReport() | TrainFailure():
                 if self._trials.receive(report):
                     self._arrived(report.trial_id)
-            case PredictReport() | PredictFailure():
+            case _:
                 job = self._trials.answer(report)
-                if job is not None:
+                if isinstance(job, PredictJob) and not isinstance(report, ForecastReport):
                     self._answered(job, report)
 
     def summary(self) -> SchedulerSummary:

@@ -28,27 +28,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.searchers.grid_random import RandomSearcher
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config, Curve
-
-
-def import_optuna(what: str) -> Any:
-    """Return the module `optuna`.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message says what needs it and how to get it.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(
-            f"{what} needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
-        ) from error
-    return optuna
 
 
 def search_distributions(space: SearchSpace) -> dict[str, Any]:
@@ -62,7 +46,9 @@ def search_distributions(space: SearchSpace) -> dict[str, Any]:
 
 
 def _distribution(domain: Domain) -> Any:
-    distributions = import_optuna("a search by Optuna's samplers").distributions
+    distributions = import_optional(
+        "optuna", "a search by Optuna's samplers", "optuna"
+    ).distributions
     match domain:
         case Float(low, high, log, step):
             return distributions.FloatDistribution(low, high, log=log, step=step)
@@ -120,21 +106,21 @@ def _outward(domain: Domain, value: Any) -> Any:
 
 
 def _tpe(seed: int) -> Any:
-    samplers = import_optuna("the sampler 'tpe'").samplers
+    samplers = import_optional("optuna", "the sampler 'tpe'", "optuna").samplers
     return samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
 
 
 def _gp(seed: int) -> Any:
-    samplers = import_optuna("the sampler 'gp'").samplers
-    if importlib.util.find_spec("torch") is None:
-        raise ImportError(
-            "the sampler 'gp' needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        )
+    samplers = import_optional("optuna", "the sampler 'gp'", "optuna").samplers
+    if importlib.util.find_spec("torch") is None:  # not imported: that takes seconds
+        import_optional("torch", "the sampler 'gp'", "torch")
     return samplers.GPSampler(seed=seed, n_startup_trials=0)
 
 
 def _random(seed: int) -> Any:
-    return import_optuna("the sampler 'random'").samplers.RandomSampler(seed=seed)
+    return import_optional("optuna", "the sampler 'random'", "optuna").samplers.RandomSampler(
+        seed=seed
+    )
 
 
 SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "gp": _gp, "random": _random}
@@ -233,7 +219,7 @@ class OptunaSearcher:
         distributions: dict[str, Any],
     ) -> None:
         """Add the curves to a study, those that are long enough as complete trials."""
-        optuna = import_optuna("OptunaSearcher")
+        optuna = import_optional("optuna", "OptunaSearcher", "optuna")
         finite = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
         worst = max(finite)
         for curve in (curve for curve in curves if curve.losses):
@@ -261,7 +247,7 @@ def observed_resource(curves: Sequence[Curve], least: int, max_resource: int) ->
 
 
 def _study(sampler: Any) -> Any:
-    optuna = import_optuna("OptunaSearcher")
+    optuna = import_optional("optuna", "OptunaSearcher", "optuna")
     with _quiet("optuna.storages._in_memory"):
         return optuna.create_study(sampler=sampler)
 

@@ -27,8 +27,9 @@ from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
 from hpo.searchers import CurveSearcher, ListCandidates, Searcher
 from hpo.trial import (
     Config,
+    Job,
+    ModelJob,
     PredictFailure,
-    PredictJob,
     Report,
     SchedulerSummary,
     TrainJob,
@@ -232,9 +233,9 @@ class SimulatedRunner:
         """How many more training jobs may be submitted now."""
         return self._free
 
-    def submit(self, job: TrainJob | PredictJob) -> None:
+    def submit(self, job: Job) -> None:
         """Start a job."""
-        if isinstance(job, PredictJob):
+        if isinstance(job, ModelJob):
             self._schedule(self._predict_time, self._predict(job))
             return
         row = self._row_of(job)
@@ -265,7 +266,7 @@ class SimulatedRunner:
         heapq.heappush(self._pending, (self.now + duration, self._count, report))
         self._count += 1
 
-    def _predict(self, job: PredictJob) -> Report:
+    def _predict(self, job: ModelJob) -> Report:
         if self._predictor is None:
             return PredictFailure(job.job_id, "the simulation has no predictor")
         return run_predict_job(job, self._predictor, self._searcher)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Scale(Protocol):
         """Return the losses that values in this scale stand for."""
         ...
 
-    def to_info(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float]:
         """Return plain values from which `scale_of` rebuilds the scale."""
         ...
 
@@ -55,7 +55,7 @@ class LogScale:
         """Return the losses that values in this scale stand for."""
         return np.asarray(self.base + np.exp(np.minimum(values, _LARGEST)))
 
-    def to_info(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float]:
         """Return plain values."""
         return asdict(self)
 
@@ -111,29 +111,27 @@ class BentScale:
         q = np.where(bent < 1, bent, np.exp(np.clip(bent - 1, 0.0, _LARGEST)))
         return np.asarray(self.low + self.width * q)
 
-    def to_info(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float]:
         """Return plain values."""
         return asdict(self)
 
 
-def scale_of(info: Mapping[str, Any]) -> Scale:
-    """Return the scale that a forecast's report tells of, in its ``info["scale"]``.
+def scale_of(values: Mapping[str, float]) -> Scale:
+    """Rebuild a scale from the plain values of a report.
 
     Parameters
     ----------
-    info : Mapping
-        Of a `PredictReport`.
+    values : Mapping
+        `ForecastReport.scale`, as `Scale.to_json` returns it.
 
     Raises
     ------
     ValueError
-        If it tells of none.
+        If they are the values of no scale.
     """
-    plain = info.get("scale")
-    if isinstance(plain, Mapping):
-        for kind in (LogScale, BentScale):
-            if set(plain) == set(kind.__dataclass_fields__):
-                return kind(**{name: float(value) for name, value in plain.items()})
+    for kind in (LogScale, BentScale):
+        if set(values) == set(kind.__dataclass_fields__):
+            return kind(**{name: float(value) for name, value in values.items()})
     raise ValueError(
-        f"a forecast's info must hold a scale (a LogScale's or BentScale's values), got {plain!r}"
+        f"a forecast's scale must hold the values of a LogScale or a BentScale, got {values!r}"
     )

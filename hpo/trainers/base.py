@@ -12,7 +12,6 @@ each unit. It keeps what it needs to go on in a checkpoint of its own:
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,12 +80,15 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
+    call_id : str
+        Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
     """
 
     config: Config
     start: int
     stop: int
     checkpoint: Path
+    call_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,11 +202,6 @@ def _keep_traceback(error: BaseException, segment: Segment) -> None:
             file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
     except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway
         pass
-
-
-def first_bad_unit(losses: Sequence[float]) -> int | None:
-    """Return the first unit (from 1) whose loss is NaN or infinite, None if there is none."""
-    return next((i for i, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
 
 
 TrainFunction = Callable[[Config, int, int, Path], Sequence[float] | Metrics]

@@ -32,7 +32,7 @@ from hpo.trainers.base import run_segment
 ACCIDENTS = Path(__file__).parents[1] / "support" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
 PATIENCE = 120
-"""Seconds that a job may take where engines start processes again, on a machine that is busy."""
+"""Seconds that a job may take where executors start processes again, on a machine that is busy."""
 OPEN = contextlib.ExitStack()
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -182,7 +182,7 @@ def test_death_of_a_worker_concerns_its_job_only(pools, name, death, tmp_path: P
     outcomes = run(pool, tmp_path, "good", death, "good", "good", "once", "good")
     reasons = [outcome.reason for outcome in outcomes]
     assert re.match(DEATHS[death], reasons[1]), reasons
-    # "": as a suspect, or by the engine, it was run once more
+    # "": as a suspect, or by the executor, it was run once more
     assert reasons[4] == "" or re.match(DEATHS["os._exit"].replace("7", "1"), reasons[4]), reasons
     assert [reason for i, reason in enumerate(reasons) if i not in (1, 4)] == [""] * 4
 
@@ -285,11 +285,11 @@ def test_mpi_without_its_ranks_is_refused() -> None:
 @pytest.mark.slow
 def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
     """Its nanny gave up, as when the new process dies while it starts."""
-    from hpo.run.executors import dask as engine
+    from hpo.run.executors import dask as executor
     from hpo.run.executors.options import ExecutorOptions
 
-    monkeypatch.setattr(engine, "_RESTART", "1s")
-    local = engine._Local(1, ExecutorOptions(), None)
+    monkeypatch.setattr(executor, "_RESTART", "1s")
+    local = executor._Local(1, ExecutorOptions(), None)
     nanny = local._cluster.workers[0]
     local._cluster.sync(nanny.close)
     assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
@@ -300,10 +300,10 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
 @pytest.mark.slow
 def test_a_local_dask_answers_without_sockets_and_waits(tmp_path: Path) -> None:
     """Each would cost every job milliseconds; a result kept for ever would cost memory."""
-    from hpo.run.executors import dask as engine
+    from hpo.run.executors import dask as executor
     from hpo.run.executors.options import ExecutorOptions
 
-    local = engine._Local(1, ExecutorOptions(), None)
+    local = executor._Local(1, ExecutorOptions(), None)
     try:
         assert local._client.scheduler.address.startswith("inproc://")
         for _ in range(3):

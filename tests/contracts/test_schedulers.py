@@ -16,6 +16,9 @@ from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.trial import (
     Done,
+    ForecastJob,
+    ForecastReport,
+    ModelJob,
     PredictFailure,
     PredictJob,
     PredictReport,
@@ -65,6 +68,15 @@ def most_trials(name, max_resource, reduction_factor):
     return sum(b.n_trials for b in brackets)
 
 
+def asked_curves(job):
+    return job.curves if isinstance(job, ForecastJob) else job.query
+
+
+def answer(job, predictions, stds, skill=None):
+    report = ForecastReport if isinstance(job, ForecastJob) else PredictReport
+    return report(job.job_id, predictions, stds, skill)
+
+
 @dataclass
 class World:
     """Runs a search in a random order of reports, with failures, NaN and duplicates."""
@@ -111,10 +123,10 @@ class World:
         self.scheduler.tell(report)
 
     def check(self, job):
-        if isinstance(job, PredictJob) and job.n_new is not None:
-            assert all(1 <= len(curve.losses) <= job.target for curve in job.query)
-            assert all(not curve.losses for curve in job.train)
-            ids = [curve.trial_id for curve in (*job.query, *job.train)]
+        if isinstance(job, ForecastJob):
+            assert all(1 <= len(curve.losses) <= job.target for curve in job.curves)
+            assert all(not curve.losses for curve in job.running)
+            ids = [curve.trial_id for curve in (*job.curves, *job.running)]
             assert len(set(ids)) == len(ids) > 0
             return
         if isinstance(job, PredictJob):
@@ -136,11 +148,11 @@ class World:
 
     def report(self, job):
         failed = self.random.random() < self.failures
-        if isinstance(job, PredictJob):
+        if isinstance(job, ModelJob):
             if failed:
                 return PredictFailure(job.job_id, "offline")
-            numbers = tuple(self.number() for _ in job.query)
-            return PredictReport(job.job_id, numbers, (0.1,) * len(numbers), 0.5)
+            numbers = tuple(self.number() for _ in asked_curves(job))
+            return answer(job, numbers, (0.1,) * len(numbers), 0.5)
         if failed:
             return TrainFailure(job.trial_id, job.start, job.stop, "boom")
         self.units[job.trial_id] = job.stop
@@ -234,14 +246,27 @@ def test_the_best_trial_is_found_where_losses_are_constant(name):
     world.losses = lambda job: (abs(job.trial_id - 4) / 10,) * (job.stop - job.start)
 
     def report(job):
-        if isinstance(job, PredictJob):
-            last = tuple(curve.losses[-1] for curve in job.query)
-            return PredictReport(job.job_id, last, (0.01,) * len(last))
+        if isinstance(job, ModelJob):
+            last = tuple(curve.losses[-1] for curve in asked_curves(job))
+            return answer(job, last, (0.01,) * len(last))
         world.units[job.trial_id] = job.stop
         return TrainReport(job.trial_id, job.start, job.stop, world.losses(job))
 
     world.report = report
     assert world.run().best.config == {"x": 4}
+
+
+@pytest.mark.parametrize("name", ["swift-hyperband", "early-stopping", "swift", "swift-asha"])
+def test_a_report_of_the_other_kind_is_refused(name):
+    scheduler = build(name)
+    world = World(scheduler, Random(0), n_workers=1)
+    while not isinstance(job := scheduler.ask(), ModelJob):
+        scheduler.tell(world.report(job))
+    numbers = (0.5,) * len(asked_curves(job))
+    wrong = PredictReport if isinstance(job, ForecastJob) else ForecastReport
+    with pytest.raises(ValueError, match=f"its job is a {type(job).__name__}"):
+        scheduler.tell(wrong(job.job_id, numbers, numbers))
+    scheduler.tell(answer(job, numbers, numbers))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -253,6 +278,7 @@ def test_the_best_trial_is_found_where_losses_are_constant(name):
         TrainReport(0, 5, 6, (0.5,)),
         TrainFailure(99, 0, 1, "boom"),
         PredictReport(99, (0.5,), (0.1,)),
+        ForecastReport(99, (0.5,), (0.1,)),
         PredictFailure(99, "boom"),
     ],
     ids=lambda report: type(report).__name__,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.surrogates.acquisition import improvement_zscore, margins
-from hpo.trial import Config, PredictReport, Proposal
+from hpo.trial import Config, ForecastReport, Proposal
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ForecastSampler:
     ----------
     trials : sequence of int
         Trials that the forecast is about.
-    report : PredictReport
+    report : ForecastReport
         The forecast.
     seed : int
         Of the draws.
@@ -83,7 +83,7 @@ class ForecastSampler:
     def __init__(
         self,
         trials: Sequence[int],
-        report: PredictReport,
+        report: ForecastReport,
         seed: int,
         *,
         incumbent: float = -np.inf,

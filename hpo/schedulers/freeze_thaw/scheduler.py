@@ -23,8 +23,9 @@ from hpo.trial import (
     Decision,
     Done,
     Event,
+    ForecastJob,
+    ForecastReport,
     PredictFailure,
-    PredictJob,
     PredictReport,
     Proposal,
     Report,
@@ -73,7 +74,7 @@ class FreezeThaw:
         self._draws: ForecastSampler | None = None  # of the latest forecast
         self._memory: Mapping[str, Any] = {}  # what it left for the next
         self._telling = 1  # units after which losses tell enough, by the latest that knows
-        self._forecasting: tuple[PredictJob, list[int]] | None = None
+        self._forecasting: tuple[ForecastJob, list[int]] | None = None
         self._acted: set[int] = set()  # trials that got a job since that forecast was asked for
         self._open: dict[int, Candidate] = {}  # trials that may go on by the latest forecast
         self._bar = math.inf  # lowest mean of those that are whole or were touched since
@@ -96,10 +97,11 @@ class FreezeThaw:
             case TrainReport() | TrainFailure():
                 if self._ledger.receive(report):
                     self._arrived(report)
-            case PredictReport() | PredictFailure():
-                job = self._ledger.answer(report)
-                if job is not None:
+            case ForecastReport() | PredictFailure():
+                if self._ledger.answer(report) is not None:
                     self._forecast_came(report)
+            case PredictReport():
+                self._ledger.answer(report)  # refuses it: only forecasts are asked for
         self._end_if_over()
 
     def summary(self) -> SchedulerSummary:
@@ -118,7 +120,7 @@ class FreezeThaw:
         if self._completed(trial):
             self._ledger.complete(trial)
 
-    def _forecast_came(self, report: PredictReport | PredictFailure) -> None:
+    def _forecast_came(self, report: ForecastReport | PredictFailure) -> None:
         assert self._forecasting is not None  # noqa: S101 - the ledger has checked the report
         job, trials = self._forecasting
         self._forecasting = None
@@ -126,11 +128,12 @@ class FreezeThaw:
             report, event = _without_model(job, report)
         else:
             kept = tuple(trial for trial in trials if not self._ended(trial))
-            event = Event("forecast", 0, job.rung, 0, kept, skill=report.skill)
-            self._memory = report.info.get("memory", {})
-            self._telling = report.info.get("telling", self._telling)
+            event = Event("forecast", 0, job.job_id, 0, kept, skill=report.skill)
+            self._memory = report.warm_start_state
+            if report.min_informative_resource is not None:
+                self._telling = report.min_informative_resource
         self._ledger.events.append(event)
-        whole = [len(curve.losses) >= self._max for curve in job.query]
+        whole = [len(curve.losses) >= self._max for curve in job.curves]
         bests = [p for p, done in zip(report.predictions, whole, strict=True) if done]
         self._draws = ForecastSampler(
             trials,
@@ -165,7 +168,7 @@ class FreezeThaw:
 
     # -- forecasts ---------------------------------------------------------------------------
 
-    def _forecast_job(self) -> PredictJob | None:
+    def _forecast_job(self) -> ForecastJob | None:
         if self._forecasting is not None or not self._forecast_due():
             return None
         curves = tuple(
@@ -178,16 +181,14 @@ class FreezeThaw:
             return None
         number = self._ledger.next_job_id()
         running = {t for t in range(self._ledger.n_trials) if self._ledger.running(t)}
-        job = PredictJob(
+        job = ForecastJob(
             job_id=number,
-            bracket=0,
-            rung=number,
             target=self._max,
-            train=self._ledger.without_loss(),
-            query=curves,
+            curves=curves,
+            running=self._ledger.without_loss(),
             seed=mix_seed(self._options.seed, number),
-            n_new=self._n_proposals(len(running)),
-            memory=self._memory,
+            n_proposals=self._n_proposals(len(running)),
+            warm_start_state=self._memory,
         )
         self._forecasting = (job, [curve.trial_id for curve in curves])
         self._acted = running
@@ -196,7 +197,8 @@ class FreezeThaw:
             self._endgame.forecast_asked()
         self._wave = 0
         self._news = 0
-        return self._ledger.predict(job)
+        self._ledger.predict(job)
+        return job
 
     def _n_proposals(self, n_running: int) -> int:
         if self._ending is not None and not self._ending.starts_trials(self._left):
@@ -391,13 +393,13 @@ class FreezeThaw:
                 self._ledger.stop(trial, "unlikely to be the best when the epochs were spent")
 
 
-def _without_model(job: PredictJob, failure: PredictFailure) -> tuple[PredictReport, Event]:
-    """Answer a forecast that failed with last losses, visibly."""
-    lasts = tuple(curve.losses[-1] for curve in job.query)
+def _without_model(job: ForecastJob, failure: PredictFailure) -> tuple[ForecastReport, Event]:
+    """Return last losses in place of a forecast that failed, and the event that says so."""
+    lasts = tuple(curve.losses[-1] for curve in job.curves)
     width = (sorted(lasts)[len(lasts) // 2] - min(lasts)) if lasts else 0.0
     stds = tuple(
-        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.query
+        0.3 * width * math.sqrt(math.log(job.target / len(curve.losses))) for curve in job.curves
     )
-    message = f"forecast failed ({failure.reason}); last losses stand in for it"
-    event = Event("degraded", 0, job.rung, 0, message=message)
-    return PredictReport(job.job_id, lasts, stds), event
+    message = f"forecast failed ({failure.reason}); last losses are used instead"
+    event = Event("degraded", 0, job.job_id, 0, message=message)
+    return ForecastReport(job.job_id, lasts, stds), event

@@ -22,6 +22,7 @@ from hpo.trial import (
     Decision,
     Done,
     Event,
+    ForecastReport,
     PredictFailure,
     PredictJob,
     PredictReport,
@@ -143,6 +144,8 @@ class BracketScheduler:
             case PredictReport() | PredictFailure():
                 if self._trials.answer(report):
                     self._changed.append(self._predictions.apply(report))
+            case ForecastReport():
+                self._trials.answer(report)  # raises: no forecast was requested
         self._process()
 
     def summary(self) -> SchedulerSummary:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo.errors import import_optional
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,16 +22,10 @@ def import_torch() -> Any:
 
     Raises
     ------
-    ImportError
-        If it is not installed, naming the extra to install.
+    MissingPackageError
+        If it is not installed.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "TorchTrainer needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        ) from error
-    return torch
+    return import_optional("torch", "TorchTrainer", "torch")
 
 
 @dataclass(frozen=True)

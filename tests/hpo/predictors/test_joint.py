@@ -74,11 +74,11 @@ def test_good_forecasts_go_below_the_lowest_loss_seen():
 
 def test_untried_configurations_are_expected_by_their_hyperparameters():
     curves, _, _ = search_state()
-    belief = JointPredictor().forecast(curves, TARGET).belief
+    surrogate = JointPredictor().forecast(curves, TARGET).surrogate
     good, bad = {"x": 0.3, "y": 0.5}, {"x": 0.95, "y": 0.5}
-    mean, std = belief.expect([good, bad])
+    mean, std = surrogate.expect([good, bad])
     assert mean[0] + std[0] < mean[1]
-    draws = belief.draw([good, bad], 2000, np.random.default_rng(0))
+    draws = surrogate.draw([good, bad], 2000, np.random.default_rng(0))
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.1)
     np.testing.assert_allclose(draws.std(axis=0), std, rtol=0.1)
 
@@ -96,14 +96,14 @@ def test_more_losses_than_it_takes_change_little():
 def test_memory_saves_the_fit_and_repeats_the_forecast():
     curves, _, _ = search_state()
     first = JointPredictor().forecast(curves, TARGET)
-    again = JointPredictor().with_memory(first.info["memory"]).forecast(curves, TARGET)
+    again = JointPredictor().with_memory(first.warm_start_state).forecast(curves, TARGET)
     np.testing.assert_array_equal(first.mean, again.mean)
-    assert again.info["memory"] == first.info["memory"]
+    assert again.warm_start_state == first.warm_start_state
     more, _, _ = search_state(100)
-    later = JointPredictor().with_memory(first.info["memory"]).forecast(more, TARGET)
-    assert later.info["memory"]["n_points"] > first.info["memory"]["n_points"]
+    later = JointPredictor().with_memory(first.warm_start_state).forecast(more, TARGET)
+    assert later.warm_start_state["n_points"] > first.warm_start_state["n_points"]
     other = [Curve(c.trial_id, {"z": float(c.trial_id)}, c.losses) for c in curves]
-    JointPredictor().with_memory(first.info["memory"]).forecast(other, TARGET)  # other settings
+    JointPredictor().with_memory(first.warm_start_state).forecast(other, TARGET)  # other settings
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e9, -1.0])
@@ -158,7 +158,7 @@ def test_scales_go_both_ways_and_through_plain_values(scale):
     losses = np.array([1.01, 1.2, 1.5, 3.0, 1e6])
     np.testing.assert_allclose(scale.to_loss(scale.of(losses)), losses)
     assert np.all(np.diff(scale.of(losses)) > 0)
-    assert scale_of({"scale": scale.to_info()}) == scale
+    assert scale_of(scale.to_json()) == scale
 
 
 def test_a_bent_scale_has_one_slope_at_its_bend_and_room_below():
@@ -171,17 +171,17 @@ def test_a_bent_scale_has_one_slope_at_its_bend_and_room_below():
 
 
 def test_a_report_without_a_scale_is_refused():
-    with pytest.raises(ValueError, match="must hold a scale"):
-        scale_of({"base": 1.0})
+    with pytest.raises(ValueError, match="scale must hold the values of"):
+        scale_of({})
 
 
 def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
     curves, _, _ = search_state()
     joint, pooled = (MixedPredictor().with_seed(seed).forecast(curves, TARGET) for seed in (0, 1))
     assert joint.info["predictor"] == "JointPredictor"
-    assert joint.belief is not None
+    assert joint.surrogate is not None
     assert pooled.info["predictor"] == "PooledPredictor"
-    assert pooled.belief is None
+    assert pooled.surrogate is None
     three = MixedPredictor(["nusvr", "extra-trees"])
     turns = [three.with_seed(seed).forecast(curves, TARGET).info for seed in range(4)]
     assert [info.get("regressor") for info in turns] == [
@@ -190,11 +190,11 @@ def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
         "ExtraTreesRegressor",
         None,
     ]
-    memory = joint.info["memory"]
-    later = MixedPredictor().with_memory(memory).with_seed(1).forecast(curves, TARGET)
-    assert later.info["memory"] == memory
-    alone = JointPredictor(seed=2).with_memory(memory).forecast(curves, TARGET)
-    mixed = MixedPredictor().with_memory(memory).with_seed(2).forecast(curves, TARGET)
+    state = joint.warm_start_state
+    later = MixedPredictor().with_memory(state).with_seed(1).forecast(curves, TARGET)
+    assert later.warm_start_state == state
+    alone = JointPredictor(seed=2).with_memory(state).forecast(curves, TARGET)
+    mixed = MixedPredictor().with_memory(state).with_seed(2).forecast(curves, TARGET)
     np.testing.assert_array_equal(mixed.mean, alone.mean)
 
 
@@ -217,12 +217,14 @@ def slow_learners(count=40):
 
 
 def test_first_losses_that_tell_little_are_found_out():
-    assert 1 < JointPredictor().forecast(slow_learners(), 64).info["telling"] <= 16
+    assert 1 < JointPredictor().forecast(slow_learners(), 64).min_informative_resource <= 16
     few = JointPredictor().forecast(slow_learners(12), 64)
-    assert few.info["telling"] == 1, "48 losses are too few to judge by"
+    assert few.min_informative_resource == 1, "48 losses are too few to judge by"
     curves, _, _ = search_state()
-    assert JointPredictor().forecast(curves, TARGET).info["telling"] == 1
-    assert JointPredictor().forecast([Curve(0, {"x": 1.0}, (0.5,))], 1).info["telling"] == 1
+    assert JointPredictor().forecast(curves, TARGET).min_informative_resource == 1
+    assert (
+        JointPredictor().forecast([Curve(0, {"x": 1.0}, (0.5,))], 1).min_informative_resource == 1
+    )
 
 
 def test_an_encoder_of_the_searcher_is_what_the_process_sees():
@@ -234,6 +236,6 @@ def test_an_encoder_of_the_searcher_is_what_the_process_sees():
         return np.array([[config["x"]] for config in configs])
 
     forecast = MixedPredictor().with_encoder(encoder).forecast(curves, TARGET)
-    assert len(forecast.info["memory"]["theta"]) == 8 + 1
-    forecast.belief.expect([{"x": 0.5}])
+    assert len(forecast.warm_start_state["theta"]) == 8 + 1
+    forecast.surrogate.expect([{"x": 0.5}])
     assert seen == [len(curves), 1]

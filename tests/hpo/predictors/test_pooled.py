@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from hpo.predictors import REGRESSORS, PooledPredictor, make_predictor, run_predict_job
 from hpo.predictors._pairs import CurveSet, lengths_up_to
 from hpo.searchers import CurveSearcher, ListCandidates
-from hpo.trial import Curve, PredictFailure, PredictJob
+from hpo.trial import Curve, ForecastJob, PredictFailure
 
 
 def curves_of(table, lengths, rows=None):
@@ -141,7 +141,7 @@ def test_qsvr_fits_in(mixed):
 @pytest.mark.parametrize("name", ["nusvr", "last-value", "pooled", "svr"])
 def test_a_forecast_job_is_answered_with_proposals(falling, mixed, name):
     searcher = CurveSearcher(ListCandidates(falling.configs))
-    job = PredictJob(0, 0, 0, 27, (), tuple(mixed), seed=1, n_new=5)
+    job = ForecastJob(0, 27, tuple(mixed), (), seed=1, n_proposals=5)
     report = run_predict_job(job, make_predictor(name), searcher)
     assert len(report.predictions) == len(report.stds) == len(mixed)
     assert len(report.proposals) == 5
@@ -150,7 +150,7 @@ def test_a_forecast_job_is_answered_with_proposals(falling, mixed, name):
 
 @pytest.mark.parametrize("name", ["mean", "power-law", "random"])
 def test_a_predictor_that_cannot_forecast_says_so(mixed, name):
-    job = PredictJob(0, 0, 0, 27, (), tuple(mixed), seed=1, n_new=5)
+    job = ForecastJob(0, 27, tuple(mixed), (), seed=1, n_proposals=5)
     report = run_predict_job(job, make_predictor(name))
     assert isinstance(report, PredictFailure)
     assert "use PooledPredictor" in report.reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.run.journal import FORMAT, Journal, compact, read_journal
+from hpo.run.journal import Journal, compact, read_journal
+from hpo.run.migration import FORMAT
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
-from hpo.trial import Curve, PredictJob, TrainJob, TrainReport
+from hpo.trial import Curve, ForecastJob, PredictJob, TrainJob, TrainReport
 
 
 def written(path: Path, *losses: float) -> Path:
@@ -128,6 +130,9 @@ def test_predictions_are_kept_without_their_curves() -> None:
     other = PredictJob(0, 0, 1, 3, (curve,), (Curve(1, {"lr": 1.0}, (0.5, 0.3)),), 7)
     assert "train" not in compact(job)
     assert compact(job) != compact(other)
+    forecast = ForecastJob(0, 3, (curve,), (), 7, 24)
+    assert "running" not in compact(forecast)
+    assert compact(forecast) != compact(replace(forecast, curves=other.query))
 
 
 @settings(max_examples=50, deadline=None)

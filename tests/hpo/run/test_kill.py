@@ -121,12 +121,12 @@ RAY = pytest.param(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
-def test_worker_killed_at_random_moments(make_workshop, outcome_of, engine, n_kills) -> None:
+@pytest.mark.parametrize(("executor", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
+def test_worker_killed_at_random_moments(make_workshop, outcome_of, executor, n_kills) -> None:
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
     killed.slow(0.003)
-    spec = killed.spec(max_resource=27, executor=engine, n_workers=2, max_retries=n_kills)
+    spec = killed.spec(max_resource=27, executor=executor, n_workers=2, max_retries=n_kills)
     dice = random.Random(5)
     moments = sorted(dice.sample(range(1, reference.epochs - 4), n_kills))
     kills: list[int] = []

@@ -97,7 +97,7 @@ def test_summary_lines(results: Results) -> None:
 
 def test_snapshot(results: Results) -> None:
     summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
-    snapshot = Snapshot.of(summary, results.plan)
+    snapshot = Snapshot.of(summary, results.baseline)
     labels = dict(snapshot.fields())
     assert labels["trials"] == "1 alive (1 running) of 6, 2 failed"
     assert labels["bracket, rung"] == "0, 0"
@@ -114,7 +114,7 @@ def test_progress_on_a_terminal_and_in_a_log(results: Results) -> None:
         file = io.StringIO()
         console = Console(file=file, force_terminal=terminal, width=100)
         with RichProgress("digits", console) as progress:
-            progress.show(summary, results.plan)
+            progress.show(summary, results.baseline)
         assert "1 alive (1 running) of 6" in file.getvalue()
 
 

@@ -12,7 +12,7 @@ from hpo.schedulers import SwiftASHA
 from hpo.schedulers.freeze_thaw.endgame import Speeds
 from hpo.searchers import ListSearcher
 from hpo.simulation import TableSearcher, simulate
-from hpo.trial import Done, PredictJob, PredictReport, TrainJob, TrainReport, TrialStatus, Wait
+from hpo.trial import Done, ForecastJob, ForecastReport, TrainJob, TrainReport, TrialStatus, Wait
 
 
 class Watch:
@@ -81,9 +81,11 @@ def test_jobs_shrink_to_one_epoch_and_late_ones_start_no_trial(falling):
 @pytest.mark.parametrize("n_workers", [5, 25, 100])
 def test_more_workers_ask_for_no_more_forecasts(falling, n_workers):
     _, watch = search(falling, n_workers)
-    forecasts = [job for job in watch.jobs if isinstance(job, PredictJob)]
+    forecasts = [job for job in watch.jobs if isinstance(job, ForecastJob)]
     assert 20 < len(forecasts) <= 1 + 1 / 0.03
-    assert forecasts[-1].n_new == 0  # the surface is not fitted for trials that will not start
+    assert (
+        forecasts[-1].n_proposals == 0
+    )  # the surface is not fitted for trials that will not start
 
 
 @pytest.mark.parametrize("n_workers", [1, 7, 50, 200])
@@ -145,9 +147,9 @@ def _decisions(n_asks):
         for _ in range(n_asks if decision is not None else 0):
             assert isinstance(scheduler.ask(), Wait)
         job = pending.pop(dice.randrange(len(pending)))
-        if isinstance(job, PredictJob):
-            lasts = tuple(curve.losses[-1] for curve in job.query)
-            scheduler.tell(PredictReport(job.job_id, lasts, (0.1,) * len(lasts)))
+        if isinstance(job, ForecastJob):
+            lasts = tuple(curve.losses[-1] for curve in job.curves)
+            scheduler.tell(ForecastReport(job.job_id, lasts, (0.1,) * len(lasts)))
         else:
             losses = tuple(job.config["x"] % 7 + 1 / u for u in range(job.start + 1, job.stop + 1))
             scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))

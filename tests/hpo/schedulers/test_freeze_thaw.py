@@ -14,9 +14,9 @@ from hpo.searchers import ListSearcher, Surface
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.trial import (
     Done,
+    ForecastJob,
+    ForecastReport,
     PredictFailure,
-    PredictJob,
-    PredictReport,
     TrainJob,
     TrainReport,
     TrialStatus,
@@ -130,7 +130,7 @@ class Telling(PooledPredictor):
 
     def forecast(self, curves, target):
         found = super().forecast(curves, target)
-        return replace(found, info={**found.info, "telling": self.units})
+        return replace(found, min_informative_resource=self.units)
 
 
 def _stops(table, make=SynchronousSwift, units=7, **settings):
@@ -192,7 +192,7 @@ def test_a_proposal_wins_only_with_the_lower_draw():
         Proposal({"x": "worse"}, 0.5, 0.5, 0.1),
         Proposal({"x": "better"}, -0.5, -0.5, 0.1),
     )
-    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.0,), 0.1, {}, proposals))
+    scheduler.tell(ForecastReport(forecast.job_id, (0.0,), (0.0,), 0.1, {}, proposals))
     following = [scheduler.ask() for _ in range(2)]
     assert following[0].trial_id == 0  # thaws
     assert following[1].config == {"x": "better"}
@@ -208,7 +208,7 @@ def test_what_is_likeliest_to_improve_goes_on():
         Proposal({"x": "sure"}, 0.1, 0.1, 0.01),
         Proposal({"x": "unsure"}, 0.1, 0.1, 1.0),
     )
-    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.01,), 0.1, {}, proposals))
+    scheduler.tell(ForecastReport(forecast.job_id, (0.0,), (0.01,), 0.1, {}, proposals))
     assert scheduler.ask().config == {"x": "unsure"}
     assert scheduler.ask().trial_id == 0  # thaws: its mean is the incumbent's
     assert scheduler.ask().config == {"x": "sure"}
@@ -219,11 +219,11 @@ def test_without_proposals_anyone_new_competes_with_the_trials():
     scheduler = SynchronousSwift(
         ListSearcher([{"x": i} for i in range(400)]), max_resource=27, n_first=4, improve=1.0
     )
-    while not isinstance(job := scheduler.ask(), PredictJob):
+    while not isinstance(job := scheduler.ask(), ForecastJob):
         scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
-    scheduler.tell(PredictReport(job.job_id, (0.0, 0.0, 3.0, 3.0), (0.3,) * 4, 0.1))
+    scheduler.tell(ForecastReport(job.job_id, (0.0, 0.0, 3.0, 3.0), (0.3,) * 4, 0.1))
     wave = []
-    while not isinstance(job := scheduler.ask(), PredictJob):
+    while not isinstance(job := scheduler.ask(), ForecastJob):
         wave.append(job.trial_id)
         scheduler.tell(
             TrainReport(job.trial_id, job.start, job.stop, (1.0,) * (job.stop - job.start))
@@ -234,13 +234,13 @@ def test_without_proposals_anyone_new_competes_with_the_trials():
 
 def test_a_forecast_is_told_what_the_one_before_left():
     scheduler, forecast = _first_forecast()
-    assert forecast.memory == {}
-    memory = {"theta": [0.5], "n_points": 1}
-    scheduler.tell(PredictReport(forecast.job_id, (0.0,), (0.0,), 0.1, {"memory": memory}))
-    while not isinstance(job := scheduler.ask(), PredictJob):
+    assert forecast.warm_start_state == {}
+    state = {"theta": [0.5], "n_points": 1}
+    scheduler.tell(ForecastReport(forecast.job_id, (0.0,), (0.0,), warm_start_state=state))
+    while not isinstance(job := scheduler.ask(), ForecastJob):
         losses = (1.0,) * (job.stop - job.start)
         scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
-    assert job.memory == memory
+    assert job.warm_start_state == state
 
 
 def _first_forecast(**options):
@@ -248,7 +248,7 @@ def _first_forecast(**options):
     job = scheduler.ask()
     scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
     forecast = scheduler.ask()
-    assert isinstance(forecast, PredictJob)
+    assert isinstance(forecast, ForecastJob)
     return scheduler, forecast
 
 
@@ -263,9 +263,9 @@ class _Learning(ListSearcher):
 def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
     scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=5)
     while not isinstance(job := scheduler.ask(), Done):
-        if isinstance(job, PredictJob):
-            zeros = (0.0,) * len(job.query)
-            scheduler.tell(PredictReport(job.job_id, zeros, zeros))
+        if isinstance(job, ForecastJob):
+            zeros = (0.0,) * len(job.curves)
+            scheduler.tell(ForecastReport(job.job_id, zeros, zeros))
         else:
             losses = (1.0 + job.trial_id,) * (job.stop - job.start)
             scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
@@ -277,7 +277,7 @@ def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
 def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
     scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=3)
     while not isinstance(job := scheduler.ask(), Done):
-        if isinstance(job, PredictJob):
+        if isinstance(job, ForecastJob):
             scheduler.tell(PredictFailure(job.job_id, "offline"))
         else:
             losses = (1.0 + job.trial_id,) * (job.stop - job.start)
