@@ -262,19 +262,14 @@ class _Search:
         energies = np.append(sub.energy(points), sub.energy(canonical(old)))
         lowest = int(np.argmin(energies))
         best = old if lowest == len(points) else points[lowest, 0] - points[lowest, 1]
-        if not self.settings.use_smo:
-            return best, float(energies[lowest])
-        return self._finished(sub, best, old), float(energies[lowest])
+        if self.settings.use_smo:
+            from qsvr.solve._smo import smo
 
-    def _finished(self, sub: SVRDual, best: FloatArray, old: FloatArray) -> FloatArray:
-        from qsvr.solve._smo import smo
-
-        target = float(old.sum() - self.b.sum())
-        b = moved_to_sum(best, sub.C, target, sub.kernel_matrix @ best - sub.y)
-        field = b @ sub.kernel_matrix - sub.y
-        limit = 1000 + 100 * b.size
-        smo(sub.kernel_matrix, field, b, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
-        return b
+            K, target = sub.kernel_matrix, float(old.sum() - self.b.sum())
+            best = moved_to_sum(best, sub.C, target, K @ best - sub.y)
+            limit = 1000 + 100 * best.size
+            smo(K, best @ K - sub.y, best, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
+        return best, float(energies[lowest])
 
     def _record(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:
         dual = self.dual
