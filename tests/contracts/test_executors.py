@@ -358,6 +358,16 @@ def test_timeout_on_a_foreign_executor_gives_the_job_up(tmp_path: Path) -> None:
     pool.close()
 
 
+def test_a_pool_shuts_down_the_executor_that_it_built_and_no_other() -> None:
+    built = ThreadPoolExecutor(1)
+    ExecutorPool(lambda: built, 1).close()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        built.submit(int)
+    with ThreadPoolExecutor(1) as theirs:
+        ExecutorPool(theirs, 1).close()
+        assert theirs.submit(int).result(PATIENCE) == 0
+
+
 def test_inline_refuses_a_timeout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs worker processes"):
         InlinePool().submit(TRAINER, segment(tmp_path, "good"), 1.0)
