@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
 from fake_sapi import TOKEN, FakeSolverAPI
 from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
+from qsvr.samplers.dwave.submission import RetryPolicy
 
 N = 6
 TIMES = 20 if os.environ.get("THOROUGH") else 5
@@ -48,6 +50,15 @@ def test_passing_trouble_is_retried(api, data, stage, kind):
         assert model.sampler_info_["n_reads"] == 8
         assert len(api.problems) == 1 + done  # never submitted twice
     api.check_faults()
+
+
+def test_delays_double_up_to_the_most_and_are_at_least_half():
+    rng = np.random.default_rng(0)
+    policy = RetryPolicy(base_delay=1.0, max_delay=60.0)
+    for retry, full in enumerate([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]):
+        delays = [policy.delay(retry, rng) for _ in range(200)]
+        assert 0.5 * full <= min(delays) < 0.55 * full
+        assert 0.95 * full < max(delays) <= full
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
