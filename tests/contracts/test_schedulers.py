@@ -139,6 +139,7 @@ class World:
         assert job.start < job.stop
         trial = self.scheduler.summary().trials[job.trial_id]
         assert trial.status is TrialStatus.RUNNING
+        assert (job.bracket, job.rung) == (trial.bracket, trial.rung)
         assert not trial.reason, "resumed after it was given up"
 
     def check_idempotent(self):

@@ -48,6 +48,26 @@ def test_the_growth_is_the_slope_of_a_power_law_above_the_base():
     np.testing.assert_allclose(data.growth(pairs), expected)
 
 
+def test_the_features_are_levels_slopes_and_lengths_of_the_logarithm():
+    losses = np.array([5.0, 4.0, 4.5, 3.0, 2.0])
+    data = CurveSet([Curve(0, {}, tuple(losses)), Curve(1, {}, (1.5,))], gap=0.1)
+    base = 1.5 - 0.1 * (np.median([2.0, 1.5]) - 1.5)
+    assert data.base == pytest.approx(base)
+    z, best = np.log(losses - base), np.log(1.5 - base)
+    pairs = data.pairs(4)
+    expected = {
+        # to the curve's lowest, to the search's, over the last half and the last unit
+        1: [z[0], 0.0, z[0] - best, 0.0, 0.0],
+        2: [z[1], 0.0, z[1] - best, z[1] - z[0], z[1] - z[0]],
+        3: [z[2], z[2] - z[1], z[2] - best, z[2] - z[0], z[2] - z[1]],
+    }
+    rows = [
+        [*expected[start], np.log(start), np.log(stop / start)]
+        for start, stop in zip(pairs.start, pairs.stop, strict=True)
+    ]
+    np.testing.assert_allclose(data.features(pairs), rows, atol=1e-12)
+
+
 def test_forecasts_beat_the_last_value_where_curves_cross(falling, mixed):
     truth = falling.losses[:60, -1]
     lengths = np.array([len(curve.losses) for curve in mixed])

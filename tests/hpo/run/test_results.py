@@ -52,7 +52,11 @@ def results() -> Results:
         (12.5, TrainReport(0, 2, 4, (0.4, 0.3))),
     )
     summary = SchedulerSummary(trials, trials[0], 11, events)
-    notes = [{"what": "retry", "trial_id": 5}]
+    notes = [
+        {"what": "resumed"},
+        {"what": "retry", "trial_id": 5},
+        {"what": "extra", "trial_id": 0, "extra": {"accuracy": [0.5]}},
+    ]
     return Results.of(summary, reports, notes, HyperbandBaseline(4, 2), finished=False)
 
 

@@ -27,6 +27,8 @@ def test_promotes_as_soon_as_one_of_eta_is_known():
     finish(scheduler, jobs[2], 2.0)
     promoted = scheduler.ask()
     assert (promoted.trial_id, promoted.start, promoted.stop) == (1, 1, 3)
+    (event,) = scheduler.summary().events
+    assert (event.kind, event.resource, event.kept, event.dropped) == ("rung", 1, (1,), ())
     assert scheduler.ask().trial_id == 4
     assert scheduler.ask().trial_id == 5
     assert isinstance(scheduler.ask(), Wait)

@@ -61,6 +61,14 @@ def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None,
     )
 
 
+def test_a_first_job_may_be_a_whole_training_and_no_more():
+    searcher = ListSearcher([{"x": i} for i in range(9)])
+    job = SwiftASHA(searcher, max_resource=27, min_resource=27).ask()
+    assert (job.start, job.stop) == (0, 27)
+    with pytest.raises(ValueError, match=r"min_resource must lie in 1\.\.27 .*got 28"):
+        SwiftASHA(searcher, max_resource=27, min_resource=28)
+
+
 @pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
 @pytest.mark.parametrize("share", [0.2, 0.45])

@@ -89,6 +89,20 @@ def test_a_prediction_made_due_by_the_end_of_the_searcher_is_asked_for(falling, 
         assert epochs() == epochs(train_ahead=False)
 
 
+def test_the_published_form_runs_one_bracket_after_the_other():
+    def jobs_at_once(scheduler):
+        found = []
+        while isinstance(job := scheduler.ask(), TrainJob):
+            found.append(job)
+        return found
+
+    searcher = ListSearcher([{"x": i} for i in range(100)])
+    published = jobs_at_once(SwiftHyperband.as_published(searcher, max_resource=8))
+    assert {job.bracket for job in published} == {0}
+    ours = jobs_at_once(SwiftHyperband(searcher, max_resource=8, min_curves=4))
+    assert {job.bracket for job in ours} == {0, 1, 2, 3}
+
+
 def test_skill_is_kept_in_the_events(falling):
     make = lambda s: SwiftHyperband(s, max_resource=27, min_curves=5)  # noqa: E731
     events = simulate(make, falling, predictor=LastValuePredictor()).summary.events

@@ -180,3 +180,13 @@ def test_grid_of_integers_stays_in_range(low, width, points):
 def test_constants_have_no_features():
     assert Constant(3).features(3) == ()
     assert Constant("a").grid(5) == ("a",)
+
+
+def test_a_choice_is_told_from_its_equals_of_another_type():
+    kinds = Categorical((True, 1, 0, "a"))
+    assert kinds.features(kinds.choices[0]) == (1.0, 0.0, 0.0, 0.0)
+    assert kinds.features(1) == (0.0, 1.0, 0.0, 0.0)
+    numbers = Categorical((1, 2))
+    assert numbers.features(2.0) == (0.0, 1.0)  # as a file without a type for integers gives it
+    with pytest.raises(ValueError, match="3 is none of the choices"):
+        numbers.features(3)

@@ -106,6 +106,18 @@ def test_weights_and_held_out_samples():
     assert held.solutions_.coefficients.shape[1] == 45
 
 
+def test_every_solution_has_its_own_energy():
+    X, y = data()
+    solutions = (
+        QSVR(**SETTING, max_variables=120, n_solutions=5, random_state=0).fit(X, y).solutions_
+    )
+    b = solutions.coefficients
+    assert len(b) > 1
+    expected = 0.5 * np.einsum("si,ij,sj->s", b, rbf_kernel(X, gamma=SETTING["gamma"]), b)
+    expected += SETTING["epsilon"] * np.abs(b).sum(axis=1) - b @ y
+    np.testing.assert_allclose(solutions.energies, expected, rtol=1e-6)
+
+
 def test_a_precomputed_kernel_gives_the_same_model():
     X, y = data()
     K = rbf_kernel(X, gamma=0.3)

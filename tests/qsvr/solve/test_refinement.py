@@ -75,6 +75,18 @@ def test_history_is_monotone_and_bounded():
     assert model.relaxation_bound_ == pytest.approx(history[-1].bound)
 
 
+def test_the_windows_do_not_depend_on_the_units_of_the_target():
+    X, y = data()
+    tiny, one, large = (
+        QSVR(C=unit, epsilon=0.05 * unit, gamma=0.3, n_refinements=12, tol=1e-12, random_state=0)
+        .fit(X, unit * y)
+        .sampler_info_["refinement_history"]
+        for unit in (2.0**-20, 1.0, 2.0**20)
+    )
+    for other in (tiny, large):
+        assert [each.width for each in other] == [each.width for each in one]
+
+
 def test_stops_early_at_tol():
     X, y = data()
     model = QSVR(**SETTING, n_refinements=50, tol=0.01, random_state=0).fit(X, y)
@@ -177,3 +189,16 @@ def test_capacity_without_working_sets():
 def test_bad_parameters_are_named(parameter, value):
     with pytest.raises(ValueError, match=rf"{parameter} of QSVR must be .*got"):
         QSVR(**{parameter: value}).fit(*data())
+
+
+@pytest.mark.parametrize("limit", [None, 36, 35])
+def test_one_qubo_may_be_exactly_as_large_as_the_sampler_takes(limit):
+    X, y = data(6)
+    model = QSVR(
+        **SETTING, n_bits=3, sampler=FailsInRound(99, max_variables=limit), max_variables=None
+    )
+    if limit == 35:
+        with pytest.raises(CapacityError, match="6 samples at n_bits=3 need 36 binary variables"):
+            model.fit(X, y)
+    else:
+        assert model.fit(X, y).sampler_info_["n_variables"] == 36
