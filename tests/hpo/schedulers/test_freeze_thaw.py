@@ -10,8 +10,9 @@ import pytest
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
 from hpo.schedulers import SwiftASHA, SynchronousSwift, make_scheduler
-from hpo.searchers import ListSearcher, Surface
+from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
+from hpo.surrogates import Surface
 from hpo.trial import (
     Done,
     ForecastJob,
@@ -28,7 +29,7 @@ HYPERBAND = sum(bracket.epochs for bracket in hyperband_brackets(27, 2))
 class Failing:
     """A predictor that is always offline."""
 
-    def forecast(self, curves, target):
+    def forecast(self, curves, target, context):
         raise ConnectionError("the annealer is offline")
 
 
@@ -136,8 +137,8 @@ class Telling(PooledPredictor):
         super().__init__("ridge")
         self.units = units
 
-    def forecast(self, curves, target):
-        found = super().forecast(curves, target)
+    def forecast(self, curves, target, context):
+        found = super().forecast(curves, target, context)
         return replace(found, min_informative_resource=self.units)
 
 
