@@ -1,8 +1,8 @@
 """Export of a run to a study in an Optuna storage, for optuna-dashboard and Optuna's plots.
 
-The export can be repeated during a run: trials of the study are updated, none is written twice. A
-trial that is not over is RUNNING in the study, a stopped one PRUNED, a completed one COMPLETE, and
-a failed one FAIL.
+The export can be repeated during a run: trials of the study are updated, none is written twice. In
+the study a trial that is not over is RUNNING, a stopped one PRUNED, a completed one COMPLETE, and a
+failed one FAIL.
 """
 
 from __future__ import annotations

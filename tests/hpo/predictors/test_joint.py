@@ -88,11 +88,11 @@ def test_untried_configurations_are_expected_by_their_hyperparameters():
 
 def test_what_is_expected_of_a_configuration_does_not_depend_on_the_others():
     curves, _, _ = search_state()
-    belief = JointPredictor().forecast(curves, TARGET).belief
+    surrogate = JointPredictor().forecast(curves, TARGET).surrogate
     configs = [{"x": float(x), "y": 0.5} for x in np.linspace(0.0, 1.0, 5)]
-    mean, std = belief.expect(configs)
+    mean, std = surrogate.predict(configs)
     for place, config in enumerate(configs):
-        alone = belief.expect([config])
+        alone = surrogate.predict([config])
         np.testing.assert_allclose([each[0] for each in alone], [mean[place], std[place]])
 
 
