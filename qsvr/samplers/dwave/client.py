@@ -13,9 +13,8 @@ import numpy as np
 from qsvr.samplers.dwave.errors import TokenFilter
 from qsvr.samplers.dwave.submission import ServiceOptions, with_retries
 
-__all__ = ["LazyClient", "CONNECTION_OPTIONS", "connect", "is_live"]
+__all__ = ["LazyClient", "connect", "is_live"]
 
-CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
 _POLL_PAUSE = 0.05  # seconds
 _CLASSES = {"qpu": "DWaveSampler", "hybrid": "LeapHybridSampler", "cqm": "LeapHybridCQMSampler"}
 
@@ -27,7 +26,7 @@ def connect(kind: str, options: Mapping[str, Any]) -> Any:
     ----------
     kind : {"qpu", "hybrid", "cqm"}
     options : mapping
-        Some of `CONNECTION_OPTIONS`.
+        Of the connection: region, solver, profile, endpoint, config_file, proxy.
     """
     import dwave.system  # takes seconds: only here
     from dwave.cloud.config import get_configfile_paths
