@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from qsvr.problem.encoding import FixedPointEncoding
     from qsvr.problem.qubo import SVRQubo
     from qsvr.problem.samples import Samples
-    from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
-    from qsvr.samplers.dwave import AccessPlan, scan_chain_strength
+    from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers.dwave import scan_chain_strength
 
 _MODULE_OF = {
     # the estimator
@@ -63,7 +63,7 @@ _MODULE_OF = {
     "Sampler": "qsvr.samplers",
     "SamplerFactory": "qsvr.samplers",
     "get_sampler": "qsvr.samplers",
-    "AccessPlan": "qsvr.samplers.dwave",
+    "AccessPlan": "qsvr.samplers",
     "scan_chain_strength": "qsvr.samplers.dwave",
     # errors
     "QSVRError": "qsvr.exceptions",

@@ -34,9 +34,8 @@ from qsvr.model.uncertainty import Spread
 from qsvr.problem.data import TrainingData, previous_solution, split_rows
 from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.kernels import Kernel, KernelFunction
-from qsvr.samplers import Sampler, check_portable, open_sampler
+from qsvr.samplers import AccessBudget, AccessPlan, Sampler, check_portable, open_sampler
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessPlan, fit_budget
 from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.strategy import DualProblem, Strategy
 
@@ -67,10 +66,12 @@ def open_for(model: QSVR) -> tuple[Sampler, dict[str, Any]]:
 
 
 def direct_solver(model: QSVR, sampler: Sampler, options: dict[str, Any]) -> DirectSolver:
-    """Return the solver of one problem, with the options of `open_for`."""
+    """Return the solver of one problem, with the options of `open_for`, and the fit's budget."""
     rest = dict(options)
     num_reads = rest.pop("num_reads", model.num_reads)
-    return DirectSolver(sampler, num_reads, model.polish, effective_n_jobs(model.n_jobs), rest)
+    n_jobs = effective_n_jobs(model.n_jobs)
+    budget = AccessBudget(rest.get("max_access_time")) if hasattr(sampler, "plan") else None
+    return DirectSolver(sampler, num_reads, model.polish, n_jobs, rest, budget)
 
 
 def access_plan(
@@ -395,10 +396,11 @@ class QSVR(RegressorMixin, BaseEstimator):
             posed = replace(posed, start=previous_solution(self, data))
         direct = direct_solver(self, sampler, options)
         plan = access_plan(self, direct, encoding.n_variables, working_size)
+        if plan is not None:
+            plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         try:
-            with fit_budget(plan, direct.options):
-                found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
+            found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = copy(self)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, cast
 
-from qsvr.samplers.base import Sampler
+from qsvr.samplers.base import ChargedSampler, Sampler
 from qsvr.samplers.dimod import (
     DimodSampler,
     exact_sampler,
@@ -189,6 +189,7 @@ def open_sampler(
     first = get_sampler(SamplerFactory(factory.path, {**factory.arguments, **connection}))
     if second is None:
         return first, options
+    first = cast(ChargedSampler, first)
     return FallbackSampler(first, get_sampler(second), str(second), options), options
 
 

@@ -15,7 +15,7 @@ from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.local_search import polish
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
-from qsvr.samplers import Sampler
+from qsvr.samplers import AccessBudget, Sampler
 
 __all__ = ["DirectSolver", "DualSolution", "check_capacity"]
 
@@ -64,6 +64,8 @@ class DirectSolver:
         Threads; the result does not depend on it.
     options : mapping
         Options of the sampler.
+    budget : AccessBudget, optional
+        Account of the fit, for a `ChargedSampler`.
     """
 
     sampler: Sampler
@@ -71,6 +73,7 @@ class DirectSolver:
     polish: bool = True
     n_jobs: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    budget: AccessBudget | None = None
 
     def without_polish(self) -> DirectSolver:
         """Return the same solver without polish."""
@@ -96,6 +99,8 @@ class DirectSolver:
         options = dict(self.options)
         if "n_jobs" in self.sampler.parameters:
             options.setdefault("n_jobs", self.n_jobs)
+        if self.budget is not None:
+            options["budget"] = self.budget
         try:
             raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
         except SamplerError as error:
