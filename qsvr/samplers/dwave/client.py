@@ -15,7 +15,7 @@ from qsvr.samplers.budget import AccessBudget
 from qsvr.samplers.dwave.errors import TokenFilter
 from qsvr.samplers.dwave.submission import ServiceOptions, Submission, with_retries
 
-__all__ = ["LazyClient", "ServiceSampler", "connect", "is_live"]
+__all__ = ["ServiceSampler", "connect", "is_live"]
 
 _POLL_PAUSE = 0.05  # seconds
 _TOKEN_FILTER = TokenFilter()  # one only, so that adding it again changes nothing
@@ -51,72 +51,27 @@ def is_live(sampler: object) -> bool:
     return hasattr(sampler, "client") and hasattr(sampler, "solver")
 
 
-class LazyClient:
-    """A client that is opened at first use, with retries, and closed once.
-
-    Parameters
-    ----------
-    kind : {"qpu", "hybrid", "cqm"}
-    client : object, optional
-        One that is open already; then it is the caller's to close.
-    connection : mapping
-        Options of the connection.
-    """
-
-    def __init__(self, kind: str, client: Any, connection: Mapping[str, Any]) -> None:
-        self.kind = kind
-        self._connection = dict(connection)
-        self._client = client
-        self._is_ours = client is None
-        self._lock = threading.RLock()
-
-    @property
-    def name(self) -> str:
-        """The solver's name where it is open, else the kind."""
-        solver = getattr(self._client, "solver", None)
-        return str(getattr(solver, "name", self.kind))
-
-    def get(self) -> Any:
-        """Return the open client.
-
-        Raises
-        ------
-        ServiceError
-            If it cannot be opened.
-        """
-        with self._lock:
-            if self._client is None:
-                self._client, _ = with_retries(
-                    lambda: connect(self.kind, self._connection), ServiceOptions(),
-                    name=self.kind, seed=0, deadline=np.inf,
-                )  # fmt: skip
-            return self._client
-
-    def close(self) -> None:
-        """Close the client, if it was opened here."""
-        with self._lock:
-            client, self._client = self._client, None if self._is_ours else self._client
-            if self._is_ours and client is not None and is_live(client):
-                client.client.close(wait=False)
-
-
 class ServiceSampler(ABC):
     """A sampler of the service: it holds a client, and accounts for what it submits.
 
+    The client is opened at first use, with retries, and closed once.
+
     Parameters
     ----------
     client : object, optional
-        A live client. By default one is opened at first use.
+        One that is open already; then it is the caller's to close.
     **connection
-        ``region``, ``solver``, ``profile``, ``endpoint``, ``config_file``, ``proxy``: for the
-        D-Wave client, which reads the token from its own configuration.
+        Options of the connection.
     """
 
     _kind: str
 
     def __init__(self, client: Any = None, **connection: Any) -> None:
-        self._client = LazyClient(self._kind, client, connection)
         self.total = AccessBudget()
+        self._connection = connection
+        self._client = client
+        self._is_ours = client is None
+        self._client_lock = threading.RLock()
 
     def __reduce__(self) -> Any:
         """Refuse to travel: hold a `SamplerFactory` instead."""
@@ -126,9 +81,29 @@ class ServiceSampler(ABC):
             "there."
         )
 
+    @property
+    def name(self) -> str:
+        """The solver's name where it is open, else the kind."""
+        solver = getattr(self._client, "solver", None)
+        return str(getattr(solver, "name", self._kind))
+
+    @property
+    def client(self) -> Any:
+        """The open client; a `ServiceError` is raised if it cannot be opened."""
+        with self._client_lock:
+            if self._client is None:
+                self._client, _ = with_retries(
+                    lambda: connect(self._kind, self._connection), ServiceOptions(),
+                    name=self._kind, seed=0, deadline=np.inf,
+                )  # fmt: skip
+            return self._client
+
     def close(self) -> None:
         """Close the client, if it was opened here."""
-        self._client.close()
+        with self._client_lock:
+            if self._is_ours and self._client is not None:
+                client, self._client = self._client, None
+                client.client.close(wait=False)
 
     def _solve(
         self,
@@ -140,11 +115,11 @@ class ServiceSampler(ABC):
     ) -> tuple[Any, dict[str, Any]]:
         """Return the sample set of one problem, and what its submission is recorded with."""
         budget = AccessBudget(options.max_access_time) if budget is None else budget
-        submission = Submission(self._client.name, start, estimate, options, budget)
+        submission = Submission(self.name, start, estimate, options, budget)
         sample_set, n_retries, seconds = submission.solve(seed)
         self.total.charge(seconds)
         return sample_set, {
-            "sampler": self._client.name,
+            "sampler": self.name,
             "polished": False,
             "n_retries": n_retries,
             "access_time": budget.seconds,

@@ -33,10 +33,12 @@ _USUAL_SECONDS = 5.0
 class _HybridBase(ServiceSampler):
     """What both have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
 
+    _local_method: str  # of a client without a service
+
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        solvers = frozenset(getattr(self._client.get(), "parameters", ()))
+        solvers = frozenset(getattr(self.client, "parameters", ()))
         return SERVICE_OPTIONS | {"time_limit"} | solvers
 
     @property
@@ -89,7 +91,7 @@ class _HybridBase(ServiceSampler):
         model = self._model(qubo)
         self._check_size(model)
         service = ServiceOptions.take(options)
-        client, limit = self._client.get(), options.get("time_limit")
+        client, limit = self.client, options.get("time_limit")
         least = float(client.min_time_limit(model)) if hasattr(client, "min_time_limit") else 0.0
         seconds = least
         if limit is not None:
@@ -101,18 +103,18 @@ class _HybridBase(ServiceSampler):
         bits, report = self._bits(sample_set, qubo)
         if len(bits) == 0:
             raise SamplerError(
-                f"{self._client.name!r} returned no sample. Raise sampler_options 'time_limit'."
+                f"{self.name!r} returned no sample. Raise sampler_options 'time_limit'."
             )
         bits = bits[:num_reads]
         info = {**info, **report, "sampling_time": perf_counter() - start}
         return Samples(bits, qubo.energies(bits), info)
 
     def _check_size(self, model: Any) -> None:
-        properties = getattr(self._client.get(), "properties", {})
+        properties = getattr(self.client, "properties", {})
         limit = properties.get("maximum_number_of_variables")
         if limit is not None and len(model.variables) > limit:
             raise CapacityError(
-                f"the model has {len(model.variables)} variables and {self._client.name!r} takes "
+                f"the model has {len(model.variables)} variables and {self.name!r} takes "
                 f"at most {limit}. Use fewer samples, max_variables (decomposition), or an "
                 "ensemble on subsamples."
             )
@@ -120,9 +122,9 @@ class _HybridBase(ServiceSampler):
     def _start(
         self, model: Any, seconds: float, uploads: list[str], service: ServiceOptions
     ) -> Any:
-        client = self._client.get()
+        client = self.client
         if not is_live(client):
-            return self._sample_locally(client, model)
+            return getattr(client, self._local_method)(model)
         if not uploads:  # once, also where the submission is tried again
             with model.to_file() as file:
                 uploads.append(client.solver.upload_problem(file).result(service.timeout))
@@ -133,9 +135,6 @@ class _HybridBase(ServiceSampler):
 
     @abstractmethod
     def _model(self, qubo: SVRQubo) -> Any: ...
-
-    @abstractmethod
-    def _sample_locally(self, client: Any, model: Any) -> Any: ...
 
     @abstractmethod
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]: ...
@@ -153,9 +152,10 @@ class HybridSampler(_HybridBase):
     """
 
     _kind = "hybrid"
+    _local_method = "sample"
 
     def _least_seconds(self, n_variables: int) -> float:
-        curve = getattr(self._client.get(), "properties", {}).get("minimum_time_limit")
+        curve = getattr(self.client, "properties", {}).get("minimum_time_limit")
         if curve is None:
             return _USUAL_SECONDS
         sizes, seconds = zip(*curve, strict=True)
@@ -163,9 +163,6 @@ class HybridSampler(_HybridBase):
 
     def _model(self, qubo: SVRQubo) -> Any:
         return qubo.to_bqm()
-
-    def _sample_locally(self, client: Any, model: Any) -> Any:
-        return client.sample(model)
 
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         binary = sample_set.change_vartype("BINARY", inplace=False)
@@ -185,17 +182,15 @@ class CQMSampler(_HybridBase):
     """
 
     _kind = "cqm"
+    _local_method = "sample_cqm"
 
     def _least_seconds(self, n_variables: int) -> float:
         del n_variables
-        properties = getattr(self._client.get(), "properties", {})
+        properties = getattr(self.client, "properties", {})
         return float(properties.get("minimum_time_limit_s", _USUAL_SECONDS))
 
     def _model(self, qubo: SVRQubo) -> Any:
         return qubo.to_cqm()
-
-    def _sample_locally(self, client: Any, model: Any) -> Any:
-        return client.sample_cqm(model)
 
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         n = qubo.dual.n_samples

@@ -40,14 +40,13 @@ _PROGRAMMING_SECONDS, _READ_SECONDS = 0.0151, 2e-4
 
 @dataclass(frozen=True)
 class _Call:
-    """Options of one call, sorted by whom they concern."""
+    """Options of one call, by whom they concern."""
 
-    num_reads: int
     service: ServiceOptions
     embedding: object
     chain_strength: float | None
     prefactor: float
-    solver: Mapping[str, Any]
+    solver: Mapping[str, Any]  # num_reads among them
 
 
 class QPUSampler(ServiceSampler):
@@ -80,16 +79,16 @@ class QPUSampler(ServiceSampler):
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        return _OURS | (frozenset(self._client.get().parameters) - _NOT_OPTIONS)
+        return _OURS | (frozenset(self.client.parameters) - _NOT_OPTIONS)
 
     @property
     def embedder(self) -> CliqueEmbedder:
         """Embeddings of the solver's working graph."""
         with self._lock:
             if self._embedder is None:
-                client = self._client.get()
+                client = self.client
                 graph = WorkingGraph.of(
-                    self._client.name, client.properties, client.nodelist, client.edgelist
+                    self.name, client.properties, client.nodelist, client.edgelist
                 )
                 self._embedder = CliqueEmbedder(graph)
             return self._embedder
@@ -163,7 +162,7 @@ class QPUSampler(ServiceSampler):
         samples = Samples(bits, qubo.energies(bits), info)
         if len(samples) < num_reads:
             error = IncompleteAnswerError(
-                f"{self._client.name!r} answered with {len(samples)} of {num_reads} reads. Use "
+                f"{self.name!r} answered with {len(samples)} of {num_reads} reads. Use "
                 "what came back (the error's partial_model), ask for fewer reads, or fit again."
             )
             error.samples = samples
@@ -178,11 +177,10 @@ class QPUSampler(ServiceSampler):
             "sampler_options", "chain_strength_prefactor",
             options.get("chain_strength_prefactor", DEFAULT_PREFACTOR), strict=True,
         )  # fmt: skip
-        return _Call(
-            num_reads, ServiceOptions.take(options),
-            options.get("embedding", self._embedding), strength, prefactor,
-            {name: value for name, value in options.items() if name not in _OURS},
-        )  # fmt: skip
+        solver = {name: value for name, value in options.items() if name not in _OURS}
+        solver["num_reads"] = num_reads
+        embedding = options.get("embedding", self._embedding)
+        return _Call(ServiceOptions.take(options), embedding, strength, prefactor, solver)
 
     def _embed(self, n_variables: int, call: _Call) -> Embedding:
         if not isinstance(call.embedding, str):
@@ -196,18 +194,17 @@ class QPUSampler(ServiceSampler):
 
     def _estimate(self, embedding: Embedding, call: _Call) -> float:
         """Return seconds of access time for one problem."""
-        solver = getattr(self._client.get(), "solver", None)
+        solver = getattr(self.client, "solver", None)
         estimate = getattr(solver, "estimate_qpu_access_time", None)
         if estimate is None or "problem_timing_data" not in solver.properties:  # type: ignore[union-attr]
-            return _PROGRAMMING_SECONDS + call.num_reads * _READ_SECONDS
-        return 1e-6 * float(estimate(embedding.n_qubits, num_reads=call.num_reads, **call.solver))
+            return float(_PROGRAMMING_SECONDS + call.solver["num_reads"] * _READ_SECONDS)
+        return 1e-6 * float(estimate(embedding.n_qubits, **call.solver))
 
     def _start(self, embedded: Any, call: _Call) -> Any:
-        client = self._client.get()
-        arguments = {**call.solver, "num_reads": call.num_reads}
+        client = self.client
         if is_live(client) and hasattr(client.solver, "sample_bqm"):
-            return client.solver.sample_bqm(embedded, **arguments)
-        return client.sample(embedded, **arguments)
+            return client.solver.sample_bqm(embedded, **call.solver)
+        return client.sample(embedded, **call.solver)
 
 
 def _unembedded(

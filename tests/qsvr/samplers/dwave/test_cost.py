@@ -46,7 +46,7 @@ def test_all_members_of_an_ensemble_are_in_the_plan(api, data):
 
 def test_estimate_is_the_solvers_own(api, data, capsys):
     model = _fit(data, verbose=1)
-    solver = get_sampler("qpu")._client.get().solver
+    solver = get_sampler("qpu").client.solver
     qubits = model.sampler_info_["n_qubits"]
     expected = solver.estimate_qpu_access_time(qubits, num_reads=8) * 1e-6
     assert f"estimate: 1 problem of {expected:.3g} s" in capsys.readouterr().out
