@@ -35,7 +35,7 @@ class Sampler(Protocol):
         num_reads : int
         seed : int
         **options
-            Of those named in `parameters`.
+            Options named in `parameters`.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class ChargedSampler(Sampler, Protocol):
             Charged before each submission. By default a new one with the option
             ``max_access_time`` as its limit.
         **options
-            Of those named in `parameters`.
+            Options named in `parameters`.
 
         Raises
         ------

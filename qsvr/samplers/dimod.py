@@ -1,4 +1,4 @@
-"""Any dimod sampler as one of ours: annealing, tabu search, enumeration, or a user's own."""
+"""Any dimod sampler as a `Sampler`: annealing, tabu search, enumeration, or a user's own."""
 
 from __future__ import annotations
 

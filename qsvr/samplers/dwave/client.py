@@ -29,7 +29,7 @@ def connect(kind: str, options: Mapping[str, Any]) -> Any:
     ----------
     kind : {"qpu", "hybrid", "cqm"}
     options : mapping
-        Of the connection: region, solver, profile, endpoint, config_file, proxy.
+        Options of the connection: region, solver, profile, endpoint, config_file, proxy.
     """
     import dwave.system  # takes seconds: only here
     from dwave.cloud.config import get_configfile_paths

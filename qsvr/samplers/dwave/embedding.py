@@ -41,13 +41,10 @@ class Embedding:
     chains : tuple of tuple of int
     source : str
         "computed", "disk", "memory" or "fixed".
-    seconds : float
-        What finding it took.
     """
 
     chains: Chains
     source: str
-    seconds: float
 
     @property
     def n_qubits(self) -> int:
@@ -86,7 +83,7 @@ class WorkingGraph:
         ----------
         solver : str
         properties : mapping
-            Of the solver, with its topology.
+            Properties of the solver, with its topology.
         nodes, edges : iterable
             Qubits and couplers that work.
         """
@@ -198,9 +195,8 @@ class CliqueEmbedder:
                     )
                 self._write({"cliques": {**self._read().get("cliques", {}), key: chains}})
             self._known[key] = chains
-            seconds = perf_counter() - start
-            self._account(source, seconds)
-        return Embedding(chains, source, seconds)
+            self._account(source, perf_counter() - start)
+        return Embedding(chains, source)
 
     def _account(self, source: str, seconds: float) -> None:
         self._spent += seconds
@@ -347,7 +343,7 @@ def fixed_embedding(value: object, n: int, graph: WorkingGraph) -> Embedding:
             f"mutually coupled chains of qubits of {graph.solver!r} for the variables 0 to "
             f"{n - 1}. Use embedding='auto' to have one found."
         )
-    return Embedding(usable[:n], "fixed", 0.0)
+    return Embedding(usable[:n], "fixed")
 
 
 def cache_folder() -> Path:

@@ -33,6 +33,7 @@ _USUAL_SECONDS = 5.0
 class _HybridBase(ServiceSampler):
     """What both have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
 
+    max_variables = None  # the limit is checked against the model, which may be of integers
     _local_method: str  # of a client without a service
 
     @property
@@ -40,11 +41,6 @@ class _HybridBase(ServiceSampler):
         """Names of the options: ours and the solver's."""
         solvers = frozenset(getattr(self.client, "parameters", ()))
         return SERVICE_OPTIONS | {"time_limit"} | solvers
-
-    @property
-    def max_variables(self) -> int | None:
-        """The solver's own limit is checked against the model, which may be of integers."""
-        return None
 
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
@@ -66,16 +62,9 @@ class _HybridBase(ServiceSampler):
     ) -> Samples:
         """Return the samples of one run; the solver chooses how many, at most ``num_reads``.
 
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-            Seed of the retries' jitter only.
-        budget : AccessBudget, optional
-        **options
-            ``time_limit`` (run time in seconds; by default the solver's least for this model),
-            ``timeout``, ``max_retries``, ``retry_delay``, ``max_access_time``.
+        ``seed`` is that of the retries' jitter only. Options are ``time_limit`` (run time in
+        seconds; by default the solver's least for this model), ``timeout``, ``max_retries``,
+        ``retry_delay`` and ``max_access_time``.
 
         Raises
         ------

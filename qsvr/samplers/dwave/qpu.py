@@ -115,16 +115,7 @@ class QPUSampler(ServiceSampler):
         budget: AccessBudget | None = None,
         **options: Any,
     ) -> Samples:
-        """Return the reads of one problem; ``seed`` is of the retries' jitter only.
-
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-        budget : AccessBudget, optional
-        **options
-            See the class.
+        """Return the reads of one problem; ``seed`` is that of the retries' jitter only.
 
         Raises
         ------

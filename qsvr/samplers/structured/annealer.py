@@ -53,28 +53,11 @@ class StructuredAnnealer:
     `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """Names of the options."""
-        return frozenset({"num_sweeps", "beta_range", "n_jobs"})
-
-    @property
-    def max_variables(self) -> int | None:
-        """10,000 samples at 3 bits: three copies of the kernel matrix then fill 2 GB."""
-        return 60_000
+    parameters = frozenset({"num_sweeps", "beta_range", "n_jobs"})
+    max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` samples; reads are annealed in batches of 64.
-
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-            The same seed gives the same samples, whatever ``n_jobs``.
-        **options
-            See the class.
-        """
+        """Return ``num_reads`` samples, annealed in batches of 64."""
         check_options("structured", options, self.parameters)
         start = perf_counter()
         num_sweeps, hot, cold = _schedule(qubo, options)
