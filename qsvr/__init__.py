@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from qsvr.inspection import SampleEnergyDisplay, SamplerReport
     from qsvr.model import Solutions
     from qsvr.problem import FixedPointEncoding, Relaxation, Samples, SVRDual, SVRQubo
-    from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
-    from qsvr.samplers.dwave import AccessPlan, scan_chain_strength
+    from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers.dwave import scan_chain_strength
 
 __version__ = "0.1.0"
 __all__ = [
@@ -83,8 +83,8 @@ _ROOMS = {
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
-    "qsvr.samplers": ("SAMPLER_NAMES", "Sampler", "SamplerFactory", "get_sampler"),
-    "qsvr.samplers.dwave": ("AccessPlan", "scan_chain_strength"),
+    "qsvr.samplers": ("SAMPLER_NAMES", "AccessPlan", "Sampler", "SamplerFactory", "get_sampler"),
+    "qsvr.samplers.dwave": ("scan_chain_strength",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -35,9 +35,8 @@ from qsvr.exceptions import CoarseEncodingWarning, SamplerError
 from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
 from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
-from qsvr.samplers import check_portable, open_sampler
+from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessPlan, fit_budget
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
@@ -294,10 +293,11 @@ class QSVR(RegressorMixin, BaseEstimator):
             start=self._previous_solution(train.size) if self.warm_start else None,
         )
         plan = self._access_plan(direct, train.size, working_size)
+        if plan is not None:
+            plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         try:
-            with fit_budget(plan, direct.options):
-                found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
+            found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = copy(self)
@@ -324,7 +324,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
         check_options(self._sampler_name, options, sampler.parameters | more)
         num_reads = options.pop("num_reads", self.num_reads)
-        return DirectSolver(sampler, num_reads, self.polish, effective_n_jobs(self.n_jobs), options)
+        budget = AccessBudget(options.get("max_access_time")) if hasattr(sampler, "plan") else None
+        n_jobs = effective_n_jobs(self.n_jobs)
+        return DirectSolver(sampler, num_reads, self.polish, n_jobs, options, budget)
 
     def _encoding(self, weight: FloatArray) -> FixedPointEncoding:
         if self.base is None:

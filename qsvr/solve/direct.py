@@ -11,7 +11,7 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
 from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, polish
-from qsvr.samplers import Sampler
+from qsvr.samplers import AccessBudget, Sampler
 
 __all__ = ["DirectSolver", "DualSolution"]
 
@@ -62,6 +62,8 @@ class DirectSolver:
         Threads; the result does not depend on it.
     options : mapping
         Options of the sampler.
+    budget : AccessBudget, optional
+        Account of the fit, for a `ChargedSampler`.
     """
 
     sampler: Sampler
@@ -69,6 +71,7 @@ class DirectSolver:
     polish: bool = True
     n_jobs: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    budget: AccessBudget | None = None
 
     def solve(
         self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
@@ -90,6 +93,8 @@ class DirectSolver:
         options = dict(self.options)
         if "n_jobs" in self.sampler.parameters:
             options.setdefault("n_jobs", self.n_jobs)
+        if self.budget is not None:
+            options["budget"] = self.budget
         try:
             raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
         except SamplerError as error:
