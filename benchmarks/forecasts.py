@@ -32,7 +32,7 @@ from _curve_tables import Task, load_tasks
 from _harness import Bars
 from _hpo_common import show
 from _regressors import MEASURED
-from hpo.predictors import PooledPredictor, make_regressor
+from hpo.predictors import PooledPredictor, PredictionContext, make_regressor
 from hpo.predictors._pairs import CurveSet, lengths_up_to
 from hpo.schedulers import SynchronousSwift
 from hpo.simulation import CurveTable, TableCurveSearcher, simulate
@@ -89,9 +89,9 @@ def score(task: Task, regressor: str, seed: int) -> Score:
     open_ = data.lengths < task.table.max_resource
     truth = np.log(np.maximum(final - data.base, 1e-3 * (np.median(final) - data.base)))[open_]
     inside = MEASURED[regressor]() if regressor in MEASURED else make_regressor(regressor)
-    model = PooledPredictor(inside, seed=seed)
+    model = PooledPredictor(inside)
     start = time.process_time()
-    forecast = model.forecast(curves, task.table.max_resource)
+    forecast = model.forecast(curves, task.table.max_resource, PredictionContext(seed=seed))
     seconds = time.process_time() - start
     error = truth - forecast.mean[open_]
     away = np.abs(error) / forecast.std[open_]

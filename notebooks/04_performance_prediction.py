@@ -31,6 +31,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 from hpo import SearchSpace, make_predictor
+from hpo.predictors import PredictionContext
 from hpo.simulation.datasets import clean_rows, load_mlpf
 from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import Curve
@@ -98,8 +99,9 @@ def mean_r2(name, n_train, known):
     for seed in SEEDS:
         order = np.random.default_rng(seed).permutation(len(curves))
         train, test = order[:n_train], order[-60:]
-        predictor = make_predictor(kind, folds=0, seed=seed, **options)
-        predictor.fit([curves[i] for i in train], known, table.max_resource)
+        predictor = make_predictor(kind, folds=0, **options)
+        context = PredictionContext(seed=seed)
+        predictor.fit([curves[i] for i in train], known, table.max_resource, context)
         scores.append(r2_score(final[test], predictor.predict([curves[i] for i in test]).mean))
     return np.mean(scores)
 
@@ -143,6 +145,6 @@ for name, scores in quarter.items():
 
 # %%
 for name, (kind, options, _) in PREDICTORS.items():
-    model = make_predictor(kind, seed=0, **options)
+    model = make_predictor(kind, **options)
     model.fit(curves[:40], table.max_resource // 4, table.max_resource)
     print(f"{name:25} skill {model.skill_:+.2f}")

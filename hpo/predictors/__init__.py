@@ -1,12 +1,7 @@
-"""Predictors of a trial's later loss from its learning curve so far."""
+"""Predictors of a trial's later losses from its learning curve."""
 
-from hpo.predictors.base import BasePredictor, CurvePredictor, Prediction
-from hpo.predictors.baselines import (
-    LastValuePredictor,
-    MeanPredictor,
-    PowerLawPredictor,
-    RandomPredictor,
-)
+from hpo.predictors.base import BasePredictor, CurvePredictor, Prediction, PredictionContext
+from hpo.predictors.baselines import LastValuePredictor, PowerLawPredictor
 from hpo.predictors.forecaster import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.jobs import as_forecaster, run_predict_job
 from hpo.predictors.joint import JointPredictor
@@ -15,12 +10,9 @@ from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.registry import PREDICTORS, make_predictor
 from hpo.predictors.regression import CurveFeatures, CurveRegressor, QSVRPredictor
 from hpo.predictors.regressors import REGRESSORS, make_regressor
-from hpo.predictors.skilled import SkilledPredictor
-from hpo.surrogates.scales import BentScale, LogScale, Scale, scale_of
 
 __all__ = [
     "BasePredictor",
-    "BentScale",
     "CurveFeatures",
     "CurvePredictor",
     "CurveRegressor",
@@ -29,21 +21,16 @@ __all__ = [
     "ForecastingPredictor",
     "JointPredictor",
     "LastValuePredictor",
-    "LogScale",
-    "MeanPredictor",
     "MixedPredictor",
-    "PowerLawPredictor",
     "PooledPredictor",
+    "PowerLawPredictor",
     "PREDICTORS",
     "REGRESSORS",
     "Prediction",
+    "PredictionContext",
     "QSVRPredictor",
-    "RandomPredictor",
-    "Scale",
-    "SkilledPredictor",
     "as_forecaster",
     "make_predictor",
     "make_regressor",
     "run_predict_job",
-    "scale_of",
 ]

@@ -1,40 +1,44 @@
-"""What a curve predictor is, and what all of ours share: checks, cross-validation and skill.
+"""Curve predictors: protocol, context, and a base class with checks and cross-validation.
 
-A predictor is trained on complete learning curves and says, for curves of which only the first
-`known` losses are known, what the loss at `target` will be. Its errors are measured by
-cross-validation on the training curves; they give the standard deviation of a prediction and the
-*skill*: one minus the ratio of its mean squared error to that of keeping the last known loss. A
-predictor with no positive skill is worth nothing.
+A predictor is trained on complete learning curves and predicts, for curves of which only the first
+`known` losses are known, the loss at `target`. Its errors are measured by cross-validation on the
+training curves. They give the standard deviation of a prediction and the *skill*: one minus the
+ratio of its mean squared error to that of keeping the last known loss. A predictor without positive
+skill is of no use.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.trial import Curve
+from hpo.space.search_space import SearchSpace
+from hpo.trial import Config, Curve
+
+Encoder = Callable[[Sequence[Config]], FloatArray]
+"""From configurations to an array of shape (n_configs, n_features), in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a predictor says about some curves.
+    """Predicted losses of some curves.
 
     Attributes
     ----------
     mean : ndarray of shape (n_curves,)
         Predicted losses at the target.
     std : ndarray of shape (n_curves,)
-        Standard deviations, NaN where they are not known.
+        Standard deviations, NaN if they were not measured.
     skill : float or None
-        Against keeping the last value; None where it was not measured.
+        Skill relative to keeping the last value; None if it was not measured.
     info : dict
-        What the predictor tells about itself, in plain values.
+        Diagnostics of the predictor in plain values, for display only.
     """
 
     mean: FloatArray
@@ -43,17 +47,52 @@ class Prediction:
     info: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PredictionContext:
+    """Inputs of a predictor other than the curves.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the random number generator.
+    encoder : callable or None
+        Encodes configurations as the searcher does: from a sequence of configurations to an array
+        of shape (n_configs, n_features), in [0, 1].
+    space : SearchSpace or None
+        The search space, if the searcher has one.
+    warm_start_state : Mapping
+        `Forecast.warm_start_state` of the previous forecast of the same search.
+    """
+
+    seed: int = 0
+    encoder: Encoder | None = None
+    space: SearchSpace | None = None
+    warm_start_state: Mapping[str, Any] = field(default_factory=dict)
+
+
+DEFAULT_CONTEXT = PredictionContext()
+
+
 class CurvePredictor(Protocol):
     """Predicts a loss later in training from the losses so far."""
 
-    def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
+    def fit(
+        self,
+        curves: Sequence[Curve],
+        known: int,
+        target: int,
+        context: PredictionContext = DEFAULT_CONTEXT,
+    ) -> Self:
         """Learn to predict the loss at `target` from the first `known` losses.
+
+        In a search a copy of the predictor is fitted for each job.
 
         Parameters
         ----------
         curves : sequence of Curve
         known, target : int
             Units, ``1 <= known < target``.
+        context : PredictionContext
         """
         ...
 
@@ -68,34 +107,25 @@ class CurvePredictor(Protocol):
         ...
 
 
-class Seeded:
-    """Draws random numbers by a seed, which a copy may change."""
-
-    seed: int
-
-    def with_seed(self, seed: int) -> Self:
-        """Return an unfitted copy with another seed."""
-        twin = copy.copy(self)
-        twin.seed = seed
-        return twin
-
-
-class BasePredictor(Seeded, ABC):
-    """A predictor of one number a curve, with cross-validated errors.
+class BasePredictor(ABC):
+    """Base class of predictors with cross-validated errors.
 
     Parameters
     ----------
     folds : int
-        Parts of the cross-validation; fewer where there are fewer curves, 0 for none.
-    seed : int
-        For predictors that draw random numbers.
+        Number of cross-validation folds, at most the number of curves; 0 for no cross-validation.
     """
 
-    def __init__(self, folds: int = 5, seed: int = 0) -> None:
+    def __init__(self, folds: int = 5) -> None:
         self.folds = folds
-        self.seed = seed
 
-    def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
+    def fit(
+        self,
+        curves: Sequence[Curve],
+        known: int,
+        target: int,
+        context: PredictionContext = DEFAULT_CONTEXT,
+    ) -> Self:
         """Learn to predict the loss at `target` from the first `known` losses.
 
         Parameters
@@ -104,6 +134,8 @@ class BasePredictor(Seeded, ABC):
             Of at least `target` finite losses each; one or more.
         known, target : int
             Units, ``1 <= known < target``.
+        context : PredictionContext
+            Its seed is used.
 
         Raises
         ------
@@ -112,8 +144,8 @@ class BasePredictor(Seeded, ABC):
         """
         values = check_training(curves, known, target)  # (n_curves, target)
         self.known_, self.target_ = known, target
-        self._cross_validate(curves, values)
-        self._fit(curves, values)
+        self._cross_validate(curves, values, context)
+        self._fit(curves, values, context)
         return self
 
     def predict(self, curves: Sequence[Curve]) -> Prediction:
@@ -122,7 +154,7 @@ class BasePredictor(Seeded, ABC):
         Parameters
         ----------
         curves : sequence of Curve
-            Of at least `known` finite losses each; later ones are not looked at.
+            Of at least `known` finite losses each; later ones are ignored.
 
         Raises
         ------
@@ -136,7 +168,7 @@ class BasePredictor(Seeded, ABC):
         return Prediction(np.asarray(mean, dtype=float), std, self.skill_, self._info())
 
     @abstractmethod
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:
         """Learn from losses of shape (n_curves, target)."""
 
     @abstractmethod
@@ -146,32 +178,30 @@ class BasePredictor(Seeded, ABC):
     def _info(self) -> dict[str, Any]:
         return {"predictor": type(self).__name__, "n_curves": self.n_curves_}
 
-    def _cross_validate(self, curves: Sequence[Curve], values: FloatArray) -> None:
-        """Set the error of a prediction, and the skill against keeping the last value."""
+    def _cross_validate(
+        self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext
+    ) -> None:
+        """Set the error of a prediction, and the skill relative to keeping the last value."""
         self.n_curves_ = len(curves)
         self.error_: float = np.nan
         self.skill_: float | None = None
         folds = min(self.folds, len(curves))
         if folds < 2:
             return
-        errors = self._held_out(curves, values, folds) - values[:, -1]
-        last_value = values[:, self.known_ - 1] - values[:, -1]
-        self.error_ = float(np.sqrt(np.mean(errors**2)))
-        if np.any(last_value):
-            self.skill_ = float(1 - np.mean(errors**2) / np.mean(last_value**2))
-
-    def _held_out(self, curves: Sequence[Curve], values: FloatArray, folds: int) -> FloatArray:
-        """Predict each curve from a model of the others, every `folds`-th curve at a time."""
         predictions = np.empty(len(curves))
-        part = np.arange(len(curves)) % folds
+        part = np.arange(len(curves)) % folds  # every folds-th curve is held out at a time
         for fold in range(folds):
             outside = [curve for curve, p in zip(curves, part, strict=True) if p != fold]
             inside = [curve for curve, p in zip(curves, part, strict=True) if p == fold]
             model = copy.copy(self)
-            model._fit(outside, values[part != fold])  # noqa: SLF001 - a copy of this very object
+            model._fit(outside, values[part != fold], context)  # noqa: SLF001 - a copy of self
             known = values[part == fold, : self.known_]
             predictions[part == fold] = model._predict(inside, known)  # noqa: SLF001
-        return predictions
+        errors = predictions - values[:, -1]
+        last_value = values[:, self.known_ - 1] - values[:, -1]
+        self.error_ = float(np.sqrt(np.mean(errors**2)))
+        if np.any(last_value):
+            self.skill_ = float(1 - np.mean(errors**2) / np.mean(last_value**2))
 
 
 def check_training(curves: Sequence[Curve], known: int, target: int) -> FloatArray:
@@ -203,11 +233,11 @@ def first_losses(curves: Sequence[Curve], length: int) -> FloatArray:
             f"each curve must have at least {length} losses; trials {short} have fewer"
         )
     values = np.array([curve.losses[:length] for curve in curves], dtype=float)
-    broken = [c.trial_id for c, row in zip(curves, values, strict=True) if not _finite(row)]
+    broken = [
+        curve.trial_id
+        for curve, row in zip(curves, values, strict=True)
+        if not np.all(np.isfinite(row))
+    ]
     if broken:
         raise ValueError(f"losses must be finite; leave out the curves of trials {broken}")
     return values
-
-
-def _finite(row: FloatArray) -> bool:
-    return bool(np.all(np.isfinite(row)))

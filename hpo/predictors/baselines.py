@@ -1,5 +1,5 @@
-# ruff: noqa: ARG002 - baselines ignore most of what they are told
-"""Predictors that any other has to beat."""
+# ruff: noqa: ARG002 - a baseline ignores most of its inputs
+"""Baselines that any other predictor should beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.predictors.base import BasePredictor
+from hpo.predictors.base import BasePredictor, PredictionContext
 from hpo.predictors.pooled import PooledPredictor
 from hpo.trial import Curve
 
@@ -16,47 +16,27 @@ _EXPONENTS = np.linspace(0.05, 3.0, 60)
 
 
 class LastValuePredictor(BasePredictor):
-    """The final loss will be the last known loss."""
+    """Predicts the last known loss."""
 
     def as_forecaster(self) -> PooledPredictor:
-        """Return a pooled predictor that expects no change, with a measured spread."""
-        return PooledPredictor("last-value", seed=self.seed)
+        """Return a pooled predictor that forecasts no change, with a measured spread."""
+        return PooledPredictor("last-value")
 
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:
         """Learn nothing."""
 
     def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
         return values[:, -1].copy()
 
 
-class MeanPredictor(BasePredictor):
-    """Every final loss will be the mean of those seen."""
-
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
-        self.mean_ = float(np.mean(values[:, -1]))
-
-    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
-        return np.full(len(curves), self.mean_)
-
-
-class RandomPredictor(BasePredictor):
-    """Each final loss will be one of those seen, drawn by the seed: what no information gives."""
-
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
-        self.targets_ = values[:, -1].copy()
-
-    def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
-        return np.random.default_rng(self.seed).choice(self.targets_, len(curves))
-
-
 class PowerLawPredictor(BasePredictor):
-    """Each curve goes on as the power law ``a + b * t**-c`` that fits its second half best.
+    """Extrapolates the power law ``a + b * t**-c`` that fits the second half of a curve best.
 
-    The exponent is looked for on a grid, a and b follow by least squares. With fewer than three
-    points, or where the best law does not fall, the last known loss is kept.
+    The exponent is searched on a grid, a and b follow by least squares. With fewer than three
+    points, or if the best law does not decrease, the last known loss is kept.
     """
 
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:
         """Learn nothing: each curve is fitted on its own."""
 
     def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What a forecast of a whole search is, and what all that forecast share."""
+"""Forecasters: final losses of all trials of a search, from curves of any length."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.predictors.base import Prediction, Seeded, check_training, first_losses
-from hpo.searchers import Surrogate
-from hpo.surrogates.scales import Scale
+from hpo.predictors.base import (
+    DEFAULT_CONTEXT,
+    Prediction,
+    PredictionContext,
+    check_training,
+    first_losses,
+)
+from hpo.surrogates import Scale, Surrogate
 from hpo.trial import Curve
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected of some curves.
+    """Forecast losses of some curves.
 
     Attributes
     ----------
     mean, std : ndarray of shape (n_curves,)
-        Of the loss at the target, in a scale of about unit spread, taken as normally distributed.
+        Of the loss at the target, in `scale`, taken as normally distributed.
     scale : Scale
-        That scale.
+        A scale of about unit spread.
     skill : float or None
-        ``1 - MSE / MSE(last value)`` of the model on losses that it was not shown; None where
-        there was too little to measure it.
+        ``1 - MSE / MSE(last value)`` of the model on held-out losses; None if there were too few
+        to measure it.
     info : dict
         Diagnostics of the model in plain values, for display only.
     surrogate : Surrogate or None
@@ -55,41 +60,40 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Forecasts losses late in training from curves of any length.
+    """Forecasts losses late in training from curves of any length."""
 
-    Where it offers ``with_seed(seed)``, ``with_memory(memory)`` or ``with_encoder(encoder)``, a
-    copy is used that knows the job's seed, what the forecast before left in its
-    ``info["memory"]``, and how the searcher turns configurations into numbers.
-    """
-
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
+    def forecast(
+        self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
+    ) -> Forecast:
         """Learn from the curves, and forecast the loss of each after `target` units.
 
         Parameters
         ----------
         curves : sequence of Curve
+            Curves of any length from 1 on, all losses finite.
         target : int
+            Units; a curve of at least as many keeps its last loss, with no spread.
+        context : PredictionContext
         """
         ...
 
 
-class ForecastingPredictor(Seeded, ABC):
-    """A forecaster that predicts within a round as well (see `hpo.predictors.CurvePredictor`).
-
-    Parameters
-    ----------
-    seed : int
-        Of all random choices.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
+class ForecastingPredictor(ABC):
+    """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well."""
 
     @abstractmethod
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
+    def forecast(
+        self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
+    ) -> Forecast:
         """Learn from the curves, and forecast the loss of each (see `Forecaster`)."""
 
-    def fit(self, curves: Sequence[Curve], known: int, target: int) -> Self:
+    def fit(
+        self,
+        curves: Sequence[Curve],
+        known: int,
+        target: int,
+        context: PredictionContext = DEFAULT_CONTEXT,
+    ) -> Self:
         """Keep the curves to learn from (see `CurvePredictor.fit`).
 
         Parameters
@@ -98,6 +102,8 @@ class ForecastingPredictor(Seeded, ABC):
             Of at least `target` finite losses each; one or more.
         known, target : int
             Units, ``1 <= known < target``.
+        context : PredictionContext
+            Passed on to `forecast`.
 
         Raises
         ------
@@ -106,6 +112,7 @@ class ForecastingPredictor(Seeded, ABC):
         """
         check_training(curves, known, target)
         self.curves_, self.known_, self.target_ = tuple(curves), known, target
+        self.context_ = context
         return self
 
     def predict(self, curves: Sequence[Curve]) -> Prediction:
@@ -117,22 +124,19 @@ class ForecastingPredictor(Seeded, ABC):
             If a curve is shorter than `known` or not finite.
         """
         if not curves:
-            return Prediction(np.empty(0), np.empty(0), None, self._info(0))
+            return Prediction(np.empty(0), np.empty(0), None, {"predictor": type(self).__name__})
         first_losses(curves, self.known_)  # checks them
         known = [Curve(c.trial_id, c.config, c.losses[: self.known_]) for c in curves]
-        forecast = self.forecast([*self.curves_, *known], self.target_)
+        forecast = self.forecast([*self.curves_, *known], self.target_, self.context_)
         rows = slice(len(self.curves_), None)
         low, high = (
             forecast.scale.to_loss(forecast.mean + sign * forecast.std)[rows] for sign in (-1, 1)
         )
         return Prediction(forecast.loss[rows], (high - low) / 2, forecast.skill, forecast.info)
 
-    def _info(self, n_rows: int) -> dict[str, Any]:
-        return {"predictor": type(self).__name__, "n_rows": n_rows}
-
 
 def check_curves(curves: Sequence[Curve]) -> None:
-    """Refuse curves that nothing can be forecast from.
+    """Check the curves of a forecast.
 
     Raises
     ------

@@ -1,62 +1,56 @@
 """Forecasts from one Gaussian process over hyperparameters and length of training.
 
-What the losses of other trials say, what the trial's own curve says, and what similar
-hyperparameters came to, are weighed in one model, and the same model says what untried
-configurations may come to: a forecast brings a surrogate of them along (`hpo.searchers.Surrogate`).
+One model combines the losses of all trials, the trial's own curve and the results of similar
+hyperparameters. The same model predicts untried configurations, so that a forecast comes with a
+`hpo.surrogates.Surrogate`.
 
-The settings of the process are fitted anew only when a third more losses are known. In between
-they come from the report of the forecast before (`with_memory`), so that a search repeats itself
-whatever process makes the forecasts.
+The hyperparameters of the process are fitted again only once the number of known losses has grown
+by a third. Until then they come from the previous forecast (`PredictionContext.warm_start_state`),
+so that a search is reproducible whatever process makes the forecasts.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from hpo._typing import BoolArray, FloatArray, IntArray
+from hpo.predictors.base import DEFAULT_CONTEXT, Encoder, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor, check_curves
 from hpo.space.encoding import ConfigEncoder
-from hpo.space.search_space import SearchSpace
-from hpo.surrogates.joint_gp import JointProcess, Points
-from hpo.surrogates.scales import BentScale
+from hpo.surrogates import BentScale, JointProcess, Points
 from hpo.trial import Config, Curve
 
-Encoder = Callable[[Sequence[Config]], FloatArray]
-
-_REFIT = 1.35
-"""Settings are fitted anew when so many times more losses are known."""
-_OWN = 0.8
-"""Earlier losses of a curve count up to this share of its length."""
-_FEWEST = 5
-"""Skill is measured on as many curves of two known lengths or more."""
-_TELLS, _ENOUGH, _LONGEST = 0.3, 0.6, 0.25
-"""Where first losses have less than this correlation with the last, it takes a length at which they
-have that much, up to this share of the whole."""
-_KNOWN = 60
-"""Losses below which that correlation is not judged: fitted to fewer it is low by chance, too."""
+_REFIT_GROWTH = 1.35
+"""The process is fitted again when the number of losses has grown by this factor."""
+_EARLIER_FRACTION = 0.8
+"""Earlier losses of a curve are used up to this fraction of its length."""
+_MIN_SKILL_CURVES = 5
+"""Skill is measured on at least so many curves of two known lengths or more."""
+_MIN_CORRELATION, _GOOD_CORRELATION, _MAX_FRACTION = 0.3, 0.6, 0.25
+"""If first losses correlate with final losses by less than the first number, the minimum
+informative resource is where they correlate by the second, at most this fraction of the target."""
+_MIN_CORRELATED_LOSSES = 60
+"""With fewer losses that correlation is not used: it is often low by chance."""
 
 
 class JointPredictor(ForecastingPredictor):
-    """Forecasts from a joint process over hyperparameters and length (see `Forecaster`).
+    """Forecasts from a joint Gaussian process over hyperparameters and length (see `Forecaster`).
+
+    Hyperparameters are encoded by the context's encoder, or else by their values
+    (`hpo.space.encoding`).
 
     Parameters
     ----------
-    space : SearchSpace, optional
-        Turns hyperparameters into numbers. Default: as the searcher sees them where it tells,
-        else by their values (`hpo.space.encoding`).
     max_points : int
-        Losses that the process takes at most, at least 20: those of the best trials first, of the
-        others the latest ones. Each trial beyond them is forecast from its own latest loss and
-        the process.
+        Maximum number of losses that the process is conditioned on, at least 20: those of the best
+        trials, and the latest losses of trials drawn by the context's seed. Every other trial is
+        forecast from its own latest loss and the process.
     iterations : int
-        Of a fit of the settings, at most; at least 1.
-    seed : int
-        Draws the trials beyond the best ones, where there are more than the process takes.
+        Maximum number of iterations of a fit; at least 1.
 
     Raises
     ------
@@ -69,58 +63,27 @@ class JointPredictor(ForecastingPredictor):
     process; here the surface may change with the length too.
     """
 
-    def __init__(
-        self,
-        *,
-        space: SearchSpace | None = None,
-        max_points: int = 400,
-        iterations: int = 10,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, *, max_points: int = 400, iterations: int = 10) -> None:
         if max_points < 20:
             raise ValueError(f"max_points must be at least 20, got {max_points!r}")
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations!r}")
-        super().__init__(seed)
-        self.space = space
         self.max_points = max_points
         self.iterations = iterations
-        self.encoder: Encoder | None = None
-        self.memory: Mapping[str, Any] = {}
 
-    def with_encoder(self, encoder: Encoder) -> Self:
-        """Return a copy that sees hyperparameters as a searcher does; `space` goes before.
-
-        Parameters
-        ----------
-        encoder : callable
-            From configurations to an array of shape (n_configs, n_features), in [0, 1].
-        """
-        twin = copy.copy(self)
-        twin.encoder = encoder
-        return twin
-
-    def with_memory(self, memory: Mapping[str, Any]) -> Self:
-        """Return a copy that starts from the settings of an earlier forecast.
-
-        Parameters
-        ----------
-        memory : Mapping
-            ``info["memory"]`` of its report; empty for none.
-        """
-        twin = copy.copy(self)
-        twin.memory = dict(memory)
-        return twin
-
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
+    def forecast(
+        self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
+    ) -> Forecast:
         """Learn from the curves, and forecast the loss of each after `target` units.
 
         Parameters
         ----------
         curves : sequence of Curve
-            Of any lengths from 1 on, all losses finite.
+            Curves of any length from 1 on, all losses finite.
         target : int
-            Units; a curve that has as many keeps its last loss, with no spread.
+            Units; a curve of at least as many keeps its last loss, with no spread.
+        context : PredictionContext
+            Its seed, encoder and warm-start state are used.
 
         Raises
         ------
@@ -128,30 +91,27 @@ class JointPredictor(ForecastingPredictor):
             If there is no curve, or one is empty or not finite.
         """
         check_curves(curves)
-        encode = self._encode(curves)
-        data = _Data.of(curves, encode([curve.config for curve in curves]), target)
-        kept = self._kept(data)
-        process, fitted = self._process(data.known.take(kept), data.values[kept])
+        configs = [curve.config for curve in curves]
+        encode = context.encoder or ConfigEncoder.of(configs)
+        data = _Data.of(curves, encode(configs), target)
+        kept = self._kept(data, context.seed)
+        process, n_fitted = self._process(
+            data.known.take(kept), data.values[kept], context.warm_start_state
+        )
         mean, std = _ahead(process, data, kept)
         return Forecast(
             mean=mean,
             std=std,
             scale=data.scale,
             skill=_skill(process),
-            info=self._info(len(kept)),
+            info={"predictor": type(self).__name__, "n_rows": len(kept)},
             surrogate=JointSurrogate(process, encode),
-            min_informative_resource=_telling(process, target),
-            warm_start_state={"theta": process.theta.tolist(), "n_points": fitted},
+            min_informative_resource=_min_informative_resource(process, target),
+            warm_start_state={"theta": process.theta.tolist(), "n_points": n_fitted},
         )
 
-    def _encode(self, curves: Sequence[Curve]) -> Encoder:
-        if self.space is not None:
-            space = self.space
-            return lambda configs: np.array([space.to_features(config) for config in configs])
-        return self.encoder or ConfigEncoder.of([curve.config for curve in curves])
-
-    def _kept(self, data: _Data) -> IntArray:
-        """Return the rows of `data` that the process takes, in their order."""
+    def _kept(self, data: _Data, seed: int) -> IntArray:
+        """Return the rows of `data` that the process is conditioned on, in their order."""
         n_rows = len(data.values)
         if n_rows <= self.max_points:
             return np.arange(n_rows)
@@ -159,28 +119,34 @@ class JointPredictor(ForecastingPredictor):
         by_merit = np.argsort(rank[data.known.trial], kind="stable")  # rows of the best first
         best = by_merit[: 3 * self.max_points // 4]
         others = np.setdiff1d(data.latest, best)
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(seed)
         n_others = min(self.max_points - len(best), len(others))
         return np.sort(np.concatenate([best, rng.choice(others, n_others, replace=False)]))
 
-    def _process(self, points: Points, values: FloatArray) -> tuple[JointProcess, int]:
-        """Return the process, and with how many losses its settings were fitted."""
-        theta = self.memory.get("theta")
-        before = int(self.memory.get("n_points", 0))
+    def _process(
+        self, points: Points, values: FloatArray, state: Mapping[str, Any]
+    ) -> tuple[JointProcess, int]:
+        """Return the process, and the number of losses that it was fitted to."""
+        theta = state.get("theta")
+        n_fitted = int(state.get("n_points", 0))
         process = JointProcess(points, values, None if theta is None else np.array(theta, float))
-        if theta is None or len(theta) != len(process.theta) or len(values) >= _REFIT * before:
+        if (
+            theta is None
+            or len(theta) != len(process.theta)
+            or len(values) >= _REFIT_GROWTH * n_fitted
+        ):
             return process.fit(self.iterations).condition(), len(values)
-        return process.condition(), before
+        return process.condition(), n_fitted
 
 
 @dataclass(frozen=True)
 class JointSurrogate:
-    """What a process says of configurations that were not tried (see `hpo.searchers.Surrogate`).
+    """Predictions of untried configurations by a process (see `hpo.surrogates.Surrogate`).
 
     Attributes
     ----------
     process : JointProcess
-        Conditioned on all that is known.
+        Conditioned on the known losses.
     encode : callable
         From configurations to features.
     """
@@ -188,7 +154,7 @@ class JointSurrogate:
     process: JointProcess
     encode: Encoder
 
-    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
+    def predict(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses, both (n_configs,).
 
         Parameters
@@ -197,19 +163,21 @@ class JointSurrogate:
         """
         return self.process.each(self._ends(configs))
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw the final losses jointly, (n_draws, n_configs).
+    def sample(
+        self, configs: Sequence[Config], n_samples: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Sample the final losses jointly, (n_samples, n_configs).
 
         Parameters
         ----------
         configs : sequence of Config
-        n_draws : int
+        n_samples : int
         rng : numpy.random.Generator
         """
         mean, covariance = self.process.joint(self._ends(configs))
         ridge = 1e-6 * covariance.diagonal().max() * np.eye(len(mean))
         root = np.linalg.cholesky(covariance + ridge)
-        return np.asarray(mean + rng.standard_normal((n_draws, len(mean))) @ root.T)
+        return np.asarray(mean + rng.standard_normal((n_samples, len(mean))) @ root.T)
 
     def _ends(self, configs: Sequence[Config]) -> Points:
         new = -1 - np.arange(len(configs))  # numbers that no trial has
@@ -218,12 +186,12 @@ class JointSurrogate:
 
 @dataclass(frozen=True)
 class _Data:
-    """Curves as points: some earlier losses of each, and the latest.
+    """Curves as points: the latest loss of each, and some earlier ones.
 
     Attributes
     ----------
     known : Points
-        Where losses are known, trial by trial, each in the order of time.
+        Where losses are known, trial by trial, each in order of length.
     values : ndarray of shape (n_known,)
         The losses, in the scale.
     latest : ndarray of shape (n_curves,)
@@ -231,7 +199,7 @@ class _Data:
     ends : Points
         Where each curve is forecast.
     unfinished : ndarray of shape (n_curves,)
-        Whether a curve has some way to go.
+        Whether a curve is shorter than the target.
     scale : BentScale
         Of the values.
     """
@@ -262,9 +230,9 @@ class _Data:
 
 
 def _lengths(length: int) -> IntArray:
-    """Return 1, 2, 4, 8, ... well below a length, and the length."""
+    """Return 1, 2, 4, 8, ... up to a fraction of a length, and the length."""
     doubled = 2 ** np.arange(int(length).bit_length())
-    return np.append(doubled[doubled < _OWN * length], length)
+    return np.append(doubled[doubled < _EARLIER_FRACTION * length], length)
 
 
 def _ahead(process: JointProcess, data: _Data, kept: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -283,29 +251,29 @@ def _ahead(process: JointProcess, data: _Data, kept: IntArray) -> tuple[FloatArr
     return mean, std
 
 
-def _telling(process: JointProcess, target: int) -> int:
-    """Return after how many units a loss tells enough of the last: 1 unless first losses mislead.
+def _min_informative_resource(process: JointProcess, target: int) -> int:
+    """Return the shortest resource at which losses inform about final losses: mostly 1.
 
-    On recorded curves the correlation of a trial's first loss and its last is mostly 0.4 to 0.9 by
-    the fitted settings, and 0.1 to 0.3 where the best learn slowly, as boosted trees do.
+    On recorded curves the correlation of a trial's first and last loss under the fitted process is
+    mostly 0.4 to 0.9, and 0.1 to 0.3 if the best trials learn slowly, as boosted trees do.
     """
-    if len(process.values) < _KNOWN:
+    if len(process.values) < _MIN_CORRELATED_LOSSES:
         return 1
-    units = np.arange(1, max(round(_LONGEST * target), 1) + 1)
-    told = process.tells(np.log(units) / np.log(max(target, 2)))
-    if told[0] >= _TELLS:
+    units = np.arange(1, max(round(_MAX_FRACTION * target), 1) + 1)
+    correlation = process.correlation_with_end(np.log(units) / np.log(max(target, 2)))
+    if correlation[0] >= _MIN_CORRELATION:
         return 1
-    enough = np.flatnonzero(told >= _ENOUGH)
+    enough = np.flatnonzero(correlation >= _GOOD_CORRELATION)
     return int(units[enough[0]] if len(enough) else units[-1])
 
 
 def _skill(process: JointProcess) -> float | None:
-    """Return the skill against last value, for each curve's latest loss given all the others."""
+    """Return the skill of predicting each curve's latest loss from all other losses."""
     trial, values = process.points.trial, process.values
     last = np.append(trial[1:] != trial[:-1], True)
     earlier = np.append(False, trial[1:] == trial[:-1])
     rows = np.flatnonzero(last & earlier)
-    nothing = float(np.mean((values[rows] - values[rows - 1]) ** 2)) if len(rows) else 0.0
-    if len(rows) < _FEWEST or nothing <= 0:
+    reference = float(np.mean((values[rows] - values[rows - 1]) ** 2)) if len(rows) else 0.0
+    if len(rows) < _MIN_SKILL_CURVES or reference <= 0:
         return None
-    return 1 - float(np.mean((values[rows] - process.held_out()[rows]) ** 2)) / nothing
+    return 1 - float(np.mean((values[rows] - process.held_out()[rows]) ** 2)) / reference

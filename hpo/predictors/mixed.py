@@ -1,40 +1,40 @@
 """Forecasts by several models in turn, since none is the best on every problem.
 
-A search that hears one model only goes on to see what this model wants to see: what it takes for
-hopeless is never trained, so that it is never put right. With models of different kinds, each
-forecast from one of them, what one overlooks is found by another. On recorded curves the joint
-process and a pooled model in turn do better than either (``docs/curves.md``).
+A single model never corrects its own wrong rejections, because rejected trials are not trained
+further. If each forecast comes from one of several models of different kinds, a trial that one
+model wrongly rejects is resumed by another. On recorded curves the joint process and a pooled model
+in turn do better than either (``docs/curves.md``).
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
-from hpo._typing import FloatArray
+from hpo.predictors.base import DEFAULT_CONTEXT, PredictionContext
 from hpo.predictors.forecaster import Forecast, Forecaster, ForecastingPredictor
 from hpo.predictors.joint import JointPredictor
 from hpo.predictors.pooled import PooledPredictor
-from hpo.trial import Config, Curve
+from hpo.trial import Curve
 
 _GAP = 1.0
-"""With the base so far down, the pooled model knows better how low a trial may end."""
+"""A low base lets the pooled model forecast losses well below the lowest one seen."""
 
 
 class MixedPredictor(ForecastingPredictor):
-    """Leaves each forecast to one of several forecasters (see `Forecaster`).
+    """Alternates between several forecasters (see `Forecaster`).
+
+    The context's seed chooses the forecaster. A forecaster's warm-start state is kept until its
+    next turn.
 
     Parameters
     ----------
     regressors : str, object or sequence of them
-        Each within a `PooledPredictor` of its own, which take turns with a `JointPredictor`; names
-        of `hpo.predictors.REGRESSORS` or scikit-learn regressors.
+        Regressors of `PooledPredictor`, each of which alternates with a `JointPredictor`: names of
+        `hpo.predictors.REGRESSORS` or scikit-learn regressors.
     forecasters : sequence of Forecaster, optional
-        Who takes turns, in place of those; at least one.
-    seed : int
-        Chooses whose turn it is, and is passed on.
+        Forecasters to use instead; at least one.
 
     Raises
     ------
@@ -43,71 +43,39 @@ class MixedPredictor(ForecastingPredictor):
     """
 
     def __init__(
-        self,
-        regressors: Any = "nusvr",
-        *,
-        forecasters: Sequence[Forecaster] | None = None,
-        seed: int = 0,
+        self, regressors: Any = "nusvr", *, forecasters: Sequence[Forecaster] | None = None
     ) -> None:
-        super().__init__(seed)
         if forecasters is None:
             several = isinstance(regressors, Sequence) and not isinstance(regressors, str)
-            each_one = regressors if several else [regressors]
-            pooled = [PooledPredictor(each, gap=_GAP) for each in each_one]
+            pooled = [
+                PooledPredictor(regressor, gap=_GAP)
+                for regressor in (regressors if several else [regressors])
+            ]
             forecasters = (JointPredictor(), *pooled)
         if not forecasters:
             raise ValueError("forecasters must hold at least one, got an empty sequence")
         self.forecasters = tuple(forecasters)
-        self.memory: Mapping[str, Any] = {}
 
-    def with_memory(self, memory: Mapping[str, Any]) -> Self:
-        """Return a copy that hands on what an earlier forecast left.
-
-        Parameters
-        ----------
-        memory : Mapping
-            ``info["memory"]`` of its report; empty for none.
-        """
-        twin = self._each("with_memory", memory)
-        twin.memory = dict(memory)
-        return twin
-
-    def with_encoder(self, encoder: Callable[[Sequence[Config]], FloatArray]) -> Self:
-        """Return a copy whose forecasters see hyperparameters as a searcher does.
-
-        Parameters
-        ----------
-        encoder : callable
-            From configurations to an array of shape (n_configs, n_features), in [0, 1].
-        """
-        return self._each("with_encoder", encoder)
-
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
-        """Have the forecaster whose turn it is forecast the loss of each curve.
+    def forecast(
+        self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
+    ) -> Forecast:
+        """Forecast the loss of each curve after `target` units with the chosen forecaster.
 
         Parameters
         ----------
         curves : sequence of Curve
-            Of any lengths from 1 on, all losses finite.
+            Curves of any length from 1 on, all losses finite.
         target : int
-            Units; a curve that has as many keeps its last loss, with no spread.
+            Units; a curve of at least as many keeps its last loss, with no spread.
+        context : PredictionContext
+            Passed on to the forecaster.
 
         Raises
         ------
         ValueError
             If there is no curve, or one is empty or not finite.
         """
-        chosen: Any = self.forecasters[self.seed % len(self.forecasters)]
-        if hasattr(chosen, "with_seed"):
-            chosen = chosen.with_seed(self.seed)
-        forecast: Forecast = chosen.forecast(curves, target)
-        # What one forecaster left waits until its next turn.
-        return replace(forecast, warm_start_state=forecast.warm_start_state or self.memory)
-
-    def _each(self, method: str, value: Any) -> Self:
-        twin = copy.copy(self)
-        twin.forecasters = tuple(
-            getattr(each, method)(value) if hasattr(each, method) else each
-            for each in self.forecasters
-        )
-        return twin
+        chosen = self.forecasters[context.seed % len(self.forecasters)]
+        forecast = chosen.forecast(curves, target, context)
+        state = forecast.warm_start_state or context.warm_start_state
+        return replace(forecast, warm_start_state=state)

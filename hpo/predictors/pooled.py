@@ -1,13 +1,12 @@
 """One model for all lengths: forecasts of final losses from curves of any length.
 
 A predictor of `hpo.predictors.base` is trained for one length and one target, on curves that were
-trained to the target; in a search it has them late. The pooled predictor learns from every piece
-of every curve (see `hpo.predictors._pairs`), so it has something to say after the first epochs.
+trained to the target, which a search has late. The pooled predictor learns from every pair of
+lengths of every curve (see `hpo.predictors._pairs`), so that it forecasts from the first units on.
 
-Its errors are measured by cross-validation over *trials*: pieces of one curve are never on both
-sides. They give three things: the share of the predicted change that is kept (a model that knows
-nothing is shrunk to "the loss stays what it is"), the spread, and the skill against that very
-baseline. Where the skill is not positive, the last value is the forecast.
+Its errors are measured by cross-validation over trials: pairs of one curve are never on both sides.
+Cross-validation gives the fraction of the predicted change that is kept (a model without skill is
+shrunk to the last value), the standard deviation, and the skill relative to the last value.
 """
 
 from __future__ import annotations
@@ -20,42 +19,41 @@ import numpy as np
 
 from hpo._typing import FloatArray, IntArray
 from hpo.predictors._pairs import CurveSet, Pairs
+from hpo.predictors.base import DEFAULT_CONTEXT, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
 from hpo.predictors.regressors import make_regressor
 from hpo.space.encoding import ConfigEncoder
-from hpo.space.search_space import SearchSpace
-from hpo.surrogates.scales import LogScale
+from hpo.surrogates import LogScale
 from hpo.trial import Curve
 
-_FEWEST_ROWS = 12
-"""With fewer pieces nothing is learnt: the last value is the forecast."""
+_MIN_ROWS = 12
+"""With fewer pairs no model is fitted: the last value is the forecast."""
 _PRIOR_SPREAD = 0.5
-"""Spread of a growth before any is known."""
+"""Standard deviation of a growth without a measured one."""
 _BANDWIDTH = 0.7
-"""Lengths within a factor of about two are alike."""
+"""Bandwidth in the logarithm of the length: a factor of about two."""
 _PRIOR_ROWS = 10.0
-"""Weight of the overall spread against that of curves of like length."""
+"""Weight of the overall spread, in rows, in the spread at one length."""
 
 
 class PooledPredictor(ForecastingPredictor):
-    """Forecasts from one model of all pieces of all curves (see `Forecaster`).
+    """Forecasts from one model of all pairs of lengths of all curves (see `Forecaster`).
+
+    Hyperparameters are encoded by their values (`hpo.space.encoding`).
 
     Parameters
     ----------
     regressor : str or object
         A key of `hpo.predictors.REGRESSORS` (``"extra-trees"``, ``"nusvr"``, ``"qsvr"``, ...), or
-        any scikit-learn regressor; it is cloned, never fitted itself, and its ``random_state`` is
-        set where it has one.
-    space : SearchSpace, optional
-        Turns hyperparameters into numbers. Default: by their values (`hpo.space.encoding`).
+        any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
+        set to the context's seed if it has one.
     folds : int
-        Parts of the cross-validation over trials, 2 or more; 0 for none, with no measured spread.
+        Number of cross-validation folds over trials, 2 or more; 0 for no cross-validation and no
+        measured spread.
     max_rows : int
-        Pieces that train a model at most, drawn by the seed.
+        Maximum number of pairs that a model is trained on, drawn by the context's seed.
     gap : float
-        How far below the lowest loss the base of the logarithm lies (see `CurveSet`); above 0.
-    seed : int
-        Of all random choices.
+        Distance of the base of the logarithm below the lowest loss (see `CurveSet`); above 0.
 
     Raises
     ------
@@ -72,159 +70,132 @@ class PooledPredictor(ForecastingPredictor):
         self,
         regressor: Any = "extra-trees",
         *,
-        space: SearchSpace | None = None,
         folds: int = 2,
         max_rows: int = 1000,
         gap: float = 0.1,
-        seed: int = 0,
     ) -> None:
-        _check_settings(folds, max_rows, gap)
-        super().__init__(seed)
+        if folds < 2 and folds != 0:
+            raise ValueError(f"folds must be 0 or at least 2, got {folds!r}")
+        if max_rows < _MIN_ROWS:
+            raise ValueError(f"max_rows must be at least {_MIN_ROWS}, got {max_rows!r}")
+        if not gap > 0:
+            raise ValueError(f"gap must be above 0, got {gap!r}")
         self.regressor = make_regressor(regressor) if isinstance(regressor, str) else regressor
-        self.space = space
         self.folds = folds
         self.max_rows = max_rows
         self.gap = gap
 
-    def forecast(self, curves: Sequence[Curve], target: int) -> Forecast:
+    def forecast(
+        self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
+    ) -> Forecast:
         """Learn from the curves, and forecast the loss of each after `target` units.
 
         Parameters
         ----------
         curves : sequence of Curve
-            Of any lengths from 1 on, all losses finite.
+            Curves of any length from 1 on, all losses finite.
         target : int
-            Units; a curve that has as many keeps its last loss, with no spread.
+            Units; a curve of at least as many keeps its last loss, with no spread.
+        context : PredictionContext
+            Its seed is used.
 
         Raises
         ------
         ValueError
             If there is no curve, or one is empty or not finite.
         """
+        from sklearn.base import clone
+
         data = CurveSet(curves, self.gap)
-        rng = np.random.default_rng(self.seed)
-        pairs = _draw(data.pairs(max(target, int(data.lengths.max()))), self.max_rows, rng)
-        if len(pairs) < _FEWEST_ROWS:
-            return self._blank(data, target)
-        configs = self._encode(curves)  # (n_curves, n_features)
-        x, y = _rows(data, configs, pairs), data.growth(pairs)
-        judged = self._judged(x, y, pairs)
         ahead = data.to_end(target)
-        growth = self._ahead(x, y, _rows(data, configs, ahead), ahead) if judged.share else 0.0
-        mean = data.last + judged.share * growth * ahead.horizon
-        std = judged.spread(pairs.start, ahead.start) * ahead.horizon
-        info = self._info(len(pairs)) | {"kept": judged.share, "spread": float(judged.rms)}
-        return Forecast(mean, std, LogScale(data.base), judged.skill, info)
-
-    def _blank(self, data: CurveSet, target: int) -> Forecast:
-        std = _PRIOR_SPREAD * data.to_end(target).horizon
-        return Forecast(data.last, std, LogScale(data.base), None, self._info(0))
-
-    def _encode(self, curves: Sequence[Curve]) -> FloatArray:
+        pairs = data.pairs(max(target, int(data.lengths.max())))
+        info: dict[str, Any] = {
+            "predictor": type(self).__name__,
+            "regressor": type(self.regressor).__name__,
+        }
+        if len(pairs) < _MIN_ROWS:
+            std = _PRIOR_SPREAD * ahead.horizon
+            return Forecast(data.last, std, LogScale(data.base), info=info | {"n_rows": len(pairs)})
+        if len(pairs) > self.max_rows:
+            rng = np.random.default_rng(context.seed)
+            pairs = pairs.take(np.sort(rng.choice(len(pairs), self.max_rows, replace=False)))
+        model = clone(self.regressor)
+        random = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
+        model.set_params(**dict.fromkeys(random, context.seed % 2**32))
         configs = [curve.config for curve in curves]
-        if self.space is not None:
-            return np.array([self.space.to_features(config) for config in configs])
-        return ConfigEncoder.of(configs)(configs)
+        encoded = ConfigEncoder.of(configs)(configs)  # (n_curves, n_features)
+        x, y = _rows(data, encoded, pairs), data.growth(pairs)
+        quality = self._quality(model, x, y, pairs)
+        growth = np.zeros(len(curves))
+        unfinished = np.flatnonzero(ahead.stop > ahead.start)
+        if quality.fraction and len(unfinished):
+            queries = _rows(data, encoded, ahead)[unfinished]
+            growth[unfinished] = clone(model).fit(x, y).predict(queries)
+        mean = data.last + quality.fraction * growth * ahead.horizon
+        std = quality.spread(pairs.start, ahead.start) * ahead.horizon
+        info |= {"n_rows": len(pairs), "kept": quality.fraction, "spread": quality.rms}
+        return Forecast(mean, std, LogScale(data.base), quality.skill, info)
 
-    def _judged(self, x: FloatArray, y: FloatArray, pairs: Pairs) -> _Judgement:
+    def _quality(self, model: Any, x: FloatArray, y: FloatArray, pairs: Pairs) -> _Quality:
+        """Cross-validate a model, every folds-th trial held out at a time."""
+        from sklearn.base import clone
+
         if not self.folds:
-            return _Judgement(1.0, np.full(len(y), _PRIOR_SPREAD), None)
-        return _judge(self._held_out(x, y, pairs), y)
-
-    def _held_out(self, x: FloatArray, y: FloatArray, pairs: Pairs) -> FloatArray:
-        """Predict each row from a model of the other trials'; NaN where there are none."""
-        predicted = np.full(len(y), np.nan)
+            return _Quality(1.0, np.full(len(y), _PRIOR_SPREAD), None)
+        predicted = np.full(len(y), np.nan)  # NaN if there are too few other trials
         part = pairs.trial % self.folds
         for fold in range(self.folds):
             inside = part == fold
-            if inside.any() and (~inside).sum() >= _FEWEST_ROWS // 2:
-                predicted[inside] = self._fitted(x[~inside], y[~inside]).predict(x[inside])
-        return predicted
-
-    def _ahead(self, x: FloatArray, y: FloatArray, queries: FloatArray, ahead: Pairs) -> FloatArray:
-        """Predict the growth of the curves that have some left; 0 for the others."""
-        growth = np.zeros(len(queries))
-        rows = np.flatnonzero(ahead.stop > ahead.start)
-        if len(rows):
-            growth[rows] = self._fitted(x, y).predict(queries[rows])
-        return growth
-
-    def _fitted(self, x: FloatArray, y: FloatArray) -> Any:
-        from sklearn.base import clone
-
-        model = clone(self.regressor)
-        random = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
-        model.set_params(**dict.fromkeys(random, self.seed % 2**32))
-        return model.fit(x, y)
-
-    def _info(self, n_rows: int) -> dict[str, Any]:
-        return super()._info(n_rows) | {"regressor": type(self.regressor).__name__}
+            if inside.any() and (~inside).sum() >= _MIN_ROWS // 2:
+                fitted = clone(model).fit(x[~inside], y[~inside])
+                predicted[inside] = fitted.predict(x[inside])
+        known = np.isfinite(predicted)
+        guess, growth = predicted[known], y[known]
+        if not len(growth) or not np.any(growth):
+            return _Quality(0.0, y, None)
+        skill = 1 - float(np.mean((guess - growth) ** 2)) / float(np.mean(growth**2))
+        slope = float(guess @ growth) / max(float(guess @ guess), 1e-300)
+        fraction = min(max(slope, 0.0), 1.0)
+        return _Quality(fraction, y - fraction * predicted, skill)
 
 
 def _rows(
-    data: CurveSet, configs: FloatArray, pairs: Pairs
+    data: CurveSet, encoded: FloatArray, pairs: Pairs
 ) -> FloatArray:  # (n_rows, 7 + n_features)
-    return np.hstack([data.features(pairs), configs[pairs.trial]])
-
-
-def _draw(pairs: Pairs, max_rows: int, rng: np.random.Generator) -> Pairs:
-    if len(pairs) <= max_rows:
-        return pairs
-    return pairs.take(np.sort(rng.choice(len(pairs), max_rows, replace=False)))
+    return np.hstack([data.features(pairs), encoded[pairs.trial]])
 
 
 @dataclass(frozen=True)
-class _Judgement:
-    """What cross-validation says of a model.
+class _Quality:
+    """Result of a cross-validation.
 
     Attributes
     ----------
-    share : float
-        Of a predicted growth, to be kept.
+    fraction : float
+        Fraction of a predicted growth to keep.
     residuals : ndarray of shape (n_rows,)
         Held-out errors of the kept growth.
     skill : float or None
-        Against no growth at all.
+        Skill relative to no growth.
     """
 
-    share: float
+    fraction: float
     residuals: FloatArray
     skill: float | None
 
     @property
     def rms(self) -> float:
-        """Spread over all rows."""
+        """Root mean square of all residuals."""
         return float(np.sqrt(np.nanmean(self.residuals**2)))
 
     def spread(self, starts: IntArray, at: IntArray) -> FloatArray:
-        """Return the spread of curves of the lengths `at`: of the residuals of such lengths.
+        """Return the standard deviation of a growth that starts at each of the lengths `at`.
 
-        Residuals of pieces that begin elsewhere count less, by a normal weight in the logarithm of
-        the length; a few rows' worth of the overall spread steadies it where there are few.
+        Residuals are weighted by a normal kernel in the logarithm of their start, and regularised
+        by a few rows' worth of the overall spread.
         """
         known = np.isfinite(self.residuals)
         away = np.log(at)[:, None] - np.log(starts[known])[None, :]
         weight = np.exp(-0.5 * (away / _BANDWIDTH) ** 2)  # (n_curves, n_rows)
         total = weight @ self.residuals[known] ** 2 + _PRIOR_ROWS * self.rms**2
         return np.asarray(np.sqrt(total / (weight.sum(axis=1) + _PRIOR_ROWS)))
-
-
-def _judge(predicted: FloatArray, actual: FloatArray) -> _Judgement:
-    known = np.isfinite(predicted)
-    guess, growth = predicted[known], actual[known]
-    if not len(growth) or not np.any(growth):
-        return _Judgement(0.0, actual, None)
-    nothing = float(np.mean(growth**2))
-    skill = 1 - float(np.mean((guess - growth) ** 2)) / nothing
-    slope = float(guess @ growth) / max(float(guess @ guess), 1e-300)
-    share = min(max(slope, 0.0), 1.0)
-    return _Judgement(share, actual - share * predicted, skill)
-
-
-def _check_settings(folds: int, max_rows: int, gap: float) -> None:
-    if folds < 2 and folds != 0:
-        raise ValueError(f"folds must be 0 or at least 2, got {folds!r}")
-    if max_rows < _FEWEST_ROWS:
-        raise ValueError(f"max_rows must be at least {_FEWEST_ROWS}, got {max_rows!r}")
-    if not gap > 0:
-        raise ValueError(f"gap must be above 0, got {gap!r}")

@@ -1,4 +1,4 @@
-"""Any scikit-learn regressor as a curve predictor."""
+"""Curve predictors from scikit-learn regressors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import FloatArray, IntArray
-from hpo.predictors.base import BasePredictor
+from hpo.predictors.base import BasePredictor, PredictionContext
 from hpo.predictors.pooled import PooledPredictor
-from hpo.predictors.regressors import make_regressor, nusvr, standardised
+from hpo.predictors.regressors import make_regressor, nusvr, qsvr_model, standardised
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Curve
 
 
 @dataclass(frozen=True)
 class CurveFeatures:
-    """The columns, chosen by the user.
+    """Features of a curve for a regressor.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class CurveFeatures:
 class MinMax:
     """Scales each column from its range in the training data to [0, 1].
 
-    The arithmetic is that of scikit-learn's ``MinMaxScaler``, to the last bit: libsvm stops at a
-    loose tolerance, so that a difference of 1e-16 in its input shows as 1e-4 in its output.
+    The arithmetic is that of scikit-learn's ``MinMaxScaler`` to the last bit: libsvm stops at a
+    loose tolerance, so that a difference of 1e-16 in its input becomes 1e-4 in its output.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class MinMax:
     def __init__(self, data: FloatArray) -> None:
         low = data.min(axis=0)
         width = data.max(axis=0) - low
-        # Narrower than the rounding error: constant.
+        # A range below the rounding error is taken as constant.
         constant = width < 10 * np.finfo(float).eps
         self.scale = 1.0 / np.where(constant, 1.0, width)
         self.shift = 0.0 - low * self.scale
@@ -116,16 +116,15 @@ class CurveRegressor(BasePredictor):
     Parameters
     ----------
     regressor : object, optional
-        Any scikit-learn regressor; it is cloned, never fitted itself. Default: `NuSVR()`, as in
-        the experiments of arXiv 2311.17508. Its ``random_state`` is set where it has one.
-    features : CurveFeatures
-        What it sees.
+        Any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
+        set to the context's seed if it has one. Default: `NuSVR()`, as in the experiments of
+        arXiv 2311.17508.
+    features : CurveFeatures, optional
+        Features of a curve. Default: the known losses.
     scale : bool
         Scale features and target to [0, 1] by their range in the training data.
     folds : int
-        Parts of the cross-validation.
-    seed : int
-        For regressors that draw random numbers.
+        Number of cross-validation folds; 0 for no cross-validation.
     """
 
     def __init__(
@@ -135,14 +134,13 @@ class CurveRegressor(BasePredictor):
         *,
         scale: bool = True,
         folds: int = 5,
-        seed: int = 0,
     ) -> None:
-        super().__init__(folds, seed)
+        super().__init__(folds)
         self.regressor = nusvr() if regressor is None else regressor
         self.features = CurveFeatures() if features is None else features
         self.scale = scale
 
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
+    def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:
         from sklearn.base import clone
 
         features = self.features(curves, values[:, : self.known_])  # (n_curves, n_features)
@@ -150,10 +148,10 @@ class CurveRegressor(BasePredictor):
         if self.scale:
             self._x_scale, self._y_scale = MinMax(features), MinMax(target)
             features, target = self._x_scale(features), self._y_scale(target)
-        rows = self._choose(len(curves))
+        rows = self._choose(len(curves), context.seed)
         self.regressor_ = clone(self.regressor)
         if "random_state" in self.regressor_.get_params():
-            self.regressor_.set_params(random_state=self.seed % 2**32)
+            self.regressor_.set_params(random_state=context.seed % 2**32)
         self.regressor_.fit(features[rows], target[rows, 0])
 
     def _predict(self, curves: Sequence[Curve], values: FloatArray) -> FloatArray:
@@ -164,45 +162,39 @@ class CurveRegressor(BasePredictor):
         return self._y_scale.back(np.reshape(scaled, (-1, 1)))[:, 0]
 
     def as_forecaster(self) -> PooledPredictor:
-        """Return a pooled predictor with this regressor inside, features and target scaled."""
-        return PooledPredictor(standardised(self.regressor), seed=self.seed)
+        """Return a pooled predictor with this regressor, features and target standardised."""
+        return PooledPredictor(standardised(self.regressor))
 
-    def _choose(self, n_curves: int) -> IntArray:
-        """Return the curves to train on: all."""
+    def _choose(self, n_curves: int, seed: int) -> IntArray:  # noqa: ARG002 - for subclasses
+        """Return the curves to train on: all of them."""
         return np.arange(n_curves)
 
     def _info(self) -> dict[str, Any]:
         return {**super()._info(), "regressor": type(self.regressor).__name__}
 
 
-PUBLISHED_SETTINGS: dict[str, Any] = {"gamma": 0.1, "C": 1.756, "epsilon": 0.02, "n_bits": 3}
-"""gamma, epsilon and bits of the papers; C is the box that their encoding implied."""
-
-
 class QSVRPredictor(CurveRegressor):
     """Predicts with `qsvr.QSVR` on features of the curve.
 
-    Where there are more curves than the annealer can hold, a subsample is drawn by the seed: the
+    If there are more curves than `max_samples`, a subsample is drawn by the context's seed: the
     same curves and seed always give the same subsample.
 
     Parameters
     ----------
     max_samples : int or None
-        Curves that one model is trained on at most; 20 at 3 bits are 120 variables, as in the
-        papers. None: all.
-    features : CurveFeatures
-        What the model sees.
+        Maximum number of training curves of one model, None for no maximum; 20 curves at 3 bits
+        are 120 variables, as in the papers.
+    features : CurveFeatures, optional
+        Features of a curve. Default: the known losses.
     folds : int
-        Parts of the cross-validation, each of which costs a fit; 0 for none.
-    seed : int
-        For the subsample and the sampler.
+        Number of cross-validation folds, each of which costs a fit; 0 for no cross-validation.
     **settings
-        Settings of `qsvr.QSVR`; `PUBLISHED_SETTINGS` where not given.
+        Settings of `qsvr.QSVR`; default: `hpo.predictors.regressors.PUBLISHED_SETTINGS`.
 
     Raises
     ------
     ValueError
-        If `max_samples` is below 2.
+        If `max_samples` is below 2, or `qsvr.QSVR` does not take a setting.
     """
 
     def __init__(
@@ -211,42 +203,21 @@ class QSVRPredictor(CurveRegressor):
         features: CurveFeatures | None = None,
         *,
         folds: int = 5,
-        seed: int = 0,
         **settings: Any,
     ) -> None:
         if max_samples is not None and max_samples < 2:
             raise ValueError(f"max_samples must be at least 2 or None, got {max_samples}")
-        super().__init__(_Unbuilt(), features, folds=folds, seed=seed)
+        super().__init__(qsvr_model(**settings), features, folds=folds)
         self.max_samples = max_samples
-        self.settings = {**PUBLISHED_SETTINGS, **settings}
-
-    def _fit(self, curves: Sequence[Curve], values: FloatArray) -> None:
-        if isinstance(self.regressor, _Unbuilt):
-            self.regressor = _build(self.settings)
-        super()._fit(curves, values)
+        self.settings = settings
 
     def as_forecaster(self) -> PooledPredictor:
-        """Return a pooled predictor with an ensemble of this QSVR inside."""
-        return PooledPredictor(make_regressor("qsvr", **self.settings), seed=self.seed)
+        """Return a pooled predictor with an ensemble of this QSVR."""
+        return PooledPredictor(make_regressor("qsvr", **self.settings))
 
-    def _choose(self, n_curves: int) -> IntArray:
+    def _choose(self, n_curves: int, seed: int) -> IntArray:
         """Return the curves to train on, in their order."""
         if self.max_samples is None or n_curves <= self.max_samples:
             return np.arange(n_curves)
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(seed)
         return np.sort(rng.choice(n_curves, self.max_samples, replace=False))
-
-
-class _Unbuilt:
-    """Stands for the estimator until it is needed: importing qsvr takes a second."""
-
-
-def _build(settings: dict[str, Any]) -> Any:
-    import qsvr
-
-    if not hasattr(qsvr, "QSVR"):
-        raise ImportError("this installation of qsvr has no QSVR estimator; reinstall the package")
-    try:
-        return qsvr.QSVR(**settings)
-    except TypeError as error:
-        raise ValueError(f"qsvr.QSVR does not take these settings: {error}") from None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+PUBLISHED_SETTINGS: dict[str, Any] = {"gamma": 0.1, "C": 1.756, "epsilon": 0.02, "n_bits": 3}
+"""gamma, epsilon and bits of the papers; C is the upper bound that their encoding implies."""
+
 
 def extra_trees(n_estimators: int = 24, **settings: Any) -> Any:
     """Return extremely randomised trees, each on a bootstrap sample."""
@@ -17,18 +20,15 @@ def extra_trees(n_estimators: int = 24, **settings: Any) -> Any:
 def qsvr_ensemble(
     n_estimators: int = 10, max_samples: int | float | str = "auto", **settings: Any
 ) -> Any:
-    """Return averaged QSVR models, each on as many pieces as an annealer of 120 variables holds."""
+    """Return averaged QSVR models, each on as many rows as an annealer of 120 variables holds."""
     from sklearn.preprocessing import MinMaxScaler
 
-    from hpo.predictors.regression import PUBLISHED_SETTINGS
-    from qsvr import QSVR, QSVREnsemble
+    from qsvr import QSVREnsemble
 
     ensemble = QSVREnsemble(
-        QSVR(**{**PUBLISHED_SETTINGS, **settings}),
-        n_estimators=n_estimators,
-        max_samples=max_samples,
+        qsvr_model(**settings), n_estimators=n_estimators, max_samples=max_samples
     )
-    # To [0, 1], as in the papers: C, the box of the coefficients, refers to that scale.
+    # To [0, 1], as in the papers: C, the bound of the coefficients, refers to that scale.
     return _scaled(ensemble, MinMaxScaler)
 
 
@@ -59,6 +59,16 @@ def svr(**settings: Any) -> Any:
     from sklearn.svm import SVR
 
     return SVR(**settings)
+
+
+def qsvr_model(**settings: Any) -> Any:
+    """Return a `qsvr.QSVR` with the published settings unless others are given."""
+    from qsvr import QSVR
+
+    try:
+        return QSVR(**{**PUBLISHED_SETTINGS, **settings})
+    except TypeError as error:
+        raise ValueError(f"qsvr.QSVR does not take these settings: {error}") from None
 
 
 def _ridge(**settings: Any) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.predictors import scale_of
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
+from hpo.surrogates import scale_of
 from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
 

@@ -24,6 +24,7 @@ _RENAMED = {
     "share": "budget_fraction",
     "refresh": "forecast_interval",
     "improve": "improvement_fraction",
+    "n_new": "n_proposals",
 }
 _CONSTANTS = {"explore": 1.0, "growth": 1.5, "reserve": 0.05, "n_candidates": 1000}
 _WITHOUT_EFFECT = ("seed",)  # of a predictor: each job's own seed took its place

@@ -44,7 +44,7 @@ class RunSpec:
         Further options by name.
     predictor : str
         Name of the curve predictor; ``"auto"`` is ``"mixed"`` where the scheduler forecasts,
-        ``"pooled"`` where it decides early, else ``"nusvr"``.
+        else ``"nusvr"``.
     n_workers : int or None
         Number of segments that run at the same time; None takes all workers of the executor.
     executor : str
@@ -170,8 +170,7 @@ class RunSpec:
         """Build the predictor of learning curves."""
         name = self.predictor
         if name == "auto":
-            within_rounds = "pooled" if self.scheduler == "early-hyperband" else "nusvr"
-            name = "mixed" if self._forecasts else within_rounds
+            name = "mixed" if self._forecasts else "nusvr"
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 

@@ -4,8 +4,7 @@ from hpo.schedulers.asha import ASHA, ASHAStopping
 from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
-from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import SynchronousSwift
+from hpo.schedulers.freeze_thaw import SwiftASHA, SynchronousSwift
 from hpo.schedulers.hyperband import Hyperband
 from hpo.schedulers.random_search import RandomSearch
 from hpo.schedulers.registry import FORECASTING, SCHEDULERS, make_scheduler, scheduler_options

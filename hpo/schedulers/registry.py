@@ -12,8 +12,7 @@ from hpo.schedulers.asha import ASHA, ASHAStopping
 from hpo.schedulers.early import EarlyHyperband
 from hpo.schedulers.early_stopping import EarlyStopping
 from hpo.schedulers.fast import FastHyperband
-from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
+from hpo.schedulers.freeze_thaw import FAST_BUDGET_FRACTION, SwiftASHA, SynchronousSwift
 from hpo.schedulers.hyperband import Hyperband
 from hpo.schedulers.random_search import RandomSearch
 from hpo.schedulers.successive_halving import SuccessiveHalving
@@ -26,7 +25,7 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
     "swift": SynchronousSwift,
-    "swift-fast": partial(SynchronousSwift, share=FAST_SHARE),
+    "swift-fast": partial(SynchronousSwift, budget_fraction=FAST_BUDGET_FRACTION),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
     "early-hyperband": EarlyHyperband,

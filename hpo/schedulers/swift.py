@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
+from hpo.schedulers.freeze_thaw import FAST_BUDGET_FRACTION, SynchronousSwift
 from hpo.schedulers.halving.rules import SwiftRule
 from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
 from hpo.schedulers.hyperband import repeated_brackets
@@ -132,7 +132,7 @@ class SwiftHyperband(BracketScheduler):
             max_resource=max_resource,
             reduction_factor=reduction_factor,
             seed=seed,
-            share=FAST_SHARE,
+            budget_fraction=FAST_BUDGET_FRACTION,
         )
 
     @classmethod

@@ -1,8 +1,9 @@
-"""What a scheduler needs to get new configurations."""
+"""Protocols of searchers, which propose configurations to a scheduler."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Protocol, runtime_checkable
 
 from hpo.trial import Config, Curve
@@ -12,46 +13,66 @@ class Searcher(Protocol):
     """Proposes configurations.
 
     A searcher without a model should draw from its seed and the trial's number alone, so that a
-    replayed search, or one on more workers, tries the same configurations.
+    replayed search, or one on more workers, tries the same configurations. A searcher over a
+    `SearchSpace` has it as its attribute ``space``, for predictors that use it.
     """
 
     def propose(self, trial_id: int) -> Config | None:
-        """Return the configuration of trial `trial_id`, None when there are no more."""
+        """Return the configuration of trial `trial_id`, None if there are no more."""
         ...
 
 
 @runtime_checkable
 class LearningSearcher(Searcher, Protocol):
-    """A searcher that learns from what was trained.
+    """Proposes configurations from the curves of earlier trials with every forecast.
 
-    ``propose`` gives what it tries before anything is known.
+    ``propose`` returns the configurations tried before the first forecast.
     """
 
     def suggest(
         self, curves: Sequence[Curve], n: int, *, max_resource: int, seed: int
     ) -> list[Config]:
-        """Return `n` new configurations, fewer where there are no more.
+        """Return `n` new configurations, fewer if there are no more.
 
-        The same curves, `n` and seed give the same configurations: nothing is remembered from one
-        call to the next.
+        The same curves, `n` and seed give the same configurations: calls share no state.
 
         Parameters
         ----------
         curves : sequence of Curve
-            What was trained.
+            Curves of all trials, of different lengths.
         n : int
-            Configurations to give.
+            Number of configurations.
         max_resource : int
-            Units of a whole training.
+            Maximum resource per trial.
         seed : int
+            Seed of the random number generator.
         """
         ...
 
 
 @runtime_checkable
 class RewardedSearcher(Searcher, Protocol):
-    """A searcher that is told what became of each of its proposals."""
+    """A searcher that receives the final loss of each of its proposals."""
 
     def observe(self, trial_id: int, loss: float) -> None:
-        """Take in the `loss` at the end of trial `trial_id`, known or predicted, or infinity."""
+        """Receive the final loss of trial `trial_id`, measured or predicted; infinity if it failed.
+
+        Parameters
+        ----------
+        trial_id : int
+        loss : float
+        """
         ...
+
+
+def check_count(name: str, value: object, minimum: int) -> None:
+    """Check an integer parameter of a searcher.
+
+    Raises
+    ------
+    ValueError
+        If it is no integer or below the minimum.
+    """
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_integer or value < minimum:  # type: ignore[operator]  # of an integer
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")

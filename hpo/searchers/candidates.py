@@ -1,4 +1,4 @@
-"""Where a model-based search looks: points of a space, or what is left of a list."""
+"""Candidates of a model-based search: points of a space, or the rest of a list."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
 
-_CLOSE = 8
+_N_DRAWS = 8
 """A hyperparameter moves to the nearest of so many draws."""
-_MOVED = 0.5
-"""Share of a parent's hyperparameters that move."""
+_MOVED_FRACTION = 0.5
+"""Fraction of a parent's hyperparameters that move."""
 
 
 class Candidates(Protocol):
     """Configurations to choose from."""
 
     def first(self, trial_id: int) -> Config | None:
-        """Return what trial `trial_id` tries before anything is known."""
+        """Return the configuration of trial `trial_id`, without a forecast."""
         ...
 
     def some(self, tried: Sequence[Config], n: int, rng: np.random.Generator) -> list[Config]:
@@ -57,11 +57,10 @@ class SpaceCandidates:
     Parameters
     ----------
     space : SearchSpace
-        What to draw from.
     seed : int
-        Of the first configurations.
+        Seed of the first configurations.
     parents : int
-        How many of the best are varied.
+        Number of best configurations that are varied.
     """
 
     def __init__(self, space: SearchSpace, seed: int = 0, parents: int = 10) -> None:
@@ -70,7 +69,7 @@ class SpaceCandidates:
         self.parents = parents
 
     def first(self, trial_id: int) -> Config:
-        """Return what trial `trial_id` tries before anything is known."""
+        """Return the configuration of trial `trial_id`, without a forecast."""
         return self.space.sample(np.random.default_rng([self.seed, trial_id]))
 
     def some(self, tried: Sequence[Config], n: int, rng: np.random.Generator) -> list[Config]:
@@ -79,22 +78,22 @@ class SpaceCandidates:
         near = n // 2 if parents else 0
         found: list[Config] = [self.space.sample(rng) for _ in range(n - near)]
         found += [self._near(parents[int(rng.integers(len(parents)))], rng) for _ in range(near)]
-        known = {_key(config) for config in tried}
-        return [config for config in found if _key(config) not in known]
+        known = {config_key(config) for config in tried}
+        return [config for config in found if config_key(config) not in known]
 
     def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers."""
         return np.array([self.space.to_features(config) for config in configs])
 
     def _near(self, parent: Config, rng: np.random.Generator) -> Config:
-        """Return a configuration of which about half the values are close to the parent's.
+        """Return a configuration with about half of the parent's values moved a little.
 
-        What is there only because another value has changed is drawn at random.
+        Hyperparameters that become present are drawn at random.
         """
-        draws = [self.space.sample_all(rng) for _ in range(_CLOSE)]
+        draws = [self.space.sample_all(rng) for _ in range(_N_DRAWS)]
         child = {**draws[0], **parent}
         for name, domain in self.space.domains.items():
-            if rng.random() < _MOVED and name in parent:
+            if rng.random() < _MOVED_FRACTION and name in parent:
                 here = np.array(domain.features(parent[name]))
                 values = [draw[name] for draw in draws if draw[name] != parent[name]]
                 away = [float(np.sum((here - domain.features(value)) ** 2)) for value in values]
@@ -111,7 +110,7 @@ class ListCandidates:
     configs : sequence of Config
         The list; a configuration that occurs twice may be tried twice.
     order : sequence of int, optional
-        Order in which they are tried before anything is known. Default: as they stand.
+        Order in which they are tried without a forecast. Default: as listed.
 
     Raises
     ------
@@ -127,15 +126,15 @@ class ListCandidates:
         self._encoder = ConfigEncoder.of(self.configs)
 
     def first(self, trial_id: int) -> Config | None:
-        """Return what trial `trial_id` tries before anything is known, None past the end."""
+        """Return the configuration of trial `trial_id`, None past the end."""
         return dict(self.configs[self.order[trial_id]]) if trial_id < len(self.order) else None
 
     def some(self, tried: Sequence[Config], n: int, rng: np.random.Generator) -> list[Config]:
-        """Return at most `n` configurations that are left, in random order."""
-        used = Counter(_key(config) for config in tried)
+        """Return at most `n` remaining configurations, in random order."""
+        used = Counter(config_key(config) for config in tried)
         left = []
         for row in self.order:
-            key = _key(self.configs[row])
+            key = config_key(self.configs[row])
             if used[key]:
                 used[key] -= 1
             else:
@@ -147,5 +146,6 @@ class ListCandidates:
         return self._encoder(configs)
 
 
-def _key(config: Config) -> str:
+def config_key(config: Config) -> str:
+    """Return a text that equal configurations share."""
     return json.dumps(config, sort_keys=True)

@@ -1,10 +1,10 @@
-"""What to try next, from the forecasts of everything that was tried.
+"""New configurations from the forecasts of all trials.
 
-A Gaussian process learns the final loss from the hyperparameters, each trial weighted by how well
-its final loss is known (`hpo.surrogates.surface`). For each proposal one joint draw from its
-posterior is taken over a thousand candidates, and the lowest wins (Thompson sampling): near what is
-good, and where little is known. The winning draw goes with the proposal, so that a scheduler can
-weigh it against going on with a trial that it has.
+A Gaussian process learns the final loss from the hyperparameters, each trial weighted by the
+certainty of its forecast (`hpo.surrogates.surface`). Each proposal is the lowest of a thousand
+candidates in one joint sample of the posterior (Thompson sampling), which searches near good
+configurations and where little is known. The sample is part of the proposal, so that a scheduler
+can compare it with resuming a trial.
 """
 
 from __future__ import annotations
@@ -14,33 +14,37 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.searchers.base import LearningSearcher
+from hpo.searchers.base import LearningSearcher, check_count
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.space.search_space import SearchSpace
-from hpo.surrogates.acquisition import improvement_zscore, margins
-from hpo.surrogates.surface import Mixed, SurfaceModel
-from hpo.surrogates.surrogate import Observations, SurfaceSurrogate
+from hpo.surrogates import (
+    Mixed,
+    Observations,
+    SurfaceModel,
+    SurfaceSurrogate,
+    improvement_zscore,
+    margins,
+)
 from hpo.trial import Config, Curve, Proposal
 
-_FEWEST = 3
-"""With fewer trials there is nothing to learn from."""
+_MIN_TRIALS = 3
+"""With fewer trials no surface is fitted."""
+_N_CANDIDATES = 1000
 _SHORTLIST = 256
-"""Candidates that are drawn jointly: those that may be best."""
+"""Number of candidates that are sampled jointly: the most promising ones."""
 
 
 class CurveSearcher:
-    """Proposes by forecasts of final losses (see `LearningSearcher`).
+    """Proposes configurations from forecasts of final losses (see `LearningSearcher`).
 
     Parameters
     ----------
     where : SearchSpace, sequence of Config or Candidates
         What to choose from.
     seed : int
-        Of what is tried before anything is known; not negative.
+        Seed of the configurations proposed without a forecast; not negative.
     random_share : float
-        Share of the proposals that are drawn at random all the same, in [0, 1].
-    n_candidates : int
-        Points among which a proposal is the best.
+        Fraction of proposals drawn at random, in [0, 1].
     surface : SurfaceModel, optional
         The model. Default: a Gaussian process and trees in turn (`Mixed`).
 
@@ -56,137 +60,137 @@ class CurveSearcher:
         seed: int = 0,
         *,
         random_share: float = 0.1,
-        n_candidates: int = 1000,
         surface: SurfaceModel | None = None,
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, got {seed}")
-        if not 0 <= random_share <= 1:
-            raise ValueError(f"random_share must lie in [0, 1], got {random_share!r}")
-        if n_candidates < 1:
-            raise ValueError(f"n_candidates must be at least 1, got {n_candidates!r}")
-        self.candidates = _candidates(where, seed)
+        check_count("seed", seed, 0)
+        if not isinstance(random_share, int | float) or not 0 <= random_share <= 1:
+            raise ValueError(f"random_share must be a number in [0, 1], got {random_share!r}")
+        self.candidates: Candidates
+        self.space = where if isinstance(where, SearchSpace) else None
+        if isinstance(where, SearchSpace):
+            self.candidates = SpaceCandidates(where, seed)
+        elif isinstance(where, Sequence):
+            order = np.random.default_rng(seed).permutation(len(where)).tolist()
+            self.candidates = ListCandidates(where, order)
+        else:
+            self.candidates = where
         self.random_share = random_share
-        self.n_candidates = n_candidates
         self.surface = Mixed() if surface is None else surface
 
     def propose(self, trial_id: int) -> Config | None:
-        """Return what trial `trial_id` tries before anything is known."""
+        """Return the configuration of trial `trial_id`, without a forecast."""
         return self.candidates.first(trial_id)
 
     def suggest(
         self, curves: Sequence[Curve], n: int, *, max_resource: int, seed: int
     ) -> list[Config]:
-        """Return `n` new configurations, every trial being expected to keep its last loss."""
+        """Return `n` new configurations, the last loss of each trial taken as its forecast."""
         lasts = np.array([curve.losses[-1] for curve in curves])
         lengths = np.array([len(curve.losses) for curve in curves])
         missing = np.sqrt(np.log(max_resource / np.minimum(lengths, max_resource)))
         width = float(lasts.std()) if len(lasts) else 0.0
         levels = lasts / width if width > 0 else lasts
-        known = Observations(curves, levels, 0.3 * missing, max_resource)
-        return [dict(proposal.config) for proposal in self._propose(known, n, 0, seed)]
+        observations = Observations(curves, levels, 0.3 * missing, max_resource)
+        return [dict(proposal.config) for proposal in self._propose(observations, n, 0, seed)]
 
-    def proposals(self, known: Observations, n: int, *, seed: int) -> list[Proposal]:
-        """Return new configurations, with what is believed of each and a draw from it.
+    def proposals(self, observations: Observations, n: int, *, seed: int) -> list[Proposal]:
+        """Return new configurations, each with a prediction and a sample of its final loss.
 
-        The first half of them won a joint draw of all candidates; the others are those with the
-        best chance to beat the incumbent by one of several margins.
+        The first half are the lowest in a joint sample of all candidates; the others have the
+        highest probability of improving on the incumbent by one of several margins.
 
         Parameters
         ----------
-        known : Observations
-            The trials so far and what is expected of them.
+        observations : Observations
+            The trials so far and their forecasts.
         n : int
-            How many; fewer come where there are no more.
+            Number of proposals; fewer if there are no more configurations.
         seed : int
-            Of all draws.
+            Seed of the random number generator.
         """
-        return self._propose(known, n - n // 2, n // 2, seed)
+        return self._propose(observations, n - n // 2, n // 2, seed)
 
     def _propose(
-        self, known: Observations, n_draws: int, n_chances: int, seed: int
+        self, observations: Observations, n_samples: int, n_margins: int, seed: int
     ) -> list[Proposal]:
         rng = np.random.default_rng(seed)
-        found = self.candidates.some(known.tried, self.n_candidates, rng)
-        n = n_draws + n_chances
+        found = self.candidates.some(observations.tried, _N_CANDIDATES, rng)
+        n = n_samples + n_margins
         if not found or n < 1:
             return []
-        belief = known.belief
-        if belief is None:
-            if len(known.curves) < _FEWEST:
+        surrogate = observations.surrogate
+        if surrogate is None:
+            if len(observations.curves) < _MIN_TRIALS:
                 return [Proposal(config, -np.inf, -np.inf, 0.0) for config in found[:n]]
-            belief = SurfaceSurrogate.fitted(self.surface, self.candidates.features, known, rng)
-        mean, std = belief.expect(found)
+            features = self.candidates.features
+            surrogate = SurfaceSurrogate.fitted(self.surface, features, observations, rng)
+        mean, std = surrogate.predict(found)
         short = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
-        draws = np.full((n_draws, len(found)), np.inf)
-        draws[:, short] = belief.draw([found[place] for place in short], n_draws, rng)
-        chances = improvement_zscore(mean, std, known.incumbent, margins(n_chances, rng))
-        picked = self._pick(np.vstack([draws, -chances]), len(found), rng)
+        samples = np.full((n_samples, len(found)), np.inf)
+        samples[:, short] = surrogate.sample([found[place] for place in short], n_samples, rng)
+        margin = margins(n_margins, rng)
+        zscores = improvement_zscore(mean, std, observations.incumbent, margin)
         return [
-            Proposal(found[shown], float(draws[min(row, n_draws - 1), place]), *values)
-            for row, place, shown in picked
-            for values in [(float(mean[place]), float(std[place]))]
+            Proposal(
+                config=found[tried],
+                draw=float(samples[min(row, n_samples - 1), winner]),
+                mean=float(mean[winner]),
+                std=float(std[winner]),
+            )
+            for row, winner, tried in self._pick(np.vstack([samples, -zscores]), len(found), rng)
         ]
 
     def _pick(
         self, scores: FloatArray, n_found: int, rng: np.random.Generator
     ) -> list[tuple[int, int, int]]:
-        """Return row, winner and what is tried in its place: mostly itself, else a random one."""
+        """Return row, winner and the candidate to try: mostly the winner, else a random one."""
         free = np.ones(n_found, dtype=bool)
         picked = []
         for row, score in enumerate(scores):
-            place = int(np.argmin(np.where(free, score, np.inf)))
-            if not free[place] or not np.isfinite(score[place]):
+            winner = int(np.argmin(np.where(free, score, np.inf)))
+            if not free[winner] or not np.isfinite(score[winner]):
                 continue  # every promising one is taken
-            shown = place
+            tried = winner
             if rng.random() < self.random_share:
                 # The first half of the candidates are the random ones.
-                near_start = np.flatnonzero(free[: (n_found + 1) // 2])
-                shown = int(rng.choice(near_start)) if len(near_start) else place
-            free[shown] = False
-            picked.append((row, place, shown))
+                random = np.flatnonzero(free[: (n_found + 1) // 2])
+                tried = int(rng.choice(random)) if len(random) else winner
+            free[tried] = False
+            picked.append((row, winner, tried))
         return picked
 
 
 def proposals_of(
-    searcher: LearningSearcher, known: Observations, n: int, *, seed: int
+    searcher: LearningSearcher, observations: Observations, n: int, *, seed: int
 ) -> list[Proposal]:
-    """Return proposals of any learning searcher, each with a draw of its final loss.
+    """Return proposals of any learning searcher, each with a sample of its final loss.
 
     Parameters
     ----------
     searcher : LearningSearcher
-        Ours draws itself; what another suggests is weighed by the belief that comes with the
-        forecasts, or by our surface.
-    known : Observations
-        The trials so far and what is expected of them.
+        If it is no `CurveSearcher`, the surrogate of the observations, or else a `Mixed` surface,
+        predicts what it suggests.
+    observations : Observations
+        The trials so far and their forecasts.
     n : int
-        How many.
+        Number of proposals.
     seed : int
-        Of all draws.
+        Seed of the random number generator.
     """
     if isinstance(searcher, CurveSearcher):
-        return searcher.proposals(known, n, seed=seed)
-    configs = searcher.suggest(known.curves, n, max_resource=known.max_resource, seed=seed)
-    if not configs or len(known.curves) < _FEWEST:
+        return searcher.proposals(observations, n, seed=seed)
+    curves = observations.curves
+    configs = searcher.suggest(curves, n, max_resource=observations.max_resource, seed=seed)
+    if not configs or len(curves) < _MIN_TRIALS:
         return [Proposal(config, -np.inf, -np.inf, 0.0) for config in configs]
     rng = np.random.default_rng(seed)
-    belief = known.belief
-    if belief is None:
-        both = ListCandidates([*known.configs, *configs])
-        belief = SurfaceSurrogate.fitted(Mixed(), both.features, known, rng)
-    draws = np.diag(belief.draw(configs, len(configs), rng))
-    means, stds = belief.expect(configs)
+    surrogate = observations.surrogate
+    if surrogate is None:
+        both = ListCandidates([*observations.configs, *configs])
+        surrogate = SurfaceSurrogate.fitted(Mixed(), both.features, observations, rng)
+    samples = np.diag(surrogate.sample(configs, len(configs), rng))
+    mean, std = surrogate.predict(configs)
     return [
-        Proposal(config, float(draw), float(mean), float(std))
-        for config, draw, mean, std in zip(configs, draws, means, stds, strict=True)
+        Proposal(config, *map(float, values))
+        for config, *values in zip(configs, samples, mean, std, strict=True)
     ]
-
-
-def _candidates(where: SearchSpace | Sequence[Config] | Candidates, seed: int) -> Candidates:
-    if isinstance(where, SearchSpace):
-        return SpaceCandidates(where, seed)
-    if isinstance(where, Sequence):
-        order = np.random.default_rng(seed).permutation(len(where)).tolist()
-        return ListCandidates(where, order)
-    return where

@@ -1,4 +1,4 @@
-"""Configurations from a list, or from a grid over the space."""
+"""Searchers without a model: a list, a grid over the space, random configurations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.searchers.base import check_count
 from hpo.space.conditions import all_needs, among
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
@@ -37,29 +38,27 @@ class ListSearcher:
 
 
 class GridSearcher:
-    """Proposes every point of a grid once, the first parameter changing slowest.
+    """Proposes every point of a grid once; the first hyperparameter changes slowest.
 
-    A hyperparameter with a condition has its values only where the condition holds; those that it
-    needs change slower than it does.
+    A hyperparameter with a condition takes its values only where the condition holds; those that
+    the condition depends on change slower.
 
     Parameters
     ----------
     space : SearchSpace
-        What to cover.
     points : int
-        Values for each number, evenly spaced on its own (linear or logarithmic) scale; integers
-        with fewer values and categories give all of theirs. An integer that a condition looks at
-        gets a further value where none of these would fulfil it.
+        Number of values of each number, evenly spaced on its own (linear or logarithmic) scale;
+        integers with fewer values and categories take all of theirs. An integer that a condition
+        depends on gets a further value if none of these would fulfil it.
 
     Raises
     ------
     ValueError
-        If `points` is below 1.
+        If `points` is no integer or below 1.
     """
 
     def __init__(self, space: SearchSpace, points: int = 3) -> None:
-        if points < 1:
-            raise ValueError(f"points must be at least 1, got {points}")
+        check_count("points", points, 1)
         self.space = space
         needs = tuple(all_needs(space.parents_first, space.conditions).values())
         self.axes = tuple(
@@ -97,7 +96,7 @@ class GridSearcher:
         """Count the points that begin with `config`, which goes up to the axis `place`."""
         if place == len(self.axes):
             return 1
-        # What follows depends on the values that conditions look at, and on nothing else.
+        # The number depends on the values of hyperparameters in conditions only.
         key = place, repr([(name, config[name]) for name in config if name in self._parents])
         if key not in self._counts:
             choices = self._choices(place, config)
@@ -106,7 +105,7 @@ class GridSearcher:
 
 
 def _axis(values: tuple[Any, ...], needs: Sequence[tuple[Any, ...] | None]) -> tuple[Any, ...]:
-    """Return the values of a hyperparameter, among them some with which each other is there."""
+    """Return the values of a hyperparameter, extended so that each condition can be fulfilled."""
     for asked in needs:
         if asked and not any(among(value, values) for value in asked):
             values = tuple(sorted((*values, asked[len(asked) // 2])))
@@ -114,14 +113,13 @@ def _axis(values: tuple[Any, ...], needs: Sequence[tuple[Any, ...] | None]) -> t
 
 
 class RandomSearcher:
-    """Draws each configuration from the space, by the seed and the trial's number alone.
+    """Draws each configuration from the space by the seed and the trial's number alone.
 
     Parameters
     ----------
     space : SearchSpace
-        What to draw from.
     seed : int
-        Not negative.
+        Seed of the random number generator; not negative.
 
     Raises
     ------
@@ -130,8 +128,7 @@ class RandomSearcher:
     """
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
-        if seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, got {seed}")
+        check_count("seed", seed, 0)
         self.space = space
         self.seed = seed
 

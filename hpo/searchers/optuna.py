@@ -1,12 +1,12 @@
 """Optuna's samplers as a searcher: TPE, a Gaussian process, or any other.
 
-Curves are of different lengths, and losses after few and after many units are no equals. As BOHB
-does, the model looks at the longest training that enough trials have reached; what is shorter is
-told as pruned, which TPE ranks behind and a Gaussian process leaves out.
+Losses after few and after many units cannot be compared. As in BOHB, the model is fitted to the
+losses at the longest resource that enough trials have reached. Shorter trials are passed on as
+pruned: TPE ranks them behind, a Gaussian process leaves them out.
 
-A sampler sees whole points of a space with conditions (`hpo.searchers.optuna.to_search`): by
-Optuna's own way, parameter by parameter, a Gaussian process would draw all that has a condition at
-random.
+A sampler receives complete points, also of a space with conditions (`to_search`). With Optuna's
+own parameter-by-parameter interface a Gaussian process would draw all conditional hyperparameters
+at random.
 
 >>> from hpo import SearchSpace
 >>> from hpo.trial import Curve
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.errors import import_optional
+from hpo.searchers.base import check_count
 from hpo.searchers.grid_random import RandomSearcher
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
 from hpo.space.search_space import SearchSpace
@@ -39,7 +40,7 @@ def search_distributions(space: SearchSpace) -> dict[str, Any]:
     """Return the distributions that a sampler searches.
 
     Constants are left out. A scipy distribution is searched by its quantile, so that a sampler
-    without a model draws from that very distribution.
+    without a model draws from that distribution.
     """
     domains = space.domains.items()
     return {name: _distribution(d) for name, d in domains if not isinstance(d, Constant)}
@@ -64,45 +65,40 @@ def _distribution(domain: Domain) -> Any:
 
 
 def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a configuration into the values that a sampler sees; constants are left out.
+    """Convert a configuration to a sampler's values, without constants.
 
-    Values beyond a range by rounding are put back into it. What is absent by its condition gets a
-    middle value, so that every sampler, also one that knows no conditions, sees whole points.
+    Values outside a range by rounding are clipped to it. An absent hyperparameter gets a middle
+    value, so that every sampler, also one without conditions, receives complete points.
     """
-    there = set(space.present(config))
-    return {
-        name: _inward(domain, config[name]) if name in there else _middle(domain)
-        for name, domain in space.domains.items()
-        if not isinstance(domain, Constant)
-    }
-
-
-def _inward(domain: Domain, value: Any) -> Any:
-    match domain:
-        case Scipy():
-            return domain.features(value)[0]
-        case Float():
-            return min(max(float(value), domain.low), domain.high)
-    return value
-
-
-def _middle(domain: Domain) -> Any:
-    return 0.5 if isinstance(domain, Scipy) else domain.grid(1)[0]
+    present = set(space.present(config))
+    params: dict[str, Any] = {}
+    for name, domain in space.domains.items():
+        match domain:
+            case Constant():
+                continue
+            case Scipy():
+                params[name] = domain.features(config[name])[0] if name in present else 0.5
+            case _ if name not in present:
+                params[name] = domain.grid(1)[0]
+            case Float():
+                params[name] = min(max(float(config[name]), domain.low), domain.high)
+            case _:
+                params[name] = config[name]
+    return params
 
 
 def from_search(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a sampler's values into a configuration, without what is absent by its condition."""
-    domains = space.domains.items()
-    return space.without_absent({n: _outward(domain, params.get(n)) for n, domain in domains})
-
-
-def _outward(domain: Domain, value: Any) -> Any:
-    match domain:
-        case Constant():
-            return domain.value
-        case Scipy():
-            return domain.quantile(value)
-    return value
+    """Convert a sampler's values to a configuration, without absent hyperparameters."""
+    values: dict[str, Any] = {}
+    for name, domain in space.domains.items():
+        match domain:
+            case Constant(value):
+                values[name] = value
+            case Scipy():
+                values[name] = domain.quantile(params[name])
+            case _:
+                values[name] = params[name]
+    return space.without_absent(values)
 
 
 def _tpe(seed: int) -> Any:
@@ -124,36 +120,36 @@ def _random(seed: int) -> Any:
 
 
 SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "gp": _gp, "random": _random}
-"""Samplers by name: the function takes a seed."""
+"""Samplers by name, built from a seed."""
 
 
 class OptunaSearcher:
-    """Proposes at random until it knows something, then as one of Optuna's samplers suggests.
+    """Proposes at random first, then by one of Optuna's samplers (see `LearningSearcher`).
 
     Parameters
     ----------
     space : SearchSpace
-        What to search.
     sampler : str or callable
         ``"tpe"`` (tree-structured Parzen estimator), ``"gp"`` (Gaussian process, needs PyTorch),
         ``"random"``, or a function that takes a seed and returns an `optuna.samplers.BaseSampler`.
     seed : int
-        Of the random proposals.
+        Seed of the random proposals; not negative.
     min_observations : int or None
-        Trials that must have been trained to a length before a model looks at it. None: two more
-        than there are hyperparameters, and 8 at least.
+        Minimum number of trials at a resource for a model to be fitted to their losses. None: two
+        more than there are hyperparameters, and at least 8.
 
     Raises
     ------
     ValueError
-        If the sampler is unknown, `min_observations` below 2 or a domain unknown to Optuna.
+        If the sampler is unknown, `min_observations` is no integer or below 2, or a domain is
+        unknown to Optuna.
     ImportError
         If Optuna, or PyTorch for ``"gp"``, is not installed.
 
     References
     ----------
     Falkner, Klein and Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale,
-    ICML 2018 (which length of training the model looks at).
+    ICML 2018 (the resource that the model is fitted at).
     """
 
     def __init__(
@@ -168,14 +164,14 @@ class OptunaSearcher:
             raise ValueError(
                 f"sampler must be one of {', '.join(SAMPLERS)} or a function, got {sampler!r}"
             )
-        if min_observations is not None and min_observations < 2:
-            raise ValueError(f"min_observations must be at least 2 or None, got {min_observations}")
+        if min_observations is not None:
+            check_count("min_observations", min_observations, 2)
         self.space = space
         self.sampler = sampler
         self.seed = seed
         self.min_observations = min_observations or max(8, len(space.domains) + 2)
         self._random = RandomSearcher(space, seed)
-        search_distributions(space)  # complain about a domain or a missing package now
+        search_distributions(space)  # raises for a domain or a missing package
         self._sampler(seed)
 
     def propose(self, trial_id: int) -> Config:
@@ -185,40 +181,30 @@ class OptunaSearcher:
     def suggest(
         self, curves: Sequence[Curve], n: int, *, max_resource: int, seed: int
     ) -> list[Config]:
-        """Return `n` new configurations, deterministic in what it is given.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of all trials so far, of different lengths; NaN and infinity count as worst.
-        n : int
-            How many.
-        max_resource : int
-            Units that a trial is trained at most; later losses are not looked at.
-        seed : int
-            Of all random choices.
-        """
+        """Return `n` new configurations; NaN and infinite losses count as worst."""
         distributions = search_distributions(self.space)
         resource = observed_resource(curves, self.min_observations, max_resource)
         sampler = _random(seed) if resource is None else self._sampler(seed)
-        study = _study(sampler)
+        optuna = import_optional("optuna", "OptunaSearcher", "optuna")
+        with _quiet("optuna.storages._in_memory"):
+            study = optuna.create_study(sampler=sampler)
         if resource is not None:
-            self._teach(study, curves, resource, distributions)
-        # Trials that were asked for are running: samplers keep away from them (constant liar).
+            self._add_trials(study, curves, resource, distributions)
+        # Trials that were asked for count as running: samplers avoid them (constant liar).
         asked = [study.ask(fixed_distributions=distributions) for _ in range(n)]
         return [from_search(self.space, trial.params) for trial in asked]
 
     def _sampler(self, seed: int) -> Any:
         return SAMPLERS[self.sampler](seed) if isinstance(self.sampler, str) else self.sampler(seed)
 
-    def _teach(
+    def _add_trials(
         self,
         study: Any,
         curves: Sequence[Curve],
         resource: int,
         distributions: dict[str, Any],
     ) -> None:
-        """Add the curves to a study, those that are long enough as complete trials."""
+        """Add the curves to a study: long ones as complete trials, others as pruned."""
         optuna = import_optional("optuna", "OptunaSearcher", "optuna")
         finite = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
         worst = max(finite)
@@ -237,24 +223,18 @@ class OptunaSearcher:
 
 
 def observed_resource(curves: Sequence[Curve], least: int, max_resource: int) -> int | None:
-    """Return the longest training that at least `least` trials have reached, None for none.
+    """Return the longest resource that at least `least` trials have reached, None for none.
 
-    Curves whose losses are all infinite or NaN do not count.
+    Curves without a finite loss do not count.
     """
     known = (c for c in curves if any(map(math.isfinite, c.losses)))
     lengths = sorted((min(len(c.losses), max_resource) for c in known), reverse=True)
     return lengths[least - 1] if len(lengths) >= least else None
 
 
-def _study(sampler: Any) -> Any:
-    optuna = import_optional("optuna", "OptunaSearcher", "optuna")
-    with _quiet("optuna.storages._in_memory"):
-        return optuna.create_study(sampler=sampler)
-
-
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keep a logger from telling of a study that exists within one call only."""
+    """Silence a logger about a study that exists within one call only."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -2,8 +2,8 @@
 
 A configuration is built choice by choice (layer by layer, say), as a path through the states of a
 `DecisionProcess`. The agent keeps an estimate Q(state, choice) of the reward at the path's end.
-It explores at random first and follows its estimates more and more. Paths and rewards are kept and
-replayed, which carries a reward back through the path.
+It explores at random first and follows its estimates more and more. Paths and rewards are stored
+and replayed, which propagates a reward back through the path.
 
 >>> from hpo.examples.architectures import LayerSequences
 >>> agent = QLearningSearcher(LayerSequences(), seed=0)
@@ -20,50 +20,51 @@ from typing import Protocol
 
 import numpy as np
 
+from hpo.searchers.base import check_count
 from hpo.trial import Config
 
 State = Hashable
 Schedule = Sequence[tuple[float, int]]
 
 _MAX_EPISODES = 1000
-"""Paths that are tried for one proposal before the agent gives up finding a new one."""
+"""Maximum number of paths that are tried to find a new proposal."""
 
 
 class DecisionProcess(Protocol):
-    """What can be chosen, one after the other, until a configuration is complete."""
+    """Sequential choices that complete a configuration."""
 
     def start(self) -> State:
         """Return the state before the first choice."""
         ...
 
     def moves(self, state: State) -> Mapping[str, State]:
-        """Return the choices there are and the states that they lead to; none at the end."""
+        """Return the possible choices and the states that they lead to; none at the end."""
         ...
 
     def config(self, choices: Sequence[str]) -> Config:
-        """Return the configuration that a complete sequence of choices stands for."""
+        """Return the configuration of a complete sequence of choices."""
         ...
 
 
 def error_reward(loss: float) -> float:
-    """Return the accuracy that belongs to a loss which is an error rate; 0 for a failure."""
+    """Return the accuracy for a loss that is an error rate; 0 for a failure."""
     return 1.0 - min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 0.0
 
 
 def epsilon_schedule(n_trials: int, explore: float = 0.5) -> tuple[tuple[float, int], ...]:
-    """Return a schedule for so many proposals: random at first, then 0.9, 0.8, ... 0.1.
+    """Return a schedule of epsilon: 1 at first, then 0.9, 0.8, ... 0.1.
 
     Parameters
     ----------
     n_trials : int
-        Proposals in all; at least 1.
+        Number of proposals; at least 1.
     explore : float
-        Share of them that is random, in [0, 1] (in the paper, more than half).
+        Fraction of random proposals, in [0, 1] (in the paper, more than half).
 
     Returns
     -------
     tuple of (epsilon, number of proposals)
-        The last epsilon stays for whatever comes after.
+        The last epsilon is kept for further proposals.
     """
     if n_trials < 1 or not 0 <= explore <= 1:
         raise ValueError(
@@ -90,23 +91,28 @@ class QLearningSearcher:
     Parameters
     ----------
     process : DecisionProcess
-        What can be chosen.
+        The choices.
     schedule : sequence of (epsilon, number of proposals)
-        Probability of a random choice, stage by stage; the last stage has no end.
+        Probability of a random choice, stage by stage; the last stage is open-ended.
     seed : int
-        Of all random choices; not negative.
+        Seed of the random number generator; not negative.
     learning_rate : float
         alpha, in (0, 1].
     n_replays : int
-        Episodes that are replayed after each new one.
+        Number of episodes that are replayed after each new one.
     reward : callable
-        Turns a loss into a reward in [0, 1].
+        Converts a loss to a reward in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     Notes
     -----
-    The agent is told of a trial's end by the scheduler (`observe`), so its proposals depend on the
-    order of reports where several workers train. Replaying a journal gives the same order. An
-    architecture that comes again is not trained again: its known reward is replayed.
+    The scheduler reports final losses (`observe`), so with several workers the proposals depend on
+    the order of reports. Replaying a journal gives the same order. An architecture that is drawn
+    again is not trained again: its known reward is replayed.
 
     References
     ----------
@@ -124,7 +130,15 @@ class QLearningSearcher:
         n_replays: int = 100,
         reward: Callable[[float], float] = error_reward,
     ) -> None:
-        _check(schedule, seed, learning_rate, n_replays)
+        if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
+            raise ValueError(
+                "schedule must hold pairs of an epsilon in [0, 1] and a count of at least 0, got "
+                f"{schedule!r}"
+            )
+        check_count("seed", seed, 0)
+        check_count("n_replays", n_replays, 0)
+        if not 0 < learning_rate <= 1:
+            raise ValueError(f"learning_rate must lie in (0, 1], got {learning_rate}")
         self._process = process
         self._schedule = tuple(schedule)
         self._seed = seed
@@ -133,12 +147,12 @@ class QLearningSearcher:
         self._reward = reward
         self._moves: dict[State, Mapping[str, State]] = {}
         self._values: dict[tuple[State, str], float] = {}
-        self._memory: list[_Episode] = []
+        self._episodes: list[_Episode] = []
         self._paths: dict[int, tuple[tuple[State, str], ...]] = {}  # trial -> its path
         self._known: dict[tuple[str, ...], float | None] = {}  # choices -> reward, once there
 
     def propose(self, trial_id: int) -> Config | None:
-        """Return a configuration not proposed before, None where none is found."""
+        """Return a configuration not proposed before, None if none is found."""
         epsilon = self.epsilon(trial_id)
         rng = np.random.default_rng([self._seed, 0, trial_id])
         for _ in range(_MAX_EPISODES):
@@ -169,11 +183,11 @@ class QLearningSearcher:
         return self._schedule[-1][0]
 
     def value(self, state: State, choice: str) -> float:
-        """Return Q(state, choice); 0.5 where nothing was learned."""
+        """Return Q(state, choice); initially 0.5."""
         return self._values.get((state, choice), 0.5)
 
     def best_choices(self) -> tuple[str, ...]:
-        """Return the path that the estimates favour."""
+        """Return the path with the highest estimates."""
         path = self._walk(np.random.default_rng(self._seed), 0.0)
         return tuple(choice for _, choice in path)
 
@@ -195,11 +209,11 @@ class QLearningSearcher:
         return choices[int(rng.integers(len(choices)))]
 
     def _learn(self, episode: _Episode) -> None:
-        """Keep an episode, and replay it and some of those before."""
-        self._memory.append(episode)
-        rng = np.random.default_rng([self._seed, 1, len(self._memory)])
-        picks = rng.integers(len(self._memory), size=self._n_replays)
-        for again in (episode, *(self._memory[int(pick)] for pick in picks)):
+        """Store an episode, and replay it and some earlier ones."""
+        self._episodes.append(episode)
+        rng = np.random.default_rng([self._seed, 1, len(self._episodes)])
+        picks = rng.integers(len(self._episodes), size=self._n_replays)
+        for again in (episode, *(self._episodes[int(pick)] for pick in picks)):
             self._replay(again)
 
     def _replay(self, episode: _Episode) -> None:
@@ -214,17 +228,3 @@ class QLearningSearcher:
         if state not in self._moves:
             self._moves[state] = self._process.moves(state)
         return self._moves[state]
-
-
-def _check(schedule: Schedule, seed: int, learning_rate: float, n_replays: int) -> None:
-    if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
-        raise ValueError(
-            "schedule must hold pairs of an epsilon in [0, 1] and a count of at least 0, got "
-            f"{schedule!r}"
-        )
-    if seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0, got {seed}")
-    if not 0 < learning_rate <= 1:
-        raise ValueError(f"learning_rate must lie in (0, 1], got {learning_rate}")
-    if n_replays < 0:
-        raise ValueError(f"n_replays must be at least 0, got {n_replays}")

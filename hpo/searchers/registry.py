@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hpo.searchers.base import Searcher
@@ -13,48 +14,33 @@ from hpo.searchers.optuna import OptunaSearcher
 from hpo.space.search_space import SearchSpace
 
 
-def _random(space: SearchSpace, seed: int) -> Searcher:
-    return RandomSearcher(space, seed)
+def _curves(space: SearchSpace, seed: int, *, random_share: float = 0.1) -> Searcher:
+    return CurveSearcher(space, seed, random_share=random_share)
 
 
 def _grid(space: SearchSpace, seed: int, *, points: int = 3) -> Searcher:  # noqa: ARG001
-    _check_count("points", points, 1)
     return GridSearcher(space, points)
 
 
-def _curves(
-    space: SearchSpace, seed: int, *, random_share: float = 0.1, n_candidates: int = 1000
+def _optuna(
+    sampler: str, space: SearchSpace, seed: int, *, min_observations: int | None = None
 ) -> Searcher:
-    if isinstance(random_share, bool) or not isinstance(random_share, int | float):
-        raise ValueError(
-            f"searcher option random_share must be a number in [0, 1], got {random_share!r}"
-        )
-    _check_count("n_candidates", n_candidates, 1)
-    return CurveSearcher(space, seed, random_share=random_share, n_candidates=n_candidates)
-
-
-def _optuna(sampler: str) -> Callable[..., Searcher]:
-    def build(space: SearchSpace, seed: int, *, min_observations: int | None = None) -> Searcher:
-        if min_observations is not None:
-            _check_count("min_observations", min_observations, 2)
-        return OptunaSearcher(space, sampler, seed, min_observations=min_observations)
-
-    return build
+    return OptunaSearcher(space, sampler, seed, min_observations=min_observations)
 
 
 SEARCHERS: Mapping[str, Callable[..., Searcher]] = {
-    "random": _random,
+    "random": RandomSearcher,
     "grid": _grid,
     "curves": _curves,
-    "tpe": _optuna("tpe"),
-    "gp": _optuna("gp"),
+    "tpe": partial(_optuna, "tpe"),
+    "gp": partial(_optuna, "gp"),
 }
 LEARNING = ("curves", "tpe", "gp")
-"""Searchers that propose new configurations by what was trained (see `LearningSearcher`)."""
+"""Searchers that are a `LearningSearcher`."""
 
 
 def searcher_options(name: str) -> tuple[str, ...]:
-    """Return the options of a searcher beside space and seed.
+    """Return the options of a searcher other than space and seed.
 
     Parameters
     ----------
@@ -76,14 +62,13 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     Parameters
     ----------
     name : str
-        A key of `SEARCHERS`: ``"random"``, ``"grid"``, ``"curves"`` (by forecasts), or ``"tpe"``
+        A key of `SEARCHERS`: ``"random"``, ``"grid"``, ``"curves"`` (from forecasts), or ``"tpe"``
         and ``"gp"``, which are Optuna's samplers.
     space : SearchSpace
-        What to search.
     seed : int
-        Of all random choices; not negative.
+        Seed of the random number generator; not negative.
     **options
-        Further settings of this searcher (see `searcher_options`).
+        Options of this searcher (see `searcher_options`).
 
     Raises
     ------
@@ -111,10 +96,3 @@ def _factory(name: str) -> Callable[..., Searcher]:
     if name not in SEARCHERS:
         raise ValueError(f"searcher must be one of {', '.join(SEARCHERS)}; got {name!r}")
     return SEARCHERS[name]
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"searcher option {name} must be an integer of at least {least}, got {value!r}"
-        )

@@ -13,7 +13,6 @@ and moves a clock, so that a Hyperband run of thousands of epochs takes millisec
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +24,8 @@ from hpo._typing import FloatArray, IntArray
 from hpo.loop import Recorder, Scheduler, drive
 from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
 from hpo.searchers import CurveSearcher, ListCandidates, Searcher
+from hpo.searchers.candidates import config_key
 from hpo.trial import (
-    Config,
     Job,
     ModelJob,
     PredictFailure,
@@ -155,18 +154,14 @@ class TableCurveSearcher(CurveSearcher):
         self._rows: dict[int, int] = {}  # trial -> row
         self._left: dict[str, list[int]] = {}  # configuration -> rows that no trial has
         for row in order:
-            self._left.setdefault(_key(table.configs[row]), []).append(row)
+            self._left.setdefault(config_key(table.configs[row]), []).append(row)
 
     def row_of(self, job: TrainJob) -> int:
         """Return the row that a job trains: the first left with that configuration."""
         if job.trial_id not in self._rows:
-            rows = self._left[_key(job.config)]
+            rows = self._left[config_key(job.config)]
             self._rows[job.trial_id] = rows.pop(0) if len(rows) > 1 else rows[0]
         return self._rows[job.trial_id]
-
-
-def _key(config: Config) -> str:
-    return json.dumps(config, sort_keys=True)
 
 
 class SimulatedRunner:

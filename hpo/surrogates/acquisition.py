@@ -1,9 +1,8 @@
-"""The chance to beat the incumbent by a margin, for several margins.
+"""Probability of improving on the incumbent by a random margin.
 
-Ranking by this chance asks: which of all is likeliest to improve on the best by so much? With a
-small margin it is a trial that is nearly sure to be a little better, with a large one a trial of
-which little is known. Drawing the margin anew for each choice, evenly in its logarithm, mixes both
-(as in Rakotoarison et al., arXiv 2404.16795, but with the horizon always at the end).
+A small margin favours a trial that is almost certain to be slightly better, a large one a trial
+with an uncertain forecast. The margin is drawn for each choice, uniformly in its logarithm, which
+mixes both (as in Rakotoarison et al., arXiv 2404.16795, but always for the final loss).
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import numpy as np
 
 from hpo._typing import FloatArray
 
-_LEAST, _MOST = -2.0, 0.0
-"""Common logarithms of the margins, in a scale of about unit spread."""
+_LOG_MARGINS = (-2.0, 0.0)
+"""Range of the decimal logarithms of the margins, in a scale of about unit spread."""
 
 
 def margins(n: int, rng: np.random.Generator) -> FloatArray:
@@ -24,7 +23,7 @@ def margins(n: int, rng: np.random.Generator) -> FloatArray:
     n : int
     rng : numpy.random.Generator
     """
-    return np.asarray(10 ** rng.uniform(_LEAST, _MOST, n))
+    return np.asarray(10 ** rng.uniform(*_LOG_MARGINS, n))
 
 
 def improvement_zscore(
@@ -32,16 +31,17 @@ def improvement_zscore(
 ) -> FloatArray:
     """Return how many standard deviations the goal lies above each mean, (n_margins, n_points).
 
-    It rises with the chance, and tells apart chances that are all next to 0 or 1.
+    It increases with the probability of improvement, and still distinguishes probabilities that are
+    all close to 0 or 1.
 
     Parameters
     ----------
     mean, std : ndarray of shape (n_points,)
-        Of final losses.
+        Forecasts of final losses.
     incumbent : float
-        The loss to beat.
+        The loss to improve on.
     margin : ndarray of shape (n_margins,)
-        By how much.
+        Required improvement.
     """
     goal = incumbent - margin[:, None]
     return np.asarray((goal - mean) / np.maximum(std, 1e-9))

@@ -4,11 +4,11 @@ Two points, of configurations x and x' and lengths u and u' (logarithms, 1 at th
 
     k = k_x (surface^2 + drift^2 k_u) + [same trial] (level^2 + wander^2 k_w) + common^2 (1 + k_c)
 
-with Matern 5/2 kernels k_x over the hyperparameters, one length scale each, and k_u over length,
-Matern 3/2 for k_w, and a Gaussian of fixed width for k_c. In words: a surface over the
-hyperparameters that holds at all lengths, one that changes with the length, the trial's own level
-and its own wandering, and what all curves do together. Everything is learnt by maximising the
-posterior; the priors are the means over recorded tables of curves of the fits to each.
+with Matern 5/2 kernels k_x over the hyperparameters (one length scale each) and k_u over length,
+Matern 3/2 for k_w, and a Gaussian of fixed width for k_c. The terms are: a surface over the
+hyperparameters that is the same at all lengths, one that changes with the length, the trial's own
+level and its own drift, and the trend common to all curves. The logarithms of these settings,
+theta, maximise the posterior; their prior means are means over fits to recorded tables of curves.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _NAMES = ("surface", "drift", "level", "wander", "common", "noise", "drift_lengt
 _MEANS = np.log([0.55, 0.75, 0.09, 0.3, 0.35, 0.03, 0.5, 0.75])
 _SPREADS = np.array([0.5, 0.5, 0.6, 0.6, 0.9, 1.0, 0.35, 0.5])
 _LENGTH, _LENGTH_SPREAD = np.log(0.7), 1.0
-"""Normal priors on the logarithms of the settings above, and on those of the length scales."""
+"""Normal priors on the logarithms of the settings, and on those of the length scales."""
 _FIRST_LENGTH = len(_NAMES)
 _COMMON_WIDTH = 0.5
 _JITTER = 1e-6
-_FAR = 8.0
-"""Logarithms of settings do not leave their prior means by more than this."""
+_MAX_DEVIATION = 8.0
+"""Bound of the deviation of theta from its prior mean."""
 
 
 @dataclass(frozen=True)
 class Points:
-    """Where losses are known, or asked for.
+    """Points of the process: hyperparameters, length and trial.
 
     Attributes
     ----------
     x : ndarray of shape (n_points, n_features)
         Hyperparameters, scaled to [0, 1].
     when : ndarray of shape (n_points,)
-        Logarithms of the lengths, 1 at the end of a training.
+        Logarithms of the lengths, scaled to 1 at the maximum resource.
     trial : ndarray of shape (n_points,)
-        Numbers that tell trials apart.
+        Number of the trial.
     """
 
     x: FloatArray
@@ -116,16 +116,16 @@ def _sum(parts: _Parts, theta: FloatArray) -> FloatArray:
 
 
 class JointProcess:
-    """The process, given losses in a scale of about mean 0 and spread 1.
+    """Gaussian process of losses in a scale of about mean 0 and unit spread.
 
     Parameters
     ----------
     points : Points
-        Where they are known; one or more.
+        Points of the known losses; one or more.
     values : ndarray of shape (n_points,)
         The losses.
     start : ndarray, optional
-        Logarithms of the settings to start from. Default: their prior means.
+        Initial theta. Default: the prior means.
     """
 
     def __init__(self, points: Points, values: FloatArray, start: FloatArray | None = None) -> None:
@@ -138,12 +138,12 @@ class JointProcess:
         self.values = values
 
     def fit(self, iterations: int = 10) -> Self:
-        """Maximise the posterior of the settings.
+        """Maximise the posterior of theta.
 
         Parameters
         ----------
         iterations : int
-            Of L-BFGS, at most.
+            Maximum number of L-BFGS iterations.
         """
         from scipy.optimize import minimize
 
@@ -152,7 +152,9 @@ class JointProcess:
             self.theta,
             jac=True,
             method="L-BFGS-B",
-            bounds=list(zip(self._means - _FAR, self._means + _FAR, strict=True)),
+            bounds=list(
+                zip(self._means - _MAX_DEVIATION, self._means + _MAX_DEVIATION, strict=True)
+            ),
             options={"maxiter": iterations, "maxfun": iterations + 5},
         )
         if np.isfinite(found.fun):
@@ -160,12 +162,11 @@ class JointProcess:
         return self
 
     def objective(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return the negative log posterior of the settings and its gradient.
+        """Return the negative log posterior of theta and its gradient.
 
         Parameters
         ----------
         theta : ndarray of shape (8 + n_features,)
-            Their logarithms.
         """
         from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
@@ -213,7 +214,7 @@ class JointProcess:
         return float(np.exp(2 * theta[5])) + _JITTER
 
     def condition(self) -> Self:
-        """Take the losses in, with the settings as they are."""
+        """Condition the process on the losses, with the present theta."""
         from scipy.linalg import cho_solve, cholesky
 
         parts = _parts(self.points, self.points, self.theta)
@@ -221,28 +222,28 @@ class JointProcess:
         self._weights = cho_solve((self._root, True), self.values)
         return self
 
-    def tells(self, when: FloatArray) -> FloatArray:
-        """Return what losses at these lengths tell of the last ones: their correlation, (n,).
+    def correlation_with_end(self, when: FloatArray) -> FloatArray:
+        """Return the prior correlation of losses at these lengths with final losses, (n,).
 
-        Over trials, by the settings alone, noise aside. What all curves do together tells no trial
-        from another, and is left out.
+        Taken over trials and without noise. What is common to all curves does not distinguish
+        trials, and is left out.
 
         Parameters
         ----------
         when : ndarray of shape (n,)
-            Logarithms of the lengths, 1 at the end.
+            Logarithms of the lengths, scaled to 1 at the maximum resource.
         """
         return np.asarray(self._among(1 - when) / self._among(np.zeros(1)))
 
     def held_out(self) -> FloatArray:
-        """Return what is expected of each known loss from all the others, (n_points,)."""
+        """Return the leave-one-out mean of each known loss, (n_points,)."""
         from scipy.linalg import solve_triangular
 
         inverse_root = solve_triangular(self._root, np.eye(len(self._root)), lower=True)
         return np.asarray(self.values - self._weights / (inverse_root**2).sum(axis=0))
 
     def joint(self, points: Points) -> tuple[FloatArray, FloatArray]:
-        """Return the mean, (n,), and the covariance, (n, n), of losses without their noise.
+        """Return the mean, (n,), and the covariance, (n, n), of losses without noise.
 
         Parameters
         ----------
@@ -268,15 +269,15 @@ class JointProcess:
     ) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation ahead, given one more loss of the same trial each.
 
-        For trials that the process has not seen: n conditionings at the cost of one.
+        For trials that the process is not conditioned on: n conditionings at the cost of one.
 
         Parameters
         ----------
         before : Points
-            Where each has its loss.
+            Point of each known loss.
         losses : ndarray of shape (n,)
         ahead : Points
-            Where it is asked for, in the same order.
+            Points to predict, in the same order.
         """
         at, halves_at = self._halves(before)
         mean, halves = self._halves(ahead)
@@ -297,7 +298,7 @@ class JointProcess:
         return np.asarray(self._among(apart) + common * k_c)
 
     def _among(self, apart: FloatArray) -> FloatArray:
-        """Return the same without what all curves do together."""
+        """Return the same without the trend common to all curves."""
         surface, drift, level, wander, _, _ = _squares(self.theta)
         k_u, _ = _matern52(apart / np.exp(self.theta[6]))
         k_w, _ = _matern32(apart / np.exp(self.theta[7]))

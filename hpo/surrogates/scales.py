@@ -1,42 +1,26 @@
-"""In what scale a forecast speaks of losses, and the way back.
+"""Scales in which losses are forecast, and the conversion back.
 
-Differences between good configurations are small beside those between bad ones, so forecasts are
-made in a scale that draws the good end out. A report carries its scale in plain values.
+Differences between good configurations are small relative to those between bad ones, so forecasts
+are made in a scale that spreads the best losses. A report holds its scale in plain values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Protocol, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from hpo._typing import FloatArray
 
 _LARGEST = 700.0
-"""The exponential of more is no float."""
-
-
-class Scale(Protocol):
-    """A rising function of the loss."""
-
-    def of(self, losses: FloatArray) -> FloatArray:
-        """Return losses in this scale."""
-        ...
-
-    def to_loss(self, values: FloatArray) -> FloatArray:
-        """Return the losses that values in this scale stand for."""
-        ...
-
-    def to_json(self) -> dict[str, float]:
-        """Return plain values from which `scale_of` rebuilds the scale."""
-        ...
+"""The exponential of a larger number overflows."""
 
 
 @dataclass(frozen=True)
 class LogScale:
-    """The logarithm of the loss above a base, which no loss can fall below.
+    """The logarithm of the loss above a base, a lower bound of the forecast losses.
 
     Attributes
     ----------
@@ -52,28 +36,24 @@ class LogScale:
             return np.asarray(np.log(np.maximum(losses - self.base, 0.0)))
 
     def to_loss(self, values: FloatArray) -> FloatArray:
-        """Return the losses that values in this scale stand for."""
+        """Return the losses of values in this scale."""
         return np.asarray(self.base + np.exp(np.minimum(values, _LARGEST)))
-
-    def to_json(self) -> dict[str, float]:
-        """Return plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
 class BentScale:
-    """Straight among good losses and below them, logarithmic above.
+    """Linear for good losses, logarithmic for large ones.
 
-    With ``q = (loss - low) / width`` it is q up to 1 and ``1 + log(q)`` from there on, one function
-    with one slope, then shifted and divided to mean 0 and spread 1 or so. Unlike a logarithm above
-    a base it has room below the lowest loss seen, which the best trial of a search will undercut.
+    With ``q = (loss - low) / width`` it is q up to 1 and ``1 + log(q)`` above, with one slope at 1,
+    then shifted and divided to about mean 0 and unit spread. Unlike a logarithm above a base it
+    extends below the lowest loss seen, which the best trial will undercut.
 
     Attributes
     ----------
     low, width : float
         In units of the loss; width is above 0.
     shift, factor : float
-        Taken off, and divided by; factor is above 0.
+        Subtracted, and divided by; factor is above 0.
     """
 
     low: float
@@ -83,17 +63,17 @@ class BentScale:
 
     @classmethod
     def fitted(cls, losses: FloatArray, lasts: FloatArray) -> Self:
-        """Choose a scale.
+        """Fit a scale to losses.
 
         Parameters
         ----------
         losses : ndarray
-            All that it is for, finite.
+            All losses, finite.
         lasts : ndarray
-            The latest loss of each trial: the median is where it bends.
+            Latest loss of each trial; their median separates the linear and logarithmic parts.
         """
         low = float(losses.min())
-        # The floor is for losses that are all equal.
+        # The lower bounds are for losses that are all equal.
         width = max(float(np.median(lasts)) - low, 1e-6 * abs(low), 1e-12)
         bent = cls(low, width).of(losses)
         spread = float(bent.std())
@@ -106,14 +86,13 @@ class BentScale:
         return np.asarray((bent - self.shift) / self.factor)
 
     def to_loss(self, values: FloatArray) -> FloatArray:
-        """Return the losses that values in this scale stand for."""
+        """Return the losses of values in this scale."""
         bent = np.asarray(values) * self.factor + self.shift
         q = np.where(bent < 1, bent, np.exp(np.clip(bent - 1, 0.0, _LARGEST)))
         return np.asarray(self.low + self.width * q)
 
-    def to_json(self) -> dict[str, float]:
-        """Return plain values."""
-        return asdict(self)
+
+Scale = LogScale | BentScale
 
 
 def scale_of(values: Mapping[str, float]) -> Scale:
@@ -122,7 +101,7 @@ def scale_of(values: Mapping[str, float]) -> Scale:
     Parameters
     ----------
     values : Mapping
-        `ForecastReport.scale`, as `Scale.to_json` returns it.
+        `ForecastReport.scale`, as `dataclasses.asdict` returns it.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Models from hyperparameters to final losses, some of them only forecast.
+"""Regression models from hyperparameters to final losses.
 
-Every trial gives one observation, the forecast of its final loss, with the forecast's own spread as
-its noise: a trial that was trained to the end counts in full, one of a single epoch little. Joint
-draws from the posterior (Thompson sampling) then say what else to try.
+Each trial is one observation: the forecast of its final loss, with the forecast's standard
+deviation as noise, so that a complete trial has full weight and a trial of one epoch little. Joint
+samples of the posterior (Thompson sampling) select what to try next.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHORTLIST = 256
 
 
 class SurfaceModel(Protocol):
-    """Learns final losses over the search space, and draws from what it believes."""
+    """Predicts final losses over the search space, and samples from its posterior."""
 
     def fit(
         self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
@@ -40,18 +40,18 @@ class SurfaceModel(Protocol):
         """
         ...
 
-    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw final losses at x, of shape (n_draws, n_points); infinite where hopeless.
+    def sample(self, x: FloatArray, n_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Sample final losses at x, (n_samples, n_points); infinite for hopeless points.
 
         Parameters
         ----------
         x : ndarray of shape (n_points, n_features)
-        n_draws : int
+        n_samples : int
         rng : numpy.random.Generator
         """
         ...
 
-    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses at x, both (n_points,).
 
         Parameters
@@ -62,19 +62,19 @@ class SurfaceModel(Protocol):
 
 
 class Surface:
-    """Expected final losses over the search space.
+    """Gaussian process of final losses over the search space.
 
-    Length scales, one a hyperparameter, signal and noise maximise the posterior under weak priors:
-    with a few dozen points the likelihood alone is easily fooled.
+    Length scales (one per hyperparameter), signal and noise maximise the posterior under weak
+    priors, since the likelihood of a few dozen points overfits.
 
     Parameters
     ----------
     max_points : int
-        Trials that it is fitted to at most: the best half of them, the rest drawn at random.
+        Maximum number of trials that it is fitted to: the best ones fill half, the rest are drawn.
     iterations : int
-        Of the optimisation of its hyperparameters.
+        Maximum number of iterations of the fit.
     cap : float
-        Losses above this quantile are lowered to it: how bad a bad configuration is tells nothing
+        Losses above this quantile are lowered to it: how bad a bad configuration is does not inform
         about the good ones.
     """
 
@@ -95,7 +95,7 @@ class Surface:
         mean, std : ndarray of shape (n_trials,)
             Forecasts of the final loss, in any scale.
         rng : Generator
-            Draws trials where there are more than `max_points`.
+            Draws trials if there are more than `max_points`.
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
@@ -118,42 +118,40 @@ class Surface:
             self._model.fit(x, (mean - self._shift) / self._scale)
         return self
 
-    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw final losses of new trials jointly.
+    def sample(self, x: FloatArray, n_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Sample final losses jointly.
 
         Parameters
         ----------
         x : ndarray of shape (n_points, n_features)
             Hyperparameters.
-        n_draws : int
-            How many.
+        n_samples : int
         rng : Generator
-            Draws them.
 
         Returns
         -------
-        ndarray of shape (n_draws, n_points)
-            Infinite for points that have next to no chance of being the lowest: the joint
-            distribution is worked out for the `_SHORTLIST` most promising only.
+        ndarray of shape (n_samples, n_points)
+            Infinite for points that are very unlikely to be the lowest: only the `_SHORTLIST` most
+            promising points are sampled.
         """
         mean, std = self._model.predict(x, return_std=True)
         rows = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
         mean, covariance = self._model.predict(x[rows], return_cov=True)
         root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(rows)) * covariance.max())
-        noise = rng.standard_normal((n_draws, len(rows)))
-        draws = np.full((n_draws, len(x)), np.inf)
-        draws[:, rows] = self._shift + self._scale * (mean + noise @ root.T)
-        return draws
+        noise = rng.standard_normal((n_samples, len(rows)))
+        samples = np.full((n_samples, len(x)), np.inf)
+        samples[:, rows] = self._shift + self._scale * (mean + noise @ root.T)
+        return samples
 
-    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the final losses, both (n_points,)."""
         mean, std = self._model.predict(x, return_std=True)
         return self._shift + self._scale * mean, self._scale * std
 
     def _choose(self, mean: FloatArray, rng: np.random.Generator) -> IntArray:
-        order = np.argsort(mean, kind="stable")
         if len(mean) <= self.max_points:
             return np.arange(len(mean))
+        order = np.argsort(mean, kind="stable")
         best = order[: self.max_points // 2]
         rest = rng.choice(order[len(best) :], self.max_points - len(best), replace=False)
         return np.sort(np.concatenate([best, rest]))
@@ -187,23 +185,23 @@ class Surface:
 
 
 class Trees:
-    """Extremely randomised trees: a draw is the mean of a few trees taken at random.
+    """Extremely randomised trees: a sample is the mean of a few trees drawn at random.
 
-    Unlike a Gaussian process they make nothing of smoothness, and do well where there is none.
+    Unlike a Gaussian process they do not assume that the loss is smooth.
 
     Parameters
     ----------
     n_trees : int
-        In the forest.
-    per_draw : int
-        Trees that make a draw.
+        Trees in the forest.
+    trees_per_sample : int
+        Trees per sample.
     cap : float
         As for `Surface`.
     """
 
-    def __init__(self, n_trees: int = 30, per_draw: int = 3, cap: float = 0.75) -> None:
+    def __init__(self, n_trees: int = 30, trees_per_sample: int = 3, cap: float = 0.75) -> None:
         self.n_trees = n_trees
-        self.per_draw = per_draw
+        self.trees_per_sample = trees_per_sample
         self.cap = cap
 
     def fit(
@@ -226,23 +224,25 @@ class Trees:
         self._forest.fit(x, np.minimum(mean, np.quantile(mean, self.cap)))
         return self
 
-    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw final losses of new trials, of shape (n_draws, n_points)."""
-        each = self._each(x)
-        rows = [rng.choice(self.n_trees, self.per_draw, replace=False) for _ in range(n_draws)]
-        return np.stack([each[chosen].mean(axis=0) for chosen in rows])
+    def sample(self, x: FloatArray, n_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Sample final losses, of shape (n_samples, n_points)."""
+        by_tree = self._predict_by_tree(x)
+        rows = [
+            rng.choice(self.n_trees, self.trees_per_sample, replace=False) for _ in range(n_samples)
+        ]
+        return np.stack([by_tree[chosen].mean(axis=0) for chosen in rows])
 
-    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return mean and standard deviation of such draws, both (n_points,)."""
-        each = self._each(x)
-        return each.mean(axis=0), each.std(axis=0) / np.sqrt(self.per_draw)
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of such samples, both (n_points,)."""
+        by_tree = self._predict_by_tree(x)
+        return by_tree.mean(axis=0), by_tree.std(axis=0) / np.sqrt(self.trees_per_sample)
 
-    def _each(self, x: FloatArray) -> FloatArray:  # (n_trees, n_points)
+    def _predict_by_tree(self, x: FloatArray) -> FloatArray:  # (n_trees, n_points)
         return np.stack([tree.predict(x) for tree in self._forest.estimators_])
 
 
 class Mixed:
-    """Draws in turn from several models: none is the best on every problem.
+    """Samples from several models in turn: none is the best on every problem.
 
     Parameters
     ----------
@@ -256,20 +256,20 @@ class Mixed:
     def fit(
         self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
     ) -> Self:
-        """Have each model learn from the forecasts."""
+        """Fit each model to the forecasts."""
         for model in self.models:
             model.fit(x, mean, std, rng)
         return self
 
-    def draw(self, x: FloatArray, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw final losses of new trials, of shape (n_draws, n_points)."""
-        draws = np.empty((n_draws, len(x)))
+    def sample(self, x: FloatArray, n_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Sample final losses, of shape (n_samples, n_points)."""
+        samples = np.empty((n_samples, len(x)))
         for place, model in enumerate(self.models):
             turn = slice(place, None, len(self.models))
-            draws[turn] = model.draw(x, len(range(n_draws)[turn]), rng)
-        return draws
+            samples[turn] = model.sample(x, len(range(n_samples)[turn]), rng)
+        return samples
 
-    def expect(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the mixture, both (n_points,)."""
-        means, stds = map(np.stack, zip(*(model.expect(x) for model in self.models), strict=True))
+        means, stds = map(np.stack, zip(*(model.predict(x) for model in self.models), strict=True))
         return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))

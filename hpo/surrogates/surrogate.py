@@ -1,4 +1,4 @@
-"""What is known of a search so far, and what is believed of configurations that were not tried."""
+"""Observations of a search, and surrogates: predictions of untried configurations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hpo.trial import Config, Curve
 
 
 class Surrogate(Protocol):
-    """Expects final losses of configurations, in the scale of the forecasts it comes with."""
+    """Predicts final losses of configurations, in the scale of the forecasts it comes with."""
 
-    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
+    def predict(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of each final loss, both (n_configs,).
 
         Parameters
@@ -25,13 +25,15 @@ class Surrogate(Protocol):
         """
         ...
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw the final losses jointly, (n_draws, n_configs).
+    def sample(
+        self, configs: Sequence[Config], n_samples: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Sample the final losses jointly, (n_samples, n_configs).
 
         Parameters
         ----------
         configs : sequence of Config
-        n_draws : int
+        n_samples : int
         rng : numpy.random.Generator
         """
         ...
@@ -44,15 +46,15 @@ class Observations:
     Attributes
     ----------
     curves : sequence of Curve
-        The trials; their configurations and lengths are what counts.
+        The trials; their configurations and lengths are used.
     mean, std : ndarray of shape (n_curves,)
         Forecasts of their final losses, in any scale of about unit spread.
     max_resource : int
-        Units of a whole training.
+        Maximum resource per trial.
     running : sequence of Config
-        Tried besides, with no loss yet.
-    belief : Surrogate or None
-        What the model behind the forecasts expects of other configurations, where it does.
+        Configurations of running trials without a loss.
+    surrogate : Surrogate or None
+        Predictions of untried configurations by the forecast's model, if it makes any.
     """
 
     curves: Sequence[Curve]
@@ -60,11 +62,11 @@ class Observations:
     std: FloatArray
     max_resource: int
     running: Sequence[Config] = ()
-    belief: Surrogate | None = None
+    surrogate: Surrogate | None = None
 
     @property
     def incumbent(self) -> float:
-        """What is to be beaten: the best whole training, before there is one the best forecast."""
+        """The loss to improve on: that of the best complete trial, else the best forecast."""
         whole = [len(curve.losses) >= self.max_resource for curve in self.curves]
         return float(self.mean[whole].min() if any(whole) else self.mean.min())
 
@@ -75,21 +77,21 @@ class Observations:
 
     @property
     def tried(self) -> list[Config]:
-        """All that was tried, the best first."""
+        """All tried configurations, the best first."""
         order = np.argsort(self.mean, kind="stable")
         return [*(self.curves[place].config for place in order), *self.running]
 
 
 @dataclass(frozen=True)
 class SurfaceSurrogate:
-    """The belief of a surface over the hyperparameters.
+    """Predictions by a surface over the hyperparameters.
 
     Attributes
     ----------
     surface : SurfaceModel
         Fitted.
     features : callable
-        From configurations to what it was fitted on.
+        Encodes configurations as it was fitted on them.
     """
 
     surface: SurfaceModel
@@ -100,28 +102,28 @@ class SurfaceSurrogate:
         cls,
         surface: SurfaceModel,
         features: Callable[[Sequence[Config]], FloatArray],
-        known: Observations,
+        observations: Observations,
         rng: np.random.Generator,
     ) -> SurfaceSurrogate:
-        """Have a surface learn from forecasts.
+        """Fit a surface to forecasts.
 
         Parameters
         ----------
         surface : SurfaceModel
-            What learns.
         features : callable
             From configurations to an array of shape (n_configs, n_features).
-        known : Observations
-            The trials and the forecasts.
+        observations : Observations
         rng : numpy.random.Generator
         """
-        mean, std = np.asarray(known.mean, float), np.asarray(known.std, float)
-        return cls(surface.fit(features(known.configs), mean, std, rng), features)
+        mean, std = np.asarray(observations.mean, float), np.asarray(observations.std, float)
+        return cls(surface.fit(features(observations.configs), mean, std, rng), features)
 
-    def expect(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
+    def predict(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of each final loss."""
-        return self.surface.expect(self.features(configs))
+        return self.surface.predict(self.features(configs))
 
-    def draw(self, configs: Sequence[Config], n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draw the final losses jointly."""
-        return self.surface.draw(self.features(configs), n_draws, rng)
+    def sample(
+        self, configs: Sequence[Config], n_samples: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Sample the final losses jointly."""
+        return self.surface.sample(self.features(configs), n_samples, rng)

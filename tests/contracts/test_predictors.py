@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-import qsvr
-from hpo.predictors import PREDICTORS, make_predictor, run_predict_job
+from hpo.predictors import PREDICTORS, PredictionContext, make_predictor, run_predict_job
 from hpo.trial import Curve, PredictFailure, PredictJob, PredictReport
 
-needs_qsvr = pytest.mark.skipif(not hasattr(qsvr, "QSVR"), reason="qsvr has no QSVR estimator yet")
-NAMES = [
-    pytest.param(name, marks=needs_qsvr if name == "qsvr" else ())
-    for name in (*PREDICTORS, "ridge")
-]
+NAMES = [*PREDICTORS, "ridge"]
 
 
 def build(name, **options):
@@ -56,7 +51,9 @@ def test_looks_at_no_later_loss(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_repeats_itself(name):
     first, second = (
-        build(name, seed=3, folds=2).fit(curves(30, 8), 3, 8).predict(curves(4, 3, seed=1))
+        build(name, folds=2)
+        .fit(curves(30, 8), 3, 8, PredictionContext(seed=3))
+        .predict(curves(4, 3, seed=1))
         for _ in range(2)
     )
     np.testing.assert_array_equal(first.mean, second.mean)

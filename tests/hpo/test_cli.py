@@ -72,16 +72,16 @@ BAD_RUNS = {
         "searcher": "random",
         "searcher_option": "points=3",
     },
-    "searcher option points must be an integer of at least 1, got 0": {
+    "points must be an integer of at least 1, got 0": {
         "searcher": "grid",
         "searcher_option": "points=0",
     },
-    "searcher option min_observations must be an integer of at least 2, got 'few'": {
+    "min_observations must be an integer of at least 2, got 'few'": {
         "searcher": "tpe",
         "scheduler": "swift",
         "searcher_option": "min_observations=few",
     },
-    "searcher option random_share must be a number in .0, 1., got 'some'": {
+    "random_share must be a number in .0, 1., got 'some'": {
         "searcher": "curves",
         "scheduler": "swift",
         "searcher_option": "random_share=some",

@@ -24,6 +24,7 @@ True
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo._typing import FloatArray
 from hpo.brackets import check_resources, floor_log, round_half_even
-from hpo.predictors import CurvePredictor, make_predictor
+from hpo.predictors import CurvePredictor, PredictionContext, make_predictor
 from hpo.trial import Curve
 
 _KEPT_DECISIONS = 10_000
@@ -214,9 +215,9 @@ class SwiftPruner(BasePruner):
         """Return the model of a rung, fitted again if there are new curves."""
         numbers = tuple(curve.trial_id for curve in training)
         if known not in self._models or self._models[known][0] != numbers:
-            with_seed = getattr(self._predictor, "with_seed", None)
-            model = self._predictor if with_seed is None else with_seed(known)
-            self._models[known] = (numbers, model.fit(training, known, self.max_resource))
+            context = PredictionContext(seed=known)
+            model = copy.copy(self._predictor).fit(training, known, self.max_resource, context)
+            self._models[known] = (numbers, model)
         return self._models[known][1]
 
     def __getstate__(self) -> dict[str, Any]:

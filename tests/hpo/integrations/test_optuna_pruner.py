@@ -85,7 +85,7 @@ def test_decisions_repeat_also_when_the_study_is_turned_around():
 class Useless(BasePredictor):
     """Predicts the opposite of the truth."""
 
-    def _fit(self, curves, values):
+    def _fit(self, curves, values, context):
         pass
 
     def _predict(self, curves, values):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from hpo.predictors import BentScale, JointPredictor, LogScale, MixedPredictor, scale_of
+from hpo.predictors import JointPredictor, MixedPredictor, PredictionContext
+from hpo.surrogates import BentScale, LogScale, scale_of
 from hpo.trial import Curve
 
 TARGET = 30
@@ -76,9 +79,9 @@ def test_untried_configurations_are_expected_by_their_hyperparameters():
     curves, _, _ = search_state()
     surrogate = JointPredictor().forecast(curves, TARGET).surrogate
     good, bad = {"x": 0.3, "y": 0.5}, {"x": 0.95, "y": 0.5}
-    mean, std = surrogate.expect([good, bad])
+    mean, std = surrogate.predict([good, bad])
     assert mean[0] + std[0] < mean[1]
-    draws = surrogate.draw([good, bad], 2000, np.random.default_rng(0))
+    draws = surrogate.sample([good, bad], 2000, np.random.default_rng(0))
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.1)
     np.testing.assert_allclose(draws.std(axis=0), std, rtol=0.1)
 
@@ -93,17 +96,18 @@ def test_more_losses_than_it_takes_change_little():
     assert np.all(np.isfinite(bounded.std))
 
 
-def test_memory_saves_the_fit_and_repeats_the_forecast():
+def test_a_warm_start_saves_the_fit_and_repeats_the_forecast():
     curves, _, _ = search_state()
     first = JointPredictor().forecast(curves, TARGET)
-    again = JointPredictor().with_memory(first.warm_start_state).forecast(curves, TARGET)
+    warm = PredictionContext(warm_start_state=first.warm_start_state)
+    again = JointPredictor().forecast(curves, TARGET, warm)
     np.testing.assert_array_equal(first.mean, again.mean)
     assert again.warm_start_state == first.warm_start_state
     more, _, _ = search_state(100)
-    later = JointPredictor().with_memory(first.warm_start_state).forecast(more, TARGET)
+    later = JointPredictor().forecast(more, TARGET, warm)
     assert later.warm_start_state["n_points"] > first.warm_start_state["n_points"]
     other = [Curve(c.trial_id, {"z": float(c.trial_id)}, c.losses) for c in curves]
-    JointPredictor().with_memory(first.warm_start_state).forecast(other, TARGET)  # other settings
+    JointPredictor().forecast(other, TARGET, warm)  # other settings
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e9, -1.0])
@@ -158,7 +162,7 @@ def test_scales_go_both_ways_and_through_plain_values(scale):
     losses = np.array([1.01, 1.2, 1.5, 3.0, 1e6])
     np.testing.assert_allclose(scale.to_loss(scale.of(losses)), losses)
     assert np.all(np.diff(scale.of(losses)) > 0)
-    assert scale_of(scale.to_json()) == scale
+    assert scale_of(asdict(scale)) == scale
 
 
 def test_a_bent_scale_has_one_slope_at_its_bend_and_room_below():
@@ -175,15 +179,17 @@ def test_a_report_without_a_scale_is_refused():
         scale_of({})
 
 
-def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
+def test_mixed_forecasts_take_turns_and_hand_the_state_on():
     curves, _, _ = search_state()
-    joint, pooled = (MixedPredictor().with_seed(seed).forecast(curves, TARGET) for seed in (0, 1))
+    joint, pooled = (
+        MixedPredictor().forecast(curves, TARGET, PredictionContext(seed=seed)) for seed in (0, 1)
+    )
     assert joint.info["predictor"] == "JointPredictor"
     assert joint.surrogate is not None
     assert pooled.info["predictor"] == "PooledPredictor"
     assert pooled.surrogate is None
     three = MixedPredictor(["nusvr", "extra-trees"])
-    turns = [three.with_seed(seed).forecast(curves, TARGET).info for seed in range(4)]
+    turns = [three.forecast(curves, TARGET, PredictionContext(seed=seed)).info for seed in range(4)]
     assert [info.get("regressor") for info in turns] == [
         None,
         pooled.info["regressor"],
@@ -191,10 +197,11 @@ def test_mixed_forecasts_take_turns_and_hand_the_memory_on():
         None,
     ]
     state = joint.warm_start_state
-    later = MixedPredictor().with_memory(state).with_seed(1).forecast(curves, TARGET)
+    first, second = (PredictionContext(seed, warm_start_state=state) for seed in (1, 2))
+    later = MixedPredictor().forecast(curves, TARGET, first)
     assert later.warm_start_state == state
-    alone = JointPredictor(seed=2).with_memory(state).forecast(curves, TARGET)
-    mixed = MixedPredictor().with_memory(state).with_seed(2).forecast(curves, TARGET)
+    alone = JointPredictor().forecast(curves, TARGET, second)
+    mixed = MixedPredictor().forecast(curves, TARGET, second)
     np.testing.assert_array_equal(mixed.mean, alone.mean)
 
 
@@ -235,7 +242,7 @@ def test_an_encoder_of_the_searcher_is_what_the_process_sees():
         seen.append(len(configs))
         return np.array([[config["x"]] for config in configs])
 
-    forecast = MixedPredictor().with_encoder(encoder).forecast(curves, TARGET)
+    forecast = MixedPredictor().forecast(curves, TARGET, PredictionContext(encoder=encoder))
     assert len(forecast.warm_start_state["theta"]) == 8 + 1
-    forecast.surrogate.expect([{"x": 0.5}])
+    forecast.surrogate.predict([{"x": 0.5}])
     assert seen == [len(curves), 1]

@@ -92,7 +92,7 @@ def test_retry_succeeds_after_a_death() -> None:
 
 def test_failing_predictor_degrades_visibly(workshop) -> None:
     class Offline:
-        def fit(self, curves, known, target):
+        def fit(self, curves, known, target, context):
             raise ConnectionError("annealer offline")
 
         def predict(self, curves):
@@ -132,7 +132,7 @@ def test_lost_checkpoints_are_said(workshop, outcome_of, caplog) -> None:
 
 def test_hanging_predictor_degrades_after_its_time(workshop) -> None:
     class Hanging:
-        def fit(self, curves, known, target):
+        def fit(self, curves, known, target, context):
             time.sleep(0.4)
             return self
 

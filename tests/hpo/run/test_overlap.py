@@ -71,7 +71,7 @@ class Annealer:
 
     SECONDS = 0.05
 
-    def fit(self, curves, known, target):
+    def fit(self, curves, known, target, context):
         return self
 
     def predict(self, curves):

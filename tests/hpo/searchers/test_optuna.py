@@ -105,5 +105,5 @@ def test_the_model_looks_at_the_longest_training_with_enough_trials():
 def test_bad_settings_of_the_searcher():
     with pytest.raises(ValueError, match="sampler must be one of tpe, gp, random"):
         OptunaSearcher(SPACE, "annealer")
-    with pytest.raises(ValueError, match="min_observations must be at least 2"):
+    with pytest.raises(ValueError, match="min_observations must be an integer of at least 2"):
         OptunaSearcher(SPACE, min_observations=1)

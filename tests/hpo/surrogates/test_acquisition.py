@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from hpo.surrogates.acquisition import improvement_zscore, margins
+from hpo.surrogates import improvement_zscore, margins
 
 
 def test_ranks_as_the_probability_to_be_below_the_goal():
