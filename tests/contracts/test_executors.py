@@ -4,7 +4,7 @@ Ray is tested where it is installed (``pytest -m ray``). MPI needs its ranks:
 
     mpiexec -n 3 python -m mpi4py.futures -m pytest tests/contracts/test_executors.py -k mpi
 
-which ``tests/hpo/running/test_mpi.py`` does.
+which ``tests/hpo/run/executors/test_mpi.py`` does.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ NEEDS = {
     "mpi": (
         pytest.mark.skipif(
             "mpi4py.futures" not in sys.orig_argv,
-            reason="not started by mpiexec; tests/hpo/running/test_mpi.py does",
+            reason="not started by mpiexec; tests/hpo/run/executors/test_mpi.py does",
         ),
     ),
 }
