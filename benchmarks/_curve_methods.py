@@ -207,7 +207,7 @@ def dyhpo(table: CurveTable, seed: int) -> Setup:
     return Setup(Budgeted(rows, hyperband_epochs(table.max_resource)), rows)
 
 
-def thawing(name: str, inside: str = "mixed", *, learns: bool = True, **options: Any) -> Build:
+def forecasting(name: str, inside: str = "mixed", *, learns: bool = True, **options: Any) -> Build:
     """Build a scheduler that forecasts, proposing rows from its forecasts or at random.
 
     Forecasts come from the joint process and NuSVR in turn, from the joint process alone, or from a
@@ -237,29 +237,36 @@ def _forecaster(inside: str) -> Forecaster:
 
 REFERENCE = "hyperband"
 FORECASTS = "10"
-"""Version of all methods that thaw by forecasts: raise it when their results change."""
+"""Version of all forecasting methods: raise it when their results change."""
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", thawing("swift"), version=FORECASTS),
-    "fast": Method("Swift-Hyperband, fast", thawing("swift-fast"), version=FORECASTS),
-    "swift-asha": Method("Swift-ASHA", thawing("swift-asha"), version=FORECASTS),
+    "recommended": Method("Swift-Hyperband, recommended", forecasting("swift"), version=FORECASTS),
+    "fast": Method("Swift-Hyperband, fast", forecasting("swift-fast"), version=FORECASTS),
+    "swift-asha": Method("Swift-ASHA", forecasting("swift-asha"), version=FORECASTS),
     "with-last": Method(
-        "recommended, with last value inside", thawing("swift", "last-value"), version=FORECASTS
+        "recommended, with last value inside", forecasting("swift", "last-value"), version=FORECASTS
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone", thawing("swift", "joint"), version=FORECASTS
+        "recommended, with the joint process alone",
+        forecasting("swift", "joint"),
+        version=FORECASTS,
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside", thawing("swift", "extra-trees"), version=FORECASTS
+        "recommended, with extra trees inside",
+        forecasting("swift", "extra-trees"),
+        version=FORECASTS,
     ),
     "with-nusvr": Method(
-        "recommended, with NuSVR inside", thawing("swift", "nusvr"), version=FORECASTS
+        "recommended, with NuSVR inside", forecasting("swift", "nusvr"), version=FORECASTS
     ),
     "with-random": Method(
-        "recommended, random configurations", thawing("swift", learns=False), version=FORECASTS
+        "recommended, random configurations", forecasting("swift", learns=False), version=FORECASTS
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside", thawing("swift", "qsvr"), version=FORECASTS, max_seeds=1
+        "recommended, with QSVR inside",
+        forecasting("swift", "qsvr"),
+        version=FORECASTS,
+        max_seeds=1,
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
@@ -320,7 +327,7 @@ def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
     whole = table.max_resource * len(table)
     epochs = min(3 * n_workers * table.max_resource // 2, int(0.7 * whole))
     least = int(0.45 * hyperband_epochs(table.max_resource))
-    return thawing("swift-asha", max_epochs=max(epochs, least))(table, seed)
+    return forecasting("swift-asha", max_epochs=max(epochs, least))(table, seed)
 
 
 def forms(size: int = 1) -> Mapping[str, Form]:

@@ -58,11 +58,13 @@ class Stopwatch(SimulatedRunner):
             self.times.append(time.process_time() - start)
 
 
-def search(iterations: int, n_new: int) -> Figures:
+def search(iterations: int, n_proposals: int) -> Figures:
     """Run `swift` as it is by default, with so many proposals a forecast."""
     table = synthetic_table(400 * iterations, R, seed=0)
     searcher = TableCurveSearcher(table, 0)
-    scheduler = SynchronousSwift(searcher, max_resource=R, iterations=iterations, n_new=n_new)
+    scheduler = SynchronousSwift(
+        searcher, max_resource=R, iterations=iterations, n_proposals=n_proposals
+    )
     runner = Stopwatch(table, searcher.row_of, predictor=MixedPredictor(), searcher=searcher)
     drive(scheduler, runner)
     summary = scheduler.summary()
@@ -75,8 +77,8 @@ def main() -> None:
     args = options(__doc__)
     bars = Bars()
     rows: list[list[object]] = []
-    for iterations, n_new in ((1, 24),) if args.quick else ((1, 24), (8, 56)):
-        found = search(iterations, n_new)
+    for iterations, n_proposals in ((1, 24),) if args.quick else ((1, 24), (8, 56)):
+        found = search(iterations, n_proposals)
         rows.append(
             [
                 found.trials,

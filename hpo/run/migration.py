@@ -20,8 +20,14 @@ READABLE = (1, FORMAT)
 """Versions of the journal format that can be read."""
 
 _OPTIONS = ("scheduler_options", "searcher_options", "predictor_options")
-_RENAMED = {"share": "budget_fraction", "refresh": "forecast_interval"}
+_RENAMED = {
+    "share": "budget_fraction",
+    "refresh": "forecast_interval",
+    "improve": "improvement_fraction",
+    "n_new": "n_proposals",
+}
 _CONSTANTS = {"explore": 1.0, "growth": 1.5, "reserve": 0.05, "n_candidates": 1000}
+_WITHOUT_EFFECT = ("seed",)  # of a predictor: each job's own seed took its place
 _REMOVED_OPTIONS = ("least_chance", "decision_fractions", "least_skill")
 _REMOVED = {"scheduler": ("early-hyperband",), "predictor": ("skilled", "mean", "random")}
 
@@ -76,8 +82,11 @@ def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     translated = dict(spec)
     for part in _OPTIONS:
         if part in spec:
-            kept = {name: value for name, value in spec[part].items() if name not in _CONSTANTS}
-            translated[part] = {_RENAMED.get(name, name): value for name, value in kept.items()}
+            translated[part] = {
+                _RENAMED.get(name, name): value
+                for name, value in spec[part].items()
+                if name not in _CONSTANTS and name not in _WITHOUT_EFFECT
+            }
     if spec.get("scheduler") == "asha-stopping":
         options = translated.get("scheduler_options", {})
         translated |= {"scheduler": "asha", "scheduler_options": {**options, "type": "stopping"}}

@@ -2,8 +2,7 @@
 
 from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
-from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import SynchronousSwift
+from hpo.schedulers.freeze_thaw import SwiftASHA, SynchronousSwift
 from hpo.schedulers.hyperband import (
     FastHyperband,
     Hyperband,

@@ -10,8 +10,7 @@ from typing import Any
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
-from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
+from hpo.schedulers.freeze_thaw import FAST_BUDGET_FRACTION, SwiftASHA, SynchronousSwift
 from hpo.schedulers.hyperband import (
     FastHyperband,
     Hyperband,
@@ -27,7 +26,7 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
     "swift": SynchronousSwift,
-    "swift-fast": partial(SynchronousSwift, share=FAST_SHARE),
+    "swift-fast": partial(SynchronousSwift, budget_fraction=FAST_BUDGET_FRACTION),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
     "fast-hyperband": FastHyperband,

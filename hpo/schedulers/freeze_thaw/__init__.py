@@ -1,10 +1,13 @@
 """Freeze-thaw scheduling: trials pause after every job and resume by forecasts."""
 
-from hpo.schedulers.freeze_thaw.swift_asha import SwiftASHA
-from hpo.schedulers.freeze_thaw.swift_thaw import FAST_SHARE, SynchronousSwift
+from hpo.schedulers.freeze_thaw.scheduler import (
+    FAST_BUDGET_FRACTION,
+    SwiftASHA,
+    SynchronousSwift,
+)
 
 __all__ = [
+    "FAST_BUDGET_FRACTION",
     "SwiftASHA",
-    "FAST_SHARE",
     "SynchronousSwift",
 ]

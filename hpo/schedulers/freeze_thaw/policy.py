@@ -1,15 +1,14 @@
-"""Which trial to train next, by what is believed of final losses.
+"""The choice of what to train next, from forecasts of final losses.
 
-The policy behind the recommended `SwiftHyperband` and `SwiftASHA`. Every trial is frozen after a
-few units and may thaw at any time. A forecast gives the distribution of each trial's final loss
-and proposes new configurations, with what is believed of theirs. Each free worker then takes what
-is likeliest to beat the incumbent by a margin that is drawn anew each time (see
-`hpo.surrogates.acquisition`), be it a trial, which goes on to the next length of a geometric grid,
-or a proposal, which starts. A share of the choices goes by a draw of every final loss instead, the
-lowest of which wins (Thompson sampling), so that nothing is ruled out for good by one wrong
-forecast.
+A freeze-thaw scheduler pauses every trial after a few units and may resume it at any time. A
+forecast gives the distribution of each trial's final loss and proposes new configurations, with
+predictions of theirs. Each free worker gets the trial or proposal with the highest probability of
+improving on the incumbent by a margin that is drawn for each choice (see
+`hpo.surrogates.acquisition`); a trial is trained to the next length of a geometric sequence. A
+fraction of the choices is made by Thompson sampling instead: every final loss is sampled, and the
+lowest wins, so that no trial is excluded by one wrong forecast.
 
-This module is pure arithmetic: it sees numbers and returns choices.
+This module is pure arithmetic: numbers in, choices out.
 """
 
 from __future__ import annotations
@@ -25,16 +24,15 @@ from hpo.trial import Config, ForecastReport, Proposal
 
 @dataclass(frozen=True)
 class Candidate:
-    """An unfinished trial, as the policy sees it.
+    """An unfinished trial that may be resumed.
 
     Attributes
     ----------
     trial_id : int
-        Which.
     units : int
         Units trained.
     stop : int
-        Where its next job would end.
+        Units after its next job.
     """
 
     trial_id: int
@@ -44,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to train next: a trial that there is, or a new configuration.
+    """What to train next: an existing trial or a new configuration.
 
     Attributes
     ----------
@@ -53,7 +51,7 @@ class Choice:
     stop : int
         Units after the job.
     config : Config or None
-        Of a new trial; None leaves it to the searcher.
+        Configuration of a new trial; None takes the searcher's next one.
     """
 
     trial_id: int | None
@@ -62,22 +60,22 @@ class Choice:
 
 
 class ForecastSampler:
-    """One forecast, and the choices that are made by it.
+    """Chooses trials and proposals by the distributions of one forecast.
 
     Parameters
     ----------
     trials : sequence of int
-        Trials that the forecast is about.
+        Trials of the forecast.
     report : ForecastReport
         The forecast.
     seed : int
-        Of the draws.
+        Seed of the random number generator.
     incumbent : float
-        The final loss to beat, in the forecast's scale.
-    improve : float
-        Share of the choices that go by the chance to improve, not by a draw.
-    blind : bool
-        Whether there was no model: last losses stand in for forecasts.
+        The final loss to improve on, in the forecast's scale.
+    improvement_fraction : float
+        Fraction of choices made by the probability of improvement.
+    is_fallback : bool
+        Whether last losses replace a forecast that failed.
     """
 
     def __init__(
@@ -87,113 +85,113 @@ class ForecastSampler:
         seed: int,
         *,
         incumbent: float = -np.inf,
-        improve: float = 0.0,
-        blind: bool = False,
+        improvement_fraction: float = 0.0,
+        is_fallback: bool = False,
     ) -> None:
         self._mean = dict(zip(trials, report.predictions, strict=True))
         self._std = dict(zip(trials, report.stds, strict=True))
         self._proposals = list(reversed(report.proposals))
         self._rng = np.random.default_rng(seed)
         self._incumbent = incumbent
-        self._improve = improve
-        self.blind = blind
+        self._improvement_fraction = improvement_fraction
+        self.is_fallback = is_fallback
 
-    def knows(self, trial_id: int) -> bool:
-        """Tell whether the forecast is about this trial."""
+    def __contains__(self, trial_id: int) -> bool:
+        """Return whether the trial has a forecast."""
         return trial_id in self._mean
 
     def mean(self, trial_id: int) -> float:
-        """Return the expected final loss of a trial, in the forecast's scale."""
+        """Return the forecast final loss of a trial, in the forecast's scale."""
         return self._mean[trial_id]
 
     @property
     def n_proposals(self) -> int:
-        """Proposals that are left."""
+        """Number of remaining proposals."""
         return len(self._proposals)
 
-    def improves(self) -> bool:
-        """Draw whether this choice goes by the chance to improve."""
-        return not self.blind and bool(self._rng.random() < self._improve)
+    def draws_improvement(self) -> bool:
+        """Draw whether the next choice is made by the probability of improvement."""
+        return not self.is_fallback and bool(self._rng.random() < self._improvement_fraction)
 
-    def likeliest(
-        self, candidates: Sequence[Candidate], *, new: bool, anyone: bool = False
+    def most_likely_to_improve(
+        self, candidates: Sequence[Candidate], *, proposals: bool, unmodelled: bool = False
     ) -> Candidate | Proposal | None:
-        """Return what is likeliest to beat the incumbent by a margin; a proposal is used up.
+        """Return what most likely improves on the incumbent by a margin; removes a proposal.
 
         Parameters
         ----------
         candidates : sequence of Candidate
-            Trials that may go on.
-        new : bool
+            Trials that may be resumed.
+        proposals : bool
             Whether a proposal may start.
-        anyone : bool
-            Whether a trial taken at random may start, which is expected to come to what those so
-            far are expected to; where that is likeliest, the answer is None.
+        unmodelled : bool
+            Whether a configuration without a prediction may start. Its final loss is distributed as
+            those of all trials together; if it is the most likely one, the answer is None.
         """
-        proposals = self._proposals if new else []
-        if not candidates and not proposals:
+        proposed = self._proposals if proposals else []
+        if not candidates and not proposed:
             return None
-        mean = [self._mean[each.trial_id] for each in candidates]
-        std = [self._std[each.trial_id] for each in candidates]
-        mean += [each.mean for each in proposals]
-        std += [each.std for each in proposals]
-        if anyone:
+        mean = [self._mean[candidate.trial_id] for candidate in candidates]
+        std = [self._std[candidate.trial_id] for candidate in candidates]
+        mean += [proposal.mean for proposal in proposed]
+        std += [proposal.std for proposal in proposed]
+        if unmodelled:
             means, stds = np.array(list(self._mean.values())), np.array(list(self._std.values()))
             mean.append(float(means.mean()))
             std.append(float(np.sqrt(means.var() + np.mean(stds**2))))
         margin = margins(1, self._rng)
-        chances = improvement_zscore(np.array(mean), np.array(std), self._incumbent, margin)
-        place = int(np.argmax(chances[0]))
+        zscores = improvement_zscore(np.array(mean), np.array(std), self._incumbent, margin)
+        place = int(np.argmax(zscores[0]))
         if place < len(candidates):
             return candidates[place]
         place -= len(candidates)
-        return self._proposals.pop(place) if place < len(proposals) else None
+        return self._proposals.pop(place) if place < len(proposed) else None
 
-    def lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
-        """Draw every trial's final loss; return the winner and its draw."""
+    def sample_lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
+        """Sample every trial's final loss; return the lowest trial and its sample."""
         if not candidates:
             return None, np.inf
-        mean = np.array([self._mean[each.trial_id] for each in candidates])
-        std = np.array([self._std[each.trial_id] for each in candidates])
-        drawn = mean + std * self._rng.standard_normal(len(candidates))
-        place = int(np.argmin(drawn))
-        return candidates[place], float(drawn[place])
+        mean = np.array([self._mean[candidate.trial_id] for candidate in candidates])
+        std = np.array([self._std[candidate.trial_id] for candidate in candidates])
+        samples = mean + std * self._rng.standard_normal(len(candidates))
+        place = int(np.argmin(samples))
+        return candidates[place], float(samples[place])
 
-    def anyone(self) -> float:
-        """Draw the final loss of a trial taken at random: what a new one may come to."""
+    def sample_unmodelled(self) -> float:
+        """Sample the final loss of a configuration without a prediction: that of a random trial."""
         trial = list(self._mean)[int(self._rng.integers(len(self._mean)))]
         return float(self._mean[trial] + self._std[trial] * self._rng.standard_normal())
 
     def next_proposal(self, below: float) -> Proposal | None:
-        """Return the next proposal if its draw is below another; one that is not is used up."""
+        """Remove the next proposal; return it if its sample is below a loss."""
         if not self._proposals:
             return None
         proposal = self._proposals.pop()
         return proposal if proposal.draw < below else None
 
 
-def drawn_choice(
-    draws: ForecastSampler,
+def sampled_choice(
+    sampler: ForecastSampler,
     candidates: Sequence[Candidate],
     new: Callable[[float], Choice | None] | None,
 ) -> Choice | None:
-    """Return the trial, or the new one, with the lowest draw.
+    """Return the trial, or the new one, with the lowest sample of its final loss.
 
     Parameters
     ----------
-    draws : ForecastSampler
-        From the latest forecast.
+    sampler : ForecastSampler
+        Samples the latest forecast.
     candidates : sequence of Candidate
-        Trials that may go on.
+        Trials that may be resumed.
     new : callable or None
-        ``new(loss)`` is a new trial whose draw is below a loss; None where none may start.
+        ``new(loss)`` returns a new trial whose sample is below a loss; None if none may start.
     """
     while True:
-        best, loss = draws.lowest(candidates)
+        best, loss = sampler.sample_lowest(candidates)
         started = None if new is None else new(loss)
         if started is not None:
             return started
         if best is not None:
             return Choice(best.trial_id, best.stop)
-        if new is None or not draws.n_proposals:
-            return None  # else the proposal was used up by its draw, and the next one may do
+        if new is None or not sampler.n_proposals:
+            return None  # otherwise the next proposal may have a finite sample

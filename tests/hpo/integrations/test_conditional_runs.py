@@ -46,7 +46,7 @@ RICH = SearchSpace.from_dict({**SPACE.to_dict(), "decay": EXPONENTIAL})
 SPACES = {"swift": SPACE, "hyperband": RICH}
 
 
-FEW_FORECASTS = {"refresh": 0.25}
+FEW_FORECASTS = {"forecast_interval": 0.25}
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,16 @@ def with_spec(path: Path, spec: dict[str, Any]) -> Path:
 def test_names_and_options_are_translated(tmp_path: Path) -> None:
     spec = {
         "scheduler": "asha-stopping",
-        "scheduler_options": {"share": 0.5, "refresh": 0.1, "growth": 1.5, "explore": 1},
+        "scheduler_options": {
+            "share": 0.5,
+            "refresh": 0.1,
+            "improve": 0.9,
+            "n_new": 8,
+            "growth": 1.5,
+        },
         "searcher_options": {"n_candidates": 1000},
         "predictor": "mixed",
+        "predictor_options": {"seed": 3, "folds": 5},
     }
     translated = read_journal(with_spec(tmp_path / "j", spec)).header.spec
     assert translated == {
@@ -132,10 +139,13 @@ def test_names_and_options_are_translated(tmp_path: Path) -> None:
         "scheduler_options": {
             "budget_fraction": 0.5,
             "forecast_interval": 0.1,
+            "improvement_fraction": 0.9,
+            "n_proposals": 8,
             "type": "stopping",
         },
         "searcher_options": {},
         "predictor": "mixed",
+        "predictor_options": {"folds": 5},
     }
 
 

@@ -1,4 +1,4 @@
-"""Schedulers that thaw trials: budgets are kept, the best is finished, waves repeat themselves."""
+"""Freeze-thaw schedulers: budgets are kept, the best is finished, waves repeat themselves."""
 
 from __future__ import annotations
 
@@ -72,26 +72,13 @@ def test_a_first_job_may_be_a_whole_training_and_no_more():
 
 @pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
-@pytest.mark.parametrize("share", [0.2, 0.45])
-def test_the_budget_is_kept_and_nearly_used(falling, make, learns, share):
-    summary = search(falling, make, learns=learns, share=share).summary
-    assert 0.9 * share * HYPERBAND <= summary.epochs <= share * HYPERBAND
+@pytest.mark.parametrize("fraction", [0.2, 0.45])
+def test_the_budget_is_kept_and_nearly_used(falling, make, learns, fraction):
+    summary = search(falling, make, learns=learns, budget_fraction=fraction).summary
+    assert 0.9 * fraction * HYPERBAND <= summary.epochs <= fraction * HYPERBAND
     assert summary.best.status is TrialStatus.COMPLETED
     stopped = [t for t in summary.trials if t.status is TrialStatus.STOPPED]
     assert all("unlikely to be the best" in trial.reason for trial in stopped)
-
-
-@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
-@pytest.mark.parametrize("learns", [True, False])
-def test_no_trial_starts_once_exploring_is_over_and_the_search_ends(falling, make, learns):
-    budget = int(0.45 * HYPERBAND)
-    jobs = Jobs()
-    summary = search(falling, make, learns=learns, explore=0.3, recorder=jobs).summary
-    spent = np.cumsum([0, *(job.stop - job.start for job in jobs.decided_on)])
-    starts = [before for before, job in zip(spent, jobs.decided_on, strict=False) if not job.start]
-    assert len(starts) > 10
-    assert max(starts) < 0.3 * budget
-    assert 0.9 * budget <= summary.epochs <= budget
 
 
 def test_it_finds_better_trials_than_hyperband_with_less_than_half_its_epochs(falling):
@@ -196,14 +183,14 @@ def test_a_proposal_wins_only_with_the_lower_draw():
     """One trial known for certain, one proposal worse, one better: only the better one starts."""
     from hpo.trial import Proposal
 
-    scheduler, forecast = _first_forecast(improve=0.0)
+    scheduler, forecast = _first_forecast(improvement_fraction=0.0)
     proposals = (
         Proposal({"x": "worse"}, 0.5, 0.5, 0.1),
         Proposal({"x": "better"}, -0.5, -0.5, 0.1),
     )
     scheduler.tell(ForecastReport(forecast.job_id, (0.0,), (0.0,), 0.1, {}, proposals))
     following = [scheduler.ask() for _ in range(2)]
-    assert following[0].trial_id == 0  # thaws
+    assert following[0].trial_id == 0  # resumes
     assert following[1].config == {"x": "better"}
 
 
@@ -211,7 +198,7 @@ def test_what_is_likeliest_to_improve_goes_on():
     """Of two with one mean the less certain one starts; one surely worse than both never does."""
     from hpo.trial import Proposal
 
-    scheduler, forecast = _first_forecast(improve=1.0)
+    scheduler, forecast = _first_forecast(improvement_fraction=1.0)
     proposals = (
         Proposal({"x": "worse"}, -9.0, 1.0, 0.01),
         Proposal({"x": "sure"}, 0.1, 0.1, 0.01),
@@ -219,14 +206,17 @@ def test_what_is_likeliest_to_improve_goes_on():
     )
     scheduler.tell(ForecastReport(forecast.job_id, (0.0,), (0.01,), 0.1, {}, proposals))
     assert scheduler.ask().config == {"x": "unsure"}
-    assert scheduler.ask().trial_id == 0  # thaws: its mean is the incumbent's
+    assert scheduler.ask().trial_id == 0  # resumes: its mean is the incumbent's
     assert scheduler.ask().config == {"x": "sure"}
 
 
 def test_without_proposals_anyone_new_competes_with_the_trials():
     """Good trials are likelier to be a little better, someone new to be much better."""
     scheduler = SynchronousSwift(
-        ListSearcher([{"x": i} for i in range(400)]), max_resource=27, n_first=4, improve=1.0
+        ListSearcher([{"x": i} for i in range(400)]),
+        max_resource=27,
+        n_first=4,
+        improvement_fraction=1.0,
     )
     while not isinstance(job := scheduler.ask(), ForecastJob):
         scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
@@ -294,13 +284,13 @@ def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
     assert len(scheduler.summary().trials) > 3
 
 
-def test_presets_differ_in_their_share():
+def test_presets_differ_in_their_budget():
     searcher = ListSearcher([{}])
-    shares = [
+    fractions = [
         make_scheduler(name, searcher, max_resource=27)._options.budget / HYPERBAND
         for name in ("swift", "swift-fast")
     ]
-    np.testing.assert_allclose(shares, [0.45, 0.33], atol=0.01)
+    np.testing.assert_allclose(fractions, [0.45, 0.33], atol=0.01)
 
 
 def test_lengths_grow_by_the_factor_and_end_at_the_most():
@@ -316,22 +306,21 @@ def test_losses_that_explode_do_not_stop_the_search():
     losses[::3, 4:] = 1e18
     losses[1::3, 2:] = np.nan
     table = CurveTable(tuple({"x": float(i)} for i in range(60)), losses)
-    summary = search(table, share=1.0).summary
+    summary = search(table, budget_fraction=1.0).summary
     assert summary.best.last_loss < 2
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"share": 0.0}, "share .* must be above 0, got 0.0"),
-        ({"growth": 1.0}, "growth must be above 1, got 1.0"),
+        ({"budget_fraction": 0.0}, "budget_fraction .* must be above 0, got 0.0"),
         ({"n_first": 0}, "n_first must be at least 1, got 0"),
-        ({"refresh": 0.0}, r"refresh must be in \(0, 1\], got 0.0"),
-        ({"milestones": (0.5,)}, r"milestones must be rising shares up to 1, got \(0.5,\)"),
+        ({"forecast_interval": 0.0}, r"forecast_interval must be in \(0, 1\], got 0.0"),
+        ({"milestones": (0.5,)}, r"milestones must be increasing fractions up to 1, got \(0.5,\)"),
         ({"min_resource": 28}, r"min_resource must lie in 1..27 \(max_resource\), got 28"),
         ({"iterations": 0}, "iterations must be an integer of at least 1, got 0"),
-        ({"n_new": 0}, "n_new must be at least 1, got 0"),
-        ({"reserve": 2.0}, r"reserve must be in \[0, 1\], got 2.0"),
+        ({"n_proposals": 0}, "n_proposals must be at least 1, got 0"),
+        ({"improvement_fraction": 1.5}, r"improvement_fraction must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
