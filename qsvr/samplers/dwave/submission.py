@@ -61,6 +61,11 @@ class ServiceOptions:
             check_real(owner, "retry_delay", chosen["retry_delay"])
         return cls(**chosen)
 
+    def delay(self, retry: int, rng: np.random.Generator) -> float:
+        """Return seconds to wait: half of the doubled delay, and a random part of the rest."""
+        full = min(self.retry_delay * 2.0**retry, _LONGEST_DELAY)
+        return full * (0.5 + 0.5 * float(rng.random()))
+
 
 def with_retries(
     action: Callable[[], T], options: ServiceOptions, *, name: str, seed: int, deadline: float
@@ -96,9 +101,7 @@ def with_retries(
             if isinstance(raised, QSVRError) and not isinstance(raised, SamplerError):
                 raise  # nothing of the service's
             error = translate(raised, name)
-        # Half of the doubled delay, and a random part of the rest.
-        delay = min(options.retry_delay * 2.0**retry, _LONGEST_DELAY)
-        delay *= 0.5 + 0.5 * float(rng.random())
+        delay = options.delay(retry, rng)
         may_help = isinstance(error, ServiceUnavailableError)
         in_time = time.monotonic() + delay <= deadline
         if not may_help or not in_time or retry >= options.max_retries:

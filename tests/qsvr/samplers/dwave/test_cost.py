@@ -104,7 +104,7 @@ def test_a_fallback_service_is_charged_to_the_same_budget(api, data):
         pytest.raises(CostLimitError, match="was not submitted"),
     ):
         _fit(data, fallback="hybrid", max_access_time=0.1)
-    assert [problem.fate for problem in api.problems.values()] == ["offline"]
+    assert [problem.error for problem in api.problems.values()] == ["Solver is offline"]
     assert not api.uploads
 
 

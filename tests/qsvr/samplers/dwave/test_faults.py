@@ -13,7 +13,7 @@ import pytest
 from fake_sapi import TOKEN, FakeSolverAPI
 from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
-from qsvr.samplers.dwave.submission import RetryPolicy
+from qsvr.samplers.dwave.submission import ServiceOptions
 
 N = 6
 TIMES = 20 if os.environ.get("THOROUGH") else 5
@@ -54,9 +54,9 @@ def test_passing_trouble_is_retried(api, data, stage, kind):
 
 def test_delays_double_up_to_the_most_and_are_at_least_half():
     rng = np.random.default_rng(0)
-    policy = RetryPolicy(base_delay=1.0, max_delay=60.0)
+    options = ServiceOptions(retry_delay=1.0)
     for retry, full in enumerate([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]):
-        delays = [policy.delay(retry, rng) for _ in range(200)]
+        delays = [options.delay(retry, rng) for _ in range(200)]
         assert 0.5 * full <= min(delays) < 0.55 * full
         assert 0.95 * full < max(delays) <= full
 
