@@ -80,6 +80,7 @@ def test_run_goes_on_in_processes(tmp_path: Path) -> None:
     assert "SIGSEGV" in reasons["segfault"]
     assert "timed out" in reasons["hang"]
     assert "No space left" in reasons["disk full"]
+    assert (tmp_path / "j.checkpoints" / "worker-0.log").exists()  # what the trainers print
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
@@ -179,12 +181,12 @@ def test_same_journal_from_the_same_seed(make_workshop) -> None:
     assert entries("a") == entries("b")
 
 
+def train(config, start, stop, checkpoint):
+    return [config["lr"] / (unit + 1) for unit in range(start, stop)]
+
+
 def test_python_objects_resume(workshop, outcome_of) -> None:
     spec = workshop.spec()
-
-    def train(config, start, stop, checkpoint):
-        return [config["lr"] / (unit + 1) for unit in range(start, stop)]
-
     reference = Tuner(
         train, spec.build_scheduler(), journal=workshop.journal, executor="inline"
     ).run()
@@ -192,6 +194,23 @@ def test_python_objects_resume(workshop, outcome_of) -> None:
     workshop.journal.write_bytes(raw[: len(raw) // 2])
     resumed = Tuner.resume(workshop.journal, train, spec.build_scheduler(), executor="inline")
     assert outcome_of(resumed) == outcome_of(reference)
+
+
+def test_options_of_an_executor_that_is_an_object_are_refused(workshop) -> None:
+    scheduler = workshop.spec().build_scheduler()
+    refused = pytest.raises(UsageError, match=r"executor_options are for .*'threads': 1")
+    with ThreadPoolExecutor(1) as executor, refused:
+        Tuner(train, scheduler, executor=executor, executor_options={"threads": 1}).run()
+
+
+def test_a_script_without_a_guard_is_told_so_by_its_workers(workshop, monkeypatch) -> None:
+    """A worker that imports the main script is known to `multiprocessing` by this attribute."""
+    process = multiprocessing.current_process()
+    monkeypatch.setattr(process, "_inheriting", True, raising=False)
+    tuner = Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal)
+    with pytest.raises(UsageError, match="if __name__ == '__main__'"):
+        tuner.run()
+    assert not workshop.journal.exists()
 
 
 def test_lambda_cannot_go_to_processes(workshop) -> None:
