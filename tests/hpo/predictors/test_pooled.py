@@ -91,6 +91,11 @@ def test_the_spread_covers_what_it_says(falling, seed):
     assert 0.85 <= np.mean(away < 1.96) <= 1.0  # nominal 0.95
 
 
+def test_curves_that_are_longer_than_the_target_teach_with_all_their_pieces(falling):
+    curves = curves_of(falling, [9] * 20)  # 1, 2, 3, 4, 6 and 9 units make 15 pieces of each
+    assert PooledPredictor("ridge").forecast(curves, 4).info["n_rows"] == 20 * 15
+
+
 def test_a_finished_curve_keeps_its_loss_with_no_spread(falling, mixed):
     forecast = PooledPredictor().forecast(mixed, 27)
     full = [place for place, curve in enumerate(mixed) if len(curve.losses) == 27]

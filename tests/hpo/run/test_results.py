@@ -98,6 +98,7 @@ def test_summary_lines(results: Results) -> None:
     text = "\n".join(results.summary_lines())
     for part in ("not finished", "trial 0, loss 0.3", "skill +0.25", "annealer offline", "2 of 6"):
         assert part in text
+    assert text.count("Degraded") == 1
     assert results.predictor_skill() == [{"bracket": 0, "rung": 2, "resource": 3, "skill": 0.25}]
 
 
