@@ -6,12 +6,13 @@ import csv
 import io
 import math
 import multiprocessing
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
-from hpo.errors import UsageError
+from hpo.errors import InterruptedRunError, UsageError
 from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import RichProgress, Snapshot
@@ -184,6 +185,30 @@ def test_same_journal_from_the_same_seed(make_workshop) -> None:
 
 def train(config, start, stop, checkpoint):
     return [config["lr"] / (unit + 1) for unit in range(start, stop)]
+
+
+def test_a_run_gives_the_handlers_of_signals_back(workshop) -> None:
+    def handler(signum, frame):
+        """Do nothing."""
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(signum, handler) for signum in signals]
+    during = []
+
+    def interrupted(config, start, stop, checkpoint):
+        signal.raise_signal(signal.SIGINT)
+        during.append(signal.getsignal(signal.SIGINT))  # what a second Ctrl-C meets
+        return [1.0] * (stop - start)
+
+    scheduler = workshop.spec(max_resource=3).build_scheduler()
+    try:
+        with pytest.raises(InterruptedRunError):
+            Tuner(interrupted, scheduler, executor="inline").run()
+        assert during == [handler]
+        assert [signal.getsignal(signum) for signum in signals] == [handler] * 2
+    finally:
+        for signum, old in zip(signals, before, strict=True):
+            signal.signal(signum, old)
 
 
 def test_python_objects_resume(workshop, outcome_of) -> None:

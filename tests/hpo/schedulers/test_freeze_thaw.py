@@ -61,6 +61,22 @@ def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None,
     )
 
 
+def test_a_small_share_still_pays_for_one_full_training_beside_ten_starts():
+    def spent(fraction, max_resource):
+        searcher = ListSearcher([{"x": i} for i in range(900)])
+        scheduler = SwiftASHA(searcher, max_resource=max_resource, share=fraction)
+        while not isinstance(job := scheduler.ask(), Done):
+            if isinstance(job, TrainJob):
+                losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
+                scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+            else:
+                scheduler.tell(PredictFailure(job.job_id, "offline"))
+        return scheduler.summary().epochs
+
+    assert 27 < spent(1e-6, 27) <= 27 + 10
+    assert spent(1e-6, 1) <= sum(bracket.epochs for bracket in hyperband_brackets(1, 2))
+
+
 def test_a_first_job_may_be_a_whole_training_and_no_more():
     searcher = ListSearcher([{"x": i} for i in range(9)])
     job = SwiftASHA(searcher, max_resource=27, min_resource=27).ask()

@@ -170,6 +170,15 @@ def test_grid_searcher_covers_every_point(space):
         GridSearcher(space, 0)
 
 
+def test_integers_on_a_logarithmic_scale_stand_for_their_surroundings():
+    """n is drawn where the logarithm falls between those of n - 0.5 and n + 0.5."""
+    rng = np.random.default_rng(0)
+    drawn = np.bincount([Int(1, 4, log=True).sample(rng) for _ in range(5000)], minlength=5)
+    expected = np.diff(np.log(np.arange(0.5, 5.0))) / np.log(4.5 / 0.5)
+    assert drawn[0] == 0
+    np.testing.assert_allclose(drawn[1:] / 5000, expected, atol=0.03)
+
+
 def test_one_point_of_a_grid_is_the_middle():
     assert Float(2.0, 4.0).grid(1) == (3.0,)
     assert Float(1e-4, 1e-2, log=True).grid(1) == pytest.approx((1e-3,))
