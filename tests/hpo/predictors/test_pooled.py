@@ -173,6 +173,25 @@ def test_a_forecast_job_is_answered_with_proposals(falling, mixed, name):
     assert run_predict_job(job, make_predictor(name), searcher) == report
 
 
+class TwoOfTheirs:
+    """A searcher of a user's own: it suggests the best level and the worst."""
+
+    def propose(self, trial_id):
+        return {"level": 0.5}
+
+    def suggest(self, curves, n, *, max_resource, seed):
+        return [{"level": 0.0}, {"level": 1.0}]
+
+
+@pytest.mark.parametrize("name", ["pooled", "joint"])
+def test_what_another_searcher_suggests_is_weighed_by_what_is_known(falling, mixed, name):
+    job = PredictJob(0, 0, 0, 27, (), tuple(mixed), seed=1, n_new=2)
+    best, worst = run_predict_job(job, make_predictor(name), TwoOfTheirs()).proposals
+    assert (best.config, worst.config) == ({"level": 0.0}, {"level": 1.0})
+    assert best.mean + best.std < worst.mean
+    assert min(best.std, worst.std) > 0
+
+
 @pytest.mark.parametrize("name", ["mean", "power-law", "random"])
 def test_a_predictor_that_cannot_forecast_says_so(mixed, name):
     job = PredictJob(0, 0, 0, 27, (), tuple(mixed), seed=1, n_new=5)
