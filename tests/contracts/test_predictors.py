@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-import qsvr
 from hpo.predictors import PREDICTORS, make_predictor, run_predict_job
 from hpo.trial import Curve, PredictFailure, PredictJob, PredictReport
 
-needs_qsvr = pytest.mark.skipif(not hasattr(qsvr, "QSVR"), reason="qsvr has no QSVR estimator yet")
-NAMES = [
-    pytest.param(name, marks=needs_qsvr if name == "qsvr" else ())
-    for name in (*PREDICTORS, "ridge")
-]
+NAMES = [*PREDICTORS, "ridge"]
 
 
 def build(name, **options):

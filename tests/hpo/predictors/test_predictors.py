@@ -6,7 +6,6 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVR, NuSVR
 
-import qsvr
 from hpo.predictors import (
     CurveFeatures,
     CurveRegressor,
@@ -126,11 +125,11 @@ def test_qsvr_subsample_depends_on_seed_alone():
     assert not np.array_equal(first._choose(100), other._choose(100))
     assert np.array_equal(first._choose(12), np.arange(12))
     assert len(QSVRPredictor(None)._choose(500)) == 500
+    assert len(QSVRPredictor(2)._choose(500)) == 2
     with pytest.raises(ValueError, match="max_samples"):
         QSVRPredictor(1)
 
 
-@pytest.mark.skipif(not hasattr(qsvr, "QSVR"), reason="qsvr has no QSVR estimator yet")
 def test_qsvr_beats_the_last_value(noisy):
     predictor = make_predictor("qsvr", num_reads=20)
     prediction = predictor.fit(noisy[:30], 5, 12).predict(noisy[30:])
