@@ -368,6 +368,15 @@ def test_a_pool_shuts_down_the_executor_that_it_built_and_no_other() -> None:
         assert theirs.submit(int).result(PATIENCE) == 0
 
 
+def test_a_job_that_no_executor_takes_occupies_no_worker(tmp_path: Path) -> None:
+    executor = ThreadPoolExecutor(1)
+    pool = ExecutorPool(executor, 1)
+    executor.shutdown()
+    with pytest.raises(ExecutorBrokenError, match="pass a function that builds it"):
+        pool.submit(TRAINER, segment(tmp_path, "good"), None).result(PATIENCE)
+    assert pool.free == 1
+
+
 def test_inline_refuses_a_timeout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs worker processes"):
         InlinePool().submit(TRAINER, segment(tmp_path, "good"), 1.0)

@@ -15,9 +15,11 @@ from hpo.files import write_atomically
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_file_is_written_whole_and_alone(tmp_path: Path, content, overwrite) -> None:
     path = tmp_path / "state"
+    opened = len(list(Path("/proc/self/fd").iterdir()))
     write_atomically(path, content, overwrite=overwrite)
     assert path.read_bytes() == b"new"
     write_atomically(path, b"newer")
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("state", b"newer")]
 
 
