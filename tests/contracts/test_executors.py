@@ -338,7 +338,7 @@ def test_closing_does_not_wait_for_a_hanging_worker(tmp_path: Path) -> None:
     begun = time.monotonic()
     pool.close()
     assert time.monotonic() - begun < 10
-    assert "SIGKILL" in future.result(0).reason
+    assert "SIGKILL" in future.result(PATIENCE).reason
 
 
 def test_timeout_on_a_foreign_executor_gives_the_job_up(tmp_path: Path) -> None:
@@ -366,6 +366,15 @@ def test_a_pool_shuts_down_the_executor_that_it_built_and_no_other() -> None:
     with ThreadPoolExecutor(1) as theirs:
         ExecutorPool(theirs, 1).close()
         assert theirs.submit(int).result(PATIENCE) == 0
+
+
+def test_a_job_that_no_executor_takes_occupies_no_worker(tmp_path: Path) -> None:
+    executor = ThreadPoolExecutor(1)
+    pool = ExecutorPool(executor, 1)
+    executor.shutdown()
+    with pytest.raises(ExecutorBrokenError, match="pass a function that builds it"):
+        pool.submit(TRAINER, segment(tmp_path, "good"), None).result(PATIENCE)
+    assert pool.free == 1
 
 
 def test_inline_refuses_a_timeout(tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ def test_the_spread_covers_what_it_says(falling, seed):
     assert 0.85 <= np.mean(away < 1.96) <= 1.0  # nominal 0.95
 
 
+def test_curves_that_are_longer_than_the_target_teach_with_all_their_pieces(falling):
+    curves = curves_of(falling, [9] * 20)  # 1, 2, 3, 4, 6 and 9 units make 15 pieces of each
+    assert PooledPredictor("ridge").forecast(curves, 4).info["n_rows"] == 20 * 15
+
+
 def test_a_finished_curve_keeps_its_loss_with_no_spread(falling, mixed):
     forecast = PooledPredictor().forecast(mixed, 27)
     full = [place for place, curve in enumerate(mixed) if len(curve.losses) == 27]
@@ -174,6 +179,25 @@ def test_a_forecast_job_is_answered_with_proposals(falling, mixed, name):
     assert len(report.predictions) == len(report.stds) == len(mixed)
     assert len(report.proposals) == 5
     assert run_predict_job(job, make_predictor(name), searcher) == report
+
+
+class TwoOfTheirs:
+    """A searcher of a user's own: it suggests the best level and the worst."""
+
+    def propose(self, trial_id):
+        return {"level": 0.5}
+
+    def suggest(self, curves, n, *, max_resource, seed):
+        return [{"level": 0.0}, {"level": 1.0}]
+
+
+@pytest.mark.parametrize("name", ["pooled", "joint"])
+def test_what_another_searcher_suggests_is_weighed_by_what_is_known(falling, mixed, name):
+    job = ForecastJob(0, 27, tuple(mixed), (), seed=1, n_proposals=2)
+    best, worst = run_predict_job(job, make_predictor(name), TwoOfTheirs()).proposals
+    assert (best.config, worst.config) == ({"level": 0.0}, {"level": 1.0})
+    assert best.mean + best.std < worst.mean
+    assert min(best.std, worst.std) > 0
 
 
 def test_a_predictor_that_cannot_forecast_says_so(mixed):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hpo.run.executors import make_pool
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 
@@ -72,6 +73,16 @@ def test_same_search(executor, n_workers, workshop, outcome_of, request) -> None
     assert outcome_of(results) == outcome_of(reference)  # to the last epoch
     assert decisions(results) == decisions(reference)
     assert results.best == reference.best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "given"), [(None, 8), (3, 3)])
+def test_a_cluster_is_used_as_far_as_asked_for(asked, given, dask_address) -> None:
+    pool = make_pool("dask", asked, options={"address": dask_address})
+    try:
+        assert pool.n_workers == pool.free == given
+    finally:
+        pool.close()
 
 
 @pytest.mark.slow

@@ -62,6 +62,36 @@ def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None,
     )
 
 
+def test_a_small_share_still_pays_for_one_full_training_beside_ten_starts():
+    def spent(fraction, max_resource):
+        searcher = ListSearcher([{"x": i} for i in range(900)])
+        scheduler = SwiftASHA(searcher, max_resource=max_resource, share=fraction)
+        while not isinstance(job := scheduler.ask(), Done):
+            if isinstance(job, TrainJob):
+                losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
+                scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+            else:
+                scheduler.tell(PredictFailure(job.job_id, "offline"))
+        return scheduler.summary().epochs
+
+    assert 27 < spent(1e-6, 27) <= 27 + 10
+    assert spent(1e-6, 1) <= sum(bracket.epochs for bracket in hyperband_brackets(1, 2))
+
+
+@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA, SwiftHyperband])
+def test_a_predictor_draws_by_the_schedulers_seed(make):
+    def first_seed(seed):
+        searcher = ListSearcher([{"x": i} for i in range(900)])
+        scheduler = make(searcher, max_resource=27, seed=seed)
+        while not isinstance(job := scheduler.ask(), PredictJob):
+            losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
+            scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+        return job.seed
+
+    assert first_seed(0) == first_seed(0)
+    assert len({first_seed(seed) for seed in range(3)}) == 3
+
+
 def test_a_first_job_may_be_a_whole_training_and_no_more():
     searcher = ListSearcher([{"x": i} for i in range(9)])
     job = SwiftASHA(searcher, max_resource=27, min_resource=27).ask()

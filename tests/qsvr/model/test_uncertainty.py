@@ -79,6 +79,17 @@ def test_left_out_residuals_are_those_of_the_spans():
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+def test_left_out_residuals_where_every_support_vector_is_at_its_bound():
+    """Nothing is left to span: S is the distance from the origin."""
+    X, y = data(8)
+    rows, C = np.arange(8), np.ones(8)
+    b = np.array([1.0, -1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0])
+    X *= np.linspace(0.1, 2.0, 8)[:, None]
+    training = TrainingData(Kernel("linear", 0.3, 3, 0.0), X, y, 0.0, rows, rows, 100.0)
+    found = left_out_residuals(np.zeros(8), b, C, training)
+    np.testing.assert_allclose(found, b * (X**2).sum(axis=1))
+
+
 def test_solutions_that_agree_give_the_residuals_scale():
     X, y = data()
     model = QSVR(**SETTING, n_solutions=1, random_state=0).fit(X, y)

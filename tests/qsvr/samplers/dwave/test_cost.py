@@ -67,6 +67,15 @@ def test_plan_multiplies():
         plan.check(5.0)
 
 
+def test_a_limit_may_be_used_up_to_the_end():
+    budget = AccessBudget(0.3)
+    for _ in range(3):  # their sum is 0.30000000000000004
+        budget.charge(0.1)
+    with pytest.raises(CostLimitError, match=r"0\.3 s in 3 problems are spent"):
+        budget.charge(1e-6)
+    assert budget.n_submitted == 3
+
+
 def test_budget_never_exceeds_its_limit():
     budget = AccessBudget(1.0)
     budget.charge(0.6)
