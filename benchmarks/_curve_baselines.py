@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from _curve_tables import REDUCTION_FACTOR, features
 from hpo.brackets import Bracket, Rung, floor_log, hyperband_brackets
 from hpo.loop import Scheduler
-from hpo.schedulers.halving.scheduler import Engine
+from hpo.schedulers.halving import BracketScheduler
 from hpo.searchers import Searcher
 from hpo.simulation import CurveTable, TableSearcher
 from hpo.trial import (
@@ -45,7 +45,12 @@ def top_after_one_epoch(searcher: Searcher, max_resource: int) -> Scheduler:
     """
     n_best = floor_log(max_resource, REDUCTION_FACTOR)
     rungs = Rung(n_configurations(max_resource), 1), Rung(n_best, max_resource)
-    return Engine((Bracket(rungs),), REDUCTION_FACTOR, searcher)
+    return BracketScheduler(
+        searcher,
+        max_resource=max_resource,
+        reduction_factor=REDUCTION_FACTOR,
+        brackets=[Bracket(rungs)],
+    )
 
 
 class Budgeted:

@@ -53,13 +53,13 @@ class DyHPO:
 
     def __init__(self, table: CurveTable, seed: int, step: int) -> None:
         self._table = table
-        self._ledger = TrialStore()
+        self._trials = TrialStore()
         self._row_of_point: dict[tuple[float, ...], int] = {}
         points = features(table)
         for row in TableSearcher(table, seed).order:
             self._row_of_point.setdefault(tuple(points[row].tolist()), row)
         self._rows: dict[int, int] = {}
-        self._trials: list[Any] = []  # Syne Tune's
+        self._their_trials: list[Any] = []  # Syne Tune's
         self._running: Any = None  # one of them
         self._theirs = _their_scheduler(list(self._row_of_point), table.max_resource, step, seed)
 
@@ -77,44 +77,44 @@ class DyHPO:
 
     def ask(self) -> Decision:
         """Return the next unit of the running trial, else of the one that DyHPO chooses."""
-        if self._ledger.n_outstanding:
+        if self._trials.n_outstanding:
             return Wait()
         if self._running is None:
             self._choose()
         trial = self._running.trial_id
-        return self._ledger.start(trial, self._ledger.resource(trial) + 1, 0)
+        return self._trials.start(trial, self._trials.resource(trial) + 1, 0)
 
     def tell(self, report: Report) -> None:
         """Pass a loss on, and learn whether the trial goes on."""
         if not isinstance(report, TrainReport):
             raise ValueError(f"this scheduler only takes losses, got {report}")
-        if self._ledger.receive(report):
+        if self._trials.receive(report):
             self._pass_on(report)
 
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
-        return self._ledger.summary()
+        return self._trials.summary()
 
     def _choose(self) -> None:
         from syne_tune.backend.trial_status import Trial
 
-        suggestion = self._theirs.suggest(self._ledger.n_trials)
+        suggestion = self._theirs.suggest(self._trials.n_trials)
         if suggestion.spawn_new_trial_id:
             point = tuple(suggestion.config[f"x{i}"] for i in range(len(suggestion.config)))
-            trial = self._ledger.n_trials
+            trial = self._trials.n_trials
             self._rows[trial] = self._row_of_point[point]
-            self._ledger.add(self._table.configs[self._rows[trial]])
+            self._trials.add(self._table.configs[self._rows[trial]])
             self._running = Trial(trial, suggestion.config, datetime.now(tz=UTC))
-            self._trials.append(self._running)
+            self._their_trials.append(self._running)
             self._theirs.on_trial_add(self._running)
         else:
-            self._running = self._trials[suggestion.checkpoint_trial_id]
+            self._running = self._their_trials[suggestion.checkpoint_trial_id]
 
     def _pass_on(self, report: TrainReport) -> None:
         result = {"loss": report.losses[-1], "epoch": report.stop}
         if report.stop == self._table.max_resource:
             self._theirs.on_trial_complete(self._running, result)
-            self._ledger.complete(report.trial_id)
+            self._trials.complete(report.trial_id)
             self._running = None
         elif self._theirs.on_trial_result(self._running, result) != "CONTINUE":
             self._running = None

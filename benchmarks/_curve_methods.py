@@ -20,6 +20,7 @@ from _curve_baselines import (
 )
 from _curve_dyhpo import DyHPO
 from _curve_tables import REDUCTION_FACTOR
+from _early_hyperband import early_hyperband
 from hpo.loop import Recorder, Scheduler
 from hpo.predictors import (
     CurvePredictor,
@@ -143,12 +144,28 @@ def published(predictor: str) -> Build:
     return build
 
 
-def asha(name: str, size: int) -> Build:
-    """Build a form of ASHA with `size` times Hyperband's trials."""
+def early(predictor: str) -> Build:
+    """Build Hyperband with several decisions in every round."""
+
+    def build(table: CurveTable, seed: int) -> Setup:
+        searcher = TableSearcher(table, seed)
+        scheduler = early_hyperband(
+            searcher,
+            max_resource=table.max_resource,
+            reduction_factor=REDUCTION_FACTOR,
+            seed=seed,
+        )
+        return Setup(scheduler, searcher, make_predictor(predictor, folds=0))
+
+    return build
+
+
+def asha(kind: str, size: int) -> Build:
+    """Build a type of ASHA with `size` times Hyperband's trials."""
 
     def build(table: CurveTable, seed: int) -> Setup:
         n_trials = size * n_configurations(table.max_resource)
-        return named(name, cyclic=size > 1, n_trials=n_trials)(table, seed)
+        return named("asha", cyclic=size > 1, type=kind, n_trials=n_trials)(table, seed)
 
     return build
 
@@ -163,7 +180,7 @@ def asha_for_hyperbands_epochs(table: CurveTable, seed: int) -> Setup:
 def bohb(table: CurveTable, seed: int) -> Setup:
     """Hyperband on configurations from Optuna's TPE."""
     searcher = TPESearcher(table, seed)
-    scheduler = Hyperband(searcher, max_resource=table.max_resource, seed=seed)
+    scheduler = Hyperband(searcher, max_resource=table.max_resource)
     return Setup(scheduler, searcher, recorder=searcher)
 
 
@@ -253,12 +270,10 @@ METHODS: Mapping[str, Method] = {
     ),
     "swift-nusvr": Method("Swift-Hyperband as published, NuSVR", published("nusvr")),
     "swift-last": Method("Swift-Hyperband as published, last value", published("last-value")),
-    "early-last": Method(
-        "Hyperband, early decisions, last value", named("early-hyperband", "last-value")
-    ),
-    "early": Method("Hyperband, early decisions, pooled", named("early-hyperband", "pooled")),
+    "early-last": Method("Hyperband, early decisions, last value", early("last-value")),
+    "early": Method("Hyperband, early decisions, pooled", early("pooled")),
     "asha": Method("ASHA, promotion, Hyperband's trials", named("asha")),
-    "asha-stopping": Method("ASHA, stopping, Hyperband's trials", named("asha-stopping")),
+    "asha-stopping": Method("ASHA, stopping, Hyperband's trials", named("asha", type="stopping")),
     "asha-epochs": Method("ASHA, promotion, Hyperband's epochs", asha_for_hyperbands_epochs),
     "halving": Method("one successive halving over all", one_halving),
     "top": Method("top few after one epoch", top_few),
@@ -327,6 +342,6 @@ def forms(size: int = 1) -> Mapping[str, Form]:
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
         "swift": Form("Swift, last value", swift),
         "swift-asha": Form("Swift-ASHA", in_turn, for_workers=swift_asha),
-        "asha": Form("ASHA, promotion", asha("asha", size)),
-        "asha-stopping": Form("ASHA, stopping", asha("asha-stopping", size)),
+        "asha": Form("ASHA, promotion", asha("promotion", size)),
+        "asha-stopping": Form("ASHA, stopping", asha("stopping", size)),
     }

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from _harness import MLPF_TABLE, Bars, arguments, print_table
-from hpo.examples.architectures import FEATURES, LayerSequences, RecordedChoices, trainer
+from hpo.examples.architectures import FEATURES, LayerSequences, trainer
 from hpo.loop import drive
 from hpo.predictors import CurvePredictor, make_predictor
 from hpo.run.tuner import Tuner
@@ -32,7 +32,7 @@ from hpo.simulation import CurveTable, SimulatedRunner
 from hpo.simulation.datasets import read_table
 from hpo.space import SearchSpace
 from hpo.trainers import Metrics
-from hpo.trial import SchedulerSummary
+from hpo.trial import Config, SchedulerSummary
 
 RECORDED = MLPF_TABLE.parent / "curves" / "metaqnn_cifar10.npz"
 CHOSEN = ("depth", "nC", "nP", "nD", "nFC", "gap", "lr")
@@ -112,6 +112,55 @@ def digits(directory: Path, n_trials: int, max_resource: int) -> Task:
         return scheduler.summary()
 
     return Task("digits", LayerSequences(), FEATURES, n_trials, max_resource, 8, run)
+
+
+@dataclass(frozen=True)
+class RecordedChoices:
+    """The rows of a table of recorded curves as sequences of choices, column after column.
+
+    The last choice is the row itself, where several agree in the columns.
+
+    Attributes
+    ----------
+    rows : tuple of tuple of float
+        One a recorded curve: the values that are chosen one after the other.
+    configs : tuple of Config
+        Of the same rows.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    configs: tuple[Config, ...]
+
+    def start(self) -> tuple[str, ...]:
+        """Return the state before the first choice; a state is the choices so far."""
+        return ()
+
+    def moves(self, state: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Return the values that follow `state`, or the rows if no column tells them apart."""
+        rows = self._rows_of(state)
+        return {} if len(rows) == 1 else {name: (*state, name) for name in self._parts(rows)}
+
+    def config(self, choices: Sequence[str]) -> Config:
+        """Return the configuration of the row that `choices` lead to, its number as ``"row"``."""
+        (row,) = self._rows_of(tuple(choices))
+        return {**self.configs[row], "row": row}
+
+    def _rows_of(self, state: tuple[str, ...]) -> tuple[int, ...]:
+        rows = tuple(range(len(self.rows)))
+        for choice in state:
+            rows = self._parts(rows)[choice]
+        return rows
+
+    def _parts(self, rows: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Split rows by the first column in which they differ."""
+        for column in range(len(self.rows[0])):
+            values = sorted({self.rows[row][column] for row in rows})
+            if len(values) > 1:
+                return {
+                    f"{column}={value:.6g}": tuple(r for r in rows if self.rows[r][column] == value)
+                    for value in values
+                }
+        return {f"row={row}": (row,) for row in rows}
 
 
 def recorded(table: CurveTable, n_trials: int) -> Task:

@@ -1,7 +1,7 @@
 """Ray Tune's and Optuna's own schedulers beside ours, on the same recorded curves.
 
 Every method gets the same configurations in the same order, as many as one Hyperband takes, and is
-run by its own engine on one worker: ours by the simulation, Optuna's by ``study.optimize``, Ray's
+run by its own loop on one worker: ours by the simulation, Optuna's by ``study.optimize``, Ray's
 by ``tune.Tuner`` (needs the extra ray; left out, and said so, where it is not installed). Reported
 are the epochs trained and the final loss of the configuration that the method chooses. Regret is
 its difference to the best final loss of all, in standard deviations of the better half of them.

@@ -88,9 +88,9 @@ def curves(n_rows: int = 1000) -> CurveTable:
 
 
 def makers() -> dict[str, Make]:
-    def by_trials(name: str) -> Make:
+    def by_trials(name: str, **options: str) -> Make:
         return lambda searcher, n: make_scheduler(
-            name, searcher, max_resource=R, reduction_factor=3, n_trials=n
+            name, searcher, max_resource=R, reduction_factor=3, n_trials=n, **options
         )
 
     def by_iterations(name: str) -> Make:
@@ -109,7 +109,7 @@ def makers() -> dict[str, Make]:
         "swift-hyperband": by_iterations("swift-hyperband"),
         "fast-hyperband": by_iterations("fast-hyperband"),
         "asha": by_trials("asha"),
-        "asha-stopping": by_trials("asha-stopping"),
+        "asha-stopping": by_trials("asha", type="stopping"),
     }
 
 

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from qsvr import QSVR, SampleEnergyDisplay
+from qsvr import QSVR, SampleEnergyDisplay, SamplerReport
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -89,8 +89,9 @@ def draw(name: str, data: Data, predicted: NDArray[np.float64]) -> Path:
         scatter_kwargs={"alpha": 0.5, "s": 14},
     )
     left.set_title(f"{name}\nQSVR, cross-validated")
-    model = pipeline(MODELS["QSVR, 3 bits"]).fit(*data)
-    SampleEnergyDisplay.from_estimator(inner(model)).plot(right)
+    model = inner(pipeline(MODELS["QSVR, 3 bits"]).fit(*data))
+    report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+    SampleEnergyDisplay(report).plot(right)
     path = OUTPUT / f"qsvr-{name.split(':', maxsplit=1)[0]}.png"
     figure.savefig(path, dpi=120)
     plt.close(figure)

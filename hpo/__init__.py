@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hpo.run.tuner import Tuner
     from hpo.schedulers import (
         ASHA,
-        ASHAStopping,
         EarlyStopping,
         FastHyperband,
         Hyperband,
@@ -61,7 +60,6 @@ _HOME = {
     "make_searcher": "hpo.searchers",
     # what decides
     "ASHA": "hpo.schedulers",
-    "ASHAStopping": "hpo.schedulers",
     "EarlyStopping": "hpo.schedulers",
     "FastHyperband": "hpo.schedulers",
     "Hyperband": "hpo.schedulers",
@@ -92,7 +90,6 @@ _HOME = {
 
 __all__ = [
     "ASHA",
-    "ASHAStopping",
     "CurvePredictor",
     "CurveSearcher",
     "EarlyStopping",

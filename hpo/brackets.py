@@ -1,6 +1,6 @@
-"""Rungs and brackets in integer arithmetic.
+"""Rungs and brackets in integer arithmetic, and checks of settings that schedulers share.
 
-``floor(log(243, 3))`` is 4 in floating point; here it is 5, since nothing but integers is used.
+``floor(log(243, 3))`` is 4 in floating point; here it is 5, since only integers are used.
 
 >>> floor_log(243, 3)
 5
@@ -20,9 +20,9 @@ class Rung:
     Attributes
     ----------
     n_trials : int
-        Trials that enter it.
+        Number of trials that enter it.
     resource : int
-        Units after which they are compared (absolute).
+        Total resource of each trial when they are compared.
     """
 
     n_trials: int
@@ -36,14 +36,14 @@ class Bracket:
     Attributes
     ----------
     rungs : tuple of Rung
-        From the first to the last, resources rising to the maximum.
+        Rungs in ascending order of resource; the last one has the maximum resource.
     """
 
     rungs: tuple[Rung, ...]
 
     @property
     def n_trials(self) -> int:
-        """Trials that the bracket starts."""
+        """Number of trials that the bracket starts."""
         return self.rungs[0].n_trials
 
     @property
@@ -80,22 +80,83 @@ def round_half_even(numerator: int, denominator: int) -> int:
 
 
 def check_resources(max_resource: int, reduction_factor: int) -> None:
-    """Check the two settings that every multi-fidelity scheduler shares.
+    """Check the two settings that all multi-fidelity schedulers share.
 
     Raises
     ------
     ValueError
         If `max_resource` is no integer of at least 1 or `reduction_factor` none of at least 2.
     """
-    _check_integer("max_resource", max_resource, 1, "the most units that one trial is trained")
-    _check_integer("reduction_factor", reduction_factor, 2, "one of how many trials goes on")
+    check_integer("max_resource (maximum resource per trial)", max_resource, 1)
+    check_integer("reduction_factor (halving rate)", reduction_factor, 2)
 
 
-def _check_integer(name: str, value: object, least: int, meaning: str) -> None:
+def check_iterations(iterations: int) -> None:
+    """Check `iterations`, the number of runs through all brackets.
+
+    Raises
+    ------
+    ValueError
+        If it is no integer of at least 1.
+    """
+    check_integer("iterations", iterations, 1)
+
+
+def check_integer(name: str, value: object, least: int) -> None:
+    """Check an integer setting.
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, with its meaning if that helps the reader of the error message.
+    value : object
+        Its value.
+    least : int
+        Lowest valid value.
+
+    Raises
+    ------
+    ValueError
+        If the value is no integer, or too low.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"{name} ({meaning}) must be an integer of at least {least}, got {value!r}"
-        )
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def check_fraction(name: str, value: float, *, ends: bool) -> None:
+    """Check that a setting lies between 0 and 1.
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting, for the error message.
+    value : float
+        Its value.
+    ends : bool
+        Whether 0 and 1 are valid.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    if not (0 <= value <= 1 if ends else 0 < value < 1):
+        interval = "[0, 1]" if ends else "(0, 1)"
+        raise ValueError(f"{name} must lie in {interval}, got {value!r}")
+
+
+def check_curves(min_curves: int, max_curves: int) -> None:
+    """Check the bounds on the number of curves that train a predictor.
+
+    Raises
+    ------
+    ValueError
+        If `min_curves` is below 2, or `max_curves` below `min_curves`.
+    """
+    if min_curves < 2:
+        raise ValueError(f"min_curves must be at least 2, got {min_curves!r}")
+    if max_curves < min_curves:
+        raise ValueError(f"max_curves must be at least min_curves={min_curves}, got {max_curves!r}")
 
 
 def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials: int) -> Bracket:
@@ -106,9 +167,9 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
     max_resource, reduction_factor : int
         R and eta.
     depth : int
-        s: how often the trials are cut, from 0 to ``floor_log(R, eta)``.
+        s: number of times that the trials are reduced, from 0 to ``floor_log(R, eta)``.
     n_trials : int
-        Trials at the first rung, at least 1.
+        Number of trials at the first rung, at least 1.
 
     Raises
     ------
@@ -116,7 +177,7 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
         If a setting is out of range.
     """
     check_resources(max_resource, reduction_factor)
-    _check_integer("n_trials", n_trials, 1, "trials that the bracket starts")
+    check_integer("n_trials", n_trials, 1)
     deepest = floor_log(max_resource, reduction_factor)
     if not 0 <= depth <= deepest:
         raise ValueError(
@@ -134,14 +195,14 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
 
 
 def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracket, ...]:
-    """Build Hyperband's brackets, the most eager to cut first.
+    """Build Hyperband's brackets, the one with the most trials first.
 
     Parameters
     ----------
     max_resource : int
-        R, the most units that one trial is trained; at least 1.
+        Maximum resource per trial, R; at least 1.
     reduction_factor : int
-        eta, one of how many trials goes on; at least 2.
+        Halving rate, eta: the best 1/eta of the trials survive a rung; at least 2.
 
     Raises
     ------
@@ -162,7 +223,7 @@ def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracke
 
 
 def hyperband_epochs(max_resource: int, reduction_factor: int) -> int:
-    """Return the units that all of Hyperband's brackets spend.
+    """Return the total resource that all of Hyperband's brackets spend.
 
     Parameters
     ----------
@@ -178,15 +239,15 @@ def hyperband_epochs(max_resource: int, reduction_factor: int) -> int:
 
 
 def next_length(units: int, max_resource: int, growth: float) -> int:
-    """Return the length to train to: half as much again, say, and at least one unit more.
+    """Return the next length of a geometric sequence, at least one unit more.
 
     Parameters
     ----------
     units : int
-        Trained so far.
+        Present length.
     max_resource : int
-        The most.
+        Upper bound.
     growth : float
-        Factor, above 1.
+        Factor between two lengths, above 1.
     """
     return min(max(units + 1, round(units * growth)), max_resource)

@@ -1,7 +1,7 @@
 """The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
-A mistake of the user is answered by one line on standard error and exit code 2; a run that failed
-by exit code 1; Ctrl-C by 130 and the command that goes on.
+A usage error prints one line to standard error and exits with status 2, a failed run exits with
+status 1, and Ctrl-C with 130 after printing the command that resumes the run.
 """
 
 from __future__ import annotations
@@ -24,60 +24,14 @@ from hpo.errors import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hpo.run.results import Results
 
+_EXIT_FAILED = 1
+_EXIT_USAGE = 2
+_EXIT_INTERRUPTED = 130
 _PATH = click.Path(path_type=Path)
-
-_RUN_OPTIONS = (
-    click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer]."),
-    click.option("--max-resource", type=int, required=True, help="Most epochs for one trial."),
-    click.option("--scheduler", default="swift", show_default=True, help="What decides."),
-    click.option("--predictor", default="auto", show_default=True, help="What predicts curves."),
-    click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays"),
-    click.option(
-        "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of all random choices."),
-    click.option(
-        "--workers", "n_workers", type=int, help="Workers [default: all of a cluster, 1 here]."
-    ),
-    click.option(
-        "--executor",
-        default="process",
-        show_default=True,
-        help="process, inline (repeatable), dask, mpi or ray.",
-    ),
-    click.option("--timeout", type=float, help="Seconds that one training job may take."),
-    click.option("--predict-timeout", type=float, help="Seconds that a prediction may take."),
-    click.option(
-        "--max-retries", type=int, default=1, show_default=True, help="For a job that failed."
-    ),
-    click.option(
-        "--journal", type=_PATH, help="New file for the run's state [default: by trainer's name]."
-    ),
-    click.option("--checkpoint-dir", type=_PATH, help="[default: beside the journal]"),
-    click.option("--searcher-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."),
-    click.option(
-        "--scheduler-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
-    ),
-    click.option(
-        "--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated."
-    ),
-    click.option(
-        "--executor-option",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="address=..., devices=0,1, ...; may be repeated.",
-    ),
-    click.option("--quiet", is_flag=True, help="Show no progress."),
-)
-
-
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of ``hpo run`` to a command."""
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -98,20 +52,16 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"options are given as NAME=VALUE, got {pair!r}")
-        options[name.replace("-", "_")] = _value(value)
+        try:
+            options[name.replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name.replace("-", "_")] = value
     return options
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+def _pairs(name: str, text: str) -> Callable[..., Any]:
+    """Return an option that is given as ``--name NAME=VALUE``, any number of times."""
+    return click.option(name, multiple=True, metavar="NAME=VALUE", help=f"{text}; repeatable.")
 
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -134,7 +84,49 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("trainer")
-@run_options
+@click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
+@click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
+@click.option("--scheduler", default="swift", show_default=True, help="swift, hyperband, asha, ...")
+@click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
+@click.option(
+    "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+)
+@click.option(
+    "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random number generators."
+)
+@click.option(
+    "--workers",
+    "n_workers",
+    type=int,
+    help="Workers [default: all of a cluster, 1 here].",
+)
+@click.option(
+    "--executor",
+    default="process",
+    show_default=True,
+    help="process, inline (reproducible), dask, mpi or ray.",
+)
+@click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
+@click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@click.option(
+    "--max-retries",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Retries of a failed job.",
+)
+@click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
+@click.option(
+    "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
+)
+@_pairs("--searcher-option", "Option of the searcher")
+@_pairs("--scheduler-option", "Option of the scheduler")
+@_pairs("--predictor-option", "Option of the predictor")
+@_pairs("--executor-option", "Option of the executor, such as devices=0,1")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
     """Tune TRAINER, named FILE.py:name or package.module:name."""
     from hpo.run.spec import RunSpec
@@ -142,8 +134,10 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     from hpo.space.search_space import SearchSpace
     from hpo.trainers.loading import default_space
 
-    settings = {"progress": _progress(quiet=options.pop("quiet"))}
-    settings["checkpoint_dir"] = options.pop("checkpoint_dir")
+    settings = {
+        "progress": _progress(quiet=options.pop("quiet")),
+        "checkpoint_dir": options.pop("checkpoint_dir"),
+    }
     spec = RunSpec(
         trainer=trainer,
         space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
@@ -153,41 +147,44 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         executor_options=parse_options(options.pop("executor_option")),
         **options,
     )
-    place = journal or _default_journal(spec.trainer, spec.scheduler)
-    tuner = Tuner.from_spec(spec, journal=place, **settings)
-    _show(_watched(tuner.run, place), place)
+    if journal is None:
+        target = trainer.rpartition(":")[0]
+        stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
+        journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+    tuner = Tuner.from_spec(spec, journal=journal, **settings)
+    _show(_watched(tuner.run, journal), journal)
 
 
 @cli.command()
 @click.argument("journal", type=_PATH)
-@click.option("--workers", "n_workers", type=int, help="Workers from now on [as before].")
-@click.option("--executor", help="Engine from now on [as before].")
-@click.option("--executor-option", multiple=True, metavar="NAME=VALUE", help="[as before]")
-@click.option("--timeout", type=float, help="Seconds a training job may take [as before].")
-@click.option("--max-retries", type=int, help="Further attempts for a failed job [as before].")
-@click.option("--checkpoint-dir", type=_PATH, help="Where the checkpoints are now [as before].")
+@click.option("--workers", "n_workers", type=int, help="Number of workers [as before].")
+@click.option("--executor", help="Executor [as before].")
+@_pairs("--executor-option", "Option of the executor [as before]")
+@click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
+@click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
+@click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
-    """Go on with the run of JOURNAL, which was stopped or killed."""
+    """Resume the run of JOURNAL, which was stopped or killed."""
     from hpo.run.tuner import Tuner
 
-    engine_options = parse_options(options.pop("executor_option"))
+    executor_options = parse_options(options.pop("executor_option"))
     given = {name: value for name, value in options.items() if value is not None}
-    if engine_options or "executor" in given:  # another engine has other options
-        given["executor_options"] = engine_options
+    if executor_options or "executor" in given:  # another executor has other options
+        given["executor_options"] = executor_options
     progress = _progress(quiet=quiet)
     _show(_watched(lambda: Tuner.resume(journal, progress=progress, **given), journal), journal)
 
 
 @cli.command()
 @click.argument("journal", type=_PATH)
-@click.option("--top", type=int, default=10, show_default=True, help="Best trials to list.")
+@click.option("--top", type=int, default=10, show_default=True, help="Number of trials to list.")
 @click.option("--csv", type=_PATH, help="Write all trials to this new file.")
-@click.option("--figures", type=_PATH, help="Draw the figures into this directory.")
+@click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
 @click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
 def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
-    """Show what the run of JOURNAL found so far; changes nothing in it."""
+    """Show the results of the run of JOURNAL so far, without changing it."""
     from hpo.report import read_run, write_report
 
     run = read_run(journal)
@@ -197,7 +194,10 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
     if page["html"] is not None:
         click.echo(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
     if figures is not None:
-        _draw(run.results, journal.stem, figures)
+        from hpo.report.plots import save_figures
+
+        for path in usage_checked(save_figures, {journal.stem: run.results}, figures):
+            click.echo(f"Figure: {path}")
 
 
 @cli.command()
@@ -206,15 +206,11 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    from hpo.integrations.optuna import export_journal
 
-    def exported() -> Any:
-        from hpo.integrations.optuna import export_journal
-
-        return export_journal(journal, storage, study_name=study)
-
-    done = usage_checked(exported)
+    done = usage_checked(export_journal, journal, storage, study_name=study)
     click.echo(
-        f"Study {done.study}: {done.added} trials added, {done.updated} brought up to date, "
+        f"Study {done.study}: {done.added} trials added, {done.updated} updated, "
         f"{done.unchanged} unchanged"
     )
 
@@ -227,86 +223,72 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     multiple=True,
     default=("hyperband", "swift-hyperband"),
     show_default=True,
-    help="May be repeated; the others are compared with the first.",
+    help="Scheduler, repeatable; the first is the reference of the comparison.",
 )
-@click.option("--predictor", default="nusvr", show_default=True, help="What predicts curves.")
-@click.option("--max-resource", type=int, help="Most epochs for one trial [default: all].")
-@click.option("--reduction-factor", type=int, default=2, show_default=True, help="1 of N stays.")
+@click.option("--predictor", default="nusvr", show_default=True, help="Curve predictor.")
+@click.option("--max-resource", type=int, help="Maximum epochs per trial (R) [default: all].")
+@click.option(
+    "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+)
 @click.option("--seeds", type=int, default=10, show_default=True, help="Runs of each scheduler.")
-@click.option("--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated.")
-@click.option("--predictor-option", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option(
+    "--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated workers."
+)
+@_pairs("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
     """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves."""
-    from rich.console import Console
-
     from hpo.simulation.compare import Setting, simulate_all, table_of
 
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
+    _console().print(table_of(rows, setting))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
     console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    console.print(table_of(rows, setting))
-
-
-def _draw(results: Results, name: str, directory: Path) -> None:
-    from hpo.report.plots import save_figures
-
-    for path in usage_checked(save_figures, {name: results}, directory):
-        click.echo(f"Figure: {path}")
-
-
-def _default_journal(trainer: str, scheduler: str) -> Path:
-    target = trainer.rpartition(":")[0]
-    stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
-    return Path(f"{stem or 'run'}-{scheduler}.jsonl")
+    return console if console.is_terminal else Console(width=120)
 
 
 def _progress(*, quiet: bool) -> Any:
-    from hpo.run.progress import NoProgress, RichProgress
+    from hpo.run.progress import Progress, RichProgress
 
-    return NoProgress() if quiet else RichProgress()
+    return Progress() if quiet else RichProgress()
 
 
 def _watched(work: Callable[[], Results], journal: Path) -> Results:
-    """Do the work; when it is stopped or breaks down, say what was kept and how to go on."""
+    """Do the work; if it is stopped or fails, say what was kept and how to resume."""
     try:
         return work()
     except InterruptedRunError as stop:
         _stopped(str(stop), journal, stop.exit_code)
     except KeyboardInterrupt:
-        _stopped("Stopped at once.", journal, EXIT_INTERRUPTED)
+        _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED)
     except (ExecutorBrokenError, JournalWriteError) as error:
-        _stopped(f"Error: {error}", journal, EXIT_FAILED)
+        _stopped(f"Error: {error}", journal, _EXIT_FAILED)
 
 
 def _stopped(message: str, journal: Path, code: int) -> NoReturn:
     click.echo(message, err=True)
     if journal.exists():
-        click.echo(f"Go on with: {_command()} resume {shlex.quote(str(journal))}", err=True)
+        command = "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
+        if "mpi4py.futures" in sys.orig_argv:
+            command = "mpiexec -n N python -m mpi4py.futures -m hpo"
+        click.echo(f"Go on with: {command} resume {shlex.quote(str(journal))}", err=True)
     raise SystemExit(code)
 
 
-def _command() -> str:
-    """Return how this program was called."""
-    if "mpi4py.futures" in sys.orig_argv:
-        return "mpiexec -n N python -m mpi4py.futures -m hpo"
-    return "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
-
-
 def _show(results: Results, journal: Path, top: int = 10) -> None:
-    """Print the final table and what was spent and saved."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    """Print the table of the best trials, the cost and the savings."""
+    console = _console()
     console.print(results.table(top))
     for line in results.summary_lines():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     click.echo(f"Journal: {journal}")
     if results.finished and results.best is None:
         click.echo("Error: no trial ended with a finite loss; see the reasons above", err=True)
-        raise SystemExit(EXIT_FAILED)
+        raise SystemExit(_EXIT_FAILED)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -321,17 +303,17 @@ def main(args: Sequence[str] | None = None) -> None:
         code = cli.main(args, prog_name="hpo", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        code = EXIT_USAGE
+        code = _EXIT_USAGE
     except click.ClickException as error:
         code = _complain(error.format_message())
     except UsageError as error:
         code = _complain(str(error))
     except click.Abort:
         click.echo("Stopped.", err=True)
-        code = EXIT_INTERRUPTED
+        code = _EXIT_INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str) -> int:
     click.echo("Error: " + " ".join(message.split()), err=True)
-    return EXIT_USAGE
+    return _EXIT_USAGE

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old content or the new, never a mixture."""
+"""Atomic writing of files: a crash leaves either the old or the new content."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import IO
 def write_atomically(
     path: Path, content: bytes | Callable[[IO[bytes]], object], *, overwrite: bool = True
 ) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename, fsync of the directory.
+    """Write a file completely or not at all: temporary file, fsync, rename, fsync of the directory.
 
     Parameters
     ----------
     path : Path
-        Where to; the temporary file lies in the same directory.
+        The file; the temporary file is created in the same directory.
     content : bytes or callable
-        The bytes, or a function that writes them to the open file that it is given.
+        The bytes, or a function that writes them to an open file.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -53,7 +53,7 @@ def write_atomically(
 
 
 def sync_directory(path: Path) -> None:
-    """Put a directory's entries on disk, so that a rename in it survives a power cut."""
+    """Write the entries of a directory to disk, so that a rename in it survives a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""The one loop that connects a scheduler with whatever runs its jobs.
+"""The loop that connects a scheduler with a runner of its jobs.
 
-A scheduler decides and never runs; a runner runs and never decides; a recorder writes down what
-passes between them *before* it takes effect. `drive` is the wiring, and all of it.
+A scheduler decides and runs nothing; a runner runs jobs and decides nothing; a recorder writes down
+what passes between them *before* it takes effect. `drive` connects the three.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from hpo.trial import Decision, Done, Job, Report, SchedulerSummary, Wait
 
 
 class Scheduler(Protocol):
-    """Decides what to train, for how long, and what to stop. Sees no clock, file or model.
+    """Decides which trials are trained, how far, and which are stopped.
 
-    A scheduler is deterministic: the same reports in the same places between the same asks give
-    the same decisions.
+    A scheduler has no access to a clock, a file or a model. It is deterministic: the same sequence
+    of calls, with the same reports, gives the same decisions.
     """
 
     def ask(self) -> Decision:
-        """Return the next job, `Wait` where a report has to come first, or `Done`.
+        """Return the next job, `Wait` if a report is needed first, or `Done`.
 
         A `PredictJob` or `ForecastJob` that is ready comes before any `TrainJob`. `Wait` and `Done`
-        change nothing and draw no random numbers. `Done` comes only when no job is outstanding.
+        change nothing and draw no random numbers. `Done` is returned only when no job is
+        outstanding.
         """
         ...
 
@@ -46,28 +47,28 @@ class Runner(Protocol):
     """Runs jobs somewhere."""
 
     def submit(self, job: Job) -> None:
-        """Start a job; returns at once."""
+        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         ...
 
     def wait(self) -> Sequence[Report]:
-        """Block until at least one report is there, and return all that are."""
+        """Block until at least one report is available; return all that are."""
         ...
 
     @property
     def free(self) -> int:
-        """How many more training jobs may be submitted now."""
+        """Number of further training jobs that may be submitted now."""
         ...
 
 
 class Recorder(Protocol):
-    """Hears of each decision and report before it takes effect."""
+    """Records each decision and each report before it takes effect."""
 
     def decided(self, job: Job) -> None:
         """Record a job before it is submitted."""
         ...
 
     def reported(self, report: Report) -> None:
-        """Record a report before the scheduler is told."""
+        """Record a report before the scheduler receives it."""
         ...
 
 
@@ -87,11 +88,11 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
     Parameters
     ----------
     scheduler : Scheduler
-        Decides. May have jobs outstanding that were submitted to `runner` before (resume).
+        Decides. Jobs submitted to `runner` before (resume) may be outstanding.
     runner : Runner
-        Runs.
+        Runs the jobs.
     recorder : Recorder, optional
-        Hears of everything first. Default: nobody.
+        Records decisions and reports. Default: nothing is recorded.
     """
     recorder = NullRecorder() if recorder is None else recorder
     while not _submit_all(scheduler, runner, recorder):
@@ -103,8 +104,8 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
 def _submit_all(scheduler: Scheduler, runner: Runner, recorder: Recorder) -> bool:
     """Submit jobs while a worker is free; return whether the search is over.
 
-    A `PredictJob` or `ForecastJob` takes no worker, but is asked for only while one is free: it
-    becomes ready through a report, which frees a worker, and comes first then.
+    A `PredictJob` or `ForecastJob` occupies no worker, but is requested only while one is free: it
+    becomes ready through a report, which frees a worker, and is then returned first.
     """
     while runner.free > 0:
         decision = scheduler.ask()

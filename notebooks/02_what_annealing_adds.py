@@ -31,7 +31,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
-from qsvr import QSVR, CoarseEncodingWarning, SampleEnergyDisplay
+from qsvr import QSVR, CoarseEncodingWarning, SampleEnergyDisplay, SamplerReport
 
 warnings.simplefilter("ignore", CoarseEncodingWarning)  # random strings are far from the bound
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
@@ -69,7 +69,8 @@ fits = {
 }
 figure, panels = plt.subplots(1, 3, figsize=(12, 3.4), sharex=True, layout="constrained")
 for ax, (name, model) in zip(panels, fits.items(), strict=True):
-    SampleEnergyDisplay.from_estimator(model).plot(ax)
+    report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+    SampleEnergyDisplay(report).plot(ax)
     ax.set_title(name)
     ax.set_xlabel("energy above the bound, relative to it")
     ax.get_legend().remove()

@@ -15,8 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators.ensemble import QSVREnsemble
-    from qsvr.estimators.svr import QSVR
+    from qsvr.estimators import QSVR, QSVREnsemble
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -35,54 +34,11 @@ if TYPE_CHECKING:
         SolverOfflineError,
         TimeLimitError,
     )
-    from qsvr.inspection.plotting import SampleEnergyDisplay
-    from qsvr.inspection.report import SamplerReport
-    from qsvr.model.solutions import Solutions
-    from qsvr.problem.dual import Relaxation, SVRDual
-    from qsvr.problem.encoding import FixedPointEncoding
-    from qsvr.problem.qubo import SVRQubo
-    from qsvr.problem.samples import Samples
-    from qsvr.samplers import SAMPLER_NAMES, Sampler, SamplerFactory, get_sampler
-    from qsvr.samplers.dwave import AccessPlan, scan_chain_strength
-
-_MODULE_OF = {
-    # the estimator
-    "QSVR": "qsvr.estimators.svr",
-    "QSVREnsemble": "qsvr.estimators.ensemble",
-    "Solutions": "qsvr.model.solutions",
-    "SampleEnergyDisplay": "qsvr.inspection.plotting",
-    "SamplerReport": "qsvr.inspection.report",
-    # the pipeline's parts
-    "FixedPointEncoding": "qsvr.problem.encoding",
-    "SVRDual": "qsvr.problem.dual",
-    "Relaxation": "qsvr.problem.dual",
-    "SVRQubo": "qsvr.problem.qubo",
-    "Samples": "qsvr.problem.samples",
-    # samplers
-    "SAMPLER_NAMES": "qsvr.samplers",
-    "Sampler": "qsvr.samplers",
-    "SamplerFactory": "qsvr.samplers",
-    "get_sampler": "qsvr.samplers",
-    "AccessPlan": "qsvr.samplers.dwave",
-    "scan_chain_strength": "qsvr.samplers.dwave",
-    # errors
-    "QSVRError": "qsvr.exceptions",
-    "CapacityError": "qsvr.exceptions",
-    "SamplerError": "qsvr.exceptions",
-    "CostLimitError": "qsvr.exceptions",
-    "ServiceError": "qsvr.exceptions",
-    "AuthenticationError": "qsvr.exceptions",
-    "SolverMissingError": "qsvr.exceptions",
-    "SolverOfflineError": "qsvr.exceptions",
-    "ServiceUnavailableError": "qsvr.exceptions",
-    "TimeLimitError": "qsvr.exceptions",
-    "ProblemFailedError": "qsvr.exceptions",
-    "ProblemCancelledError": "qsvr.exceptions",
-    "IncompleteAnswerError": "qsvr.exceptions",
-    "FallbackWarning": "qsvr.exceptions",
-    "CoarseEncodingWarning": "qsvr.exceptions",
-    "MemberFailedWarning": "qsvr.exceptions",
-}
+    from qsvr.inspection import SampleEnergyDisplay, SamplerReport
+    from qsvr.model import Solutions
+    from qsvr.problem import FixedPointEncoding, Relaxation, Samples, SVRDual, SVRQubo
+    from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers.dwave import scan_chain_strength
 
 __version__ = "0.1.0"
 __all__ = [
@@ -121,11 +77,23 @@ __all__ = [
 ]
 
 
+# Every other public name is an error or a warning of `qsvr.exceptions`.
+_ROOMS = {
+    "qsvr.estimators": ("QSVR", "QSVREnsemble"),
+    "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
+    "qsvr.model": ("Solutions",),
+    "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
+    "qsvr.samplers": ("SAMPLER_NAMES", "AccessPlan", "Sampler", "SamplerFactory", "get_sampler"),
+    "qsvr.samplers.dwave": ("scan_chain_strength",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'qsvr' has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+    return getattr(import_module(_ROOM_OF.get(name, "qsvr.exceptions")), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULE_OF])
+    return sorted([*globals(), *__all__])

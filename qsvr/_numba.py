@@ -1,28 +1,101 @@
 """The one place where numba is imported, so that importing the package stays quick.
 
 Modules that hold compiled functions import from here, and are themselves imported only when
-something is fitted.
+something is fitted. Compiled code is cached on disk where that is possible: beside the package, in
+the user's cache folder, or in NUMBA_CACHE_DIR. Where no folder can be written, code is compiled
+without a cache; damaged cache files are compiled anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
-
-import numba
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 __all__ = ["njit", "njit_lanes"]
 
 
+@contextlib.contextmanager
+def _interrupts_after() -> Iterator[None]:
+    """Delay Ctrl-C to the end of the block: half imported, numba cannot be imported again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    came: list[tuple[Any, ...]] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(*came[0])
+
+
+with _interrupts_after():
+    import numba
+    from numba.core.caching import FunctionCache
+
+_FunctionCache: Any = FunctionCache  # which has no types
+
+
+class _Cache(_FunctionCache):
+    """Numba's cache on disk, without which a fit works as well."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load compiled code; None, so that it is compiled anew, where its files are damaged."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save compiled code where there is room for it."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # noqa: BLE001 - an index that cannot be read raises as above
+            _warn_once(f"compiled code could not be written to {self.cache_path} ({error})")
+
+
+_warned = threading.Event()
+
+
+def _warn_once(reason: str) -> None:
+    if not _warned.is_set():
+        _warned.set()
+        warnings.warn(
+            f"{reason}, so each process compiles anew, which takes some ten seconds. Set the "
+            "environment variable NUMBA_CACHE_DIR to a folder that can be written.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _cached(compiled: Any) -> Any:
+    """Give a compiled function its cache, as ``numba.njit(cache=True)`` does."""
+    try:
+        compiled._cache = _Cache(compiled.py_func)  # noqa: SLF001 - as Dispatcher.enable_caching
+    except RuntimeError:  # no folder can be written
+        _warn_once("no folder for compiled code can be written")
+    return compiled
+
+
 def njit(function: _F) -> _F:
     """Compile without the global interpreter lock, cached on disk, with IEEE arithmetic."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(_F, compiled)
+    return cast(_F, _cached(numba.njit(nogil=True, error_model="numpy")(function)))
 
 
 def njit_lanes(function: _F) -> _F:
     """As `njit`, with multiply-adds fused: loops over lanes then fill the vector units."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)(function)
-    return cast(_F, compiled)
+    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=True)(function)
+    return cast(_F, _cached(compiled))

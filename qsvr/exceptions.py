@@ -33,7 +33,7 @@ class CapacityError(QSVRError, ValueError):
 
 
 class SamplerError(QSVRError, RuntimeError):
-    """The sampler failed, or answered with something that cannot be used.
+    """The sampler failed, or returned samples that cannot be used.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class CostLimitError(SamplerError):
 
 
 class ServiceError(SamplerError):
-    """A remote service failed; the subclasses say how."""
+    """A remote service failed; the subclasses name the kind of failure."""
 
 
 class AuthenticationError(ServiceError):
@@ -95,7 +95,7 @@ class CoarseEncodingWarning(UserWarning):
 
 
 class MemberFailedWarning(UserWarning):
-    """Members of an ensemble could not be solved; the others carry on without them."""
+    """Members of an ensemble could not be solved; predictions use the others."""
 
 
 class FallbackWarning(UserWarning):

@@ -46,17 +46,35 @@ def test_import_loads_no_heavy_module():
     assert not loaded & heavy
 
 
+def test_importing_every_room_loads_no_compiler_and_no_service():
+    rooms = ["estimators", "inspection", "model", "solve", "samplers", "problem"]
+    imports = "; ".join(f"import qsvr.{room}" for room in rooms)
+    loaded = set(_run(f"{imports}; import sys; print(*sys.modules, sep='\\n')").split())
+    assert {f"qsvr.{room}" for room in rooms} <= loaded
+    assert not loaded & {"dwave.system", "dwave.cloud", "torch", "numba", "matplotlib"}
+
+
+LOCAL_FITS = {
+    "one QUBO": "QSVR(num_reads=2)",
+    "a dimod sampler": "QSVR(sampler='sa', num_reads=2)",
+    "refinement": "QSVR(num_reads=2, n_refinements=2)",
+    "decomposition": "QSVR(num_reads=2, max_variables=18)",
+    "ensemble": "QSVREnsemble(QSVR(num_reads=2), n_estimators=2, max_samples=4)",
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["None", "'sa'"])
-def test_fit_connects_to_nothing(sampler):
+@pytest.mark.parametrize("model", LOCAL_FITS.values(), ids=LOCAL_FITS)
+def test_fit_connects_to_nothing(model):
     code = (
-        "import sys, numpy as np; from qsvr import QSVR; X = np.arange(8.0)[:, None]; "
-        f"QSVR(sampler={sampler}, num_reads=2).fit(X, X[:, 0]).predict(X); "
+        "import sys, numpy as np; from qsvr import QSVR, QSVREnsemble; "
+        f"X = np.arange(8.0)[:, None]; {model}.fit(X, X[:, 0]).predict(X); "
         "print(*sys.modules, sep='\\n')"
     )
     loaded = set(_run(code).split())
     assert "qsvr.estimators.svr" in loaded
     assert not loaded & {"dwave.system", "dwave.cloud", "torch", "matplotlib", "hpo"}
+    assert not [name for name in loaded if name.startswith("qsvr.samplers.dwave")]
 
 
 def test_every_public_name_resolves():

@@ -36,7 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "hpo": (
         "hpo",
         "hpo.schedulers",
-        "hpo.schedulers.halving.rules",
+        "hpo.schedulers.halving",
         "hpo.searchers",
         "hpo.predictors",
         "hpo.trainers",

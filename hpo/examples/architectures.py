@@ -44,15 +44,15 @@ FEATURES = SearchSpace.from_dict(
         "log_params": {"type": "float", "low": 0.0, "high": 7.0},
     }
 )
-"""What a predictor sees of an architecture, besides its learning curve."""
+"""Features of an architecture for a predictor, besides its learning curve."""
 
 
 @dataclass(frozen=True)
 class _State:
-    """What the next layer may depend on.
+    """State on which the next layer may depend.
 
-    As in MetaQNN not the whole sequence: the estimates of different sequences are shared where
-    they lead to the same state.
+    As in MetaQNN it does not hold the whole sequence: sequences that lead to the same state share
+    their estimates.
     """
 
     last: str
@@ -72,11 +72,11 @@ class LayerSequences:
     Attributes
     ----------
     size, n_channels, n_classes : int
-        Of the images.
+        Edge length in pixels, number of channels and number of classes of the images.
     max_depth : int
-        Layers at most.
+        Maximum number of layers.
     filters, kernels, units : tuple of int
-        Sizes that layers may have.
+        Possible sizes of layers.
     """
 
     size: int = 8
@@ -92,7 +92,7 @@ class LayerSequences:
         return _State("", 0, self.size, 0)
 
     def moves(self, state: _State) -> Mapping[str, _State]:
-        """Return the layers that may come next after `state`, and the states after them."""
+        """Return the layers that may follow `state`, and the states after them."""
         if state.last == END:
             return {}
         following = {END: replace(state, last=END)}
@@ -113,7 +113,7 @@ class LayerSequences:
         return following
 
     def config(self, choices: Sequence[str]) -> Config:
-        """Return `choices` as a configuration: ``"layers"``, and numbers that describe them."""
+        """Return `choices` as a configuration: ``"layers"``, and features that describe them."""
         layers = [choice for choice in choices if choice != END]
         kinds = [layer[0] for layer in layers]
         with torch.device("meta"):  # shapes only: nothing is drawn
@@ -133,12 +133,12 @@ class LayerSequences:
         Parameters
         ----------
         layers : sequence of str
-            Without the end.
+            Layers without `END`.
 
         Raises
         ------
         ValueError
-            If a layer is unknown, or comes where it cannot.
+            If a layer is unknown or not possible at its place.
         """
         state, n_inputs = self.start(), self.n_channels
         parts: list[nn.Module] = []
@@ -199,14 +199,10 @@ class _ErrorRate:
 
 
 def build(config: Config, generators: Generators) -> TorchRun:
-    """Build what one episode trains; all of them with the same settings of the optimizer.
+    """Build the objects of an episode from `config` and the random `generators` of the trial.
 
-    Parameters
-    ----------
-    config : Config
-        From `LayerSequences.config`, and settings.
-    generators : Generators
-        Of the trial.
+    The configuration is one of `LayerSequences.config`, and settings; all episodes use the same
+    settings of the optimizer.
     """
     settings = Settings.of(config, data="digits")
     images = load_images(settings.data)
@@ -218,52 +214,3 @@ def build(config: Config, generators: Generators) -> TorchRun:
 
 
 trainer = TorchTrainer(build, seed=0)
-
-
-@dataclass(frozen=True)
-class RecordedChoices:
-    """The rows of a table of recorded curves as sequences of choices, column after column.
-
-    The last choice is the row itself, where several agree in the columns.
-
-    Attributes
-    ----------
-    rows : tuple of tuple of float
-        One a recorded curve: the values that are chosen one after the other.
-    configs : tuple of Config
-        Of the same rows.
-    """
-
-    rows: tuple[tuple[float, ...], ...]
-    configs: tuple[Config, ...]
-
-    def start(self) -> tuple[str, ...]:
-        """Return the state before the first choice; a state is the choices so far."""
-        return ()
-
-    def moves(self, state: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return the values that follow `state`, or the rows if no column tells them apart."""
-        rows = self._rows_of(state)
-        return {} if len(rows) == 1 else {name: (*state, name) for name in self._parts(rows)}
-
-    def config(self, choices: Sequence[str]) -> Config:
-        """Return the configuration of the row that `choices` lead to, its number as ``"row"``."""
-        (row,) = self._rows_of(tuple(choices))
-        return {**self.configs[row], "row": row}
-
-    def _rows_of(self, state: tuple[str, ...]) -> tuple[int, ...]:
-        rows = tuple(range(len(self.rows)))
-        for choice in state:
-            rows = self._parts(rows)[choice]
-        return rows
-
-    def _parts(self, rows: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Split rows by the first column in which they differ."""
-        for column in range(len(self.rows[0])):
-            values = sorted({self.rows[row][column] for row in rows})
-            if len(values) > 1:
-                return {
-                    f"{column}={value:.6g}": tuple(r for r in rows if self.rows[r][column] == value)
-                    for value in values
-                }
-        return {f"row={row}": (row,) for row in rows}

@@ -73,15 +73,7 @@ class ImageClassifier(nn.Module):
 
 
 def build(config: Config, generators: Generators) -> TorchRun:
-    """Build what one trial trains.
-
-    Parameters
-    ----------
-    config : Config
-        The names of `DEFAULTS`, and settings.
-    generators : Generators
-        Of the trial.
-    """
+    """Build the objects of a trial from `config` (see `DEFAULTS`) and its random `generators`."""
     settings = Settings.of(config, data="digits")
     images = load_images(settings.data)
     model = ImageClassifier(images, config["channels"], config["blocks"], config["dropout"])

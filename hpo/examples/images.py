@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.utils.data import TensorDataset
 
+from hpo.errors import import_optional
 from hpo.examples.settings import Split, named
 
 
@@ -51,7 +51,7 @@ def load_images(data: str) -> Images:
     ------
     ValueError
         If the name is of no such form.
-    ImportError
+    MissingPackageError
         If torchvision is needed and not installed.
     OSError
         If the files are not there.
@@ -77,7 +77,7 @@ def _digits(_: str) -> Images:
 
 
 def _cifar10(folder: str) -> Images:
-    vision = _torchvision()
+    vision = import_optional("torchvision", f"data cifar10:{folder}", "vision")
     place = _existing(folder, "cifar10")
     transform = vision.transforms.ToTensor()
     parts = [
@@ -88,7 +88,7 @@ def _cifar10(folder: str) -> Images:
 
 
 def _folder(folder: str) -> Images:
-    vision = _torchvision()
+    vision = import_optional("torchvision", f"data folder:{folder}", "vision")
     place = _existing(folder, "folder")
     transform = vision.transforms.ToTensor()
     train, validation = (
@@ -111,14 +111,3 @@ def _existing(folder: str, kind: str) -> Path:
             f"data {kind}:{folder} names no folder; give the one that holds the images"
         )
     return place
-
-
-def _torchvision() -> Any:
-    try:
-        import torchvision
-    except (ImportError, RuntimeError) as error:  # the latter for a build that does not fit torch
-        raise ImportError(
-            f"CIFAR-10 and folders of images need a torchvision that fits torch ({error}): "
-            "pip install 'qsvr[vision]'"
-        ) from error
-    return torchvision

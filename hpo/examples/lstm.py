@@ -138,15 +138,7 @@ class QuestionAnswerer(nn.Module):
 
 
 def build(config: Config, generators: Generators) -> TorchRun:
-    """Build what one trial trains.
-
-    Parameters
-    ----------
-    config : Config
-        The names of `DEFAULTS`, and settings.
-    generators : Generators
-        Of the trial.
-    """
+    """Build the objects of a trial from `config` (see `DEFAULTS`) and its random `generators`."""
     settings = Settings.of(config, data="positional")
     stories = load_stories(settings.data)
     return classifier_run(

@@ -58,15 +58,7 @@ def network(n_features: int, n_classes: int, config: Config) -> nn.Sequential:
 
 
 def build(config: Config, generators: Generators) -> TorchRun:
-    """Build what one trial trains.
-
-    Parameters
-    ----------
-    config : Config
-        The names of `DEFAULTS`, and settings.
-    generators : Generators
-        Of the trial.
-    """
+    """Build the objects of a trial from `config` (see `DEFAULTS`) and its random `generators`."""
     settings = Settings.of(config, data="breast-cancer")
     table = load_table(settings.data)
     model = network(table.n_features, table.n_classes, config)

@@ -113,15 +113,7 @@ def _numbers(parts: LossParts) -> dict[str, float]:
 
 
 def build(config: Config, generators: Generators) -> TorchRun:
-    """Build what one trial trains.
-
-    Parameters
-    ----------
-    config : Config
-        The names of `DEFAULTS`, and settings.
-    generators : Generators
-        Of the trial.
-    """
+    """Build the objects of a trial from `config` (see `DEFAULTS`) and its random `generators`."""
     settings = Settings.of(config, data="simulated")
     split = load_events(settings.data)
     shape = Shape(**{name: config[name] for name in Shape.__dataclass_fields__})

@@ -1,4 +1,4 @@
-"""What all models share: settings beside the hyperparameters, data loaders, optimizers, scores."""
+"""Shared parts of the models: settings, data loaders, optimizers, scores."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hpo.trial import Config
 
 @dataclass(frozen=True)
 class Settings:
-    """How and on what a model is trained; part of a configuration, mostly constant.
+    """Settings of the training, mostly constants of the search space.
 
     Attributes
     ----------
     data : str
-        Which data; every model says what it understands.
+        Name of the data; see the loader of each model.
     device : str
-        ``"cpu"``, ``"cuda"``, or any other of PyTorch's names.
+        PyTorch's name of the device, such as ``"cpu"`` or ``"cuda"``.
     precision : str
         ``"float32"``, ``"bfloat16"`` or, on a GPU, ``"float16"``.
     patience : int or None
-        Early stopping after so many epochs without a new lowest loss; None for none.
+        Early stopping after this many epochs without a new lowest loss; None for none.
     """
 
     data: str
@@ -38,15 +38,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: Config, data: str) -> Self:
-        """Take the settings from a configuration, or else the defaults.
-
-        Parameters
-        ----------
-        config : Config
-            Of a trial.
-        data : str
-            The model's default data.
-        """
+        """Take the settings from `config`, with `data` as the default of the data."""
         given = {name: config[name] for name in cls.__dataclass_fields__ if name in config}
         return cls(**{"data": data, **given})
 
@@ -56,18 +48,18 @@ class Settings:
         return local_device(self.device)
 
     def run(self, **parts: Any) -> TorchRun:
-        """Return a `TorchRun` of the given parts under these settings."""
+        """Return a `TorchRun` of the given parts with these settings."""
         return TorchRun(**parts, precision=self.precision, patience=self.patience)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Data to train on and data to validate with.
+    """Training and validation data.
 
     Attributes
     ----------
     train, validation : torch.utils.data.Dataset
-        Each gives pairs of an input and a target.
+        Pairs of an input and a target.
     """
 
     train: Dataset[Any]
@@ -75,16 +67,16 @@ class Split:
 
 
 def training_loader(data: Dataset[Any], batch_size: int, generators: Generators) -> DataLoader[Any]:
-    """Return shuffled batches; processes that train together get different parts of the data.
+    """Return shuffled batches; in a process group, each process gets a part of the data.
 
     Parameters
     ----------
     data : Dataset
-        To train on.
+        Training data.
     batch_size : int
-        Samples a batch and process.
+        Number of samples per batch and process.
     generators : Generators
-        Of the trial.
+        Random generators of the trial.
     """
     group = ProcessGroup.current()
     sampler: Sampler[int]
@@ -92,23 +84,23 @@ def training_loader(data: Dataset[Any], batch_size: int, generators: Generators)
         sampler = DistributedSampler(data, group.size, group.rank)
     else:
         sampler = RandomSampler(data, generator=generators.torch)  # type: ignore[arg-type]
-    # A last batch of one sample has no spread, which batch normalisation needs.
+    # batch normalisation fails for a last batch of one sample
     alone = len(sampler) % batch_size == 1 and len(sampler) > 1
     return DataLoader(data, batch_size, sampler=sampler, drop_last=alone)
 
 
 @dataclass(frozen=True)
 class ClassifierScore:
-    """Validation of a classifier: cross-entropy as the loss, and the accuracy beside it.
+    """Validation of a classifier: cross-entropy as the loss, and the accuracy.
 
     Attributes
     ----------
     model : nn.Module
-        Gives logits of shape (batch, n_classes).
+        Model that returns logits of shape (batch, n_classes).
     loader : DataLoader
         Batches of validation data.
     device : torch.device
-        Where the model is.
+        Device of the model.
     """
 
     model: nn.Module
@@ -134,20 +126,20 @@ def classifier_run(
     config: Config,
     generators: Generators,
 ) -> TorchRun:
-    """Return a classifier's run: cross-entropy, and the optimizer that the configuration names.
+    """Return the run of a classifier: cross-entropy, and the optimizer of the configuration.
 
     Parameters
     ----------
     settings : Settings
-        Of the trial.
+        Settings of the trial.
     model : nn.Module
-        Gives logits.
+        Model that returns logits.
     split : Split
-        Data.
+        Training and validation data.
     config : Config
-        With ``batch_size`` and what `make_optimizer` takes.
+        Configuration with ``batch_size`` and the names of `make_optimizer`.
     generators : Generators
-        Of the trial.
+        Random generators of the trial.
     """
     model.to(settings.place)
     check = DataLoader(split.validation, batch_size=512)
@@ -161,7 +153,7 @@ def classifier_run(
 
 
 def make_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Return stochastic gradient descent where the configuration has a momentum, else AdamW."""
+    """Return stochastic gradient descent for a `model` if `config` has a momentum, else AdamW."""
     rate, decay = float(config["lr"]), float(config["weight_decay"])
     if "momentum" in config:
         return torch.optim.SGD(
@@ -203,7 +195,7 @@ def named(kinds: Mapping[str, Callable[[str], Any]], data: str) -> Any:
     Parameters
     ----------
     kinds : Mapping of str to callable
-        What loads each kind, given the details.
+        Loader of each kind, a function of the details.
     data : str
         The name.
 

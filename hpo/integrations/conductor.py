@@ -1,8 +1,8 @@
-"""Between a scheduler of ours, which asks for segments of training, and a tuner that owns the loop.
+"""Adapter between a scheduler, which asks for segments of training, and a tuner that owns the loop.
 
-Ray brings trials when it likes, trains them unit by unit and asks after each what to do. The
-conductor turns units into reports, keeps the jobs that are out, and answers at once what needs no
-training: predictions, and segments whose losses are known already. It knows nothing of Ray.
+Ray starts trials at any time, trains them unit by unit and asks after each unit what to do. The
+conductor turns units into reports, keeps the outstanding jobs, and answers at once what needs no
+training: predictions, and segments whose losses are known already. It does not depend on Ray.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from hpo.trial import (
 
 
 class NotYetError(Exception):
-    """A scheduler wants a further trial and Ray has not brought it yet."""
+    """The scheduler needs a further trial, which Ray has not started yet."""
 
 
 class Arrivals:
-    """A searcher that proposes what has arrived, in that order.
+    """A searcher that proposes the configurations of Ray's trials in their order.
 
     Attributes
     ----------
     configs : list of Config
-        Of the trials so far.
+        Configurations of the trials so far.
     closed : bool
-        Whether no more will come.
+        Whether there will be no further trials.
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class Arrivals:
         self.closed = False
 
     def propose(self, trial_id: int) -> Config | None:
-        """Return the configuration of trial `trial_id`, None when there are no more.
+        """Return the configuration of trial `trial_id`, None if there is none.
 
         Raises
         ------
         NotYetError
-            If it has not arrived, and may yet.
+            If it has not been started yet.
         """
         if trial_id < len(self.configs):
             return self.configs[trial_id]
@@ -60,25 +60,25 @@ class Arrivals:
 
 
 class Conductor:
-    """Keeps the jobs of a scheduler while someone else trains.
+    """Keeps the jobs of a scheduler while another program trains.
 
     Parameters
     ----------
     scheduler : Scheduler
-        Decides; its searcher is `arrivals`.
+        Scheduler whose searcher is `arrivals`.
     arrivals : Arrivals
         Trials so far.
     predict : callable
         Runs a `PredictJob` or `ForecastJob`; must not raise.
     recorder : Recorder, optional
-        Hears of every job and report first.
+        Records every job and report first.
 
     Attributes
     ----------
     jobs : dict of int to TrainJob
-        What every trial has to train now, in the order in which it was decided.
+        Outstanding job of each trial, in the order in which they were decided.
     losses : dict of int to list of float
-        Loss after each unit, as far as known.
+        Known loss after each unit.
     done : bool
         Whether the search is over.
     """
@@ -102,42 +102,42 @@ class Conductor:
         self.done = False
 
     def arrive(self, config: Config) -> int:
-        """Take in a new trial and return its number."""
+        """Add a new trial and return its number."""
         self._arrivals.configs.append(config)
         number = len(self._arrivals.configs) - 1
         self.losses[number] = []
         return number
 
     def close(self) -> None:
-        """Take note that no further trial will come."""
+        """Record that there will be no further trial."""
         self._arrivals.closed = True
 
     def result(self, trial: int, unit: int, loss: float) -> None:
-        """Take in the loss after `unit` units.
+        """Record the `loss` of a `trial` after `unit` units.
 
-        A unit that is known already (a trial that was restarted) changes nothing; for units that
-        were left out, the loss of the next one is taken.
+        A unit that is known already (from a trial that was restarted) is ignored; missing units
+        get the loss of the next one.
         """
         known = self.losses[trial]
         known.extend([loss] * (unit - len(known)))
 
     def finish(self, trial: int) -> None:
-        """Take note that a trial ended by itself: it counts with its last loss from now on."""
+        """Record that a trial ended by itself: its last loss counts from now on."""
         if self.losses[trial]:
             self._ended.add(trial)
         else:
             self.fail(trial, "ended without a result")
 
     def fail(self, trial: int, reason: str) -> None:
-        """Take note that a trial failed for good."""
+        """Record that a trial failed for a final `reason`."""
         self._failed[trial] = reason
 
     def is_over(self, trial: int) -> bool:
-        """Tell whether the trial was stopped, completed or failed."""
+        """Return whether the trial was stopped, completed or failed."""
         return trial in self._over
 
     def resume(self, pending: Sequence[Job]) -> None:
-        """Take over jobs that were decided in an earlier process and not reported."""
+        """Take over `pending` jobs, decided in an earlier process and not reported."""
         for job in pending:
             if isinstance(job, ModelJob):
                 self._report(self._predict(job))
@@ -146,7 +146,7 @@ class Conductor:
         self._look()
 
     def settle(self) -> None:
-        """Report what is known and ask until nothing more follows."""
+        """Report all known losses and ask for decisions until there is nothing to do."""
         self._answer_all()
         while (decision := self._asked()) is not None:
             if isinstance(decision, ModelJob):
@@ -159,7 +159,7 @@ class Conductor:
         self._look()
 
     def _asked(self) -> Decision | None:
-        """Return the scheduler's next job, None where there is none now."""
+        """Return the scheduler's next job, None if there is none now."""
         try:
             decision = self._scheduler.ask()
         except NotYetError:
@@ -175,7 +175,7 @@ class Conductor:
                 self._report(report)
 
     def _answer(self, job: TrainJob) -> TrainReport | TrainFailure | None:
-        """Return the report of a job, None while it has to be trained."""
+        """Return the report of a job, None if it has to be trained."""
         trial, known = job.trial_id, self.losses[job.trial_id]
         if trial in self._failed:
             return TrainFailure(trial, job.start, job.stop, self._failed[trial])

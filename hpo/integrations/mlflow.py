@@ -1,4 +1,4 @@
-"""MLflow: a run as a parent run with one child a trial."""
+"""MLflow: a run as a parent run with one child run per trial."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import SchedulerSummary, TrialStatus
@@ -27,22 +28,22 @@ class MLflowTracker(Tracker):
     Parameters
     ----------
     experiment : str
-        Name of the experiment, made where it does not exist.
+        Name of the experiment, created if it does not exist.
     run_name : str or None
         Name of the parent run.
     tracking_uri : str or None
-        Default: as MLflow is set up (``MLFLOW_TRACKING_URI``).
+        Address of the server; default: MLflow's setting (``MLFLOW_TRACKING_URI``).
     parent_run_id : str or None
-        Go on with this parent run, after a resume; what it holds is not written again.
+        Parent run to continue after a resume; its content is not written again.
 
     Attributes
     ----------
     parent_run_id : str or None
-        Id of the parent run once it has begun.
+        Id of the parent run once it has started.
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If MLflow is not installed.
     """
 
@@ -55,12 +56,11 @@ class MLflowTracker(Tracker):
         parent_run_id: str | None = None,
     ) -> None:
         super().__init__()
-        self._mlflow = _import_mlflow()
+        self._mlflow = import_optional("mlflow", "MLflowTracker", "mlflow")
         self._experiment, self._run_name, self._uri = experiment, run_name, tracking_uri
         self._client: Any = None
         self._experiment_id = ""
         self._children: dict[int, str] = {}
-        self._epochs = -1
         self.parent_run_id = parent_run_id
 
     def _open(self) -> None:
@@ -80,7 +80,7 @@ class MLflowTracker(Tracker):
             self._find_children()
 
     def _find_children(self) -> None:
-        """Take note of what an earlier process has written."""
+        """Find the child runs that an earlier process has written."""
         token: str | None = None
         while token != "":
             page = self._client.search_runs(
@@ -118,39 +118,24 @@ class MLflowTracker(Tracker):
         name = f"trial {trial.trial_id}"
         run = self._client.create_run(self._experiment_id, tags=tags, run_name=name)
         param = self._mlflow.entities.Param
-        params = [param(_key(name), str(value)) for name, value in trial.config.items()]
+        params = [
+            param(re.sub(r"[^\w .:/-]", "_", str(key), flags=re.ASCII), str(value))
+            for key, value in trial.config.items()  # MLflow refuses other characters in a name
+        ]
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        if summary.epochs == self._epochs:
-            return
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         now, values = int(time.time() * 1000), {"epochs": float(summary.epochs)}
         if summary.best is not None:
             values["best_loss"] = summary.best.last_loss
-        if plan is not None:
-            values["epochs_saved"] = float(plan.saved(summary.trials))
+        if baseline is not None:
+            values["epochs_saved"] = float(baseline.saved(summary.trials))
         metric = self._mlflow.entities.Metric
         metrics = [metric(name, value, now, summary.epochs) for name, value in values.items()]
         self._client.log_batch(self.parent_run_id, metrics=metrics)
         if summary.best is not None:
             self._client.set_tag(self.parent_run_id, "hpo.best", str(summary.best.trial_id))
-        self._epochs = summary.epochs
 
     def _close(self, *, failed: bool) -> None:
         self._client.set_terminated(self.parent_run_id, "KILLED" if failed else "FINISHED")
-
-
-def _key(name: str) -> str:
-    """Return a name as MLflow takes it: what it does not allow becomes an underscore."""
-    return re.sub(r"[^\w .:/-]", "_", str(name), flags=re.ASCII)
-
-
-def _import_mlflow() -> Any:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise ImportError(
-            "MLflowTracker needs MLflow, which is not installed: pip install 'qsvr[mlflow]'"
-        ) from error
-    return mlflow

@@ -1,4 +1,4 @@
-"""TensorBoard: one directory a trial, with its loss and hyperparameters."""
+"""TensorBoard: a directory per trial, with its losses and hyperparameters."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UsageError
+from hpo.errors import UsageError, import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
-from hpo.trial import Config, SchedulerSummary
+from hpo.trial import SchedulerSummary
 
 _MOST_OPEN = 64
-"""Event files that are open at the same time; each has a thread."""
+"""Maximum number of open event files; each has a thread."""
 
 
 class TensorBoardTracker(Tracker):
@@ -22,20 +22,19 @@ class TensorBoardTracker(Tracker):
     Parameters
     ----------
     directory : str or Path
-        Log directory, new or empty; ``tensorboard --logdir DIRECTORY`` shows it.
+        Log directory, new or empty, for ``tensorboard --logdir DIRECTORY``.
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If TensorBoard is not installed.
     """
 
     def __init__(self, directory: str | Path) -> None:
         super().__init__()
-        _import_tensorboard()
+        import_optional("tensorboard", "TensorBoardTracker", "tensorboard")
         self._directory = Path(directory)
         self._writers: dict[str, Any] = {}
-        self._epochs = -1
 
     def _open(self) -> None:
         if self._directory.exists() and any(self._directory.iterdir()):
@@ -49,21 +48,22 @@ class TensorBoardTracker(Tracker):
         if update.first:
             from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-            self._add(name, hparams_pb(_plain(trial.config), trial_id=name), 0)
+            known = (bool, int, float, str)  # what TensorBoard takes
+            config = {
+                str(k): v if isinstance(v, known) else str(v) for k, v in trial.config.items()
+            }
+            self._add(name, hparams_pb(config, trial_id=name), 0)
         for step, loss in enumerate(update.losses, update.start + 1):
             self._scalar(name, "loss", loss, step)
         if update.over:
             self._scalar(name, "last_loss", trial.last_loss, len(trial.losses))
             self._writers.pop(name).close()
 
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        if summary.epochs == self._epochs:
-            return
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         best = math.inf if summary.best is None else summary.best.last_loss
         self._scalar("search", "best_loss", best, summary.epochs)
-        if plan is not None:
-            self._scalar("search", "epochs_saved", plan.saved(summary.trials), summary.epochs)
-        self._epochs = summary.epochs
+        if baseline is not None:
+            self._scalar("search", "epochs_saved", baseline.saved(summary.trials), summary.epochs)
 
     def _close(self, *, failed: bool) -> None:  # noqa: ARG002 - event files have no state
         for writer in self._writers.values():
@@ -83,7 +83,7 @@ class TensorBoardTracker(Tracker):
         self._writer(name).add_event(event)
 
     def _writer(self, name: str) -> Any:
-        """Return the open writer of a directory; the one not used for longest may be closed."""
+        """Return the open writer of a directory; the least recently used one may be closed."""
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         if name in self._writers:
@@ -93,19 +93,3 @@ class TensorBoardTracker(Tracker):
                 self._writers.pop(next(iter(self._writers))).close()
             self._writers[name] = EventFileWriter(str(self._directory / name))
         return self._writers[name]
-
-
-def _plain(config: Config) -> dict[str, Any]:
-    """Return the hyperparameters as TensorBoard takes them: numbers, booleans and text."""
-    known = (bool, int, float, str)
-    return {str(k): v if isinstance(v, known) else str(v) for k, v in config.items()}
-
-
-def _import_tensorboard() -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "TensorBoardTracker needs TensorBoard, which is not installed: "
-            "pip install 'qsvr[tensorboard]'"
-        ) from error

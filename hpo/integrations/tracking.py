@@ -1,9 +1,8 @@
-"""What trackers share: they are told the state of a run now and then, and write what is new.
+"""Base of the trackers, which write the new part of the state of a run to a service.
 
-A tracker is a `hpo.run.progress.Progress`: a run takes it as ``Tuner(..., progress=tracker)``;
-`Several` shows and tracks at the same time. A run that is over is written by `track`. A service
-that cannot be reached never ends a run: what could not be written is tried again, and what is left
-at the end is said in the log.
+A tracker is a `hpo.run.progress.Progress`: pass it as ``Tuner(..., progress=tracker)``, or within
+`Several` beside a progress display. `track` writes a run that is over. An unreachable service never
+ends a run: writing is tried again, and what could not be written in the end is logged.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Update:
-    """What is new of one trial.
+    """New part of a trial.
 
     Attributes
     ----------
     trial : TrialSummary
         Its present state.
     start : int
-        Units that were written before.
+        Units written before.
     first : bool
-        Whether nothing was written of it before.
+        Whether nothing of it was written before.
     over : bool
         Whether it is stopped, completed or failed.
     """
@@ -51,19 +50,27 @@ class Update:
         return self.trial.losses[self.start :]
 
 
-class Tracker(ABC):
-    """A `Progress` that writes each trial's losses once."""
+class Tracker(Progress, ABC):
+    """A `Progress` that writes the losses of each trial once."""
 
     def __init__(self) -> None:
         self._written: dict[int, tuple[int, bool]] = {}  # trial -> units, over
+        self._epochs = -1  # of the run, when its state was written last
         self._trouble = ""
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        """Write what is new since the last time."""
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+        """Write what is new in `summary`, and what was saved relative to the `baseline`."""
         try:
             for trial in summary.trials:
-                self._bring_up_to_date(trial)
-            self._write_summary(summary, plan)
+                before = self._written.get(trial.trial_id)
+                now = (len(trial.losses), trial.status.over)
+                if now != before:
+                    start = 0 if before is None else before[0]
+                    self._write(Update(trial, start, before is None, now[1]))
+                    self._written[trial.trial_id] = now
+            if summary.epochs != self._epochs:
+                self._write_summary(summary, baseline)
+                self._epochs = summary.epochs
         except Exception as error:  # noqa: BLE001 - whatever a client of a service may raise
             if not self._trouble:
                 _log.warning("%s: %s; the run goes on", type(self).__name__, error)
@@ -71,32 +78,24 @@ class Tracker(ABC):
         else:
             self._trouble = ""
 
-    def _bring_up_to_date(self, trial: TrialSummary) -> None:
-        units, over = self._written.get(trial.trial_id, (0, False))
-        now = (len(trial.losses), trial.status.over)
-        if now != (units, over) or trial.trial_id not in self._written:
-            first = trial.trial_id not in self._written
-            self._write(Update(trial, units, first, now[1]))
-            self._written[trial.trial_id] = now
-
     @abstractmethod
     def _open(self) -> None:
-        """Get ready."""
+        """Connect to the service."""
 
     @abstractmethod
     def _write(self, update: Update) -> None:
-        """Write what is new of a trial."""
+        """Write the new part of a trial."""
 
     @abstractmethod
-    def _write_summary(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Write the state of the whole run."""
 
     @abstractmethod
     def _close(self, *, failed: bool) -> None:
-        """Finish; `failed` says whether the run ended by an exception."""
+        """Disconnect; `failed` says whether the run ended with an exception."""
 
     def __enter__(self) -> Self:
-        """Get ready; a mistake in the settings shows here, before anything is trained."""
+        """Connect; an invalid setting is reported here, before anything is trained."""
         self._open()
         return self
 
@@ -106,7 +105,7 @@ class Tracker(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish."""
+        """Disconnect."""
         if self._trouble:
             _log.error("%s did not write everything: %s", type(self).__name__, self._trouble)
         try:
@@ -115,26 +114,26 @@ class Tracker(ABC):
             _log.error("%s: %s", type(self).__name__, trouble)
 
 
-class Several:
+class Several(Progress):
     """Shows a run in several ways.
 
     Parameters
     ----------
     *parts : Progress
-        Such as ``RichProgress()`` and a tracker.
+        Displays and trackers, such as ``RichProgress()``.
     """
 
     def __init__(self, *parts: Progress) -> None:
         self._parts = parts
         self._stack = ExitStack()
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        """Show a state."""
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+        """Show the state `summary` and what was saved relative to the `baseline`."""
         for part in self._parts:
-            part.show(summary, plan)
+            part.show(summary, baseline)
 
     def __enter__(self) -> Self:
-        """Begin in order."""
+        """Start the parts in order."""
         with ExitStack() as stack:
             for part in self._parts:
                 stack.enter_context(part)
@@ -147,20 +146,20 @@ class Several:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End in the opposite order."""
+        """End the parts in reverse order."""
         self._stack.__exit__(kind, error, trace)
 
 
 def track(results: Results, tracker: Tracker) -> None:
-    """Write a run that is over, or as far as it is.
+    """Write a run that is over, or the part of it so far.
 
     Parameters
     ----------
     results : Results
-        Such as ``Results.from_journal(path)``.
+        Results, such as ``Results.from_journal(path)``.
     tracker : Tracker
-        Where to.
+        Tracker that writes them.
     """
     summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
     with tracker:
-        tracker.show(summary, results.plan)
+        tracker.show(summary, results.baseline)

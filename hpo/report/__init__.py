@@ -1,4 +1,4 @@
-"""One HTML file that shows a run: no network, no server, no further file.
+"""Report of a run as one HTML file, without a server or further files.
 
 >>> from hpo.report import read_run, write_report  # doctest: +SKIP
 >>> write_report(read_run(Path("run.jsonl")), Path("run.html"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""What the page shows, as plain values: numbers are rounded, nothing is formatted as HTML."""
+"""Content of the page as plain values: numbers are rounded, nothing is formatted as HTML."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hpo.run.results import Results
 from hpo.trial import Event, TrialSummary
 
 _SHOWN_POINTS = 2000
-"""Points of the history, and predictions, that are shown at most."""
+"""Maximum number of points of the history, and of predictions."""
 _WITHIN = ("decision", "degraded")
-"""Kinds of events that belong to one rung."""
+"""Kinds of events of a rung."""
 
 
 def content(run: Run) -> dict[str, Any]:
-    """Return everything that the page shows.
+    """Return the content of the page.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def content(run: Run) -> dict[str, Any]:
         "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
         **_forecasts(list(run.forecasts())),
         "history": _history(results),
-        "plan": None if results.plan is None else results.plan.epochs,
+        "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
         "importance": _importances(results.trials),
     }
@@ -59,9 +59,9 @@ def _key_figures(results: Results) -> list[list[str]]:
         best = results.best
         figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
-    if results.plan is not None and results.saved is not None:
-        share = results.saved / results.plan.epochs
-        figures.append(["epochs of plain Hyperband", str(results.plan.epochs)])
+    if results.baseline is not None and results.saved is not None:
+        share = results.saved / results.baseline.epochs
+        figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
         figures.append(["saved", f"{results.saved} ({share:.1%})"])
     skills = [event.skill for event in results.events if event.skill is not None]
     if skills:
@@ -92,9 +92,9 @@ def _trials(results: Results) -> list[dict[str, Any]]:
 
 
 def _brackets(results: Results) -> list[dict[str, Any]]:
-    """Count, for each rung of each bracket, what became of the trials that entered it."""
+    """Count, for each rung of each bracket, the fates of the trials that entered it."""
     ends = fates(results)
-    plan = results.plan
+    baseline = results.baseline
     members: dict[int, list[TrialSummary]] = defaultdict(list)
     for trial in results.trials:
         members[trial.bracket].append(trial)
@@ -102,7 +102,7 @@ def _brackets(results: Results) -> list[dict[str, Any]]:
         {
             "bracket": bracket,
             "spent": sum(len(trial.losses) for trial in trials),
-            "saved": plan.saved(trials) if plan is not None and plan.rounds else None,
+            "saved": baseline.saved(trials) if baseline is not None and baseline.rounds else None,
             "rungs": list(_rungs(results, bracket, trials, ends)),
         }
         for bracket, trials in sorted(members.items())
@@ -132,14 +132,14 @@ def _rungs(
 
 
 def _resource(results: Results, bracket: int, rung: int) -> int | None:
-    """Return the units at which a rung ends; None where nothing tells."""
+    """Return the units at which a rung ends; None if they are not known."""
     for event in results.events:
         if event.kind == "rung" and (event.bracket, event.rung) == (bracket, rung):
             return event.resource
-    if results.plan is None or not results.plan.rounds:
+    if results.baseline is None or not results.baseline.rounds:
         return None
-    plan = hyperband_brackets(results.plan.max_resource, results.plan.reduction_factor)
-    rungs = plan[bracket % len(plan)].rungs
+    brackets = hyperband_brackets(results.baseline.max_resource, results.baseline.reduction_factor)
+    rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
 
 
@@ -157,7 +157,7 @@ def _decision(event: Event) -> dict[str, Any]:
 
 
 def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
-    """Return predictions whose truth is known, with the errors of both ways to predict."""
+    """Return predictions with known true losses, and the errors of predictor and last value."""
     known = [f for f in forecasts if f.true is not None and math.isfinite(f.true)]
     rows = [
         [f.trial_id, f.resource, f.target, *map(_number, (f.predicted, f.last, f.true or 0.0))]
@@ -190,8 +190,13 @@ def _history(results: Results) -> list[list[float | None]]:
 
 
 def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
-    """Measure importances after few, more and most units; the last is what one wants to know."""
-    measured = (importance(trials, resource) for resource in _resources(trials))
+    """Measure importances after few, more and most units."""
+    lengths = sorted((len(trial.losses) for trial in trials), reverse=True)
+    if len(lengths) < LEAST_TRIALS or lengths[LEAST_TRIALS - 1] < 1:
+        return []
+    longest = lengths[LEAST_TRIALS - 1]  # units that enough trials reached
+    resources = sorted({1, round(math.sqrt(longest)), longest})
+    measured = (importance(trials, resource) for resource in resources)
     return [
         {
             "resource": each.resource,
@@ -207,17 +212,8 @@ def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def _resources(trials: Sequence[TrialSummary]) -> list[int]:
-    """Return up to three lengths of training that enough trials reached, the first included."""
-    lengths = sorted((len(trial.losses) for trial in trials), reverse=True)
-    if len(lengths) < LEAST_TRIALS or lengths[LEAST_TRIALS - 1] < 1:
-        return []
-    longest = lengths[LEAST_TRIALS - 1]
-    return sorted({1, round(math.sqrt(longest)), longest})
-
-
 def _number(value: float) -> float | None:
-    """Round to seven digits; None for NaN and infinity, which JSON has not."""
+    """Round to seven digits; None for NaN and infinity, which JSON does not have."""
     return float(f"{value:.7g}") if math.isfinite(value) else None
 
 

@@ -1,9 +1,9 @@
-"""How much each hyperparameter matters: permutation importance, measured on held-out trials.
+"""Permutation importance of the hyperparameters, measured on held-out trials.
 
-A forest predicts the *rank* of a trial's loss after some number of units from its hyperparameters;
-the importance of one is what the held-out R2 loses when its values are shuffled (Breiman, Random
-Forests, Machine Learning 45, 2001). Ranks keep a diverged trial from drowning all others. Where
-the forest's own R2 is near zero, the importances mean nothing, so it always stands beside them.
+A forest predicts the *rank* of a trial's loss after some number of units from its hyperparameters.
+The importance of a hyperparameter is the decrease of the held-out R2 when its values are shuffled
+(Breiman, Random Forests, Machine Learning 45, 2001). Ranks limit the influence of a diverged trial.
+If the forest's own R2 is near zero, the importances mean nothing, so it is always reported too.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from hpo._typing import FloatArray
 from hpo.trial import Config, TrialSummary, finite_or_worst
 
 LEAST_TRIALS = 20
-"""Fewer trials than this tell nothing."""
+"""Minimum number of trials."""
 MOST_TRIALS = 1000
-"""Of more trials, so many are taken, evenly spread over the run."""
+"""Maximum number of trials; of more, a subset is taken, evenly spread over the run."""
 _FOLDS = 5
 
 
@@ -34,14 +34,14 @@ class Importance:
     resource : int
         Units.
     n_trials : int
-        Trials that were trained so far and taken into account.
+        Number of trials that were used.
     r2 : float
-        Of the forest on held-out trials, 1 at best; at 0 or below nothing was learned.
+        R2 of the forest on held-out trials, 1 at best; at 0 or below nothing was learned.
     names : tuple of str
         Hyperparameters that vary, most important first.
     mean, std : tuple of float
-        Loss of R2 when a hyperparameter is shuffled, mean and standard deviation over the parts of
-        the cross-validation.
+        Decrease of R2 when a hyperparameter is shuffled, mean and standard deviation over the folds
+        of the cross-validation.
     """
 
     resource: int
@@ -60,16 +60,16 @@ def importance(
     Parameters
     ----------
     trials : sequence of TrialSummary
-        Those that were not trained so far are left out; those that failed before count as worst.
+        Trials; those that were not trained that far are ignored, failed ones count as worst.
     resource : int
         Units.
     seed : int
-        Of the forest, the shuffling and the parts of the cross-validation.
+        Seed of the random number generators.
 
     Returns
     -------
     Importance or None
-        None where fewer than 20 trials were trained so far or nothing varies.
+        None if fewer than 20 trials were trained that far or nothing varies.
     """
     known = [trial for trial in trials if len(trial.losses) >= resource]
     if len(known) > MOST_TRIALS:
@@ -93,7 +93,7 @@ def importance(
 
 
 def _held_out(columns: FloatArray, ranks: FloatArray, seed: int) -> tuple[float, FloatArray]:
-    """Return the forest's R2 and what shuffling costs, of shape (n_folds, n_columns)."""
+    """Return the forest's R2 and its decrease by shuffling, of shape (n_folds, n_columns)."""
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import r2_score
@@ -115,9 +115,9 @@ def _held_out(columns: FloatArray, ranks: FloatArray, seed: int) -> tuple[float,
 def _columns(configs: Sequence[Config]) -> tuple[list[str], FloatArray]:
     """Return the hyperparameters that vary, and one column of numbers for each.
 
-    Trees see the order of values only, so that no scale has to be known; categories are numbered.
-    Where a hyperparameter is absent by its condition it gets a middle one of its values: that it is
-    absent shows in what the condition looks at, and counts there.
+    Trees depend on the order of values only, so no scale is needed; categories are numbered. A
+    hyperparameter that is absent by its condition gets its median value; its absence is visible in
+    the hyperparameter of the condition, and counts there.
     """
     names, columns = [], []
     for name in dict.fromkeys(name for config in configs for name in config):

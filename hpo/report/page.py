@@ -1,8 +1,8 @@
-"""From plain values to one HTML file.
+"""One HTML file from plain values.
 
-Nothing that a user wrote becomes markup: the values travel as JSON, in which ``<``, ``>`` and ``&``
-are escaped, and the script puts them into the page as text only. A content security policy lets
-nothing run but the script that this module puts in, and nothing be loaded.
+No user text becomes markup: the values are embedded as JSON, in which ``<``, ``>`` and ``&`` are
+escaped, and the script inserts them into the page as text only. A content security policy allows
+only the embedded script to run, and nothing to be loaded.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def render(run: Run) -> str:
     Returns
     -------
     str
-        HTML that loads nothing.
+        HTML without external resources.
     """
     values = content(run)
+    data = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    for character in "&<>":  # so that the JSON is safe within a script element
+        data = data.replace(character, f"\\u{ord(character):04x}")
     script = '"use strict";\n' + "\n".join(_asset(name) for name in _SCRIPTS)
     style = _asset("style.css")
     return string.Template(_asset("page.html")).substitute(
@@ -57,7 +60,7 @@ def render(run: Run) -> str:
         lines="\n".join(f"<li>{html.escape(line)}</li>" for line in values["lines"]),
         best=_best_table(values["trials"]),
         style=style,
-        data=_embedded(values),
+        data=data,
         script=script,
     )
 
@@ -72,7 +75,7 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
     path : Path
         The file.
     overwrite : bool
-        Replace a file that is there already.
+        Whether to replace an existing file.
 
     Returns
     -------
@@ -100,19 +103,13 @@ def _asset(name: str) -> str:
 
 
 def _source(text: str) -> str:
-    """Return the hash by which a content security policy names an inline script or style."""
+    """Return the hash that identifies an inline script or style in a content security policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _embedded(values: Mapping[str, Any]) -> str:
-    """Return JSON that is safe within a script element."""
-    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
 def _best_table(trials: Iterable[Mapping[str, Any]]) -> str:
-    """Return the best ten trials as a table for a browser without scripts."""
+    """Return the rows of the ten best trials, for a browser without JavaScript."""
     known = [t for t in trials if t["losses"] and t["losses"][-1] is not None]
     rows = [
         f"<tr><td>{t['id']}</td><td>{t['losses'][-1]:.5g}</td><td>{len(t['losses'])}</td>"

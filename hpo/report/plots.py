@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.run.results import Results
 from hpo.trial import TrialStatus, TrialSummary
 
@@ -23,7 +24,7 @@ _KEPT = "#009E73"
 
 
 def fates(results: Results) -> dict[int, str]:
-    """Return for each trial of `results` the key of `FATES` that fits it."""
+    """Return the fate of each trial of `results`, a key of `FATES`."""
     dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
     best = None if results.best is None else results.best.trial_id
     return {
@@ -44,14 +45,14 @@ def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
 
 
 def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
-    """Draw every trial's learning curve, coloured by its fate, and mark the decisions.
+    """Draw the learning curves of all trials, coloured by their fates, and mark the decisions.
 
     Parameters
     ----------
     results : Results
-        What to draw.
+        Results to draw.
     ax : matplotlib.axes.Axes, optional
-        Where to; default: a new figure.
+        Axes to draw on; default: a new figure.
     title : str
         Title of the axes.
 
@@ -94,7 +95,7 @@ def _draw_curve(ax: Any, trial: TrialSummary, name: str, counts: Mapping[str, in
 
 
 def _mark_decisions(ax: Any, results: Results) -> None:
-    """Mark the points at which predictions decided: filled where stopped, hollow where kept."""
+    """Mark the points at which predictions decided: filled if stopped, hollow if kept."""
     curves = {trial.trial_id: trial.losses for trial in results.trials}
     decisions = [event for event in results.events if event.kind == "decision"]
     groups = (
@@ -116,7 +117,7 @@ def _mark_decisions(ax: Any, results: Results) -> None:
 
 
 def _scale_losses(ax: Any, losses: Sequence[float]) -> None:
-    """Show the bulk of the losses: a few that exploded must not flatten all others."""
+    """Limit the axis to the bulk of the losses, so that a few huge ones do not flatten the rest."""
     finite = sorted(loss for loss in losses if math.isfinite(loss))
     if not finite:
         return
@@ -143,14 +144,14 @@ def _scale_epochs(ax: Any, results: Results) -> None:
 
 
 def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | None = None) -> Any:
-    """Draw how far the best loss so far lies above the reference, against epochs spent.
+    """Draw the regret, the best loss so far minus the reference, against the epochs spent.
 
     Parameters
     ----------
     runs : Mapping of str to Results
         Runs by name.
     ax : matplotlib.axes.Axes, optional
-        Where to; default: a new figure.
+        Axes to draw on; default: a new figure.
     reference : float, optional
         Loss of regret zero; default: the lowest loss of all runs.
 
@@ -177,7 +178,9 @@ def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | 
             linewidth=1.8,
         )
         if known:
-            _mark_end(ax, known[-1].epochs, max(known[-1].best - best, floor), number, colours)
+            end = max(known[-1].best - best, floor)
+            colour = colours[number % len(colours)]
+            ax.plot([known[-1].epochs], [end], marker="o", markersize=5, color=colour)
     ax.set_yscale("log")
     ax.axhline(floor, color="#bbbbbb", linewidth=0.6, zorder=0)
     ax.set(xlabel="epochs spent", ylabel=f"regret (best loss so far - {best:.4g})")
@@ -196,19 +199,15 @@ def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | 
     return ax
 
 
-def _mark_end(ax: Any, x: float, y: float, number: int, colours: Sequence[str]) -> None:
-    ax.plot([x], [y], marker="o", markersize=5, color=colours[number % len(colours)])
-
-
 def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
-    """Write one figure of curves for each run, and one of regret for all, as PNG files.
+    """Write a figure of the curves of each run, and one of the regret of all, as PNG files.
 
     Parameters
     ----------
     runs : Mapping of str to Results
         Runs by name; names become file names.
     directory : Path
-        Made where it does not exist.
+        Directory of the files, created if it does not exist.
 
     Returns
     -------
@@ -217,7 +216,7 @@ def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
 
     Raises
     ------
-    ImportError
+    MissingPackageError
         If matplotlib is not installed.
     OSError
         If the directory cannot be written.
@@ -234,12 +233,6 @@ def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
 
 
 def _new_axes() -> Any:
-    """Return axes on a figure of its own, without touching pyplot's global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
-        ) from error
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
-    return figure.subplots()
+    """Return axes on a new figure, without pyplot's global state."""
+    figures = import_optional("matplotlib.figure", "hpo.report.plots", "plot")
+    return figures.Figure(figsize=(7.5, 4.8), layout="constrained").subplots()

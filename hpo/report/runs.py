@@ -1,4 +1,4 @@
-"""What a report needs of a run beyond its results: which trials each prediction was about."""
+"""A run as a report shows it: its results, settings and predictions."""
 
 from __future__ import annotations
 
@@ -9,66 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from hpo.errors import JournalError
 from hpo.loop import Scheduler
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
-from hpo.run.spec import RunSpec
 from hpo.surrogates import scale_of
-from hpo.trial import (
-    Decision,
-    ForecastJob,
-    ForecastReport,
-    ModelJob,
-    PredictReport,
-    Report,
-    SchedulerSummary,
-)
-
-
-class Listening:
-    """A scheduler that passes everything on to another and keeps the predictions it asks for.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        Decides.
-    """
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self.jobs: list[ModelJob] = []
-
-    def ask(self) -> Decision:
-        """Return the scheduler's decision."""
-        decision = self._scheduler.ask()
-        if isinstance(decision, ModelJob):
-            self.jobs.append(decision)
-        return decision
-
-    def tell(self, report: Report) -> None:
-        """Pass a report on."""
-        self._scheduler.tell(report)
-
-    def summary(self) -> SchedulerSummary:
-        """Return the scheduler's summary."""
-        return self._scheduler.summary()
+from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One predicted loss, beside the last known one and, where it was trained so far, the true one.
+    """A predicted loss, the last known loss and, if the trial was trained that far, the true one.
 
     Attributes
     ----------
     trial_id, bracket : int
-        Whose.
+        Trial and its bracket.
     resource, target : int
-        Units known, and units that the prediction is for.
+        Units trained when the prediction was made, and the unit that it predicts.
     predicted, last : float
         Predicted loss, and the loss after `resource` units.
     true : float or None
-        Loss after `target` units; None where the trial was stopped before.
+        Loss after `target` units; None if the trial was stopped before.
     """
 
     trial_id: int
@@ -91,9 +52,9 @@ class Run:
     results : Results
         Trials, decisions and history.
     jobs : tuple of PredictJob or ForecastJob
-        Predictions that were asked for.
+        Predictions that the scheduler asked for.
     settings : Mapping
-        What the run was started with, in plain values; empty where that is not known.
+        Settings of the run in plain values; empty where they are not known.
     """
 
     name: str
@@ -144,7 +105,8 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     journal : Path
         Its journal.
     scheduler : Scheduler, optional
-        Fresh, as the run began with; needed where it was not built from a `RunSpec`.
+        A scheduler in the state in which the run began; needed if the run was not built from a
+        `RunSpec`.
 
     Raises
     ------
@@ -152,14 +114,7 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
         If the journal cannot be used, does not fit the scheduler, or needs one and got none.
     """
     journal = Path(journal)
-    settings = read_journal(journal).header.spec
-    if scheduler is None:
-        if not settings:
-            raise JournalError(
-                f"journal {journal} was started from Python objects; read it from Python with "
-                "read_run(journal, scheduler) and a scheduler as the run began with"
-            )
-        scheduler = RunSpec.from_json(settings).build_scheduler()
-    listening = Listening(scheduler)
-    results = Results.from_journal(journal, listening)
-    return Run(journal.stem, results, tuple(listening.jobs), settings)
+    jobs: list[Job] = []
+    results = Results.from_journal(journal, scheduler, decided=jobs.append)
+    predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
+    return Run(journal.stem, results, predictions, read_journal(journal).header.spec)

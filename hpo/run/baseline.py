@@ -1,4 +1,4 @@
-"""The schedule that savings are measured against."""
+"""Plain Hyperband with the settings of a run: what savings are measured against."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hpo.trial import TrialStatus, TrialSummary
 
 @dataclass(frozen=True)
 class HyperbandBaseline:
-    """Plain Hyperband with the settings of a run.
+    """Cost of plain Hyperband, and the resource that a run saved relative to it.
 
     Attributes
     ----------
     max_resource, reduction_factor : int
         R and eta.
     iterations : int
-        How often all brackets are run.
+        Number of times that all brackets are run.
     rounds : bool
-        Whether the run has Hyperband's rounds, so that what a stopped trial saved can be told at
-        once; otherwise what is not spent is saved.
+        Whether the run has Hyperband's rounds, so that the saving of a stopped trial is known at
+        once; otherwise whatever is not spent is saved.
     """
 
     max_resource: int
@@ -35,10 +35,10 @@ class HyperbandBaseline:
         return self.iterations * hyperband_epochs(self.max_resource, self.reduction_factor)
 
     def saved(self, trials: Sequence[TrialSummary]) -> int:
-        """Return the units that were saved by stopping trials within a round.
+        """Return the units saved by stopping trials within a round.
 
-        Plain Hyperband trains every trial that enters a round to the round's end. A run without
-        rounds has saved what it has not spent.
+        Plain Hyperband trains every trial that enters a round to the end of the round. A run
+        without rounds has saved what it has not spent.
         """
         if not self.rounds:
             return max(0, self.epochs - sum(len(trial.losses) for trial in trials))

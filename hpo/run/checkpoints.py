@@ -1,4 +1,4 @@
-"""The directory of a run's checkpoints: one directory per trial, and whose they are."""
+"""The checkpoints of a run: a directory per trial, and a file that says which run they are of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.errors import UsageError
 from hpo.files import write_atomically
-from hpo.run.journal import Header, header_line
+from hpo.run.journal import Header, encode_line
 
 _IDENTITY = "run.json"
 
@@ -20,8 +20,8 @@ def default_directory(journal: Path) -> Path:
 class CheckpointStore:
     """Checkpoints of one run.
 
-    The directory carries the journal's header, so that checkpoints of another run are never taken
-    for ours, and a journal that was cut within its header can be restored.
+    The directory holds a copy of the journal's header, so that checkpoints of another run are
+    never used, and a journal that was cut within its header can be restored.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class CheckpointStore:
         Raises
         ------
         UsageError
-            If it is there and not empty, or no directory.
+            If it exists and is not empty, or is no directory.
         """
         try:
             used = self.root.exists() and any(self.root.iterdir())
@@ -53,7 +53,7 @@ class CheckpointStore:
             )
 
     def create(self, header: Header) -> None:
-        """Make the directory and write down whose it is.
+        """Create the directory for the run that `header` describes.
 
         Raises
         ------
@@ -69,12 +69,13 @@ class CheckpointStore:
             ) from None
 
     def adopt(self, header: Header) -> bool:
-        """Take the directory over for a resumed run, clearing files that a crash left half-written.
+        """Take the directory over for a resumed run and delete files that a crash left incomplete.
 
         Returns
         -------
         bool
-            False if it was gone and has been made anew, so that trials start from the beginning.
+            False if it was lost and has been created again, so that trials start from the
+            beginning.
 
         Raises
         ------
@@ -100,15 +101,15 @@ class CheckpointStore:
         return True
 
     def restore_journal(self, journal: Path) -> None:
-        """Restore the header of a journal that was cut within it; else do nothing."""
+        """Restore the header of a journal that ends within it; otherwise do nothing."""
         identity = self.root / _IDENTITY
         if not identity.is_file() or not journal.is_file():
             return
-        line = header_line(Header.from_json(json.loads(identity.read_text()), journal))
+        line, _ = encode_line(json.loads(identity.read_text()))
         kept = journal.read_bytes()
         if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
             write_atomically(journal, line)
 
     def checkpoint(self, trial_id: int) -> Path:
-        """Return a trial's checkpoint path; its directory is made when the trial first trains."""
+        """Return a trial's checkpoint path; its directory is created when the trial is trained."""
         return self.root / f"trial-{trial_id:05d}" / "checkpoint"

@@ -1,14 +1,18 @@
-"""Append-only, crash-safe log of a run: what was decided and what came back.
+"""Append-only, crash-safe log of a run: what was decided and what was reported.
 
-A journal is a text file of one entry a line, ``<checksum> <JSON>``. The checksum (CRC-32, eight
+A journal is a text file with one entry per line, ``<checksum> <JSON>``. The checksum (CRC-32, eight
 hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
-lost or moved shows. The first line is the header: format version, run id and the specification
-from which the scheduler can be built again. Every line is on disk (``fsync``) before it takes
-effect, hence a crash can only tear the *last* line; a torn last line is cut off when the run goes
-on, and damage anywhere else is refused.
+lost or moved is detected. The first line is the header: format version, run id and the
+specification from which the scheduler can be built again. Every line is on disk (``fsync``) before
+it takes effect, hence a crash can only tear the *last* line. A torn last line is cut off when the
+run is resumed; damage anywhere else is refused.
 
-Whatever a scheduler decides follows from the header and the entries, so
-`hpo.run.replay` builds it again.
+The decisions of a scheduler follow from the header and the entries, so `hpo.run.replay` builds it
+again.
+
+A journal of an older format is read if the formats differ in names only (`hpo.run.migration`).
+Reading changes nothing; resuming replaces the file, atomically, by its translation. If the journal
+uses something that no longer exists, it is refused, and the message names it.
 
 >>> import tempfile, pathlib
 >>> path = pathlib.Path(tempfile.mkdtemp()) / "run.jsonl"
@@ -35,10 +39,8 @@ from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
 from hpo.files import write_atomically
+from hpo.run.migration import FORMAT, READABLE, migrate
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
-
-FORMAT = 1
-"""Version of the file format; another version is refused, never guessed at."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Header:
     Attributes
     ----------
     run_id : str
-        Unique name of the run; its checkpoints carry it too.
+        Unique name of the run, which its checkpoints carry too.
     spec : Mapping
         Plain values from which the run can be built again (see `hpo.run.spec.RunSpec`); empty for a
         run that was built from Python objects.
@@ -69,62 +71,6 @@ class Header:
             "spec": dict(self.spec),
         }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], path: Path) -> Self:
-        """Rebuild the header of the journal at `path` from the `data` that `to_json` wrote.
-
-        Raises
-        ------
-        JournalError
-            If it is of another format version, or no header at all.
-        """
-        if not isinstance(data, Mapping) or "format" not in data:
-            raise JournalError(f"{path} is not a journal of hpo: its first line is no header")
-        if data["format"] != FORMAT:
-            raise JournalError(
-                f"journal {path} has format version {data['format']!r}, this hpo reads version "
-                f"{FORMAT}; resume it with the hpo version that wrote it"
-            )
-        try:
-            return cls(str(data["run_id"]), dict(data["spec"]), float(data["created"]))
-        except (KeyError, TypeError, ValueError):
-            raise JournalError(
-                f"the header of journal {path} lacks a field; the file was edited or is damaged"
-            ) from None
-
-
-def _encode(data: Mapping[str, Any], checksum: int) -> tuple[bytes, int]:
-    """Return a line of plain values, and its checksum, which continues the `checksum` before."""
-    payload = json.dumps(data, separators=(",", ":")).encode()
-    checksum = zlib.crc32(payload, checksum)
-    return b"%08x " % checksum + payload + b"\n", checksum
-
-
-def header_line(header: Header) -> bytes:
-    """Return the first line of a journal, for its `header`, as it stands in the file."""
-    return _encode(header.to_json(), 0)[0]
-
-
-def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
-    """Return the valid lines, where they end, and the last checksum; check the header first."""
-    lines: list[Any] = []
-    end, checksum = 0, 0
-    while (newline := raw.find(b"\n", end)) >= 0:
-        payload = raw[end + 9 : newline]
-        following = zlib.crc32(payload, checksum)
-        if raw[end : end + 9] != b"%08x " % following:
-            if lines and newline + 1 < len(raw):
-                raise JournalError(
-                    f"journal {path} is damaged in line {len(lines) + 1} (checksum), with more "
-                    "lines after it; restore the file from a copy, nothing was changed"
-                )
-            break
-        lines.append(json.loads(payload))
-        if len(lines) == 1:
-            Header.from_json(lines[0], path)  # another version may have other rules for the rest
-        end, checksum = newline + 1, following
-    return lines, end, checksum
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -135,7 +81,7 @@ class Entry:
     kind : str
         ``"decided"``, ``"reported"`` or ``"note"``.
     data : Mapping
-        JSON form of the job or the report, or the note's plain values.
+        JSON form of the job or the report, or the plain values of the note.
     time : float
         Seconds since the epoch.
     line : int
@@ -150,7 +96,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class JournalContent:
-    """What a journal holds.
+    """Content of a journal, in the present format.
 
     Attributes
     ----------
@@ -160,8 +106,10 @@ class JournalContent:
         Its first line.
     entries : tuple of Entry
         Whole entries, in order.
+    format : int
+        Format version of the file.
     end : int
-        Bytes up to the end of the last whole entry; anything after it is a torn line.
+        Bytes up to the end of the last whole line; anything after it is a torn line.
     checksum : int
         Checksum of the last whole line.
     """
@@ -169,6 +117,7 @@ class JournalContent:
     path: Path
     header: Header
     entries: tuple[Entry, ...]
+    format: int
     end: int
     checksum: int
 
@@ -193,7 +142,7 @@ class JournalContent:
         return report
 
     def notes(self) -> list[Mapping[str, Any]]:
-        """Return the notes (retries, extra metrics, resumptions)."""
+        """Return the notes (retries, extra metrics, overlap figures, resumptions)."""
         return [entry.data for entry in self.entries if entry.kind == "note"]
 
 
@@ -203,8 +152,8 @@ def read_journal(path: Path) -> JournalContent:
     Raises
     ------
     JournalError
-        If the file is missing or no journal, of another version, without a whole header, or
-        damaged elsewhere than in its last line.
+        If the file is missing or no journal, of a version that cannot be read, without a whole
+        header, or damaged elsewhere than in its last line.
     """
     path = Path(path)
     try:
@@ -215,19 +164,55 @@ def read_journal(path: Path) -> JournalContent:
         ) from None
     lines, end, checksum = _whole_lines(raw, path)
     if not lines:
-        raise _headerless(raw, path)
-    header = Header.from_json(lines[0], path)
-    entries = tuple(_entry(data, number, path) for number, data in enumerate(lines[1:], 2))
-    return JournalContent(path, header, entries, end, checksum)
+        torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
+        raise JournalError(
+            f"journal {path} ends within its header, so it holds nothing to resume; start a new "
+            "run with another --journal"
+            if torn
+            else f"{path} is not a journal of hpo (its first line has no valid checksum); start a "
+            "new run with another --journal"
+        )
+    version = lines[0]["format"]
+    header, *rest = migrate(lines, path)
+    try:
+        first = Header(str(header["run_id"]), dict(header["spec"]), float(header["created"]))
+    except (KeyError, TypeError, ValueError):
+        raise JournalError(
+            f"the header of journal {path} lacks a field; the file was edited or is damaged"
+        ) from None
+    entries = tuple(_entry(data, number, path) for number, data in enumerate(rest, 2))
+    return JournalContent(path, first, entries, version, end, checksum)
 
 
-def _headerless(raw: bytes, path: Path) -> JournalError:
-    looks_torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
-    if looks_torn:
-        msg = f"journal {path} ends within its header, so it holds nothing to resume"
-    else:
-        msg = f"{path} is not a journal of hpo (its first line has no valid checksum)"
-    return JournalError(msg + "; start a new run with another --journal")
+def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
+    """Return the valid lines, where they end, and the last checksum; check the version first."""
+    lines: list[Any] = []
+    end, checksum = 0, 0
+    while (newline := raw.find(b"\n", end)) >= 0:
+        payload = raw[end + 9 : newline]
+        following = zlib.crc32(payload, checksum)
+        if raw[end : end + 9] != b"%08x " % following:
+            if lines and newline + 1 < len(raw):
+                raise JournalError(
+                    f"journal {path} is damaged in line {len(lines) + 1} (checksum), with more "
+                    "lines after it; restore the file from a copy, nothing was changed"
+                )
+            break
+        lines.append(json.loads(payload))
+        if len(lines) == 1:
+            _check_version(lines[0], path)  # another version may have other rules for the rest
+        end, checksum = newline + 1, following
+    return lines, end, checksum
+
+
+def _check_version(header: Any, path: Path) -> None:
+    if not isinstance(header, Mapping) or "format" not in header:
+        raise JournalError(f"{path} is not a journal of hpo: its first line is no header")
+    if header["format"] not in READABLE:
+        raise JournalError(
+            f"journal {path} has format version {header['format']!r}, this hpo reads versions "
+            f"{', '.join(map(str, READABLE))}; use the hpo version that wrote it"
+        )
 
 
 def _entry(data: Any, line: int, path: Path) -> Entry:
@@ -239,11 +224,36 @@ def _entry(data: Any, line: int, path: Path) -> Entry:
         ) from None
 
 
+def encode_line(data: Mapping[str, Any], checksum: int = 0) -> tuple[bytes, int]:
+    """Return a line of a journal and its checksum.
+
+    Parameters
+    ----------
+    data : Mapping
+        Plain values of a header or an entry.
+    checksum : int
+        Checksum of the line before; 0 for the header.
+    """
+    payload = json.dumps(data, separators=(",", ":")).encode()
+    checksum = zlib.crc32(payload, checksum)
+    return b"%08x " % checksum + payload + b"\n", checksum
+
+
 class Journal:
     """An open journal, locked against other processes; also a `hpo.loop.Recorder`.
 
-    Build one with `create` or `open`, which give it its `path`, the locked `file`, the `header` and
-    the `checksum` of the last line. Use as a context manager.
+    Built by `create` or `open`; to be used as a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    file : binary file
+        The same file, open for appending and locked.
+    header : Header
+        Its first line.
+    checksum : int
+        Checksum of its last line.
     """
 
     def __init__(self, path: Path, file: IO[bytes], header: Header, checksum: int) -> None:
@@ -259,20 +269,20 @@ class Journal:
         Raises
         ------
         JournalError
-            If the file exists (nothing is ever written over) or cannot be written.
+            If the file exists (nothing is ever overwritten) or cannot be written.
         """
         path = Path(path)
         cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time())
-        line, checksum = _encode(header.to_json(), 0)
+        line, checksum = encode_line(header.to_json())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, line, overwrite=False)
-            return cls._locked(path, header, checksum)
         except OSError as error:
             raise JournalError(
                 f"cannot write journal {path}: {error.strerror}; name a writable place"
             ) from None
+        return cls(path, _locked(path), header, checksum)
 
     @staticmethod
     def check_new(path: Path) -> None:
@@ -290,7 +300,10 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> tuple[Self, JournalContent]:
-        """Open the journal at `path` to go on, cutting off a torn last line.
+        """Open the journal at `path` to resume the run.
+
+        A torn last line is cut off. A journal of an older format is replaced by its translation to
+        the present one; older versions of hpo cannot read it any more.
 
         Returns
         -------
@@ -305,37 +318,19 @@ class Journal:
         """
         path = Path(path)
         read_journal(path)  # complain about a file that is no journal before opening it to write
-        journal = cls._locked(path, Header("", {}, 0.0), 0)
+        file = _locked(path)
         try:
-            return journal, journal.cut_torn_line()
+            content = read_journal(path)  # again, now that nobody else can write
+            if content.format != FORMAT:
+                _rewrite(content)
+                file.close()  # of the old file, which has no name any more
+                return cls.open(path)
+            file.truncate(content.end)
+            os.fsync(file.fileno())
         except BaseException:
-            journal.close()
-            raise
-
-    def cut_torn_line(self) -> JournalContent:
-        """Cut a torn last line off and return what the journal holds."""
-        content = read_journal(self.path)  # again, now that nobody else can write
-        self._file.truncate(content.end)
-        os.fsync(self._file.fileno())
-        self.header, self._checksum = content.header, content.checksum
-        return content
-
-    @classmethod
-    def _locked(cls, path: Path, header: Header, checksum: int) -> Self:
-        try:
-            file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise JournalError(
-                f"cannot open journal {path} for writing: {error.strerror}"
-            ) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
             file.close()
-            raise JournalError(
-                f"journal {path} is in use by another process; wait for it or stop it first"
-            ) from None
-        return cls(path, file, header, checksum)
+            raise
+        return cls(path, file, content.header, content.checksum), content
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write one entry, its `kind` and plain `data`, and wait until it is on disk.
@@ -346,7 +341,7 @@ class Journal:
             If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
-        line, self._checksum = _encode(entry, self._checksum)
+        line, self._checksum = encode_line(entry, self._checksum)
         written = 0
         try:
             while written < len(line):
@@ -381,11 +376,47 @@ class Journal:
         self.close()
 
 
-def compact(job: Job) -> dict[str, Any]:
-    """Return a job's JSON form, with the curves of a prediction as a digest.
+def _locked(path: Path) -> IO[bytes]:
+    """Open a journal for appending and lock it."""
+    try:
+        file = path.open("ab", buffering=0)
+    except OSError as error:
+        raise JournalError(f"cannot open journal {path} for writing: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        replaced = not os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        replaced = True  # or locked: either way it is another process's
+    if replaced:
+        file.close()
+        raise JournalError(
+            f"journal {path} is in use by another process; wait for it or stop it first"
+        )
+    return file
 
-    Every curve stands in the journal already, as reports; once per prediction would make its
-    size quadratic.
+
+def _rewrite(content: JournalContent) -> None:
+    """Write a journal anew in the present format."""
+    line, checksum = encode_line(content.header.to_json())
+    lines = [line]
+    for entry in content.entries:
+        data = {"kind": entry.kind, "time": entry.time, "data": entry.data}
+        line, checksum = encode_line(data, checksum)
+        lines.append(line)
+    try:
+        write_atomically(content.path, b"".join(lines))
+    except OSError as error:
+        raise JournalError(
+            f"cannot translate journal {content.path} to format {FORMAT}: {error.strerror}; it was "
+            "not changed"
+        ) from None
+
+
+def compact(job: Job) -> dict[str, Any]:
+    """Return the JSON form of a job, with the curves of a prediction as a digest.
+
+    The journal holds every curve already, as reports; repeating them with each prediction would
+    make its size quadratic.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""How well training and predicting went on at the same time (the hybrid workflow).
+"""Overlap of training and prediction in time (the hybrid workflow).
 
-While an annealer, or a model on this machine, predicts, the workers train on. Two figures say how
-well that worked: how long the predictor had nothing to do, and how many worker-seconds were idle
-while a prediction was under way.
+While an annealer, or a model on this machine, predicts, the workers keep training. Two figures
+measure the overlap: how long the predictor was idle, and how many worker-seconds were idle during
+predictions.
 
 >>> meter = OverlapMeter(n_workers=2)
 >>> meter.change(10.0, training=+2)  # two segments start
 >>> meter.change(14.0, predicting=+1)  # a prediction starts
->>> meter.change(15.0, training=-1)  # one worker has nothing to do before the prediction comes
+>>> meter.change(15.0, training=-1)  # one worker is idle until the prediction ends
 >>> meter.change(16.0, predicting=-1)
 >>> figures = meter.until(20.0)
 >>> figures.predicting, figures.predictor_waited, figures.workers_waited
@@ -18,39 +18,40 @@ while a prediction was under way.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 NOTE = "overlap"
-"""What a journal's notes of these figures are called."""
+"""Kind of the journal's notes with these figures."""
 
 RESUMED = "resumed"
-"""What a journal's note of a run that goes on is called."""
+"""Kind of the journal's note of a resumption."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Figures of a run, or of the part of it since it was last resumed.
+    """Figures of a run, or of its part since it was last resumed.
 
     Attributes
     ----------
     predictions : int
-        Predictions that came back.
+        Predictions that ended.
     seconds : float
-        From the first job to the end.
+        Time from the first job to the end.
     capacity : float
-        Worker-seconds that there were.
+        Worker-seconds in total.
     training : float
-        Worker-seconds in which a segment was under way.
+        Worker-seconds with a segment running.
     predicting : float
-        Seconds in which at least one prediction was under way.
+        Seconds with at least one prediction running.
     covered : float
-        Of these, the seconds in which at least one worker trained.
+        Seconds out of `predicting` with at least one worker training.
     available : float
-        Worker-seconds that there were while a prediction was under way.
+        Worker-seconds during predictions.
     workers_waited : float
-        Of these, the worker-seconds without a segment.
+        Worker-seconds out of `available` without a segment.
     """
 
     predictions: int = 0
@@ -64,27 +65,24 @@ class Overlap:
 
     @property
     def predictor_waited(self) -> float:
-        """Seconds in which the predictor had nothing to do."""
+        """Seconds in which the predictor was idle."""
         return self.seconds - self.predicting
 
     @property
     def overlap(self) -> float | None:
-        """Share of the workers that trained, on average, while a prediction was under way.
+        """Average share of the workers that trained during predictions.
 
-        1 where no worker waited, 0 where all did; None without predictions.
+        1 if no worker waited, 0 if all did; None without predictions.
         """
         return None if self.available <= 0 else 1 - self.workers_waited / self.available
 
     def plus(self, other: Overlap) -> Overlap:
-        """Return the figures of two parts of a run together."""
-        return Overlap(
-            *(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True))
-        )
+        """Return the sum of the figures of two parts of a run."""
+        return Overlap(*map(operator.add, astuple(self), astuple(other)))
 
     def to_note(self) -> dict[str, Any]:
         """Return plain values for the journal."""
-        plain = {name: _short(value) for name, value in asdict(self).items()}
-        return {"what": NOTE, **plain}
+        return {"what": NOTE, **{name: round(value, 4) for name, value in asdict(self).items()}}
 
     @classmethod
     def of_notes(cls, notes: Iterable[Mapping[str, Any]]) -> Overlap:
@@ -93,7 +91,7 @@ class Overlap:
         Parameters
         ----------
         notes : iterable of Mapping
-            Of a journal, in order; other notes than these figures are passed over.
+            Notes of a journal, in order; those of another kind are ignored.
         """
         total, part = Overlap(), Overlap()
         for note in notes:
@@ -104,7 +102,7 @@ class Overlap:
         return total.plus(part)
 
     def line(self) -> str:
-        """Return the figures as a line for people; empty without predictions."""
+        """Return the figures as one line of text; empty without predictions."""
         if self.overlap is None:
             return ""
         return (
@@ -116,12 +114,12 @@ class Overlap:
 
 
 class OverlapMeter:
-    """Adds up figures from the moments at which jobs start and end.
+    """Computes the figures from the times at which jobs start and end.
 
     Parameters
     ----------
     n_workers : int
-        Segments that can train at the same time.
+        Number of segments that can train at the same time.
     """
 
     def __init__(self, n_workers: int) -> None:
@@ -132,27 +130,27 @@ class OverlapMeter:
         self._sums = Overlap()
 
     def change(self, now: float, *, training: int = 0, predicting: int = 0) -> None:
-        """Take in that jobs started or ended.
+        """Record that jobs started or ended.
 
         Parameters
         ----------
         now : float
-            Seconds on a clock that never goes back.
+            Seconds on a monotonic clock.
         training, predicting : int
-            Change of the number of segments, and of predictions, under way.
+            Change of the number of running segments and of running predictions.
         """
-        self._pass(now)
+        self._advance(now)
         self._training += training
         self._predicting += predicting
         if predicting < 0:
             self._sums = self._sums.plus(Overlap(predictions=-predicting))
 
     def until(self, now: float) -> Overlap:
-        """Return the figures up to a moment."""
-        self._pass(now)
+        """Return the figures up to the time `now`."""
+        self._advance(now)
         return self._sums
 
-    def _pass(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
         seconds = 0.0 if self._now is None else now - self._now
         self._now = now
         busy = min(self._training, self._n_workers)
@@ -168,7 +166,3 @@ class OverlapMeter:
                 workers_waited=predicting * (self._n_workers - busy),
             )
         )
-
-
-def _short(value: float) -> float:
-    return round(value, 4) if isinstance(value, float) else value

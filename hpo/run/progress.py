@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on."""
+"""Progress display of a run on the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -16,16 +16,15 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.trial import SchedulerSummary, TrialStatus
 
 
-class Progress(Protocol):
-    """Shows the state of a run; used as a context manager around it."""
+class Progress:
+    """Shows the state of a run; a context manager around it. This base class shows nothing."""
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        """Show a state, and what was saved against the plan where there is one."""
-        ...
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+        """Show the state `summary` and, given a `baseline`, what was saved relative to it."""
 
     def __enter__(self) -> Self:
-        """Start showing."""
-        ...
+        """Start the display."""
+        return self
 
     def __exit__(
         self,
@@ -33,8 +32,7 @@ class Progress(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop showing."""
-        ...
+        """End the display."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +44,26 @@ class Snapshot:
     epochs : int
         Resource units trained.
     saved : int or None
-        Units saved against plain Hyperband so far; None where there is no such plan.
-    planned : int or None
-        Units that plain Hyperband would spend in all.
+        Units saved relative to plain Hyperband so far; None without a baseline.
+    baseline_epochs : int or None
+        Units that plain Hyperband spends in total.
     running, alive, trials, failed : int
-        Trials that train now, that may still go on, that were started, and that failed.
+        Trials that train now, that may still be continued, that were started, and that failed.
     best : float
         Lowest last loss, infinity before the first.
     best_trial : int or None
         Its trial.
     bracket, rung : int or None
-        Where the newest training goes on.
+        Position of the newest running trial.
     skill : float or None
-        Latest measured skill of the predictor against keeping the last value.
+        Latest measured skill of the predictor relative to keeping the last value.
     degraded : int
         Decisions that fell back to plain Hyperband.
     """
 
     epochs: int
     saved: int | None
-    planned: int | None
+    baseline_epochs: int | None
     running: int
     alive: int
     trials: int
@@ -78,41 +76,42 @@ class Snapshot:
     degraded: int
 
     @classmethod
-    def of(cls, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> Self:
+    def of(cls, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> Self:
         """Take the figures from a summary."""
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
-        place = max(running, key=lambda trial: trial.trial_id, default=None)
+        newest = max(running, key=lambda trial: trial.trial_id, default=None)
         skills = [event.skill for event in summary.events if event.skill is not None]
         return cls(
             epochs=summary.epochs,
-            saved=None if plan is None else plan.saved(summary.trials),
-            planned=None if plan is None else plan.epochs,
+            saved=None if baseline is None else baseline.saved(summary.trials),
+            baseline_epochs=None if baseline is None else baseline.epochs,
             running=len(running),
             alive=len(running) + status.count(TrialStatus.WAITING),
             trials=len(status),
             failed=status.count(TrialStatus.FAILED),
             best=math.inf if summary.best is None else summary.best.last_loss,
             best_trial=None if summary.best is None else summary.best.trial_id,
-            bracket=None if place is None else place.bracket,
-            rung=None if place is None else place.rung,
+            bracket=None if newest is None else newest.bracket,
+            rung=None if newest is None else newest.rung,
             skill=skills[-1] if skills else None,
             degraded=sum(event.kind == "degraded" for event in summary.events),
         )
 
     def fields(self) -> list[tuple[str, str]]:
-        """Return (label, text) pairs in the order in which they are shown."""
-        spent = str(self.epochs) + (f" of at most {self.planned}" if self.planned else "")
+        """Return (label, text) pairs in display order."""
+        limit = f" of at most {self.baseline_epochs}" if self.baseline_epochs else ""
         trials = f"{self.alive} alive ({self.running} running) of {self.trials}"
         if self.failed:
             trials += f", {self.failed} failed"
         best = "none yet" if self.best_trial is None else f"{self.best:.5g} (#{self.best_trial})"
-        fields = [("epochs", spent), ("trials", trials), ("best loss", best)]
+        fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), ("best loss", best)]
         if self.bracket is not None:
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
         if self.saved is not None:
-            share = f" ({self.saved / self.planned:.0%} of Hyperband)" if self.planned else ""
-            fields.append(("saved", f"{self.saved}{share}"))
+            share = self.saved / self.baseline_epochs if self.baseline_epochs else 0.0
+            of = f" ({share:.0%} of Hyperband)" if self.baseline_epochs else ""
+            fields.append(("saved", f"{self.saved}{of}"))
         if self.skill is not None:
             fields.append(("predictor skill", f"{skill_text(self.skill)} vs last value"))
         if self.degraded:
@@ -121,38 +120,23 @@ class Snapshot:
 
 
 def skill_text(skill: float) -> str:
-    """Return a skill as text; it is unbounded below, and beyond -10 only its sign matters."""
+    """Return a skill as text; skills have no lower bound, so those below -10 are not written out.
+
+    >>> skill_text(0.25), skill_text(-123.0)
+    ('+0.25', 'below -10')
+    """
     return f"{skill:+.2f}" if skill > -10 else "below -10"
 
 
-class NoProgress:
-    """Shows nothing."""
-
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        """Show nothing."""
-
-    def __enter__(self) -> Self:
-        """Start nothing."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop nothing."""
-
-
-class RichProgress:
-    """A live display on a terminal; single lines now and then where there is none (a log file).
+class RichProgress(Progress):
+    """A live display on a terminal, or a line every ten seconds where there is none (a log file).
 
     Parameters
     ----------
     title : str
         Shown above the figures.
     console : rich.console.Console or None
-        Where to; default: standard error.
+        Console to write to; default: standard error.
     """
 
     LINES_EVERY = 10.0
@@ -163,17 +147,17 @@ class RichProgress:
         self._console = Console(stderr=True) if console is None else console
         self._live: Live | None = None
         self._snapshot: Snapshot | None = None
-        self._begun = self._lines = time.monotonic()
+        self._started = self._last_line = time.monotonic()
 
-    def show(self, summary: SchedulerSummary, plan: HyperbandBaseline | None) -> None:
-        """Show a state."""
-        self._snapshot = Snapshot.of(summary, plan)
-        if self._live is None and time.monotonic() - self._lines >= self.LINES_EVERY:
+    def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+        """Show the state `summary` and what was saved relative to the `baseline`."""
+        self._snapshot = Snapshot.of(summary, baseline)
+        if self._live is None and time.monotonic() - self._last_line >= self.LINES_EVERY:
             self._print_line()
 
     def __enter__(self) -> Self:
         """Start the display."""
-        self._begun = self._lines = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(
                 console=self._console, get_renderable=self._render, refresh_per_second=5
@@ -195,14 +179,14 @@ class RichProgress:
             self._print_line()
 
     def _print_line(self) -> None:
-        self._lines = time.monotonic()
+        self._last_line = time.monotonic()
         if self._snapshot is not None:
             text = "  ".join(f"{label}: {value}" for label, value in self._snapshot.fields())
             line = f"[{self._elapsed()}] {text}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _elapsed(self) -> str:
-        minutes, seconds = divmod(int(time.monotonic() - self._begun), 60)
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
         return f"{minutes}:{seconds:02d}"
 
     def _render(self) -> Any:

@@ -1,4 +1,4 @@
-"""Rebuilding a scheduler from a journal: ask and tell exactly as the run did."""
+"""Rebuilding a scheduler from a journal: it is asked and told exactly as in the run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from hpo.errors import JournalError
 from hpo.loop import Scheduler
 from hpo.run.journal import Entry, JournalContent, compact
-from hpo.trial import Job, Report
+from hpo.trial import Job
 
 
 def replay(
     content: JournalContent,
     scheduler: Scheduler,
-    told: Callable[[Report], None] | None = None,
+    decided: Callable[[Job], None] | None = None,
 ) -> list[Job]:
     """Bring a fresh scheduler to the state that the journal holds.
 
@@ -25,9 +25,9 @@ def replay(
     content : JournalContent
         From `read_journal` or `Journal.open`.
     scheduler : Scheduler
-        As the run began with; it is asked and told exactly as it was then.
-    told : callable, optional
-        Called with each report after the scheduler was told.
+        In the state in which the run began.
+    decided : callable, optional
+        Called with each job that was decided.
 
     Returns
     -------
@@ -45,35 +45,35 @@ def replay(
         if entry.kind == "decided":
             job = _asked(scheduler, entry, content.path)
             pending[_key(job)] = job
+            if decided is not None:
+                decided(job)
         elif entry.kind == "reported":
             report = content.report(entry)
-            _tell(scheduler, report, content.path, entry.line)
+            try:
+                scheduler.tell(report)
+            except ValueError as error:
+                raise JournalError(
+                    f"line {entry.line} of journal {content.path} does not fit this run: {error}"
+                ) from None
             pending.pop(_key(report), None)
-            if told is not None:
-                told(report)
     return list(pending.values())
 
 
-def _tell(scheduler: Scheduler, report: Report, path: Path, line: int) -> None:
-    try:
-        scheduler.tell(report)
-    except ValueError as error:
-        raise JournalError(
-            f"line {line} of journal {path} does not fit this run: {error}"
-        ) from None
-
-
 def _key(value: Any) -> tuple[str, int]:
+    """Return what a job and its report have in common."""
     if hasattr(value, "job_id"):
         return "predict", int(value.job_id)
     return "train", int(value.trial_id)
 
 
 def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
-    """Ask the scheduler and check that it decides as it did in the journal."""
+    """Ask the scheduler and check that it decides as in the journal."""
     decision = scheduler.ask()
-    if isinstance(decision, Job) and _equal(compact(decision), entry.data):
-        return decision
+    if isinstance(decision, Job):
+        # compared as text, in which NaN equals NaN
+        now, then = (json.dumps(x, sort_keys=True) for x in (compact(decision), entry.data))
+        if now == then:
+            return decision
     raise JournalError(
         f"journal {path} belongs to another run or version: in line {entry.line} it decided "
         f"{_short(entry.data)}, but this scheduler decides {_short(decision.to_json())}; resume it "
@@ -81,19 +81,11 @@ def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
     )
 
 
-def _equal(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    """Compare plain values, NaN being equal to NaN."""
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
-
-
 def _short(data: Mapping[str, Any]) -> str:
+    """Return a decision in a few words."""
     if data.get("type") == "TrainJob":
         return (
             f"to train trial {data['trial_id']} ({data['config']}) from {data['start']} to "
             f"{data['stop']}"
         )
-    if data.get("type") == "PredictJob":
-        return f"to predict for bracket {data['bracket']}, rung {data['rung']}"
-    if data.get("type") == "ForecastJob":
-        return f"to forecast (job {data['job_id']})"
-    return f"{data.get('type')}"
+    return f"{data.get('type')} {data['job_id']}" if "job_id" in data else f"{data.get('type')}"

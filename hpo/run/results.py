@@ -1,11 +1,11 @@
-"""What a run found: trials, decisions and history, as records, tables and data frames."""
+"""Results of a run: trials, decisions and history, as records, tables and data frames."""
 
 from __future__ import annotations
 
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,19 +13,24 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from hpo.errors import JournalError, UsageError
+from hpo.errors import JournalError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import JournalContent, read_journal
+from hpo.run.journal import read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import replay
 from hpo.run.spec import RunSpec
-from hpo.trainers.base import first_bad_unit
-from hpo.trial import Done, Event, Report, SchedulerSummary, TrainReport, TrialStatus, TrialSummary
-
-TimedReport = tuple[float, Report]
-"""Seconds since the epoch, and the report that came then."""
+from hpo.trial import (
+    Done,
+    Event,
+    Job,
+    Report,
+    SchedulerSummary,
+    TrainReport,
+    TrialStatus,
+    TrialSummary,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class HistoryPoint:
     epochs : int
         Resource units trained so far.
     seconds : float
-        Since the first report of the run.
+        Seconds since the first report of the run.
     best : float
         Lowest loss reported so far, infinity before the first finite one.
     """
@@ -49,23 +54,23 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that is known of a run.
+    """Trials, decisions, reports and notes of a run.
 
     Attributes
     ----------
     trials : tuple of TrialSummary
-        In the order of their ids.
+        All trials in the order of their ids.
     best : TrialSummary or None
-        Lowest last loss.
+        Trial with the lowest last loss.
     epochs : int
         Resource units trained.
     events : tuple of Event
         Decisions and degradations.
     reports : tuple of (float, Report)
-        In the order of arrival.
+        Reports in the order of arrival, with seconds since the epoch.
     notes : tuple of Mapping
-        Retries and extra metrics.
-    plan : HyperbandBaseline or None
+        Retries, extra metrics and overlap figures.
+    baseline : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
         Whether the run came to its end.
@@ -75,32 +80,29 @@ class Results:
     best: TrialSummary | None
     epochs: int
     events: tuple[Event, ...]
-    reports: tuple[TimedReport, ...] = ()
+    reports: tuple[tuple[float, Report], ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
-    plan: HyperbandBaseline | None = None
+    baseline: HyperbandBaseline | None = None
     finished: bool = False
 
     @classmethod
     def of(
         cls,
         summary: SchedulerSummary,
-        reports: Sequence[TimedReport],
+        reports: Sequence[tuple[float, Report]],
         notes: Sequence[Mapping[str, Any]],
-        plan: HyperbandBaseline | None,
+        baseline: HyperbandBaseline | None,
         *,
         finished: bool,
     ) -> Self:
-        """Combine a scheduler's summary with what was recorded on the way.
+        """Combine a scheduler's summary with the recorded reports and notes.
 
         Parameters
         ----------
         summary : SchedulerSummary
-        reports, notes : sequence
-            As in the attributes.
-        plan : HyperbandBaseline or None
-            What savings are measured against.
-        finished : bool
-            Whether the run came to its end.
+            Final state of the scheduler.
+        reports, notes, baseline, finished
+            See the attributes.
         """
         return cls(
             trials=summary.trials,
@@ -109,12 +111,18 @@ class Results:
             events=summary.events,
             reports=tuple(reports),
             notes=tuple(notes),
-            plan=plan,
+            baseline=baseline,
             finished=finished,
         )
 
     @classmethod
-    def from_journal(cls, path: Path, scheduler: Scheduler | None = None) -> Self:
+    def from_journal(
+        cls,
+        path: Path,
+        scheduler: Scheduler | None = None,
+        *,
+        decided: Callable[[Job], None] | None = None,
+    ) -> Self:
         """Read the results of a run, finished or not, without changing anything.
 
         Parameters
@@ -122,7 +130,10 @@ class Results:
         path : Path
             The journal.
         scheduler : Scheduler, optional
-            Fresh, as the run began with; needed where it was not built from a `RunSpec`.
+            A scheduler in the state in which the run began; needed if the run was not built from
+            a `RunSpec`.
+        decided : callable, optional
+            Called with each job that was decided.
 
         Raises
         ------
@@ -131,21 +142,27 @@ class Results:
         """
         content = read_journal(path)
         spec = RunSpec.from_json(content.header.spec) if content.header.spec else None
-        scheduler = _scheduler(spec, content) if scheduler is None else scheduler
-        pending = replay(content, scheduler)
+        if scheduler is None:
+            if spec is None:
+                raise JournalError(
+                    f"journal {path} was started from Python objects; read it from Python, by "
+                    "Results.from_journal or read_run with a scheduler as the run began with"
+                )
+            scheduler = spec.build_scheduler()
+        pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
-        plan = None if spec is None else spec.plan()
-        return cls.of(summary, content.reports(), content.notes(), plan, finished=finished)
+        baseline = None if spec is None else spec.baseline()
+        return cls.of(summary, content.reports(), content.notes(), baseline, finished=finished)
 
     @property
     def saved(self) -> int | None:
-        """Resource units saved by decisions within rounds; None where there is no plan."""
-        return None if self.plan is None else self.plan.saved(self.trials)
+        """Resource units saved by decisions within rounds; None without a baseline."""
+        return None if self.baseline is None else self.baseline.saved(self.trials)
 
     @property
     def overlap(self) -> Overlap:
-        """How well training and predicting went on at the same time (measured on the run)."""
+        """Overlap of training and prediction in time."""
         return Overlap.of_notes(self.notes)
 
     def history(self) -> list[HistoryPoint]:
@@ -169,16 +186,11 @@ class Results:
 
         Raises
         ------
-        ImportError
+        MissingPackageError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas, which is not installed: pip install pandas"
-            ) from error
-        return pd.DataFrame.from_records(self.records())
+        pandas = import_optional("pandas", "Results.to_frame")
+        return pandas.DataFrame.from_records(self.records())
 
     def write_csv(self, path: Path) -> None:
         """Write the records to a new CSV file (no pandas needed).
@@ -206,7 +218,7 @@ class Results:
             ) from None
 
     def summary_lines(self) -> list[str]:
-        """Return in a few lines what was found, spent and saved, and what went wrong."""
+        """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
         if self.best is not None:
             config = ", ".join(f"{k}={_short(v)}" for k, v in self.best.config.items())
@@ -214,7 +226,11 @@ class Results:
                 f"Best: trial {self.best.trial_id}, loss {self.best.last_loss:.6g} after "
                 f"{len(self.best.losses)} epochs, {config}"
             )
-        lines.append(self._epochs_line())
+        lines.append(f"Epochs: {self.epochs}")
+        if self.baseline is not None and self.saved is not None:
+            share = self.saved / self.baseline.epochs
+            total = self.baseline.epochs
+            lines[-1] += f"; plain Hyperband takes {total}, saved so far {share:.1%}"
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
@@ -226,13 +242,6 @@ class Results:
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
         return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])
 
-    def _epochs_line(self) -> str:
-        text = f"Epochs: {self.epochs}"
-        if self.plan is None or self.saved is None:
-            return text
-        share = self.saved / self.plan.epochs
-        return f"{text}; plain Hyperband takes {self.plan.epochs}, saved so far {share:.1%}"
-
     def predictor_skill(self) -> list[dict[str, Any]]:
         """Return the predictor's skill at each decision (positive: better than last value)."""
         return [
@@ -242,12 +251,12 @@ class Results:
         ]
 
     def table(self, top: int = 10) -> Table:
-        """Return a table of the best trials and of all that failed or met a NaN.
+        """Return a table of the best trials and of all that failed or reported a NaN.
 
         Parameters
         ----------
         top : int
-            How many of the best to show.
+            Number of best trials to show.
         """
         records = sorted(self.records(), key=_by_progress)
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
@@ -264,18 +273,12 @@ class Results:
         return table
 
 
-def _scheduler(spec: RunSpec | None, content: JournalContent) -> Scheduler:
-    if spec is None:
-        raise JournalError(
-            f"journal {content.path} was started from Python objects; read it from Python with "
-            "Results.from_journal(path, scheduler)"
-        )
-    return spec.build_scheduler()
-
-
 def _record(trial: TrialSummary, retries: int) -> dict[str, Any]:
     finite = [loss for loss in trial.losses if math.isfinite(loss)]
-    trouble = _trouble(trial)
+    bad = next((i for i, loss in enumerate(trial.losses, 1) if not math.isfinite(loss)), None)
+    trouble = "" if bad is None else f"loss {trial.losses[bad - 1]} after unit {bad}"
+    if trial.status is TrialStatus.FAILED:
+        trouble = trial.reason or "failed"
     return {
         "trial_id": trial.trial_id,
         "bracket": trial.bracket,
@@ -289,14 +292,6 @@ def _record(trial: TrialSummary, retries: int) -> dict[str, Any]:
         "trouble": bool(trouble),
         **{f"config_{name}": value for name, value in trial.config.items()},
     }
-
-
-def _trouble(trial: TrialSummary) -> str:
-    """Say what went wrong with a trial; empty if nothing did."""
-    if trial.status is TrialStatus.FAILED:
-        return trial.reason or "failed"
-    bad = first_bad_unit(trial.losses)
-    return "" if bad is None else f"loss {trial.losses[bad - 1]} after unit {bad}"
 
 
 def _by_progress(record: Mapping[str, Any]) -> tuple[bool, float, int]:

@@ -1,21 +1,27 @@
-"""Runs the jobs of a search on a pool of workers, with retries; predictions beside training."""
+"""Running the jobs of a search on a pool of workers, with retries, and predictions beside them."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import Any
 
 from hpo.errors import ExecutorBrokenError, InterruptedRunError
+from hpo.loop import Scheduler
+from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.overlap import Overlap, OverlapMeter
-from hpo.trainers.base import Outcome, Segment, Trainer
+from hpo.trainers.base import Outcome, Segment, Trainer, describe
 from hpo.trial import (
     Job,
     ModelJob,
@@ -33,16 +39,16 @@ Note = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done about jobs that fail.
+    """Retries and time limits of jobs.
 
     Attributes
     ----------
     max_retries : int
-        Further attempts for a job that failed, each from the trial's last checkpoint.
+        Further attempts of a job that failed, each from the trial's last checkpoint.
     timeout : float or None
-        Seconds that one attempt may take.
+        Time limit of one attempt, in seconds.
     predict_timeout : float or None
-        Seconds that a prediction may take; then its round goes on as plain Hyperband.
+        Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband.
     """
 
     max_retries: int = 1
@@ -62,7 +68,33 @@ class _Finished:
     future: Future[Outcome]
 
 
-_Event = _Finished | ModelReport | None  # None: woken up to stop
+_Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
+
+
+def predict_with(
+    predictor: CurvePredictor | Forecaster | str | None, scheduler: Scheduler
+) -> Predict:
+    """Return a function that runs prediction jobs; an exception becomes a `PredictFailure`.
+
+    Parameters
+    ----------
+    predictor : CurvePredictor, Forecaster, str or None
+        A predictor or its name; None takes the default of the scheduler.
+    scheduler : Scheduler
+        If it forecasts, its searcher proposes new configurations with each forecast.
+    """
+    searcher = getattr(scheduler, "searcher", None)
+    if predictor is None:
+        predictor = "nusvr" if searcher is None else "mixed"
+    model = make_predictor(predictor) if isinstance(predictor, str) else predictor
+
+    def predict(job: ModelJob) -> ModelReport:
+        try:
+            return run_predict_job(job, model, searcher)
+        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
+            return PredictFailure(job.job_id, describe(error))
+
+    return predict
 
 
 class JobRunner:
@@ -71,19 +103,20 @@ class JobRunner:
     Parameters
     ----------
     trainer : Trainer
-        Trains.
+        Trains the segments.
     pool : WorkerPool
-        Where it trains.
+        Workers that run the segments.
     predict : callable
-        Runs a `PredictJob` or `ForecastJob`; must not raise.
+        Runs a prediction job; must not raise.
     checkpoints : CheckpointStore
-        Where each trial keeps its state.
+        Checkpoints of the trials.
     policy : Policy
-        Retries and timeout.
+        Retries and time limits.
     note : callable
-        Hears of retries and extra metrics (plain values), for the journal.
+        Called with retries, extra metrics and overlap figures (plain values), for the journal.
     background : bool
-        Predict in a thread while training goes on; False predicts in turn, which repeats exactly.
+        Whether to predict in a thread beside training; False predicts in turn, which is
+        reproducible.
     """
 
     def __init__(
@@ -110,33 +143,33 @@ class JobRunner:
         self._predicting: set[int] = set()
         self._signum: int | None = None
         self._meter = OverlapMeter(pool.n_workers)
-        self._under_way: set[int] = set()  # predictions, until they end or their time is out
+        self._metered: set[int] = set()  # predictions, until they end or time out
         self._lock = threading.Lock()
 
     @property
     def free(self) -> int:
-        """How many more training jobs may be submitted now; none once the run is to stop."""
+        """Number of training jobs that may be submitted now; 0 once the run is stopping."""
         if self._signum is not None:
             return 0
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
 
     def submit(self, job: Job) -> None:
-        """Queue a job; it starts in the next `wait`."""
+        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
         self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
 
     def stop(self, signum: int) -> None:
-        """Have `wait` raise `InterruptedRunError` soon; safe to call from a signal handler."""
+        """Make `wait` raise `InterruptedRunError` soon; safe to call from a signal handler."""
         self._signum = signum
         self._events.put(None)
 
     def wait(self) -> Sequence[Report]:
-        """Start what can be started, block until a report is there, and return all that are.
+        """Start jobs, block until there is a report, and return all reports.
 
         Raises
         ------
         InterruptedRunError
-            If `stop` was called and no report is left to be delivered.
+            If `stop` was called and all reports are delivered.
         ExecutorBrokenError
             If no worker is left to run on.
         """
@@ -168,17 +201,17 @@ class JobRunner:
         segment = Segment(dict(job.config), job.start, job.stop, checkpoint)
         self._training += 1
         self._mark(training=+1)
-        future = self._pool.submit(self._trainer, segment, self._policy.timeout)
-        future.add_done_callback(lambda done: self._trained(attempt, done))
 
-    def _trained(self, attempt: _Attempt, future: Future[Outcome]) -> None:
-        """Take note of an outcome (in a thread of the pool)."""
-        self._mark(training=-1)
-        self._events.put(_Finished(attempt, future))
+        def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
+            self._mark(training=-1)
+            self._events.put(_Finished(attempt, future))
+
+        future = self._pool.submit(self._trainer, segment, self._policy.timeout)
+        future.add_done_callback(finished)
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
-        self._under_way.add(job.job_id)
+        self._metered.add(job.job_id)
         self._mark(predicting=+1)
         if not self.background:
             self._predicted(self._predict(job))
@@ -190,10 +223,10 @@ class JobRunner:
             _in_thread(lambda: self._predicted(late), delay=seconds)
 
     def _predicted(self, report: ModelReport) -> None:
-        """Take note of a prediction, or of its time being out (in a thread of its own)."""
+        """Record the end of a prediction or its timeout (called in a thread of its own)."""
         with self._lock:
-            first = report.job_id in self._under_way
-            self._under_way.discard(report.job_id)
+            first = report.job_id in self._metered
+            self._metered.discard(report.job_id)
         if first:
             self._mark(predicting=-1)
         self._events.put(report)
@@ -203,38 +236,34 @@ class JobRunner:
             self._meter.change(time.monotonic(), training=training, predicting=predicting)
 
     def overlap(self) -> Overlap:
-        """Return how well training and predicting went on at the same time so far."""
+        """Return the overlap of training and prediction so far."""
         with self._lock:
             return self._meter.until(time.monotonic())
 
     def _collect(self) -> list[Report]:
-        """Wait for an event, then take all that are there."""
+        """Wait for an event, then process all events in the queue."""
         if self._signum is None and not self._training and not self._predicting:
             raise ExecutorBrokenError(
-                "every worker of the executor is busy with a job that was given up"
+                "every worker of the executor is occupied by a job that was abandoned"
             )
-        reports = self._taken(self._events.get()) if self._signum is None else []
-        while True:
-            try:
-                event = self._events.get_nowait()
-            except Empty:
-                return reports
-            reports += self._taken(event)
+        reports = [] if self._signum is not None else [self._processed(self._events.get())]
+        with contextlib.suppress(Empty):
+            while True:
+                reports.append(self._processed(self._events.get_nowait()))
+        return [report for report in reports if report is not None]
 
-    def _taken(self, event: _Event) -> list[Report]:
-        if event is None:
-            return []
-        if isinstance(event, ModelReport):
-            if event.job_id not in self._predicting:
-                return []  # after its time was out, or its time was out after it came
-            self._predicting.remove(event.job_id)
-            self._note(self.overlap().to_note())
-            return [event]
-        self._training -= 1
-        report = self._judged(event.attempt, event.future.result())
-        return [] if report is None else [report]
+    def _processed(self, event: _Event) -> Report | None:
+        """Return the report that follows from an event, if there is one."""
+        if isinstance(event, _Finished):
+            self._training -= 1
+            return self._report(event.attempt, event.future.result())
+        if event is None or event.job_id not in self._predicting:
+            return None  # a result after the timeout, or a timeout after the result
+        self._predicting.remove(event.job_id)
+        self._note(self.overlap().to_note())
+        return event
 
-    def _judged(self, attempt: _Attempt, outcome: Outcome) -> TrainReport | TrainFailure | None:
+    def _report(self, attempt: _Attempt, outcome: Outcome) -> TrainReport | TrainFailure | None:
         """Turn an outcome into a report, or queue another attempt and return None."""
         job = attempt.job
         where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
@@ -248,15 +277,37 @@ class JobRunner:
             self._note(what)
             self._queue.appendleft(_Attempt(job, attempt.number + 1))
             return None
-        return TrainFailure(job.trial_id, job.start, job.stop, _final(outcome, attempt))
+        attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
+        return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
 
 
 def _in_thread(work: Callable[[], None], delay: float = 0.0) -> None:
-    """Do something later, in a thread that does not keep the process alive."""
+    """Run `work` after `delay` seconds in a thread that does not keep the process alive."""
     timer = threading.Timer(delay, work)
     timer.daemon = True
     timer.start()
 
 
-def _final(outcome: Outcome, attempt: _Attempt) -> str:
-    return outcome.reason + (f" [{attempt.number} attempts]" if attempt.number > 1 else "")
+@contextlib.contextmanager
+def signals_stop(runner: JobRunner) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C stops it at once.
+
+    Signal handlers belong to the main thread; in another thread this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        runner.stop(signum)
+        if not runner.background:
+            os.write(2, b"\nStopping after the running segment; Ctrl-C again stops at once.\n")
+
+    stoppers = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {signum: signal.signal(signum, stop) for signum in stoppers}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,4 +1,4 @@
-"""A run as plain values: everything that a journal's header needs to build the run again."""
+"""A run as plain values, from which the header of its journal can build it again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from hpo.errors import JournalError, UsageError, usage_checked
 from hpo.loop import Scheduler
+from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
+from hpo.schedulers import FORECASTING, make_scheduler
 from hpo.searchers import LEARNING, SEARCHERS, Searcher, make_searcher
 from hpo.space.search_space import SearchSpace
 
@@ -18,47 +20,47 @@ _SECRETS = ("token", "password", "secret", "api_key", "credential")
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Settings of a run that can be built from names and numbers.
+    """Settings of a run as names and numbers.
 
     Attributes
     ----------
     trainer : str
         ``FILE.py:name`` or ``package.module:name``.
     space : Mapping
-        Search space as `SearchSpace.to_dict` gives it.
+        Search space in the form of `SearchSpace.to_dict`.
     max_resource : int
-        Most resource units (epochs) that one trial is trained.
+        Maximum resource per trial, R (epochs for a network).
     scheduler : str
         Name of the scheduler; ``"swift"`` is the recommended mode of Swift-Hyperband.
     reduction_factor : int
-        One of how many trials goes on.
+        Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
-        ``"curves"`` (new configurations from forecasts), ``"tpe"``, ``"gp"`` (from Optuna's
-        samplers), ``"random"``, ``"grid"``, or ``"auto"``: curves where the scheduler forecasts,
-        else random.
+        ``"curves"`` (new configurations from forecasts), ``"tpe"`` or ``"gp"`` (Optuna's
+        samplers), ``"random"``, ``"grid"``, or ``"auto"``: ``"curves"`` for a scheduler that
+        forecasts, else ``"random"``.
     seed : int
-        Seed of all random choices.
+        Seed of the random number generators.
     searcher_options, scheduler_options, predictor_options : Mapping
         Further options by name.
     predictor : str
-        Name of the curve predictor; ``"auto"`` is ``"mixed"`` where the scheduler forecasts,
-        else ``"nusvr"``.
+        Name of the curve predictor; ``"auto"`` is ``"mixed"`` if the scheduler forecasts, else
+        ``"nusvr"``.
     n_workers : int or None
-        Segments that run at the same time; None: as many as the engine has.
+        Number of segments that run at the same time; None takes all workers of the executor.
     executor : str
-        Name of the engine (`hpo.run.executors.EXECUTORS`).
+        Name of the executor (`hpo.run.executors.EXECUTORS`).
     executor_options : Mapping
-        What the engine is told, by name.
+        Options of the executor by name.
     max_retries : int
         Further attempts of a job that failed.
     timeout : float or None
-        Seconds that one attempt may take.
+        Time limit of one attempt, in seconds.
     predict_timeout : float or None
-        Seconds that a prediction may take.
+        Time limit of a prediction, in seconds.
     checkpoint_dir : str
-        Where checkpoints are kept; empty for the default place beside the journal.
+        Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
-        SHA-256 of the trainer's file when the run began; empty for a module.
+        SHA-256 of the trainer's file at the start of the run; empty for a module.
     """
 
     trainer: str
@@ -83,14 +85,13 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
-        _refuse_secrets(
-            {
-                "searcher": self.searcher_options,
-                "scheduler": self.scheduler_options,
-                "predictor": self.predictor_options,
-                "executor": self.executor_options,
-            }
-        )
+        for options in (
+            self.searcher_options,
+            self.scheduler_options,
+            self.predictor_options,
+            self.executor_options,
+        ):
+            _refuse_secrets(options)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -123,10 +124,8 @@ class RunSpec:
         Raises
         ------
         UsageError
-            If a name or a setting is refused; the message is that of the part which refused it.
+            If a name or a setting is invalid.
         """
-        from hpo.schedulers import make_scheduler
-
         scheduler: Scheduler = usage_checked(
             make_scheduler,
             self.scheduler,
@@ -139,12 +138,12 @@ class RunSpec:
         return scheduler
 
     def build_searcher(self) -> Searcher:
-        """Build what proposes configurations.
+        """Build the searcher, which proposes configurations.
 
         Raises
         ------
         UsageError
-            If space or searcher is refused.
+            If the space or the searcher is invalid.
         """
         space = usage_checked(SearchSpace.from_dict, self.space)
         name = self.searcher
@@ -154,40 +153,29 @@ class RunSpec:
             raise UsageError(
                 f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
             )
-        if name in LEARNING:
-            self._check_learns()
+        if name in LEARNING and not self._forecasts:
+            raise UsageError(
+                f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
+                f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
+            )
         options = self.searcher_options
         searcher: Searcher = usage_checked(make_searcher, name, space, self.seed, **options)
         return searcher
 
     @property
     def _forecasts(self) -> bool:
-        from hpo.schedulers import FORECASTING
-
         return self.scheduler in FORECASTING
 
-    def _check_learns(self) -> None:
-        from hpo.schedulers import FORECASTING
-
-        if not self._forecasts:
-            raise UsageError(
-                f"searcher {self.searcher!r} proposes with forecasts, and scheduler "
-                f"{self.scheduler!r} asks for none; use one of {', '.join(FORECASTING)}, or "
-                "searcher='random'"
-            )
-
     def build_predictor(self) -> Any:
-        """Build the curve predictor."""
-        from hpo.predictors import as_forecaster, make_predictor
-
+        """Build the predictor of learning curves."""
         name = self.predictor
         if name == "auto":
             name = "mixed" if self._forecasts else "nusvr"
         predictor = usage_checked(make_predictor, name, **self.predictor_options)
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 
-    def plan(self) -> HyperbandBaseline | None:
-        """Return plain Hyperband with these settings; None if the run is no kind of Hyperband."""
+    def baseline(self) -> HyperbandBaseline | None:
+        """Return plain Hyperband with these settings; None if the run is no form of Hyperband."""
         if not self.scheduler.endswith("hyperband") and not self._forecasts:
             return None
         iterations = self.scheduler_options.get("iterations", 1)

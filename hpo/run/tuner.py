@@ -1,7 +1,7 @@
-"""`Tuner`: a scheduler, a trainer, workers and a journal, wired together.
+"""`Tuner` connects a scheduler, a trainer, workers and a journal.
 
-The tuner owns no decision. It writes each decision and each report to the journal before it takes
-effect, so that a run that was killed at any moment goes on where it was:
+The tuner takes no decision. It writes each decision and each report to the journal before it takes
+effect, so that a run that was killed at any moment can be resumed:
 
 >>> from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
 >>> def train(config, start, stop, checkpoint):
@@ -39,11 +39,11 @@ from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
 from hpo.run.journal import Header, Journal, JournalContent, read_journal
 from hpo.run.overlap import RESUMED
-from hpo.run.progress import NoProgress, Progress
-from hpo.run.recorder import PredictCall, RunRecorder, signals_stop
+from hpo.run.progress import Progress
+from hpo.run.recorder import RunRecorder
 from hpo.run.replay import replay
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy
+from hpo.run.runner import JobRunner, Policy, predict_with, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
@@ -59,46 +59,50 @@ class Tuner:
     Parameters
     ----------
     trainer : Trainer, callable or str
-        What trains a configuration: a `Trainer`, a function with the signature of
-        `Trainer.train`, or a name (``"FILE.py:trainer"``). It has to be picklable for worker
-        processes; a name always is.
+        A `Trainer`, a function with the signature of `Trainer.train`, or a name
+        (``"FILE.py:trainer"``). It must be picklable for worker processes; a name always is.
     scheduler : Scheduler
-        What decides, fresh from its constructor.
+        Scheduler, fresh from its constructor.
     journal : Path or None
-        New file for the journal; None keeps none, and the run cannot be resumed.
+        New file for the journal; without one the run cannot be resumed.
     executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes of our own; this process; an engine (``docs/engines.md``); any
+        Worker processes; this process; a distributed executor (``docs/executors.md``); any
         `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
         when it breaks.
     n_workers : int or None
-        Trials to train at the same time. 1 for "inline". None: as many as the engine's cluster
-        has, 1 on this machine.
+        Number of trials to train at the same time; 1 for "inline". None takes all workers of a
+        cluster, 1 on this machine.
     executor_options : Mapping
-        What the engine is told (`hpo.run.executors.options.ExecutorOptions`): devices, address, ...
+        Devices, address, ... (see `hpo.run.executors.options.ExecutorOptions`).
     predictor : CurvePredictor, Forecaster, str or None
-        What predicts learning curves for schedulers that ask; None takes the default.
+        Predictor of learning curves, for schedulers that use one; None takes the default.
     max_retries : int
-        Further attempts for a job that failed, each from the trial's last checkpoint.
+        Further attempts of a job that failed, each from the trial's last checkpoint.
     timeout : float or None
-        Seconds that one training job (a segment of a trial) may take; then its worker is killed.
-        Not for "inline".
+        Time limit of a training job (a segment of a trial), in seconds; its worker is killed
+        then. Not for "inline".
     predict_timeout : float or None
-        Seconds that a prediction may take; then its round goes on as plain Hyperband, visibly.
-        Not for "inline".
+        Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
+        which is reported. Not for "inline".
     checkpoint_dir : Path or None
-        Directory for checkpoints; default: beside the journal, or a temporary directory that is
-        deleted at the end where there is no journal.
-    progress : Progress or None
-        What shows the run to the user; default: nothing.
+        Directory for checkpoints; default: beside the journal or, without a journal, a temporary
+        directory that is deleted at the end.
+    progress : Progress
+        Display of the run; default: none.
     spec : RunSpec or None
-        What the run was built from, written to the journal so that ``hpo resume`` needs no more
-        than that. `from_spec` sets it.
+        Specification that the run was built from, written to the journal for ``hpo resume``.
+        `from_spec` sets it.
+
+    Raises
+    ------
+    UsageError
+        If a setting is invalid.
 
     Notes
     -----
-    With ``executor="inline"`` a run repeats exactly, and so does a run that was killed and resumed.
-    With several workers configurations and curves repeat; which decisions may depend on the order
-    in which jobs finish stands in `hpo.run.executors.pools`.
+    With ``executor="inline"`` a run is reproducible bit for bit, and so is a run that was killed
+    and resumed. With several workers configurations and curves are reproducible;
+    `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
     """
 
     trainer: Any
@@ -113,7 +117,7 @@ class Tuner:
     timeout: float | None = None
     predict_timeout: float | None = None
     checkpoint_dir: Path | None = None
-    progress: Progress = field(default_factory=NoProgress)
+    progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
 
     def __post_init__(self) -> None:
@@ -124,9 +128,25 @@ class Tuner:
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
         limits = (self.timeout, self.predict_timeout)
-        _check_executor(self.executor, self.executor_options)
-        if self.executor == "inline":
-            _check_inline(self.n_workers, limited=limits != (None, None))
+        if isinstance(self.executor, str):
+            check_executor(self.executor, self.executor_options)
+        elif not isinstance(self.executor, Executor) and not callable(self.executor):
+            raise UsageError(
+                "executor must be the name of one, an Executor or a function that builds one, got "
+                f"{type(self.executor).__name__}"
+            )
+        elif self.executor_options:
+            raise UsageError(
+                "executor_options are for executors given by name, got "
+                f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "inline" and (
+            self.n_workers not in (1, None) or limits != (None, None)
+        ):
+            raise UsageError(
+                "executor 'inline' runs one job after the other in this process and cannot stop "
+                f"it: n_workers must be 1 (got {self.n_workers}) and timeouts None; use 'process'"
+            )
 
     @classmethod
     def from_spec(cls, spec: RunSpec, **settings: Any) -> Tuner:
@@ -163,14 +183,14 @@ class Tuner:
     def resume(
         cls, journal: Path, trainer: Any = None, scheduler: Scheduler | None = None, **settings: Any
     ) -> Results:
-        """Go on with a run that was stopped or killed, to its end.
+        """Resume a run that was stopped or killed, and run it to its end.
 
         Parameters
         ----------
         journal : Path
-            Its journal.
+            Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
-            Needed where the run was not built from a `RunSpec`: as given when it began.
+            As given when the run began; needed if it was not built from a `RunSpec`.
         **settings
             Further parameters of `Tuner`.
 
@@ -183,7 +203,7 @@ class Tuner:
         JournalError
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
-            If a setting is wrong.
+            If a setting is invalid.
         """
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
@@ -192,7 +212,9 @@ class Tuner:
         if header.spec:
             spec = RunSpec.from_json(header.spec)
             tuner = cls.from_spec(spec, journal=journal, **settings)
-            _warn_if_changed(spec, tuner.spec)
+            if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
+                file = tuner.spec.trainer.rpartition(":")[0]
+                _log.warning("%s has changed since the run began", file)
         elif trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects; resume it from Python with "
@@ -203,7 +225,7 @@ class Tuner:
         return tuner._resume()
 
     def run(self) -> Results:
-        """Run the search from its beginning to its end.
+        """Run the search.
 
         Returns
         -------
@@ -215,17 +237,23 @@ class Tuner:
             If the journal or the checkpoint directory exists already, or the trainer cannot be
             imported or sent to workers. Nothing has been written then.
         InterruptedRunError
-            On Ctrl-C or SIGTERM, after everything has been stopped in good order.
+            On Ctrl-C or SIGTERM, after the run was stopped in good order.
         """
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
-                store = self._loose_store(stack)
+                if self.checkpoint_dir is None:
+                    directory = stack.enter_context(tempfile.TemporaryDirectory())
+                    store = CheckpointStore(Path(directory))
+                else:
+                    store = CheckpointStore(Path(self.checkpoint_dir))
+                    store.check_unused()
+                    store.create(Header("", {}, time.time()))
                 return self._go(trainer, self._pool(store, stack), store)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            pool = self._pool(store, stack)  # before anything is written: it may be out of reach
+            pool = self._pool(store, stack)  # before anything is written: it may be unreachable
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -260,11 +288,11 @@ class Tuner:
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.plan, before)
+        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
         runner = JobRunner(
             trainer,
             pool,
-            PredictCall.of(self.predictor, self.scheduler),
+            predict_with(self.predictor, self.scheduler),
             store,
             Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,
@@ -275,23 +303,23 @@ class Tuner:
                 for job in pending:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
-                recorder.note_overlap(runner.overlap())
-                recorder.show()
+                recorder.finish(runner.overlap())
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
-        return self._results(recorder)
-
-    def _results(self, recorder: RunRecorder) -> Results:
         summary = self.scheduler.summary()
-        return Results.of(summary, recorder.reports, recorder.notes, self.plan, finished=True)
+        return Results.of(summary, recorder.reports, recorder.notes, self.baseline, finished=True)
 
     @property
-    def plan(self) -> HyperbandBaseline | None:
-        """Plain Hyperband with the run's settings, where they are known."""
-        return None if self.spec is None else self.spec.plan()
+    def baseline(self) -> HyperbandBaseline | None:
+        """Plain Hyperband with the settings of the run; None if they are not known."""
+        return None if self.spec is None else self.spec.baseline()
 
     def _checked_trainer(self) -> Trainer:
-        _check_unguarded()
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise UsageError(
+                "this script starts a run when it is imported, which its workers do; put the call "
+                "under: if __name__ == '__main__':"
+            )
         trainer = as_trainer(self.trainer)
         if self.executor != "inline" and not isinstance(trainer, NamedTrainer):
             try:
@@ -306,17 +334,8 @@ class Tuner:
     def _store(self, journal: Path) -> CheckpointStore:
         return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))
 
-    def _loose_store(self, stack: contextlib.ExitStack) -> CheckpointStore:
-        """Return the checkpoints of a run without a journal."""
-        if self.checkpoint_dir is None:
-            return CheckpointStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        store = CheckpointStore(Path(self.checkpoint_dir))
-        store.check_unused()
-        store.create(Header("", {}, time.time()))
-        return store
-
     def _pool(self, store: CheckpointStore, stack: contextlib.ExitStack) -> WorkerPool:
-        """Build the workers, which end with the stack."""
+        """Build the pool of workers, which is closed with the stack."""
         pool: WorkerPool
         if isinstance(self.executor, str):
             pool = make_pool(
@@ -328,11 +347,6 @@ class Tuner:
         return pool
 
 
-def _warn_if_changed(before: RunSpec, now: RunSpec | None) -> None:
-    if now is not None and now.fingerprint != before.fingerprint:
-        _log.warning("%s has changed since the run began", now.trainer.rpartition(":")[0])
-
-
 def _check_at_least(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
@@ -341,32 +355,3 @@ def _check_at_least(name: str, value: object, least: int) -> None:
 def _check_seconds(name: str, value: float | None) -> None:
     if value is not None and not value > 0:
         raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
-
-
-def _check_unguarded() -> None:
-    """Refuse to start a run while a worker imports the main script."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(
-            "this script starts a run when it is imported, which its workers do; put the call "
-            "under: if __name__ == '__main__':"
-        )
-
-
-def _check_executor(executor: object, options: Mapping[str, Any]) -> None:
-    if isinstance(executor, str):
-        check_executor(executor, options)
-    elif not isinstance(executor, Executor) and not callable(executor):
-        raise UsageError(
-            "executor must be an engine's name, an Executor or a function that builds one, got "
-            f"{type(executor).__name__}"
-        )
-    elif options:
-        raise UsageError(f"executor_options are for engines given by name, got {dict(options)!r}")
-
-
-def _check_inline(n_workers: int | None, *, limited: bool) -> None:
-    if n_workers not in (1, None) or limited:
-        raise UsageError(
-            "executor 'inline' runs one job after the other in this process and cannot stop it: "
-            f"n_workers must be 1 (got {n_workers}) and timeouts None; use 'process'"
-        )

@@ -1,10 +1,12 @@
-"""Book-keeping that every scheduler shares: trials, outstanding jobs, reports and events."""
+"""State that every scheduler keeps: trials, outstanding jobs, reports and events."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
 
 from hpo.trial import (
     Config,
@@ -26,6 +28,8 @@ from hpo.trial import (
     same,
 )
 
+_ModelJob = TypeVar("_ModelJob", bound=ModelJob)
+
 
 @dataclass
 class _Trial:
@@ -37,11 +41,11 @@ class _Trial:
     reason: str = ""
     job: TrainJob | None = None
     failure: TrainFailure | None = None
-    view: TrialSummary | None = None  # of the present state, made when asked for
+    summary: TrialSummary | None = None  # of the present state, created when needed
 
 
 class TrialStore:
-    """Trials and jobs of one search; checks every report against what was handed out."""
+    """Trials and jobs of one search; checks every report against the jobs handed out."""
 
     def __init__(self) -> None:
         self._trials: list[_Trial] = []
@@ -56,17 +60,17 @@ class TrialStore:
 
     @property
     def n_trials(self) -> int:
-        """Trials so far."""
+        """Number of trials."""
         return len(self._trials)
 
     @property
     def n_outstanding(self) -> int:
-        """Jobs that were handed out and not reported."""
+        """Number of jobs that were handed out and not reported."""
         return self._n_running + len(self._predictions)
 
     @property
     def n_predicting(self) -> int:
-        """Predictions among the outstanding jobs."""
+        """Number of predictions among the outstanding jobs."""
         return len(self._predictions)
 
     def add(self, config: Config, bracket: int = 0) -> int:
@@ -75,16 +79,16 @@ class TrialStore:
         return len(self._trials) - 1
 
     def resource(self, trial_id: int) -> int:
-        """Return how many units the trial was trained."""
+        """Return the number of units that the trial was trained."""
         return len(self._trials[trial_id].losses)
 
     def loss(self, trial_id: int, resource: int) -> float:
-        """Return the loss after `resource` units, infinity where it is not finite or unknown."""
+        """Return the loss after `resource` units, infinity if it is unknown or not finite."""
         losses = self._trials[trial_id].losses
         return finite_or_worst(losses[resource - 1]) if 0 < resource <= len(losses) else math.inf
 
     def curve(self, trial_id: int, length: int) -> Curve | None:
-        """Return the first `length` losses, None where there are fewer or not all are finite."""
+        """Return the first `length` losses, None if there are fewer or not all are finite."""
         trial = self._trials[trial_id]
         losses = tuple(trial.losses[:length])
         if len(losses) < length or not all(map(math.isfinite, losses)):
@@ -104,15 +108,15 @@ class TrialStore:
         return self._trials[trial_id].bracket
 
     def failed(self, trial_id: int) -> bool:
-        """Tell whether the trial failed for good."""
+        """Return whether the trial failed for good."""
         return self._trials[trial_id].status is TrialStatus.FAILED
 
     def stopped(self, trial_id: int) -> bool:
-        """Tell whether the trial was given up."""
+        """Return whether the trial was stopped."""
         return self._trials[trial_id].status is TrialStatus.STOPPED
 
     def running(self, trial_id: int) -> bool:
-        """Tell whether a job of the trial is out."""
+        """Return whether a job of the trial is outstanding."""
         return self._trials[trial_id].job is not None
 
     def start(self, trial_id: int, stop: int, rung: int) -> TrainJob:
@@ -129,11 +133,11 @@ class TrialStore:
         return trial.job
 
     def stop(self, trial_id: int, reason: str) -> None:
-        """Give the trial up for good; one that failed keeps its own reason."""
+        """Stop the trial for good; one that failed keeps its own reason."""
         self._end(trial_id, TrialStatus.STOPPED, reason)
 
     def complete(self, trial_id: int) -> None:
-        """Mark the trial as trained as far as its bracket goes."""
+        """Mark the trial as trained to the end."""
         self._end(trial_id, TrialStatus.COMPLETED, "")
 
     def _end(self, trial_id: int, status: TrialStatus, reason: str) -> None:
@@ -143,12 +147,12 @@ class TrialStore:
 
     @staticmethod
     def _set(trial: _Trial, status: TrialStatus, reason: str = "") -> None:
-        trial.status, trial.reason, trial.view = status, reason, None
+        trial.status, trial.reason, trial.summary = status, reason, None
 
     # -- training reports --------------------------------------------------------------------
 
     def receive(self, report: TrainReport | TrainFailure) -> bool:
-        """Take in a training report; return False where it is a duplicate.
+        """Take in a training report; return False if it is a duplicate.
 
         Raises
         ------
@@ -162,40 +166,33 @@ class TrialStore:
         if job is None or (job.start, job.stop) != (report.start, report.stop):
             if self._is_duplicate(trial, report):
                 return False
-            out = "no job of it is outstanding" if job is None else f"its job is {job}"
-            raise ValueError(_unknown(report, out))
-        if isinstance(report, TrainReport):
-            self._finish(trial, report)
-        else:
+            why = "no job of it is outstanding" if job is None else f"its job is {job}"
+            raise ValueError(_unknown(report, why))
+        reason = ""
+        if isinstance(report, TrainFailure):
             trial.failure = report
-            self._close(trial, f"{report.reason} (units {report.start} to {report.stop})")
-        return True
-
-    def _finish(self, trial: _Trial, report: TrainReport) -> None:
-        if len(report.losses) != report.stop - report.start:
-            msg = f"needs {report.stop - report.start} losses, one a unit"
-            raise ValueError(_unknown(report, msg))
-        trial.losses.extend(float(loss) for loss in report.losses)
-        self.epochs += len(report.losses)
-        last = trial.losses[-1]
-        worst = not math.isfinite(finite_or_worst(last))
-        self._close(trial, f"loss is {last} after {report.stop} units" if worst else "")
-
-    def _close(self, trial: _Trial, reason: str) -> None:
-        """End the outstanding job; a reason means that the trial failed."""
-        trial.job = None
-        trial.view = None
+            reason = f"{report.reason} (units {report.start} to {report.stop})"
+        else:
+            if len(report.losses) != report.stop - report.start:
+                why = f"needs {report.stop - report.start} losses, one a unit"
+                raise ValueError(_unknown(report, why))
+            trial.losses.extend(float(loss) for loss in report.losses)
+            self.epochs += len(report.losses)
+            if not math.isfinite(finite_or_worst(trial.losses[-1])):
+                reason = f"loss is {trial.losses[-1]} after {report.stop} units"
+        trial.job = trial.summary = None
         self._n_running -= 1
         if trial.status is TrialStatus.RUNNING:
             self._set(trial, TrialStatus.FAILED if reason else TrialStatus.WAITING, reason)
+        return True
 
     @staticmethod
     def _is_duplicate(trial: _Trial, report: TrainReport | TrainFailure) -> bool:
         if isinstance(report, TrainFailure):
             return report == trial.failure
-        known = tuple(trial.losses[report.start : report.stop])
-        told = TrainReport(report.trial_id, report.start, report.stop, known)
-        return report.stop > report.start and same(told, report)
+        losses = tuple(trial.losses[report.start : report.stop])
+        earlier = TrainReport(report.trial_id, report.start, report.stop, losses)
+        return report.stop > report.start and same(earlier, report)
 
     # -- predictions -------------------------------------------------------------------------
 
@@ -204,13 +201,13 @@ class TrialStore:
         self._next_job_id += 1
         return self._next_job_id - 1
 
-    def predict(self, job: ModelJob) -> ModelJob:
+    def predict(self, job: _ModelJob) -> _ModelJob:
         """Hand out a prediction."""
         self._predictions[job.job_id] = job
         return job
 
     def answer(self, report: ModelReport) -> ModelJob | None:
-        """Take in a prediction's report; return its job, None where it is a duplicate.
+        """Take in a report on a prediction; return its job, None if it is a duplicate.
 
         Raises
         ------
@@ -234,17 +231,24 @@ class TrialStore:
         self._answered[report.job_id] = report
         return job
 
-    # -- the whole ---------------------------------------------------------------------------
+    # -- summary -----------------------------------------------------------------------------
 
     def summary(self) -> SchedulerSummary:
-        """Return the state as a frozen value."""
-        trials = tuple(self._view(i, trial) for i, trial in enumerate(self._trials))
-        return SchedulerSummary(trials, _best(trials), self.epochs, tuple(self.events))
+        """Return the state as a frozen value.
+
+        Its best trial is the best of those trained to the end, or, if there is none, of all that
+        did not fail.
+        """
+        trials = tuple(self._summary_of(i, trial) for i, trial in enumerate(self._trials))
+        completed = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
+        alive = [trial for trial in trials if trial.status is not TrialStatus.FAILED]
+        best = best_of(completed) or best_of(alive)
+        return SchedulerSummary(trials, best, self.epochs, tuple(self.events))
 
     @staticmethod
-    def _view(trial_id: int, trial: _Trial) -> TrialSummary:
-        if trial.view is None:
-            trial.view = TrialSummary(
+    def _summary_of(trial_id: int, trial: _Trial) -> TrialSummary:
+        if trial.summary is None:
+            trial.summary = TrialSummary(
                 trial_id=trial_id,
                 config=trial.config,
                 bracket=trial.bracket,
@@ -253,15 +257,14 @@ class TrialStore:
                 losses=tuple(trial.losses),
                 reason=trial.reason,
             )
-        return trial.view
+        return trial.summary
 
 
-def _best(trials: Sequence[TrialSummary]) -> TrialSummary | None:
-    """Return the best completed trial; before there is one, the best of all that did not fail."""
-    completed = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
-    alive = [trial for trial in trials if trial.status is not TrialStatus.FAILED]
-    return best_of(completed) or best_of(alive)
+def mix_seed(*numbers: int) -> int:
+    """Return a seed that depends on all of the numbers, which are not negative."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _unknown(report: object, why: str) -> str:
+    """Return the message of the error about a report that fits no job."""
     return f"the report fits no job: {why}; got {report}"

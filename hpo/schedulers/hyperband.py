@@ -1,30 +1,31 @@
-"""Hyperband: successive halving with several trade-offs between many trials and long training."""
+"""Hyperband in all its forms: a `BracketScheduler` with particular brackets and a particular rule.
+
+Swift-Hyperband and Fast-Hyperband train part of a round's trials in full. A regression model then
+predicts the others' losses at the end of the round from their learning curves, and only those that
+are likely to be among the best are trained further.
+"""
 
 from __future__ import annotations
 
-from hpo.brackets import Bracket, hyperband_brackets
-from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
+from typing import Literal, Self
+
+from hpo.brackets import (
+    check_curves,
+    check_fraction,
+    check_resources,
+    floor_log,
+    hyperband_epochs,
+    make_bracket,
+)
+from hpo.schedulers.halving.rules import ProbabilityRule, SwiftRule
+from hpo.schedulers.halving.scheduler import BracketScheduler
 from hpo.searchers.base import Searcher
 
 
 class Hyperband(BracketScheduler):
-    """Runs the brackets of Hyperband, side by side where workers would idle.
+    """Brackets of successive halving, from many short to few long trainings.
 
-    Parameters
-    ----------
-    searcher : Searcher
-        Gives configurations.
-    max_resource : int
-        R, the most units that one trial is trained.
-    reduction_factor : int
-        eta: one of how many trials goes on.
-    seed : int
-        Not used: nothing is drawn but configurations.
-    iterations : int
-        How often all brackets are run, with new trials each time.
-    side_by_side : bool
-        Open the next bracket while an earlier one waits for reports. The decisions are the same
-        either way.
+    `BracketScheduler` describes the parameters.
 
     Raises
     ------
@@ -43,36 +44,244 @@ class Hyperband(BracketScheduler):
         *,
         max_resource: int,
         reduction_factor: int = 2,
-        seed: int = 0,
         iterations: int = 1,
         side_by_side: bool = True,
     ) -> None:
-        brackets = repeated_brackets(max_resource, reduction_factor, iterations)
-        options = BracketOptions(side_by_side=side_by_side, seed=seed)
-        super().__init__(brackets, reduction_factor, searcher, None, options)
+        super().__init__(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            iterations=iterations,
+            side_by_side=side_by_side,
+        )
 
 
-def repeated_brackets(
-    max_resource: int, reduction_factor: int, iterations: int
-) -> tuple[Bracket, ...]:
-    """Return Hyperband's brackets, `iterations` times over.
+class SuccessiveHalving(BracketScheduler):
+    """One bracket: starts many trials, and again and again keeps the best of them.
+
+    `BracketScheduler` describes the other parameters.
+
+    Parameters
+    ----------
+    n_trials : int or None
+        Number of trials at the start. None: ``reduction_factor ** depth``, so that one reaches the
+        end.
+    depth : int or None
+        Number of times that the trials are reduced. None: as often as `max_resource` allows.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization, AISTATS 2016.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        n_trials: int | None = None,
+        depth: int | None = None,
+    ) -> None:
+        check_resources(max_resource, reduction_factor)
+        if depth is None:
+            depth = floor_log(max_resource, reduction_factor)
+        if n_trials is None:
+            n_trials = reduction_factor ** max(depth, 0)
+        super().__init__(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            brackets=(make_bracket(max_resource, reduction_factor, depth, n_trials),),
+        )
+
+
+class RandomSearch(BracketScheduler):
+    """Trains every trial to the end; the baseline of all others.
+
+    `BracketScheduler` describes the other parameters.
+
+    Parameters
+    ----------
+    reduction_factor : int
+        Used only for the default of `n_trials`.
+    n_trials : int or None
+        Number of trials. None: as many as Hyperband's epochs allow.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
     """
-    check_iterations(iterations)
-    return hyperband_brackets(max_resource, reduction_factor) * iterations
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        n_trials: int | None = None,
+    ) -> None:
+        if n_trials is None:
+            n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
+        super().__init__(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            brackets=(make_bracket(max_resource, reduction_factor, 0, n_trials),),
+        )
 
 
-def check_iterations(iterations: int) -> None:
-    """Check how often Hyperband's brackets are to be run.
+class SwiftHyperband(BracketScheduler):
+    """Hyperband with one prediction per round, halfway, that saves part of the training.
+
+    `BracketScheduler` describes the other parameters.
+
+    Parameters
+    ----------
+    full_fraction : float
+        k: at least ``k * n_next`` trials of a round are trained in full, in [0, 1]; ``n_next`` is
+        the number of trials that the next round needs.
+    min_curves : int
+        Minimum number of full curves of a rung that train its predictor; 2 or more.
+    decision_fraction : float
+        Position of the decision point within a round, in (0, 1).
+    quantile : float
+        A trial continues if its prediction is below this quantile of the full trainings' losses.
+    ties : {"stable", "heapsort"}
+        Order of equal predictions (see `SwiftRule`).
 
     Raises
     ------
     ValueError
-        If it is no integer of at least 1.
+        If a setting is out of range.
+
+    References
+    ----------
+    Garcia Amboage et al., Model Performance Prediction for Hyperparameter Optimization of Deep
+    Learning Models Using High Performance Computing and Quantum Annealing, arXiv 2311.17508.
     """
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations must be an integer of at least 1, got {iterations!r}")
+
+    def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        seed: int = 0,
+        full_fraction: float = 0.5,
+        min_curves: int = 15,
+        decision_fraction: float = 0.5,
+        quantile: float = 0.25,
+        iterations: int = 1,
+        side_by_side: bool = True,
+        train_ahead: bool = True,
+        retrain: bool = True,
+        max_curves: int = 200,
+        ties: Literal["stable", "heapsort"] = "stable",
+    ) -> None:
+        check_fraction("full_fraction", full_fraction, ends=True)
+        check_fraction("decision_fraction", decision_fraction, ends=False)
+        check_fraction("quantile", quantile, ends=True)
+        check_curves(min_curves, max_curves)
+        if ties not in ("stable", "heapsort"):
+            raise ValueError(f"ties must be 'stable' or 'heapsort', got {ties!r}")
+        super().__init__(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            seed=seed,
+            rule=SwiftRule(full_fraction, min_curves, decision_fraction, quantile, ties),
+            iterations=iterations,
+            side_by_side=side_by_side,
+            train_ahead=train_ahead,
+            retrain=retrain,
+            max_curves=max_curves,
+        )
+
+    @classmethod
+    def as_published(
+        cls, searcher: Searcher, *, max_resource: int, reduction_factor: int = 2, seed: int = 0
+    ) -> Self:
+        """Return the scheduler with the settings of the paper's experiments.
+
+        Brackets run one after the other, a predictor is trained once for each pair of rung and
+        decision point, and workers idle rather than train ahead. On one worker, the order of jobs
+        is that of the reference implementation.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            Proposes configurations.
+        max_resource, reduction_factor, seed : int
+            As in the class.
+        """
+        return cls(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            seed=seed,
+            side_by_side=False,
+            train_ahead=False,
+            retrain=False,
+            ties="heapsort",
+        )
+
+
+class FastHyperband(BracketScheduler):
+    """Hyperband that stops a trial when it is unlikely to survive its round.
+
+    In a round, as many trials as the next one needs (and as many as train a predictor) are trained
+    in full; the worst of the best ``n_next`` of them defines the cut. After each unit, another
+    trial stops if the predicted probability that its loss makes the cut is below a threshold.
+    `BracketScheduler` describes the other parameters.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability below which a trial stops, in [0, 1].
+    min_curves : int
+        Minimum number of full curves of a rung that train its predictor; 2 or more.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
+    arXiv 1705.10823.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
+        self,
+        searcher: Searcher,
+        *,
+        max_resource: int,
+        reduction_factor: int = 2,
+        seed: int = 0,
+        threshold: float = 0.05,
+        min_curves: int = 15,
+        iterations: int = 1,
+        side_by_side: bool = True,
+        max_curves: int = 200,
+    ) -> None:
+        check_fraction("threshold", threshold, ends=True)
+        check_curves(min_curves, max_curves)
+        super().__init__(
+            searcher,
+            max_resource=max_resource,
+            reduction_factor=reduction_factor,
+            seed=seed,
+            rule=ProbabilityRule(threshold, min_curves),
+            iterations=iterations,
+            side_by_side=side_by_side,
+            max_curves=max_curves,
+        )

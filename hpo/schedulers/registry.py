@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 from hpo.loop import Scheduler
-from hpo.schedulers.asha import ASHA, ASHAStopping
-from hpo.schedulers.early import EarlyHyperband
+from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
-from hpo.schedulers.fast import FastHyperband
 from hpo.schedulers.freeze_thaw import FAST_BUDGET_FRACTION, SwiftASHA, SynchronousSwift
-from hpo.schedulers.hyperband import Hyperband
-from hpo.schedulers.random_search import RandomSearch
-from hpo.schedulers.successive_halving import SuccessiveHalving
-from hpo.schedulers.swift import SwiftHyperband
+from hpo.schedulers.hyperband import (
+    FastHyperband,
+    Hyperband,
+    RandomSearch,
+    SuccessiveHalving,
+    SwiftHyperband,
+)
 from hpo.searchers.base import Searcher
 
 SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
@@ -28,18 +29,16 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "swift-fast": partial(SynchronousSwift, budget_fraction=FAST_BUDGET_FRACTION),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
-    "early-hyperband": EarlyHyperband,
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
-    "asha-stopping": ASHAStopping,
 }
 FORECASTING = ("swift", "swift-fast", "swift-asha")
-"""Schedulers that ask for forecasts, and take proposals from a searcher that learns."""
-_COMMON = ("max_resource", "reduction_factor", "seed")
+"""Schedulers that request forecasts, and take proposals from a searcher that learns."""
+_COMMON = ("searcher", "max_resource", "reduction_factor", "seed")
 
 
 def scheduler_options(name: str) -> tuple[str, ...]:
-    """Return the options of a scheduler beside those that all share.
+    """Return the options that only some schedulers take.
 
     Parameters
     ----------
@@ -51,8 +50,7 @@ def scheduler_options(name: str) -> tuple[str, ...]:
     ValueError
         If there is no such scheduler.
     """
-    parameters = list(inspect.signature(_factory(name)).parameters)
-    return tuple(option for option in parameters[1:] if option not in _COMMON)
+    return tuple(option for option in _parameters(name) if option not in _COMMON)
 
 
 def make_scheduler(
@@ -71,9 +69,14 @@ def make_scheduler(
     name : str
         A key of `SCHEDULERS`.
     searcher : Searcher
-        Gives configurations.
-    max_resource, reduction_factor, seed : int
-        As every scheduler takes them.
+        Proposes configurations.
+    max_resource : int
+        Maximum resource per trial, R (epochs for a network).
+    reduction_factor : int
+        Halving rate, eta.
+    seed : int
+        Seed of the random numbers that the scheduler and its predictors draw. Not used by a
+        scheduler that has no random numbers.
     **options
         Further settings of this scheduler (see `scheduler_options`).
 
@@ -86,16 +89,14 @@ def make_scheduler(
     valid = scheduler_options(name)
     if unknown := sorted(set(options) - set(valid)):
         raise ValueError(f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}")
-    return _factory(name)(
-        searcher,
-        max_resource=max_resource,
-        reduction_factor=reduction_factor,
-        seed=seed,
-        **options,
+    if "seed" in _parameters(name):
+        options["seed"] = seed
+    return SCHEDULERS[name](
+        searcher, max_resource=max_resource, reduction_factor=reduction_factor, **options
     )
 
 
-def _factory(name: str) -> Callable[..., Scheduler]:
+def _parameters(name: str) -> tuple[str, ...]:
     if name not in SCHEDULERS:
         raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}")
-    return SCHEDULERS[name]
+    return tuple(inspect.signature(SCHEDULERS[name]).parameters)

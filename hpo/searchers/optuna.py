@@ -28,28 +28,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo.errors import import_optional
 from hpo.searchers.base import check_count
 from hpo.searchers.grid_random import RandomSearcher
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config, Curve
-
-
-def import_optuna(what: str) -> Any:
-    """Return the module `optuna`.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message says what needs it and how to get it.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(
-            f"{what} needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
-        ) from error
-    return optuna
 
 
 def search_distributions(space: SearchSpace) -> dict[str, Any]:
@@ -63,7 +47,9 @@ def search_distributions(space: SearchSpace) -> dict[str, Any]:
 
 
 def _distribution(domain: Domain) -> Any:
-    distributions = import_optuna("a search by Optuna's samplers").distributions
+    distributions = import_optional(
+        "optuna", "a search by Optuna's samplers", "optuna"
+    ).distributions
     match domain:
         case Float(low, high, log, step):
             return distributions.FloatDistribution(low, high, log=log, step=step)
@@ -116,21 +102,21 @@ def from_search(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _tpe(seed: int) -> Any:
-    samplers = import_optuna("the sampler 'tpe'").samplers
+    samplers = import_optional("optuna", "the sampler 'tpe'", "optuna").samplers
     return samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
 
 
 def _gp(seed: int) -> Any:
-    samplers = import_optuna("the sampler 'gp'").samplers
-    if importlib.util.find_spec("torch") is None:
-        raise ImportError(
-            "the sampler 'gp' needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        )
+    samplers = import_optional("optuna", "the sampler 'gp'", "optuna").samplers
+    if importlib.util.find_spec("torch") is None:  # not imported: that takes seconds
+        import_optional("torch", "the sampler 'gp'", "torch")
     return samplers.GPSampler(seed=seed, n_startup_trials=0)
 
 
 def _random(seed: int) -> Any:
-    return import_optuna("the sampler 'random'").samplers.RandomSampler(seed=seed)
+    return import_optional("optuna", "the sampler 'random'", "optuna").samplers.RandomSampler(
+        seed=seed
+    )
 
 
 SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "gp": _gp, "random": _random}
@@ -199,7 +185,7 @@ class OptunaSearcher:
         distributions = search_distributions(self.space)
         resource = observed_resource(curves, self.min_observations, max_resource)
         sampler = _random(seed) if resource is None else self._sampler(seed)
-        optuna = import_optuna("OptunaSearcher")
+        optuna = import_optional("optuna", "OptunaSearcher", "optuna")
         with _quiet("optuna.storages._in_memory"):
             study = optuna.create_study(sampler=sampler)
         if resource is not None:
@@ -219,7 +205,7 @@ class OptunaSearcher:
         distributions: dict[str, Any],
     ) -> None:
         """Add the curves to a study: long ones as complete trials, others as pruned."""
-        optuna = import_optuna("OptunaSearcher")
+        optuna = import_optional("optuna", "OptunaSearcher", "optuna")
         finite = [loss for curve in curves for loss in curve.losses if math.isfinite(loss)]
         worst = max(finite)
         for curve in (curve for curve in curves if curve.losses):

@@ -1,10 +1,8 @@
-"""Trainers: what trains one configuration for some resource units."""
+"""Trainers, which train one configuration from one resource unit to another."""
 
 from hpo.trainers.base import FunctionTrainer, Metrics, Outcome, Segment, Trainer, run_segment
 from hpo.trainers.loading import NamedTrainer, as_trainer, load_trainer
-from hpo.trainers.torch.launch import TorchrunTrainer
-from hpo.trainers.torch.random_state import Generators
-from hpo.trainers.torch.trainer import TorchRun, TorchTrainer
+from hpo.trainers.torch import Generators, TorchRun, TorchrunTrainer, TorchTrainer
 
 __all__ = [
     "FunctionTrainer",

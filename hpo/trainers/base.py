@@ -1,7 +1,7 @@
-"""What a trainer is, and how one segment of training is run and checked.
+"""The trainer protocol, and how a segment of training is run and checked.
 
 A trainer trains *one configuration from one resource unit to another* and returns the loss after
-each unit. It keeps what it needs to go on in a checkpoint of its own:
+each unit. It stores its state in a checkpoint, so that training can be continued:
 
 >>> class Halving:
 ...     def train(self, config, start, stop, checkpoint):
@@ -12,7 +12,6 @@ each unit. It keeps what it needs to go on in a checkpoint of its own:
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,19 +22,19 @@ from typing import Protocol
 from hpo.trial import Config
 
 REASON_LENGTH = 300
-"""Longest reason that is kept of a failure, in characters."""
+"""Maximum length of the reason of a failure, in characters."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What a trainer returns where the losses alone are not enough.
+    """Losses and further metrics of a segment, as a trainer may return them.
 
     Attributes
     ----------
     losses : sequence of float
         Loss after each unit of the segment, lower is better.
     extra : Mapping of str to sequence of float
-        Further numbers by name, one per unit; kept in the journal, never used for decisions.
+        Further metrics by name, one number per unit; kept in the journal, not used for decisions.
     """
 
     losses: Sequence[float]
@@ -55,11 +54,11 @@ class Trainer(Protocol):
         config : Config
             The trial's hyperparameters.
         start, stop : int
-            Absolute resource units, ``0 <= start < stop``. The same call may come again after a
-            crash; whatever the checkpoint holds already need not be trained again.
+            Absolute resource units, ``0 <= start < stop``. The same call may be repeated after a
+            crash; units that the checkpoint covers need not be trained again.
         checkpoint : Path
-            Where this trial's state belongs. Its directory exists and is the trial's alone; the
-            path itself does not exist before the trainer makes it (a file or a directory).
+            Place for the state of this trial. Its directory exists and belongs to the trial; the
+            path itself does not exist before the trainer creates it (a file or a directory).
 
         Returns
         -------
@@ -81,17 +80,20 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
+    call_id : str
+        Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
     """
 
     config: Config
     start: int
     stop: int
     checkpoint: Path
+    call_id: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a segment: always plain values, since exceptions may not survive the journey.
+    """Outcome of a segment, in plain values, since not every exception can be pickled.
 
     Attributes
     ----------
@@ -100,7 +102,7 @@ class Outcome:
     extra : Mapping of str to tuple of float
         Further metrics.
     reason : str
-        Why it failed, in one line; empty for a success.
+        Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
     """
@@ -112,10 +114,10 @@ class Outcome:
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
-    """Run a segment and turn whatever happens into an `Outcome`.
+    """Run a segment and turn the result or an exception into an `Outcome`.
 
-    Never raises, except for KeyboardInterrupt (which only the in-process executor meets, since
-    workers ignore Ctrl-C). The full traceback goes to ``error.txt`` beside the checkpoint.
+    The only exception raised is KeyboardInterrupt (in the in-process executor only, since workers
+    ignore Ctrl-C). The full traceback is written to ``error.txt`` beside the checkpoint.
 
     Parameters
     ----------
@@ -125,7 +127,11 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     try:
         segment.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
-        return _checked(result, segment)
+        metrics = result if isinstance(result, Metrics) else Metrics(result)
+        n = segment.stop - segment.start
+        losses = _floats(metrics.losses, "losses", n)
+        extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
+        return Outcome(losses, extra)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
@@ -133,27 +139,15 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         return Outcome(reason=describe(error))
 
 
-def _checked(result: object, segment: Segment) -> Outcome:
-    metrics = result if isinstance(result, Metrics) else Metrics(_sequence(result, "losses"))
-    expected = segment.stop - segment.start
-    losses = _floats(metrics.losses, "losses", expected)
-    extra = {
-        str(name): _floats(values, str(name), expected) for name, values in metrics.extra.items()
-    }
-    return Outcome(losses, extra)
-
-
-def _sequence(values: object, name: str) -> Sequence[float]:
+def _floats(values: Sequence[float], name: str, expected: int) -> tuple[float, ...]:
+    """Check what a trainer has returned."""
     try:
-        return list(values)  # type: ignore[call-overload, no-any-return]
+        listed = list(values)
     except TypeError:
         raise TypeError(
             f"trainer must return a sequence of {name}, got {type(values).__name__}"
         ) from None
-
-
-def _floats(values: object, name: str, expected: int) -> tuple[float, ...]:
-    numbers = tuple(_number(value, name) for value in _sequence(values, name))
+    numbers = tuple(_number(value, name) for value in listed)
     if len(numbers) != expected:
         raise ValueError(
             f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
@@ -193,18 +187,13 @@ def _place(trace: TracebackType | None) -> str:
 
 
 def _keep_traceback(error: BaseException, segment: Segment) -> None:
-    """Write the traceback (code only, no values of variables) where the user can find it."""
+    """Write the traceback (code only, no values of variables) beside the checkpoint."""
     try:
         text = "".join(traceback.format_exception(error))
         with (segment.checkpoint.parent / "error.txt").open("a", encoding="utf-8") as file:
             file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
     except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway
         pass
-
-
-def first_bad_unit(losses: Sequence[float]) -> int | None:
-    """Return the first unit (from 1) whose loss is NaN or infinite, None if there is none."""
-    return next((i for i, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
 
 
 TrainFunction = Callable[[Config, int, int, Path], Sequence[float] | Metrics]

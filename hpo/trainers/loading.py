@@ -1,4 +1,4 @@
-"""Trainers by name: ``FILE.py:name`` or ``package.module:name``, loaded anew in each worker."""
+"""Trainers by name: ``FILE.py:name`` or ``package.module:name``, loaded in each worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _loading = threading.RLock()
 
 @dataclass(frozen=True)
 class NamedTrainer:
-    """A trainer that is loaded where it is used, so that only its name travels to a worker.
+    """A trainer that is loaded in the process that uses it; only its name is sent to a worker.
 
     Parameters
     ----------
@@ -66,10 +66,10 @@ def as_trainer(trainer: object) -> Trainer:
     Raises
     ------
     TrainerError
-        If it is none of them, or a name that cannot be imported.
+        If it is none of these, or a name that cannot be imported.
     """
     if isinstance(trainer, str):
-        _check_exists(_split(trainer)[0])  # load_trainer remembers files that may be gone since
+        _check_exists(_split(trainer)[0])  # load_trainer caches files that may be deleted by now
         load_trainer(trainer)
         return NamedTrainer(trainer).resolved()
     if inspect.isclass(trainer) and hasattr(trainer, "train"):
@@ -90,7 +90,7 @@ def load_trainer(name: str) -> Trainer:
     Raises
     ------
     TrainerError
-        If the file, the module or the attribute does not exist, cannot be imported, or is no
+        If the file, the module or the attribute does not exist, cannot be imported, or is not a
         trainer.
     """
     with _loading:  # segments may run in several threads of a worker
@@ -114,12 +114,12 @@ def _load_trainer(name: str) -> Trainer:
 
 
 def default_space(name: str) -> Path:
-    """Return the search space that lies beside a trainer: the same file name, ending in .toml.
+    """Return the search space beside a trainer: the same file name, ending in .toml.
 
     Parameters
     ----------
     name : str
-        Of the trainer; its module is not imported, only looked for.
+        Name of the trainer; its module is located, not imported.
 
     Raises
     ------
@@ -128,22 +128,21 @@ def default_space(name: str) -> Path:
     """
     target = _split(name)[0]
     _check_exists(target)
-    path = (Path(target) if _is_file(target) else _source(target)).with_suffix(".toml")
+    source = Path(target)
+    if not _is_file(target):
+        try:
+            spec = importlib.util.find_spec(target)
+        except (ImportError, ValueError) as error:
+            raise TrainerError(f"cannot import trainer from {target}: {describe(error)}") from None
+        if spec is None or spec.origin is None:
+            raise TrainerError(f"cannot import trainer from {target}: there is no such module")
+        source = Path(spec.origin)
+    path = source.with_suffix(".toml")
     if not path.is_file():
         raise TrainerError(
             f"no search space lies beside {target} (it would be {path}); give one by --space FILE"
         )
     return path
-
-
-def _source(module: str) -> Path:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise TrainerError(f"cannot import trainer from {module}: {describe(error)}") from None
-    if spec is None or spec.origin is None:
-        raise TrainerError(f"cannot import trainer from {module}: there is no such module")
-    return Path(spec.origin)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -175,7 +174,7 @@ def _import(target: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file under a name of its own, with its directory on the path as a script has it."""
+    """Import a file under a unique name, with its directory on the path as for a script."""
     path = path.resolve()
     name = f"_hpo_trainer_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
     if name in sys.modules:
@@ -196,17 +195,12 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _is_factory(found: Any) -> bool:
-    """Tell whether calling it without arguments gives the trainer."""
-    if not callable(found):
-        return False
+    """Return whether `found` can be called without arguments and does not take ``*args``."""
     try:
         parameters = inspect.signature(found).parameters.values()
     except (TypeError, ValueError):
         return False
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return all(p.default is not p.empty for p in parameters if p.kind not in variadic) and not any(
-        p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
-    )
+    return all(p.default is not p.empty or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _instance(factory: Any, name: str) -> Trainer:

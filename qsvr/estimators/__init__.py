@@ -1,1 +1,6 @@
 """Estimators: what users fit."""
+
+from qsvr.estimators.ensemble import MemberFailure, QSVREnsemble
+from qsvr.estimators.svr import QSVR
+
+__all__ = ["QSVR", "MemberFailure", "QSVREnsemble"]

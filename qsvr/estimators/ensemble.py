@@ -1,4 +1,4 @@
-"""`QSVREnsemble`: many small models, each of a size that an annealer holds, joined into one.
+"""`QSVREnsemble`: an ensemble of small models, each of a size that an annealer can hold.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR, QSVREnsemble
@@ -25,16 +25,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
-from qsvr._validation import (
+from qsvr._validation import check_choice, check_integer, check_real
+from qsvr.estimators._parameters import (
     accepts_sparse,
-    check_choice,
-    check_integer,
-    check_real,
     checked_weight,
     random_state_of,
     validated,
 )
-from qsvr.estimators.svr import QSVR, check_members_plan
+from qsvr.estimators.svr import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
 from qsvr.samplers import get_sampler
 
@@ -71,44 +69,24 @@ def draw_subsamples(
     elif sampling == "stratified":
         groups = np.array_split(np.argsort(y, kind="stable"), size)
     else:
-        groups = _clusters(X, size, random_state)
-    per_group = _shares(size, len(groups))
-    streams = [
-        _rounds(group, share * n_members, random_state)
-        for group, share in zip(groups, per_group, strict=True)
-    ]
-    members = []
-    for m in range(n_members):
-        parts = [
-            stream[m * share : (m + 1) * share]
-            for stream, share in zip(streams, per_group, strict=True)
-        ]
-        members.append(np.unique(np.concatenate(parts)))
-    return members
-
-
-def _clusters(X: Any, size: int, random_state: np.random.RandomState) -> list[IntArray]:
-    """Return the non-empty clusters of the rows of X."""
-    model = MiniBatchKMeans(size, n_init=1, random_state=random_state)
-    with threadpool_limits(1):  # small products, for which threads only wait for one another
-        labels = model.fit_predict(X)
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
-
-
-def _shares(size: int, n_groups: int) -> list[int]:
-    """Return how many samples each group gives, larger shares first."""
-    quotient, remainder = divmod(size, n_groups)
-    return [quotient + (g < remainder) for g in range(n_groups)]
-
-
-def _rounds(group: IntArray, n: int, random_state: np.random.RandomState) -> IntArray:
-    """Return n samples of a group, shuffled anew each time that all have been used."""
-    n_rounds = max(-(-n // group.size), 1)
-    return np.concatenate([random_state.permutation(group) for _ in range(n_rounds)])[:n]
+        clusters = MiniBatchKMeans(size, n_init=1, random_state=random_state)
+        with threadpool_limits(1):  # small products, for which threads only wait for one another
+            labels = clusters.fit_predict(X)
+        groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    quotient, remainder = divmod(size, len(groups))
+    members: list[list[IntArray]] = [[] for _ in range(n_members)]
+    for g, group in enumerate(groups):
+        # Samples of the group per member; the group is shuffled anew when all have been used.
+        n = quotient + (g < remainder)
+        n_rounds = max(-(-n * n_members // group.size), 1)
+        stream = np.concatenate([random_state.permutation(group) for _ in range(n_rounds)])
+        for m, parts in enumerate(members):
+            parts.append(stream[m * n : (m + 1) * n])
+    return [np.unique(np.concatenate(parts)) for parts in members]
 
 
 _COMBINATIONS = ("mean", "median", "oob")
-# Samples of a member where the sampler has no annealer's limit: what fits 180 variables at 3 bits.
+# Samples of a member where the sampler has no annealer's limit: 180 variables at 3 bits.
 _DEFAULT_SAMPLES = 30
 _ANNEALER_VARIABLES = 1_000
 
@@ -142,8 +120,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     n_estimators : int
         Number of members.
     max_samples : "auto", int or float
-        Samples of a member, as a number or as a share. ``"auto"`` is what fits the sampler where it
-        has an annealer's limit (below 1000 variables), and 30 elsewhere.
+        Samples of a member, as a number or as a fraction. ``"auto"`` is what fits the sampler where
+        it has an annealer's limit (below 1000 variables), and 30 elsewhere.
     sampling : {"stratified", "random", "kmeans"}
         Subsamples with one sample from each of as many groups of neighbouring targets (better than
         at random on 8 of 9 sets), at random, or with one from each of as many clusters of the
@@ -244,7 +222,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             self.sampling, X_checked[rows], targets[rows], size=self._size(rows.size),
             n_members=self.n_estimators, random_state=random_state,
         )  # fmt: skip
-        check_members_plan(self._member(0), self.n_estimators, max(map(len, subsamples)))
+        self._member(0)._check_access_time(  # noqa: SLF001
+            self.n_estimators, max(map(len, subsamples))
+        )
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
         jobs = [
             delayed(_fit_member)(
@@ -253,7 +233,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             for number, (seed, part) in enumerate(zip(seeds, subsamples, strict=True))
         ]
         results = Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
-        self._collect(results, [rows[part] for part in subsamples])
+        solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
+        self.estimators_ = [results[n] for n in solved]
+        self.estimators_samples_ = [rows[subsamples[n]] for n in solved]
+        self.failures_ = [result for result in results if isinstance(result, MemberFailure)]
+        self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
         if self.estimators_:
             self._weigh(X_checked, targets, rows)
         self._report_failures()
@@ -272,13 +256,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        rows = validate_data(
-            self,
-            X,
-            accept_sparse=accepts_sparse(self._template().kernel),
-            dtype=np.float64,
-            reset=False,
-        )
+        sparse = accepts_sparse(self._template().kernel)
+        rows = validate_data(self, X, accept_sparse=sparse, dtype=np.float64, reset=False)
         predictions = self._member_predictions(rows)
         if self.combination == "median":
             return np.asarray(np.median(predictions, axis=0))
@@ -286,11 +265,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _member_predictions(self, X: Any) -> FloatArray:
         """Return the members' predictions, shape (n_members, n_samples)."""
+        precomputed = self._template().kernel == "precomputed"
         pairs = zip(self.estimators_, self.estimators_samples_, strict=True)
-        return np.stack([member.predict(self._columns(X, samples)) for member, samples in pairs])
-
-    def _columns(self, X: Any, samples: IntArray) -> Any:
-        return X[:, samples] if self._template().kernel == "precomputed" else X
+        return np.stack(
+            [member.predict(X[:, samples] if precomputed else X) for member, samples in pairs]
+        )
 
     def _template(self) -> QSVR:
         return QSVR() if self.estimator is None else self.estimator
@@ -322,7 +301,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         elif size != "auto":
             check_real(
                 owner, "max_samples", size, strict=True, high=1.0 + 1e-12,
-                hint="It is 'auto', a number of samples, or a share of them.",
+                hint="It is 'auto', a number of samples, or a fraction of them.",
             )  # fmt: skip
 
     def _size(self, n_samples: int) -> int:
@@ -330,21 +309,15 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         size: Any = self.max_samples
         if size == "auto":
             limit = get_sampler(self._template().sampler).max_variables
-            small = limit is not None and limit < _ANNEALER_VARIABLES
-            size = (limit or 0) // (2 * self._template().n_bits) if small else _DEFAULT_SAMPLES
+            size = _DEFAULT_SAMPLES
+            if limit is not None and limit < _ANNEALER_VARIABLES:
+                size = limit // (2 * self._template().n_bits)
         elif not isinstance(size, Integral):
             size = int(float(size) * n_samples)
         return int(min(max(int(size), 2), n_samples))
 
-    def _collect(self, results: list[QSVR | MemberFailure], subsamples: list[IntArray]) -> None:
-        self.failures_ = [r for r in results if isinstance(r, MemberFailure)]
-        solved = [n for n, r in enumerate(results) if isinstance(r, QSVR)]
-        self.estimators_ = [r for r in results if isinstance(r, QSVR)]
-        self.estimators_samples_ = [subsamples[n] for n in solved]
-        self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
-
     def _weigh(self, X: Any, y: FloatArray, rows: IntArray) -> None:
-        """Set what depends on the samples that members did not see."""
+        """Set weights and scores that use the samples a member was not trained on."""
         if not self.oob_score and self.combination != "oob":
             return
         predictions = self._member_predictions(X)
@@ -352,8 +325,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         unseen[:, rows] = True
         for n, samples in enumerate(self.estimators_samples_):
             unseen[n, samples] = False
-        if self.combination == "oob":
-            self.weights_ = _inverse_errors(predictions, y, unseen)
+        counts = unseen.sum(axis=1)
+        if self.combination == "oob" and counts.all():  # else equal weights
+            errors = ((predictions - y) ** 2 * unseen).sum(axis=1) / counts
+            weights = 1.0 / np.maximum(errors, 1e-12 * max(float(np.var(y)), np.finfo(float).tiny))
+            self.weights_ = weights / weights.sum()
         self.oob_prediction_ = self._oob_combined(predictions, unseen)
         known = ~np.isnan(self.oob_prediction_)
         self.oob_score_ = (
@@ -413,13 +389,3 @@ def _fit_member(
         return member.fit(part, y[samples], sample_weight=weight[samples])
     except QSVRError as error:
         return MemberFailure(number, error)
-
-
-def _inverse_errors(predictions: FloatArray, y: FloatArray, unseen: BoolArray) -> FloatArray:
-    """Return weights by the inverse mean squared error on unseen samples; equal without any."""
-    counts = unseen.sum(axis=1)
-    if not counts.all():
-        return np.full(len(counts), 1.0 / len(counts))
-    errors = ((predictions - y) ** 2 * unseen).sum(axis=1) / counts
-    weights = 1.0 / np.maximum(errors, 1e-12 * max(float(np.var(y)), np.finfo(float).tiny))
-    return np.asarray(weights / weights.sum())

@@ -1,6 +1,6 @@
 """`QSVR`: support vector regression by (quantum) annealing, with scikit-learn's conventions.
 
-Wiring only: the dual is built, a solver samples its QUBO, the best solutions are combined.
+`QSVR.fit` builds the dual, a solver samples its QUBO, and the best solutions are combined.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR
@@ -15,7 +15,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -25,139 +24,30 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qsvr._typing import FloatArray
-from qsvr._validation import accepts_sparse, checked_weight, random_state_of, validated
-from qsvr.estimators._parameters import check_parameters, encoding_of, name_of
+from qsvr.estimators._parameters import (
+    accepts_sparse,
+    check_parameters,
+    checked_weight,
+    random_state_of,
+    validated,
+)
 from qsvr.exceptions import CoarseEncodingWarning, SamplerError
-from qsvr.inspection.report import SamplerReport
-from qsvr.model.solutions import combine
-from qsvr.model.uncertainty import Spread
-from qsvr.problem.data import TrainingData, previous_solution, split_rows
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.kernels import Kernel, KernelFunction
-from qsvr.samplers import Sampler, check_portable, open_sampler
+from qsvr.inspection import SamplerReport
+from qsvr.model import Spread, combine
+from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
+from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessPlan, fit_budget
-from qsvr.solve.direct import DirectSolver, DualSolution
-from qsvr.solve.strategy import DualProblem, Strategy
+from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
-__all__ = [
-    "QSVR",
-    "access_plan",
-    "check_members_plan",
-    "direct_solver",
-    "open_for",
-    "summary",
-    "warn_if_coarse",
-]
-
-
-def open_for(model: QSVR) -> tuple[Sampler, dict[str, Any]]:
-    """Return the model's sampler and the options for each of its problems.
-
-    Raises
-    ------
-    ValueError
-        If the sampler does not take an option.
-    """
-    sampler, options = open_sampler(model.sampler, model.sampler_options)
-    # A service's problems cost time each, so that its options say how many reads one has.
-    more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
-    check_options(name_of(model.sampler), options, sampler.parameters | more)
-    return sampler, options
-
-
-def direct_solver(model: QSVR, sampler: Sampler, options: dict[str, Any]) -> DirectSolver:
-    """Return the solver of one problem, with the options of `open_for`."""
-    rest = dict(options)
-    num_reads = rest.pop("num_reads", model.num_reads)
-    return DirectSolver(sampler, num_reads, model.polish, effective_n_jobs(model.n_jobs), rest)
-
-
-def access_plan(
-    model: QSVR, direct: DirectSolver, n_variables: int, working_size: int | None
-) -> AccessPlan | None:
-    """Return what the fit will cost, or None where the sampler's time costs nothing.
-
-    A refinement is planned with all its rounds. How many working sets a decomposition needs is not
-    known before, so it must have a limit, which is then charged problem by problem.
-
-    Raises
-    ------
-    ValueError
-        If a decomposition on a sampler that costs time has no ``max_access_time``.
-    """
-    sampler, options = direct.sampler, direct.options
-    if not hasattr(sampler, "plan"):
-        return None
-    if working_size is not None and options.get("max_access_time") is None:
-        raise ValueError(
-            f"sampler_options of {type(model).__name__} must have max_access_time, in seconds, "
-            f"when the samples need more than one problem of {working_size} samples each: how many "
-            "is not known before. Set it, for example {'max_access_time': 5}, or train a "
-            "QSVREnsemble, whose number of problems is."
-        )
-    n_problems = 1 if working_size is not None else 1 + model.n_refinements
-    size = n_variables if working_size is None else 2 * model.n_bits * working_size
-    plan: AccessPlan | None = sampler.plan(
-        size, n_problems=n_problems, num_reads=direct.num_reads, options=options
-    )
-    if model.verbose and plan is not None:
-        print(f"[{type(model).__name__}] estimate: {plan}")
-    return plan
-
-
-def check_members_plan(model: QSVR, n_members: int, n_samples: int) -> None:
-    """Check the access time of all members of an ensemble before the first one is fitted.
-
-    Raises
-    ------
-    CostLimitError
-        If it exceeds ``max_access_time``.
-    """
-    sampler, options = open_for(model)
-    direct = direct_solver(model, sampler, options)
-    plan = access_plan(model, direct, 2 * model.n_bits * n_samples, None)
-    if plan is not None:
-        plan.times(n_members).check(direct.options.get("max_access_time"))
-
-
-def warn_if_coarse(model: QSVR, encoding: FixedPointEncoding) -> None:
-    """Warn where the energy misses more than half of what the bound allows."""
-    gap = model.energy_ - model.relaxation_bound_
-    if gap <= 0.5 * abs(model.relaxation_bound_):
-        return
-    level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
-    warnings.warn(
-        f"the best energy found, {model.energy_:.4g}, is far above the bound of "
-        f"{model.relaxation_bound_:.4g}: {model.n_bits} bits make levels of {level:.3g} in a box "
-        f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
-        "stuck. Use refinement (n_refinements=10), more bits (n_bits=8), a smaller C, or more "
-        "reads.",
-        CoarseEncodingWarning,
-        stacklevel=3,
-    )
-
-
-def summary(model: QSVR) -> str:
-    """Return one line on how good the solve was."""
-    info = model.sampler_info_
-    gap = model.energy_ - model.relaxation_bound_
-    sets = f"{model.n_iter_} QUBOs, the last of " if model.n_iter_ > 1 else ""
-    return (
-        f"[QSVR] {sets}{info['n_variables']} variables, {info['n_reads']} reads by "
-        f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {model.energy_:.6g} (raw "
-        f"{info['raw_energies'].min():.6g}), at most {gap:.3g} above the best possible; "
-        f"{len(model.solutions_.energies)} solutions combined, "
-        f"{model.n_support_[0]} support vectors"
-    )
+__all__ = ["QSVR"]
 
 
 class QSVR(RegressorMixin, BaseEstimator):
     """Support vector regression whose dual is solved as a QUBO.
 
-    Each dual coefficient is written with ``n_bits`` bits, and the resulting quadratic problem over
-    bits goes to a sampler: simulated annealing on this machine by default, or any dimod sampler.
-    The best distinct solutions are averaged.
+    Each dual coefficient is written with ``n_bits`` bits. A sampler solves the resulting quadratic
+    problem over bits: simulated annealing on this machine by default, or any dimod sampler. The
+    best distinct solutions are averaged.
 
     Parameters
     ----------
@@ -201,20 +91,20 @@ class QSVR(RegressorMixin, BaseEstimator):
     n_solutions : int
         How many of the best distinct solutions are combined.
     combination : str
-        How: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``, ``"log-cosh"``,
-        ``"r2"`` and their ``"-softmax"`` forms.
+        How they are combined: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``,
+        ``"log-cosh"``, ``"r2"`` and their ``"-softmax"`` forms.
     combination_fraction : float
-        Share of the training samples held out to weight the solutions; 0 uses all for both.
+        Fraction of the training samples held out to weight the solutions; 0 uses all for both.
     intercept : {"primal", "kkt"}
         The offset that minimises the training loss, or the mean over free support vectors.
     n_refinements : int
         Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
         and 10 rounds reach the exact dual's minimum on the same qubits. See `docs/choosing.md`.
     max_variables : int, "auto" or None
-        Binary variables of one QUBO. Data that need more are solved by working sets, whose windows
-        shrink of themselves. ``"auto"`` is the sampler's capacity, and for samplers of this machine
-        what is quickest; each working set is then also finished by a compiled descent over real
-        numbers. With a number every change is the sampler's. None raises instead.
+        Most binary variables of one QUBO. Data that need more are solved by working sets, whose
+        windows shrink automatically. ``"auto"`` is the sampler's capacity, and for this package's
+        own samplers the fastest size; each of their working sets then ends with a compiled descent
+        over real numbers. With a number every change comes from the sampler. None raises instead.
     tol : float
         Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
         in units of y, as in `sklearn.svm.SVR`.
@@ -251,7 +141,7 @@ class QSVR(RegressorMixin, BaseEstimator):
     sampler_info_ : dict
         The sampler's report: raw and polished energies of all reads, timing, options. Refinement
         adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
-        ``"sampler_share"``; reads are then those of the last QUBO.
+        ``"sampler_share"``; the reads are then those of the last QUBO.
     n_iter_ : int
         Number of QUBOs solved.
     n_features_in_ : int
@@ -368,62 +258,177 @@ class QSVR(RegressorMixin, BaseEstimator):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
-        check_parameters(self)
-        sampler, options = open_for(self)
+        check_parameters(type(self).__name__, vars(self))
+        direct = self._direct_solver()
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
         random_state = random_state_of(self.random_state)
-        learning, scored = split_rows(
+        train, validation = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
         strategy = Strategy(
-            self.n_refinements, self.max_variables, self.tol, self.max_iter, self.verbose
+            n_refinements=self.n_refinements,
+            max_variables=self.max_variables,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            verbose=self.verbose,
         )
         working_size = strategy.working_size(
-            sampler, n_samples=learning.size, n_bits=self.n_bits, name=name_of(self.sampler)
+            direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
         )
         kernel = Kernel.resolve(
             self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
         )
-        # The exact dual does not see a constant in y; the penalised one is better off without.
-        centre = float(np.median(y[learning]))
-        data = TrainingData(kernel, X, y - centre, centre, learning, scored, self.cache_size)
-        encoding = encoding_of(self, weight[learning])
-        settings = (self.epsilon, self.equality_penalty, self.overlap_penalty)
-        posed = DualProblem.of(data, encoding, settings, working_size)
-        if self.warm_start:
-            posed = replace(posed, start=previous_solution(self, data))
-        direct = direct_solver(self, sampler, options)
-        plan = access_plan(self, direct, encoding.n_variables, working_size)
+        # The exact dual does not depend on a constant in y; the penalised one is more accurate
+        # without.
+        centre = float(np.median(y[train]))
+        data = TrainingData(kernel, X, y - centre, centre, train, validation, self.cache_size)
+        problem = DualProblem.of(
+            data,
+            self._encoding(weight[train]),
+            working_size,
+            epsilon=self.epsilon,
+            equality_penalty=self.equality_penalty,
+            overlap_penalty=self.overlap_penalty,
+            start=self._previous_solution(train.size) if self.warm_start else None,
+        )
+        plan = self._access_plan(direct, train.size, working_size)
+        if plan is not None:
+            plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         try:
-            with fit_budget(plan, direct.options):
-                found = strategy.solve(direct, posed, n_solutions=self.n_solutions, seed=seed)
+            found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = copy(self)
-                partial._keep(data, posed, error.partial_solution)  # noqa: SLF001
+                partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
-        self._keep(data, posed, found)
-        if posed.is_convex:  # else the bound is loose, whatever the levels
-            warn_if_coarse(self, encoding)
+        self._set_solution(data, problem, found)
+        if problem.dual.is_convex:  # else the bound is loose, whatever the levels
+            self._warn_if_coarse(problem.encoding)
         if self.verbose:
-            print(summary(self))
+            self._print_summary()
         return self
 
-    def _keep(self, data: TrainingData, posed: DualProblem, found: DualSolution) -> None:
+    @property
+    def _sampler_name(self) -> str:
+        if self.sampler is None:
+            return "structured"
+        return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
+
+    def _direct_solver(self) -> DirectSolver:
+        """Open the sampler and check its options."""
+        sampler, options = open_sampler(self.sampler, self.sampler_options)
+        # The problems of a service cost time each, so that num_reads is one of its options.
+        more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
+        check_options(self._sampler_name, options, sampler.parameters | more)
+        num_reads = options.pop("num_reads", self.num_reads)
+        budget = AccessBudget(options.get("max_access_time")) if hasattr(sampler, "plan") else None
+        n_jobs = effective_n_jobs(self.n_jobs)
+        return DirectSolver(sampler, num_reads, self.polish, n_jobs, options, budget)
+
+    def _encoding(self, weight: FloatArray) -> FixedPointEncoding:
+        if self.base is None:
+            return FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
+        return FixedPointEncoding.from_base(
+            weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
+        )
+
+    def _previous_solution(self, n_samples: int) -> FloatArray | None:
+        """Return b of the fit before, where there is one."""
+        if not hasattr(self, "solutions_"):
+            return None
+        b = self.solutions_.combined[0]
+        if b.size != n_samples:
+            raise ValueError(
+                f"warm_start of {type(self).__name__} needs as many samples as the fit before: "
+                f"{b.size}; got {n_samples}. Set warm_start=False to start afresh."
+            )
+        return b
+
+    def _access_plan(
+        self, direct: DirectSolver, n_samples: int, working_size: int | None
+    ) -> AccessPlan | None:
+        """Return what the fit will cost, or None where the sampler's time costs nothing.
+
+        A refinement is planned with all its rounds. How many working sets a decomposition needs is
+        not known before, so it must have a limit, which is then charged problem by problem.
+        """
+        sampler, options = direct.sampler, direct.options
+        if not hasattr(sampler, "plan"):
+            return None
+        name = type(self).__name__
+        if working_size is not None and options.get("max_access_time") is None:
+            raise ValueError(
+                f"sampler_options of {name} must have max_access_time, in seconds, when the "
+                f"samples need more than one problem of {working_size} samples each: how many is "
+                "not known before. Set it, for example {'max_access_time': 5}, or train a "
+                "QSVREnsemble, whose number of problems is."
+            )
+        plan: AccessPlan | None = sampler.plan(
+            2 * self.n_bits * (working_size or n_samples),
+            n_problems=1 if working_size else 1 + self.n_refinements,
+            num_reads=direct.num_reads,
+            options=options,
+        )
+        if self.verbose and plan is not None:
+            print(f"[{name}] estimate: {plan}")
+        return plan
+
+    def _check_access_time(self, n_members: int, n_samples: int) -> None:
+        """Raise CostLimitError if so many fits of so many samples exceed ``max_access_time``."""
+        direct = self._direct_solver()
+        plan = self._access_plan(direct, n_samples, None)
+        if plan is not None:
+            plan.times(n_members).check(direct.options.get("max_access_time"))
+
+    def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
         self.solutions_, predictions = combine(
-            posed.dual, found, data, combination=self.combination, intercept=self.intercept
+            problem.dual, found, data, combination=self.combination, intercept=self.intercept
         )
-        self._spread = Spread.of(self.solutions_, data, predictions, posed.dual.C)
+        self._spread = Spread.of(self.solutions_, data, predictions, problem.dual.C)
         self._kernel = data.kernel
-        self._keep_support(data)
+        combined, offset = self.solutions_.combined
+        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        self.intercept_ = np.array([data.centre + offset])
+        self.support_ = data.train[nonzero].astype(np.int32)
+        empty = self.kernel == "precomputed"
+        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
+        self.dual_coef_ = combined[nonzero][None, :]
+        self.n_support_ = np.array([nonzero.size], dtype=np.int32)
         self.energy_ = float(found.energies[0])
-        self.relaxation_bound_ = posed.bound if found.bound is None else found.bound
+        self.relaxation_bound_ = problem.dual.bound if found.bound is None else found.bound
         self.sampler_info_ = dict(found.info)
         self.n_iter_ = found.n_qubos
+
+    def _warn_if_coarse(self, encoding: FixedPointEncoding) -> None:
+        """Warn where the energy is above half of the bound."""
+        if self.energy_ - self.relaxation_bound_ <= 0.5 * abs(self.relaxation_bound_):
+            return
+        level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
+        warnings.warn(
+            f"the best energy found, {self.energy_:.4g}, is far above the bound of "
+            f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
+            f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
+            "stuck. Use refinement (n_refinements=10), more bits (n_bits=8), a smaller C, or more "
+            "reads.",
+            CoarseEncodingWarning,
+            stacklevel=3,
+        )
+
+    def _print_summary(self) -> None:
+        info = self.sampler_info_
+        sets = f"{self.n_iter_} QUBOs, the last of " if self.n_iter_ > 1 else ""
+        print(
+            f"[QSVR] {sets}{info['n_variables']} variables, {info['n_reads']} reads by "
+            f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
+            f"{info['raw_energies'].min():.6g}), at most "
+            f"{self.energy_ - self.relaxation_bound_:.3g} above the best possible; "
+            f"{len(self.solutions_.energies)} solutions combined, "
+            f"{self.n_support_[0]} support vectors"
+        )
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -484,17 +489,18 @@ class QSVR(RegressorMixin, BaseEstimator):
         from qsvr.model.export import to_svr
 
         check_is_fitted(self)
-        return to_svr(self)
-
-    def _keep_support(self, data: TrainingData) -> None:
-        combined, offset = self.solutions_.combined
-        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
-        self.intercept_ = np.array([data.centre + offset])
-        self.support_ = data.learning[nonzero].astype(np.int32)
-        empty = self.kernel == "precomputed"
-        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
-        self.dual_coef_ = combined[nonzero][None, :]
-        self.n_support_ = np.array([nonzero.size], dtype=np.int32)
+        svr = to_svr(
+            self._kernel,
+            self.support_,
+            self.support_vectors_,
+            self.dual_coef_,
+            self.intercept_,
+            epsilon=self.epsilon,
+            n_features=self.n_features_in_,
+        )
+        if hasattr(self, "feature_names_in_"):
+            svr.feature_names_in_ = self.feature_names_in_
+        return svr
 
     def __sklearn_clone__(self) -> Self:
         check_portable(self.sampler)

@@ -1,1 +1,6 @@
-"""What a fit reports about itself."""
+"""What a fit reports about its samples."""
+
+from qsvr.inspection.plotting import SampleEnergyDisplay
+from qsvr.inspection.report import EnergySummary, SamplerReport
+
+__all__ = ["EnergySummary", "SampleEnergyDisplay", "SamplerReport"]

@@ -1,7 +1,7 @@
-"""How good were the samples? Energies against the bound and against random bit strings.
+"""Quality of samples: energies against the relaxation bound and against random bit strings.
 
 Polish reaches a low minimum from almost any start, so polished energies say little about the
-sampler: its raw energies do, compared with as many uniformly random bit strings.
+sampler. Its raw energies do, compared with those of as many uniformly random bit strings.
 
 >>> import numpy as np
 >>> report = SamplerReport.from_info(
@@ -42,48 +42,39 @@ class EnergySummary:
 
     @classmethod
     def of(cls, energies: FloatArray, bound: float) -> Self:
-        """Summarise energies of shape (n_reads,).
-
-        Parameters
-        ----------
-        energies : ndarray of shape (n_reads,)
-        bound : float
-            What they are compared with.
-        """
+        """Summarise by how much energies of shape (n_reads,) exceed the bound."""
         gap = np.asarray(energies) - bound
         return cls(float(gap.min()), float(np.median(gap)), float(gap.mean()), float(gap.max()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SamplerReport:
     """Quality of one fit's samples; ``str`` is a table.
 
     Attributes
     ----------
     sampler : str
-    n_reads : int
     bound : float
         No solution has a lower energy.
-    raw, polished, random : EnergySummary
+    raw_energies, polished_energies, random_energies : ndarray of shape (n_reads,)
         As sampled, after polish, and of as many uniformly random bit strings.
     beats_random : float
         Probability that a raw sample has a lower energy than a random string; 0.5 is no better.
     p_value : float
         One-sided Mann-Whitney test of "no better than random strings".
     share_improved : float
-        Share of samples that polish lowered.
+        Fraction of samples that polish lowered.
     sampler_polishes : bool
         Whether the sampler polished its samples itself: then no energy here is raw.
     chain_break_fraction : float or None
-        Share of chains whose qubits disagreed, on a quantum annealer.
+        Fraction of chains whose qubits disagreed, on a quantum annealer.
     """
 
     sampler: str
-    n_reads: int
     bound: float
-    raw: EnergySummary
-    polished: EnergySummary
-    random: EnergySummary
+    raw_energies: FloatArray
+    polished_energies: FloatArray
+    random_energies: FloatArray
     beats_random: float
     p_value: float
     share_improved: float
@@ -92,7 +83,7 @@ class SamplerReport:
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any], bound: float) -> Self:
-        """Work out the report from what a fit recorded in ``sampler_info_``.
+        """Compute the report from what a fit recorded in ``sampler_info_``.
 
         Parameters
         ----------
@@ -107,17 +98,31 @@ class SamplerReport:
         scale = np.abs(raw).max(initial=1e-300)
         return cls(
             sampler=str(info["sampler"]),
-            n_reads=raw.size,
             bound=bound,
-            raw=EnergySummary.of(raw, bound),
-            polished=EnergySummary.of(polished, bound),
-            random=EnergySummary.of(random, bound),
+            raw_energies=raw,
+            polished_energies=polished,
+            random_energies=random,
             beats_random=1.0 - float(test.statistic) / (raw.size * random.size),
             p_value=float(test.pvalue),
             share_improved=float(np.mean(polished < raw - 1e-12 * scale)),
             sampler_polishes=info["sampler"] == "relax-round",
             chain_break_fraction=info.get("chain_break_fraction"),
         )
+
+    @property
+    def raw(self) -> EnergySummary:
+        """Energies as sampled."""
+        return EnergySummary.of(self.raw_energies, self.bound)
+
+    @property
+    def polished(self) -> EnergySummary:
+        """Energies after polish."""
+        return EnergySummary.of(self.polished_energies, self.bound)
+
+    @property
+    def random(self) -> EnergySummary:
+        """Energies of random bit strings."""
+        return EnergySummary.of(self.random_energies, self.bound)
 
     @property
     def verdict(self) -> str:
@@ -135,9 +140,9 @@ class SamplerReport:
         )
 
     def __str__(self) -> str:
-        head = f"Samples of {self.sampler}: {self.n_reads} reads; energies above the bound"
+        head = f"Samples of {self.sampler}: {self.raw_energies.size} reads; energies above"
         lines = [
-            f"{head} {self.bound:.6g}",
+            f"{head} the bound {self.bound:.6g}",
             f"{'':>18} {'best':>11} {'median':>11} {'mean':>11} {'worst':>11}",
         ]
         rows = {

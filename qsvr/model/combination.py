@@ -8,8 +8,6 @@ taken relative to the target's variance so that they do not depend on units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from qsvr._typing import FloatArray
@@ -35,9 +33,9 @@ def combination_weights(
         temperature of the energies' own mean excess), or by errors: inverse (``"mse"``,
         ``"log-cosh"``), proportional (``"r2"``, negative scores count as 0) or their softmax.
     energies : ndarray of shape (n_solutions,)
-    predictions : ndarray of shape (n_solutions, n_scored)
-        Of each solution for the samples on which solutions are scored.
-    y : ndarray of shape (n_scored,)
+    predictions : ndarray of shape (n_solutions, n_validation)
+        Of each solution for the validation samples.
+    y : ndarray of shape (n_validation,)
 
     Returns
     -------
@@ -56,29 +54,16 @@ def combination_weights(
 
 
 def _error_weights(method: str, predictions: FloatArray, y: FloatArray) -> FloatArray:
-    score, _, form = method.partition("-softmax") if "softmax" in method else (method, "", None)
-    errors = _ERRORS[score](predictions, y)
-    if form is not None:
+    if method.startswith("log-cosh"):
+        scaled = np.abs(predictions - y) / (np.std(y) or 1.0)
+        # log(cosh(x)) without overflow
+        errors = np.mean(scaled + np.log1p(np.exp(-2.0 * scaled)) - np.log(2.0), axis=1)
+    else:
+        errors = np.mean((predictions - y) ** 2, axis=1) / (np.var(y) or 1.0)
+    if method.endswith("-softmax"):
         return np.asarray(np.exp(errors.min() - errors))
-    if score == "r2":
+    if method == "r2":
         r2 = np.maximum(1.0 - errors, 0.0)
         return r2 if r2.any() else np.ones_like(r2)
     # A solution without error takes all the weight, in the limit.
     return np.asarray(1.0 / np.maximum(errors, 1e-12))
-
-
-def _relative_mse(predictions: FloatArray, y: FloatArray) -> FloatArray:
-    return np.asarray(np.mean((predictions - y) ** 2, axis=1) / (np.var(y) or 1.0))
-
-
-def _relative_log_cosh(predictions: FloatArray, y: FloatArray) -> FloatArray:
-    scaled = np.abs(predictions - y) / (np.std(y) or 1.0)
-    # log(cosh(x)) without overflow
-    return np.asarray(np.mean(scaled + np.log1p(np.exp(-2.0 * scaled)) - np.log(2.0), axis=1))
-
-
-_ERRORS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
-    "mse": _relative_mse,
-    "r2": _relative_mse,
-    "log-cosh": _relative_log_cosh,
-}

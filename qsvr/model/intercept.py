@@ -1,4 +1,4 @@
-"""The offset of the regression function, by optimality conditions or by the training loss.
+"""The offset of the regression function, from optimality conditions or from the training loss.
 
 >>> import numpy as np
 >>> primal_intercept(np.array([1.0, 2.0, 9.0]), epsilon=0.1, weights=np.ones(3))
@@ -11,34 +11,9 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 
-__all__ = ["INTERCEPTS", "find_intercept", "kkt_intercept", "primal_intercept"]
+__all__ = ["INTERCEPTS", "kkt_intercept", "primal_intercept"]
 
 INTERCEPTS = ("primal", "kkt")
-
-
-def find_intercept(
-    method: str,
-    residual: FloatArray,
-    b: FloatArray,
-    C: FloatArray,
-    epsilon: float,
-) -> float:
-    """Return the offset by one of `INTERCEPTS`.
-
-    Parameters
-    ----------
-    method : str
-    residual : ndarray of shape (n_samples,)
-        y - K b, without offset.
-    b : ndarray of shape (n_samples,)
-        Dual coefficients a - a-hat.
-    C : ndarray of shape (n_samples,)
-        Box of each sample.
-    epsilon : float
-    """
-    if method == "kkt":
-        return kkt_intercept(residual, b, C, epsilon)
-    return primal_intercept(residual, epsilon, C)
 
 
 def kkt_intercept(
@@ -47,7 +22,7 @@ def kkt_intercept(
     C: FloatArray,
     epsilon: float,
 ) -> float:
-    """Return the mean of what the free support vectors say, as libsvm does.
+    """Return the mean of the offsets that the free support vectors imply, as libsvm does.
 
     A free vector lies on the tube's edge: y - f = +epsilon where 0 < a < C, and -epsilon where
     0 < a-hat < C (the research code used +epsilon for both). Without a free one, the middle of the
@@ -56,7 +31,7 @@ def kkt_intercept(
     Parameters
     ----------
     residual, b, C : ndarray of shape (n_samples,)
-        As in `find_intercept`.
+        y - K b without offset, dual coefficients a - a-hat, and their bounds.
     epsilon : float
     """
     margin = 1e-9 * C

@@ -1,4 +1,4 @@
-"""The best distinct solutions of one dual, joined into one regression function."""
+"""The best distinct solutions of one dual, combined into one regression function."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
-from qsvr.model.intercept import find_intercept
-from qsvr.problem.data import TrainingData
-from qsvr.problem.dual import SVRDual
-from qsvr.solve.decomposition import LargeDual
-from qsvr.solve.direct import DualSolution
+from qsvr.model.intercept import kkt_intercept, primal_intercept
+from qsvr.problem import LargeDual, SVRDual, TrainingData
+from qsvr.solve import DualSolution
 
 __all__ = ["Solutions", "combine"]
 
@@ -48,33 +46,21 @@ def combine(
     combination: str,
     intercept: str,
 ) -> tuple[Solutions, FloatArray]:
-    """Give each solution its offset and its weight; return its predictions for the scored samples.
+    """Compute each solution's offset, predictions for the validation samples, and weight.
 
-    Parameters
-    ----------
-    dual : SVRDual or LargeDual
-    found : DualSolution
-    data : TrainingData
-        Of the dual, with the samples on which solutions are scored.
-    combination, intercept : str
-        One of `COMBINATIONS` and one of `INTERCEPTS`.
-
-    Returns
-    -------
-    solutions : Solutions
-    predictions : ndarray of shape (n_solutions, n_scored)
+    ``dual`` was built from ``data``, and ``found`` are its solutions. ``combination`` and
+    ``intercept`` are one of `COMBINATIONS` and one of `INTERCEPTS`. The predictions have shape
+    (n_solutions, n_validation).
     """
-    b = found.coefficients[:, 0] - found.coefficients[:, 1]  # (n_solutions, n_samples)
-    outputs = b @ dual.kernel_matrix if isinstance(dual, SVRDual) else found.outputs
-    if outputs is None:
-        raise ValueError("found.outputs must be given where the dual has no kernel matrix.")
+    b = found.b
+    outputs = dual.outputs(b) if found.outputs is None else found.outputs
     residuals = dual.y - outputs
-    intercepts = np.array(
-        [
-            find_intercept(intercept, residual, each, dual.C, dual.epsilon)
-            for residual, each in zip(residuals, b, strict=True)
-        ]
-    )
-    predictions = data.scored_outputs(b, outputs) + intercepts[:, None]
-    weights = combination_weights(combination, found.energies, predictions, data.y[data.scored])
+    if intercept == "kkt":
+        pairs = zip(residuals, b, strict=True)
+        offsets = [kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs]
+    else:
+        offsets = [primal_intercept(r, dual.epsilon, dual.C) for r in residuals]
+    intercepts = np.array(offsets)
+    predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
+    weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
     return Solutions(b, found.energies, intercepts, weights), predictions

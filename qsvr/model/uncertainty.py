@@ -1,8 +1,8 @@
 """Standard deviations of predictions from the spread of the distinct solutions.
 
-The distinct low-energy solutions disagree most where the training data say least, but by how much
-says nothing about the size of errors: it depends on the number of bits and on the sampler. So their
-spread gives the shape and residuals the scale::
+The distinct low-energy solutions disagree most where training data are scarce, but by how much
+does not indicate the size of errors: it depends on the number of bits and on the sampler. So their
+spread gives the shape and the residuals give the scale::
 
     std(x)^2 = tau^2 * (1 + s(x)^2 / mean(s^2)) / 2
 
@@ -13,8 +13,8 @@ each as if it had been left out, by the span estimate of Vapnik and Chapelle (20
     y_n - f_without_n(x_n) = y_n - f(x_n) + b_n * S_n^2
 
 with S_n the distance in feature space of sample n from the span of the free support vectors. Beyond
-2000 support vectors the correction is left out, and with it a little optimism stays in. Measured
-(benchmarks/spread.py), coverage is near nominal and the shape adds little to a constant.
+2000 support vectors the correction is left out, and the estimates are slightly too small. In
+`benchmarks/spread.py` coverage is near nominal, and the shape adds little to a constant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scipy import linalg
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr.model.solutions import Solutions
-from qsvr.problem.data import TrainingData
+from qsvr.problem import TrainingData
 
 __all__ = ["Spread", "left_out_residuals"]
 
@@ -66,21 +66,21 @@ class Spread:
         predictions: FloatArray,
         C: FloatArray,
     ) -> Spread:
-        """Calibrate on the scored samples.
+        """Calibrate on the validation samples.
 
         Parameters
         ----------
         solutions : Solutions
         data : TrainingData
-        predictions : ndarray of shape (n_solutions, n_scored)
-            Of each solution for the scored samples.
+        predictions : ndarray of shape (n_solutions, n_validation)
+            Of each solution for the validation samples.
         C : ndarray of shape (n_samples,)
         """
-        residuals = data.y[data.scored] - solutions.weights @ predictions
-        if data.scored is data.learning:
+        residuals = data.y[data.validation] - solutions.weights @ predictions
+        if data.validation is data.train:
             residuals = left_out_residuals(residuals, solutions.combined[0], C, data)
         used = np.flatnonzero(solutions.coefficients.any(axis=0))
-        rows = data.learning[used]
+        rows = data.train[used]
         precomputed = data.kernel.function == "precomputed"
         restricted = Solutions(
             solutions.coefficients[:, used], solutions.energies, solutions.intercepts,
@@ -116,7 +116,7 @@ def left_out_residuals(
     C: FloatArray,
     data: TrainingData,
 ) -> FloatArray:
-    """Return estimates of the residuals that training samples had if they were left out.
+    """Estimate the residuals that training samples would have if they were left out.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def left_out_residuals(
     support = np.flatnonzero(np.abs(b) > 1e-9 * C)
     if not 0 < support.size <= _MOST_SUPPORT_VECTORS:
         return residuals
-    kernel = data.block(data.learning[support])
+    kernel = data.kernel_matrix(data.train[support])
     free = np.flatnonzero(np.abs(b[support]) < (1.0 - 1e-9) * C[support])
     result = residuals.copy()
     result[support] += b[support] * _squared_spans(kernel, free)

@@ -1,9 +1,9 @@
 """Compiled coordinate descent for the box-constrained dual, two coordinates at a time.
 
 The support vector dual without an equality constraint is a convex quadratic over a box. Moving the
-coordinate of largest decrease together with the partner that profits most from it (Steinwart, Hush
-and Scovel 2011, "Training SVMs without offset") crosses the narrow valley that the equality penalty
-makes, where single coordinates crawl.
+coordinate of largest decrease together with the partner that then gains most (Steinwart, Hush and
+Scovel 2011, "Training SVMs without offset") crosses the narrow valley that the equality penalty
+makes, where single coordinates converge slowly.
 """
 
 from __future__ import annotations
@@ -61,15 +61,14 @@ def _is_close(problem: BoxProblem, field: Array, z: Array, rtol: float) -> bool:
 
 @njit
 def _best_coordinate(
-    problem: BoxProblem, field: Array, z: Array, moved: tuple[int, int, float]
+    problem: BoxProblem, field: Array, z: Array, side_p: int, p: int, move_p: float
 ) -> tuple[float, int, int, float]:
     """Return (gain, side, sample, move) of the coordinate that gains most.
 
-    ``moved`` is a coordinate (side, sample, move) to be moved as well, which is no candidate
-    itself; sample -1 stands for none.
+    Coordinate (``side_p``, ``p``) moves by ``move_p`` as well and is no candidate itself; ``p`` is
+    -1 if there is none.
     """
     K, epsilon = problem.K, problem.epsilon
-    side_p, p, move_p = moved
     shift = (1.0 - 2.0 * side_p) * move_p
     best, best_side, best_n, best_move = 0.0, 0, -1, 0.0
     for side in range(2):
@@ -88,11 +87,10 @@ def _best_coordinate(
 
 @njit
 def _minimise_pair(
-    problem: BoxProblem, field: Array, z: Array, first: tuple[int, int], second: tuple[int, int]
+    problem: BoxProblem, field: Array, z: Array, s: int, n: int, t: int, m: int
 ) -> tuple[float, float]:
-    """Return the moves that minimise over two coordinates within the box."""
+    """Return the moves that minimise over coordinates (s, n) and (t, m) within the box."""
     K, lower, upper = problem.K, problem.lower, problem.upper
-    (s, n), (t, m) = first, second
     sign_s, sign_t = 1.0 - 2.0 * s, 1.0 - 2.0 * t
     qss, qtt, qst = K[n, n], K[m, m], sign_s * sign_t * K[n, m]
     gs, gt = sign_s * field[n] + problem.epsilon, sign_t * field[m] + problem.epsilon
@@ -130,34 +128,20 @@ def _move(problem: BoxProblem, field: Array, z: Array, side: int, n: int, move: 
 
 @njit
 def box_qp(problem: BoxProblem, field: Array, z: Array, rtol: float, max_iter: int) -> int:
-    """Minimise the dual over the box, in place, until its gap is at most ``rtol`` of the energy.
+    """Minimise the dual over the box in place; return the number of pairs moved.
 
-    Parameters
-    ----------
-    problem : BoxProblem
-    field : ndarray of shape (n,)
-        K b - y at ``z``; changed along with it.
-    z : ndarray of shape (2, n)
-        Current point; changed.
-    rtol : float
-        Stop when the Frank-Wolfe gap is at most this share of the energy.
-    max_iter : int
-        Stop after this many pairs.
-
-    Returns
-    -------
-    int
-        Number of pairs moved.
+    ``z`` of shape (2, n) is the point and ``field`` is K b - y there. Stops when the Frank-Wolfe
+    gap is at most ``rtol`` of the energy, or after ``max_iter`` pairs.
     """
     for iteration in range(max_iter):
         if iteration % field.size == 0 and _is_close(problem, field, z, rtol):
             return iteration
-        _, side, p, move = _best_coordinate(problem, field, z, (0, -1, 0.0))
+        _, side, p, move = _best_coordinate(problem, field, z, 0, -1, 0.0)
         if p < 0:
             return iteration
-        _, other, q, _ = _best_coordinate(problem, field, z, (side, p, move))
+        _, other, q, _ = _best_coordinate(problem, field, z, side, p, move)
         if q >= 0:
-            move, partner_move = _minimise_pair(problem, field, z, (side, p), (other, q))
+            move, partner_move = _minimise_pair(problem, field, z, side, p, other, q)
             _move(problem, field, z, other, q, partner_move)
         _move(problem, field, z, side, p, move)
     return max_iter

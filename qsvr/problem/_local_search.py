@@ -82,15 +82,14 @@ def _sweep_singles(problem: LevelProblem, levels: Array, field: Array, tol: floa
 
 @njit
 def _shift(
-    problem: LevelProblem, levels: Array, n: int, move: tuple[int, int, int]
+    problem: LevelProblem, levels: Array, n: int, direction: int, stride: int, option: int
 ) -> tuple[float, float, int, int]:
     """Return (change of b, linear energy, side, level) of raising or lowering b of sample n.
 
-    ``move`` is (direction, stride, option). Option 0 takes one coefficient down, option 1 the
-    other one up. Down is cheaper, so where levels are even option 0 is up only where there is no
-    way down, and option 1 nothing. The change is 0 where ``stride`` levels are not left.
+    Option 0 takes one coefficient down, option 1 the other one up. Down is cheaper, so where levels
+    are even option 0 is up only if there is no way down, and option 1 does not exist. The change
+    is 0 where fewer than ``stride`` levels are left.
     """
-    direction, stride, option = move
     down_side = 1 if direction > 0 else 0
     can_rise = levels[1 - down_side, n] + stride < problem.grid.size
     if option == 0 and levels[down_side, n] >= stride:
@@ -107,19 +106,18 @@ def _shift(
 
 @njit
 def _set_falls(problem: LevelProblem, levels: Array, n: int, stride: int, falls: Array) -> None:
-    """Note what lowering b of sample n does, by either option."""
+    """Store what lowering b of sample n does, by either option."""
     for option in range(falls.shape[0]):
-        change, cost, _, _ = _shift(problem, levels, n, (-1, stride, option))
+        change, cost, _, _ = _shift(problem, levels, n, -1, stride, option)
         falls[option, 0, n], falls[option, 1, n] = change, cost
 
 
 @njit
 def _best_partner(
-    problem: LevelProblem, field: Array, i: int, rise: tuple[float, float], falls: Array
+    problem: LevelProblem, field: Array, i: int, up: float, cost: float, falls: Array
 ) -> tuple[float, int, int]:
-    """Return (energy, j, option) of the best sample to lower while sample i is raised."""
+    """Return (energy, j, option) of the best sample to lower while sample i is raised by ``up``."""
     K = problem.K
-    up, cost = rise
     base = up * field[i] + 0.5 * K[i, i] * up * up + cost
     best, best_j, best_option = np.inf, -1, 0
     for option in range(falls.shape[0]):
@@ -136,20 +134,25 @@ def _best_partner(
 
 @njit
 def _exchange(
-    problem: LevelProblem, levels: Array, field: Array, i: int, rise: tuple[int, int], falls: Array
+    problem: LevelProblem,
+    levels: Array,
+    field: Array,
+    i: int,
+    stride: int,
+    option: int,
+    falls: Array,
 ) -> float:
-    """Raise sample i, as ``rise`` (stride, option) says, with its best partner; return the energy.
+    """Raise sample i while its best partner is lowered; return the change of energy.
 
-    Nothing moves, and 0 is returned, where that does not lower the energy.
+    If that does not lower the energy, levels stay as they are and 0 is returned.
     """
-    stride, option = rise
-    up, cost, side, level = _shift(problem, levels, i, (1, stride, option))
+    up, cost, side, level = _shift(problem, levels, i, 1, stride, option)
     if up == 0.0:
         return 0.0
-    energy, j, option_j = _best_partner(problem, field, i, (up, cost), falls)
+    energy, j, option_j = _best_partner(problem, field, i, up, cost, falls)
     if j < 0 or energy >= 0.0:
         return 0.0
-    down, _, side_j, level_j = _shift(problem, levels, j, (-1, stride, option_j))
+    down, _, side_j, level_j = _shift(problem, levels, j, -1, stride, option_j)
     levels[side, i] = level
     levels[side_j, j] = level_j
     _apply(problem.K, field, i, up)
@@ -171,27 +174,25 @@ def _sweep_pairs(
         for option in range(falls.shape[0]):
             energy = -np.inf
             while energy < -tol:
-                energy = _exchange(problem, levels, field, i, (stride, option), falls)
+                energy = _exchange(problem, levels, field, i, stride, option, falls)
                 gained -= energy
     return gained
 
 
 @njit
 def _sweep_own_pairs(problem: LevelProblem, levels: Array, field: Array, tol: float) -> float:
-    """Set both coefficients of each sample to their best levels, up to 16; return what is gained.
+    """Set both coefficients of each sample to their best levels; return the energy gained.
 
     Beyond 16 levels each moves by at most one.
     """
-    gained = 0.0
-    few = problem.grid.size <= 16
+    gained, size = 0.0, problem.grid.size
+    few = size <= 16
     for n in range(field.size):
         la, lah = levels[0, n], levels[1, n]
         a, ah = _value(problem, 0, n, la), _value(problem, 1, n, lah)
         best, best_a, best_ah, best_change = -tol, la, lah, 0.0
-        for p in range(0 if few else max(la - 1, 0), min(problem.grid.size, 16 if few else la + 2)):
-            for q in range(
-                0 if few else max(lah - 1, 0), min(problem.grid.size, 16 if few else lah + 2)
-            ):
+        for p in range(0 if few else max(la - 1, 0), size if few else min(la + 2, size)):
+            for q in range(0 if few else max(lah - 1, 0), size if few else min(lah + 2, size)):
                 new_a, new_ah = _value(problem, 0, n, p), _value(problem, 1, n, q)
                 change = (new_a - a) - (new_ah - ah)
                 energy = change * (field[n] + 0.5 * problem.K[n, n] * change)
@@ -217,15 +218,9 @@ def _drop_overlap(levels: Array) -> None:
 
 @njit
 def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
-    """Descend to points that no level change and no opposite pair of them improves, in place.
+    """Descend in place to levels that no change of one, nor an opposite change of two, improves.
 
-    Parameters
-    ----------
-    problem : LevelProblem
-    levels : ndarray of shape (n_reads, 2, n), int64
-        Changed in place.
-    tol : float
-        Smallest gain that counts.
+    ``levels`` has shape (n_reads, 2, n); gains up to ``tol`` do not count.
     """
     n_options = 1 if problem.even else 2
     field, falls = np.empty(problem.y.size), np.empty((n_options, 2, problem.y.size))
@@ -247,28 +242,19 @@ def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
 
 @njit
 def pair_excitations(problem: LevelProblem, levels: Array, partners: Array) -> Array:
-    """Return the energies of one-level pair moves (i up, partner down) from a given point.
+    """Return the energies of one-level pair moves (i up, partner down) from levels (2, n).
 
-    Parameters
-    ----------
-    problem : LevelProblem
-    levels : ndarray of shape (2, n)
-    partners : ndarray of shape (n, n_partners)
-
-    Returns
-    -------
-    ndarray of shape (n, n_partners)
-        Infinite where the move does not exist.
+    They have the shape of ``partners``, (n, n_partners), and are infinite for impossible moves.
     """
     K = problem.K
     field = np.empty(problem.y.size)
     _set_field(problem, levels, field)
     energies = np.full(partners.shape, np.inf)
     for i in range(field.size):
-        up, cost_up, _, _ = _shift(problem, levels, i, (1, 1, 0))
+        up, cost_up, _, _ = _shift(problem, levels, i, 1, 1, 0)
         for q in range(partners.shape[1]):
             j = partners[i, q]
-            down, cost_down, _, _ = _shift(problem, levels, j, (-1, 1, 0))
+            down, cost_down, _, _ = _shift(problem, levels, j, -1, 1, 0)
             if i != j and up != 0.0 and down != 0.0:
                 slope = up * field[i] + down * field[j] + cost_up + cost_down
                 curvature = 0.5 * (K[i, i] * up * up + K[j, j] * down * down) + K[i, j] * up * down

@@ -27,9 +27,10 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
+from qsvr.problem.kernel_rows import KernelRows
 
-__all__ = ["Relaxation", "SVRDual"]
+__all__ = ["LargeDual", "Relaxation", "SVRDual"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class SVRDual:
     kernel_matrix : ndarray of shape (n_samples, n_samples)
         Symmetric kernel matrix.
     y : ndarray of shape (n_samples,)
-        Targets (any constant may be taken off: the exact dual does not see it).
+        Targets (the exact dual does not depend on a constant in them).
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
     C : ndarray of shape (n_samples,)
@@ -80,6 +81,20 @@ class SVRDual:
     def n_samples(self) -> int:
         """Number of samples."""
         return self.y.size
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether the kernel is positive semi-definite."""
+        return self.smallest_curvature == 0.0
+
+    @cached_property
+    def bound(self) -> float:
+        """Energy that no solution is below, from the relaxation to real coefficients."""
+        return self.relax().bound
+
+    def outputs(self, b: FloatArray) -> FloatArray:
+        """Return b K for b of shape (..., n_samples), in the same shape."""
+        return np.asarray(b @ self.kernel_matrix)
 
     @cached_property
     def penalised_kernel(self) -> FloatArray:
@@ -124,11 +139,8 @@ class SVRDual:
         """Return the largest violation of the optimality conditions over the box [0, C].
 
         That is the largest component of the gradient that points out of neither bound, in units of
-        y; it is 0 exactly at the minimum of a convex dual. Coefficients have shape (2, n_samples).
-
-        Parameters
-        ----------
-        coefficients : ndarray of shape (2, n_samples)
+        y; it is 0 exactly at the minimum of a convex dual. ``coefficients`` have shape
+        (2, n_samples).
         """
         gradient = self.gradient(coefficients)
         can_fall = np.where(coefficients > 0.0, gradient, 0.0)
@@ -168,7 +180,7 @@ class SVRDual:
         lower, upper : ndarray of shape (2, n_samples), optional
             The box; by default 0 and C.
         rtol : float
-            Stop when the gap is at most this share of the energy.
+            Stop when the gap is at most this fraction of the energy.
         max_iter : int, optional
             Stop after this many pair steps; by default 1000 and 200 per sample.
         """
@@ -180,14 +192,57 @@ class SVRDual:
         z = np.clip(np.zeros_like(lower), lower, upper)
         limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
         box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
-        # The field afresh, without the rounding of many updates.
+        # The field is computed anew, without the rounding errors of many updates.
         gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
-        bound = self._convex_energy(z) - gap
+        energy = float(self.energy(z))
+        bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
             reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
-        return Relaxation(z, float(self.energy(z)), float(bound))
+        return Relaxation(z, energy, float(bound))
 
-    def _convex_energy(self, z: FloatArray) -> float:
-        overlap = self.overlap_penalty * float((z[0] * z[1]).sum())
-        return float(self.energy(z)) - overlap
+
+@dataclass(frozen=True, eq=False)
+class LargeDual:
+    """The dual of `SVRDual` with kernel rows on demand instead of a matrix.
+
+    Attributes
+    ----------
+    rows : KernelRows
+    y : ndarray of shape (n_samples,)
+    epsilon : float
+    C : ndarray of shape (n_samples,)
+    equality_penalty, overlap_penalty : float
+        As in `SVRDual`.
+    """
+
+    rows: KernelRows
+    y: FloatArray
+    epsilon: float
+    C: FloatArray
+    equality_penalty: float = 0.0
+    overlap_penalty: float = 0.0
+
+    @property
+    def is_convex(self) -> bool:
+        """False: whether the kernel is positive semi-definite is not known."""
+        return False
+
+    @property
+    def bound(self) -> float:
+        """Minus infinity: the relaxation is not solved without a matrix."""
+        return -np.inf
+
+    def outputs(
+        self, b: FloatArray, used: IntArray | None = None, *, n_rows: int = 256
+    ) -> FloatArray:
+        """Return b K for b of shape (n_solutions, n_samples), in the same shape.
+
+        Takes ``n_rows`` kernel rows at a time. b is 0 outside the samples ``used``, by default
+        those where it is not.
+        """
+        used = np.flatnonzero(b.any(axis=0)) if used is None else used
+        outputs = np.zeros_like(b)
+        for part in np.array_split(used, -(-used.size // n_rows) or 1):
+            outputs += b[:, part] @ self.rows[part]
+        return outputs

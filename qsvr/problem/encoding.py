@@ -94,14 +94,7 @@ class FixedPointEncoding:
 
     @staticmethod
     def implied_box(n_bits: int, base: float, exponent_shift: float = 0.0) -> float:
-        """Return the C that `from_base` implies: the sum of its weights.
-
-        Parameters
-        ----------
-        n_bits : int
-        base, exponent_shift : float
-            As in `from_base`.
-        """
+        """Return the C that `from_base` implies from n_bits, base and exponent_shift."""
         return float(_base_weights(n_bits, base, exponent_shift).sum())
 
     @property
@@ -148,16 +141,7 @@ class FixedPointEncoding:
         return self.is_uniform and bool((self.width[0] == self.width[1]).all())
 
     def decode(self, bits: NDArray[Any]) -> FloatArray:
-        """Return the coefficients of bit strings.
-
-        Parameters
-        ----------
-        bits : ndarray of shape (n_reads, n_variables)
-
-        Returns
-        -------
-        ndarray of shape (n_reads, 2, n_samples)
-        """
+        """Return coefficients, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""
         per_coefficient = bits.reshape(-1, 2, self.n_samples, self.n_bits)
         return self.offset + self.width * (per_coefficient @ self.unit_weights)
 
@@ -171,12 +155,7 @@ class FixedPointEncoding:
         return _unpack(codes, self.n_bits).reshape(levels.shape[0], self.n_variables)
 
     def levels(self, bits: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the level of each coefficient of bit strings, shape (n_reads, 2, n_samples).
-
-        Parameters
-        ----------
-        bits : ndarray of shape (n_reads, n_variables)
-        """
+        """Return levels, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""
         powers = 1 << np.arange(self.n_bits, dtype=np.int64)
         codes = bits.reshape(-1, 2, self.n_samples, self.n_bits).astype(np.int64) @ powers
         position = np.empty(powers[-1] * 2, dtype=np.int64)

@@ -53,15 +53,22 @@ class KernelRows:
 
     def __getitem__(self, samples: IntArray) -> NDArray[np.float32]:
         """Return rows of the given distinct samples, shape (samples.size, n_samples)."""
-        self._hold(samples.size)
+        if samples.size > self.capacity:  # one request may exceed the bound
+            self.capacity = samples.size
+            self._rows = np.empty((samples.size, self._selected.size), dtype=np.float32)
+            self._slot.clear()
         missing = np.array([s for s in samples.tolist() if s not in self._slot], dtype=np.intp)
         for sample in samples.tolist():
             if sample in self._slot:
                 self._slot.move_to_end(sample)
         if missing.size:
-            slots = [self._free_slot(sample) for sample in missing.tolist()]
             block = gram(self._kernel, self._X, self._selected[missing], self._selected)
-            self._rows[slots] = block
+            for sample in missing.tolist():
+                slot = len(self._slot)
+                if slot >= self.capacity:  # replace the least recently used row
+                    _, slot = self._slot.popitem(last=False)
+                self._slot[sample] = slot
+            self._rows[[self._slot[sample] for sample in missing.tolist()]] = block
             self.n_computed += missing.size
         return self._rows[[self._slot[sample] for sample in samples.tolist()]]
 
@@ -70,20 +77,6 @@ class KernelRows:
         blocks = np.array_split(self._selected, -(-self._selected.size // _DIAGONAL_BLOCK))
         parts = [gram(self._kernel, self._X, block, block).diagonal() for block in blocks]
         return np.concatenate(parts)
-
-    def _hold(self, n_rows: int) -> None:
-        """Make room for one request that is larger than the cache's bound."""
-        if n_rows > self.capacity:
-            self.capacity = n_rows
-            self._rows = np.empty((n_rows, self._selected.size), dtype=np.float32)
-            self._slot.clear()
-
-    def _free_slot(self, sample: int) -> int:
-        slot = len(self._slot)
-        if slot >= self.capacity:
-            _, slot = self._slot.popitem(last=False)
-        self._slot[sample] = slot
-        return slot
 
 
 def kernel_product(
@@ -95,20 +88,9 @@ def kernel_product(
     *,
     cache_size: float,
 ) -> FloatArray:
-    """Return K[rows, columns] b in parts of at most ``cache_size`` MB.
+    """Return b K[rows, columns]' for b of shape (n_solutions, columns.size).
 
-    Parameters
-    ----------
-    kernel : Kernel
-    X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
-    rows, columns : ndarray of int
-        Selections of X's rows.
-    b : ndarray of shape (n_solutions, columns.size)
-    cache_size : float
-
-    Returns
-    -------
-    ndarray of shape (n_solutions, rows.size)
+    ``rows`` and ``columns`` select from X. At most ``cache_size`` MB of K are held at a time.
     """
     used = np.flatnonzero(b.any(axis=0))
     if used.size == 0:

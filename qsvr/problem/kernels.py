@@ -21,7 +21,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 
 from qsvr._typing import FloatArray, IntArray
 
-__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "resolve_gamma", "symmetric"]
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "symmetric"]
 
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 
@@ -90,7 +90,7 @@ class Kernel:
                 "f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
             )
         needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
-        resolved = resolve_gamma(gamma, X) if needs_gamma else 0.0
+        resolved = _resolved_gamma(gamma, X) if needs_gamma else 0.0
         return cls(function, resolved, degree, coef0)
 
     def __call__(self, X: Any, Y: Any = None) -> FloatArray:
@@ -103,7 +103,16 @@ class Kernel:
         """
         Y = X if Y is None else Y
         if callable(self.function):
-            return _checked_callable(self.function, X, Y)
+            matrix = np.asarray(self.function(X, Y), dtype=np.float64)
+            expected = (X.shape[0], Y.shape[0])
+            if matrix.shape != expected:
+                raise ValueError(
+                    f"the kernel callable returned an array of shape {matrix.shape}; it must "
+                    f"return (n_samples_X, n_samples_Y) = {expected}."
+                )
+            if not np.isfinite(matrix).all():
+                raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
+            return matrix
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
@@ -112,14 +121,8 @@ class Kernel:
         return np.asarray(matrix, dtype=np.float64)
 
 
-def resolve_gamma(gamma: float | str, X: Any) -> float:
-    """Return gamma as a number: 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto".
-
-    Raises
-    ------
-    ValueError
-        If gamma is neither one of these names nor a non-negative finite number.
-    """
+def _resolved_gamma(gamma: float | str, X: Any) -> float:
+    """Return 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto"."""
     if gamma == "scale":
         if sparse.issparse(X):
             variance = float(X.multiply(X).mean() - X.mean() ** 2)
@@ -131,19 +134,6 @@ def resolve_gamma(gamma: float | str, X: Any) -> float:
     if not isinstance(gamma, float | int | np.number) or not (0 <= gamma < np.inf):
         raise ValueError(f"gamma must be 'scale', 'auto' or a finite number >= 0; got {gamma!r}.")
     return float(gamma)
-
-
-def _checked_callable(function: KernelFunction, X: Any, Y: Any) -> FloatArray:
-    matrix = np.asarray(function(X, Y), dtype=np.float64)
-    expected = (X.shape[0], Y.shape[0])
-    if matrix.shape != expected:
-        raise ValueError(
-            f"the kernel callable returned an array of shape {matrix.shape}; it must return "
-            f"(n_samples_X, n_samples_Y) = {expected}."
-        )
-    if not np.isfinite(matrix).all():
-        raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
-    return matrix
 
 
 def gram(kernel: Kernel, X: Any, rows: IntArray, columns: IntArray) -> FloatArray:

@@ -1,8 +1,8 @@
-"""Polish: descent on coefficient levels from whatever a sampler returned.
+"""Polish: descent on coefficient levels from the samples of any sampler.
 
 Single-bit moves stall on the equality penalty; a pair of opposite level changes crosses it. From
 almost any start 1-opt and pair descent reach a low local minimum in microseconds to milliseconds,
-so polished samples say little about the sampler that they came from: raw energies are kept.
+so polished energies say little about the sampler, and raw energies are kept as well.
 """
 
 from __future__ import annotations
@@ -47,14 +47,9 @@ def polish(qubo: SVRQubo, samples: Samples, *, n_jobs: int = 1) -> Samples:
 def descend_levels(
     qubo: SVRQubo, levels: NDArray[np.int64], *, n_jobs: int = 1
 ) -> NDArray[np.int64]:
-    """Return the local minima reached from levels of shape (n_reads, 2, n_samples).
+    """Return the local minima of ``qubo`` reached from levels of shape (n_reads, 2, n_samples).
 
-    Parameters
-    ----------
-    qubo : SVRQubo
-    levels : ndarray of int, shape (n_reads, 2, n_samples)
-    n_jobs : int
-        Threads.
+    ``n_jobs`` is the number of threads.
     """
     from qsvr.problem._local_search import descend
 
@@ -70,12 +65,7 @@ def descend_levels(
 
 
 def level_problem(qubo: SVRQubo) -> LevelProblem:
-    """Return the problem in the form that the compiled search takes.
-
-    Parameters
-    ----------
-    qubo : SVRQubo
-    """
+    """Return ``qubo`` in the form that the compiled search takes."""
     from qsvr.problem._local_search import LevelProblem
 
     dual, encoding = qubo.dual, qubo.encoding

@@ -85,13 +85,9 @@ class SVRQubo:
         Q = blocks.reshape(self.n_variables, self.n_variables)
         if self.dual.overlap_penalty:
             self._add_overlap(Q)
-        np.einsum("ii->i", Q)[:] += self._linear()
-        return Q
-
-    def _linear(self) -> FloatArray:
-        # (n_variables,): each weight times the gradient at the offsets
         gradient = self.dual.gradient(self.encoding.offset)
-        return (self.encoding.weights * gradient[:, :, None]).reshape(-1)
+        np.einsum("ii->i", Q)[:] += (weights * gradient[:, :, None]).reshape(-1)
+        return Q
 
     def _add_overlap(self, Q: FloatArray) -> None:
         n, n_bits = self.dual.n_samples, self.encoding.n_bits
@@ -103,12 +99,7 @@ class SVRQubo:
         view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
 
     def energies(self, bits: NDArray[Any]) -> FloatArray:
-        """Return the dual's energies of bit strings of shape (n_reads, n_variables).
-
-        Parameters
-        ----------
-        bits : ndarray of shape (n_reads, n_variables)
-        """
+        """Return the dual's energies of bits of shape (n_reads, n_variables)."""
         return self.dual.energy(self.encoding.decode(bits))
 
     def to_bqm(self) -> dimod.BinaryQuadraticModel:

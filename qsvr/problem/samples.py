@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
 
-__all__ = ["Samples"]
+__all__ = ["Samples", "lowest_distinct"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,12 @@ class Samples:
 
     def distinct(self, n: int | None = None) -> Samples:
         """Return the ``n`` lowest of the distinct bit strings, by ascending energy."""
-        order = np.argsort(self.energies, kind="stable")
-        packed = np.packbits(self.bits[order], axis=1)
-        _, first = np.unique(packed, axis=0, return_index=True)
-        keep = order[np.sort(first)][:n]
+        keep = lowest_distinct(np.packbits(self.bits, axis=1), self.energies, n)
         return Samples(self.bits[keep], self.energies[keep], self.info)
+
+
+def lowest_distinct(rows: NDArray[Any], energies: FloatArray, n: int | None = None) -> IntArray:
+    """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first."""
+    order = np.argsort(energies, kind="stable")
+    _, first = np.unique(rows[order], axis=0, return_index=True)
+    return order[np.sort(first)][:n]

@@ -1,6 +1,7 @@
 """Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
 
-from qsvr.samplers.base import Sampler
+from qsvr.samplers.base import ChargedSampler, Sampler
+from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dimod import DimodSampler
 from qsvr.samplers.factory import (
     SAMPLER_NAMES,
@@ -14,6 +15,9 @@ from qsvr.samplers.structured.annealer import StructuredAnnealer
 
 __all__ = [
     "SAMPLER_NAMES",
+    "AccessBudget",
+    "AccessPlan",
+    "ChargedSampler",
     "DimodSampler",
     "RelaxRound",
     "Sampler",

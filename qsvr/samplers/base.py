@@ -1,4 +1,4 @@
-"""What every sampler is: one method, the names of its options, and its size limit."""
+"""What a sampler is: one method, the names of its options, and its size limit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.samplers.budget import AccessBudget, AccessPlan
 
-__all__ = ["Sampler", "check_options"]
+__all__ = ["ChargedSampler", "Sampler", "check_options"]
 
 
 @runtime_checkable
@@ -34,7 +35,7 @@ class Sampler(Protocol):
         num_reads : int
         seed : int
         **options
-            Of those named in `parameters`.
+            Options named in `parameters`.
 
         Raises
         ------
@@ -42,6 +43,52 @@ class Sampler(Protocol):
             If an option is not in `parameters`.
         qsvr.exceptions.SamplerError
             If no sample could be drawn.
+        """
+        ...
+
+
+class ChargedSampler(Sampler, Protocol):
+    """A sampler whose time is paid for: it estimates a fit, and charges a budget."""
+
+    def plan(
+        self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
+    ) -> AccessPlan | None:
+        """Return the access time of a fit, or None where it cannot be estimated.
+
+        Parameters
+        ----------
+        n_variables, n_problems, num_reads : int
+            Size and number of the problems, and reads of each.
+        options : mapping
+            As for `sample`.
+        """
+        ...
+
+    def sample(
+        self,
+        qubo: SVRQubo,
+        *,
+        num_reads: int,
+        seed: int,
+        budget: AccessBudget | None = None,
+        **options: Any,
+    ) -> Samples:
+        """Sample; see `Sampler`.
+
+        Parameters
+        ----------
+        qubo : SVRQubo
+        num_reads, seed : int
+        budget : AccessBudget, optional
+            Charged before each submission. By default a new one with the option
+            ``max_access_time`` as its limit.
+        **options
+            Options named in `parameters`.
+
+        Raises
+        ------
+        qsvr.exceptions.CostLimitError
+            If a submission would exceed the budget; it is not made.
         """
         ...
 

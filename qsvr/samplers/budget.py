@@ -14,15 +14,11 @@ is sent, and refused where it would exceed the limit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qsvr.exceptions import CostLimitError
 
-__all__ = ["AccessPlan", "AccessBudget", "current_budget", "fit_budget"]
+__all__ = ["AccessBudget", "AccessPlan"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class AccessPlan:
         return replace(self, n_problems=n * self.n_problems)
 
     def check(self, max_access_time: float | None) -> None:
-        """Raise CostLimitError where the plan exceeds the limit (in seconds).
+        """Check the plan against a limit.
 
         Parameters
         ----------
@@ -82,83 +78,49 @@ class AccessBudget:
     ----------
     max_access_time : float, optional
         Limit in seconds.
+
+    Attributes
+    ----------
+    seconds : float
+        Access time spent: as reported for answers, as estimated for the rest.
+    n_submitted : int
+        Problems submitted.
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:
         self.max_access_time = max_access_time
+        self.seconds = 0.0
         self.n_submitted = 0
-        self._charged = 0.0
         self._lock = threading.Lock()
 
-    @property
-    def seconds(self) -> float:
-        """Access time spent: as reported for answers, as estimated for the rest."""
-        return self._charged
-
     def charge(self, estimate: float) -> None:
-        """Take the estimate of one submission off the budget.
+        """Charge the estimate of one submission, in seconds.
 
         Raises
         ------
         CostLimitError
-            Where it would exceed the limit: then nothing is to be submitted.
+            If it would exceed the limit; then nothing is to be submitted.
         """
         with self._lock:
-            total = self._charged + estimate
+            total = self.seconds + estimate
             limit = self.max_access_time
             if limit is not None and total > limit * (1.0 + 1e-9):
                 raise CostLimitError(
-                    f"max_access_time={limit:g} s would be exceeded: {self._charged:.3g} s in "
+                    f"max_access_time={limit:g} s would be exceeded: {self.seconds:.3g} s in "
                     f"{self.n_submitted} problems are spent and the next one takes "
                     f"{estimate:.3g} s. It was not submitted. Raise max_access_time or ask for "
                     "fewer reads or rounds."
                 )
-            self._charged = total
+            self.seconds = total
             self.n_submitted += 1
 
     def refund(self, estimate: float) -> None:
-        """Give back the charge of a submission that the service certainly refused."""
+        """Take back the estimate charged for a submission that was certainly not taken."""
         with self._lock:
-            self._charged -= estimate
+            self.seconds -= estimate
             self.n_submitted -= 1
 
-    def settle(self, estimate: float, actual: float | None) -> None:
-        """Replace an estimate by what the service reported."""
-        if actual is not None:
-            with self._lock:
-                self._charged += actual - estimate
-
-
-_LEDGER: ContextVar[AccessBudget | None] = ContextVar("qsvr_ledger", default=None)
-
-
-def current_budget() -> AccessBudget | None:
-    """Return the account of the fit that is under way in this thread, if there is one."""
-    return _LEDGER.get()
-
-
-@contextmanager
-def fit_budget(plan: AccessPlan | None, options: Mapping[str, Any]) -> Iterator[AccessBudget]:
-    """Check a plan, then open the account of the fit: what is sampled within is charged to it.
-
-    Parameters
-    ----------
-    plan : AccessPlan or None
-        None where the sampler costs nothing.
-    options : mapping
-        The sampler's options, of which ``max_access_time`` (seconds) is the limit.
-
-    Raises
-    ------
-    CostLimitError
-        If the plan exceeds the limit.
-    """
-    limit = options.get("max_access_time")
-    if plan is not None:
-        plan.check(limit)
-    ledger = AccessBudget(limit)
-    mark = _LEDGER.set(ledger)
-    try:
-        yield ledger
-    finally:
-        _LEDGER.reset(mark)
+    def settle(self, estimate: float, actual: float) -> None:
+        """Replace an estimate by the actual access time that the service reported."""
+        with self._lock:
+            self.seconds += actual - estimate

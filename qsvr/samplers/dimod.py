@@ -1,4 +1,4 @@
-"""Any dimod sampler as one of ours: annealing, tabu search, enumeration, or a user's own."""
+"""Any dimod sampler as a `Sampler`: annealing, tabu search, enumeration, or a user's own."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
 from qsvr.samplers.structured.temperature import single_flip_beta_range
 
-__all__ = ["DimodSampler", "exact_sampler", "neal_sampler", "sa_sampler", "tabu_sampler"]
-
-# Passed through the interface, not through the options.
-_OURS = frozenset({"num_reads", "seed"})
-
-Defaults = Callable[[SVRQubo, dimod.BinaryQuadraticModel], Mapping[str, Any]]
-
-
-def _no_defaults(qubo: SVRQubo, bqm: dimod.BinaryQuadraticModel) -> Mapping[str, Any]:  # noqa: ARG001
-    return {}
+__all__ = [
+    "DimodSampler",
+    "exact_sampler",
+    "neal_sampler",
+    "ordered_reads",
+    "sa_sampler",
+    "tabu_sampler",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +39,22 @@ class DimodSampler:
         For messages and reports.
     max_variables : int or None
         Most binary variables that one QUBO may have.
-    defaults : callable
-        ``defaults(qubo, bqm)`` gives options that hold unless the caller sets them.
+    defaults : callable, optional
+        ``defaults(qubo)`` gives options that hold unless the caller sets them.
     """
 
     sampler: Any
     name: str
     max_variables: int | None = None
-    defaults: Defaults = field(default=_no_defaults, repr=False)
+    defaults: Callable[[SVRQubo], Mapping[str, Any]] | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options that the sampler documents, without num_reads and seed."""
-        return frozenset(self.sampler.parameters) - _OURS
+        return frozenset(self.sampler.parameters) - {"num_reads", "seed"}
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Sample the QUBO as a dimod model; see `qsvr.Sampler`.
+        """Sample the QUBO as a dimod model.
 
         ``num_reads`` and ``seed`` are passed where the sampler has them.
 
@@ -70,7 +68,8 @@ class DimodSampler:
         check_options(self.name, options, self.parameters)
         start = perf_counter()
         bqm = qubo.to_bqm()
-        arguments = {**self.defaults(qubo, bqm), **options}
+        defaults = {} if self.defaults is None else self.defaults(qubo)
+        arguments = {**defaults, **options}
         offered = {"num_reads": num_reads, "seed": seed % 2**31}
         arguments |= {k: v for k, v in offered.items() if k in self.sampler.parameters}
         try:
@@ -92,25 +91,36 @@ class DimodSampler:
         return Samples(bits, qubo.energies(bits), info)
 
 
-def _unpack(
-    sample_set: dimod.SampleSet, n_variables: int, num_reads: int
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Return bits in the order of our variables, one row per read, and what is worth keeping."""
-    if len(sample_set) == 0:
-        raise SamplerError(
-            "the sampler returned no sample. Check its options (time limit, number of reads), or "
-            "try sampler='structured'."
-        )
-    record = sample_set.change_vartype(dimod.BINARY, inplace=False).record
+def ordered_reads(sample_set: dimod.SampleSet, n_variables: int) -> NDArray[Any]:
+    """Return one row per read, (n_reads, n_variables), in the order of our variables.
+
+    Raises
+    ------
+    SamplerError
+        If the variables are not 0 to ``n_variables - 1``.
+    """
     labels = list(sample_set.variables)
     if sorted(labels) != list(range(n_variables)):
         raise SamplerError(
             f"the sampler answered for {len(labels)} variables instead of {n_variables}; it must "
             "return a value for each variable of the model that it is given."
         )
-    order = np.argsort(np.asarray(labels))
-    occurrences = np.asarray(record.num_occurrences)
-    bits = np.repeat(np.asarray(record.sample)[:, order], occurrences, axis=0)
+    record = sample_set.record
+    rows = np.asarray(record.sample)[:, np.argsort(np.asarray(labels))]
+    return np.repeat(rows, np.asarray(record.num_occurrences), axis=0)
+
+
+def _unpack(
+    sample_set: dimod.SampleSet, n_variables: int, num_reads: int
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Return bits, (n_reads, n_variables), and what is worth keeping of the rest."""
+    if len(sample_set) == 0:
+        raise SamplerError(
+            "the sampler returned no sample. Check its options (time limit, number of reads), or "
+            "try sampler='structured'."
+        )
+    binary = sample_set.change_vartype(dimod.BINARY, inplace=False)
+    bits, record = ordered_reads(binary, n_variables), binary.record
     extra: dict[str, Any] = {}
     if "chain_break_fraction" in record.dtype.names:
         extra["chain_break_fraction"] = float(np.mean(record.chain_break_fraction))
@@ -118,20 +128,18 @@ def _unpack(
         extra["timing"] = dict(sample_set.info["timing"])
     kept = max(num_reads, 1)
     if len(bits) > kept:  # enumeration returns every string: keep the lowest
-        energies = np.repeat(np.asarray(record.energy), occurrences)
+        energies = np.repeat(np.asarray(record.energy), np.asarray(record.num_occurrences))
         bits = bits[np.argsort(energies, kind="stable")[:kept]]
     return np.ascontiguousarray(bits, dtype=np.uint8), extra
 
 
-def _annealing_defaults(qubo: SVRQubo, bqm: dimod.BinaryQuadraticModel) -> Mapping[str, Any]:
+def _annealing_defaults(qubo: SVRQubo) -> Mapping[str, Any]:
     # Given explicitly because the library's own estimate loops over all couplings in Python.
-    del bqm
     return {"beta_range": single_flip_beta_range(qubo)}
 
 
-def _tabu_defaults(qubo: SVRQubo, bqm: dimod.BinaryQuadraticModel) -> Mapping[str, Any]:
+def _tabu_defaults(_qubo: SVRQubo) -> Mapping[str, Any]:
     # A limit in restarts instead of the library's 20 ms a read, which no seed could repeat.
-    del qubo, bqm
     return {"timeout": None, "num_restarts": 1}
 
 

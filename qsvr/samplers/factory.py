@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, cast
 
-from qsvr.samplers.base import Sampler
+from qsvr.samplers.base import ChargedSampler, Sampler
 from qsvr.samplers.dimod import (
     DimodSampler,
     exact_sampler,
@@ -19,7 +19,6 @@ from qsvr.samplers.dimod import (
     sa_sampler,
     tabu_sampler,
 )
-from qsvr.samplers.dwave.client import CONNECTION_OPTIONS
 from qsvr.samplers.fallback import FallbackSampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
@@ -34,8 +33,9 @@ _BY_NAME: dict[str, Callable[[], Sampler]] = {
     "exact": exact_sampler,
     "relax-round": RelaxRound,
 }
+# D-Wave's samplers are opened by name only, so that a local fit does not import them.
 _DWAVE = "qsvr.samplers.dwave."
-_SERVICE_OPTIONS = CONNECTION_OPTIONS | {"fallback"}
+_CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class SamplerFactory:
         key = (os.getpid(), self)
         with _LOCK:
             if key not in _OPENED:
-                _OPENED[key] = _create(self)
+                _OPENED[key] = _load(self.path)(**self.arguments)
             return _OPENED[key]
 
     def close(self) -> None:
@@ -119,13 +119,12 @@ def _close_all() -> None:
             factory.close()
 
 
-def _create(factory: SamplerFactory) -> Any:
-    module, _, name = factory.path.rpartition(".")
+def _load(path: str) -> Any:
+    module, _, name = path.rpartition(".")
     try:
-        target = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"path={factory.path!r} cannot be imported: {error}.") from error
-    return target(**factory.arguments)
+        raise ValueError(f"path={path!r} cannot be imported: {error}.") from error
 
 
 def get_sampler(spec: object = None) -> Sampler:
@@ -185,11 +184,12 @@ def open_sampler(
     factory = _BY_SERVICE.get(spec) if isinstance(spec, str) else spec
     if not isinstance(factory, SamplerFactory) or not factory.path.startswith(_DWAVE):
         return get_sampler(spec), options
-    connection = {name: options.pop(name) for name in CONNECTION_OPTIONS & set(options)}
+    connection = {name: options.pop(name) for name in _CONNECTION_OPTIONS & set(options)}
     second = options.pop("fallback", None)
     first = get_sampler(SamplerFactory(factory.path, {**factory.arguments, **connection}))
     if second is None:
         return first, options
+    first = cast(ChargedSampler, first)
     return FallbackSampler(first, get_sampler(second), str(second), options), options
 
 
@@ -220,27 +220,18 @@ def check_portable(spec: object) -> None:
 
 def _adapted(sampler: Any) -> Sampler:
     """Return an object as one of our samplers, by what it offers."""
-    if isinstance(sampler, type):  # it was not opened
-        raise _no_sampler(sampler)
-    if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
-        return cast(Sampler, sampler)
-    if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
-        from qsvr.samplers.dwave.qpu import QPUSampler
-
-        return QPUSampler(client=sampler)
-    if hasattr(sampler, "sample_cqm"):
-        from qsvr.samplers.dwave.hybrid import CQMSampler
-
-        return CQMSampler(client=sampler)
-    if isinstance(sampler, Sampler):
-        return sampler
-    if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
-        return DimodSampler(sampler, type(sampler).__name__)
-    raise _no_sampler(sampler)
-
-
-def _no_sampler(value: object) -> TypeError:
-    return TypeError(
+    if not isinstance(sampler, type):  # a class has yet to be opened
+        if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
+            return cast(Sampler, sampler)
+        if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
+            return cast(Sampler, _load(_DWAVE + "qpu.QPUSampler")(client=sampler))
+        if hasattr(sampler, "sample_cqm"):
+            return cast(Sampler, _load(_DWAVE + "hybrid.CQMSampler")(client=sampler))
+        if isinstance(sampler, Sampler):
+            return sampler
+        if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
+            return DimodSampler(sampler, type(sampler).__name__)
+    raise TypeError(
         f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
-        f"a dimod sampler; got {type(value).__name__}."
+        f"a dimod sampler; got {type(sampler).__name__}."
     )

@@ -1,4 +1,4 @@
-"""Box relaxation, rounding and polish: the honest classical reference for every annealer."""
+"""Box relaxation, rounding and polish: the classical reference for every annealer."""
 
 from __future__ import annotations
 
@@ -25,18 +25,11 @@ class RelaxRound:
     it reaches is what annealing has to beat.
     """
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """It takes no options."""
-        return frozenset()
-
-    @property
-    def max_variables(self) -> int | None:
-        """As for the structured annealer."""
-        return 60_000
+    parameters = frozenset[str]()
+    max_variables = 60_000  # as for the structured annealer
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` polished samples; see `qsvr.Sampler`."""
+        """Return ``num_reads`` polished samples."""
         check_options("relax-round", options, self.parameters)
         start = perf_counter()
         encoding = qubo.encoding

@@ -1,1 +1,16 @@
-"""From a dual to its solutions."""
+"""From a dual to its solutions: one QUBO, refinement, or working sets."""
+
+from qsvr.solve.decomposition import DecompositionSolver
+from qsvr.solve.direct import DirectSolver, DualSolution
+from qsvr.solve.refinement import RefinementRound, RefinementSolver
+from qsvr.solve.strategy import DualProblem, Strategy
+
+__all__ = [
+    "DecompositionSolver",
+    "DirectSolver",
+    "DualProblem",
+    "DualSolution",
+    "RefinementRound",
+    "RefinementSolver",
+    "Strategy",
+]

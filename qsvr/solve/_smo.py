@@ -19,25 +19,13 @@ Array = NDArray[Any]
 
 
 @njit
-def _steepest_rise(field: Array, b: Array, C: Array, epsilon: float) -> tuple[float, int]:
-    """Return (derivative, sample) of the coefficient that profits most from rising."""
-    best, best_n = np.inf, -1
-    for n in range(field.size):
-        slope = field[n] + (epsilon if b[n] >= 0.0 else -epsilon)
-        if b[n] < C[n] and slope < best:
-            best, best_n = slope, n
-    return best, best_n
-
-
-@njit
 def _best_fall(
-    K: Array, field: Array, b: Array, C: Array, rise: tuple[float, int, float]
+    K: Array, field: Array, b: Array, C: Array, epsilon: float, i: int, slope_i: float
 ) -> tuple[float, int, float]:
-    """Return (violation, sample, derivative) of the partner whose fall gains most.
+    """Return (violation, sample, derivative) of the partner whose fall gains most as i rises.
 
     The violation is the largest over all partners, that of the stopping rule.
     """
-    slope_i, i, epsilon = rise
     worst, best, best_n, best_slope = 0.0, 0.0, -1, 0.0
     for n in range(field.size):
         if n == i or b[n] <= -C[n]:
@@ -57,28 +45,20 @@ def _best_fall(
 def smo(
     K: Array, field: Array, b: Array, C: Array, epsilon: float, tol: float, max_iter: int
 ) -> int:
-    """Minimise in place until the conditions are violated by at most ``tol``.
+    """Minimise in place; return the number of pairs moved.
 
-    Parameters
-    ----------
-    K : ndarray of shape (n, n)
-    field : ndarray of shape (n,)
-        K b - y; changed along with b.
-    b, C : ndarray of shape (n,)
-        Current point, which is changed, and its bounds.
-    epsilon, tol : float
-    max_iter : int
-
-    Returns
-    -------
-    int
-        Number of pairs moved.
+    ``b`` is the point and ``field`` is K b - y there, without penalty. Stops when the conditions
+    are violated by at most ``tol``, or after ``max_iter`` pairs.
     """
     for iteration in range(max_iter):
-        slope_i, i = _steepest_rise(field, b, C, epsilon)
+        slope_i, i = np.inf, -1  # derivative and position of the steepest rise
+        for n in range(field.size):
+            slope = field[n] + (epsilon if b[n] >= 0.0 else -epsilon)
+            if b[n] < C[n] and slope < slope_i:
+                slope_i, i = slope, n
         if i < 0:
             return iteration
-        worst, j, slope_j = _best_fall(K, field, b, C, (slope_i, i, epsilon))
+        worst, j, slope_j = _best_fall(K, field, b, C, epsilon, i, slope_i)
         if j < 0 or worst <= tol:
             return iteration
         step = (slope_j - slope_i) / max(K[i, i] + K[j, j] - 2.0 * K[i, j], 1e-12)

@@ -1,15 +1,15 @@
-"""Working-set decomposition: the full-data model within any qubit budget.
+"""Working-set decomposition: a model of all data within any limit on binary variables.
 
 The samples that violate the optimality conditions most form a working set; its QUBO, with all other
-coefficients fixed, goes to the sampler; the answer is taken where the dual's energy falls (Osuna,
-Freund and Girosi 1997; Joachims 1999). Windows around the present coefficients shrink with the
-violation, so the same few bits serve from the first step to the last. Kernel rows are cached within
-a memory bound and the full matrix is never needed.
+coefficients fixed, goes to the sampler; the answer is accepted if it lowers the dual's energy
+(Osuna, Freund and Girosi 1997; Joachims 1999). Windows around the present coefficients shrink with
+the violation, so a few bits per coefficient suffice from the first step to the last. Kernel rows
+are cached within a memory bound and the full matrix is never needed.
 
-What the sampler does and what it does not: with ``finish`` the best read of each working set is the
-start of a compiled descent over real numbers (`_smo`), which makes convergence as quick as in
-classical decomposition methods; ``info["sampler_share"]`` says what share of the energy's fall the
-sampler brought. Without it, every change is the sampler's.
+With ``use_smo`` the best read of each working set is the start of a compiled descent over real
+numbers (`_smo`), and convergence is as fast as in classical decomposition methods;
+``info["sampler_share"]`` is the fraction of the energy decrease that came from the sampler. Without
+it, all of the decrease does.
 """
 
 from __future__ import annotations
@@ -24,38 +24,23 @@ from sklearn.exceptions import ConvergenceWarning
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem.dual import SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.kernel_rows import KernelRows
-from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
+from qsvr.problem import (
+    Conditions,
+    FixedPointEncoding,
+    LargeDual,
+    SVRDual,
+    canonical,
+    duality_gap,
+    exact_energy,
+    lowest_distinct,
+)
 from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.refinement import window_around
 
-__all__ = ["DecompositionSolver", "LargeDual", "select_working_set"]
+__all__ = ["DecompositionSolver", "select_working_set"]
 
-# Windows are never narrower than this share of the box.
+# Windows are never narrower than this fraction of the box.
 _NARROWEST = 2.0**-30
-
-
-@dataclass(frozen=True, eq=False)
-class LargeDual:
-    """The dual of `SVRDual` with kernel rows on demand instead of a matrix.
-
-    Attributes
-    ----------
-    rows : KernelRows
-    y, C : ndarray of shape (n_samples,)
-        Targets and upper bounds of the coefficients.
-    epsilon, equality_penalty, overlap_penalty : float
-        As in `SVRDual`.
-    """
-
-    rows: KernelRows
-    y: FloatArray
-    C: FloatArray
-    epsilon: float
-    equality_penalty: float
-    overlap_penalty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,17 +57,17 @@ class DecompositionSolver:
         Stop when the exact dual's conditions hold to this, in units of y.
     max_iter : int
         Most working sets to solve; a ConvergenceWarning says when that was not enough.
-    finish : bool
+    use_smo : bool
         Whether a compiled descent over real numbers follows each sample; see the module.
     verbose : int
-        Print progress after every ``10`` sets, or after each one from 2 on.
+        Print progress after every tenth set for 1, after each one for 2.
     """
 
     direct: DirectSolver
     working_size: int
     tol: float = 1e-3
     max_iter: int = 10_000
-    finish: bool = True
+    use_smo: bool = True
     verbose: int = 0
 
     def solve(
@@ -94,16 +79,16 @@ class DecompositionSolver:
         seed: int,
         start: FloatArray | None = None,
     ) -> DualSolution:
-        """Return the solution and its distinct neighbours from the last working set.
+        """Return the solution, and the distinct ones near it from the last working set.
 
         Parameters
         ----------
         dual : LargeDual
         encoding : FixedPointEncoding
-            Of all samples' boxes.
+            Its widths are the boxes.
         n_solutions, seed : int
         start : ndarray of shape (n_samples,), optional
-            Warm start: b within the box. By default 0.
+            Initial b, clipped to the box; 0 by default.
 
         Raises
         ------
@@ -122,7 +107,13 @@ class DecompositionSolver:
                 raise
         else:
             if not search.is_done():
-                warnings.warn(_not_converged(search, self), ConvergenceWarning, stacklevel=3)
+                warnings.warn(
+                    f"decomposition stopped after max_iter={self.max_iter} working sets with a "
+                    f"violation of {search.conditions.gap:.3g} instead of tol={self.tol:g}. Raise "
+                    "max_iter or tol, or scale the data.",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
         return search.result(n_solutions)
 
 
@@ -185,8 +176,10 @@ class _Search:
         self.encoding = encoding
         self.settings = settings
         self.b = np.zeros(n) if start is None else np.clip(start, -dual.C, dual.C)
-        self.field = self._outputs(self.b[None], np.flatnonzero(self.b))[0] - dual.y
-        self.share = 1.0
+        used = np.flatnonzero(self.b)
+        outputs = dual.outputs(self.b[None], used, n_rows=settings.working_size)
+        self.field = outputs[0] - dual.y
+        self.window = 1.0  # width as a fraction of the box
         self.stale = np.zeros(n, dtype=np.bool_)
         self.last_use = np.zeros(n, dtype=np.int64)
         self.conditions = Conditions.of(self.field, self.b, dual.C, dual.epsilon)
@@ -196,27 +189,28 @@ class _Search:
         self.energies: list[float] = []
         self.gaps: list[float] = []
         self.shift = 0.0
-        self.falls = np.zeros(2)  # of the energy, by the sampler and by the finish
-
-    def _outputs(self, b: FloatArray, used: IntArray) -> FloatArray:
-        # (n_points, n_samples): b K for points that are 0 outside ``used``
-        outputs = np.zeros_like(b)
-        for part in np.array_split(used, -(-used.size // self.settings.working_size) or 1):
-            outputs += b[:, part] @ self.dual.rows[part]
-        return outputs
+        self.decrease = np.zeros(2)  # of the energy, by the sampler and by the SMO steps
 
     def is_done(self) -> bool:
         """Whether the conditions hold, or windows are too narrow to go on."""
-        converged = self.conditions.gap <= self.settings.tol or self.share < _NARROWEST
+        converged = self.conditions.gap <= self.settings.tol or self.window < _NARROWEST
         return bool(self.gaps) and converged
 
     def advance(self, seed: int, n_solutions: int) -> None:
-        """Choose a working set, solve it, and take the answer where the energy falls."""
-        self._fit_windows()
+        """Choose a working set, solve it, and accept the answer if it lowers the energy."""
+        # Halve windows until a step is no longer than the violation asks for.
+        step = self.window * float(self.dual.C.max()) / (self.encoding.grid.size - 1)
+        while self.curvature * step > self.conditions.gap and self.window >= _NARROWEST:
+            self.window, step = 0.5 * self.window, 0.5 * step
+            self.stale[:] = False
         working = self._choose()
         rows = self.dual.rows[working]  # (size, n)
         sub = self._sub_dual(working, rows)
-        encoding = self._windows(working, sub)
+        incumbent = canonical(self.b[working])
+        box = np.tile(sub.C, (2, 1))
+        encoding = window_around(
+            self.encoding, incumbent, sub.gradient(incumbent), box, self.window * box
+        )
         found = self.settings.direct.solve(sub, encoding, n_solutions=n_solutions, seed=seed)
         old = self.b[working]
         before = float(sub.energy(canonical(old)))
@@ -228,21 +222,14 @@ class _Search:
             self.b[working] = new
             self.field += (new - old) @ rows
             by_sampler = before - max(sampled, after)
-            self.falls += by_sampler, before - after - by_sampler
+            self.decrease += by_sampler, before - after - by_sampler
         if accepted or self.last is None:
-            # What the working set's energies lack to be those of the whole dual.
+            # The difference between energies of the whole dual and of the working set.
             reached = after if accepted else before
             self.shift = (
                 self._penalised(self.b[None], (self.field + self.dual.y)[None])[0] - reached
             )
-        self._note(working, found, accepted=accepted)
-
-    def _fit_windows(self) -> None:
-        """Halve windows until a step is no longer than the violation asks for."""
-        step = self.share * float(self.dual.C.max()) / (self.encoding.grid.size - 1)
-        while self.curvature * step > self.conditions.gap and self.share >= _NARROWEST:
-            self.share, step = 0.5 * self.share, 0.5 * step
-            self.stale[:] = False
+        self._record(working, found, accepted=accepted)
 
     def _choose(self) -> IntArray:
         free = np.flatnonzero((self.b != 0.0) & (np.abs(self.b) < self.dual.C) & ~self.stale)
@@ -251,14 +238,14 @@ class _Search:
         working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
         if working.size >= 2 and self.conditions.violation[working].max() > self.settings.tol / 2:
             return working
-        # Nothing is left to try with steps of this size.
-        self.share *= 0.5
+        # No violator is left for steps of this size.
+        self.window *= 0.5
         self.stale[:] = False
         working = select_working_set(self.conditions, size, stale=self.stale, partners=partners)
         return working if working.size >= 2 else np.arange(size)
 
     def _sub_dual(self, working: IntArray, rows: NDArray[np.float32]) -> SVRDual:
-        """Return the working set's dual; its sum is drawn to what makes the total 0."""
+        """Return the working set's dual, with the penalty on the sum of all coefficients."""
         dual, b = self.dual, self.b[working]
         kernel = rows[:, working].astype(np.float64)
         kernel = 0.5 * (kernel + kernel.T)
@@ -269,34 +256,22 @@ class _Search:
             kernel, y, dual.epsilon, dual.C[working], dual.equality_penalty, dual.overlap_penalty
         )
 
-    def _windows(self, working: IntArray, sub: SVRDual) -> FixedPointEncoding:
-        incumbent = canonical(self.b[working])
-        box = np.tile(sub.C, (2, 1))
-        return window_around(
-            self.encoding, incumbent, sub.gradient(incumbent), box, self.share * box
-        )
-
     def _best(self, sub: SVRDual, found: DualSolution, old: FloatArray) -> tuple[FloatArray, float]:
         """Return the working set's new coefficients and the energy that the sampler reached."""
-        points = canonical(found.coefficients[:, 0] - found.coefficients[:, 1])
+        points = canonical(found.b)
         energies = np.append(sub.energy(points), sub.energy(canonical(old)))
         lowest = int(np.argmin(energies))
         best = old if lowest == len(points) else points[lowest, 0] - points[lowest, 1]
-        if not self.settings.finish:
-            return best, float(energies[lowest])
-        return self._finished(sub, best, old), float(energies[lowest])
+        if self.settings.use_smo:
+            from qsvr.solve._smo import smo
 
-    def _finished(self, sub: SVRDual, best: FloatArray, old: FloatArray) -> FloatArray:
-        from qsvr.solve._smo import smo
+            K, target = sub.kernel_matrix, float(old.sum() - self.b.sum())
+            best = moved_to_sum(best, sub.C, target, K @ best - sub.y)
+            limit = 1000 + 100 * best.size
+            smo(K, best @ K - sub.y, best, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
+        return best, float(energies[lowest])
 
-        target = float(old.sum() - self.b.sum())
-        b = moved_to_sum(best, sub.C, target, sub.kernel_matrix @ best - sub.y)
-        field = b @ sub.kernel_matrix - sub.y
-        limit = 1000 + 100 * b.size
-        smo(sub.kernel_matrix, field, b, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
-        return b
-
-    def _note(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:
+    def _record(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:
         dual = self.dual
         self.stale[working] = not accepted
         self.last_use[working] = len(self.gaps) + 1
@@ -310,28 +285,31 @@ class _Search:
             print(
                 f"[QSVR] working set {number} of {working.size} samples: energy "
                 f"{self.energies[-1]:.6g}, violation {self.gaps[-1]:.3g} (tol "
-                f"{self.settings.tol:g}), window {self.share:.2g} of the box"
+                f"{self.settings.tol:g}), window {self.window:.2g} of the box"
             )
 
     def result(self, n_solutions: int) -> DualSolution:
-        """Return the present point and its distinct neighbours from the last set."""
+        """Return the present point and the distinct ones near it from the last set."""
         b = self.b[None]
         if self.last is not None:
-            near = self.last.coefficients[:, 0] - self.last.coefficients[:, 1]
+            near = self.last.b
             b = np.repeat(b, len(near) + 1, axis=0)
             b[1:, self.working] = near
         change = b - self.b
-        outputs = self.field + self.dual.y + self._outputs(change, self.working)
+        outputs = self.dual.outputs(change, self.working, n_rows=self.settings.working_size)
+        outputs = self.field + self.dual.y + outputs
         energies = self._penalised(b, outputs)
-        order = np.argsort(energies, kind="stable")
-        _, first = np.unique(b[order], axis=0, return_index=True)
-        keep = order[np.sort(first)][:n_solutions]
-        return DualSolution(
-            canonical(b[keep]), energies[keep], self._info(), self._bound(), outputs[keep]
+        keep = lowest_distinct(b, energies, n_solutions)
+        bound = self._penalised(self.b[None], (self.field + self.dual.y)[None])[0] - duality_gap(
+            self.field + self.conditions.offset, self.b, self.dual.C, self.dual.epsilon
         )
+        return DualSolution(
+            canonical(b[keep]), energies[keep], self._info(), float(bound), outputs[keep],
+            n_qubos=len(self.gaps),
+        )  # fmt: skip
 
     def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
-        """Energies at the present centre: exact where the coefficients sum to 0."""
+        """Return energies at the present centre, exact where the coefficients sum to 0."""
         dual, total = self.dual, b.sum(axis=1)
         energies = 0.5 * (b * outputs).sum(axis=1) - b @ dual.y
         energies += dual.epsilon * np.abs(b).sum(axis=1)
@@ -339,15 +317,8 @@ class _Search:
             energies + (self.conditions.offset + dual.equality_penalty * total) * total
         )
 
-    def _bound(self) -> float:
-        gap = duality_gap(
-            self.field + self.conditions.offset, self.b, self.dual.C, self.dual.epsilon
-        )
-        outputs = self.field + self.dual.y
-        return float(self._penalised(self.b[None], outputs[None])[0] - gap)
-
     def _info(self) -> dict[str, Any]:
-        total = self.falls.sum()
+        total = self.decrease.sum()
         report = {} if self.last is None else dict(self.last.info)
         for name in ("raw_energies", "random_energies", "energies"):
             if name in report:
@@ -359,13 +330,13 @@ class _Search:
             "energy_history": np.array(self.energies),
             "kkt_history": np.array(self.gaps),
             "kkt_gap": self.conditions.gap,
-            "sampler_share": float(self.falls[0] / total) if total > 0.0 else 1.0,
+            "sampler_share": float(self.decrease[0] / total) if total > 0.0 else 1.0,
             "kernel_rows_computed": self.dual.rows.n_computed,
         }
 
 
 def moved_to_sum(b: FloatArray, C: FloatArray, total: float, field: FloatArray) -> FloatArray:
-    """Return b with sum ``total``, changing the coefficients that pay least for it first."""
+    """Return b changed to sum to ``total``, the coefficients with the cheapest moves first."""
     missing = total - float(b.sum())
     sign = 1.0 if missing >= 0.0 else -1.0
     order = np.argsort(sign * field, kind="stable")
@@ -374,11 +345,3 @@ def moved_to_sum(b: FloatArray, C: FloatArray, total: float, field: FloatArray) 
     moved = b.copy()
     moved[order] += sign * np.clip(abs(missing) - before, 0.0, room)
     return np.clip(moved, -C, C)
-
-
-def _not_converged(search: _Search, settings: DecompositionSolver) -> str:
-    return (
-        f"decomposition stopped after max_iter={settings.max_iter} working sets with a violation "
-        f"of {search.conditions.gap:.3g} instead of tol={settings.tol:g}. Raise max_iter or tol, "
-        "or scale the data."
-    )

@@ -1,10 +1,10 @@
-"""Refinement: the same few qubits solve the dual again in ever smaller windows.
+"""Refinement: the dual is solved repeatedly with few bits, in ever smaller windows.
 
 After each solve every coefficient gets a new window around the best point so far, half as wide
-unless the optimality conditions say that there is still a way to go in steps of the present size.
-That point stays one of the window's levels, so the energy cannot rise, and a few bits reach the
-accuracy of many. Between rounds the targets are re-centred by the multiplier step of the
-augmented Lagrangian method (Nocedal and Wright 2006, section 17.3)::
+unless steps of the present size still lower the energy and the optimality conditions are violated
+by more than such a step. The best point stays one of the window's levels, so the energy cannot
+rise, and a few bits reach the accuracy of many. Between rounds the targets are re-centred by the
+multiplier step of the augmented Lagrangian method (Nocedal and Wright 2006, section 17.3)::
 
     centre += 2 * equality_penalty * sum(b)
 
@@ -27,15 +27,13 @@ True
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem.dual import SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.optimality import Conditions, canonical
+from qsvr.problem import Conditions, FixedPointEncoding, SVRDual, canonical, lowest_distinct
 from qsvr.solve.direct import DirectSolver, DualSolution
 
 __all__ = ["RefinementRound", "RefinementSolver", "window_around"]
@@ -59,7 +57,7 @@ class RefinementRound:
     centre : float
         Constant taken off the targets, beyond the caller's.
     width : float
-        Width of the windows as a share of the box.
+        Width of the windows as a fraction of the box.
     """
 
     energy: float
@@ -99,7 +97,7 @@ def window_around(
     top = grid.size - 1
     level = np.where(gradient > 0.0, -(-top // 2), top // 2)
     safe = np.where(width > 0.0, width, 1.0)
-    slack = 1e-9  # a share of a window; rounding must not cost a level
+    slack = 1e-9  # a fraction of a window; rounding must not cost a level
     most = np.searchsorted(grid, incumbent / safe + slack, "right") - 1
     least = np.searchsorted(grid, 1.0 - (upper - incumbent) / safe - slack, "left")
     level = np.clip(level, np.minimum(least, top), np.maximum(most, 0))
@@ -119,14 +117,11 @@ class RefinementSolver:
         Rounds after the first.
     tol : float
         Stop when the exact dual's conditions hold to this, in units of y.
-    shrink : int
-        Factor between the widths of one round and the next.
     """
 
     direct: DirectSolver
     n_refinements: int
     tol: float = 1e-3
-    shrink: int = 2
 
     def solve(
         self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
@@ -146,92 +141,57 @@ class RefinementSolver:
         Raises
         ------
         SamplerError
-            If the sampler fails; after the first round its ``partial_solution`` has what was
-            reached.
+            If the sampler fails; after the first round its ``partial_solution`` is the solution
+            of the round before.
         """
-        search = _Search(dual, encoding, n_solutions)
-        for number in range(self.n_refinements + 1):
+        box = encoding.offset + encoding.width  # (2, n_samples)
+        width, centre = 1.0, 0.0
+        incumbent: FloatArray | None = None  # the best point so far
+        solution: DualSolution | None = None
+        history: list[RefinementRound] = []
+        while True:
             try:
-                search.advance(self.direct, seed + number)
+                found = self.direct.solve(
+                    dual, encoding, n_solutions=n_solutions, seed=seed + len(history)
+                )
             except SamplerError as error:
-                if number:
-                    error.partial_solution = search.result()
+                if solution is not None:
+                    error.partial_solution = solution
                 raise
-            if search.history[-1].kkt_gap <= self.tol or number == self.n_refinements:
-                break
-            search.shrink(self.shrink)
-        return search.result()
+            points, start_energy = canonical(found.b), np.inf
+            if incumbent is not None:
+                points = np.concatenate([incumbent[None], points])
+                start_energy = float(dual.energy(incumbent))
+            energies = dual.energy(points)
+            keep = lowest_distinct(points[:, 0] - points[:, 1], energies, n_solutions)
+            incumbent = points[keep[0]]
+            latest = _reached(dual, incumbent, start_energy, centre, width)
+            history.append(latest)
+            info = {**found.info, "refinement_history": tuple(history)}
+            solution = DualSolution(
+                points[keep], energies[keep], info, dual.bound, n_qubos=len(history)
+            )
+            if latest.kkt_gap <= self.tol or len(history) > self.n_refinements:
+                return solution
+            total = float((incumbent[0] - incumbent[1]).sum())
+            if abs(total) > 1e-12 * float(box.max()):
+                shift = 2.0 * dual.equality_penalty * total
+                dual, centre = dual.recentred(shift), centre + shift
+            # Windows shrink unless steps of the present size still lower the energy.
+            step = width * float(box.max()) / (encoding.grid.size - 1)
+            curvature = float(np.diag(dual.kernel_matrix).mean())
+            fell = latest.start_energy - latest.energy > 1e-4 * abs(latest.energy)
+            if not (fell and latest.kkt_gap > curvature * step):
+                width /= 2
+            encoding = window_around(
+                encoding, incumbent, dual.gradient(incumbent), box, width * box
+            )
 
 
-class _Search:
-    """The state of one refinement."""
-
-    def __init__(self, dual: SVRDual, encoding: FixedPointEncoding, n_solutions: int) -> None:
-        self.dual = dual
-        self.encoding = encoding
-        self.n_solutions = n_solutions
-        self.box = encoding.offset + encoding.width  # (2, n)
-        self.share = 1.0
-        self.centre = 0.0
-        self.bound = dual.relax().bound
-        self.incumbent: FloatArray | None = None
-        self.history: list[RefinementRound] = []
-        self.last: DualSolution | None = None
-
-    def advance(self, solver: DirectSolver, seed: int) -> None:
-        """Solve one round and move the incumbent where that lowers the energy."""
-        found = solver.solve(self.dual, self.encoding, n_solutions=self.n_solutions, seed=seed)
-        b = found.coefficients[:, 0] - found.coefficients[:, 1]
-        points = canonical(b)
-        start = np.inf
-        if self.incumbent is not None:
-            start = float(self.dual.energy(self.incumbent))
-            points = np.concatenate([self.incumbent[None], points])
-        energies = self.dual.energy(points)
-        order = np.argsort(energies, kind="stable")
-        _, first = np.unique(points[order][:, 0] - points[order][:, 1], axis=0, return_index=True)
-        keep = order[np.sort(first)][: self.n_solutions]
-        self.incumbent = points[keep[0]]
-        self.last = replace(found, coefficients=points[keep], energies=energies[keep])
-        self._record(start)
-
-    def shrink(self, factor: int) -> None:
-        """Re-centre the targets and put narrower windows around the incumbent."""
-        if self.incumbent is None:
-            return
-        total = float((self.incumbent[0] - self.incumbent[1]).sum())
-        if abs(total) > 1e-12 * float(self.box.max()):
-            shift = 2.0 * self.dual.equality_penalty * total
-            self.centre += shift
-            self.dual = self.dual.recentred(shift)
-            self.bound = self.dual.relax().bound
-        if not self._has_far_to_go():
-            self.share /= factor
-        gradient = self.dual.gradient(self.incumbent)
-        width = self.share * self.box
-        self.encoding = window_around(self.encoding, self.incumbent, gradient, self.box, width)
-
-    def _has_far_to_go(self) -> bool:
-        """Whether steps of the present size still lower the energy: windows only move then."""
-        latest = self.history[-1]
-        step = self.share * float(self.box.max()) / (self.encoding.grid.size - 1)
-        curvature = float(np.diag(self.dual.kernel_matrix).mean())
-        fell = latest.start_energy - latest.energy > 1e-4 * abs(latest.energy)
-        return fell and latest.kkt_gap > curvature * step
-
-    def _record(self, start: float) -> None:
-        point = canonical(np.zeros(0)) if self.incumbent is None else self.incumbent
-        b = point[0] - point[1]
-        field = b @ self.dual.kernel_matrix - self.dual.y
-        gap = Conditions.of(field, b, self.dual.C, self.dual.epsilon).gap
-        energy = float(self.dual.energy(point))
-        self.history.append(
-            RefinementRound(energy, start, self.bound, gap, self.centre, self.share)
-        )
-
-    def result(self) -> DualSolution:
-        """Return the last round's solutions with the history in their report."""
-        if self.last is None:
-            raise SamplerError("no round was solved; call advance first.")
-        info = {**self.last.info, "refinement_history": tuple(self.history)}
-        return replace(self.last, info=info, bound=self.bound)
+def _reached(
+    dual: SVRDual, point: FloatArray, start_energy: float, centre: float, width: float
+) -> RefinementRound:
+    b = point[0] - point[1]
+    gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
+    energy = float(dual.energy(point))
+    return RefinementRound(energy, start_energy, dual.bound, gap, centre, width)

@@ -1,4 +1,4 @@
-"""Which way past the qubit limit a fit takes: one QUBO, refinement, or working sets.
+"""How a fit solves its dual: as one QUBO, by refinement, or by working sets.
 
 >>> from qsvr.samplers import get_sampler
 >>> strategy = Strategy(max_variables=120)
@@ -10,37 +10,36 @@ True
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
-from qsvr.problem.data import TrainingData
-from qsvr.problem.dual import SVRDual
-from qsvr.problem.encoding import FixedPointEncoding
-from qsvr.problem.kernels import symmetric
+from qsvr.problem import FixedPointEncoding, KernelRows, LargeDual, SVRDual, TrainingData, symmetric
 from qsvr.samplers import Sampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
-from qsvr.solve.decomposition import DecompositionSolver, LargeDual
-from qsvr.solve.direct import DirectSolver, DualSolution, check_capacity
+from qsvr.solve.decomposition import DecompositionSolver
+from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.refinement import RefinementSolver
 
-__all__ = ["MAX_DIRECT_SAMPLES", "WORKING_SET_SAMPLES", "Strategy"]
+__all__ = ["DualProblem", "Strategy"]
 
 # Measured for this package's own samplers: up to here one QUBO is solved in about a second. Working
 # sets of 50, 100, 200, 300 and 400 samples took 25, 14, 9, 9 and 12 s for 10,000 rows, and 35, 14,
 # 2.4, 1.8 and 2.2 s for 1,000 rows at C = 10.
-MAX_DIRECT_SAMPLES = 500
-WORKING_SET_SAMPLES = 300
-# Of other samplers without an annealer's limit, which take longer for each variable.
+_MAX_DIRECT_SAMPLES = 500
+_WORKING_SET_SAMPLES = 300
+_OWN_SAMPLERS = (StructuredAnnealer, RelaxRound)
+# Other samplers take longer for each variable.
 _WORKING_SET_OF_OTHERS = 100
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """Parameters of `QSVR` that choose and steer the solver.
+    """Parameters of `QSVR` that choose the solver and control it.
 
     Attributes
     ----------
@@ -68,15 +67,24 @@ class Strategy:
             If one QUBO does not hold them and working sets are not allowed or cannot hold two.
         """
         per_sample = 2 * n_bits
-        if self.max_variables is None:
-            check_capacity(sampler, n_samples, n_bits, name)
-            return None
         limit = sampler.max_variables
         most = n_samples if limit is None else limit // per_sample
+        if self.max_variables is None:
+            if n_samples > most:
+                raise CapacityError(
+                    f"{n_samples} samples at n_bits={n_bits} need {per_sample * n_samples} binary "
+                    f"variables in one QUBO, and the sampler {name!r} takes at most {limit}. Use "
+                    "sampler='structured' (up to 60000 variables), max_variables='auto' (working "
+                    f"sets), fewer bits, or at most {most} samples: a subsample, QSVREnsemble, or "
+                    "sklearn.ensemble.BaggingRegressor(QSVR(...), "
+                    f"max_samples={max(most, 1)})."
+                )
+            return None
         if self.max_variables == "auto":
-            if n_samples <= (min(most, MAX_DIRECT_SAMPLES) if _is_own(sampler) else most):
+            is_own = isinstance(sampler, _OWN_SAMPLERS)
+            if n_samples <= (min(most, _MAX_DIRECT_SAMPLES) if is_own else most):
                 return None
-            size = min(most, WORKING_SET_SAMPLES if _is_own(sampler) else _WORKING_SET_OF_OTHERS)
+            size = min(most, _WORKING_SET_SAMPLES if is_own else _WORKING_SET_OF_OTHERS)
         else:
             size = min(most, int(self.max_variables) // per_sample)
             if n_samples <= size:
@@ -90,22 +98,28 @@ class Strategy:
         return size
 
     def solve(
-        self, direct: DirectSolver, posed: DualProblem, *, n_solutions: int, seed: int
+        self, direct: DirectSolver, problem: DualProblem, *, n_solutions: int, seed: int
     ) -> DualSolution:
-        """Solve a posed problem."""
-        if isinstance(posed.dual, LargeDual):
-            finish = self.max_variables == "auto" and _is_own(direct.sampler) and direct.polish
-            solver = DecompositionSolver(
-                direct.without_polish() if finish else direct,
-                posed.working_size or 2, self.tol, self.max_iter, finish, self.verbose,
-            )  # fmt: skip
-            return solver.solve(
-                posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed, start=posed.start
+        """Solve a dual by working sets, by refinement or as one QUBO."""
+        dual: Any = problem.dual  # a LargeDual exactly where there is a working size
+        if problem.working_size is not None:
+            is_own = isinstance(direct.sampler, _OWN_SAMPLERS)
+            use_smo = self.max_variables == "auto" and is_own and direct.polish
+            decomposition = DecompositionSolver(
+                replace(direct, polish=False) if use_smo else direct,
+                problem.working_size,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                use_smo=use_smo,
+                verbose=self.verbose,
             )
+            return decomposition.solve(
+                dual, problem.encoding, n_solutions=n_solutions, seed=seed, start=problem.start
+            )
+        solver: DirectSolver | RefinementSolver = direct
         if self.n_refinements:
-            refinement = RefinementSolver(direct, self.n_refinements, self.tol)
-            return refinement.solve(posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed)
-        return direct.solve(posed.dual, posed.encoding, n_solutions=n_solutions, seed=seed)
+            solver = RefinementSolver(direct, self.n_refinements, self.tol)
+        return solver.solve(dual, problem.encoding, n_solutions=n_solutions, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +130,11 @@ class DualProblem:
     ----------
     dual : SVRDual or LargeDual
     encoding : FixedPointEncoding
+        Its widths are the boxes.
     working_size : int or None
         Samples of a working set, for a `LargeDual`.
     start : ndarray of shape (n_samples,), optional
-        Where working sets start from: b of an earlier solution.
+        Initial b of the working sets: that of an earlier solution.
     """
 
     dual: SVRDual | LargeDual
@@ -127,53 +142,35 @@ class DualProblem:
     working_size: int | None
     start: FloatArray | None = None
 
-    @property
-    def bound(self) -> float:
-        """Energy that no solution is below, from the box relaxation."""
-        if isinstance(self.dual, LargeDual):
-            return -np.inf
-        return self.dual.relax().bound
-
-    @property
-    def is_convex(self) -> bool:
-        """Whether the kernel is known to be positive semi-definite."""
-        return isinstance(self.dual, SVRDual) and self.dual.smallest_curvature == 0.0
-
     @classmethod
     def of(
         cls,
         data: TrainingData,
         encoding: FixedPointEncoding,
-        settings: tuple[float, float | str, float],
         working_size: int | None,
+        *,
+        epsilon: float,
+        equality_penalty: float | str,
+        overlap_penalty: float,
+        start: FloatArray | None = None,
     ) -> DualProblem:
-        """Pose the dual of training data, as a matrix or by rows on demand.
+        """Build the dual of training data: kernel rows on demand where there is a working size.
 
-        Parameters
-        ----------
-        data : TrainingData
-        encoding : FixedPointEncoding
-            Its widths are the boxes.
-        settings : tuple
-            ``(epsilon, equality_penalty, overlap_penalty)`` as in `QSVR`.
-        working_size : int or None
+        ``epsilon`` and the penalties are the parameters of `QSVR`.
         """
-        epsilon, penalty, overlap = settings
-        y, C = data.y[data.learning], encoding.width[0]
+        y, C = data.y[data.train], encoding.width[0]
+        dual: SVRDual | LargeDual
         if working_size is None:
-            matrix = symmetric(data.block(data.learning))
-            scale = _penalty(penalty, np.diag(matrix))
-            return cls(SVRDual(matrix, y, epsilon, C, scale, overlap), encoding, None)
-        symmetric(
-            data.block(data.learning[:working_size])
-        )  # a kernel that is not would not converge
-        rows = data.rows()
-        scale = _penalty(penalty, rows.diagonal())
-        return cls(LargeDual(rows, y, C, epsilon, scale, overlap), encoding, working_size)
-
-
-def _is_own(sampler: Sampler) -> bool:
-    return isinstance(sampler, StructuredAnnealer | RelaxRound)
+            matrix = symmetric(data.kernel_matrix(data.train))
+            penalty = _penalty(equality_penalty, np.diag(matrix))
+            dual = SVRDual(matrix, y, epsilon, C, penalty, overlap_penalty)
+        else:
+            # A part of the matrix is checked: without symmetry working sets do not converge.
+            symmetric(data.kernel_matrix(data.train[:working_size]))
+            rows = KernelRows(data.kernel, data.X, data.train, data.cache_size)
+            penalty = _penalty(equality_penalty, rows.diagonal())
+            dual = LargeDual(rows, y, epsilon, C, penalty, overlap_penalty)
+        return cls(dual, encoding, working_size, start)
 
 
 def _penalty(penalty: float | str, diagonal: FloatArray) -> float:

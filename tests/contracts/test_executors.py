@@ -4,7 +4,7 @@ Ray is tested where it is installed (``pytest -m ray``). MPI needs its ranks:
 
     mpiexec -n 3 python -m mpi4py.futures -m pytest tests/contracts/test_executors.py -k mpi
 
-which ``tests/hpo/running/test_mpi.py`` does.
+which ``tests/hpo/run/executors/test_mpi.py`` does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hpo.trainers.base import run_segment
 ACCIDENTS = Path(__file__).parents[1] / "support" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
 PATIENCE = 120
-"""Seconds that a job may take where engines start processes again, on a machine that is busy."""
+"""Seconds that a job may take where executors start processes again, on a machine that is busy."""
 OPEN = contextlib.ExitStack()
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -77,7 +77,7 @@ NEEDS = {
     "mpi": (
         pytest.mark.skipif(
             "mpi4py.futures" not in sys.orig_argv,
-            reason="not started by mpiexec; tests/hpo/running/test_mpi.py does",
+            reason="not started by mpiexec; tests/hpo/run/executors/test_mpi.py does",
         ),
     ),
 }
@@ -182,7 +182,8 @@ def test_death_of_a_worker_concerns_its_job_only(pools, name, death, tmp_path: P
     outcomes = run(pool, tmp_path, "good", death, "good", "good", "once", "good")
     reasons = [outcome.reason for outcome in outcomes]
     assert re.match(DEATHS[death], reasons[1]), reasons
-    # "": as a suspect, or by the engine, it was run once more
+    assert (tmp_path / "trial-4" / "once").exists(), "the second death never happened"
+    # "": as a suspect, or by the executor, it was run once more
     assert reasons[4] == "" or re.match(DEATHS["os._exit"].replace("7", "1"), reasons[4]), reasons
     assert [reason for i, reason in enumerate(reasons) if i not in (1, 4)] == [""] * 4
 
@@ -285,11 +286,11 @@ def test_mpi_without_its_ranks_is_refused() -> None:
 @pytest.mark.slow
 def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path: Path) -> None:
     """Its nanny gave up, as when the new process dies while it starts."""
-    from hpo.run.executors import dask as engine
+    from hpo.run.executors import dask as executor
     from hpo.run.executors.options import ExecutorOptions
 
-    monkeypatch.setattr(engine, "_RESTART", "1s")
-    local = engine._Local(1, ExecutorOptions(), None)
+    monkeypatch.setattr(executor, "_RESTART", "1s")
+    local = executor._Local(1, ExecutorOptions(), None)
     nanny = local._cluster.workers[0]
     local._cluster.sync(nanny.close)
     assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
@@ -300,10 +301,10 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
 @pytest.mark.slow
 def test_a_local_dask_answers_without_sockets_and_waits(tmp_path: Path) -> None:
     """Each would cost every job milliseconds; a result kept for ever would cost memory."""
-    from hpo.run.executors import dask as engine
+    from hpo.run.executors import dask as executor
     from hpo.run.executors.options import ExecutorOptions
 
-    local = engine._Local(1, ExecutorOptions(), None)
+    local = executor._Local(1, ExecutorOptions(), None)
     try:
         assert local._client.scheduler.address.startswith("inproc://")
         for _ in range(3):
@@ -329,10 +330,15 @@ def test_hanging_worker_is_killed_and_replaced(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_closing_does_not_wait_for_a_hanging_worker(tmp_path: Path) -> None:
     pool = ProcessPool(1)
-    pool.submit(TRAINER, segment(tmp_path, "hang"), None)
+    future = pool.submit(TRAINER, segment(tmp_path, "hang"), None)
+    begun = time.monotonic()
+    while not (tmp_path / "trial-0" / "hangs").exists():
+        assert time.monotonic() - begun < PATIENCE, "the worker never hung"
+        time.sleep(0.01)
     begun = time.monotonic()
     pool.close()
     assert time.monotonic() - begun < 10
+    assert "SIGKILL" in future.result(PATIENCE).reason
 
 
 def test_timeout_on_a_foreign_executor_gives_the_job_up(tmp_path: Path) -> None:
@@ -350,6 +356,25 @@ def test_timeout_on_a_foreign_executor_gives_the_job_up(tmp_path: Path) -> None:
     time.sleep(0.6)
     assert pool.free == 2
     pool.close()
+
+
+def test_a_pool_shuts_down_the_executor_that_it_built_and_no_other() -> None:
+    built = ThreadPoolExecutor(1)
+    ExecutorPool(lambda: built, 1).close()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        built.submit(int)
+    with ThreadPoolExecutor(1) as theirs:
+        ExecutorPool(theirs, 1).close()
+        assert theirs.submit(int).result(PATIENCE) == 0
+
+
+def test_a_job_that_no_executor_takes_occupies_no_worker(tmp_path: Path) -> None:
+    executor = ThreadPoolExecutor(1)
+    pool = ExecutorPool(executor, 1)
+    executor.shutdown()
+    with pytest.raises(ExecutorBrokenError, match="pass a function that builds it"):
+        pool.submit(TRAINER, segment(tmp_path, "good"), None).result(PATIENCE)
+    assert pool.free == 1
 
 
 def test_inline_refuses_a_timeout(tmp_path: Path) -> None:

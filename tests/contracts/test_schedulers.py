@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpo.brackets import floor_log, hyperband_brackets
 from hpo.schedulers import FORECASTING, SCHEDULERS, SwiftHyperband, make_scheduler
+from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.trial import (
     Done,
@@ -30,25 +31,30 @@ from hpo.trial import (
     same,
 )
 
-NAMES = [*SCHEDULERS, "swift-as-published"]
+NAMES = [*SCHEDULERS, "asha-stopping", "swift-as-published", "several-decisions"]
 OPTIONS = {"swift-hyperband": {"min_curves": 3}, "fast-hyperband": {"min_curves": 3}}
 OPTIONS["early-stopping"] = {"min_curves": 3}
+OPTIONS["asha-stopping"] = {"type": "stopping"}
 ENDED = {TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED}
+
+
+@dataclass(frozen=True)
+class SeveralDecisions(SwiftRule):
+    """A rule of a user's own, which decides by one prediction after every other unit."""
+
+    def points(self, start, stop):
+        return tuple(range(start + 1, stop, 2))
 
 
 def build(name, max_resource=9, reduction_factor=3, n_configs=1000):
     searcher = ListSearcher([{"x": i} for i in range(n_configs)])
+    settings = {"max_resource": max_resource, "reduction_factor": reduction_factor}
     if name == "swift-as-published":
-        return SwiftHyperband.as_published(
-            searcher, max_resource=max_resource, reduction_factor=reduction_factor
-        )
-    return make_scheduler(
-        name,
-        searcher,
-        max_resource=max_resource,
-        reduction_factor=reduction_factor,
-        **OPTIONS.get(name, {}),
-    )
+        return SwiftHyperband.as_published(searcher, **settings)
+    if name == "several-decisions":
+        return BracketScheduler(searcher, rule=SeveralDecisions(min_curves=1), **settings)
+    key = "asha" if name == "asha-stopping" else name
+    return make_scheduler(key, searcher, **settings, **OPTIONS.get(name, {}))
 
 
 def most_trials(name, max_resource, reduction_factor):
@@ -133,6 +139,7 @@ class World:
         assert job.start < job.stop
         trial = self.scheduler.summary().trials[job.trial_id]
         assert trial.status is TrialStatus.RUNNING
+        assert (job.bracket, job.rung) == (trial.bracket, trial.rung)
         assert not trial.reason, "resumed after it was given up"
 
     def check_idempotent(self):
@@ -211,6 +218,25 @@ def test_ends_when_the_searcher_has_no_more(name, n_configs):
     scheduler = build(name, n_configs=n_configs)
     summary = World(scheduler, Random(0)).run()
     assert len(summary.trials) <= n_configs
+    assert all(trial.status in ENDED for trial in summary.trials)
+
+
+HALVING = (
+    "hyperband",
+    "swift-hyperband",
+    "fast-hyperband",
+    "swift-as-published",
+    "several-decisions",
+)
+
+
+@pytest.mark.parametrize("name", HALVING)
+@relaxed
+@given(world=worlds, n_configs=st.integers(1, 90), max_resource=st.integers(1, 40))
+def test_brackets_end_wherever_the_searcher_runs_out(name, world, n_configs, max_resource):
+    scheduler = build(name, max_resource, reduction_factor=2, n_configs=n_configs)
+    summary = World(scheduler, **world).run()
+    assert len(summary.trials) == min(n_configs, most_trials(name, max_resource, 2))
     assert all(trial.status in ENDED for trial in summary.trials)
 
 

@@ -74,11 +74,18 @@ def _callables(public) -> Iterator[Documented]:
     for name in ("__init__", "__post_init__"):
         own = vars(value).get(name)
         if public.kind not in ("Protocols", "Errors and warnings") and _is_written(own, value):
-            yield Documented(f"{public.path}.{name}", own, value.__doc__ or "")
+            yield Documented(f"{public.path}.{name}", own, _with_parents(value))
     for name, member in vars(value).items():
         function = getattr(member, "__func__", getattr(member, "fget", member))
         if not name.startswith("_") and _is_written(function, value):
             yield Documented(f"{public.path}.{name}", function, function.__doc__ or "")
+
+
+def _with_parents(owner: type) -> str:
+    """Return the docstring, followed by those of the parents that it refers to by name."""
+    own = inspect.cleandoc(owner.__doc__ or "")
+    parents = [base for base in owner.__mro__[1:] if f"`{base.__name__}`" in own]
+    return "\n\n".join([own, *(inspect.cleandoc(base.__doc__ or "") for base in parents)])
 
 
 def _is_written(function: object, owner: type) -> bool:

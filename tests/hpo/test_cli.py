@@ -260,6 +260,17 @@ def test_simulate(workshop, call) -> None:
     code, out, err = call("simulate", "table.csv", "--seeds", "2", "--predictor", "last-value")
     assert (code, err) == (0, "")
     assert re.search(r"swift-hyperband │\s+\d+ ± \d", out)
+    # Seven trials trained in full cost what Hyperband does, and miss the best of its ten.
+    whole = ("--scheduler", "hyperband", "--scheduler", "random-search")
+    code, out, _ = call("simulate", "table.csv", "--seeds", "3", *whole)
+    plain, other = (
+        re.split(r"\s*│\s*", line.strip("│ ")) for line in out.splitlines() if line[:1] == "│"
+    )
+    assert plain[:3] == ["hyperband", "28 ± 0", "0.0%"]
+    assert plain[4:] == ["100%", "28 ± 0", "100%"]
+    assert other[:3] == ["random-search", "28 ± 0", "0.0%"]
+    assert other[4:] == ["0%", "28 ± 0", "100%"]
+    assert float(other[3].split()[0]) > float(plain[3].split()[0])
     for args in (
         ("none.csv",),
         ("space.toml",),

@@ -75,6 +75,10 @@ def test_degenerate_scores_give_finite_weights(method):
         assert weights.sum() == pytest.approx(1.0, abs=1e-12)
     if method in {"mse", "log-cosh", "r2"}:
         assert perfect[0] > perfect[1]
+    # Where the targets are constant, errors are taken as they are.
+    by_hand = {"mse": [1.0, 0.25], "log-cosh": [1 / _log_cosh(1.0), 1 / _log_cosh(2.0)]}
+    if method in by_hand:
+        np.testing.assert_allclose(constant, _normalised(by_hand[method]))
 
 
 def test_r2_without_any_positive_score_falls_back_to_the_mean():

@@ -136,10 +136,10 @@ def test_what_losses_tell_is_their_correlation_without_what_all_curves_share():
     root = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)))
     drawn = np.random.default_rng(0).standard_normal((20, len(root))) @ root.T
     early, late = drawn[:, ::2].ravel(), drawn[:, 1::2].ravel()
-    told = process.tells(np.array([0.3, 1.0]))
+    told = process.correlation_with_end(np.array([0.3, 1.0]))
     assert told[1] == pytest.approx(1.0)
     assert told[0] == pytest.approx(np.corrcoef(early, late)[0, 1], abs=0.03)
     theta[4] = 1.0  # nothing of that counts
     np.testing.assert_allclose(
-        JointProcess(none, np.zeros(1), theta).tells(np.array([0.3])), told[:1]
+        JointProcess(none, np.zeros(1), theta).correlation_with_end(np.array([0.3])), told[:1]
     )

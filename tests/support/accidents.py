@@ -64,6 +64,7 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
+            checkpoint.with_name("hangs").touch()  # so that a test can wait for it
             time.sleep(1000)
         case "slow":
             time.sleep(1.5)

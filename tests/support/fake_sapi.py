@@ -1,13 +1,15 @@
 """A solver API on loopback: what the D-Wave client calls, answered by simulated annealing.
 
 The real client talks HTTP to it. Faults are injected per stage, so that every error path runs
-through the client's own code.
+through the client's own code. The server keeps an account of the faults asked for and of those that
+happened: a test whose fault never happened has tested nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import socket
 import threading
 import time
@@ -28,18 +30,35 @@ TOKEN = "LEAP-5ecre75ecre75ecre75ecre75ecre75ecre75ecre7"
 _TYPE = "application/vnd.dwave.sapi.{}+json; version=3.0.0"
 
 
+STAGES = ("solvers", "submit", "poll", "answer", "upload")
+FATES = ("offline", "fail", "cancel", "fewer", "hang", "taken-drop")
+
+
 @dataclass
 class Fault:
-    """What goes wrong at a stage, and how often.
+    """What goes wrong at a stage, how often it was asked for, and how often it happened.
 
-    ``stage`` is "solvers", "submit", "poll", "answer" or "upload"; ``kind`` is an HTTP status (as
-    text), "drop" (connection closed), "malformed", and for "submit" also "offline", "fail",
-    "cancel", "fewer", "hang" and "taken-drop", which decide what becomes of the problem.
+    ``stage`` is one of `STAGES`; ``kind`` is an HTTP status (as text), "drop" (connection closed),
+    "malformed", or for "submit" one of `FATES`, which decide what becomes of the problem. With
+    ``times=None`` the fault happens each time until it is mended, and at least once.
     """
 
     stage: str
     kind: str
-    times: int = 1
+    times: int | None = 1
+    due: float = 0
+    happened: int = 0
+
+    def __post_init__(self) -> None:
+        ways = {"drop", "malformed", *(FATES if self.stage == "submit" else ())}
+        if self.stage not in STAGES or not (self.kind in ways or self.kind.isdigit()):
+            raise ValueError(f"the fake server knows no fault {self.kind!r} at {self.stage!r}")
+        self.due = math.inf if self.times is None else self.times
+
+    @property
+    def missing(self) -> int:
+        """How many times it was asked for and did not happen."""
+        return max((1 if self.times is None else self.times) - self.happened, 0)
 
 
 @dataclass
@@ -51,7 +70,7 @@ class Problem:
     status: str = "PENDING"
     answer: dict[str, Any] | None = None
     error: str | None = None
-    fate: str | None = None
+    fate: Fault | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
     def report(self) -> dict[str, Any]:
@@ -82,19 +101,39 @@ class FakeSolverAPI:
         self.lock = threading.Lock()
         self.pool = ThreadPoolExecutor(2)
 
-    def inject(self, stage: str, kind: str, times: int = 1) -> None:
+    def inject(self, stage: str, kind: str, times: int | None = 1) -> None:
         with self.lock:
             self.faults.append(Fault(stage, kind, times))
 
-    def fault(self, stage: str) -> str | None:
+    def mend(self) -> None:
+        """End the faults that are due; the account of them stays."""
         with self.lock:
             for fault in self.faults:
-                if fault.stage == stage and fault.times > 0:
-                    fault.times -= 1
-                    return fault.kind
+                fault.due = 0
+
+    def fault(self, stage: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.stage == stage and fault.due > 0:
+                    fault.due -= 1
+                    return fault
         return None
 
-    def submit(self, job: dict[str, Any], fate: str | None) -> Problem:
+    def fails_by(self, fault: Fault | None, kind: str) -> bool:
+        """Return whether the fault is of this kind; where it is, it happens now."""
+        if fault is None or fault.kind != kind:
+            return False
+        with self.lock:
+            fault.happened += 1
+        return True
+
+    def check_faults(self) -> None:
+        """Raise an error unless every fault asked for has happened as often as it was asked for."""
+        missing = [fault for fault in self.faults if fault.missing]
+        if missing:
+            raise AssertionError(f"faults asked for that never happened: {missing}")
+
+    def submit(self, job: dict[str, Any], fate: Fault | None) -> Problem:
         with self.lock:
             problem = Problem(f"problem-{len(self.problems):05d}", job, fate=fate)
             self.problems[problem.id] = problem
@@ -106,7 +145,7 @@ class FakeSolverAPI:
         if released:
             waiting = [p for p in self.problems.values() if p.status == "PENDING"]
             for each in waiting:
-                if each.fate != "hang":
+                if not self.fails_by(each.fate, "hang"):
                     each.status = "IN_PROGRESS"
                     self.pool.submit(self._solve, each)
         return problem
@@ -118,11 +157,11 @@ class FakeSolverAPI:
 
     def _solve(self, problem: Problem) -> None:
         try:
-            if problem.fate == "offline":
+            if self.fails_by(problem.fate, "offline"):
                 problem.status, problem.error = "FAILED", "Solver is offline"
-            elif problem.fate == "fail":
+            elif self.fails_by(problem.fate, "fail"):
                 problem.status, problem.error = "FAILED", "Internal SAPI error occurred."
-            elif problem.fate == "cancel":
+            elif self.fails_by(problem.fate, "cancel"):
                 problem.status = "CANCELLED"
             else:
                 problem.answer = self._answer(problem)
@@ -133,9 +172,9 @@ class FakeSolverAPI:
 
     def _answer(self, problem: Problem) -> dict[str, Any]:
         job = problem.job
-        fewer = problem.fate == "fewer"
         solver = self.solvers[job["solver"]["name"]]
         if job["data"]["format"] == "qp":
+            fewer = self.fails_by(problem.fate, "fewer")
             return structured_answer(job, solver["properties"], self.num_sweeps, fewer=fewer)
         data = bytes(self.uploads[job["data"]["data"]]["data"])
         if job["type"] == "cqm":
@@ -192,25 +231,23 @@ class _Handler(BaseHTTPRequestHandler):
             return "cancel"
         return "poll" if path.rstrip("/") == "/problems" else "answer"
 
-    def _faulty(self, stage: str) -> tuple[bool, str | None]:
-        """Answer with the fault, if one is due; else return what is to become of the problem."""
-        kind = self.api.fault(stage)
-        if kind is None:
-            return False, None
-        if kind == "drop":
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-        elif kind == "malformed":
+    def _drop(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _fails(self, fault: Fault) -> bool:
+        """Answer with the fault; return False where it decides what becomes of a problem."""
+        if self.api.fails_by(fault, "drop"):
+            self._drop()
+        elif self.api.fails_by(fault, "malformed"):
             self._send(200, b"{not json")
-        elif kind == "taken-drop":
-            return False, kind
-        elif kind.isdigit():
+        elif fault.kind.isdigit() and self.api.fails_by(fault, fault.kind):
             # Some proxies echo what they were sent: our messages must not repeat it.
-            message = f"injected {kind} for {self.headers.get('X-Auth-Token')}"
-            self._send(int(kind), {"error_code": int(kind), "error_msg": message})
+            message = f"injected {fault.kind} for {self.headers.get('X-Auth-Token')}"
+            self._send(int(fault.kind), {"error_code": int(fault.kind), "error_msg": message})
         else:
-            return False, kind
-        return True, None
+            return False
+        return True
 
     def _handle(self) -> None:
         stage, body = self._stage(), self._body()
@@ -218,13 +255,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("X-Auth-Token") != TOKEN:
             self._send(401, {"error_code": 401, "error_msg": "Invalid token or access denied"})
             return
-        answered, fate = self._faulty(stage)
-        if not answered:
-            getattr(self, f"_{stage}")(body, fate)
+        fault = self.api.fault(stage)
+        if fault is None or not self._fails(fault):
+            getattr(self, f"_{stage}")(body, fault)
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle
 
-    def _solvers(self, body: bytes, fate: str | None) -> None:
+    def _solvers(self, body: bytes, fate: Fault | None) -> None:
         name = urlsplit(self.path).path.removeprefix("/solvers/remote").strip("/")
         if not name:
             solvers = list(self.api.solvers.values())
@@ -234,21 +271,20 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, {"error_code": 404, "error_msg": "no such solver"})
 
-    def _submit(self, body: bytes, fate: str | None) -> None:
+    def _submit(self, body: bytes, fate: Fault | None) -> None:
         problems = [self.api.submit(job, fate) for job in json.loads(body)]
-        if fate == "taken-drop":  # the submission was taken; the reply is lost
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+        if self.api.fails_by(fate, "taken-drop"):  # the submission was taken; the reply is lost
+            self._drop()
             return
         self._send(200, [problem.report() for problem in problems])
 
-    def _cancel(self, body: bytes, fate: str | None) -> None:
+    def _cancel(self, body: bytes, fate: Fault | None) -> None:
         problems = [self.api.problems[each] for each in json.loads(body)]
         for problem in problems:
             self.api.cancel(problem)
         self._send(200, [problem.report() for problem in problems])
 
-    def _poll(self, body: bytes, fate: str | None) -> None:
+    def _poll(self, body: bytes, fate: Fault | None) -> None:
         query = parse_qs(urlsplit(self.path).query)
         problems = [self.api.problems[each] for each in query["id"][0].split(",")]
         end = time.monotonic() + min(float(query.get("timeout", ["0"])[0]), 0.5)
@@ -256,14 +292,14 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.005)
         self._send(200, [problem.report() for problem in problems])
 
-    def _answer(self, body: bytes, fate: str | None) -> None:
+    def _answer(self, body: bytes, fate: Fault | None) -> None:
         problem = self.api.problems[urlsplit(self.path).path.strip("/").split("/")[1]]
         report = problem.report()
         if problem.answer is not None:
             report["answer"] = problem.answer
         self._send(200, report, "problem")
 
-    def _upload(self, body: bytes, fate: str | None) -> None:
+    def _upload(self, body: bytes, fate: Fault | None) -> None:
         parts = urlsplit(self.path).path.strip("/").split("/")[2:]
         if not parts:
             upload_id = f"upload-{len(self.api.uploads)}"

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # Tests of one group run in one process, one after the other; of two groups, perhaps side by side.
@@ -14,25 +17,31 @@ GROUPS = {
     "processes": (
         "tests/contracts/test_executors.py",
         "tests/hpo/integrations/test_ray.py",
-        "tests/hpo/running/test_dask_cluster.py",
-        "tests/hpo/running/test_failures.py",
-        "tests/hpo/running/test_kill.py",
-        "tests/hpo/running/test_mpi.py",
-        "tests/hpo/running/test_overlap.py",
-        "tests/hpo/running/test_slurm.py",
+        "tests/hpo/run/executors/test_dask_cluster.py",
+        "tests/hpo/run/test_failures.py",
+        "tests/hpo/run/test_kill.py",
+        "tests/hpo/run/executors/test_mpi.py",
+        "tests/hpo/run/test_overlap.py",
+        "tests/hpo/run/executors/test_slurm.py",
     ),
     # One browser, and the runs that it shows.
     "browser": (
         "tests/hpo/integrations/test_optuna_export.py",
-        "tests/hpo/integrations/test_report.py",
+        "tests/hpo/report/test_report.py",
     ),
     # One folder of embeddings.
-    "leap": ("tests/integration/leap/",),
+    "leap": ("tests/qsvr/samplers/dwave/",),
 }
 
 
 class GroupScheduling(LoadScopeScheduling):
     """The largest group first; the tests of no group one by one, to whoever is free."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        paths = [path for group in GROUPS.values() for path in group]
+        if gone := [path for path in paths if not (config.rootpath / path).exists()]:
+            raise pytest.UsageError(f"tests/support/sharing.py groups what is not there: {gone}")
 
     def _split_scope(self, nodeid: str) -> str:
         found = (name for name, paths in GROUPS.items() if nodeid.startswith(paths))

@@ -1,16 +1,13 @@
-"""Optuna: our pruner in its studies, and our runs in its storages.
+"""Optuna: a pruner for its studies, and the export of runs to its storages.
 
-Optuna's samplers as a searcher of ours are in `hpo.searchers.optuna`.
+`hpo.searchers.optuna` is a searcher that uses Optuna's samplers.
 """
 
-try:
-    import optuna  # noqa: F401 - say what is missing before anything else does
-except ImportError as error:
-    raise ImportError(
-        "hpo.integrations.optuna needs Optuna, which is not installed: pip install 'qsvr[optuna]'"
-    ) from error
+from hpo.errors import import_optional
 
-from hpo.integrations.optuna.export import Exported, export_journal
-from hpo.integrations.optuna.pruner import PrunerDecision, SwiftPruner
+import_optional("optuna", "hpo.integrations.optuna", "optuna")  # before the imports that need it
+
+from hpo.integrations.optuna.export import Exported, export_journal  # noqa: E402
+from hpo.integrations.optuna.pruner import PrunerDecision, SwiftPruner  # noqa: E402
 
 __all__ = ["Exported", "PrunerDecision", "SwiftPruner", "export_journal"]

@@ -1,8 +1,8 @@
-"""A run of ours as a study in an Optuna storage, for optuna-dashboard and Optuna's plots.
+"""Export of a run to a study in an Optuna storage, for optuna-dashboard and Optuna's plots.
 
-The export can be repeated while a run goes on: trials that are there already are brought up to
-date, none is written twice. A trial that goes on in our run is RUNNING in the study, one that was
-stopped PRUNED, one that was trained to its end COMPLETE, and one that failed FAIL.
+The export can be repeated during a run: trials of the study are updated, none is written twice. In
+the study a trial that is not over is RUNNING, a stopped one PRUNED, a completed one COMPLETE, and a
+failed one FAIL.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did.
+    """Outcome of an export.
 
     Attributes
     ----------
     study : str
         Name of the study.
     added, updated, unchanged : int
-        Trials.
+        Number of trials.
     """
 
     study: str
@@ -72,20 +72,20 @@ def export_journal(
     scheduler: Scheduler | None = None,
     space: SearchSpace | None = None,
 ) -> Exported:
-    """Write a run, finished or not, into an Optuna storage; may be repeated.
+    """Write a run, finished or not, to an Optuna storage; may be repeated.
 
     Parameters
     ----------
     journal : Path
-        The run's journal; it is only read.
+        Journal of the run, which is only read.
     storage : str, Path or BaseStorage
         ``"sqlite:///runs.db"`` or another URL of a database; a path, for Optuna's journal file; or
         a storage object.
     study_name : str, optional
         Default: the journal's name without its ending.
     scheduler, space : optional
-        For a run that was started from Python objects: a fresh scheduler as it began with, and its
-        search space.
+        For a run that was started from Python objects: a scheduler in the state in which it began,
+        and its search space.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def _storage(storage: str | Path | BaseStorage) -> BaseStorage:
 
 
 def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
-    """Open the study of a run, or make it.
+    """Open the study of a run, or create it.
 
     Raises
     ------
@@ -148,10 +148,10 @@ def _space(content: JournalContent) -> SearchSpace:
 
 @dataclass(frozen=True)
 class _Times:
-    """When a trial began and when it was last heard of, in seconds since the epoch."""
+    """Times of the first and the last entry of a trial, in seconds since the epoch."""
 
-    begun: float
-    heard: float
+    first: float
+    last: float
 
 
 def _times(content: JournalContent) -> dict[int, _Times]:
@@ -159,8 +159,8 @@ def _times(content: JournalContent) -> dict[int, _Times]:
     for entry in content.entries:
         trial = entry.data.get("trial_id")
         if isinstance(trial, int):
-            begun = times[trial].begun if trial in times else entry.time
-            times[trial] = _Times(begun, entry.time)
+            first = times[trial].first if trial in times else entry.time
+            times[trial] = _Times(first, entry.time)
     return times
 
 
@@ -170,13 +170,13 @@ class _Exporter:
     Parameters
     ----------
     study : optuna.study.Study
-        Where to.
+        Study to write to.
     space : SearchSpace
-        Of the run.
+        Search space of the run.
     times : Mapping of int to _Times
-        Of each trial.
+        Times of each trial.
     finished : bool
-        Whether the run is over, so that what still waits is given up.
+        Whether the run is over, so that waiting trials are never trained again.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class _Exporter:
         self._searched = search_distributions(space)
 
     def write(self, trial: TrialSummary, there: FrozenTrial | None) -> str:
-        """Add a trial or bring it up to date; return which of it, or ``"unchanged"``."""
+        """Add or update a trial; return ``"added"``, ``"updated"`` or ``"unchanged"``."""
         wanted = self._frozen(trial)
         if there is None:
             self._study.add_trial(wanted)
@@ -199,7 +199,7 @@ class _Exporter:
         return "updated" if self._update(there, wanted) else "unchanged"
 
     def _update(self, there: FrozenTrial, wanted: FrozenTrial) -> bool:
-        """Bring a running trial up to date; return whether there was something to do."""
+        """Update a running trial; return whether anything changed."""
         storage, number = self._study._storage, there._trial_id  # noqa: SLF001 - no public way
         new = [s for s in wanted.intermediate_values if s not in there.intermediate_values]
         for step in sorted(new):
@@ -225,12 +225,16 @@ class _Exporter:
             state=state,
             value=trial.losses[-1] if state is TrialState.COMPLETE else None,
             params=dict(trial.config),
-            distributions=self._distributions(trial.config),
+            distributions={
+                name: self._distribution(name, trial.config[name])
+                for name in self._space.domains
+                if name in trial.config
+            },
             user_attrs=attributes,
             intermediate_values=dict(enumerate(trial.losses, 1)),
         )
-        frozen.datetime_start = _moment(times.begun)
-        frozen.datetime_complete = _moment(times.heard) if state.is_finished() else None
+        frozen.datetime_start = _moment(times.first)
+        frozen.datetime_complete = _moment(times.last) if state.is_finished() else None
         return frozen
 
     def _state(self, trial: TrialSummary) -> TrialState:
@@ -241,12 +245,8 @@ class _Exporter:
             return TrialState.FAIL  # a complete trial has a value there
         return state
 
-    def _distributions(self, config: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-        """Return the distributions of a trial's values, constants and scipy's included."""
-        there = [name for name in self._space.domains if name in config]
-        return {name: self._distribution(name, config[name]) for name in there}
-
     def _distribution(self, name: str, value: Any) -> BaseDistribution:
+        """Return the distribution of a trial's value, also of constants and scipy's."""
         domain = self._space.domains[name]
         if isinstance(domain, Constant):
             return CategoricalDistribution((domain.value,))

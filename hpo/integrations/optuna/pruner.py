@@ -1,11 +1,10 @@
-"""A pruner that looks ahead: trials go on whose *predicted final* value is among the best.
+"""A pruner that continues the trials whose *predicted final* value is among the best.
 
-Swift-Hyperband needs rounds; an Optuna study has none, trials come and go one by one. So the
-pruner is asynchronous, as ASHA is: at each rung, a trial is compared with all others that have come
-so far, by what a model says their value at the end will be. The model is trained on the curves of
-trials that were trained to the end. Before there are enough of them, and where its cross-validated
-skill against keeping the last value is not positive, the last value itself is compared, so that a
-useless model does no harm.
+Swift-Hyperband works in rounds, which an Optuna study does not have. So the pruner is asynchronous,
+as ASHA is: at each rung, a trial is compared with all others that have reached the rung, by the
+final values that a model predicts. The model is trained on the curves of trials that were trained
+to the end. Before there are enough of them, and if its cross-validated skill relative to keeping
+the last value is not positive, last values are compared, so that a useless model does no harm.
 
 >>> import optuna
 >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -47,23 +46,23 @@ _KEPT_DECISIONS = 10_000
 
 @dataclass(frozen=True)
 class PrunerDecision:
-    """What the pruner decided at one rung of one trial, and by what.
+    """A decision of the pruner at one rung of one trial.
 
     Attributes
     ----------
     trial : int
         Number of the trial.
     resource : int
-        Values that it had reported.
+        Number of values that it had reported.
     score, threshold : float
-        What was compared, lower is better: predicted final values, or last values. For a study
-        that maximizes, both have their sign changed.
+        Score of the trial and largest score that continues, lower is better: predicted final
+        values, or last values. In a study that maximizes, both have the opposite sign.
     skill : float or None
-        Of the model against keeping the last value; None where it was not asked, or not measured.
+        Skill of the model relative to keeping the last value; None if it was not measured.
     by_model : bool
-        Whether the model decided; else the last value did.
+        Whether the model decided; otherwise the last value did.
     pruned : bool
-        Whether the trial was to stop.
+        Whether the trial was pruned.
     """
 
     trial: int
@@ -84,29 +83,29 @@ class SwiftPruner(BasePruner):
     Parameters
     ----------
     max_resource : int
-        Values that a trial reports when it is not pruned. Report one value per unit (epoch, say)
-        and ask ``trial.should_prune()`` after each.
+        Number of values that a trial reports if it is not pruned. Report one value per unit (an
+        epoch, for example) and call ``trial.should_prune()`` after each.
     reduction_factor : int
         Trials are judged after about ``max_resource / reduction_factor**k`` values, k = 1, 2, ...
     min_resource : int
-        No trial is judged before so many values.
+        Number of values before a trial is judged for the first time.
     quantile : float or None
-        A trial goes on when its score is at most this quantile of the scores of all trials that
-        have come as far, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
+        A trial continues if its score is at most this quantile of the scores of all trials that
+        have reached the rung, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
     predictor : str or CurvePredictor
-        What predicts final values; options go by `hpo.make_predictor`.
+        Predictor of final values; see `hpo.make_predictor` for its options.
     n_startup_trials : int
-        Nothing is pruned before so many trials were trained to the end; 1 or more.
+        Number of trials trained to the end before any trial is pruned; 1 or more.
     min_curves : int
-        The model is not asked before so many trials were trained to the end; 2 or more. Until
-        then last values are compared.
+        Number of trials trained to the end before the model is used; 2 or more. Until then last
+        values are compared.
     max_curves : int
-        At most so many curves, the latest, train the model.
+        Maximum number of curves, the latest, that train the model.
 
     Attributes
     ----------
     decisions : list of PrunerDecision
-        The latest decisions of this object, for a look at what it does and why.
+        The latest decisions of this object.
 
     Raises
     ------
@@ -134,7 +133,9 @@ class SwiftPruner(BasePruner):
         _check(min_curves >= 2, "min_curves", "2 and more", min_curves)
         _check(max_curves >= min_curves, "max_curves", f"{min_curves} (min_curves) on", max_curves)
         self.max_resource = max_resource
-        self.rungs = _rungs(max_resource, reduction_factor, min_resource)
+        depth = floor_log(max_resource, reduction_factor)
+        ends = (round_half_even(max_resource, reduction_factor**k) for k in range(1, depth + 1))
+        self.rungs = frozenset(end for end in ends if min_resource <= end < max_resource)
         self.quantile = quantile
         self.n_startup_trials = n_startup_trials
         self.min_curves = min_curves
@@ -145,14 +146,14 @@ class SwiftPruner(BasePruner):
         self._lock = threading.Lock()  # a study may run trials in threads
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Tell whether the trial is to stop.
+        """Return whether the trial is to stop.
 
         Parameters
         ----------
         study : optuna.study.Study
-            Of one objective.
+            Study of one objective.
         trial : optuna.trial.FrozenTrial
-            The trial, after its latest report.
+            Trial with its latest report.
 
         Raises
         ------
@@ -171,11 +172,16 @@ class SwiftPruner(BasePruner):
             return True
         if known not in self.rungs:
             return False
+        others = [
+            (_curve(other, sign), other.state == TrialState.COMPLETE)
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number
+        ]
         with self._lock:
-            return self._judged(curve, _curves(study, trial, sign))
+            return self._judged(curve, others)
 
     def _judged(self, curve: Curve, others: Sequence[tuple[Curve, bool]]) -> bool:
-        """Decide on a curve beside others, each with whether it was trained to the end."""
+        """Decide on a curve; others come with a flag whether they were trained to the end."""
         known = len(curve.losses)
         complete = [c for c, ended in others if ended and len(c.losses) >= self.max_resource]
         training = [c for c in complete if _finite(c, self.max_resource)][-self.max_curves :]
@@ -195,7 +201,7 @@ class SwiftPruner(BasePruner):
     def _scores(
         self, training: Sequence[Curve], field: Sequence[Curve], known: int
     ) -> tuple[FloatArray, float | None, bool]:
-        """Return what is compared, the model's skill, and whether the model says so."""
+        """Return the scores, the skill of the model, and whether the scores are the model's."""
         last = np.array([curve.losses[known - 1] for curve in field])
         if len(training) < self.min_curves:
             return last, None, False
@@ -206,7 +212,7 @@ class SwiftPruner(BasePruner):
         return prediction.mean, prediction.skill, True
 
     def _model(self, training: Sequence[Curve], known: int) -> CurvePredictor:
-        """Return the model of a rung, fitted anew when there are new curves."""
+        """Return the model of a rung, fitted again if there are new curves."""
         numbers = tuple(curve.trial_id for curve in training)
         if known not in self._models or self._models[known][0] != numbers:
             context = PredictionContext(seed=known)
@@ -222,18 +228,6 @@ class SwiftPruner(BasePruner):
         """Take a pickled state."""
         self.__dict__.update(state)
         self._lock = threading.Lock()
-
-
-def _rungs(max_resource: int, reduction_factor: int, min_resource: int) -> frozenset[int]:
-    depth = floor_log(max_resource, reduction_factor)
-    ends = (round_half_even(max_resource, reduction_factor**k) for k in range(1, depth + 1))
-    return frozenset(end for end in ends if min_resource <= end < max_resource)
-
-
-def _curves(study: Study, trial: FrozenTrial, sign: float) -> list[tuple[Curve, bool]]:
-    """Return the curves of all other trials by number, and whether they ran to their end."""
-    others = (t for t in study.get_trials(deepcopy=False) if t.number != trial.number)
-    return [(_curve(other, sign), other.state == TrialState.COMPLETE) for other in others]
 
 
 def _curve(trial: FrozenTrial, sign: float) -> Curve:

@@ -1,14 +1,10 @@
 """Ray Tune: our schedulers for `ray.tune.Tuner`."""
 
-try:
-    from ray import tune as _  # noqa: F401 - say what is missing before anything else does
-except ImportError as error:
-    raise ModuleNotFoundError(
-        "hpo.integrations.ray needs Ray Tune, which is not installed: pip install 'qsvr[ray]'",
-        name="ray",
-    ) from error
+from hpo.errors import import_optional
 
-from hpo.integrations.ray.records import read_run
-from hpo.integrations.ray.scheduler import SwiftHyperBand
+import_optional("ray.tune", "hpo.integrations.ray", "ray")  # before the imports that need it
+
+from hpo.integrations.ray.records import read_run  # noqa: E402
+from hpo.integrations.ray.scheduler import SwiftHyperBand  # noqa: E402
 
 __all__ = ["SwiftHyperBand", "read_run"]

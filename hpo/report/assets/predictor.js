@@ -1,4 +1,4 @@
-// Is the predictor worth anything?  Its skill at each decision, and its predictions beside the truth.
+// The predictor: its skill at each decision, and its predictions against the true losses.
 function predictorSection() {
   const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
   if (!measured.length && !data.decisions.length) {

@@ -13,8 +13,8 @@ function spendingSection() {
 
 function savedText() {
   const spent = data.brackets.reduce((sum, bracket) => sum + bracket.spent, 0);
-  if (data.plan === null) return `${spent} epochs were spent. There is no plain Hyperband with the same settings to compare with.`;
-  return `${spent} epochs were spent; plain Hyperband with the same settings takes ${data.plan}. Saved so far: ${data.saved} (${((100 * data.saved) / data.plan).toFixed(1)}%).`;
+  if (data.baseline === null) return `${spent} epochs were spent. There is no plain Hyperband with the same settings to compare with.`;
+  return `${spent} epochs were spent; plain Hyperband with the same settings takes ${data.baseline}. Saved so far: ${data.saved} (${((100 * data.saved) / data.baseline).toFixed(1)}%).`;
 }
 
 function drawHistory(place, points, by) {
@@ -22,8 +22,8 @@ function drawHistory(place, points, by) {
     place.replaceChildren(make("p", {}, "No finite loss was reported so far."));
     return;
   }
-  const plan = by === 0 && data.plan !== null ? data.plan : 0;
-  const end = Math.max(points.at(-1)[by], plan, 1e-3);
+  const baseline = by === 0 && data.baseline !== null ? data.baseline : 0;
+  const end = Math.max(points.at(-1)[by], baseline, 1e-3);
   const values = points.map((point) => point[2]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const log = low > 0 && high / low > 10;
@@ -36,7 +36,7 @@ function drawHistory(place, points, by) {
   let path = "";
   for (const point of points) path += path ? `H${x(point[by]).toFixed(1)}V${y(point[2]).toFixed(1)}` : `M${x(point[by]).toFixed(1)} ${y(point[2]).toFixed(1)}`;
   svg.append(draw("path", { class: "step", d: path }));
-  if (!plan) return;
-  svg.append(draw("line", { class: "reference", x1: x(plan), x2: x(plan), y1: margin.top, y2: height - margin.bottom }));
-  svg.append(label("plain Hyperband ends", x(plan) - 5, margin.top + 12, { "text-anchor": "end" }));
+  if (!baseline) return;
+  svg.append(draw("line", { class: "reference", x1: x(baseline), x2: x(baseline), y1: margin.top, y2: height - margin.bottom }));
+  svg.append(label("plain Hyperband ends", x(baseline) - 5, margin.top + 12, { "text-anchor": "end" }));
 }

@@ -11,22 +11,22 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpo.errors import ExecutorLostError, UsageError
+from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
+from hpo.run.executors.remote import CallingExecutor, WorkerSetup
 
 T = TypeVar("T")
 
 _DEATHS = 1
-"""Worker deaths that Dask forgives a call on our own cluster before it is reported as failed."""
+"""Worker deaths that a call survives on our own cluster before Dask reports it as failed."""
 
 _RESTART = "60s"
-"""Time that a worker has to come back before it is replaced; Dask's 15 s are short on a busy
+"""Time that a worker has to restart before it is replaced; Dask's 15 s are short on a busy
 machine."""
 
 _HEAL_EVERY = 2.0
-"""Seconds between two looks at whether a worker has to be replaced."""
+"""Seconds between two checks for workers to replace."""
 
 
 def dask_pool(
@@ -39,9 +39,9 @@ def dask_pool(
     n_workers : int or None
         Segments at the same time; None takes the threads of the cluster, or 1 without a cluster.
     options : ExecutorOptions
-        ``address`` or ``scheduler_file`` of a cluster; neither starts one on this machine.
+        ``address`` or ``scheduler_file`` of a cluster; without them one is started on this machine.
     log_dir : Path or None
-        Where workers on this machine print to.
+        Directory for the output of workers on this machine.
     """
     if options.address or options.scheduler_file:
         first = _Remote(options)
@@ -69,21 +69,18 @@ class _Client:
     def call(self, work: Callable[[], T]) -> T:
         """Run a call on the cluster."""
         try:
-            future = self._client.submit(prepared, self._setup, work, pure=False)
+            future = self._client.submit(self._setup.run, work, pure=False)
             self._finished.clear()
             result: T = future.result()
             self._finished.append(future)
         except (CancelledError, asyncio.CancelledError, OSError, RuntimeError) as error:
-            if self._client.status != "running" or not self._connected():
+            comm = self._client.scheduler_comm
+            if self._client.status != "running" or comm is None or comm.closed():
                 raise ExecutorLostError(
                     f"the Dask scheduler is gone ({type(error).__name__})"
                 ) from error
             raise
         return result
-
-    def _connected(self) -> bool:
-        comm = self._client.scheduler_comm
-        return comm is not None and not comm.closed()
 
     def close(self) -> None:
         """Disconnect."""
@@ -91,7 +88,7 @@ class _Client:
 
 
 class _Remote(_Client):
-    """A cluster that somebody else started."""
+    """A cluster that was started elsewhere."""
 
     def __init__(self, options: ExecutorOptions) -> None:
         if options.devices is not None:
@@ -118,7 +115,7 @@ class _Remote(_Client):
 
 
 def _connect(options: ExecutorOptions, place: str) -> Any:
-    distributed = _distributed()
+    distributed = import_optional("distributed", "executor 'dask'", "dask")
     where = (
         {"scheduler_file": options.scheduler_file}
         if options.scheduler_file
@@ -136,7 +133,7 @@ class _Local(_Client):
     """A cluster on this machine: one process a worker, each started again when it dies."""
 
     def __init__(self, n_workers: int, options: ExecutorOptions, log_dir: Path | None) -> None:
-        distributed = _distributed()
+        distributed = import_optional("distributed", "executor 'dask'", "dask")
         if options.devices is not None:
             options.devices.check(n_workers)
         host = {
@@ -199,13 +196,3 @@ def _worker(number: int, options: ExecutorOptions) -> dict[str, Any]:
         "memory_limit": 0,  # as for our own processes: a trainer may use what there is
         "silence_logs": "CRITICAL",
     }
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise UsageError(
-            "executor 'dask' needs Dask, which is not installed: pip install 'qsvr[dask]'"
-        ) from error
-    return distributed

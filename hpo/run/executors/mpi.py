@@ -8,17 +8,16 @@ command with ``hpo resume JOURNAL`` goes on.
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
-from hpo.errors import UsageError
+from hpo.errors import UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import WorkerSetup, prepared
+from hpo.run.executors.remote import WorkerSetup
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,24 +52,18 @@ def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
 
 def _other_ranks() -> int:
     """Return the number of ranks that wait for work."""
-    if importlib.util.find_spec("mpi4py") is None:
-        raise UsageError(
-            "executor 'mpi' needs mpi4py and an MPI library: pip install 'qsvr[mpi]' and, on "
-            "Debian, apt install openmpi-bin libopenmpi-dev"
-        )
-    ranks = _world_size() - 1 if "mpi4py.futures" in sys.orig_argv else 0
+    import_optional("mpi4py", "executor 'mpi'", "mpi")
+    ranks = 0
+    if "mpi4py.futures" in sys.orig_argv:
+        from mpi4py import MPI
+
+        ranks = int(MPI.COMM_WORLD.Get_size()) - 1
     if ranks < 1:
         raise UsageError(
             "executor 'mpi' needs the other MPI processes as workers (rank 0 leads): start it "
             f"with {LAUNCH} ..., N being one more than the workers"
         )
     return ranks
-
-
-def _world_size() -> int:
-    from mpi4py import MPI
-
-    return int(MPI.COMM_WORLD.Get_size())
 
 
 class _MpiExecutor(Executor):
@@ -84,7 +77,7 @@ class _MpiExecutor(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start a call."""
-        future: Future[T] = self._pool.submit(prepared, self._setup, fn, *args, **kwargs)
+        future: Future[T] = self._pool.submit(self._setup.run, fn, *args, **kwargs)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

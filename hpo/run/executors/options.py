@@ -1,4 +1,4 @@
-"""Options of the engines, as they come from ``--executor-option NAME=VALUE``."""
+"""Options of the executors, as given by ``--executor-option NAME=VALUE``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DEVICE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Devices:
-    """Devices, one a worker, told to it through its environment.
+    """Devices, one per worker, passed to it in its environment.
 
     Attributes
     ----------
     names : tuple of str
         Device of worker 0, of worker 1, ...
     variable : str
-        Environment variable that names a process's devices.
+        Environment variable that selects the devices of a process.
     """
 
     names: tuple[str, ...]
@@ -35,8 +35,7 @@ class Devices:
         UsageError
             If there are more workers than devices.
         """
-        if not 0 <= worker < len(self.names):
-            raise _too_few(self.names, worker + 1)
+        self.check(worker + 1)
         return {self.variable: self.names[worker]}
 
     def check(self, n_workers: int) -> None:
@@ -47,32 +46,28 @@ class Devices:
         UsageError
             If there are too few.
         """
-        if len(self.names) < n_workers:
-            raise _too_few(self.names, n_workers)
-
-
-def _too_few(names: tuple[str, ...], n_workers: int) -> UsageError:
-    msg = (
-        f"devices must name one device a worker: {n_workers} workers, got "
-        f"{len(names)} ({','.join(names)}); name a device twice to share it, or take fewer workers"
-    )
-    return UsageError(msg)
+        if not 0 < n_workers <= len(self.names):
+            raise UsageError(
+                f"devices must name one device a worker: {n_workers} workers, got "
+                f"{len(self.names)} ({','.join(self.names)}); name a device twice to share it, or "
+                "take fewer workers"
+            )
 
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Everything that an engine can be told.
+    """Options of all executors; `hpo.run.executors.registry` says which executor takes which.
 
     Attributes
     ----------
     address : str
-        Of a running Dask scheduler or Ray cluster; empty starts one on this machine.
+        Address of a running Dask scheduler or Ray cluster; empty starts one on this machine.
     scheduler_file : str
         File in which a Dask scheduler wrote its address.
     devices : Devices or None
-        One for each worker of a machine.
+        Devices of each machine, one per worker.
     threads : int
-        Threads that numerical libraries may use in a worker.
+        Number of threads of numerical libraries in a worker.
     patience : float
         Seconds to wait for a cluster to answer, and for its first worker.
     """
@@ -84,32 +79,40 @@ class ExecutorOptions:
     patience: float = 60.0
 
     @classmethod
-    def read(cls, engine: str, allowed: Iterable[str], given: Mapping[str, Any]) -> Self:
-        """Take plain values.
+    def read(cls, executor: str, allowed: Iterable[str], given: Mapping[str, Any]) -> Self:
+        """Build the options from plain values.
 
         Parameters
         ----------
-        engine : str
-            For messages.
+        executor : str
+            Name of the executor, for messages.
         allowed : iterable of str
-            What this engine understands.
+            Options that it takes.
         given : Mapping
             Options by name.
 
         Raises
         ------
         UsageError
-            If an option is unknown or of another kind.
+            If an option is unknown or invalid.
         """
         allowed = sorted(allowed)
         for name in given:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
-                raise UsageError(f"executor {engine!r} has no option {name!r}; it has: {known}")
+                raise UsageError(f"executor {executor!r} has no option {name!r}; it has: {known}")
         values = dict(given)
         variable = values.pop("device_variable", DEVICE_VARIABLE)
         if "devices" in values:
-            values["devices"] = Devices(_names(values["devices"]), str(variable))
+            given_devices = values["devices"]  # "0,1", 0 or [0, 1]
+            parts = given_devices.split(",") if isinstance(given_devices, str) else given_devices
+            parts = parts if isinstance(parts, list | tuple) else [parts]
+            names = tuple(str(part).strip() for part in parts)
+            if not names or not all(names):
+                raise UsageError(
+                    f"executor option devices must be a list such as 0,1, got {given_devices!r}"
+                )
+            values["devices"] = Devices(names, str(variable))
         options = cls(**values)
         options._check()
         return options
@@ -131,13 +134,3 @@ class ExecutorOptions:
             raise UsageError(
                 "executor options address and scheduler_file exclude each other; give one"
             )
-
-
-def _names(given: Any) -> tuple[str, ...]:
-    """Take ``"0,1"``, ``0`` or ``[0, 1]``."""
-    parts = given.split(",") if isinstance(given, str) else given
-    parts = parts if isinstance(parts, list | tuple) else [parts]
-    names = tuple(str(part).strip() for part in parts)
-    if not names or not all(names):
-        raise UsageError(f"executor option devices must be a list such as 0,1, got {given!r}")
-    return names

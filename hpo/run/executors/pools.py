@@ -1,15 +1,15 @@
-"""Where segments run: in this process, in worker processes, or on any executor.
+"""Pools of workers: this process, worker processes, or any executor.
 
-Every pool answers the same three calls (`WorkerPool`) and turns every accident into a plain
+Every pool has the same interface (`WorkerPool`) and turns every failure into a plain
 `hpo.trainers.base.Outcome`: a trainer that raises, a worker that dies or hangs, an exception that
-cannot travel between processes.
+cannot be pickled.
 
-What repeats exactly: `InlinePool` runs one segment after the other, so a run repeats to the last
-bit. With several workers the *order* in which segments finish is a matter of luck. Curves do not
-depend on it, nor do the decisions of random search, successive halving, Hyperband, Swift- and
-Fast-Hyperband, which wait for the losses that they compare. What does: which trials
-Swift-Hyperband trains ahead of a decision on workers that would idle, hence the epochs spent; and
-all decisions of ASHA. The journal records what was decided when.
+Reproducibility: `InlinePool` runs one segment after the other, so a run repeats bit for bit. With
+several workers the *order* in which segments finish varies. Curves do not depend on it, nor do the
+decisions of random search, successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for
+the losses that they compare. Two things do: which trials Swift-Hyperband trains ahead of a decision
+on idle workers, hence the epochs spent; and all decisions of ASHA. The journal records what was
+decided when.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,11 +34,11 @@ class WorkerPool(Protocol):
     """Runs segments on a number of workers."""
 
     n_workers: int
-    """Segments that run at the same time at most."""
+    """Maximum number of segments that run at the same time."""
 
     @property
     def free(self) -> int:
-        """Segments that could be started now."""
+        """Number of segments that can be started now."""
         ...
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
@@ -52,19 +52,19 @@ class WorkerPool(Protocol):
         trainer : Trainer
         segment : Segment
         timeout : float or None
-            Seconds that it may take.
+            Time limit in seconds.
         """
         ...
 
     def close(self) -> None:
-        """Stop the workers, killing what still runs where that is possible."""
+        """Stop the workers, killing running segments where that is possible."""
         ...
 
 
 class InlinePool:
     """Runs segments in the calling thread, one by one.
 
-    A hanging trainer cannot be stopped there, so a timeout is refused.
+    It cannot stop a hanging trainer, so a timeout is refused.
     """
 
     n_workers = 1
@@ -92,20 +92,20 @@ class InlinePool:
 
 
 class ProcessPool:
-    """Worker processes of our own, each of which may die without consequence for the others.
+    """Worker processes; the death of one does not affect the others.
 
     Parameters
     ----------
     n_workers : int
         Number of processes.
     threads : int
-        Threads that numerical libraries may use in each; 1 keeps curves independent of the
-        machine's number of cores.
+        Number of threads of numerical libraries in each; 1 keeps curves independent of the
+        number of cores.
     log_dir : Path or None
-        Directory for what the workers print (``worker-0.log``, ...); None leaves it on the
+        Directory for the output of the workers (``worker-0.log``, ...); None leaves it on the
         terminal.
     environments : sequence of Mapping, optional
-        Environment variables of each worker, such as the device that is its own.
+        Environment variables of each worker, such as its device.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class ProcessPool:
 
 @dataclass
 class _Generation:
-    """One life of an executor, from its start to its breaking."""
+    """An executor from its start until it breaks."""
 
     executor: Executor
-    alone: bool | None = None  # once broken: whether a single job was running, hence guilty
+    alone: bool | None = None  # once broken: whether a single job was running, which broke it
 
 
 @dataclass
@@ -161,21 +161,21 @@ class _Task:
 class ExecutorPool:
     """Runs segments on any `concurrent.futures.Executor` (Dask's, mpi4py's, loky's, ...).
 
-    When the executor breaks (`BrokenExecutor`) and a function to build it was given, it is built
-    again, and the jobs that were running are run again *one at a time*: a job that breaks it while
-    alone is guilty, all others never learn of it.
+    If the executor breaks (`BrokenExecutor`) and a function to build it was given, it is built
+    again, and the jobs that were running are run again *one at a time*: a job that breaks the
+    executor while it runs alone has failed, the others are not affected.
 
-    A job past its timeout is given up, and not retried since it may still be running: an executor
-    offers no way to stop it. Its worker counts as occupied until it ends, and when all are, the
-    run ends with `ExecutorBrokenError`. `ProcessPool` kills hanging workers instead.
+    A job past its timeout is abandoned, and not retried since it may still be running: an executor
+    cannot stop it. Its worker counts as occupied until the job ends; if all workers are occupied,
+    the run ends with `ExecutorBrokenError`. `ProcessPool` kills hanging workers instead.
 
     Parameters
     ----------
     executor : Executor or callable
-        An executor, which stays the caller's to shut down, or a function without arguments that
-        builds one (called again after it broke).
+        An executor, which the caller has to shut down, or a function without arguments that builds
+        one (called again after it broke).
     n_workers : int
-        Segments to run at the same time.
+        Number of segments to run at the same time.
     """
 
     def __init__(self, executor: ExecutorSource, n_workers: int) -> None:
@@ -193,7 +193,7 @@ class ExecutorPool:
 
     @property
     def free(self) -> int:
-        """Segments that could be started now: none while suspects are run one by one."""
+        """Number of segments that can be started now: none while suspects are run one by one."""
         with self._lock:
             if self._suspects or any(task.suspect for task in self._running):
                 return 0
@@ -226,11 +226,9 @@ class ExecutorPool:
         for last_try in (False, True):
             task.generation = self._generation
             try:
-                # the number keeps Dask from giving a retry the result of the attempt before it
-                number = f"{id(self):x}-{next(self._numbers)}"
-                return self._generation.executor.submit(
-                    run_numbered, number, task.trainer, task.segment
-                )
+                call_id = f"{id(self):x}-{next(self._numbers)}"
+                segment = replace(task.segment, call_id=call_id)
+                return self._generation.executor.submit(run_segment, task.trainer, segment)
             except (BrokenExecutor, RuntimeError) as error:
                 if last_try:
                     raise _broken(error) from None
@@ -249,7 +247,7 @@ class ExecutorPool:
             ) from failed
 
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
-        """Take in a result (called in one of the executor's threads)."""
+        """Process a result (called in one of the executor's threads)."""
         with self._lock:
             if task.abandoned:
                 self._abandoned -= 1
@@ -264,23 +262,23 @@ class ExecutorPool:
             task.outer.set_result(outcome)
 
     def _outcome(self, task: _Task, inner: Future[Outcome]) -> Outcome | None:
-        """Return the outcome, or None where the executor broke and the task is only a suspect."""
+        """Return the outcome, or None if the executor broke and the task is only a suspect."""
         try:
             return inner.result()
         except ExecutorLostError:
             if task.generation is not None:
-                task.generation.alone = False  # to be built again, and nobody is guilty
+                task.generation.alone = False  # to be built again; no job broke it
             return None
         except BrokenExecutor as error:
             generation = task.generation
             if generation is not None and generation.alone is None:
                 generation.alone = len(self._running) == 1
-            guilty = generation is None or generation.alone
-            died = f"worker died ({type(error).__name__})"
-            return Outcome(reason=died) if guilty else None
+            if generation is None or generation.alone:
+                return Outcome(reason=f"worker died ({type(error).__name__})")
+            return None
         except CancelledError:
             return Outcome(reason="cancelled by the executor")
-        except Exception as error:  # noqa: BLE001 - engines report lost workers in their own types
+        except Exception as error:  # noqa: BLE001 - executors report lost workers by their own types
             return Outcome(reason=describe(error.with_traceback(None)))
 
     def _next_suspect(self) -> None:
@@ -310,11 +308,6 @@ class ExecutorPool:
         """Shut the executor down if it was built here."""
         if not isinstance(self._source, Executor):
             self._generation.executor.shutdown(wait=False)
-
-
-def run_numbered(number: str, trainer: Trainer, segment: Segment) -> Outcome:  # noqa: ARG001
-    """Run a segment of `trainer`; the `number` makes each attempt a call of its own."""
-    return run_segment(trainer, segment)
 
 
 def _broken(error: BaseException) -> ExecutorBrokenError:

@@ -1,9 +1,9 @@
-"""One worker process that can be lost without losing anything else.
+"""A worker process whose death affects nothing but the job that it ran.
 
 `concurrent.futures.ProcessPoolExecutor` breaks as a whole when one of its processes dies, and does
-not tell which job killed it. So each worker here is an executor of its own with a single process:
-a death, a hang or an import that fails concerns exactly the job that ran there, and only that
-process is started again.
+not say which job caused it. So each worker here is an executor with a single process: a crash, a
+hang or a failed import concerns exactly the job that ran there, and only that process is started
+again.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hpo.trainers.loading import NamedTrainer, load_trainer
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
 _PATIENCE = 5.0
-"""Seconds that an idle process has to end in good order."""
+"""Seconds to wait for an idle process to exit."""
 
 
 class _TrackingContext(SpawnContext):
-    """The "spawn" start method, remembering the process that it started last."""
+    """The "spawn" start method, with a reference to the process that it started last."""
 
     last: SpawnProcess | None = None
 
@@ -42,16 +42,16 @@ class _TrackingContext(SpawnContext):
 
 
 class Worker:
-    """A process that runs one segment at a time, started when first needed and after a death.
+    """A process that runs one segment at a time, started when first needed and after a crash.
 
     Parameters
     ----------
     threads : int
-        Threads that numerical libraries may use in the process.
+        Number of threads of numerical libraries in the process.
     log : Path or None
-        File that takes what the process prints; None leaves it on the terminal.
+        File for the output of the process; None leaves it on the terminal.
     environment : Mapping, optional
-        Environment variables of the process, such as the device that is its own.
+        Environment variables of the process, such as its device.
     """
 
     def __init__(
@@ -80,29 +80,26 @@ class Worker:
         trainer : Trainer
             Picklable.
         segment : Segment
-            What to train.
+            Segment to train.
         timeout : float or None
-            Seconds after which the process is killed, counted from when it is up and has imported
-            the trainer.
+            Seconds after which the process is killed, counted from when it has started and
+            imported the trainer.
         """
         outer: Future[Outcome] = Future()
         self._current, self._timed_out = outer, None
-        inner = self._start_segment(trainer, segment)
+        with _interrupts_blocked():
+            try:
+                inner = self._process(trainer).submit(run_segment, trainer, segment)
+            except BrokenExecutor:  # it died while it was idle
+                self._discard()
+                inner = self._process(trainer).submit(run_segment, trainer, segment)
         inner.add_done_callback(lambda done: self._finish(done, outer))
         if timeout is not None and self._ready is not None:
             self._ready.add_done_callback(lambda _: self._start_timer(outer, timeout))
         return outer
 
-    def _start_segment(self, trainer: Trainer, segment: Segment) -> Future[Outcome]:
-        """Submit to the process; it may have died idle, in which case another is started."""
-        with _interrupts_blocked():
-            try:
-                return self._running(trainer).submit(run_segment, trainer, segment)
-            except BrokenExecutor:
-                self._discard()
-                return self._running(trainer).submit(run_segment, trainer, segment)
-
-    def _running(self, trainer: Trainer) -> ProcessPoolExecutor:
+    def _process(self, trainer: Trainer) -> ProcessPoolExecutor:
+        """Return the process, which is started if there is none."""
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 1, self._context, initializer=_start_worker, initargs=self._init_args
@@ -111,7 +108,7 @@ class Worker:
         return self._executor
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
-        """Turn whatever became of the process into an outcome (called in executor's thread)."""
+        """Turn the end of the segment or the process into an outcome (in the executor's thread)."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -157,41 +154,35 @@ class Worker:
         self._executor = self._ready = None
 
     def close(self) -> None:
-        """End the process: at once if a segment runs, else in good order."""
+        """End the process: at once if a segment runs, else when it exits."""
         executor = self._executor
         if executor is None:
             return
         executor.shutdown(wait=False, cancel_futures=True)
         if not self.busy and self._context.last is not None:
             self._context.last.join(_PATIENCE)
-        self._kill()  # busy, or kept alive by a thread that the trainer left behind
+        self._kill()  # busy, or kept alive by a thread of the trainer
         executor.shutdown(wait=True)
         self._executor = None
 
 
 def _ending(process: SpawnProcess | None) -> str:
-    """Say how a process ended."""
+    """Describe how a process ended."""
     if process is None:
         return "did not start"
     process.join(10)
     code = process.exitcode
     if code is None:
         return "stopped answering"
-    if code < 0:
-        return f"was killed by signal {-code} ({_signal_name(-code)})"
-    return f"ended with exit code {code}"
-
-
-def _signal_name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return "unknown"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    known = {each.value: each.name for each in signal.Signals}
+    return f"was killed by signal {-code} ({known.get(-code, 'unknown')})"
 
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start processes with Ctrl-C blocked: it is sent to the whole group, and is ours to handle."""
+    """Block Ctrl-C in processes that are started here: it reaches the whole group."""
     resource_tracker.ensure_running()  # it would unblock the signal if it started in between
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -203,11 +194,14 @@ def _interrupts_blocked() -> Iterator[None]:
 def _start_worker(
     parent: int, threads: int, log: Path | None, environment: Mapping[str, str]
 ) -> None:
-    """Set a worker process up: no Ctrl-C, no life without the parent, few threads, own log."""
+    """Set a worker process up: no Ctrl-C, death with the parent, few threads, a log file."""
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _die_with(parent)
+    with contextlib.suppress(OSError, AttributeError):  # the kernel kills it with its parent
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
     limit_threads(threads)
     if log is not None:
         print_to(log)
@@ -225,16 +219,8 @@ def limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process with its parent, so that no orphan trains on."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 def print_to(log: Path) -> None:
-    """Send what the trainer prints to a file; it would tear the progress display."""
+    """Redirect the output of this process to a file; it would disturb the progress display."""
     sys.stdout.flush()
     sys.stderr.flush()
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -247,7 +233,7 @@ def print_to(log: Path) -> None:
 
 
 def _prepare(trainer: Trainer, threads: int) -> None:
-    """Import the trainer; what goes wrong here shows again, with its reason, in the segment."""
+    """Import the trainer; an error here is raised again, and reported, in the segment."""
     with contextlib.suppress(Exception):
         if isinstance(trainer, NamedTrainer):
             load_trainer(trainer.name)

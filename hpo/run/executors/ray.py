@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from hpo.errors import ExecutorLostError, UsageError
+from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import Devices, ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import CallingExecutor, WorkerSetup, prepared
+from hpo.run.executors.remote import CallingExecutor, WorkerSetup
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 def ray_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
     """Build a pool on Ray.
 
-    A Ray that this process is connected to already is used, and left running. What workers print
-    stands in the logs of its session.
+    If this process is connected to Ray already, that connection is used and left open. The output
+    of the workers is in the logs of Ray's session.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class _Ray:
     """A connection to Ray, started here where there was none."""
 
     def __init__(self, n_workers: int, options: ExecutorOptions) -> None:
-        self._ray = _import_ray()
+        self._ray = import_optional("ray", "executor 'ray'", "ray")
         self._owner = not self._ray.is_initialized()
         if options.devices is not None:
             options.devices.check(n_workers)
@@ -48,9 +48,9 @@ class _Ray:
             self._start(n_workers, options)
         if options.devices is not None:
             self._check_devices(n_workers)
-        task = self._ray.remote(prepared)
+        task = self._ray.remote(WorkerSetup.run)
         gpus = 0 if options.devices is None else 1
-        # max_retries: what became of a task is ours to judge, by max_retries of the run
+        # max_retries: the run itself retries what fails
         self._task = task.options(num_cpus=1, num_gpus=gpus, max_retries=0)
         self._setup = WorkerSetup(options.threads)
 
@@ -97,7 +97,7 @@ class _Ray:
 
 
 def _show(devices: Devices | None) -> None:
-    """Tell Ray which devices there are; it gives one to each task by CUDA_VISIBLE_DEVICES."""
+    """Make devices visible to Ray, which assigns one to each task by CUDA_VISIBLE_DEVICES."""
     if devices is None:
         return
     if devices.variable != "CUDA_VISIBLE_DEVICES":
@@ -106,13 +106,3 @@ def _show(devices: Devices | None) -> None:
             f"{devices.variable!r}; leave it out"
         )
     os.environ[devices.variable] = ",".join(devices.names)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            "executor 'ray' needs Ray, which is not installed: pip install 'qsvr[ray]'"
-        ) from error
-    return ray

@@ -1,7 +1,7 @@
-"""What happens in a worker process of an engine that starts its processes itself.
+"""Calls to the worker processes of Dask, MPI and Ray.
 
-Our own processes are set up when they start (`hpo.run.executors.process`). Dask, MPI and Ray
-start theirs, so each call carries a `WorkerSetup`, and the first one in a process takes effect.
+Our own processes are set up when they start (`hpo.run.executors.process`). Dask, MPI and Ray start
+theirs, so each call carries a `WorkerSetup`, and the first one in a process takes effect.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """How a worker process is set up before it trains.
+    """Setup of a worker process before it trains.
 
     Attributes
     ----------
     threads : int
-        Threads that numerical libraries may use.
+        Number of threads of numerical libraries.
     log_dir : Path or None
-        Directory for what the process prints (``worker-<process id>.log``); None leaves it alone.
+        Directory for the output of the process (``worker-<process id>.log``); None leaves the
+        output as it is.
     devices : Devices or None
-        Devices of each machine, given to its processes by their local rank; None gives none.
+        Devices of each machine, assigned to its processes by their local rank.
     leader : str
         Host whose first local rank is the leading process, which does not train.
     """
@@ -50,17 +51,17 @@ class WorkerSetup:
     devices: Devices | None = None
     leader: str = ""
 
-    def apply(self) -> None:
-        """Set this process up, once."""
+    def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Set this process up, unless that has been done, and call `work`."""
         with _lock:
-            if self in _done:
-                return
-            if self.log_dir is not None:
-                print_to(self.log_dir / f"worker-{os.getpid()}.log")
-            if self.devices is not None:
-                os.environ.update(self.devices.of(self._rank()))
-            limit_threads(self.threads)
-            _done.add(self)
+            if self not in _done:
+                if self.log_dir is not None:
+                    print_to(self.log_dir / f"worker-{os.getpid()}.log")
+                if self.devices is not None:
+                    os.environ.update(self.devices.of(self._rank()))
+                limit_threads(self.threads)
+                _done.add(self)
+        return work(*args, **kwargs)
 
     def _rank(self) -> int:
         """Return the number of this worker among those of its machine."""
@@ -73,57 +74,51 @@ class WorkerSetup:
         return int(found) - (socket.gethostname() == self.leader)
 
 
-def prepared(setup: WorkerSetup, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Set the process up if that has not been done, then work."""
-    setup.apply()
-    return work(*args, **kwargs)
-
-
-class Engine(Protocol):
-    """Runs calls on machines of its own."""
+class Cluster(Protocol):
+    """A connection to a cluster that runs calls."""
 
     def call(self, work: Callable[[], T]) -> T:
-        """Run a picklable call somewhere and wait for its result.
+        """Run a picklable call on a worker and wait for its result.
 
         Raises
         ------
         ExecutorLostError
-            If the engine as a whole is gone.
+            If the cluster as a whole is lost.
         Exception
-            Whatever else: it concerns this call only.
+            Any other exception concerns this call only.
         """
         ...
 
     def close(self) -> None:
-        """Disconnect, ending what was started here; calls that still wait raise."""
+        """Disconnect and end whatever was started here; calls that still wait raise."""
         ...
 
 
 class CallingExecutor(Executor):
-    """Hands each call to an engine in a thread of its own, which waits for the result.
+    """Runs each call on a cluster, from a thread of its own that waits for the result.
 
-    Results arrive in these threads, not in an engine's event loop, so that whoever takes them may
-    call the engine again.
+    Results arrive in these threads, not in the event loop of the cluster's client, so that a
+    callback may call the cluster again.
 
     Parameters
     ----------
-    engine : Engine
-        Runs the calls; closed with this executor.
+    cluster : Cluster
+        Connection to the cluster; closed with this executor.
     n_workers : int
-        Calls that wait at the same time.
+        Number of calls that wait at the same time.
     """
 
-    def __init__(self, engine: Engine, n_workers: int) -> None:
-        self._engine = engine
-        self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="engine-call")
+    def __init__(self, cluster: Cluster, n_workers: int) -> None:
+        self._cluster = cluster
+        self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="cluster-call")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start a call."""
-        return self._threads.submit(self._engine.call, partial(fn, *args, **kwargs))
+        return self._threads.submit(self._cluster.call, partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Close the engine; calls that were not finished are lost."""
+        """Close the connection; unfinished calls are lost."""
         if wait and not cancel_futures:
             self._threads.shutdown(wait=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._engine.close()
+        self._cluster.close()

@@ -13,13 +13,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.brackets import next_length
-from hpo.schedulers._trials import TrialStore
+from hpo.brackets import check_iterations, next_length
+from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.schedulers.freeze_thaw.endgame import Endgame
 from hpo.schedulers.freeze_thaw.options import GROWTH, FreezeThawOptions, epochs_to_spend
 from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, sampled_choice
-from hpo.schedulers.halving.predictions import mix_seed
-from hpo.schedulers.hyperband import check_iterations
 from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.trial import (
     Decision,

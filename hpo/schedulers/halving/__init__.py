@@ -1,14 +1,19 @@
-"""Successive halving in brackets, with a rule that decides within rounds."""
+"""Successive halving in brackets, with a rule that saves training within rounds."""
 
-from hpo.schedulers.halving.rules import EarlyRule, ProbabilityRule, RoundRule, RoundView, SwiftRule
-from hpo.schedulers.halving.scheduler import BracketOptions, BracketScheduler
+from hpo.schedulers.halving.rules import (
+    FullTraining,
+    ProbabilityRule,
+    RoundRule,
+    RoundView,
+    SwiftRule,
+)
+from hpo.schedulers.halving.scheduler import BracketScheduler
 
 __all__ = [
     "BracketScheduler",
-    "BracketOptions",
-    "EarlyRule",
-    "ProbabilityRule",
     "RoundRule",
     "RoundView",
+    "FullTraining",
     "SwiftRule",
+    "ProbabilityRule",
 ]

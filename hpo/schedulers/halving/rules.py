@@ -1,13 +1,13 @@
-"""What a round does with its trials, beside training them all: the rule of a halving scheduler.
+"""Rules that save training within a round of successive halving.
 
-A rule says how many trials are fully trained without question, where the others halt for a
-decision, and which of them go on, given their predicted losses at the round's end.
+A rule states how many trials of a round are trained to its end unconditionally, at which decision
+points the others pause, and which of those continue, given predictions of their losses at the end
+of the round.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
@@ -18,16 +18,16 @@ from hpo._typing import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class RoundView:
-    """What a rule may know when it decides.
+    """Information on a round that a rule decides by.
 
     Attributes
     ----------
     n_next : int
-        Trials that the next round needs.
+        Number of trials that the next round needs.
     full : ndarray of shape (n_full,)
-        Finite losses of the trials that were fully trained in this round; at least one.
-    mean, std : ndarray of shape (n_waiting,)
-        Predicted losses of the waiting trials at the round's end, and their standard deviations.
+        Finite losses of the trials of this round that were trained in full; at least one.
+    mean, std : ndarray of shape (n_paused,)
+        Predicted losses of the paused trials at the end of the round, and standard deviations.
     """
 
     n_next: int
@@ -37,65 +37,85 @@ class RoundView:
 
 
 class RoundRule(Protocol):
-    """How a round spends less than full training."""
+    """Decides which trials of a round need not be trained to its end."""
 
     @property
     def together(self) -> bool:
-        """Whether one prediction serves all waiting trials of a round, or each gets its own."""
+        """Whether all paused trials of a round share one prediction, or each has its own."""
         ...
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
-        """Return the decision points of a round from `start` to `stop` units, all below `stop`.
+        """Return the decision points of a round, ascending, between `start` and `stop`.
 
         Parameters
         ----------
         start, stop : int
-            Resource units.
+            Resource of a trial at the beginning and at the end of the round.
         """
         ...
 
     def n_full(self, n_next: int, n_curves: int) -> int:
-        """Return how many trials are trained without question, given the curves there are.
+        """Return how many trials are trained to the end of the round unconditionally.
 
         Parameters
         ----------
         n_next : int
-            Trials that the next round needs.
+            Number of trials that the next round needs.
         n_curves : int
-            Full curves of this rung so far.
+            Number of curves of this length that train the predictor already.
         """
         ...
 
     def keep(self, view: RoundView) -> BoolArray:
-        """Return which of the waiting trials go on.
+        """Return a mask of the paused trials that continue.
 
         Parameters
         ----------
         view : RoundView
+            Losses and predictions of the round.
         """
         ...
 
 
 @dataclass(frozen=True)
+class FullTraining:
+    """Rule of plain successive halving: train all trials of a round to its end."""
+
+    together: bool = True
+
+    def points(self, start: int, stop: int) -> tuple[int, ...]:  # noqa: ARG002 - the protocol's
+        """Return no decision points."""
+        return ()
+
+    def n_full(self, n_next: int, n_curves: int) -> int:  # noqa: ARG002 - the protocol's
+        """Return 0: no curves are needed, since nothing is predicted."""
+        return 0
+
+    def keep(self, view: RoundView) -> BoolArray:
+        """Keep all trials."""
+        return np.ones(len(view.mean), dtype=bool)
+
+
+@dataclass(frozen=True)
 class SwiftRule:
-    """Swift-Hyperband's: one decision a round, against a quantile of the fully trained losses.
+    """Rule of Swift-Hyperband: one decision per round, by a quantile of the full trainings' losses.
 
     Attributes
     ----------
     full_fraction : float
-        k: at least ``k * n_next`` trials are fully trained without question.
+        k: at least ``k * n_next`` trials are trained in full.
     min_curves : int
-        Full curves that train a predictor at least.
+        Minimum number of full curves that train a predictor.
     decision_fraction : float
-        Where in the round the decision falls, in (0, 1).
+        Position of the decision point within the round, in (0, 1).
     quantile : float
-        A waiting trial goes on when its prediction is below this quantile.
+        A paused trial continues if its prediction is below this quantile.
     ties : {"stable", "heapsort"}
         Order of equal predictions, which are common: far from its training curves, a kernel model
         predicts its intercept, to the last bit. ``"stable"``: as they entered the round.
-        ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; with it the
-        published epochs come out. (The reference took numpy's default sort, whose order of equal
-        numbers depends on the processor.)
+        ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; it reproduces
+        the published epochs. (The reference implementation used numpy's default sort, whose order
+        of equal numbers depends on the processor.)
     """
 
     full_fraction: float = 0.5
@@ -106,16 +126,16 @@ class SwiftRule:
     together: bool = True
 
     def points(self, start: int, stop: int) -> tuple[int, ...]:
-        """Return the one decision point, none where it is the round's end."""
+        """Return the decision point, or none if it coincides with the end of the round."""
         point = start + _ceil((stop - start) * self.decision_fraction)
         return (point,) if point < stop else ()
 
     def n_full(self, n_next: int, n_curves: int) -> int:
-        """Return how many trials are trained without question."""
+        """Return a fraction of `n_next`, or more if the predictor lacks curves."""
         return max(_ceil(self.full_fraction * n_next), self.min_curves - n_curves)
 
     def keep(self, view: RoundView) -> BoolArray:
-        """Keep what beats the quantile, or the best predicted until n_next are fully trained."""
+        """Keep trials below the quantile, or the best predicted ones up to `n_next` in total."""
         chosen = view.mean < np.quantile(view.full, self.quantile)
         missing = view.n_next - len(view.full)
         if np.count_nonzero(chosen) < missing:
@@ -125,14 +145,14 @@ class SwiftRule:
 
 @dataclass(frozen=True)
 class ProbabilityRule:
-    """Fast-Hyperband's: after each unit, stop what is unlikely to make the cut.
+    """Rule of Fast-Hyperband: after each unit, stop trials that are unlikely to make the cut.
 
     Attributes
     ----------
     threshold : float
-        A trial stops when the probability that its loss makes the cut is below this.
+        A trial stops if the probability that its loss makes the cut is below this.
     min_curves : int
-        Full curves that train a predictor at least.
+        Minimum number of full curves that train a predictor.
     """
 
     threshold: float = 0.05
@@ -144,77 +164,16 @@ class ProbabilityRule:
         return tuple(range(start + 1, stop))
 
     def n_full(self, n_next: int, n_curves: int) -> int:
-        """Return how many trials are trained without question: enough to know the cut."""
+        """Return `n_next`, which defines the cut, or more if the predictor lacks curves."""
         return max(n_next, self.min_curves - n_curves)
 
     def keep(self, view: RoundView) -> BoolArray:
-        """Keep what may yet be among the best `n_next`, for normally distributed predictions."""
+        """Keep trials that may be among the best `n_next`, for normally distributed predictions."""
         cut = np.sort(view.full)[min(view.n_next, len(view.full)) - 1]
         spread = np.maximum(view.std, np.finfo(float).tiny)
         return np.asarray(ndtr((cut - view.mean) / spread) >= self.threshold)
 
 
-@dataclass(frozen=True)
-class EarlyRule:
-    """Several decisions a round: a trial goes on while it may yet be among the best.
-
-    Attributes
-    ----------
-    fractions : tuple of float
-        Where in the round decisions fall, rising, each in (0, 1).
-    least_chance : float
-        Probability to be among the best `n_next` below which a trial is dropped, in (0, 1).
-    n_draws : int
-        Joint draws of all losses from which the probabilities are taken.
-    seed : int
-        Of the draws.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range.
-    """
-
-    fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
-    least_chance: float = 0.2
-    n_draws: int = 500
-    seed: int = 0
-    together: bool = True
-
-    def __post_init__(self) -> None:
-        rising = all(low < high for low, high in pairwise((0.0, *self.fractions, 1.0)))
-        if not self.fractions or not rising:
-            raise ValueError(f"decision_fractions must rise within (0, 1), got {self.fractions!r}")
-        if not 0 < self.least_chance < 1:
-            raise ValueError(f"least_chance must lie in (0, 1), got {self.least_chance!r}")
-
-    def points(self, start: int, stop: int) -> tuple[int, ...]:
-        """Return the decision points, each once, those at the round's end left out."""
-        points = {start + _ceil((stop - start) * fraction) for fraction in self.fractions}
-        return tuple(sorted(point for point in points if point < stop))
-
-    def n_full(self, n_next: int, n_curves: int) -> int:
-        """Return how many trials are trained without question: one, to learn from."""
-        return max(min(n_next, 1), 1 - n_curves)
-
-    def keep(self, view: RoundView) -> BoolArray:
-        """Keep what is likely enough to be among the best `n_next`, and as many as are needed."""
-        rng = np.random.default_rng([self.seed, len(view.mean), view.n_next])
-        noise = rng.standard_normal((self.n_draws, len(view.mean)))
-        finite = np.isfinite(view.mean)
-        mean = np.where(finite, view.mean, np.finfo(float).max)
-        drawn = mean + noise * np.where(finite, view.std, 0.0)  # (n_draws, n_waiting)
-        known = np.broadcast_to(view.full, (self.n_draws, len(view.full)))
-        everyone = np.sort(np.hstack([drawn, known]), axis=1)
-        cut = everyone[:, min(view.n_next, everyone.shape[1]) - 1]
-        chance = np.mean(drawn <= cut[:, None], axis=0)
-        chosen = (chance >= self.least_chance) & finite
-        missing = view.n_next - len(view.full)
-        if np.count_nonzero(chosen) < missing:
-            chosen[np.lexsort((view.mean, -chance))[:missing]] = True
-        return np.asarray(chosen)
-
-
 def _ceil(value: float) -> int:
-    """Round up, forgiving the rounding error of a product such as 0.1 * 30."""
+    """Round up, tolerating the rounding error of a product such as 0.1 * 30."""
     return int(np.ceil(value - 1e-9))

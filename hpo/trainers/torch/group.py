@@ -1,7 +1,6 @@
 """Several processes that train one model together (PyTorch's DistributedDataParallel).
 
-Without such a group everything here does what a single process does, so that `TorchTrainer` need
-not ask.
+A process outside such a group is a group of one, so that `TorchTrainer` needs no case distinction.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ class ProcessGroup:
     Attributes
     ----------
     rank : int
-        This process's number, from 0.
+        Number of this process, from 0.
     size : int
-        How many there are; 1 outside a group.
+        Number of processes; 1 outside a group.
     """
 
     rank: int = 0
@@ -51,26 +50,26 @@ class ProcessGroup:
         return cast("torch.nn.Module", parallel(model, device_ids=ids))
 
     def from_first(self, value: Any) -> Any:
-        """Return the first process's value."""
+        """Return the value of the first process."""
         values = [value]
         if self.size > 1:
             import_torch().distributed.broadcast_object_list(values, src=0)
         return values[0]
 
     def from_all(self, value: Any) -> list[Any]:
-        """Return every process's value, in order of rank."""
+        """Return the values of all processes, in order of rank."""
         values = [value] * self.size
         if self.size > 1:
             import_torch().distributed.all_gather_object(values, value)
         return values
 
     def check_writers(self, random_state: Mapping[str, Any]) -> None:
-        """Check that as many processes wrote a checkpoint as now read it.
+        """Check that a checkpoint was written by as many processes as now read it.
 
         Raises
         ------
         CheckpointError
-            If they differ: each process has random states of its own.
+            If the numbers differ: each process has its own random states.
         """
         writers = len(random_state.get("ranks", (None,)))
         if writers != self.size:
@@ -80,7 +79,7 @@ class ProcessGroup:
             )
 
     def meet(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has reached this point."""
         if self.size > 1:
             import_torch().distributed.barrier()
 
@@ -91,7 +90,7 @@ def local_device(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        As PyTorch names it; ``"cuda"`` means this process's own GPU, where several train together.
+        PyTorch's name; in a group, ``"cuda"`` is the GPU of this process.
     """
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -100,23 +99,23 @@ def local_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class GroupRandomState:
-    """Random states of every process of a group, kept together.
+    """Random states of all processes of a group.
 
     Attributes
     ----------
     own : RandomState
-        Of this process.
+        Random state of this process.
     group : ProcessGroup
-        To which it belongs.
+        Its group.
     """
 
     own: RandomState
     group: ProcessGroup
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all processes; every process has to call this."""
+        """Return the states of all processes; every process must call this."""
         return {"ranks": self.group.from_all(self.own.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over this process's state."""
+        """Restore the state of this process."""
         self.own.load_state_dict(state["ranks"][self.group.rank])

@@ -2,7 +2,7 @@
 
 >>> trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
 
-Written to ``two_gpus.py``, that is a trainer for ``hpo run two_gpus.py:trainer``.
+In a file ``two_gpus.py``, this is a trainer for ``hpo run two_gpus.py:trainer``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpo.trainers.loading import NamedTrainer
 from hpo.trial import Config
 
 _TAIL = 2000
-"""Characters of a failed command's output that its error message keeps."""
+"""Number of characters of a failed command's output in its error message."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class TorchrunTrainer:
     ----------
     trainer : str
         Name of a `TorchTrainer` whose data loaders share their data by a ``DistributedSampler``,
-        as those of `hpo.examples` do. Each process takes batches of the size that the
-        configuration says, so a step sees `processes` times as many samples.
+        as those of `hpo.examples` do. Each process takes batches of the configured size, so a step
+        processes `processes` times as many samples.
     processes : int
-        How many; on a machine with GPUs, one for each.
+        Number of processes; one per GPU on a machine with GPUs.
     backend : {"gloo", "nccl"}
-        How they talk: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
+        Communication backend: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class TorchrunTrainer:
         Raises
         ------
         RuntimeError
-            If a process fails; the message says why.
+            If a process fails; the message gives the reason.
         """
         answer = checkpoint.with_name("torchrun-answer.json")
         for old in (answer, *_errors(answer)):
@@ -80,29 +80,27 @@ class TorchrunTrainer:
         }
         place = checkpoint.with_name("torchrun-request.json")
         write_atomically(place, json.dumps(request).encode())
-        _run(self._command(place), answer)
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"),
+            f"--nproc-per-node={self.processes}",
+            *("-m", "hpo.trainers.torch.worker", str(place)),
+        ]
+        _run(command, answer)
         data = json.loads(answer.read_text(encoding="utf-8"))
         return Metrics(data["losses"], data["extra"])
 
-    def _command(self, request: Path) -> list[str]:
-        return [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=0"),
-            f"--nproc-per-node={self.processes}",
-            *("-m", "hpo.trainers.torch.worker", str(request)),
-        ]
-
 
 def _errors(answer: Path) -> list[Path]:
-    """Return the files in which processes said why they failed, the first process's first."""
+    """Return the files with the errors of failed processes, by rank."""
     return sorted(answer.parent.glob(f"{answer.stem}.error-*"))
 
 
 def _run(command: Sequence[str], answer: Path) -> None:
-    """Run a command that ends when this process ends, however it ends."""
+    """Run a command that is ended with this process, however that ends."""
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
-        stdin=subprocess.PIPE,  # its closing tells the processes that nobody waits for them
+        stdin=subprocess.PIPE,  # it closes when this process ends, and the processes end then
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

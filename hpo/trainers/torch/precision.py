@@ -1,4 +1,4 @@
-"""Mixed precision: matrix products in 16 bits, weights and losses in 32."""
+"""Mixed precision: matrix products in 16 bits, weights and losses in 32 bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class Precision:
-    """How a step of training is computed.
+    """Precision of a training step.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Precision:
         self._scaler = torch.amp.GradScaler(device, enabled=name == "float16")
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Compute in this precision inside the returned context."""
+        """Return a context that computes in this precision."""
         if self.name == "float32":
             return contextlib.nullcontext()
         torch = import_torch()
@@ -54,15 +54,15 @@ class Precision:
         return context
 
     def step(self, loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Go back through the loss and step the optimizer."""
+        """Backpropagate the loss and step the optimizer."""
         self._scaler.scale(loss).backward()
         self._scaler.step(optimizer)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the scale of the loss; empty where nothing is scaled."""
+        """Return the state of the loss scaling; empty without scaling."""
         return dict(self._scaler.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the state that `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         self._scaler.load_state_dict(dict(state))

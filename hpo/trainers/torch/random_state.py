@@ -1,4 +1,4 @@
-"""Random states of a trial: its own generators, and the global ones while it trains."""
+"""Random states of a trial: its own generators, and the global ones during training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo.errors import import_optional
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,30 +22,24 @@ def import_torch() -> Any:
 
     Raises
     ------
-    ImportError
-        If it is not installed, naming the extra to install.
+    MissingPackageError
+        If it is not installed.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "TorchTrainer needs PyTorch, which is not installed: pip install 'qsvr[torch]'"
-        ) from error
-    return torch
+    return import_optional("torch", "TorchTrainer", "torch")
 
 
 @dataclass(frozen=True)
 class Generators:
-    """Three seeded generators that belong to one trial; their states are kept with it.
+    """Three seeded generators of one trial; its checkpoint includes their states.
 
     Attributes
     ----------
     torch : torch.Generator
         For data loaders (``DataLoader(..., generator=generators.torch)``) and tensors on the CPU.
     numpy : numpy.random.Generator
-        For anything in numpy.
+        For NumPy.
     python : random.Random
-        For anything else.
+        For other Python code.
     """
 
     torch: torch.Generator
@@ -52,7 +48,7 @@ class Generators:
 
     @classmethod
     def seeded(cls, seed: int) -> Generators:
-        """Make the three from one seed."""
+        """Create the three generators from one seed."""
         return cls(
             import_torch().Generator().manual_seed(seed),
             np.random.default_rng(seed),
@@ -62,15 +58,15 @@ class Generators:
 
 @dataclass(frozen=True)
 class RandomState:
-    """State of a trial's generators and, while it trains, of the global ones.
+    """State of a trial's generators and, during training, of the global ones.
 
     Layers such as dropout draw from torch's global generator, and many data sets draw from the
-    others, so their states belong to the trial too.
+    other global ones, so their states belong to the trial too.
 
     Attributes
     ----------
     owned : Generators
-        The trial's own.
+        Generators of the trial.
     """
 
     owned: Generators
@@ -90,7 +86,7 @@ class RandomState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the states that `state_dict` returned."""
+        """Restore states that `state_dict` returned."""
         torch = import_torch()
         self.owned.torch.set_state(state["torch"])
         self.owned.numpy.bit_generator.state = json.loads(state["numpy"])
@@ -120,7 +116,7 @@ def _set_global_numpy(text: str) -> None:
 
 @contextlib.contextmanager
 def isolated_random(seed: int) -> Iterator[RandomState]:
-    """Lend the global generators, freshly seeded, to a trial and give them back unchanged.
+    """Seed the global generators for a trial, and restore them afterwards.
 
     Parameters
     ----------

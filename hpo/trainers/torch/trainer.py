@@ -1,12 +1,12 @@
-"""Trains PyTorch models so that stopping and going on changes nothing, to the last bit.
+"""Trainer for PyTorch models whose training resumes bit for bit.
 
-After each epoch everything that the next one depends on is written to the checkpoint, atomically:
-model, optimizer, learning rate scheduler, random states, data loaders, and the losses so far.
-Training ten epochs at once or in ten pieces therefore gives the same curve on a CPU, and a segment
-that was killed goes on from its last whole epoch. The same holds for several processes that train
-one model together (see `hpo.trainers.torch.launch`).
+After each epoch the full state is written to the checkpoint, atomically: model, optimizer, learning
+rate scheduler, random states, data loaders, and the losses so far. Training ten epochs at once or
+in ten segments therefore gives the same curve on a CPU, and a segment that was killed resumes from
+its last complete epoch. The same holds for several processes that train one model together (see
+`hpo.trainers.torch.launch`).
 
-Examples stand in `hpo.examples`.
+See `hpo.examples` for examples.
 """
 
 from __future__ import annotations
@@ -36,35 +36,36 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class TorchRun:
-    """What is trained: the objects of one trial, as `build` makes them.
+    """The objects of one trial.
 
     Attributes
     ----------
     model : torch.nn.Module
-        On its device already.
+        Model, on its device.
     optimizer : torch.optim.Optimizer
-        Of the model's parameters.
+        Optimizer of the model's parameters.
     evaluate : callable
-        Without arguments; returns the validation loss, or a mapping of numbers with the key
-        ``"loss"``. Called in evaluation mode and without gradients.
+        Function without arguments that returns the validation loss, or a mapping of numbers with
+        the key ``"loss"``. Called in evaluation mode and without gradients.
     train_loader : iterable or None
-        Gives batches ``(inputs, targets)`` for the standard epoch.
+        Batches ``(inputs, targets)`` of the standard epoch.
     loss_function : callable or None
-        ``loss_function(outputs, targets)`` for the standard epoch.
+        ``loss_function(outputs, targets)`` of the standard epoch.
     train_epoch : callable or None
-        Without arguments; trains one epoch in place of the standard one.
+        Function without arguments that trains one epoch, instead of the standard one.
     lr_scheduler : object or None
-        Stepped once an epoch (with the loss, where it is a ``ReduceLROnPlateau``).
+        Stepped once per epoch (with the loss if it is a ``ReduceLROnPlateau``).
     loaders : sequence
         Further data loaders whose state belongs to the trial.
     stateful : Mapping
-        Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler of your own,
-        an average of weights), by name.
+        Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler, an average
+        of weights), by name.
     precision : {"float32", "bfloat16", "float16"}
-        Of the standard epoch and of the evaluation (see `Precision`).
+        Precision of the standard epoch and of the evaluation (see `Precision`).
     patience : int or None
-        Early stopping: after so many epochs without a new lowest loss the trial trains no more, and
-        its last loss stands for the epochs left. The metric ``"trained"`` tells which those are.
+        Early stopping: after this many epochs without a new lowest loss the trial is not trained
+        further, and its last loss is repeated for the remaining epochs. The metric ``"trained"``
+        is 0 for these.
 
     Raises
     ------
@@ -102,18 +103,19 @@ class TorchTrainer:
     Parameters
     ----------
     build : callable
-        ``build(config, generators)`` makes the objects of a trial. Random choices are to be drawn
+        ``build(config, generators)`` returns the objects of a trial. It must draw random numbers
         from the three generators or from torch's global one, which belongs to the trial meanwhile.
     seed : int
-        Seed of all random states at the trial's beginning.
+        Seed of the random number generators at the start of the trial.
     checkpoint_every : int
-        Epochs between two checkpoints; the end of a segment always writes one.
+        Number of epochs between checkpoints; there is always one at the end of a segment.
 
     Notes
     -----
-    Not kept: gradients (an epoch has to begin with ``zero_grad``), buffers that are not persistent,
-    and the inside of worker processes of a data loader with ``persistent_workers=True``, which is
-    refused for that reason. Checkpoints are read with ``weights_only=True``, so they run no code.
+    A checkpoint does not include gradients (an epoch must begin with ``zero_grad``), buffers that
+    are not persistent, and the state of the worker processes of a data loader with
+    ``persistent_workers=True``, which is refused for that reason. Checkpoints are read with
+    ``weights_only=True``, so they run no code.
     """
 
     build: Build
@@ -122,15 +124,6 @@ class TorchTrainer:
 
     def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
         """Train from `start` to `stop` epochs (see `Trainer.train`).
-
-        Parameters
-        ----------
-        config : Config
-            The trial's hyperparameters.
-        start, stop : int
-            Epochs done before and after.
-        checkpoint : Path
-            The trial's checkpoint.
 
         Raises
         ------
@@ -174,12 +167,12 @@ class _History:
                 self.extra.setdefault(name, []).append(value)
 
     def repeat(self) -> None:
-        """Have the last epoch stand for one more, which is not trained."""
+        """Repeat the last epoch for one that is not trained."""
         last = {name: values[-1] for name, values in self.extra.items()}
         self.append({**last, "loss": self.losses[-1], "trained": 0.0})
 
     def stagnant(self, patience: int) -> bool:
-        """Tell whether the last `patience` epochs brought no new lowest loss."""
+        """Return whether the last `patience` epochs had no new lowest loss."""
         if len(self.losses) <= patience:
             return False
         return not min(self.losses[-patience:]) < min(self.losses[:-patience])
@@ -190,7 +183,7 @@ class _History:
 
 
 class _Session:
-    """A `TorchRun` and the random states that belong to it, as one thing with a state."""
+    """A `TorchRun` with its random states."""
 
     def __init__(self, run: TorchRun, random: RandomState, seed: int) -> None:
         self._run = run
@@ -200,14 +193,17 @@ class _Session:
         self._precision = Precision(run.precision, self._device.type)
         loaders = [run.train_loader, *run.loaders]
         self._loaders = [loader for loader in loaders if loader is not None]
-        for loader in self._loaders:
-            _check_loader(loader)
+        if any(getattr(loader, "persistent_workers", False) for loader in self._loaders):
+            raise ValueError(
+                "data loader must have persistent_workers=False: the random state inside its "
+                "worker processes cannot be kept, so a resumed trial would differ"
+            )
         if self.group.size > 1 and run.train_epoch is not None:
             raise ValueError(
                 "train_epoch would not share gradients between processes; leave it out"
             )
         self._network = self.group.wrap(run.model)
-        if self.group.rank > 0:  # built alike, trained with dropout of its own
+        if self.group.rank > 0:  # built with the same seed, trained with another (dropout)
             import_torch().manual_seed(seed + self.group.rank)
 
     def extend(self, history: _History, epoch: int) -> None:
@@ -248,7 +244,7 @@ class _Session:
             self._precision.step(loss, run.optimizer)
 
     def _evaluated(self) -> dict[str, float]:
-        """Return the metrics, the first process's in all of a group."""
+        """Return the metrics; in a group, those of the first process."""
         self._run.model.eval()
         with import_torch().no_grad(), self._precision.autocast():
             result = self.group.from_first(self._run.evaluate())
@@ -261,7 +257,7 @@ class _Session:
         return {str(name): float(value) for name, value in result.items()}
 
     def _parts(self) -> dict[str, Any]:
-        """Return everything with a state of its own, by name."""
+        """Return all objects with a state, by name."""
         run = self._run
         parts = {"model": run.model, "optimizer": run.optimizer, "random": self._random}
         if run.precision == "float16":
@@ -289,7 +285,7 @@ class _Session:
 
 @dataclass(frozen=True)
 class _LoaderState:
-    """State of a data loader between two epochs: its generators, and its own where it has one."""
+    """State of a data loader between two epochs: its generators and, if it has one, its own."""
 
     loader: Any
 
@@ -310,26 +306,16 @@ class _LoaderState:
             self.loader.load_state_dict(state["own"])
 
 
-def _check_loader(loader: Any) -> None:
-    if getattr(loader, "persistent_workers", False):
-        raise ValueError(
-            "data loader must have persistent_workers=False: the random state inside its worker "
-            "processes cannot be kept, so a resumed trial would differ"
-        )
-
-
 def _save(path: Path, config: Config, session: _Session, history: _History) -> None:
     state = {
         "format": FORMAT,
         "config": _config_text(config),
         "losses": history.losses,
         "extra": history.extra,
-        "session": session.state_dict(),  # every process of a group gives its part
+        "session": session.state_dict(),  # collective: every process of a group must call it
     }
     if session.group.rank == 0:
-        buffer = (
-            io.BytesIO()
-        )  # torch hides the reason of a failed write, so it does not write itself
+        buffer = io.BytesIO()  # torch would hide the reason of a failed write
         import_torch().save(state, buffer)
         write_atomically(path, lambda file: file.write(buffer.getbuffer()))
     session.group.meet()  # or another process might read the checkpoint before it is written

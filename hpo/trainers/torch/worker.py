@@ -17,7 +17,7 @@ from hpo.trainers.torch.random_state import import_torch
 
 
 def _end_with_parent() -> None:
-    """End this process when the pipe from the trial's process closes."""
+    """End this process when the pipe from the process of the trial closes."""
 
     def watch() -> None:
         with contextlib.suppress(OSError):
@@ -29,7 +29,7 @@ def _end_with_parent() -> None:
 
 
 def main(request: Path) -> None:
-    """Train a segment as one process of a group; the first writes the answer."""
+    """Train a segment as one process of a group; the first process writes the answer."""
     _end_with_parent()
     distributed = import_torch().distributed
     job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))

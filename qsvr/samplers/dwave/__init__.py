@@ -1,14 +1,10 @@
-"""D-Wave's annealers and hybrid solvers, opened lazily and guarded against cost and faults."""
+"""D-Wave's annealers and hybrid solvers, opened at first use, with retries and a limit on cost."""
 
-from __future__ import annotations
-
-from qsvr.samplers.budget import AccessPlan
 from qsvr.samplers.dwave.chain_strength import ChainStrengthScan, scan_chain_strength
 from qsvr.samplers.dwave.hybrid import CQMSampler, HybridSampler
 from qsvr.samplers.dwave.qpu import QPUSampler
 
 __all__ = [
-    "AccessPlan",
     "CQMSampler",
     "ChainStrengthScan",
     "HybridSampler",

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import dimod
 import numpy as np
 
 from qsvr.problem.qubo import SVRQubo
-from qsvr.problem.samples import Samples
+from qsvr.samplers.base import Sampler
 
 __all__ = [
     "DEFAULT_PREFACTOR",
@@ -89,14 +89,8 @@ class ChainStrengthScan:
         return "\n".join([*lines, f"proposed prefactor: {self.proposal:g}"])
 
 
-class _EmbeddingSampler(Protocol):
-    def sample(
-        self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any
-    ) -> Samples: ...  # pragma: no cover
-
-
 def scan_chain_strength(
-    sampler: _EmbeddingSampler,
+    sampler: Sampler,
     qubo: SVRQubo,
     *,
     prefactors: Sequence[float] = (0.25, 0.5, 1.0, 1.414, 2.0, 4.0),

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,25 +41,15 @@ class Embedding:
     chains : tuple of tuple of int
     source : str
         "computed", "disk", "memory" or "fixed".
-    seconds : float
-        What finding it took.
     """
 
     chains: Chains
     source: str
-    seconds: float
 
     @property
     def n_qubits(self) -> int:
         """Qubits in all chains."""
         return sum(map(len, self.chains))
-
-    def report(self) -> dict[str, Any]:
-        """Return what is recorded of it with a fit."""
-        return {
-            "n_qubits": self.n_qubits,
-            "longest_chain": max(map(len, self.chains), default=0),
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +83,7 @@ class WorkingGraph:
         ----------
         solver : str
         properties : mapping
-            Of the solver, with its topology.
+            Properties of the solver, with its topology.
         nodes, edges : iterable
             Qubits and couplers that work.
         """
@@ -144,10 +135,7 @@ def _cover(pairs: set[tuple[int, int]]) -> set[int]:
     """Return qubits that touch every pair, greedily those in most pairs."""
     left, cover = set(pairs), set()
     while left:
-        counts: dict[int, int] = {}
-        for pair in left:
-            for node in pair:
-                counts[node] = counts.get(node, 0) + 1
+        counts = Counter(node for pair in left for node in pair)
         worst = max(counts, key=lambda node: (counts[node], -node))
         cover.add(worst)
         left = {pair for pair in left if worst not in pair}
@@ -198,14 +186,17 @@ class CliqueEmbedder:
             if chains is None:
                 search = self._search if constructed else self._search_generally
                 chains, source = search(n), "computed"
-                if chains is not None:
-                    self._store(key, chains)
-            if chains is None:
-                raise self._too_large(n)
+                if chains is None:
+                    known = f", whose largest has {self.largest()}" if self.graph.is_lattice else ""
+                    raise CapacityError(
+                        f"{n} variables need a clique of {n} in the solver {self.graph.solver!r}"
+                        f"{known}. Use fewer bits or fewer samples, max_variables (decomposition), "
+                        "or an ensemble on subsamples."
+                    )
+                self._write({"cliques": {**self._read().get("cliques", {}), key: chains}})
             self._known[key] = chains
-            seconds = perf_counter() - start
-            self._account(source, seconds)
-        return Embedding(chains, source, seconds)
+            self._account(source, perf_counter() - start)
+        return Embedding(chains, source)
 
     def _account(self, source: str, seconds: float) -> None:
         self._spent += seconds
@@ -218,23 +209,15 @@ class CliqueEmbedder:
             self._spent, self._effort = 0.0, "memory"
             return report
 
-    def _too_large(self, n: int) -> CapacityError:
-        known = f", whose largest has {self.largest()}" if self.graph.is_lattice else ""
-        return CapacityError(
-            f"{n} variables need a clique of {n} in the solver {self.graph.solver!r}{known}. Use "
-            "fewer bits or fewer samples, max_variables (decomposition), or an ensemble on "
-            "subsamples."
-        )
-
     def largest(self) -> int:
         """Return how many variables the largest clique has that can be embedded."""
         with self._lock:
             if self._largest is None:
-                start = perf_counter()
-                stored = self._read().get("largest")
-                known = isinstance(stored, int)
-                self._largest = stored if isinstance(stored, int) else self._search_largest()
-                self._account("disk" if known else "computed", perf_counter() - start)
+                start, source = perf_counter(), "disk"
+                self._largest = self._read().get("largest")
+                if not isinstance(self._largest, int):
+                    self._largest, source = self._search_largest(), "computed"
+                self._account(source, perf_counter() - start)
             return self._largest
 
     def _search_generally(self, n: int) -> Chains | None:
@@ -273,24 +256,23 @@ class CliqueEmbedder:
         return low
 
     def _from_disk(self, key: str, n: int) -> Chains | None:
-        stored = self._read().get("cliques", {})
-        chains = _as_chains(stored.get(key)) if isinstance(stored, dict) else None
-        if chains is None or len(chains) != n or not is_clique_embedding(chains, self.graph):
-            return None
-        return chains
-
-    def _store(self, key: str, chains: Chains) -> None:
-        stored = self._read().get("cliques", {})
-        cliques = {**(stored if isinstance(stored, dict) else {}), key: chains}
-        self._write({"cliques": cliques})
+        chains = _as_chains(self._read().get("cliques", {}).get(key))
+        fits = chains is not None and len(chains) == n and is_clique_embedding(chains, self.graph)
+        return chains if fits else None
 
     def _read(self) -> dict[str, Any]:
+        """Return what the file holds; nothing where it is not there or not of this graph."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        fits = isinstance(content, dict) and content.get("format") == _FORMAT
-        return content if fits and content.get("graph") == self.graph.key else {}
+        fits = (
+            isinstance(content, dict)
+            and content.get("format") == _FORMAT
+            and content.get("graph") == self.graph.key
+            and isinstance(content.get("cliques", {}), dict)
+        )
+        return content if fits else {}
 
     def _write(self, changes: Mapping[str, Any]) -> None:
         """Replace the file in one step; a folder that cannot be written only costs time later."""
@@ -307,11 +289,12 @@ class CliqueEmbedder:
 
 
 def _as_chains(value: object) -> Chains | None:
-    if not isinstance(value, list):
-        return None
-    if not all(isinstance(c, list) and c and all(type(q) is int for q in c) for c in value):
-        return None
-    return tuple(tuple(chain) for chain in value)
+    if isinstance(value, list) and all(
+        isinstance(chain, list) and chain and all(type(qubit) is int for qubit in chain)
+        for chain in value
+    ):
+        return tuple(tuple(chain) for chain in value)
+    return None
 
 
 def is_clique_embedding(chains: Sequence[Sequence[int]], graph: WorkingGraph) -> bool:
@@ -360,7 +343,7 @@ def fixed_embedding(value: object, n: int, graph: WorkingGraph) -> Embedding:
             f"mutually coupled chains of qubits of {graph.solver!r} for the variables 0 to "
             f"{n - 1}. Use embedding='auto' to have one found."
         )
-    return Embedding(usable[:n], "fixed", 0.0)
+    return Embedding(usable[:n], "fixed")
 
 
 def cache_folder() -> Path:

@@ -6,7 +6,7 @@ coefficient, where the QUBO has a penalty and bits.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
@@ -14,53 +14,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._typing import FloatArray
 from qsvr._validation import check_real
 from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessBudget, AccessPlan, current_budget
-from qsvr.samplers.dwave.client import LazyClient, is_live
-from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, Problem, ServiceOptions
+from qsvr.samplers.budget import AccessBudget, AccessPlan
+from qsvr.samplers.dimod import ordered_reads
+from qsvr.samplers.dwave.client import ServiceSampler, is_live
+from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
 
 __all__ = ["CQMSampler", "HybridSampler"]
 
-_OURS = SERVICE_OPTIONS | {"time_limit"}
 # Run time assumed for a plan where the solver cannot tell before it sees the model.
 _USUAL_SECONDS = 5.0
 
 
-class _HybridBase(ABC):
+class _HybridBase(ServiceSampler):
     """What both have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
 
-    _kind: str
-
-    def __init__(self, client: Any = None, **connection: Any) -> None:
-        self._client = LazyClient(self._kind, client, connection)
-        self.total = AccessBudget()
-
-    def __reduce__(self) -> Any:
-        """Refuse to travel: hold a `SamplerFactory` instead."""
-        raise TypeError(
-            f"a {type(self).__name__} holds a live connection and can be neither copied nor sent "
-            f"to another process; use sampler={self._kind!r} or a SamplerFactory, which open one "
-            "there."
-        )
+    max_variables = None  # the limit is checked against the model, which may be of integers
+    _local_method: str  # of a client without a service
 
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        return _OURS | frozenset(getattr(self._client.get(), "parameters", ()))
-
-    @property
-    def max_variables(self) -> int | None:
-        """The solver's own limit is checked against the model, which may be of integers."""
-        return None
-
-    def close(self) -> None:
-        """Close the client, if it was opened here."""
-        self._client.close()
+        solvers = frozenset(getattr(self.client, "parameters", ()))
+        return SERVICE_OPTIONS | {"time_limit"} | solvers
 
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
@@ -71,23 +51,27 @@ class _HybridBase(ABC):
         seconds = self._least_seconds(n_variables) if limit is None else float(limit)
         return AccessPlan(n_problems, seconds)
 
-    def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
+    def sample(
+        self,
+        qubo: SVRQubo,
+        *,
+        num_reads: int,
+        seed: int,
+        budget: AccessBudget | None = None,
+        **options: Any,
+    ) -> Samples:
         """Return the samples of one run; the solver chooses how many, at most ``num_reads``.
 
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-            Of the retries' jitter only.
-        **options
-            ``time_limit`` (run time in seconds; by default the solver's least for this model),
-            ``timeout``, ``max_retries``, ``retry_delay``, ``max_access_time``.
+        ``seed`` is that of the retries' jitter only. Options are ``time_limit`` (run time in
+        seconds; by default the solver's least for this model), ``timeout``, ``max_retries``,
+        ``retry_delay`` and ``max_access_time``.
 
         Raises
         ------
         ServiceError
             If no answer came.
+        SamplerError
+            If it holds no sample.
         CapacityError
             If the solver does not take so many variables.
         """
@@ -96,71 +80,50 @@ class _HybridBase(ABC):
         model = self._model(qubo)
         self._check_size(model)
         service = ServiceOptions.take(options)
-        seconds = self._run_time(model, options.get("time_limit"))
-        ledger = current_budget() or AccessBudget(service.max_access_time)
+        client, limit = self.client, options.get("time_limit")
+        least = float(client.min_time_limit(model)) if hasattr(client, "min_time_limit") else 0.0
+        seconds = least
+        if limit is not None:
+            seconds = check_real("sampler_options", "time_limit", limit, low=least)
         uploads: list[str] = []
-        problem = Problem(
-            self._client.name, lambda: self._start(model, seconds, uploads, service), seconds,
-            service, ledger,
-        )  # fmt: skip
-        answer = problem.solve(seed)
-        bits, extra = self._bits(answer.sample_set, qubo)
+        sample_set, info = self._solve(
+            lambda: self._start(model, seconds, uploads, service), seconds, service, budget, seed
+        )
+        bits, report = self._bits(sample_set, qubo)
         if len(bits) == 0:
             raise SamplerError(
-                f"{self._client.name!r} returned no sample. Raise sampler_options 'time_limit'."
+                f"{self.name!r} returned no sample. Raise sampler_options 'time_limit'."
             )
-        self.total.charge(answer.access_time)
-        info = {
-            "sampler": self._client.name,
-            "sampling_time": perf_counter() - start,
-            "polished": False,
-            "n_retries": answer.n_retries,
-            "access_time": ledger.seconds,
-            "n_problems": ledger.n_submitted,
-            "total_access_time": self.total.seconds,
-            "total_problems": self.total.n_submitted,
-            "timing": dict(answer.sample_set.info.get("timing", {})),
-            **extra,
-        }
         bits = bits[:num_reads]
+        info = {**info, **report, "sampling_time": perf_counter() - start}
         return Samples(bits, qubo.energies(bits), info)
 
-    def _run_time(self, model: Any, limit: Any) -> float:
-        client = self._client.get()
-        least = float(client.min_time_limit(model)) if hasattr(client, "min_time_limit") else 0.0
-        if limit is None:
-            return least
-        return check_real("sampler_options", "time_limit", limit, low=least)
+    def _check_size(self, model: Any) -> None:
+        properties = getattr(self.client, "properties", {})
+        limit = properties.get("maximum_number_of_variables")
+        if limit is not None and len(model.variables) > limit:
+            raise CapacityError(
+                f"the model has {len(model.variables)} variables and {self.name!r} takes "
+                f"at most {limit}. Use fewer samples, max_variables (decomposition), or an "
+                "ensemble on subsamples."
+            )
 
     def _start(
         self, model: Any, seconds: float, uploads: list[str], service: ServiceOptions
     ) -> Any:
-        client = self._client.get()
+        client = self.client
         if not is_live(client):
-            return self._sample_locally(client, model)
+            return getattr(client, self._local_method)(model)
         if not uploads:  # once, also where the submission is tried again
             with model.to_file() as file:
                 uploads.append(client.solver.upload_problem(file).result(service.timeout))
         return client.solver.sample_problem(uploads[0], time_limit=seconds)
-
-    def _check_size(self, model: Any) -> None:
-        properties = getattr(self._client.get(), "properties", {})
-        limit = properties.get("maximum_number_of_variables")
-        if limit is not None and len(model.variables) > limit:
-            raise CapacityError(
-                f"the model has {len(model.variables)} variables and {self._client.name!r} takes "
-                f"at most {limit}. Use fewer samples, max_variables (decomposition), or an "
-                "ensemble on subsamples."
-            )
 
     @abstractmethod
     def _least_seconds(self, n_variables: int) -> float: ...
 
     @abstractmethod
     def _model(self, qubo: SVRQubo) -> Any: ...
-
-    @abstractmethod
-    def _sample_locally(self, client: Any, model: Any) -> Any: ...
 
     @abstractmethod
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]: ...
@@ -178,9 +141,10 @@ class HybridSampler(_HybridBase):
     """
 
     _kind = "hybrid"
+    _local_method = "sample"
 
     def _least_seconds(self, n_variables: int) -> float:
-        curve = getattr(self._client.get(), "properties", {}).get("minimum_time_limit")
+        curve = getattr(self.client, "properties", {}).get("minimum_time_limit")
         if curve is None:
             return _USUAL_SECONDS
         sizes, seconds = zip(*curve, strict=True)
@@ -189,12 +153,9 @@ class HybridSampler(_HybridBase):
     def _model(self, qubo: SVRQubo) -> Any:
         return qubo.to_bqm()
 
-    def _sample_locally(self, client: Any, model: Any) -> Any:
-        return client.sample(model)
-
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        rows = _ordered(sample_set.change_vartype("BINARY", inplace=False), qubo.n_variables)
-        return np.ascontiguousarray(rows, dtype=np.uint8), {}
+        binary = sample_set.change_vartype("BINARY", inplace=False)
+        return np.ascontiguousarray(ordered_reads(binary, qubo.n_variables), dtype=np.uint8), {}
 
 
 class CQMSampler(_HybridBase):
@@ -210,35 +171,21 @@ class CQMSampler(_HybridBase):
     """
 
     _kind = "cqm"
+    _local_method = "sample_cqm"
 
     def _least_seconds(self, n_variables: int) -> float:
         del n_variables
-        properties = getattr(self._client.get(), "properties", {})
+        properties = getattr(self.client, "properties", {})
         return float(properties.get("minimum_time_limit_s", _USUAL_SECONDS))
 
     def _model(self, qubo: SVRQubo) -> Any:
         return qubo.to_cqm()
 
-    def _sample_locally(self, client: Any, model: Any) -> Any:
-        return client.sample_cqm(model)
-
     def _bits(self, sample_set: Any, qubo: SVRQubo) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         n = qubo.dual.n_samples
-        levels = _ordered(sample_set, 2 * n).round().astype(np.int64).reshape(-1, 2, n)
+        levels = ordered_reads(sample_set, 2 * n).round().astype(np.int64).reshape(-1, 2, n)
         feasible = np.repeat(sample_set.record.is_feasible, sample_set.record.num_occurrences)
         order = np.argsort(qubo.energies(qubo.encoding.bits(levels)), kind="stable")
         order = order[np.argsort(~feasible[order], kind="stable")]  # feasible ones first
         kept = levels[order][: feasible.sum() or None]
         return qubo.encoding.bits(kept), {"feasible_fraction": float(feasible.mean())}
-
-
-def _ordered(sample_set: Any, n_variables: int) -> FloatArray:
-    """Return one row per read, in the order of the variables 0 to n_variables - 1."""
-    labels = [int(label) for label in sample_set.variables]
-    if sorted(labels) != list(range(n_variables)):
-        raise SamplerError(
-            f"the solver answered for {len(labels)} variables instead of {n_variables}. Report "
-            "this to its provider; another solver may do."
-        )
-    rows = np.asarray(sample_set.record.sample, dtype=np.float64)[:, np.argsort(labels)]
-    return np.repeat(rows, np.asarray(sample_set.record.num_occurrences), axis=0)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -23,16 +23,11 @@ from qsvr.exceptions import IncompleteAnswerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
-from qsvr.samplers.budget import AccessBudget, AccessPlan, current_budget
+from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
-from qsvr.samplers.dwave.client import LazyClient, is_live
-from qsvr.samplers.dwave.embedding import (
-    CliqueEmbedder,
-    Embedding,
-    WorkingGraph,
-    fixed_embedding,
-)
-from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, Problem, ServiceOptions
+from qsvr.samplers.dwave.client import ServiceSampler, is_live
+from qsvr.samplers.dwave.embedding import CliqueEmbedder, Embedding, WorkingGraph, fixed_embedding
+from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
 
 __all__ = ["QPUSampler"]
 
@@ -45,17 +40,16 @@ _PROGRAMMING_SECONDS, _READ_SECONDS = 0.0151, 2e-4
 
 @dataclass(frozen=True)
 class _Call:
-    """Options of one call, sorted by whom they concern."""
+    """Options of one call, by whom they concern."""
 
-    num_reads: int
     service: ServiceOptions
     embedding: object
     chain_strength: float | None
     prefactor: float
-    solver: Mapping[str, Any]
+    solver: Mapping[str, Any]  # num_reads among them
 
 
-class QPUSampler:
+class QPUSampler(ServiceSampler):
     """Samples on a quantum annealer through a clique embedding.
 
     Options of `sample`, beside the solver's own (``annealing_time``, ...):
@@ -74,33 +68,27 @@ class QPUSampler:
         D-Wave client, which reads the token from its own configuration.
     """
 
+    _kind = "qpu"
+
     def __init__(self, client: Any = None, *, embedding: str = "auto", **connection: Any) -> None:
-        self._client = LazyClient("qpu", client, connection)
+        super().__init__(client, **connection)
         self._embedding = embedding
         self._embedder: CliqueEmbedder | None = None
         self._lock = threading.RLock()
-        self.total = AccessBudget()
-
-    def __reduce__(self) -> Any:
-        """Refuse to travel: hold a `SamplerFactory` instead."""
-        raise TypeError(
-            "a QPUSampler holds a live connection and can be neither copied nor sent to another "
-            "process; use sampler='qpu' or a SamplerFactory, which open one there."
-        )
 
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        return _OURS | (frozenset(self._client.get().parameters) - _NOT_OPTIONS)
+        return _OURS | (frozenset(self.client.parameters) - _NOT_OPTIONS)
 
     @property
     def embedder(self) -> CliqueEmbedder:
         """Embeddings of the solver's working graph."""
         with self._lock:
             if self._embedder is None:
-                client = self._client.get()
+                client = self.client
                 graph = WorkingGraph.of(
-                    self._client.name, client.properties, client.nodelist, client.edgelist
+                    self.name, client.properties, client.nodelist, client.edgelist
                 )
                 self._embedder = CliqueEmbedder(graph)
             return self._embedder
@@ -110,79 +98,69 @@ class QPUSampler:
         """Size of the largest clique of the working graph; None where it is not a lattice."""
         return self.embedder.largest() if self.embedder.graph.is_lattice else None
 
-    def close(self) -> None:
-        """Close the client, if it was opened here."""
-        self._client.close()
-
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
     ) -> AccessPlan:
-        """Return the estimate for a fit of ``n_problems`` problems, by the solver's own formula.
-
-        Parameters
-        ----------
-        n_variables, n_problems, num_reads : int
-            Size and number of the problems, and reads of each.
-        options : mapping
-            As for `sample`.
-        """
-        call = self._sorted(options, num_reads)
+        """Return the estimate by the solver's own formula."""
+        call = self._call(options, num_reads)
         embedding = self._embed(n_variables, call)
         return AccessPlan(n_problems, self._estimate(embedding, call))
 
-    def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return the reads of one problem; ``seed`` is of the retries' jitter only.
-
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-        **options
-            See the class.
+    def sample(
+        self,
+        qubo: SVRQubo,
+        *,
+        num_reads: int,
+        seed: int,
+        budget: AccessBudget | None = None,
+        **options: Any,
+    ) -> Samples:
+        """Return the reads of one problem; ``seed`` is that of the retries' jitter only.
 
         Raises
         ------
         ServiceError
             If no answer came, or (`IncompleteAnswerError`) one with fewer reads.
         CostLimitError
-            If it would exceed ``max_access_time``.
+            If it would exceed the budget.
         """
+        from dwave.embedding import embed_bqm
+
         check_options("qpu", options, self.parameters)
         start = perf_counter()
-        call = self._sorted(options, num_reads)
+        call = self._call(options, num_reads)
         embedding = self._embed(qubo.n_variables, call)
         bqm = qubo.to_bqm().change_vartype(dimod.SPIN, inplace=False)
         strength = call.chain_strength or torque_compensation(bqm, call.prefactor)
-        embedded, chains = _embedded(bqm, embedding, self.embedder.graph, strength)
-        problem = Problem(
-            self._client.name, lambda: self._start(embedded, call), self._estimate(embedding, call),
-            call.service, current_budget() or AccessBudget(call.service.max_access_time),
+        embedded = embed_bqm(
+            bqm, dict(enumerate(embedding.chains)), self.embedder.graph.neighbours,
+            chain_strength=strength,
         )  # fmt: skip
-        answer = problem.solve(seed)
-        bits, broken = _unembedded(answer.sample_set, chains, bqm)
-        self.total.charge(answer.access_time)
-        info = {
-            "sampler": self._client.name,
-            "sampling_time": perf_counter() - start,
-            "polished": False,
+        sample_set, info = self._solve(
+            lambda: self._start(embedded, call), self._estimate(embedding, call),
+            call.service, budget, seed,
+        )  # fmt: skip
+        bits, broken = _unembedded(sample_set, embedding.chains)
+        fixed = {"embedding_time": 0.0, "embedding_source": "fixed"}
+        info |= {
             "chain_strength": strength,
             "chain_break_fraction": broken,
-            **embedding.report(),
-            **self._embedding_report(embedding),
-            "n_retries": answer.n_retries,
-            "access_time": problem.ledger.seconds,
-            "n_problems": problem.ledger.n_submitted,
-            "total_access_time": self.total.seconds,
-            "total_problems": self.total.n_submitted,
-            "timing": dict(answer.sample_set.info.get("timing", {})),
+            "n_qubits": embedding.n_qubits,
+            "longest_chain": max(map(len, embedding.chains)),
+            **(fixed if embedding.source == "fixed" else self.embedder.take_report()),
+            "sampling_time": perf_counter() - start,
         }
         samples = Samples(bits, qubo.energies(bits), info)
-        if len(samples) < call.num_reads:
-            raise _incomplete(samples, call.num_reads, self._client.name)
+        if len(samples) < num_reads:
+            error = IncompleteAnswerError(
+                f"{self.name!r} answered with {len(samples)} of {num_reads} reads. Use "
+                "what came back (the error's partial_model), ask for fewer reads, or fit again."
+            )
+            error.samples = samples
+            raise error
         return samples
 
-    def _sorted(self, options: Mapping[str, Any], num_reads: int) -> _Call:
+    def _call(self, options: Mapping[str, Any], num_reads: int) -> _Call:
         strength = options.get("chain_strength")
         if strength is not None:
             check_real("sampler_options", "chain_strength", strength, strict=True)
@@ -190,11 +168,10 @@ class QPUSampler:
             "sampler_options", "chain_strength_prefactor",
             options.get("chain_strength_prefactor", DEFAULT_PREFACTOR), strict=True,
         )  # fmt: skip
-        return _Call(
-            num_reads, ServiceOptions.take(options),
-            options.get("embedding", self._embedding), strength, prefactor,
-            {name: value for name, value in options.items() if name not in _OURS},
-        )  # fmt: skip
+        solver = {name: value for name, value in options.items() if name not in _OURS}
+        solver["num_reads"] = num_reads
+        embedding = options.get("embedding", self._embedding)
+        return _Call(ServiceOptions.take(options), embedding, strength, prefactor, solver)
 
     def _embed(self, n_variables: int, call: _Call) -> Embedding:
         if not isinstance(call.embedding, str):
@@ -206,55 +183,31 @@ class QPUSampler:
             )
         return self.embedder.embed(n_variables, call.embedding)
 
-    def _embedding_report(self, embedding: Embedding) -> dict[str, Any]:
-        if embedding.source == "fixed":
-            return {"embedding_source": "fixed", "embedding_time": 0.0}
-        return self.embedder.take_report()
-
     def _estimate(self, embedding: Embedding, call: _Call) -> float:
         """Return seconds of access time for one problem."""
-        solver = getattr(self._client.get(), "solver", None)
+        solver = getattr(self.client, "solver", None)
         estimate = getattr(solver, "estimate_qpu_access_time", None)
         if estimate is None or "problem_timing_data" not in solver.properties:  # type: ignore[union-attr]
-            return _PROGRAMMING_SECONDS + call.num_reads * _READ_SECONDS
-        return 1e-6 * float(estimate(embedding.n_qubits, num_reads=call.num_reads, **call.solver))
+            return float(_PROGRAMMING_SECONDS + call.solver["num_reads"] * _READ_SECONDS)
+        return 1e-6 * float(estimate(embedding.n_qubits, **call.solver))
 
     def _start(self, embedded: Any, call: _Call) -> Any:
-        client = self._client.get()
-        arguments = {**call.solver, "num_reads": call.num_reads}
+        client = self.client
         if is_live(client) and hasattr(client.solver, "sample_bqm"):
-            return client.solver.sample_bqm(embedded, **arguments)
-        return client.sample(embedded, **arguments)
-
-
-def _embedded(
-    bqm: Any, embedding: Embedding, graph: WorkingGraph, strength: float
-) -> tuple[Any, dict[int, tuple[int, ...]]]:
-    from dwave.embedding import embed_bqm
-
-    chains = dict(enumerate(embedding.chains))
-    return embed_bqm(bqm, chains, graph.neighbours, chain_strength=strength), chains
+            return client.solver.sample_bqm(embedded, **call.solver)
+        return client.sample(embedded, **call.solver)
 
 
 def _unembedded(
-    sample_set: Any, chains: Mapping[int, tuple[int, ...]], bqm: Any
+    sample_set: Any, chains: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.uint8], float]:
     """Return bits by majority vote, (n_reads, n_variables), and the share of broken chains."""
     from dwave.embedding.chain_breaks import broken_chains, majority_vote
 
-    record, labels = sample_set.record, list(sample_set.variables)
-    position = {qubit: i for i, qubit in enumerate(labels)}
-    columns = [np.array([position[q] for q in chains[v]]) for v in range(bqm.num_variables)]
+    position = {qubit: i for i, qubit in enumerate(sample_set.variables)}
+    columns = [np.array([position[qubit] for qubit in chain]) for chain in chains]
+    record = sample_set.record
     spins = np.repeat(np.asarray(record.sample), np.asarray(record.num_occurrences), axis=0)
     voted, _ = majority_vote(spins, columns)
     broken = broken_chains(spins, columns)
     return np.ascontiguousarray(voted > 0, dtype=np.uint8), float(np.mean(broken))
-
-
-def _incomplete(samples: Samples, asked: int, name: str) -> IncompleteAnswerError:
-    error = IncompleteAnswerError(
-        f"{name!r} answered with {len(samples)} of {asked} reads. Use what came back (the error's "
-        "partial_model), ask for fewer reads, or fit again."
-    )
-    error.samples = samples
-    return error

@@ -14,99 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qsvr._validation import check_integer, check_real
-from qsvr.exceptions import QSVRError, SamplerError, TimeLimitError
+from qsvr.exceptions import QSVRError, SamplerError, ServiceUnavailableError, TimeLimitError
 from qsvr.samplers.budget import AccessBudget
-from qsvr.samplers.dwave.errors import is_retryable, translate, was_rejected
+from qsvr.samplers.dwave.errors import translate
 
-__all__ = ["SERVICE_OPTIONS", "Answer", "Problem", "ServiceOptions", "RetryPolicy", "with_retries"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how patiently to try again.
-
-    Attributes
-    ----------
-    max_retries : int
-        Attempts after the first.
-    base_delay, max_delay : float
-        Seconds before the first retry, doubled each time, and the most.
-    sleep : callable
-        Waits for a number of seconds.
-    """
-
-    max_retries: int = 4
-    base_delay: float = 1.0
-    max_delay: float = 60.0
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-
-    def delay(self, retry: int, rng: np.random.Generator) -> float:
-        """Return seconds to wait: half of the doubled delay, and a random part of the rest."""
-        full = min(self.base_delay * 2.0**retry, self.max_delay)
-        return full * (0.5 + 0.5 * float(rng.random()))
-
-
-def with_retries(
-    action: Callable[[], T], policy: RetryPolicy, *, name: str, seed: int, deadline: float
-) -> tuple[T, int]:
-    """Return what an action returns, and how often it was tried again.
-
-    Parameters
-    ----------
-    action : callable
-        Called without arguments; every exception of it is translated.
-    policy : RetryPolicy
-    name : str
-        The sampler, for messages.
-    seed : int
-        Of the jitter.
-    deadline : float
-        `time.monotonic` after which nothing is tried again.
-
-    Raises
-    ------
-    SamplerError
-        Ours, with no reference to the client's exception: that one may hold the request's headers.
-    """
-    rng = np.random.default_rng(seed)
-    retry = 0
-    while True:
-        outcome = _attempt(action, name)
-        if not isinstance(outcome, _Failure):
-            return outcome, retry
-        error = outcome.error
-        wait = policy.delay(retry, rng)
-        out_of_time = time.monotonic() + wait > deadline
-        if retry >= policy.max_retries or out_of_time or not is_retryable(error):
-            error.args = (_with_attempts(str(error), retry),)
-            raise error
-        policy.sleep(wait)
-        retry += 1
-
-
-@dataclass(frozen=True)
-class _Failure:
-    error: SamplerError
-
-
-def _attempt(action: Callable[[], T], name: str) -> T | _Failure:
-    try:
-        return action()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except Exception as error:
-        if isinstance(error, QSVRError) and not isinstance(error, SamplerError):
-            raise  # nothing of the service's
-        return _Failure(translate(error, name))
-
-
-def _with_attempts(message: str, retries: int) -> str:
-    return f"{message} (tried {retries + 1} times)" if retries else message
-
+__all__ = ["SERVICE_OPTIONS", "ServiceOptions", "Submission", "with_retries"]
 
 SERVICE_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay", "max_access_time"})
+_LONGEST_DELAY = 60.0  # seconds
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -118,6 +35,7 @@ class ServiceOptions:
     timeout : float
         Seconds to wait for an answer, retries included.
     max_retries : int
+        Attempts after the first.
     retry_delay : float
         Seconds before the first retry; doubled each time, with jitter.
     max_access_time : float or None
@@ -143,31 +61,59 @@ class ServiceOptions:
             check_real(owner, "retry_delay", chosen["retry_delay"])
         return cls(**chosen)
 
-    @property
-    def policy(self) -> RetryPolicy:
-        """The retries."""
-        return RetryPolicy(self.max_retries, self.retry_delay)
+    def delay(self, retry: int, rng: np.random.Generator) -> float:
+        """Return seconds to wait: half of the doubled delay, and a random part of the rest."""
+        full = min(self.retry_delay * 2.0**retry, _LONGEST_DELAY)
+        return full * (0.5 + 0.5 * float(rng.random()))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back.
+def with_retries(
+    action: Callable[[], T], options: ServiceOptions, *, name: str, seed: int, deadline: float
+) -> tuple[T, int]:
+    """Return what an action returns, and how often it was tried again.
 
-    Attributes
+    Only overload, server errors and lost connections are tried again.
+
+    Parameters
     ----------
-    sample_set : dimod.SampleSet
-    n_retries : int
-    access_time : float
-        Seconds, as reported, or as estimated where nothing was.
-    """
+    action : callable
+        Called without arguments; every exception of it is translated.
+    options : ServiceOptions
+        Number of retries and delay.
+    name : str
+        The sampler, for messages.
+    seed : int
+        Seed of the jitter.
+    deadline : float
+        `time.monotonic` after which nothing is tried again.
 
-    sample_set: Any
-    n_retries: int
-    access_time: float
+    Raises
+    ------
+    SamplerError
+        Ours, with no reference to the client's exception: that one may hold the request's headers.
+    """
+    rng = np.random.default_rng(seed)
+    retry = 0
+    while True:
+        try:
+            return action(), retry
+        except Exception as raised:
+            if isinstance(raised, QSVRError) and not isinstance(raised, SamplerError):
+                raise  # nothing of the service's
+            error = translate(raised, name)
+        delay = options.delay(retry, rng)
+        may_help = isinstance(error, ServiceUnavailableError)
+        in_time = time.monotonic() + delay <= deadline
+        if not may_help or not in_time or retry >= options.max_retries:
+            tried = f" (tried {retry + 1} times)" if retry else ""
+            error.args = (f"{error}{tried}",)
+            raise error
+        time.sleep(delay)
+        retry += 1
 
 
 @dataclass
-class Problem:
+class Submission:
     """A problem for one solver.
 
     Attributes
@@ -179,19 +125,21 @@ class Problem:
     estimate : float
         Access time in seconds.
     options : ServiceOptions
-    ledger : AccessBudget
+    budget : AccessBudget
     """
 
     name: str
     start: Callable[[], Any]
     estimate: float
     options: ServiceOptions
-    ledger: AccessBudget
+    budget: AccessBudget
     _future: Any = field(default=None, init=False)
     _deadline: float = field(default=0.0, init=False)
 
-    def solve(self, seed: int) -> Answer:
-        """Return the answer.
+    def solve(self, seed: int) -> tuple[Any, int, float]:
+        """Return the sample set, the number of retries, and the access time in seconds.
+
+        The time is as reported, or as estimated where nothing was.
 
         Raises
         ------
@@ -202,32 +150,37 @@ class Problem:
         """
         self._deadline = time.monotonic() + self.options.timeout
         sample_set, n_retries = with_retries(
-            self._attempt, self.options.policy, name=self.name, seed=seed, deadline=self._deadline
+            self._attempt, self.options, name=self.name, seed=seed, deadline=self._deadline
         )
-        actual = access_time(sample_set.info)
-        self.ledger.settle(self.estimate, actual)
-        return Answer(sample_set, n_retries, self.estimate if actual is None else actual)
+        timing = {**sample_set.info, **sample_set.info.get("timing", {})}
+        reported = timing.get("charge_time", timing.get("qpu_access_time"))  # microseconds
+        seconds = self.estimate if reported is None else float(reported) * 1e-6
+        self.budget.settle(self.estimate, seconds)
+        return sample_set, n_retries, seconds
 
     def _attempt(self) -> Any:
         if self._future is None or self._future.id is None:
             self._submit()
-        else:
-            self._future = _ask_again(self._future)
+        else:  # the service has the problem: asking for its answer again costs nothing
+            solver = self._future.solver
+            self._future = solver.client.retrieve_answer(self._future.id)
+            self._future.solver = solver
         if not hasattr(self._future, "wait_sampleset"):
             return self._future
         try:
             return self._wait()
         except Exception as error:
-            if self._future.id is None and was_rejected(error):
-                self.ledger.refund(self.estimate)
+            code = getattr(error, "error_code", None)
+            if self._future.id is None and isinstance(code, int) and code >= 400:
+                self.budget.refund(self.estimate)  # the service answered that it refused
             raise
 
     def _submit(self) -> None:
-        self.ledger.charge(self.estimate)
+        self.budget.charge(self.estimate)
         try:
             self._future = self.start()
         except Exception:
-            self.ledger.refund(self.estimate)  # it never left this machine
+            self.budget.refund(self.estimate)  # it never left this machine
             raise
 
     def _wait(self) -> Any:
@@ -244,19 +197,3 @@ class Problem:
                 "shorter queue."
             )
         return self._future.wait_sampleset()
-
-
-def _ask_again(future: Any) -> Any:
-    """Return a new future for a problem that the service has: costs nothing."""
-    again = future.solver.client.retrieve_answer(future.id)
-    again.solver = future.solver
-    return again
-
-
-def access_time(info: Mapping[str, Any]) -> float | None:
-    """Return the reported access time in seconds: of the QPU, or the run time charged for."""
-    timing = {**info, **info.get("timing", {})}
-    for name in ("charge_time", "qpu_access_time"):
-        if name in timing:
-            return float(timing[name]) * 1e-6
-    return None

@@ -1,7 +1,7 @@
-"""What the compiled loops of the structured annealer work on: plain tuples of arrays.
+"""Tuples of arrays that the compiled loops of the structured annealer work on.
 
-Code that numba has kept on disk finds a field by its place: where fields of one type change places,
-`_lanes` has to be compiled again (a change of its own file sees to it).
+Code that numba has kept on disk finds a field by its place. If fields of one type change places,
+`_lanes` has to be compiled again, which a change of its own file brings about.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "Block", "Levels", "Plan"]
+__all__ = ["Array", "Batch", "Block", "Levels", "Plan", "Sweep"]
 
 Array = NDArray[Any]
 
@@ -46,6 +46,15 @@ class Plan(NamedTuple):
     proposals: int  # pair proposals per sample and sweep
     heat_every: int  # sweeps from one heat bath to the next
     even: bool  # one level weighs the same in every coefficient
+
+
+class Sweep(NamedTuple):
+    """One sweep of a `Plan`."""
+
+    beta: Any  # float32
+    reach: Any  # uint32
+    proposals: int
+    even: bool
 
 
 class Block(NamedTuple):

@@ -1,17 +1,13 @@
-"""Compiled partition of the samples into blocks, within which the structured annealer moves."""
+"""Compiled partition of the samples into the blocks that the structured annealer visits."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from qsvr._numba import njit
+from qsvr.samplers.structured._arrays import Array
 
 __all__ = ["neighbour_blocks"]
-
-Array = NDArray[Any]
 
 
 @njit

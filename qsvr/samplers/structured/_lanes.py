@@ -19,10 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qsvr._numba import njit_lanes
-from qsvr.samplers.structured._arrays import Batch, Block, Levels, Plan
+from qsvr.samplers.structured._arrays import Array, Batch, Block, Levels, Plan, Sweep
 
 __all__ = ["LANES", "anneal", "refresh_field"]
 
@@ -36,8 +35,6 @@ _N_ROWS = 8
 
 _f4 = np.float32
 _u4 = np.uint32
-
-Array = NDArray[Any]
 
 
 @njit_lanes
@@ -231,7 +228,7 @@ def _heat_bath(
 
 
 @njit_lanes
-def _note(block: Block, row: int, i: int, size: int) -> None:
+def _apply_change(block: Block, row: int, i: int, size: int) -> None:
     """Add a member's change to the block's net change and to its fields."""
     local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
@@ -243,8 +240,8 @@ def _note(block: Block, row: int, i: int, size: int) -> None:
 
 
 @njit_lanes
-def _note_exchange(block: Block, i: int, j: int, size: int) -> None:
-    """`_note` of two members that changed by the same amount in opposite directions."""
+def _apply_exchange(block: Block, i: int, j: int, size: int) -> None:
+    """`_apply_change` of two members that changed by the same amount in opposite directions."""
     local, moved, work = block.local, block.moved, block.work
     for lane in range(LANES):
         moved[i, lane] += work[_CHANGE_I, lane]
@@ -299,10 +296,10 @@ def _leave_block(K: Array, field: Array, moved: Array, members: Array, size: int
 @njit_lanes
 def _exchange_levels(
     members: Array, size: int, block: Block, state: Batch, levels: Levels,
-    settings: tuple[Any, Any, int, bool], order: Any,
+    sweep: Sweep, order: Any,
 ) -> Any:  # fmt: skip
     """Propose pair moves within one block."""
-    beta, reach, proposals, even = settings
+    beta, reach, proposals, even = sweep
     for t in range(size * proposals):
         i = t % size
         order = _next(order)
@@ -311,29 +308,28 @@ def _exchange_levels(
         pair = (i, j, members[i], members[j])
         if even:
             _even_pair_move(pair, block, state, levels, beta, reach)
-            _note_exchange(block, i, j, size)
+            _apply_exchange(block, i, j, size)
         else:
             _pair_move(pair, block, state, levels, beta, reach)
-            _note(block, _CHANGE_I, i, size)
-            _note(block, _CHANGE_J, j, size)
+            _apply_change(block, _CHANGE_I, i, size)
+            _apply_change(block, _CHANGE_J, j, size)
     return order
 
 
 @njit_lanes
 def _redraw_levels(
     members: Array, size: int, block: Block, state: Batch, levels: Levels,
-    settings: tuple[Any, Any, int, bool], order: Any,
+    sweep: Sweep, order: Any,
 ) -> Any:  # fmt: skip
     """Give every sample of one block a heat-bath draw."""
-    beta, reach, _, _ = settings
-    stride = max(np.floor(_f4(reach) * _f4(0.25)), _f4(1.0))
+    stride = max(np.floor(_f4(sweep.reach) * _f4(0.25)), _f4(1.0))
     span = _u4(_f4(_WINDOW) * stride)
     for i in range(size):
         order = _next(order)
         one_window = levels.top <= _f4(_WINDOW // 2 - 1)
         shift = _f4(0.0) if one_window else _f4(np.int32(order % span))
-        _heat_bath(i, members[i], block, state, levels, beta, (stride, shift))
-        _note(block, _CHANGE_I, i, size)
+        _heat_bath(i, members[i], block, state, levels, sweep.beta, (stride, shift))
+        _apply_change(block, _CHANGE_I, i, size)
     return order
 
 
@@ -367,15 +363,15 @@ def anneal(
         np.empty((_N_ROWS, LANES), _f4), np.empty((_WINDOW, LANES), _f4),
     )  # fmt: skip
     for s in range(plan.beta.size):
-        sweep = plan.first + s
-        settings = (plan.beta[s], plan.reach[s], plan.proposals, plan.even)
+        number = plan.first + s
+        sweep = Sweep(plan.beta[s], plan.reach[s], plan.proposals, plan.even)
         for b in range(sizes.size):
-            members, n = blocks[sweep % blocks.shape[0], b], sizes[b]
+            members, n = blocks[number % blocks.shape[0], b], sizes[b]
             _enter_block(K, state.field, members, n, block)
             if n > 1:
-                order = _exchange_levels(members, n, block, state, levels, settings, order)
-            if sweep % plan.heat_every == 0 or n == 1:
-                order = _redraw_levels(members, n, block, state, levels, settings, order)
+                order = _exchange_levels(members, n, block, state, levels, sweep, order)
+            if number % plan.heat_every == 0 or n == 1:
+                order = _redraw_levels(members, n, block, state, levels, sweep, order)
             _leave_block(K, state.field, block.moved, members, n)
     return order
 

@@ -18,7 +18,7 @@ one coefficient. 64 reads run side by side in SIMD lanes, and batches of 64 in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -53,34 +53,14 @@ class StructuredAnnealer:
     `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """Names of the options."""
-        return frozenset({"num_sweeps", "beta_range", "n_jobs"})
-
-    @property
-    def max_variables(self) -> int | None:
-        """10,000 samples at 3 bits: three copies of the kernel matrix then fill 2 GB."""
-        return 60_000
+    parameters = frozenset({"num_sweeps", "beta_range", "n_jobs"})
+    max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` samples; reads are annealed in batches of 64.
-
-        Parameters
-        ----------
-        qubo : SVRQubo
-        num_reads : int
-        seed : int
-            The same seed gives the same samples, whatever ``n_jobs``.
-        **options
-            See the class.
-        """
+        """Return ``num_reads`` samples, annealed in batches of 64."""
         check_options("structured", options, self.parameters)
         start = perf_counter()
-        default_sweeps = 16 + int(5.5 * np.sqrt(qubo.dual.n_samples))
-        num_sweeps = _checked_sweeps(options.get("num_sweeps", default_sweeps))
-        chosen = options.get("beta_range")
-        hot, cold = pair_beta_range(qubo) if chosen is None else _checked_beta_range(chosen)
+        num_sweeps, hot, cold = _schedule(qubo, options)
         problem = _Problem.of(qubo, np.geomspace(hot, cold, num_sweeps), seed)
         levels = problem.run(num_reads, seed, options.get("n_jobs", 1))
         bits = qubo.encoding.bits(levels)
@@ -92,6 +72,20 @@ class StructuredAnnealer:
             "polished": False,
         }
         return Samples(bits, qubo.dual.energy(qubo.encoding.values(levels)), info)
+
+
+def _schedule(qubo: SVRQubo, options: Mapping[str, Any]) -> tuple[int, float, float]:
+    """Return the number of sweeps, and the hot and cold inverse temperature."""
+    num_sweeps = options.get("num_sweeps", 16 + int(5.5 * np.sqrt(qubo.dual.n_samples)))
+    if int(num_sweeps) != num_sweeps or num_sweeps < 1:
+        raise ValueError(f"num_sweeps must be an integer >= 1; got {num_sweeps!r}.")
+    chosen = options.get("beta_range")
+    hot, cold = pair_beta_range(qubo) if chosen is None else map(float, chosen)
+    if not 0.0 < hot <= cold < np.inf:
+        raise ValueError(
+            f"beta_range must be two inverse temperatures, 0 < hot <= cold; got {chosen!r}."
+        )
+    return int(num_sweeps), hot, cold
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +107,19 @@ class _Problem:
     def of(cls, qubo: SVRQubo, beta: FloatArray, seed: int) -> _Problem:
         from qsvr.samplers.structured._blocks import neighbour_blocks
 
-        apart = not qubo.encoding.is_even
-        kernel, y, offset = _quadratic_form(qubo, apart=apart)
+        separate = not qubo.encoding.is_even
+        kernel, y, offset = _quadratic_form(qubo, separate=separate)
         n, top = y.size, qubo.encoding.grid.size - 1
         sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
         rng = np.random.default_rng([seed, 0])
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
-        levels = _level_weights(qubo, apart=apart)
+        levels = _level_weights(qubo, separate=separate)
+        steps, costs = [*levels.up, *levels.down], [*levels.cost_up, *levels.cost_down]
+        even = levels.table is None and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
         plan = Plan(
             beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
-            _SWEEPS_PER_HEAT_BATH, not apart and _is_even(levels),
+            _SWEEPS_PER_HEAT_BATH, bool(even and not separate),
         )  # fmt: skip
         return cls(
             kernel=kernel.astype(np.float32),
@@ -143,7 +139,7 @@ class _Problem:
         with ThreadPoolExecutor(min(n_jobs, len(batches))) as pool:
             signed = list(pool.map(lambda batch: self._run_batch(seed, batch), batches))
         x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
-        if self.levels.low[0] == 0.0:  # coefficients apart
+        if self.levels.low[0] == 0.0:  # the coefficients of a sample are separate
             return np.abs(x.reshape(num_reads, 2, -1))
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
@@ -170,10 +166,10 @@ class _Problem:
         return x
 
 
-def _quadratic_form(qubo: SVRQubo, *, apart: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) apart."""
+def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) separately."""
     dual, offset = qubo.dual, qubo.encoding.offset
-    if not apart:
+    if not separate:
         return dual.penalised_kernel, dual.y, offset[0] - offset[1]
     kernel = np.tile(dual.penalised_kernel, (2, 2))
     n = np.arange(dual.n_samples)
@@ -182,13 +178,13 @@ def _quadratic_form(qubo: SVRQubo, *, apart: bool) -> tuple[FloatArray, FloatArr
     return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
 
 
-def _level_weights(qubo: SVRQubo, *, apart: bool) -> Levels:
+def _level_weights(qubo: SVRQubo, *, separate: bool) -> Levels:
     """Return b and the linear energy per level above and below zero, and the table of levels."""
     dual, encoding = qubo.dual, qubo.encoding
     top = encoding.grid.size - 1
     step = encoding.width / top  # (2, n)
     none, all_levels = np.zeros(dual.n_samples), np.full(dual.n_samples, float(top))
-    if apart:
+    if separate:
         up, down = np.concatenate([step[0], none]), np.concatenate([none, step[1]])
         cost_up, cost_down = dual.epsilon * up, dual.epsilon * down
         low, high = np.concatenate([none, -all_levels]), np.concatenate([all_levels, none])
@@ -200,25 +196,3 @@ def _level_weights(qubo: SVRQubo, *, apart: bool) -> Levels:
     table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
     single = [array.astype(np.float32) for array in (up, down, cost_up, cost_down, low, high)]
     return Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
-
-
-def _is_even(levels: Levels) -> bool:
-    """Whether one level weighs the same in every coefficient."""
-    steps = np.concatenate([levels.up, levels.down])
-    costs = np.concatenate([levels.cost_up, levels.cost_down])
-    return levels.table is None and bool(np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0)
-
-
-def _checked_sweeps(num_sweeps: int) -> int:
-    if int(num_sweeps) != num_sweeps or num_sweeps < 1:
-        raise ValueError(f"num_sweeps must be an integer >= 1; got {num_sweeps!r}.")
-    return int(num_sweeps)
-
-
-def _checked_beta_range(values: Sequence[float]) -> tuple[float, float]:
-    hot, cold = (float(value) for value in values)
-    if not 0.0 < hot <= cold < np.inf:
-        raise ValueError(
-            f"beta_range must be two inverse temperatures, 0 < hot <= cold; got {values!r}."
-        )
-    return hot, cold

@@ -1,4 +1,4 @@
-"""Annealing temperatures derived from the problem, so that no one has to guess them."""
+"""Annealing temperatures derived from the problem, so that they need not be chosen by hand."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ def model(name: str) -> ModuleType:
 def small_data(name: str, tmp_path: Path) -> str:
     """Name data on which an epoch takes a fraction of a second."""
     if name == "lstm":
-        from hpo.examples.babi import positional_reasoning, write_babi
+        from babi_files import write_babi
+        from hpo.examples.babi import positional_reasoning
 
         for seed, part in enumerate(("train", "test")):
             write_babi(tmp_path / f"qa_{part}.txt", positional_reasoning(20, seed))

@@ -9,12 +9,12 @@ import json
 import numpy as np
 import pytest
 
+from babi_files import write_babi
 from hpo.examples.babi import (
     Question,
     positional_reasoning,
     read_babi,
     tokens,
-    write_babi,
 )
 from hpo.examples.images import load_images
 from hpo.examples.lstm import load_stories

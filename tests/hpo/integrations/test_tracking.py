@@ -10,7 +10,7 @@ import pytest
 
 from hpo.errors import UsageError
 from hpo.integrations.tracking import Several, Tracker, Update, track
-from hpo.run.progress import NoProgress
+from hpo.run.progress import Progress
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
@@ -38,7 +38,7 @@ class Memory(Tracker):
         self.losses[update.trial.trial_id].extend(update.losses)
         self.over += [update.trial.trial_id] if update.over else []
 
-    def _write_summary(self, summary, plan) -> None:
+    def _write_summary(self, summary, baseline) -> None:
         self.epochs = summary.epochs
 
     def _close(self, *, failed: bool) -> None:
@@ -64,7 +64,7 @@ def test_each_loss_is_written_once_whatever_fails_on_the_way(failures, caplog, m
     monkeypatch.setattr("hpo.run.recorder._SHOW_EVERY", 0.0)
     memory = Memory(failures)
     with caplog.at_level(logging.WARNING):
-        results = run(Several(NoProgress(), memory))
+        results = run(Several(Progress(), memory))
     assert {t.trial_id: tuple(memory.losses[t.trial_id]) for t in results.trials} == {
         t.trial_id: t.losses for t in results.trials
     }

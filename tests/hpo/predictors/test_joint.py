@@ -86,6 +86,16 @@ def test_untried_configurations_are_expected_by_their_hyperparameters():
     np.testing.assert_allclose(draws.std(axis=0), std, rtol=0.1)
 
 
+def test_what_is_expected_of_a_configuration_does_not_depend_on_the_others():
+    curves, _, _ = search_state()
+    surrogate = JointPredictor().forecast(curves, TARGET).surrogate
+    configs = [{"x": float(x), "y": 0.5} for x in np.linspace(0.0, 1.0, 5)]
+    mean, std = surrogate.predict(configs)
+    for place, config in enumerate(configs):
+        alone = surrogate.predict([config])
+        np.testing.assert_allclose([each[0] for each in alone], [mean[place], std[place]])
+
+
 def test_more_losses_than_it_takes_change_little():
     curves, _, lengths = search_state(150)
     whole = JointPredictor().forecast(curves, TARGET)

@@ -54,6 +54,26 @@ def test_the_growth_is_the_slope_of_a_power_law_above_the_base():
     np.testing.assert_allclose(data.growth(pairs), expected)
 
 
+def test_the_features_are_levels_slopes_and_lengths_of_the_logarithm():
+    losses = np.array([5.0, 4.0, 4.5, 3.0, 2.0])
+    data = CurveSet([Curve(0, {}, tuple(losses)), Curve(1, {}, (1.5,))], gap=0.1)
+    base = 1.5 - 0.1 * (np.median([2.0, 1.5]) - 1.5)
+    assert data.base == pytest.approx(base)
+    z, best = np.log(losses - base), np.log(1.5 - base)
+    pairs = data.pairs(4)
+    expected = {
+        # to the curve's lowest, to the search's, over the last half and the last unit
+        1: [z[0], 0.0, z[0] - best, 0.0, 0.0],
+        2: [z[1], 0.0, z[1] - best, z[1] - z[0], z[1] - z[0]],
+        3: [z[2], z[2] - z[1], z[2] - best, z[2] - z[0], z[2] - z[1]],
+    }
+    rows = [
+        [*expected[start], np.log(start), np.log(stop / start)]
+        for start, stop in zip(pairs.start, pairs.stop, strict=True)
+    ]
+    np.testing.assert_allclose(data.features(pairs), rows, atol=1e-12)
+
+
 def test_forecasts_beat_the_last_value_where_curves_cross(falling, mixed):
     truth = falling.losses[:60, -1]
     lengths = np.array([len(curve.losses) for curve in mixed])
@@ -75,6 +95,11 @@ def test_the_spread_covers_what_it_says(falling, seed):
     away = np.abs(z - forecast.mean)[lengths < 27] / forecast.std[lengths < 27]
     assert 0.65 <= np.mean(away < 1.2816) <= 0.97  # nominal 0.80
     assert 0.85 <= np.mean(away < 1.96) <= 1.0  # nominal 0.95
+
+
+def test_curves_that_are_longer_than_the_target_teach_with_all_their_pieces(falling):
+    curves = curves_of(falling, [9] * 20)  # 1, 2, 3, 4, 6 and 9 units make 15 pieces of each
+    assert PooledPredictor("ridge").forecast(curves, 4).info["n_rows"] == 20 * 15
 
 
 def test_a_finished_curve_keeps_its_loss_with_no_spread(falling, mixed):
@@ -154,6 +179,25 @@ def test_a_forecast_job_is_answered_with_proposals(falling, mixed, name):
     assert len(report.predictions) == len(report.stds) == len(mixed)
     assert len(report.proposals) == 5
     assert run_predict_job(job, make_predictor(name), searcher) == report
+
+
+class TwoOfTheirs:
+    """A searcher of a user's own: it suggests the best level and the worst."""
+
+    def propose(self, trial_id):
+        return {"level": 0.5}
+
+    def suggest(self, curves, n, *, max_resource, seed):
+        return [{"level": 0.0}, {"level": 1.0}]
+
+
+@pytest.mark.parametrize("name", ["pooled", "joint"])
+def test_what_another_searcher_suggests_is_weighed_by_what_is_known(falling, mixed, name):
+    job = ForecastJob(0, 27, tuple(mixed), (), seed=1, n_proposals=2)
+    best, worst = run_predict_job(job, make_predictor(name), TwoOfTheirs()).proposals
+    assert (best.config, worst.config) == ({"level": 0.0}, {"level": 1.0})
+    assert best.mean + best.std < worst.mean
+    assert min(best.std, worst.std) > 0
 
 
 def test_a_predictor_that_cannot_forecast_says_so(mixed):

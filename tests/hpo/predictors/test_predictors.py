@@ -120,6 +120,7 @@ def test_qsvr_subsample_depends_on_seed_alone():
     assert not np.array_equal(first._choose(100, 0), first._choose(100, 1))
     assert np.array_equal(first._choose(12, 0), np.arange(12))
     assert len(QSVRPredictor(None)._choose(500, 0)) == 500
+    assert len(QSVRPredictor(2)._choose(500, 0)) == 2
     with pytest.raises(ValueError, match="max_samples"):
         QSVRPredictor(1)
 

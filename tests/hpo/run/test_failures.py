@@ -9,10 +9,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from hpo.errors import UsageError
+from hpo.predictors.base import Prediction
 from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import ListSearcher
@@ -80,6 +82,7 @@ def test_run_goes_on_in_processes(tmp_path: Path) -> None:
     assert "SIGSEGV" in reasons["segfault"]
     assert "timed out" in reasons["hang"]
     assert "No space left" in reasons["disk full"]
+    assert (tmp_path / "j.checkpoints" / "worker-0.log").exists()  # what the trainers print
 
 
 @pytest.mark.slow
@@ -150,6 +153,30 @@ def test_hanging_predictor_degrades_after_its_time(workshop) -> None:
     ).run()
     assert any("no prediction after 0.1 s" in line for line in results.summary_lines())
     assert results.best is not None
+
+
+def test_a_prediction_within_its_time_is_taken(workshop) -> None:
+    class Slow:
+        def fit(self, curves, known, target):
+            time.sleep(0.02)
+            return self
+
+        def predict(self, curves):
+            last = np.array([curve.losses[-1] for curve in curves])
+            return Prediction(last, np.zeros_like(last), skill=0.0, info={})
+
+    spec = workshop.spec(scheduler="swift-hyperband", scheduler_options={"min_curves": 3})
+    results = Tuner.from_spec(
+        spec,
+        journal=workshop.journal,
+        predictor=Slow(),
+        executor=lambda: ThreadPoolExecutor(2),
+        n_workers=2,
+        predict_timeout=60.0,
+    ).run()
+    kinds = {event.kind for event in results.events}
+    assert "decision" in kinds
+    assert "degraded" not in kinds
 
 
 @pytest.mark.parametrize("options", [{"token": "x"}, {"sampler": {"api_token": "x"}}])

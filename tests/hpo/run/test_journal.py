@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.run.journal import FORMAT, Journal, compact, read_journal
+from hpo.run.journal import Journal, compact, read_journal
+from hpo.run.migration import FORMAT
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.trial import Curve, ForecastJob, PredictJob, TrainJob, TrainReport
@@ -52,6 +53,49 @@ def test_torn_line_is_ignored_and_cut_off_on_opening(tmp_path: Path) -> None:
         journal.reported(TrainReport(1, 0, 1, (0.2,)))
     assert len(content.entries) == 3
     assert len(read_journal(path).entries) == 4
+
+
+def test_a_damaged_last_line_is_a_torn_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0.1, 0.2)
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1  # its end was written, a block in it was not
+    path.write_bytes(raw)
+    journal, content = Journal.open(path)
+    journal.close()
+    assert len(content.entries) == 3
+    assert path.read_bytes() == bytes(raw[: bytes(raw).rindex(b"\n", 0, -1) + 1])
+
+
+@pytest.mark.parametrize("payload", [b"7", b'{"kind":"note"}', b'{"kind":"note","data":{}}'])
+def test_a_line_that_is_no_entry_is_refused(tmp_path: Path, payload: bytes) -> None:
+    path = written(tmp_path / "j")
+    header = path.read_bytes()
+    path.write_bytes(header + b"%08x " % zlib.crc32(payload, zlib.crc32(header[9:-1])))
+    with path.open("ab") as file:
+        file.write(payload + b"\n")
+    with pytest.raises(JournalError, match=r"line 2 of journal .* is no entry"):
+        read_journal(path)
+
+
+def test_an_entry_is_on_disk_before_append_returns(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "j"
+    on_disk: list[int] = []
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        sync(descriptor)
+        on_disk.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with Journal.create(path, {"seed": 1}) as journal:
+        assert path.stat().st_size in on_disk
+        for number in range(3):
+            journal.append("note", {"number": number})
+            assert on_disk[-1] == path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"torn")
+    Journal.open(path)[0].close()
+    assert on_disk[-1] == path.stat().st_size
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6])
@@ -142,8 +186,10 @@ def test_any_beginning_of_a_journal_reads_as_a_beginning(
     path = written(tmp_path_factory.mktemp("cut") / "j", *losses)
     raw, entries = path.read_bytes(), read_journal(path).entries
     header = raw.index(b"\n") + 1
-    path.write_bytes(raw[: header + round(share * (len(raw) - header))])
+    beginning = raw[: header + round(share * (len(raw) - header))]
+    path.write_bytes(beginning)
     kept = read_journal(path).entries
+    assert len(kept) == beginning.count(b"\n") - 1  # every whole line after the header
     assert json.dumps([e.data for e in kept]) == json.dumps([e.data for e in entries[: len(kept)]])
 
 
@@ -158,6 +204,25 @@ def test_cut_within_header_is_restored_from_checkpoints(workshop, outcome_of) ->
     raw = workshop.journal.read_bytes()
     for cut in (0, 1, 40, raw.index(b"\n"), raw.index(b"\n") + 1):
         assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference)
+
+
+@pytest.mark.parametrize("kind", ["decided", "reported"])
+def test_a_run_goes_on_from_any_entry(workshop, outcome_of, kind: str) -> None:
+    """A decision without its report is carried out: it is in the journal before it takes effect."""
+    reference = Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal).run()
+    raw = workshop.journal.read_bytes()
+    ends = [entry.line for entry in read_journal(workshop.journal).entries if entry.kind == kind]
+    assert len(ends) > 5
+    for line in ends:
+        cut = len(b"".join(raw.splitlines(keepends=True)[:line]))
+        resumed = resumed_at(workshop, raw, cut)
+        assert outcome_of(resumed) == outcome_of(reference)
+        decided = [
+            (entry.data["trial_id"], entry.data["start"])
+            for entry in read_journal(workshop.journal).entries
+            if entry.kind == "decided"
+        ]
+        assert len(set(decided)) == len(decided), "decided on twice"
 
 
 @pytest.mark.slow

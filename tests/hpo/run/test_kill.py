@@ -92,6 +92,7 @@ def test_tuner_killed_at_random_moments(
         text=True,
     ) as process:
         seen: list[str] = []
+        hits = 0
         for moment in [*moments, None]:
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
@@ -102,10 +103,12 @@ def test_tuner_killed_at_random_moments(
                 os.kill(pid, signal.SIGKILL)
             code = int(process.stdout.readline())
             assert code in ((0,) if moment is None else (0, -signal.SIGKILL))
+            hits += code == -signal.SIGKILL
             now = reports_of(killed.journal)
             assert now[: len(seen)] == seen  # no finished report is lost
             seen = now
         process.stdin.close()
+    assert hits >= 0.8 * kills, "the run had ended before most kills"
     assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)
     assert killed.repeated() <= kills  # at most the epoch in flight, each time
 
@@ -121,12 +124,12 @@ RAY = pytest.param(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
-def test_worker_killed_at_random_moments(make_workshop, outcome_of, engine, n_kills) -> None:
+@pytest.mark.parametrize(("executor", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
+def test_worker_killed_at_random_moments(make_workshop, outcome_of, executor, n_kills) -> None:
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
     killed.slow(0.003)
-    spec = killed.spec(max_resource=27, executor=engine, n_workers=2, max_retries=n_kills)
+    spec = killed.spec(max_resource=27, executor=executor, n_workers=2, max_retries=n_kills)
     dice = random.Random(5)
     moments = sorted(dice.sample(range(1, reference.epochs - 4), n_kills))
     kills: list[int] = []
@@ -145,6 +148,7 @@ def test_worker_killed_at_random_moments(make_workshop, outcome_of, engine, n_ki
     results = Tuner.from_spec(spec, journal=killed.journal).run()
     killer.join()
     assert len(kills) >= 0.8 * n_kills
+    assert len({pid for *_, pid in killed.trace()}) > 2, "no worker was replaced"
     assert outcome_of(results) == outcome_of(reference)
     assert killed.repeated() <= len(kills)
 
@@ -166,6 +170,7 @@ def test_tuner_with_workers_killed_through_the_command_line(make_workshop, outco
         ) as process:
             wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
             process.kill()
+            assert process.wait(10) == -signal.SIGKILL, "the run had ended before the kill"
         workers = {pid for *_, pid in killed.trace()}
         wait_until(
             lambda w=workers: not any(Path(f"/proc/{pid}").exists() for pid in w),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import multiprocessing
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
-from hpo.errors import UsageError
+from hpo.errors import InterruptedRunError, UsageError
 from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import RichProgress, Snapshot
@@ -52,7 +55,11 @@ def results() -> Results:
         (12.5, TrainReport(0, 2, 4, (0.4, 0.3))),
     )
     summary = SchedulerSummary(trials, trials[0], 11, events)
-    notes = [{"what": "retry", "trial_id": 5}]
+    notes = [
+        {"what": "resumed"},
+        {"what": "retry", "trial_id": 5},
+        {"what": "extra", "trial_id": 0, "extra": {"accuracy": [0.5]}},
+    ]
     return Results.of(summary, reports, notes, HyperbandBaseline(4, 2), finished=False)
 
 
@@ -92,12 +99,13 @@ def test_summary_lines(results: Results) -> None:
     text = "\n".join(results.summary_lines())
     for part in ("not finished", "trial 0, loss 0.3", "skill +0.25", "annealer offline", "2 of 6"):
         assert part in text
+    assert text.count("Degraded") == 1
     assert results.predictor_skill() == [{"bracket": 0, "rung": 2, "resource": 3, "skill": 0.25}]
 
 
 def test_snapshot(results: Results) -> None:
     summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
-    snapshot = Snapshot.of(summary, results.plan)
+    snapshot = Snapshot.of(summary, results.baseline)
     labels = dict(snapshot.fields())
     assert labels["trials"] == "1 alive (1 running) of 6, 2 failed"
     assert labels["bracket, rung"] == "0, 0"
@@ -114,7 +122,7 @@ def test_progress_on_a_terminal_and_in_a_log(results: Results) -> None:
         file = io.StringIO()
         console = Console(file=file, force_terminal=terminal, width=100)
         with RichProgress("digits", console) as progress:
-            progress.show(summary, results.plan)
+            progress.show(summary, results.baseline)
         assert "1 alive (1 running) of 6" in file.getvalue()
 
 
@@ -175,12 +183,36 @@ def test_same_journal_from_the_same_seed(make_workshop) -> None:
     assert entries("a") == entries("b")
 
 
+def train(config, start, stop, checkpoint):
+    return [config["lr"] / (unit + 1) for unit in range(start, stop)]
+
+
+def test_a_run_gives_the_handlers_of_signals_back(workshop) -> None:
+    def handler(signum, frame):
+        """Do nothing."""
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(signum, handler) for signum in signals]
+    during = []
+
+    def interrupted(config, start, stop, checkpoint):
+        signal.raise_signal(signal.SIGINT)
+        during.append(signal.getsignal(signal.SIGINT))  # what a second Ctrl-C meets
+        return [1.0] * (stop - start)
+
+    scheduler = workshop.spec(max_resource=3).build_scheduler()
+    try:
+        with pytest.raises(InterruptedRunError):
+            Tuner(interrupted, scheduler, executor="inline").run()
+        assert during == [handler]
+        assert [signal.getsignal(signum) for signum in signals] == [handler] * 2
+    finally:
+        for signum, old in zip(signals, before, strict=True):
+            signal.signal(signum, old)
+
+
 def test_python_objects_resume(workshop, outcome_of) -> None:
     spec = workshop.spec()
-
-    def train(config, start, stop, checkpoint):
-        return [config["lr"] / (unit + 1) for unit in range(start, stop)]
-
     reference = Tuner(
         train, spec.build_scheduler(), journal=workshop.journal, executor="inline"
     ).run()
@@ -188,6 +220,23 @@ def test_python_objects_resume(workshop, outcome_of) -> None:
     workshop.journal.write_bytes(raw[: len(raw) // 2])
     resumed = Tuner.resume(workshop.journal, train, spec.build_scheduler(), executor="inline")
     assert outcome_of(resumed) == outcome_of(reference)
+
+
+def test_options_of_an_executor_that_is_an_object_are_refused(workshop) -> None:
+    scheduler = workshop.spec().build_scheduler()
+    refused = pytest.raises(UsageError, match=r"executor_options are for .*'threads': 1")
+    with ThreadPoolExecutor(1) as executor, refused:
+        Tuner(train, scheduler, executor=executor, executor_options={"threads": 1}).run()
+
+
+def test_a_script_without_a_guard_is_told_so_by_its_workers(workshop, monkeypatch) -> None:
+    """A worker that imports the main script is known to `multiprocessing` by this attribute."""
+    process = multiprocessing.current_process()
+    monkeypatch.setattr(process, "_inheriting", True, raising=False)
+    tuner = Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal)
+    with pytest.raises(UsageError, match="if __name__ == '__main__'"):
+        tuner.run()
+    assert not workshop.journal.exists()
 
 
 def test_lambda_cannot_go_to_processes(workshop) -> None:

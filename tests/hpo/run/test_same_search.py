@@ -1,4 +1,4 @@
-"""The same search on every engine, at 1, 2 and 8 workers: the same trials, decisions and best."""
+"""The same search on every executor, at 1, 2 and 8 workers: the same trials, decisions and best."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hpo.run.executors import make_pool
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 
@@ -59,12 +60,12 @@ def search(workshop, settings: dict[str, Any], **how: Any) -> Results:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_workers", [1, 2, 8])
-@pytest.mark.parametrize("engine", ["process", "dask", RAY])
-def test_same_search(engine, n_workers, workshop, outcome_of, request) -> None:
-    how: dict[str, Any] = {"executor": engine, "n_workers": n_workers}
-    if engine == "dask":
+@pytest.mark.parametrize("executor", ["process", "dask", RAY])
+def test_same_search(executor, n_workers, workshop, outcome_of, request) -> None:
+    how: dict[str, Any] = {"executor": executor, "n_workers": n_workers}
+    if executor == "dask":
         how["executor_options"] = {"address": request.getfixturevalue("dask_address")}
-    if engine == "ray":
+    if executor == "ray":
         request.getfixturevalue("ray_of_8")
     reference = search(workshop, LEAN)
     assert len(decisions(reference)) > 5
@@ -72,6 +73,16 @@ def test_same_search(engine, n_workers, workshop, outcome_of, request) -> None:
     assert outcome_of(results) == outcome_of(reference)  # to the last epoch
     assert decisions(results) == decisions(reference)
     assert results.best == reference.best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "given"), [(None, 8), (3, 3)])
+def test_a_cluster_is_used_as_far_as_asked_for(asked, given, dask_address) -> None:
+    pool = make_pool("dask", asked, options={"address": dask_address})
+    try:
+        assert pool.n_workers == pool.free == given
+    finally:
+        pool.close()
 
 
 @pytest.mark.slow

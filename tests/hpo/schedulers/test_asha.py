@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.schedulers import ASHA, ASHAStopping
+from hpo.schedulers import ASHA
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
 from hpo.trial import Done, TrainReport, TrialStatus, Wait
@@ -27,6 +27,8 @@ def test_promotes_as_soon_as_one_of_eta_is_known():
     finish(scheduler, jobs[2], 2.0)
     promoted = scheduler.ask()
     assert (promoted.trial_id, promoted.start, promoted.stop) == (1, 1, 3)
+    (event,) = scheduler.summary().events
+    assert (event.kind, event.resource, event.kept, event.dropped) == ("rung", 1, (1,), ())
     assert scheduler.ask().trial_id == 4
     assert scheduler.ask().trial_id == 5
     assert isinstance(scheduler.ask(), Wait)
@@ -45,7 +47,7 @@ def test_worse_promotions_do_not_use_up_the_share():
 
 
 def test_stopping_goes_on_at_once_or_stops_for_good():
-    scheduler = ASHAStopping(searcher(), max_resource=9, reduction_factor=3, n_trials=4)
+    scheduler = ASHA(searcher(), type="stopping", max_resource=9, reduction_factor=3, n_trials=4)
     first = scheduler.ask()
     finish(scheduler, first, 2.0)
     going_on = scheduler.ask()
@@ -57,10 +59,10 @@ def test_stopping_goes_on_at_once_or_stops_for_good():
     assert "not among the best after 1 units" in trial.reason
 
 
-@pytest.mark.parametrize("make", [ASHA, ASHAStopping])
-def test_finds_a_good_trial_on_many_workers(make, falling):
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+def test_finds_a_good_trial_on_many_workers(kind, falling):
     result = simulate(
-        lambda s: make(s, max_resource=27, reduction_factor=3, n_trials=150),
+        lambda s: ASHA(s, type=kind, max_resource=27, reduction_factor=3, n_trials=150),
         falling,
         n_workers=20,
     )
@@ -70,14 +72,21 @@ def test_finds_a_good_trial_on_many_workers(make, falling):
     assert result.summary.epochs < 150 * 27 / 4
 
 
-@pytest.mark.parametrize("make", [ASHA, ASHAStopping])
-def test_settings(make):
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+def test_settings(kind):
     with pytest.raises(ValueError, match="min_resource"):
-        make(searcher(), max_resource=9, min_resource=10)
+        ASHA(searcher(), type=kind, max_resource=9, min_resource=10)
     with pytest.raises(ValueError, match="n_trials"):
-        make(searcher(), max_resource=9, n_trials=0)
-    scheduler = make(searcher(), max_resource=10, reduction_factor=3, min_resource=2, n_trials=1)
+        ASHA(searcher(), type=kind, max_resource=9, n_trials=0)
+    scheduler = ASHA(
+        searcher(), type=kind, max_resource=10, reduction_factor=3, min_resource=2, n_trials=1
+    )
     finish(scheduler, scheduler.ask(), 1.0)
     while not isinstance(job := scheduler.ask(), Done):
         finish(scheduler, job, 1.0)
     assert scheduler.summary().trials[0].status in (TrialStatus.STOPPED, TrialStatus.COMPLETED)
+
+
+def test_the_type_is_checked():
+    with pytest.raises(ValueError, match="type must be 'promotion' or 'stopping', got 'pause'"):
+        ASHA(searcher(), max_resource=9, type="pause")

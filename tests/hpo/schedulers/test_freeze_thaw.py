@@ -9,7 +9,7 @@ import pytest
 
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
-from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
+from hpo.schedulers import SwiftASHA, SynchronousSwift, make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.surrogates import Surface
@@ -60,6 +60,44 @@ def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None,
         predictor=PooledPredictor("ridge") if predictor is None else predictor,
         **simulation,
     )
+
+
+def test_a_small_share_still_pays_for_one_full_training_beside_ten_starts():
+    def spent(fraction, max_resource):
+        searcher = ListSearcher([{"x": i} for i in range(900)])
+        scheduler = SwiftASHA(searcher, max_resource=max_resource, share=fraction)
+        while not isinstance(job := scheduler.ask(), Done):
+            if isinstance(job, TrainJob):
+                losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
+                scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+            else:
+                scheduler.tell(PredictFailure(job.job_id, "offline"))
+        return scheduler.summary().epochs
+
+    assert 27 < spent(1e-6, 27) <= 27 + 10
+    assert spent(1e-6, 1) <= sum(bracket.epochs for bracket in hyperband_brackets(1, 2))
+
+
+@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA, SwiftHyperband])
+def test_a_predictor_draws_by_the_schedulers_seed(make):
+    def first_seed(seed):
+        searcher = ListSearcher([{"x": i} for i in range(900)])
+        scheduler = make(searcher, max_resource=27, seed=seed)
+        while not isinstance(job := scheduler.ask(), PredictJob):
+            losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
+            scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
+        return job.seed
+
+    assert first_seed(0) == first_seed(0)
+    assert len({first_seed(seed) for seed in range(3)}) == 3
+
+
+def test_a_first_job_may_be_a_whole_training_and_no_more():
+    searcher = ListSearcher([{"x": i} for i in range(9)])
+    job = SwiftASHA(searcher, max_resource=27, min_resource=27).ask()
+    assert (job.start, job.stop) == (0, 27)
+    with pytest.raises(ValueError, match=r"min_resource must lie in 1\.\.27 .*got 28"):
+        SwiftASHA(searcher, max_resource=27, min_resource=28)
 
 
 @pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
@@ -279,8 +317,8 @@ def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
 def test_presets_differ_in_their_budget():
     searcher = ListSearcher([{}])
     fractions = [
-        make(searcher, max_resource=27)._options.budget / HYPERBAND
-        for make in (SwiftHyperband.recommended, SwiftHyperband.fast)
+        make_scheduler(name, searcher, max_resource=27)._options.budget / HYPERBAND
+        for name in ("swift", "swift-fast")
     ]
     np.testing.assert_allclose(fractions, [0.45, 0.33], atol=0.01)
 

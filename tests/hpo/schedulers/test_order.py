@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.schedulers import make_scheduler
+from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.trial import (
     Done,
@@ -29,9 +30,17 @@ OPTIONS = {
     "hyperband": {},
     "swift-hyperband": {"min_curves": 3},
     "fast-hyperband": {"min_curves": 3},
-    "early-hyperband": {},
+    "several-decisions": {"train_ahead": False},
+    "several-decisions-ahead": {"train_ahead": True},
     "swift": {},
 }
+
+
+class SeveralDecisions(SwiftRule):
+    """A rule of a user's own, which decides by one prediction after every other unit."""
+
+    def points(self, start, stop):
+        return tuple(range(start + 1, stop, 2))
 
 
 def outcome(job, seed, fails):
@@ -95,6 +104,9 @@ def decided(summary):
 def test_any_order_on_any_number_of_workers(name, seed, fails, n_workers, order, n_configs):
     def build():
         searcher = ListSearcher([{"x": i} for i in range(n_configs)])
+        if name.startswith("several"):
+            rule = SeveralDecisions(min_curves=1)
+            return BracketScheduler(searcher, max_resource=16, rule=rule, **OPTIONS[name])
         return make_scheduler(name, searcher, max_resource=16, **OPTIONS[name])
 
     alone = run(build(), Random(0), 1, seed, fails)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.predictors import CurveRegressor, LastValuePredictor, make_predictor
-from hpo.schedulers import FastHyperband, Hyperband, SwiftHyperband, make_scheduler
+from hpo.predictors import CurveRegressor, LastValuePredictor
+from hpo.schedulers import FastHyperband, Hyperband, SwiftHyperband
 from hpo.schedulers.halving.rules import ProbabilityRule, RoundView, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
@@ -71,6 +71,36 @@ def test_swift_saves_epochs_and_trains_ahead_only_where_workers_idle(falling):
     assert epochs(1) == epochs(1, train_ahead=False) == epochs(40, train_ahead=False) < plain
     assert epochs(1, side_by_side=False) == epochs(1)
     assert epochs(1) < epochs(40) <= plain
+
+
+@pytest.mark.parametrize("n_configs", range(30, 50))
+@pytest.mark.parametrize("make", [SwiftHyperband, FastHyperband])
+def test_a_prediction_made_due_by_the_end_of_the_searcher_is_asked_for(falling, n_configs, make):
+    def epochs(**options):
+        return simulate(
+            lambda s: make(s, max_resource=27, min_curves=3, **options),
+            falling.take(range(n_configs)),
+            predictor=LastValuePredictor(),
+        ).summary.epochs
+
+    plain = simulate(lambda s: Hyperband(s, max_resource=27), falling.take(range(n_configs)))
+    assert epochs() < plain.summary.epochs
+    if make is SwiftHyperband:  # alone, no worker trains ahead of a decision that can be taken
+        assert epochs() == epochs(train_ahead=False)
+
+
+def test_the_published_form_runs_one_bracket_after_the_other():
+    def jobs_at_once(scheduler):
+        found = []
+        while isinstance(job := scheduler.ask(), TrainJob):
+            found.append(job)
+        return found
+
+    searcher = ListSearcher([{"x": i} for i in range(100)])
+    published = jobs_at_once(SwiftHyperband.as_published(searcher, max_resource=8))
+    assert {job.bracket for job in published} == {0}
+    ours = jobs_at_once(SwiftHyperband(searcher, max_resource=8, min_curves=4))
+    assert {job.bracket for job in ours} == {0, 1, 2, 3}
 
 
 def test_skill_is_kept_in_the_events(falling):
@@ -159,19 +189,3 @@ def test_probability_rule():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         SwiftHyperband(ListSearcher([{}]), max_resource=9, **options)
-
-
-@pytest.mark.parametrize("predictor", ["last-value", "pooled"])
-def test_early_decisions_save_a_fifth_at_least(falling, predictor):
-    settings = {"regressor": "ridge"} if predictor == "pooled" else {}
-    result = simulate(
-        lambda s: make_scheduler("early-hyperband", s, max_resource=27),
-        falling,
-        predictor=make_predictor(predictor, **settings),
-    )
-    plain = simulate(lambda s: make_scheduler("hyperband", s, max_resource=27), falling)
-    decisions = [event for event in result.summary.events if event.kind == "decision"]
-    assert len(decisions) > 10
-    assert result.summary.epochs < 0.8 * plain.summary.epochs
-    median = float(np.median(falling.losses[:, -1]))
-    assert result.summary.best.last_loss < 0.5 * (median + plain.summary.best.last_loss)

@@ -120,6 +120,11 @@ def test_the_encoder_tells_kinds_of_values_apart():
     np.testing.assert_allclose(features, expected)
 
 
+def test_what_is_the_same_everywhere_has_no_feature():
+    configs = [{"a": 1, "b": "x"}] * 3
+    assert ConfigEncoder.of(configs)(configs).shape == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -107,3 +107,13 @@ def test_bad_settings_of_the_searcher():
         OptunaSearcher(SPACE, "annealer")
     with pytest.raises(ValueError, match="min_observations must be an integer of at least 2"):
         OptunaSearcher(SPACE, min_observations=1)
+
+
+def test_a_domain_without_a_counterpart_is_refused_at_once():
+    class Odd:
+        """A domain of a user's own."""
+
+    space = SearchSpace.from_dict({"x": 1})
+    space.domains["odd"] = Odd()
+    with pytest.raises(ValueError, match="Odd has no counterpart in Optuna"):
+        OptunaSearcher(space)

@@ -114,6 +114,7 @@ def test_reward(loss, reward) -> None:
         ({"schedule": ((1.5, 3),)}, "schedule must hold pairs"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ({"learning_rate": 0.0}, r"learning_rate must lie in \(0, 1\], got 0.0"),
+        ({"learning_rate": 1.1}, r"learning_rate must lie in \(0, 1\], got 1.1"),
         ({"n_replays": -1}, "n_replays must be an integer of at least 0, got -1"),
     ],
 )

@@ -10,7 +10,7 @@ from scipy import stats
 
 from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
 from hpo.space import SearchSpace
-from hpo.space.domains import Categorical, Constant, Float, Int
+from hpo.space.domains import Categorical, Constant, Float, Int, Scipy
 
 SPEC = {
     "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
@@ -170,6 +170,30 @@ def test_grid_searcher_covers_every_point(space):
         GridSearcher(space, 0)
 
 
+def test_integers_on_a_logarithmic_scale_stand_for_their_surroundings():
+    """n is drawn where the logarithm falls between those of n - 0.5 and n + 0.5."""
+    rng = np.random.default_rng(0)
+    drawn = np.bincount([Int(1, 4, log=True).sample(rng) for _ in range(5000)], minlength=5)
+    expected = np.diff(np.log(np.arange(0.5, 5.0))) / np.log(4.5 / 0.5)
+    assert drawn[0] == 0
+    np.testing.assert_allclose(drawn[1:] / 5000, expected, atol=0.03)
+
+
+def test_one_point_of_a_grid_is_the_middle():
+    assert Float(2.0, 4.0).grid(1) == (3.0,)
+    assert Float(1e-4, 1e-2, log=True).grid(1) == pytest.approx((1e-3,))
+    assert Scipy("norm", (3.0, 2.0)).grid(1) == pytest.approx((3.0,))
+    assert len(GridSearcher(SearchSpace.from_dict({"x": SPEC["lr"]}), 1)) == 1
+
+
+def test_quantiles_are_those_of_the_distribution_and_finite():
+    normal = Scipy("norm", (3.0, 2.0))
+    assert normal.quantile(0.975) == pytest.approx(3.0 + 2.0 * 1.959964, abs=1e-5)
+    assert math.isfinite(normal.quantile(0.0))
+    assert math.isfinite(normal.quantile(1.0))
+    assert Scipy("poisson", (4.0,)).quantile(0.5) == 4
+
+
 @given(st.integers(-20, 20), st.integers(1, 30), st.integers(1, 8))
 def test_grid_of_integers_stays_in_range(low, width, points):
     values = Int(low, low + width).grid(points)
@@ -180,3 +204,13 @@ def test_grid_of_integers_stays_in_range(low, width, points):
 def test_constants_have_no_features():
     assert Constant(3).features(3) == ()
     assert Constant("a").grid(5) == ("a",)
+
+
+def test_a_choice_is_told_from_its_equals_of_another_type():
+    kinds = Categorical((True, 1, 0, "a"))
+    assert kinds.features(kinds.choices[0]) == (1.0, 0.0, 0.0, 0.0)
+    assert kinds.features(1) == (0.0, 1.0, 0.0, 0.0)
+    numbers = Categorical((1, 2))
+    assert numbers.features(2.0) == (0.0, 1.0)  # as a file without a type for integers gives it
+    with pytest.raises(ValueError, match="3 is none of the choices"):
+        numbers.features(3)

@@ -58,6 +58,6 @@ def test_display_says_the_result():
     from qsvr import SampleEnergyDisplay
 
     X, y = make_friedman1(20, random_state=0)
-    display = SampleEnergyDisplay.from_estimator(QSVR(random_state=0).fit(X, y)).plot()
+    display = SampleEnergyDisplay(QSVR(random_state=0).fit(X, y).sampler_report()).plot()
     assert "better than random" in display.ax_.get_title()
     plt.close("all")

@@ -10,6 +10,9 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
 from qsvr import QSVR
+from qsvr.model.uncertainty import left_out_residuals
+from qsvr.problem.data import TrainingData
+from qsvr.problem.kernels import Kernel
 
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
 
@@ -51,6 +54,40 @@ def test_left_out_residuals_agree_with_leaving_out():
     actual = np.sqrt(np.mean(np.square(errors)))
     assert training < actual
     assert model._spread.tau == pytest.approx(actual, rel=0.15)
+
+
+def test_left_out_residuals_are_those_of_the_spans():
+    """Each support vector moves by b S^2; S is its distance from the others' affine hull."""
+    X, y = data()
+    K = rbf_kernel(X, gamma=0.3)
+    rows, C = np.arange(len(y)), np.linspace(0.5, 2.0, len(y))
+    share = np.random.default_rng(0).choice([-1.0, -0.6, 0.0, 0.3, 1.0], len(y))
+    b, residuals = share * C, np.linspace(-1.0, 1.0, len(y))
+    training = TrainingData(Kernel("rbf", 0.3, 3, 0.0), X, y, 0.0, rows, rows, 100.0)
+    found = left_out_residuals(residuals, b, C, training)
+
+    free = np.flatnonzero((share != 0.0) & (np.abs(share) < 1.0))
+    expected = residuals.copy()
+    for n in np.flatnonzero(share):
+        others = free[free != n]
+        edge = np.ones((1, len(others)))
+        system = np.block([[K[np.ix_(others, others)], edge.T], [edge, np.zeros((1, 1))]])
+        weights = np.linalg.solve(system, np.append(K[others, n], 1.0))[:-1]
+        away = np.append(weights, -1.0)
+        places = np.append(others, n)
+        expected[n] += b[n] * (away @ K[np.ix_(places, places)] @ away)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_left_out_residuals_where_every_support_vector_is_at_its_bound():
+    """Nothing is left to span: S is the distance from the origin."""
+    X, y = data(8)
+    rows, C = np.arange(8), np.ones(8)
+    b = np.array([1.0, -1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0])
+    X *= np.linspace(0.1, 2.0, 8)[:, None]
+    training = TrainingData(Kernel("linear", 0.3, 3, 0.0), X, y, 0.0, rows, rows, 100.0)
+    found = left_out_residuals(np.zeros(8), b, C, training)
+    np.testing.assert_allclose(found, b * (X**2).sum(axis=1))
 
 
 def test_solutions_that_agree_give_the_residuals_scale():

@@ -18,13 +18,13 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
 from qsvr import QSVR, CapacityError, FixedPointEncoding, SamplerError, get_sampler
+from qsvr.problem.dual import LargeDual
 from qsvr.problem.kernel_rows import KernelRows, kernel_product
 from qsvr.problem.kernels import Kernel
 from qsvr.problem.optimality import Conditions
 from qsvr.solve._smo import smo
 from qsvr.solve.decomposition import (
     DecompositionSolver,
-    LargeDual,
     moved_to_sum,
     select_working_set,
 )
@@ -104,6 +104,18 @@ def test_weights_and_held_out_samples():
         **SETTING, max_variables=120, combination="mse", combination_fraction=0.25, random_state=0
     ).fit(X, y)
     assert held.solutions_.coefficients.shape[1] == 45
+
+
+def test_every_solution_has_its_own_energy():
+    X, y = data()
+    solutions = (
+        QSVR(**SETTING, max_variables=120, n_solutions=5, random_state=0).fit(X, y).solutions_
+    )
+    b = solutions.coefficients
+    assert len(b) > 1
+    expected = 0.5 * np.einsum("si,ij,sj->s", b, rbf_kernel(X, gamma=SETTING["gamma"]), b)
+    expected += SETTING["epsilon"] * np.abs(b).sum(axis=1) - b @ y
+    np.testing.assert_allclose(solutions.energies, expected, rtol=1e-6)
 
 
 def test_a_precomputed_kernel_gives_the_same_model():
@@ -261,7 +273,7 @@ def test_a_warm_start_at_the_solution_is_done_after_one_set():
     X, y = data()
     kernel, _ = kernel_and_matrix(X)
     _, b, best = libsvm(X, y, **SETTING)
-    dual = LargeDual(KernelRows(kernel, X, np.arange(60), 10.0), y, np.ones(60), 0.05, 2.0)
+    dual = LargeDual(KernelRows(kernel, X, np.arange(60), 10.0), y, 0.05, np.ones(60), 2.0)
     solver = DecompositionSolver(DirectSolver(get_sampler(), 16), 10, tol=1e-3)
     encoding = FixedPointEncoding.for_box(dual.C, 3)
     found = solver.solve(dual, encoding, n_solutions=5, seed=0, start=b)

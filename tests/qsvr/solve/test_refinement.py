@@ -75,6 +75,17 @@ def test_history_is_monotone_and_bounded():
     assert model.relaxation_bound_ == pytest.approx(history[-1].bound)
 
 
+def test_the_windows_do_not_depend_on_the_units_of_the_target():
+    X, y = data()
+    widths = []
+    for unit in (1.0, 2.0**-20, 2.0**20):
+        setting = {"C": unit, "epsilon": 0.05 * unit, "gamma": 0.3, "n_bits": 1, "tol": 1e-12}
+        model = QSVR(**setting, n_refinements=10, random_state=0).fit(X, unit * y)
+        widths.append([each.width for each in model.sampler_info_["refinement_history"]])
+    assert len(set(widths[0])) < len(widths[0])  # while steps still pay, windows only move
+    assert widths[1] == widths[2] == widths[0]
+
+
 def test_stops_early_at_tol():
     X, y = data()
     model = QSVR(**SETTING, n_refinements=50, tol=0.01, random_state=0).fit(X, y)
@@ -177,3 +188,16 @@ def test_capacity_without_working_sets():
 def test_bad_parameters_are_named(parameter, value):
     with pytest.raises(ValueError, match=rf"{parameter} of QSVR must be .*got"):
         QSVR(**{parameter: value}).fit(*data())
+
+
+@pytest.mark.parametrize("limit", [None, 36, 35])
+def test_one_qubo_may_be_exactly_as_large_as_the_sampler_takes(limit):
+    X, y = data(6)
+    model = QSVR(
+        **SETTING, n_bits=3, sampler=FailsInRound(99, max_variables=limit), max_variables=None
+    )
+    if limit == 35:
+        with pytest.raises(CapacityError, match="6 samples at n_bits=3 need 36 binary variables"):
+            model.fit(X, y)
+    else:
+        assert model.fit(X, y).sampler_info_["n_variables"] == 36

@@ -86,6 +86,8 @@ def test_lost_node_and_lost_scheduler(make_workshop, cluster, outcome_of) -> Non
     killer = kill_at(node, 20, cluster.workers[0].pid)
     results = Tuner.from_spec(node.spec(**dask, n_workers=2), journal=node.journal).run()
     killer.join(10)
+    assert cluster.workers[0].wait(10) == -signal.SIGKILL
+    assert node.trace()[-1][-1] == cluster.workers[1].pid, "the run had ended before the kill"
     assert outcome_of(results) == outcome_of(reference)
     assert len({pid for *_, pid in node.trace()}) == 2
     assert node.repeated() <= 1

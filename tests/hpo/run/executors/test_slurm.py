@@ -169,6 +169,8 @@ def test_dask_workers_as_jobs_of_which_one_is_cancelled(make_workshop, slurm, ou
         wait_until(lambda: busy.epochs() >= 20, "training to go on")
         slurm.ask("scancel", "--signal=KILL", "--full", workers[0])
         slurm.ask("scancel", workers[0])
+        wait_until(lambda: slurm.over(workers[0]), "the worker to be cancelled")
+        assert run.poll() is None, "the run had ended before its worker was cancelled"
         assert run.wait(120) == 0
     assert outcome_of(Results.from_journal(busy.journal)) == outcome_of(reference)
     assert busy.repeated() <= 2

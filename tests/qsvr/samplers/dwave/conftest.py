@@ -25,7 +25,10 @@ def _close():
 
 @pytest.fixture
 def api(monkeypatch, cache_dir):
-    """The server's state, with the environment pointing at it and every client closed after."""
+    """The server's state, with the environment pointing at it and every client closed after.
+
+    A fault that the test asked for and that never happened fails it.
+    """
     state = fake_sapi.FakeSolverAPI([qpu_solver(), *hybrid_solvers()])
     for name in [name for name in os.environ if name.startswith("DWAVE_")]:
         monkeypatch.delenv(name)
@@ -35,6 +38,7 @@ def api(monkeypatch, cache_dir):
         monkeypatch.setenv("QSVR_CACHE_DIR", str(cache_dir))
         yield state
         _close()
+    state.check_faults()
 
 
 @pytest.fixture(params=["loopback", pytest.param("leap", marks=pytest.mark.leap)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -26,6 +29,12 @@ def test_it_has_a_samplers_interface(sampler):
     assert isinstance(sampler.parameters, frozenset)
     assert not {"num_reads", "seed"} & sampler.parameters
     assert sampler.max_variables is None or sampler.max_variables >= 18
+
+
+def test_it_can_neither_be_copied_nor_sent(sampler):
+    for travel in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="holds a live connection"):
+            travel(sampler)
 
 
 @pytest.mark.parametrize("num_reads", [1, 9])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qsvr import QSVR, QSVREnsemble, get_sampler
-from qsvr.exceptions import CostLimitError
+from qsvr.exceptions import CostLimitError, FallbackWarning
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 
 
@@ -46,7 +46,7 @@ def test_all_members_of_an_ensemble_are_in_the_plan(api, data):
 
 def test_estimate_is_the_solvers_own(api, data, capsys):
     model = _fit(data, verbose=1)
-    solver = get_sampler("qpu")._client.get().solver
+    solver = get_sampler("qpu").client.solver
     qubits = model.sampler_info_["n_qubits"]
     expected = solver.estimate_qpu_access_time(qubits, num_reads=8) * 1e-6
     assert f"estimate: 1 problem of {expected:.3g} s" in capsys.readouterr().out
@@ -67,16 +67,54 @@ def test_plan_multiplies():
         plan.check(5.0)
 
 
-def test_ledger_never_exceeds_its_limit():
-    ledger = AccessBudget(1.0)
-    ledger.charge(0.6)
+def test_a_limit_may_be_used_up_to_the_end():
+    budget = AccessBudget(0.3)
+    for _ in range(3):  # their sum is 0.30000000000000004
+        budget.charge(0.1)
+    with pytest.raises(CostLimitError, match=r"0\.3 s in 3 problems are spent"):
+        budget.charge(1e-6)
+    assert budget.n_submitted == 3
+
+
+def test_budget_never_exceeds_its_limit():
+    budget = AccessBudget(1.0)
+    budget.charge(0.6)
     with pytest.raises(CostLimitError):
-        ledger.charge(0.5)
-    ledger.settle(0.6, 0.4)
-    ledger.charge(0.5)
-    ledger.refund(0.5)
-    assert ledger.seconds == pytest.approx(0.4)
-    assert ledger.n_submitted == 1
+        budget.charge(0.5)
+    budget.settle(0.6, 0.4)
+    budget.charge(0.5)
+    budget.refund(0.5)
+    assert budget.seconds == pytest.approx(0.4)
+    assert budget.n_submitted == 1
+
+
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+def test_budget_is_no_option(api, data, sampler):
+    with pytest.raises(ValueError, match=r"sampler_options has \['budget'\]"):
+        _fit(data, sampler, budget=AccessBudget())
+    assert not api.problems
+
+
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+def test_problems_of_one_budget_are_added(api, data, sampler):
+    X, y = data
+    model = QSVR(C=5, sampler=sampler, num_reads=8, n_refinements=1, tol=1e-12)
+    info = model.fit(X[:6], y[:6]).sampler_info_
+    assert info["n_problems"] == 2
+    assert info["access_time"] == pytest.approx(info["total_access_time"])
+    assert not [value for value in vars(model).values() if isinstance(value, AccessBudget)]
+
+
+def test_a_fallback_service_is_charged_to_the_same_budget(api, data):
+    """Its run time of seconds is more than what the QPU's estimate leaves room for."""
+    api.inject("submit", "offline")
+    with (
+        pytest.warns(FallbackWarning, match="hybrid"),
+        pytest.raises(CostLimitError, match="was not submitted"),
+    ):
+        _fit(data, fallback="hybrid", max_access_time=0.1)
+    assert [problem.error for problem in api.problems.values()] == ["Solver is offline"]
+    assert not api.uploads
 
 
 def test_chain_strength_scan_proposes_one(api, data):

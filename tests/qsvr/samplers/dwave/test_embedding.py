@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from time import perf_counter
 
 import dwave.graphs
@@ -17,7 +19,12 @@ from sklearn.datasets import make_friedman1
 from qsvr import QSVR
 from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.samplers.dwave import QPUSampler
-from qsvr.samplers.dwave.embedding import CliqueEmbedder, WorkingGraph, is_clique_embedding
+from qsvr.samplers.dwave.embedding import (
+    CliqueEmbedder,
+    WorkingGraph,
+    cache_folder,
+    is_clique_embedding,
+)
 
 TOPOLOGIES = {"pegasus": [16], "zephyr-12": [12, 4], "zephyr-15": [15, 4]}
 # Largest cliques as measured once on ideal graphs.
@@ -132,3 +139,14 @@ def test_general_heuristic_on_an_unknown_topology(tmp_path):
     assert is_clique_embedding(embedding.chains, graph)
     with pytest.raises(SamplerError, match="minorminer"):
         CliqueEmbedder(graph, tmp_path).embed(6, "clique")
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="they have folders of their own")
+def test_the_cache_lies_where_the_system_keeps_caches(monkeypatch, tmp_path):
+    monkeypatch.delenv("QSVR_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path.home() / ".cache" / "qsvr"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "qsvr"
+    monkeypatch.setenv("QSVR_CACHE_DIR", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"

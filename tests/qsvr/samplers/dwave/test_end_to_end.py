@@ -129,7 +129,7 @@ def test_travels_as_a_value(api, data):
 def test_factory_opens_once_and_closes(api):
     factory = SamplerFactory("qsvr.samplers.dwave.qpu.QPUSampler")
     assert factory.open() is factory.open() is get_sampler("qpu")
-    client = factory.open()._client.get()
+    client = factory.open().client
     factory.close()
     with pytest.raises(Exception, match="closed"):
         client.client.get_solvers()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
-from fake_sapi import TOKEN
+from fake_sapi import TOKEN, FakeSolverAPI
 from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
+from qsvr.samplers.dwave.submission import ServiceOptions
 
 N = 6
 TIMES = 20 if os.environ.get("THOROUGH") else 5
@@ -25,6 +27,19 @@ def _fit(data, sampler="qpu", **options):
     )
 
 
+@pytest.mark.parametrize("times", [2, None])
+def test_a_fault_that_never_happened_fails_its_test(times):
+    server = FakeSolverAPI([])
+    server.check_faults()
+    server.inject("submit", "503", times)
+    server.fails_by(server.fault("submit"), "drop")  # due, and not delivered
+    server.mend()
+    with pytest.raises(AssertionError, match=r"never happened.*503"):
+        server.check_faults()
+    with pytest.raises(ValueError, match="knows no fault 'offline' at 'poll'"):
+        server.inject("poll", "offline")
+
+
 @pytest.mark.parametrize("kind", ["429", "500", "503", "drop", "malformed"])
 @pytest.mark.parametrize("stage", ["submit", "poll", "answer"])
 def test_passing_trouble_is_retried(api, data, stage, kind):
@@ -34,7 +49,16 @@ def test_passing_trouble_is_retried(api, data, stage, kind):
         model = _fit(data)
         assert model.sampler_info_["n_reads"] == 8
         assert len(api.problems) == 1 + done  # never submitted twice
-    assert not any(fault.times for fault in api.faults)
+    api.check_faults()
+
+
+def test_delays_double_up_to_the_most_and_are_at_least_half():
+    rng = np.random.default_rng(0)
+    options = ServiceOptions(retry_delay=1.0)
+    for retry, full in enumerate([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]):
+        delays = [options.delay(retry, rng) for _ in range(200)]
+        assert 0.5 * full <= min(delays) < 0.55 * full
+        assert 0.95 * full < max(delays) <= full
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
@@ -42,8 +66,8 @@ def test_lasting_trouble_ends_in_an_error(api, data, kind):
     _fit(data)
     before = api.requests["submit"]
     for _ in range(TIMES):
-        api.faults.clear()
-        api.inject("submit", kind, 99)
+        api.mend()
+        api.inject("submit", kind, times=None)
         with pytest.raises(exceptions.ServiceUnavailableError, match="tried 3 times") as caught:
             _fit(data, max_retries=2)
         assert TOKEN not in str(caught.value)
@@ -182,14 +206,13 @@ def test_lasting_trouble_after_submission(api, data, stage, kind):
     endless = (stage, kind) == ("poll", "503")  # the client itself asks again and again
     expected = exceptions.TimeLimitError if endless else exceptions.ServiceUnavailableError
     for done in range(1, TIMES + 1):
-        api.faults.clear()
-        api.inject(stage, kind, 10**6)
+        api.inject(stage, kind, times=None)
         before = api.requests[stage]
         with pytest.raises(expected):
             _fit(data, max_retries=2, timeout=0.3 if endless else 30)
         assert len(api.problems) == 1 + done
         assert api.requests[stage] - before < 60
-        api.faults.clear()
+        api.mend()
 
 
 @pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
@@ -198,7 +221,7 @@ def test_upload_trouble(api, data, sampler):
     api.inject("upload", "503")
     _fit(data, sampler)
     before = len(api.problems)
-    api.inject("upload", "503", 10**6)
+    api.inject("upload", "503", times=None)
     with pytest.raises(exceptions.ServiceUnavailableError):
         _fit(data, sampler, max_retries=0)
     assert len(api.problems) == before

@@ -32,8 +32,8 @@ def test_token_appears_nowhere(api, data, caplog, capfd, cache_dir):
         texts.append(str(model.sampler_report()))
     texts.append(repr(SamplerFactory("qsvr.samplers.dwave.qpu.QPUSampler").open()))
     for kind in ("401", "503", "drop", "malformed", "fail", "fewer"):
-        api.faults.clear()
-        api.inject("submit", kind, 9)
+        api.mend()
+        api.inject("submit", kind, times=None)
         with pytest.raises(QSVRError) as caught:
             _fit(data)
         error = caught.value

@@ -1,14 +1,14 @@
-"""What each engine costs: time per job, and a search against the time that its work must take.
+"""What each executor costs: time per job, and a search against the time that its work must take.
 
-    python benchmarks/engines.py [--quick] [--check] [--engines process,dask,mpi]
+    python benchmarks/executors.py [--quick] [--check] [--executors process,dask,mpi]
 
 The search is Swift-Hyperband over 200 trials (four iterations of its brackets at
 ``max_resource=50``, ``reduction_factor=3``) with epochs that sleep for 50 ms, on 2 workers. Ideal
-is the work that was done, divided by the workers: ``epochs * 0.05 s / 2``. Starting the engine
+is the work that was done, divided by the workers: ``epochs * 0.05 s / 2``. Starting the executor
 counts, and so do decisions, predictions and the journal with its checkpoints. ``inline`` on one
-worker is the baseline without any engine.
+worker is the baseline without any executor.
 
-MPI runs under ``mpiexec`` with one rank more than there are workers. Engines that are not
+MPI runs under ``mpiexec`` with one rank more than there are workers. Executors that are not
 installed are named and left out.
 """
 
@@ -54,15 +54,15 @@ def nothing(config, start, stop, checkpoint):
 """
 
 
-def workers_of(engine: str) -> int:
-    return 1 if engine == "inline" else WORKERS
+def workers_of(executor: str) -> int:
+    return 1 if executor == "inline" else WORKERS
 
 
-def overhead(engine: str, place: Path, jobs: int) -> float:
+def overhead(executor: str, place: Path, jobs: int) -> float:
     """Return the median time in seconds of an empty job, sent and answered, one at a time."""
     trainer = NamedTrainer(f"{place / 'work.py'}:nothing")
     segment = Segment({}, 0, 1, place / "trial" / "checkpoint")
-    pool = make_pool(engine, workers_of(engine))
+    pool = make_pool(executor, workers_of(executor))
     times = []
     try:
         for _ in range(jobs + 2 * WORKERS):  # the first ones start processes and import
@@ -70,13 +70,13 @@ def overhead(engine: str, place: Path, jobs: int) -> float:
             outcome = pool.submit(trainer, segment, None).result()
             times.append(time.perf_counter() - begun)
             if outcome.reason:
-                sys.exit(f"{engine}: {outcome.reason}")
+                sys.exit(f"{executor}: {outcome.reason}")
     finally:
         pool.close()
     return median(times[2 * WORKERS :])
 
 
-def search(engine: str, place: Path, iterations: int) -> dict[str, float]:
+def search(executor: str, place: Path, iterations: int) -> dict[str, float]:
     """Run the search; return its figures."""
     spec = RunSpec(
         trainer=f"{place / 'work.py'}:train",
@@ -85,14 +85,14 @@ def search(engine: str, place: Path, iterations: int) -> dict[str, float]:
         max_resource=50,
         reduction_factor=3,
         scheduler_options={"iterations": iterations, "min_curves": 4},
-        executor=engine,
-        n_workers=workers_of(engine),
+        executor=executor,
+        n_workers=workers_of(executor),
     )
-    journal = place / f"{engine}.jsonl"
+    journal = place / f"{executor}.jsonl"
     begun = time.time()
     results = Tuner.from_spec(spec, journal=journal).run()
     wall = time.time() - begun
-    return figures(results, journal, begun, wall, workers_of(engine))
+    return figures(results, journal, begun, wall, workers_of(executor))
 
 
 def figures(
@@ -115,10 +115,10 @@ def figures(
     }
 
 
-def measured(engine: str, place: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Return all figures of an engine."""
-    found = search(engine, place, args.iterations)
-    found["overhead"] = overhead(engine, place, args.jobs)
+def measured(executor: str, place: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Return all figures of an executor."""
+    found = search(executor, place, args.iterations)
+    found["overhead"] = overhead(executor, place, args.jobs)
     return found
 
 
@@ -138,33 +138,33 @@ def under_mpi(place: Path, args: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def missing(engine: str) -> str:
-    """Return what an engine lacks on this machine; empty if nothing."""
-    package = {"dask": "distributed", "mpi": "mpi4py", "ray": "ray"}.get(engine)
+def missing(executor: str) -> str:
+    """Return what an executor lacks on this machine; empty if nothing."""
+    package = {"dask": "distributed", "mpi": "mpi4py", "ray": "ray"}.get(executor)
     if package is not None and importlib.util.find_spec(package) is None:
-        return f"pip install 'qsvr[{engine}]'"
-    if engine == "mpi" and shutil.which("mpiexec") is None:
+        return f"pip install 'qsvr[{executor}]'"
+    if executor == "mpi" and shutil.which("mpiexec") is None:
         return "mpiexec (Debian: openmpi-bin)"
     return ""
 
 
 def arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
-    parser.add_argument("--engines", default=",".join(EXECUTORS), help="which, separated by commas")
+    parser.add_argument("--executors", default=",".join(EXECUTORS), help="separated by commas")
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)  # set under mpiexec
     parser.add_argument("--jobs", type=int, default=200, help="empty jobs to time")
     parser.add_argument("--iterations", type=int, default=4, help="of Hyperband's brackets")
     args = parser.parse_args()
     if args.quick:
         args.jobs, args.iterations = 50, 1
-        args.engines = "process,dask"
+        args.executors = "process,dask"
     return args
 
 
-def row(engine: str, found: dict[str, Any]) -> list[str]:
+def row(executor: str, found: dict[str, Any]) -> list[str]:
     return [
-        engine,
-        str(workers_of(engine)),
+        executor,
+        str(workers_of(executor)),
         f"{found['overhead'] * 1e3:.1f}",
         f"{found['trials']:.0f}",
         f"{found['epochs']:.0f}",
@@ -179,7 +179,7 @@ def row(engine: str, found: dict[str, Any]) -> list[str]:
     ]
 
 
-HEADER = ["engine", "workers", "ms a job", "trials", "epochs", "jobs", "ideal s", "wall s"]
+HEADER = ["executor", "workers", "ms a job", "trials", "epochs", "jobs", "ideal s", "wall s"]
 HEADER += ["start s", "efficiency", "without start", "predicting s", "overlap"]
 
 
@@ -193,19 +193,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "work.py").write_text(TRAINER)
-        for engine in args.engines.split(","):
-            if lack := missing(engine):
-                print(f"{engine} is left out, it needs {lack}")
+        for executor in args.executors.split(","):
+            if lack := missing(executor):
+                print(f"{executor} is left out, it needs {lack}")
                 continue
-            found = under_mpi(place, args) if engine == "mpi" else measured(engine, place, args)
-            rows.append(row(engine, found))
-            bests[engine] = found["best"]
-            if engine in NEED_EFFICIENCY:
+            found = under_mpi(place, args) if executor == "mpi" else measured(executor, place, args)
+            rows.append(row(executor, found))
+            bests[executor] = found["best"]
+            if executor in NEED_EFFICIENCY:
                 # one iteration is too short to make up for a start of seconds
                 whole = found["wall"] - (found["start"] if args.quick else 0.0)
-                bars.at_least(f"efficiency of {engine}", found["ideal"] / whole, BAR)
+                bars.at_least(f"efficiency of {executor}", found["ideal"] / whole, BAR)
     print_table(HEADER, rows)
-    bars.hold("the same best loss on every engine", len(set(bests.values())) == 1)
+    bars.hold("the same best loss on every executor", len(set(bests.values())) == 1)
     bars.finish(check=args.check)
 
 

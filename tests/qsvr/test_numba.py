@@ -1,0 +1,138 @@
+"""The first fit, where compiled code cannot be cached, its cache is damaged, or Ctrl-C comes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import qsvr
+
+PACKAGE = Path(qsvr.__file__).parent
+FIT = """
+import warnings, numpy as np
+from qsvr import QSVR
+X = np.linspace(0, 1, 8)[:, None]
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    model = QSVR(num_reads=2, random_state=0).fit(X, X[:, 0])
+print(repr(float(model.predict(X[:1])[0])), model.sampler_info_["energies"].min())
+print(*(str(each.message) for each in caught if "NUMBA_CACHE_DIR" in str(each.message)), sep="\\n")
+"""
+
+
+def run(code, *, path, prefix=(), **environment):
+    """Run code in a fresh interpreter; return its standard output."""
+    env = {**os.environ, "PYTHONPATH": str(path), **environment}
+    for name in [name for name, value in environment.items() if value is None]:
+        del env[name]
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def copy():
+    """Yield a folder that anyone may read, with a copy of the package without compiled code."""
+    root = Path(tempfile.mkdtemp(prefix="qsvr-"))
+    root.chmod(0o755)
+    shutil.copytree(PACKAGE, root / "qsvr", ignore=shutil.ignore_patterns("__pycache__"))
+    yield root
+    for path in [root, *root.rglob("*")]:
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(root)
+
+
+def lock(root):
+    """Take away all rights to write below a folder."""
+    for path in sorted(root.rglob("*"), reverse=True):
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+    root.chmod(0o555)
+
+
+def other_user():
+    """Return a command's prefix that drops the superuser's rights, which no folder is safe from."""
+    if os.geteuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("run by the superuser without setpriv, no folder is read-only")
+    return (setpriv, "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+@pytest.mark.slow
+def test_a_read_only_place_is_a_warning_and_the_same_model(copy):
+    reference = run(FIT, path=PACKAGE.parent)
+    assert reference[1:] == [""]
+    lock(copy)
+    home = copy / "nowhere"
+    code = f"{FIT}\nimport os; assert not os.access({str(copy / 'qsvr')!r}, os.W_OK)"
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "NUMBA_CACHE_DIR": None}
+    found = run(code, path=copy, prefix=other_user(), **places)
+    assert found[0] == reference[0]
+    assert len(found) == 2  # one warning, however many functions are compiled
+    assert "no folder for compiled code can be written" in found[1]
+    assert not list(copy.rglob("*.nbi"))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Return a cache folder, filled by a fit, and what the fit printed."""
+    folder = tmp_path_factory.mktemp("numba")
+    return folder, run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage"])
+def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage):
+    folder, reference = compiled
+    shutil.copytree(folder, tmp_path / "numba")
+    damaged = {}
+    for path in (tmp_path / "numba").rglob(f"_box_qp.*.{kind}"):
+        raw = path.read_bytes()
+        damaged[path] = {"empty": b"", "truncated": raw[: len(raw) // 2], "garbage": b"\x80no"}[
+            damage
+        ]
+        path.write_bytes(damaged[path])
+    assert damaged
+    assert run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "numba")) == reference
+    mended = [path for path, raw in damaged.items() if path.exists() and path.read_bytes() != raw]
+    assert any(path.name.startswith("_box_qp.box_qp-") for path in mended)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_numba_is_imported_leaves_a_process_that_can_fit():
+    code = f"""
+import os, signal, sys, threading
+
+class Interrupt:
+    '''Sends the signal in the middle of numba's import.'''
+    sent = False
+    def find_spec(self, name, path=None, target=None):
+        if name == "numba.core.typing" and not Interrupt.sent:
+            Interrupt.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+import numpy as np
+from qsvr import QSVR
+X = np.linspace(0, 1, 8)[:, None]
+try:
+    QSVR(num_reads=2, random_state=0).fit(X, X[:, 0])
+except KeyboardInterrupt:
+    print("interrupted", Interrupt.sent)
+{FIT}
+"""
+    found = run(code, path=PACKAGE.parent)
+    assert found[0] == "interrupted True"
+    assert found[1] == run(FIT, path=PACKAGE.parent)[0]
