@@ -51,7 +51,7 @@ class Domain(ABC):
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Return whether two values are the same; 1 is 1.0, but not True."""
+    """Return whether `left` and `right` are the same; 1 is 1.0, but not True."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
@@ -244,7 +244,7 @@ class Categorical(Domain):
         return self.choices[int(rng.integers(len(self.choices)))]
 
     def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - all of them
-        """Return all choices."""
+        """Return all choices, whatever `points`."""
         return self.choices
 
     def features(self, value: Any) -> tuple[float, ...]:
@@ -286,7 +286,7 @@ class Constant(Domain):
         return self.value
 
     def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - one only
-        """Return the value."""
+        """Return the value, whatever `points`."""
         return (self.value,)
 
     def features(self, value: Any) -> tuple[float, ...]:  # noqa: ARG002 - tells nothing
@@ -341,7 +341,7 @@ class Scipy(Domain):
         return tuple(dict.fromkeys(self._plain(v) for v in self._frozen().ppf(quantiles)))
 
     def quantile(self, unit: float) -> float | int:
-        """Return a quantile, 0 and 1 moved slightly inwards."""
+        """Return the quantile at `unit`, 0 and 1 moved slightly inwards."""
         from scipy import stats
 
         frozen = self._frozen()
