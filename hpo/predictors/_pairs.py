@@ -1,10 +1,10 @@
 """Learning curves of unequal lengths as one regression problem.
 
-Each row is a piece of a trial's curve, from unit t_a to unit t_b, both on a geometric grid of
-lengths. With ``z = log(loss - base)``, the base a little below the lowest loss seen, the target is
-``(z(t_b) - z(t_a)) / sqrt(log(t_b / t_a))``: zero where the loss stays what it is, and of about the
-same spread whatever the lengths. So short pieces, of which there are many from the first minutes
-on, teach the model what long ones will do.
+Each row is a pair of lengths t_a < t_b of one curve, both on a geometric grid. With
+``z = log(loss - base)``, the base a little below the lowest loss seen, the target is
+``(z(t_b) - z(t_a)) / sqrt(log(t_b / t_a))``: zero if the loss stays constant, and of about the same
+spread for all lengths. So pairs of short lengths, of which there are many early in a search, train
+the model for long ones.
 """
 
 from __future__ import annotations
@@ -22,19 +22,11 @@ from hpo.trial import Curve
 _GROWTH = 1.5
 
 
-def lengths_up_to(max_resource: int, growth: float = _GROWTH) -> tuple[int, ...]:
-    """Return the geometric grid of curve lengths: 1, 2, 3, 4, 6, ... up to `max_resource`.
-
-    Parameters
-    ----------
-    max_resource : int
-        The last one.
-    growth : float
-        From one length to the next, above 1; at least one unit.
-    """
+def lengths_up_to(max_resource: int) -> tuple[int, ...]:
+    """Return the geometric grid of curve lengths: 1, 2, 3, 4, 6, ... up to `max_resource`."""
     lengths = [1]
     while lengths[-1] < max_resource:
-        lengths.append(next_length(lengths[-1], max_resource, growth))
+        lengths.append(next_length(lengths[-1], max_resource, _GROWTH))
     return tuple(lengths)
 
 
@@ -45,7 +37,7 @@ class Pairs:
     Attributes
     ----------
     trial : ndarray of shape (n_rows,)
-        Position of the curve.
+        Index of the curve.
     start, stop : ndarray of shape (n_rows,)
         t_a and t_b.
     """
@@ -63,7 +55,7 @@ class Pairs:
         return np.asarray(np.sqrt(np.log(self.stop / self.start)))
 
     def take(self, rows: IntArray) -> Pairs:
-        """Return some of the rows."""
+        """Return the given rows."""
         return Pairs(self.trial[rows], self.start[rows], self.stop[rows])
 
 
@@ -73,15 +65,15 @@ class CurveSet:
     Parameters
     ----------
     curves : sequence of Curve
-        One or more, each of one finite loss at least.
+        One or more, each with at least one loss, all finite.
     gap : float
-        How far below the lowest loss the base lies, as a share of the distance from there to the
+        Distance of the base below the lowest loss, as a fraction of the distance from there to the
         median of the last losses.
 
     Attributes
     ----------
     base : float
-        What is taken off every loss before the logarithm.
+        Subtracted from every loss before the logarithm.
     lengths : ndarray of shape (n_curves,)
         Units of each curve.
     last : ndarray of shape (n_curves,)
@@ -101,7 +93,7 @@ class CurveSet:
             row[: len(curve.losses)] = curve.losses
         lasts = losses[np.arange(len(curves)), self.lengths - 1]
         lowest = losses.min()
-        # The floor keeps the logarithm finite where all losses are equal.
+        # The lower bounds keep the logarithm finite if all losses are equal.
         width = max(float(np.median(lasts) - lowest), 1e-6 * abs(lowest), 1e-12)
         self.base = float(lowest - gap * width)
         self._z = np.log(losses - self.base)  # (n_curves, longest); infinite past the end
@@ -110,7 +102,7 @@ class CurveSet:
         self.last: FloatArray = self._z[np.arange(len(curves)), self.lengths - 1]
 
     def pairs(self, max_resource: int) -> Pairs:
-        """Return every piece between two lengths of the grid."""
+        """Return every pair of lengths of the grid."""
         grid = lengths_up_to(max_resource)
         parts = []
         for place, at in enumerate(grid):
@@ -124,7 +116,7 @@ class CurveSet:
         return Pairs(trial, start, stop)
 
     def to_end(self, target: int) -> Pairs:
-        """Return one row a curve: from its last unit to `target` units."""
+        """Return one row per curve: from its last unit to `target` units."""
         stop = np.maximum(self.lengths, target)
         return Pairs(np.arange(len(self.lengths)), self.lengths, stop)
 
@@ -134,7 +126,7 @@ class CurveSet:
         return np.asarray(change / pairs.horizon)
 
     def features(self, pairs: Pairs) -> FloatArray:
-        """Return what a regressor sees of the curve at t_a, of shape (n_rows, 7).
+        """Return the features of the curve at t_a, of shape (n_rows, 7).
 
         Log loss; its distance to the curve's and to the search's minimum; the slopes over the last
         half and the last step; log t_a; log t_b / t_a.

@@ -90,9 +90,15 @@ class CurvePredictor(Protocol):
         Parameters
         ----------
         curves : sequence of Curve
+            One or more, each of at least `target` finite losses.
         known, target : int
             Units, ``1 <= known < target``.
         context : PredictionContext
+
+        Raises
+        ------
+        ValueError
+            If there is no curve, one is too short or not finite, or the units are out of order.
         """
         ...
 
@@ -102,7 +108,12 @@ class CurvePredictor(Protocol):
         Parameters
         ----------
         curves : sequence of Curve
-            Of at least `known` losses.
+            Of at least `known` finite losses each; later ones are ignored.
+
+        Raises
+        ------
+        ValueError
+            If a curve is too short or not finite.
         """
         ...
 
@@ -126,22 +137,7 @@ class BasePredictor(ABC):
         target: int,
         context: PredictionContext = DEFAULT_CONTEXT,
     ) -> Self:
-        """Learn to predict the loss at `target` from the first `known` losses.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of at least `target` finite losses each; one or more.
-        known, target : int
-            Units, ``1 <= known < target``.
-        context : PredictionContext
-            Its seed is used.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, one is too short or not finite, or the units are out of order.
-        """
+        """Learn from losses up to `target` (see `CurvePredictor.fit`); uses the context's seed."""
         values = check_training(curves, known, target)  # (n_curves, target)
         self.known_, self.target_ = known, target
         self._cross_validate(curves, values, context)
@@ -149,18 +145,7 @@ class BasePredictor(ABC):
         return self
 
     def predict(self, curves: Sequence[Curve]) -> Prediction:
-        """Predict the losses at the target.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of at least `known` finite losses each; later ones are ignored.
-
-        Raises
-        ------
-        ValueError
-            If a curve is too short or not finite.
-        """
+        """Predict the losses at the target (see `CurvePredictor.predict`)."""
         if not curves:
             return Prediction(np.empty(0), np.empty(0), self.skill_, self._info())
         mean = self._predict(curves, first_losses(curves, self.known_))

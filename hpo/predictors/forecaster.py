@@ -74,6 +74,11 @@ class Forecaster(Protocol):
         target : int
             Units; a curve of at least as many keeps its last loss, with no spread.
         context : PredictionContext
+
+        Raises
+        ------
+        ValueError
+            If there is no curve, or one is empty or not finite.
         """
         ...
 
@@ -94,35 +99,14 @@ class ForecastingPredictor(ABC):
         target: int,
         context: PredictionContext = DEFAULT_CONTEXT,
     ) -> Self:
-        """Keep the curves to learn from (see `CurvePredictor.fit`).
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Of at least `target` finite losses each; one or more.
-        known, target : int
-            Units, ``1 <= known < target``.
-        context : PredictionContext
-            Passed on to `forecast`.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, one is too short or not finite, or the units are out of order.
-        """
+        """Keep the curves and the context for `predict` (see `CurvePredictor.fit`)."""
         check_training(curves, known, target)
         self.curves_, self.known_, self.target_ = tuple(curves), known, target
         self.context_ = context
         return self
 
     def predict(self, curves: Sequence[Curve]) -> Prediction:
-        """Predict the losses at the target from the first `known` losses of each curve.
-
-        Raises
-        ------
-        ValueError
-            If a curve is shorter than `known` or not finite.
-        """
+        """Forecast the query curves, cut to `known` losses (see `CurvePredictor.predict`)."""
         if not curves:
             return Prediction(np.empty(0), np.empty(0), None, {"predictor": type(self).__name__})
         first_losses(curves, self.known_)  # checks them

@@ -74,22 +74,7 @@ class JointPredictor(ForecastingPredictor):
     def forecast(
         self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
     ) -> Forecast:
-        """Learn from the curves, and forecast the loss of each after `target` units.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Curves of any length from 1 on, all losses finite.
-        target : int
-            Units; a curve of at least as many keeps its last loss, with no spread.
-        context : PredictionContext
-            Its seed, encoder and warm-start state are used.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, or one is empty or not finite.
-        """
+        """Forecast with the process (see `Forecaster.forecast`)."""
         check_curves(curves)
         configs = [curve.config for curve in curves]
         encode = context.encoder or ConfigEncoder.of(configs)
@@ -155,25 +140,13 @@ class JointSurrogate:
     encode: Encoder
 
     def predict(self, configs: Sequence[Config]) -> tuple[FloatArray, FloatArray]:
-        """Return mean and standard deviation of the final losses, both (n_configs,).
-
-        Parameters
-        ----------
-        configs : sequence of Config
-        """
+        """Return mean and standard deviation of each final loss."""
         return self.process.each(self._ends(configs))
 
     def sample(
         self, configs: Sequence[Config], n_samples: int, rng: np.random.Generator
     ) -> FloatArray:
-        """Sample the final losses jointly, (n_samples, n_configs).
-
-        Parameters
-        ----------
-        configs : sequence of Config
-        n_samples : int
-        rng : numpy.random.Generator
-        """
+        """Sample the final losses jointly."""
         mean, covariance = self.process.joint(self._ends(configs))
         ridge = 1e-6 * covariance.diagonal().max() * np.eye(len(mean))
         root = np.linalg.cholesky(covariance + ridge)

@@ -59,22 +59,7 @@ class MixedPredictor(ForecastingPredictor):
     def forecast(
         self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
     ) -> Forecast:
-        """Forecast the loss of each curve after `target` units with the chosen forecaster.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Curves of any length from 1 on, all losses finite.
-        target : int
-            Units; a curve of at least as many keeps its last loss, with no spread.
-        context : PredictionContext
-            Passed on to the forecaster.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, or one is empty or not finite.
-        """
+        """Forecast with the forecaster that the seed chooses (see `Forecaster.forecast`)."""
         chosen = self.forecasters[context.seed % len(self.forecasters)]
         forecast = chosen.forecast(curves, target, context)
         state = forecast.warm_start_state or context.warm_start_state

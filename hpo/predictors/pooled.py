@@ -88,22 +88,7 @@ class PooledPredictor(ForecastingPredictor):
     def forecast(
         self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT
     ) -> Forecast:
-        """Learn from the curves, and forecast the loss of each after `target` units.
-
-        Parameters
-        ----------
-        curves : sequence of Curve
-            Curves of any length from 1 on, all losses finite.
-        target : int
-            Units; a curve of at least as many keeps its last loss, with no spread.
-        context : PredictionContext
-            Its seed is used.
-
-        Raises
-        ------
-        ValueError
-            If there is no curve, or one is empty or not finite.
-        """
+        """Forecast with the regressor (see `Forecaster.forecast`); uses the context's seed."""
         from sklearn.base import clone
 
         data = CurveSet(curves, self.gap)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo._typing import FloatArray, IntArray
+from hpo._typing import IntArray
 from hpo.simulation.simulator import CurveTable
 
 MLPF_URL = (
@@ -36,7 +36,7 @@ def read_table(path: str | Path) -> CurveTable:
     Raises
     ------
     ValueError
-        If the file is of another kind or not understood; the message names it.
+        If the file is of another kind or invalid; the message names it.
     OSError
         If it cannot be read.
     """
@@ -56,7 +56,7 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
     Parameters
     ----------
     path : str or Path, optional
-        Where the file is. Default: the user's cache folder, to which it is downloaded once.
+        Path of the file. Default: the user's cache folder, to which it is downloaded once.
 
     Raises
     ------
@@ -79,30 +79,25 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
 
 
 def clean_rows(table: CurveTable, rise: float = 0.03, settled: int = 5) -> IntArray:  # (n_kept,)
-    """Return the rows that repeat no earlier row's hyperparameters and show no restart.
+    """Return the rows without a restart whose hyperparameters are not those of an earlier row.
 
     Parameters
     ----------
     table : CurveTable
-        Whose rows.
     rise : float
-        A restart is a rise of the loss, from one unit to the next, by more than this share.
+        A restart is a relative increase of the loss, from one unit to the next, above this.
     settled : int
-        Units at the beginning in which such a rise is no restart.
+        Number of first units in which such an increase is no restart.
     """
     seen: set[tuple[Any, ...]] = set()
     rows = []
     for row, config in enumerate(table.configs):
         key = tuple(sorted(config.items()))
-        if key not in seen and not _restarts(table.losses[row], rise, settled):
+        losses = table.losses[row, settled:]
+        if key not in seen and not np.any(np.diff(losses) > rise * np.abs(losses[:-1])):
             rows.append(row)
         seen.add(key)
     return np.array(rows, dtype=np.intp)
-
-
-def _restarts(losses: FloatArray, rise: float, settled: int) -> bool:
-    steps = np.diff(losses[settled:])
-    return bool(np.any(steps > rise * np.abs(losses[settled:-1])))
 
 
 def _read_csv(path: Path) -> CurveTable:

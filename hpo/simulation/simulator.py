@@ -1,7 +1,7 @@
 """Searches over recorded learning curves, in virtual time.
 
-A `CurveTable` stands for the model to tune, `SimulatedRunner` for the machines: it looks losses up
-and moves a clock, so that a Hyperband run of thousands of epochs takes milliseconds.
+A `CurveTable` replaces the model to tune, `SimulatedRunner` the machines: it looks losses up and
+advances a clock, so that a Hyperband run of thousands of epochs takes milliseconds.
 
 >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}), np.array([[3.0, 2.0], [3.0, 1.0]]))
 >>> from hpo.schedulers import Hyperband
@@ -47,7 +47,7 @@ class CurveTable:
     losses : ndarray of shape (n_rows, n_units)
         Loss after each unit; lower is better.
     cost : ndarray of shape (n_rows,) or None
-        Relative time of one unit; None where all are equal.
+        Relative time of one unit; None if all are equal.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class CurveTable:
     def __post_init__(self) -> None:
         if self.losses.ndim != 2 or len(self.losses) != len(self.configs):
             raise ValueError(
-                f"losses must have one row a configuration ({len(self.configs)}), got the shape "
+                f"losses must have one row per configuration ({len(self.configs)}), got the shape "
                 f"{self.losses.shape}"
             )
 
@@ -71,7 +71,7 @@ class CurveTable:
 
     @property
     def max_resource(self) -> int:
-        """Units that every curve has."""
+        """Number of units of every curve."""
         return int(self.losses.shape[1])
 
     def take(self, rows: Sequence[int] | IntArray) -> CurveTable:
@@ -94,10 +94,9 @@ class TableSearcher:
     Parameters
     ----------
     table : CurveTable
-        Whose rows.
     seed : int
-        Of the order: ``numpy.random.RandomState(seed).permutation(n_rows)``, as in the published
-        experiments.
+        Seed of the order: ``numpy.random.RandomState(seed).permutation(n_rows)``, as in the
+        published experiments.
     order : sequence of int, optional
         The order itself, in place of the seed.
     """
@@ -135,16 +134,15 @@ class CyclicTableSearcher(TableSearcher):
 
 
 class TableCurveSearcher(CurveSearcher):
-    """Proposes rows of a table by forecasts of final losses, each row once.
+    """Proposes rows of a table from forecasts of final losses, each row once.
 
     Parameters
     ----------
     table : CurveTable
-        Whose rows.
     seed : int
-        Of the order in which they are tried before anything is known, as for `TableSearcher`.
+        Seed of the order in which rows are tried without a forecast, as for `TableSearcher`.
     **settings
-        Of `CurveSearcher`.
+        Settings of `CurveSearcher`.
     """
 
     def __init__(self, table: CurveTable, seed: int = 0, **settings: Any) -> None:
@@ -152,33 +150,32 @@ class TableCurveSearcher(CurveSearcher):
         super().__init__(ListCandidates(table.configs, order), seed, **settings)
         self.table = table
         self._rows: dict[int, int] = {}  # trial -> row
-        self._left: dict[str, list[int]] = {}  # configuration -> rows that no trial has
+        self._remaining: dict[str, list[int]] = {}  # by configuration: rows that no trial has
         for row in order:
-            self._left.setdefault(config_key(table.configs[row]), []).append(row)
+            self._remaining.setdefault(config_key(table.configs[row]), []).append(row)
 
     def row_of(self, job: TrainJob) -> int:
-        """Return the row that a job trains: the first left with that configuration."""
+        """Return the row that a job trains: the first remaining one with its configuration."""
         if job.trial_id not in self._rows:
-            rows = self._left[config_key(job.config)]
+            rows = self._remaining[config_key(job.config)]
             self._rows[job.trial_id] = rows.pop(0) if len(rows) > 1 else rows[0]
         return self._rows[job.trial_id]
 
 
 class SimulatedRunner:
-    """Workers that look up a table and pass virtual time (see `hpo.loop.Runner`).
+    """Looks up losses in a table and advances virtual time (see `hpo.loop.Runner`).
 
     Parameters
     ----------
     table : CurveTable
-        Losses.
     row_of : callable
-        ``row_of(job)`` is the row that a training job stands for.
+        ``row_of(job)`` returns the row of a training job.
     n_workers : int
-        Training jobs that run at a time; at least 1.
+        Number of simultaneous training jobs; at least 1.
     epoch_times : float or array-like of shape (n_rows,)
         Virtual time of a unit of each row. Default: the table's cost, or 1.
     predictor : CurvePredictor or None
-        Answers prediction jobs; without one they fail.
+        Answers prediction and forecast jobs; without one they fail.
     searcher : Searcher or None
         Proposes new configurations with a forecast.
     predict_time : float
@@ -187,9 +184,9 @@ class SimulatedRunner:
     Attributes
     ----------
     now : float
-        The clock.
+        Present virtual time.
     busy : float
-        Worker time spent on training so far.
+        Total worker time spent on training so far.
 
     Raises
     ------
@@ -231,7 +228,12 @@ class SimulatedRunner:
     def submit(self, job: Job) -> None:
         """Start a job."""
         if isinstance(job, ModelJob):
-            self._schedule(self._predict_time, self._predict(job))
+            report: Report
+            if self._predictor is None:
+                report = PredictFailure(job.job_id, "the simulation has no predictor")
+            else:
+                report = run_predict_job(job, self._predictor, self._searcher)
+            self._schedule(self._predict_time, report)
             return
         row = self._row_of(job)
         losses = tuple(self._table.losses[row, job.start : job.stop].tolist())
@@ -241,7 +243,7 @@ class SimulatedRunner:
         self._schedule(duration, TrainReport(job.trial_id, job.start, job.stop, losses))
 
     def wait(self) -> list[Report]:
-        """Move the clock to the next report, and return all that are due then.
+        """Advance the clock to the next report, and return all reports due then.
 
         Raises
         ------
@@ -261,15 +263,10 @@ class SimulatedRunner:
         heapq.heappush(self._pending, (self.now + duration, self._count, report))
         self._count += 1
 
-    def _predict(self, job: ModelJob) -> Report:
-        if self._predictor is None:
-            return PredictFailure(job.job_id, "the simulation has no predictor")
-        return run_predict_job(job, self._predictor, self._searcher)
-
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What came of a simulated search.
+    """Result of a simulated search.
 
     Attributes
     ----------
@@ -278,7 +275,7 @@ class SimulationResult:
     makespan : float
         Virtual time from beginning to end.
     utilisation : float
-        Share of the workers' time that was spent training, 0 to 1.
+        Fraction of the workers' time that was spent training.
     """
 
     summary: SchedulerSummary
@@ -303,17 +300,17 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
     Parameters
     ----------
     make : callable
-        Builds the scheduler on a searcher.
+        Builds the scheduler from a searcher.
     table : CurveTable
         Configurations and losses.
     seed : int
-        Of the order in which rows are proposed (see `TableSearcher`).
+        Seed of the order in which rows are proposed (see `TableSearcher`).
     searcher : TableSearcher or TableCurveSearcher, optional
-        Proposes rows; default: a `TableSearcher` with the seed.
+        Proposes rows. Default: a `TableSearcher` with the seed.
     n_workers, epoch_times, predictor, predict_time
         As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
     recorder : Recorder, optional
-        Hears of every job and report.
+        Receives every job and report.
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)

@@ -1,4 +1,4 @@
-"""Made-up learning curves, for trying things out where no recorded ones are at hand.
+"""Synthetic learning curves.
 
 >>> table = synthetic_table(100, 50, seed=0)
 >>> table.losses.shape, sorted(table.configs[0])
@@ -15,8 +15,6 @@ from hpo._typing import FloatArray
 from hpo.simulation.simulator import CurveTable
 from hpo.space.search_space import SearchSpace
 
-__all__ = ["synthetic_space", "synthetic_table"]
-
 _SPACE: dict[str, Any] = {
     "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
     "width": {"type": "int", "low": 16, "high": 256, "log": True},
@@ -32,17 +30,18 @@ def synthetic_space() -> SearchSpace:
 
 
 def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
-    """Draw configurations and the learning curves that a network might show.
+    """Draw configurations and learning curves similar to those of a network.
 
-    Each curve falls as a shifted power law from 2.3 to a floor. High learning rates fall early and
-    end high, low ones fall late, so that curves cross; noise of one per cent shrinks with the loss.
+    Each curve decreases as a shifted power law from 2.3 to a floor. With a high learning rate it
+    decreases early and ends high, with a low one late, so that curves cross. Noise of one per cent
+    decreases with the loss.
 
     Parameters
     ----------
     n_rows, n_units : int
-        Curves, and losses of each; at least 1.
+        Number of curves, and of losses of each; at least 1.
     seed : int
-        The same seed gives the same table.
+        Seed of the random number generator.
 
     Returns
     -------

@@ -34,6 +34,7 @@ class SurfaceModel(Protocol):
         Parameters
         ----------
         x : ndarray of shape (n_trials, n_features)
+            Hyperparameters, scaled to [0, 1].
         mean, std : ndarray of shape (n_trials,)
             Forecasts and their standard deviations.
         rng : numpy.random.Generator
@@ -86,17 +87,7 @@ class Surface:
     def fit(
         self, x: FloatArray, mean: FloatArray, std: FloatArray, rng: np.random.Generator
     ) -> Self:
-        """Learn from forecasts.
-
-        Parameters
-        ----------
-        x : ndarray of shape (n_trials, n_features)
-            Hyperparameters, scaled to [0, 1].
-        mean, std : ndarray of shape (n_trials,)
-            Forecasts of the final loss, in any scale.
-        rng : Generator
-            Draws trials if there are more than `max_points`.
-        """
+        """Learn from forecasts; trials beyond `max_points` are drawn."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -119,21 +110,7 @@ class Surface:
         return self
 
     def sample(self, x: FloatArray, n_samples: int, rng: np.random.Generator) -> FloatArray:
-        """Sample final losses jointly.
-
-        Parameters
-        ----------
-        x : ndarray of shape (n_points, n_features)
-            Hyperparameters.
-        n_samples : int
-        rng : Generator
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_points)
-            Infinite for points that are very unlikely to be the lowest: only the `_SHORTLIST` most
-            promising points are sampled.
-        """
+        """Sample final losses jointly: finite for the `_SHORTLIST` most promising points only."""
         mean, std = self._model.predict(x, return_std=True)
         rows = np.argsort(mean - 2 * std, kind="stable")[:_SHORTLIST]
         mean, covariance = self._model.predict(x[rows], return_cov=True)
