@@ -30,6 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from hpo import Hyperband, Results, SwiftHyperband, make_predictor
+from hpo.predictors import BasePredictor
 from hpo.report.plots import plot_curves
 from hpo.simulation import simulate
 from hpo.simulation.datasets import load_mlpf
@@ -84,26 +85,34 @@ plt.show()
 # ## Epochs, over seeds and predictors
 #
 # A seed shuffles the configurations. "Same best" counts the seeds in which the chosen configuration
-# has the loss of Hyperband's. Two controls stand beside the predictors: the last known loss instead
-# of any model, and random numbers.
+# has the loss of Hyperband's. Two controls are compared with the predictors: the last known loss
+# instead of any model, and random numbers.
+
 
 # %%
+class RandomPredictor(BasePredictor):
+    """Predicts a final loss drawn from those of the training curves."""
+
+    def _fit(self, curves, values, context):
+        self.targets_, self.seed_ = values[:, -1].copy(), context.seed
+
+    def _predict(self, curves, values):
+        return np.random.default_rng(self.seed_).choice(self.targets_, len(curves))
+
+
 SEEDS = range(2 if QUICK else 6)
 PREDICTORS = {
-    "NuSVR": ("nusvr", SEEDS),
-    "QSVR": ("qsvr", SEEDS[:3]),
-    "last value": ("last-value", SEEDS),
-    "random": ("random", SEEDS),
+    "NuSVR": (make_predictor("nusvr", folds=0), SEEDS),
+    "QSVR": (make_predictor("qsvr", folds=0), SEEDS[:3]),
+    "last value": (make_predictor("last-value", folds=0), SEEDS),
+    "random": (RandomPredictor(folds=0), SEEDS),
 }
 reference = {seed: simulate(hyperband, table, seed=seed).summary for seed in SEEDS}
 epochs = {"Hyperband": [summary.epochs for summary in reference.values()]}
 print(f"{'':12}{'epochs':>8}{'saved':>8}   same best")
 print(f"{'Hyperband':12}{np.mean(epochs['Hyperband']):8.0f}")
-for name, (kind, seeds) in PREDICTORS.items():
-    runs = {
-        seed: simulate(swift, table, seed=seed, predictor=make_predictor(kind, folds=0)).summary
-        for seed in seeds
-    }
+for name, (predictor, seeds) in PREDICTORS.items():
+    runs = {seed: simulate(swift, table, seed=seed, predictor=predictor).summary for seed in seeds}
     epochs[name] = [run.epochs for run in runs.values()]
     saved = 1 - np.mean(epochs[name]) / np.mean([reference[seed].epochs for seed in seeds])
     same = [run.best.last_loss == reference[seed].best.last_loss for seed, run in runs.items()]

@@ -91,7 +91,7 @@ def test_recorder_hears_first(table):
 
 
 def test_table_shapes_are_checked():
-    with pytest.raises(ValueError, match="one row a configuration"):
+    with pytest.raises(ValueError, match="one row per configuration"):
         CurveTable(({},), np.zeros((2, 3)))
 
 
