@@ -9,7 +9,7 @@ import pytest
 
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
-from hpo.schedulers import SwiftASHA, SynchronousSwift, make_scheduler
+from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.surrogates import Surface
@@ -17,6 +17,7 @@ from hpo.trial import (
     Done,
     ForecastJob,
     ForecastReport,
+    ModelJob,
     PredictFailure,
     TrainJob,
     TrainReport,
@@ -83,7 +84,7 @@ def test_a_predictor_draws_by_the_schedulers_seed(make):
     def first_seed(seed):
         searcher = ListSearcher([{"x": i} for i in range(900)])
         scheduler = make(searcher, max_resource=27, seed=seed)
-        while not isinstance(job := scheduler.ask(), PredictJob):
+        while not isinstance(job := scheduler.ask(), ModelJob):
             losses = (1.0 / (1 + job.trial_id),) * (job.stop - job.start)
             scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
         return job.seed
