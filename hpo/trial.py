@@ -24,17 +24,15 @@ class Value:
     """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
 
     _kinds: ClassVar[dict[str, type[Value]]] = {}
-    _tuples: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of floats
-    _values: ClassVar[tuple[str, ...]] = ()  # fields that hold tuples of curves or proposals
 
     def __init_subclass__(cls) -> None:
-        """Make the type known by its name."""
+        """Register the type by its name."""
         Value._kinds[cls.__name__] = cls
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
         plain: dict[str, Any] = {"type": type(self).__name__}
-        for each in fields(self):  # type: ignore[arg-type]  # __dataclass_fields__ has ClassVars too
+        for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             plain[each.name] = _plain(getattr(self, each.name))
         return plain
 
@@ -51,11 +49,7 @@ class Value:
             raise ValueError(
                 f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
             )
-        values = {name: data[name] for name in data if name != "type"}
-        for name in cls._tuples:
-            values[name] = tuple(values[name])
-        for name in cls._values:
-            values[name] = tuple(from_json(value) for value in values.get(name, ()))
+        values = {name: _restored(data[name]) for name in data if name != "type"}
         try:
             return cls(**values)
         except TypeError as error:
@@ -72,6 +66,13 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return value
+
+
+def _restored(value: Any) -> Any:
+    """Return a field's value: sequences are tuples of numbers or of values."""
+    if not isinstance(value, tuple | list):
+        return value
+    return tuple(from_json(item) if isinstance(item, Mapping) else item for item in value)
 
 
 def from_json(data: Mapping[str, Any]) -> Any:
@@ -95,7 +96,7 @@ def from_json(data: Mapping[str, Any]) -> Any:
 
 
 def same(left: Value, right: Value) -> bool:
-    """Tell whether two values agree, NaN being equal to NaN (unlike ``==``).
+    """Return whether two values are equal, NaN being equal to NaN (unlike ``==``).
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def same(left: Value, right: Value) -> bool:
 
 
 Config = Mapping[str, Any]
-"""Name of a hyperparameter -> float, int, str, bool or None."""
+"""From the name of a hyperparameter to its value: float, int, str, bool or None."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,11 @@ class Curve(Value):
     Attributes
     ----------
     trial_id : int
-        Which trial.
     config : Config
-        Its hyperparameters.
+        Hyperparameters of the trial.
     losses : tuple of float
         Loss after each resource unit, from the first on.
     """
-
-    _tuples: ClassVar[tuple[str, ...]] = ("losses",)
 
     trial_id: int
     config: Config
@@ -138,10 +136,10 @@ class Proposal(Value):
     config : Config
         Its hyperparameters.
     draw : float
-        A draw from what is believed of its final loss, in the scale of the forecasts it comes
-        with; minus infinity where nothing is known yet.
+        Sample of its predicted final loss, in the scale of the forecasts it comes with; minus
+        infinity without a prediction.
     mean, std : float
-        Of what is believed of it, in the same scale.
+        Mean and standard deviation of the prediction, in the same scale.
     """
 
     config: Config
@@ -157,13 +155,12 @@ class TrainJob(Value):
     Attributes
     ----------
     trial_id : int
-        Which trial.
     config : Config
-        Its hyperparameters.
+        Hyperparameters of the trial.
     start, stop : int
-        Units already done, and units done when the job ends (absolute, ``0 <= start < stop``).
+        Units before and after the job (absolute, ``0 <= start < stop``).
     bracket, rung : int
-        Where in the schedule the trial is; for reports and figures only.
+        Position in the schedule, for reports and figures only.
     """
 
     trial_id: int
@@ -193,8 +190,6 @@ class PredictJob(Value):
     seed : int
         Seed of the predictor's random number generator.
     """
-
-    _values: ClassVar[tuple[str, ...]] = ("train", "query")
 
     job_id: int
     bracket: int
@@ -227,8 +222,6 @@ class ForecastJob(Value):
         `ForecastReport.warm_start_state` of the previous forecast, in plain values.
     """
 
-    _values: ClassVar[tuple[str, ...]] = ("curves", "running")
-
     job_id: int
     target: int
     curves: tuple[Curve, ...]
@@ -240,12 +233,12 @@ class ForecastJob(Value):
 
 @dataclass(frozen=True)
 class Wait(Value):
-    """Nothing can be decided until a report comes."""
+    """No job can be decided before the next report."""
 
 
 @dataclass(frozen=True)
 class Done(Value):
-    """The search is over: nothing left to run and nothing outstanding."""
+    """The search is over: no job is left or outstanding."""
 
 
 @dataclass(frozen=True)
@@ -260,8 +253,6 @@ class TrainReport(Value):
         Loss after each unit of the job, ``stop - start`` numbers; NaN counts as worst.
     """
 
-    _tuples: ClassVar[tuple[str, ...]] = ("losses",)
-
     trial_id: int
     start: int
     stop: int
@@ -270,7 +261,7 @@ class TrainReport(Value):
 
 @dataclass(frozen=True)
 class TrainFailure(Value):
-    """A `TrainJob` that failed for good, after the runner's retries.
+    """A `TrainJob` that failed for good, after all retries.
 
     Attributes
     ----------
@@ -302,8 +293,6 @@ class PredictReport(Value):
     info : Mapping
         Diagnostics of the predictor in plain values, for display only.
     """
-
-    _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
 
     job_id: int
     predictions: tuple[float, ...]
@@ -337,9 +326,6 @@ class ForecastReport(Value):
     info : Mapping
         Diagnostics of the forecaster in plain values, for display only.
     """
-
-    _tuples: ClassVar[tuple[str, ...]] = ("predictions", "stds")
-    _values: ClassVar[tuple[str, ...]] = ("proposals",)
 
     job_id: int
     predictions: tuple[float, ...]
@@ -378,43 +364,42 @@ Report = TrainReport | TrainFailure | ModelReport
 
 
 class TrialStatus(StrEnum):
-    """Where a trial stands."""
+    """State of a trial."""
 
     RUNNING = "running"
-    """A job of it is out."""
+    """A job of it is outstanding."""
     WAITING = "waiting"
     """It waits for a decision or a worker."""
     STOPPED = "stopped"
-    """It was given up, and is never resumed."""
+    """It was stopped for good."""
     COMPLETED = "completed"
-    """It was trained as far as its bracket goes."""
+    """It was trained to the end."""
     FAILED = "failed"
     """Its training failed for good; it counts as worst."""
 
     @property
     def over(self) -> bool:
-        """Whether it is never trained again."""
+        """Whether the trial is never trained again."""
         return self not in (TrialStatus.RUNNING, TrialStatus.WAITING)
 
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """What is known of one trial.
+    """State of one trial.
 
     Attributes
     ----------
     trial_id : int
-        Which trial, counted from 0.
+        Number of the trial, from 0.
     config : Config
         Its hyperparameters.
     bracket, rung : int
-        The bracket that it belongs to and the last rung that it entered.
+        Its bracket, and the last rung that it entered.
     status : TrialStatus
-        Where it stands.
     losses : tuple of float
         Loss after each unit trained so far, as reported (NaN included).
     reason : str
-        Why it stopped or failed; empty while it goes on.
+        Why it stopped or failed; otherwise empty.
     """
 
     trial_id: int
@@ -427,30 +412,30 @@ class TrialSummary:
 
     @property
     def last_loss(self) -> float:
-        """Last known loss; infinity where there is none or it is NaN."""
+        """Last known loss; infinity if there is none or it is NaN."""
         return finite_or_worst(self.losses[-1]) if self.losses else math.inf
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that a scheduler decided or had to put up with.
+    """A decision of a scheduler, or a failure that it handled.
 
     Attributes
     ----------
     kind : str
         ``"rung"`` (a round ended), ``"decision"`` (a prediction was used within a round),
-        ``"forecast"`` (a forecast of the whole search came) or ``"degraded"`` (a prediction
-        failed, and the search goes on without it).
+        ``"forecast"`` (a forecast ended) or ``"degraded"`` (a prediction failed, and the search
+        goes on without it).
     bracket, rung : int
-        Where.
+        Position in the schedule.
     resource : int
         Units after which the decision was taken.
     kept, dropped : tuple of int
         Trials that go on, and trials that were stopped.
     skill : float or None
-        Predictor's skill against keeping the last value (see `PredictReport`).
+        Skill of the predictor (see `PredictReport`).
     message : str
-        One line for people.
+        One line to display.
     """
 
     kind: str
@@ -465,7 +450,7 @@ class Event:
 
 @dataclass(frozen=True)
 class SchedulerSummary:
-    """State of a search at one moment.
+    """State of a search.
 
     Attributes
     ----------
@@ -476,7 +461,7 @@ class SchedulerSummary:
     epochs : int
         Resource units trained so far.
     events : tuple of Event
-        Decisions and degradations in the order in which they came.
+        All events in order of time.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -491,7 +476,7 @@ def finite_or_worst(loss: float) -> float:
 
 
 def best_of(trials: Sequence[TrialSummary]) -> TrialSummary | None:
-    """Return the trial with the lowest last loss (first of equals), None where all are worst.
+    """Return the trial with the lowest last loss (first of equals), None without a finite one.
 
     Parameters
     ----------

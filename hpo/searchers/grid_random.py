@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hpo.searchers.base import check_count
-from hpo.space.conditions import all_needs, among
+from hpo.space.conditions import all_needs
+from hpo.space.domains import among
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
 

@@ -1,4 +1,4 @@
-"""Schedulers side by side on recorded learning curves, in virtual time."""
+"""Comparison of schedulers on recorded learning curves, in virtual time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from hpo.errors import UsageError, usage_checked
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hpo.simulation.simulator import SimulationResult
+
 
 @dataclass(frozen=True)
 class Setting:
-    """What is simulated.
+    """Settings of a comparison.
 
     Attributes
     ----------
     schedulers : sequence of str
-        Names; the first is what the others are compared with.
+        Names; the others are compared with the first.
     predictor : str
         Name of the curve predictor.
     max_resource : int or None
-        None takes all units of the table.
+        Maximum resource per trial; None for all units of the table.
     reduction_factor : int
-        One of how many trials goes on.
+        Halving rate, eta.
     seeds : int
-        Runs of each scheduler, with seeds 0, 1, ...
+        Number of runs of each scheduler, with seeds 0, 1, ...
     n_workers : int
-        Simulated workers.
+        Number of simulated workers.
     predictor_options : Mapping
         Further options of the predictor.
     """
@@ -47,39 +49,8 @@ class Setting:
     predictor_options: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One simulated run.
-
-    Attributes
-    ----------
-    scheduler : str
-        Name.
-    seed : int
-        Of the run.
-    epochs : int
-        Units trained.
-    loss : float
-        Of the best trial.
-    trial : int or None
-        The best trial.
-    makespan : float
-        Virtual time.
-    utilisation : float
-        Share of the workers' time spent training.
-    """
-
-    scheduler: str
-    seed: int
-    epochs: int
-    loss: float
-    trial: int | None
-    makespan: float
-    utilisation: float
-
-
-def simulate_all(table_path: Path, setting: Setting) -> list[Row]:
-    """Run every scheduler with every seed over a table.
+def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[SimulationResult]]:
+    """Run every scheduler with every seed on a table; return the results by scheduler.
 
     Raises
     ------
@@ -87,80 +58,67 @@ def simulate_all(table_path: Path, setting: Setting) -> list[Row]:
         If the table cannot be read or a setting is refused.
     """
     from hpo.predictors import make_predictor
+    from hpo.schedulers import make_scheduler
     from hpo.simulation.datasets import read_table
+    from hpo.simulation.simulator import simulate
 
     if setting.seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {setting.seeds}")
     table = usage_checked(read_table, table_path)
     predictor = usage_checked(make_predictor, setting.predictor, **setting.predictor_options)
-    return [
-        _simulated(name, seed, table, predictor, setting)
-        for name in setting.schedulers
-        for seed in range(setting.seeds)
-    ]
-
-
-def _simulated(name: str, seed: int, table: Any, predictor: Any, setting: Setting) -> Row:
-    from hpo.schedulers import make_scheduler
-    from hpo.simulation.simulator import simulate
-
-    make = partial(
-        make_scheduler,
-        name,
-        max_resource=_units(table, setting.max_resource),
-        reduction_factor=setting.reduction_factor,
-        seed=seed,
-    )
-    result = usage_checked(
-        simulate, make, table, seed=seed, n_workers=setting.n_workers, predictor=predictor
-    )
-    best = result.summary.best
-    return Row(
-        scheduler=name,
-        seed=seed,
-        epochs=result.summary.epochs,
-        loss=math.nan if best is None else best.last_loss,
-        trial=None if best is None else best.trial_id,
-        makespan=result.makespan,
-        utilisation=result.utilisation,
-    )
-
-
-def _units(table: Any, max_resource: int | None) -> int:
+    max_resource = setting.max_resource
     if max_resource is None:
-        return int(table.max_resource)
+        max_resource = table.max_resource
     if max_resource > table.max_resource:
         raise UsageError(
             f"max_resource must be at most the table's {table.max_resource}, got {max_resource}"
         )
-    return max_resource
+    results: dict[str, list[SimulationResult]] = {}
+    for name in setting.schedulers:
+        results[name] = []
+        for seed in range(setting.seeds):
+            make = partial(
+                make_scheduler,
+                name,
+                max_resource=max_resource,
+                reduction_factor=setting.reduction_factor,
+                seed=seed,
+            )
+            options = {"seed": seed, "n_workers": setting.n_workers, "predictor": predictor}
+            results[name].append(usage_checked(simulate, make, table, **options))
+    return results
 
 
-def table_of(rows: Sequence[Row], setting: Setting) -> Table:
+def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting) -> Table:
     """Summarise runs: one line per scheduler, compared with the first."""
     from rich.table import Table
 
     table = Table(title=f"{setting.seeds} seeds, {setting.n_workers} workers, {setting.predictor}")
     for heading in ("scheduler", "epochs", "saved", "loss", "same best", "makespan", "busy"):
         table.add_column(heading, justify="left" if heading == "scheduler" else "right")
-    first = [row for row in rows if row.scheduler == setting.schedulers[0]]
     for name in setting.schedulers:
-        table.add_row(name, *_cells([row for row in rows if row.scheduler == name], first))
+        table.add_row(name, *_cells(results[name], results[setting.schedulers[0]]))
     return table
 
 
-def _cells(rows: Sequence[Row], first: Sequence[Row]) -> list[str]:
-    epochs = [float(row.epochs) for row in rows]
-    saved = 1 - statistics.mean(epochs) / statistics.mean(row.epochs for row in first)
-    same = statistics.mean(row.trial == peer.trial for row, peer in zip(rows, first, strict=True))
-    return [
+def _cells(
+    results: Sequence[SimulationResult], first: Sequence[SimulationResult]
+) -> tuple[str, ...]:
+    epochs = [float(result.summary.epochs) for result in results]
+    saved = 1 - statistics.mean(epochs) / statistics.mean(r.summary.epochs for r in first)
+    bests = [result.summary.best for result in results]
+    ids = [None if best is None else best.trial_id for best in bests]
+    reference = (result.summary.best for result in first)
+    reference_ids = [None if best is None else best.trial_id for best in reference]
+    same = statistics.mean(a == b for a, b in zip(ids, reference_ids, strict=True))
+    return (
         _mean(epochs, 0),
         f"{saved:.1%}",
-        _mean([row.loss for row in rows], 4),
+        _mean([math.nan if best is None else best.last_loss for best in bests], 4),
         f"{same:.0%}",
-        _mean([row.makespan for row in rows], 0),
-        f"{statistics.mean(row.utilisation for row in rows):.0%}",
-    ]
+        _mean([result.makespan for result in results], 0),
+        f"{statistics.mean(result.utilisation for result in results):.0%}",
+    )
 
 
 def _mean(values: Sequence[float], digits: int) -> str:

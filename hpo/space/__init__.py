@@ -5,12 +5,12 @@ from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
 
 __all__ = [
-    "SearchSpace",
     "Categorical",
+    "ConfigEncoder",
     "Constant",
     "Domain",
     "Float",
     "Int",
     "Scipy",
-    "ConfigEncoder",
+    "SearchSpace",
 ]

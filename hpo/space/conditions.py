@@ -1,7 +1,7 @@
-"""When a hyperparameter is there at all: only where others have certain values.
+"""Conditions of hyperparameters: present only if others have certain values.
 
 A condition names other hyperparameters, its parents, and the values that each of them must have,
-all at once. A parent may have a condition itself; where it is absent, so is all that needs it.
+all at once. A parent may have a condition itself; if it is absent, so are its children.
 
 >>> conditions = {"momentum": {"optimizer": ("sgd",)}}
 >>> order = parents_first(("momentum", "optimizer"), conditions)
@@ -13,59 +13,19 @@ all at once. A parent may have a condition itself; where it is absent, so is all
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scalar, Scipy
+from hpo.space.domains import Categorical, Constant, Domain, Int, Scalar, among
 from hpo.trial import Config
 
 Values = tuple[Scalar, ...]
 Conditions = Mapping[str, Mapping[str, Values]]
-"""For each hyperparameter that has a condition, its parents and the values that they must have."""
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Tell whether two values are the same; 1 is 1.0, but not True."""
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
-
-
-def among(value: Any, values: Iterable[Any]) -> bool:
-    """Tell whether `value` is one of `values`."""
-    return any(equal(value, each) for each in values)
-
-
-def takes(domain: Domain, value: Any) -> bool:
-    """Tell whether `value` lies in a domain, give or take rounding."""
-    match domain:
-        case Categorical(choices):
-            return among(value, choices)
-        case Constant(constant):
-            return equal(value, constant)
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        return False
-    number = float(value)
-    match domain:
-        case Int(low, high):
-            return number.is_integer() and low <= number <= high
-        case Float():
-            return _in_float(domain, number)
-        case Scipy():
-            return domain.supports(number)
-    raise TypeError(f"{type(domain).__name__} is no domain of this package")
-
-
-def _in_float(domain: Float, value: float) -> bool:
-    slack = 1e-9 * max(abs(domain.low), abs(domain.high))
-    if not domain.low - slack <= value <= domain.high + slack:
-        return False
-    steps = 0.0 if domain.step is None else (value - domain.low) / domain.step
-    return abs(steps - round(steps)) < 1e-6
+"""For each conditional hyperparameter its parents and the values that they must have."""
 
 
 def present(order: Sequence[str], conditions: Conditions, config: Config) -> tuple[str, ...]:
-    """Return those names of `order` (see `parents_first`) that are there by the values given."""
+    """Return the names of `order` (see `parents_first`) that are present in a configuration."""
     found: dict[str, None] = {}
     for name in order:
         rule = conditions.get(name, {})
@@ -75,7 +35,7 @@ def present(order: Sequence[str], conditions: Conditions, config: Config) -> tup
 
 
 def parents_first(names: Sequence[str], conditions: Conditions) -> tuple[str, ...]:
-    """Return `names` in their order, but each after what it needs.
+    """Return `names` in their order, but each after its parents.
 
     Raises
     ------
@@ -99,13 +59,13 @@ def parents_first(names: Sequence[str], conditions: Conditions) -> tuple[str, ..
 
 
 def check_conditions(domains: Mapping[str, Domain], conditions: Conditions) -> None:
-    """Complain about conditions that do not fit the domains.
+    """Check that conditions fit the domains.
 
     Raises
     ------
     ValueError
         If a name is unknown, a parent cannot take a value, hyperparameters need each other in a
-        circle, or one can never be there.
+        circle, or one can never be present.
     """
     for name, rule in conditions.items():
         if name not in domains:
@@ -138,9 +98,11 @@ def _check_parent(parent: str, values: Sequence[Any], domains: Mapping[str, Doma
             f"when must give {parent!r} at least one value, got none; {_values(domain)}"
         )
     for value in values:
-        if not takes(domain, value):
-            msg = f"when gives {parent!r} the value {value!r}, which it cannot take; "
-            raise ValueError(msg + _values(domain))
+        if value not in domain:
+            raise ValueError(
+                f"when gives {parent!r} the value {value!r}, which it cannot take; "
+                f"{_values(domain)}"
+            )
 
 
 def _values(domain: Int | Categorical | Constant) -> str:
@@ -153,12 +115,12 @@ def _values(domain: Int | Categorical | Constant) -> str:
 
 
 def all_needs(order: Sequence[str], conditions: Conditions) -> dict[str, dict[str, Values]]:
-    """Return what each of `order` (see `parents_first`) needs, through its parents too.
+    """Return the conditions of each of `order` (see `parents_first`), with its parents' ones.
 
     Raises
     ------
     ValueError
-        If one asks of another what its own parents forbid.
+        If a condition contradicts those of its parents.
     """
     needs: dict[str, dict[str, Values]] = {}
     for name in order:
@@ -169,13 +131,9 @@ def all_needs(order: Sequence[str], conditions: Conditions) -> dict[str, dict[st
                 known = needs[name].get(parent, values)
                 needs[name][parent] = tuple(v for v in known if among(v, values))
                 if not needs[name][parent]:
+                    first, second = (" or ".join(map(repr, each)) for each in (known, values))
                     raise ValueError(
                         f"hyperparameter {name!r} can never be there: {parent!r} would have to be "
-                        f"{_listed(known)} and {_listed(values)} at once; change one of the "
-                        "conditions"
+                        f"{first} and {second} at once; change one of the conditions"
                     )
     return needs
-
-
-def _listed(values: Values) -> str:
-    return " or ".join(repr(value) for value in values)

@@ -1,20 +1,28 @@
-"""What one hyperparameter may be: a range of numbers, a set of choices, a distribution."""
+"""Domains of one hyperparameter: a range of numbers, a set of choices, a distribution."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 
 Scalar = float | int | str | bool | None
 
 
-class Domain(Protocol):
-    """One hyperparameter's values."""
+class Domain(ABC):
+    """The values that one hyperparameter may take."""
 
+    type: ClassVar[str]
+
+    @abstractmethod
+    def __contains__(self, value: Any) -> bool: ...
+
+    @abstractmethod
     def sample(self, rng: np.random.Generator) -> Any:
         """Draw one value.
 
@@ -22,23 +30,38 @@ class Domain(Protocol):
         ----------
         rng : numpy.random.Generator
         """
-        ...
 
+    @abstractmethod
     def grid(self, points: int) -> tuple[Any, ...]:
         """Return about `points` evenly spread values."""
-        ...
 
+    @abstractmethod
     def features(self, value: Any) -> tuple[float, ...]:
-        """Turn a value into numbers, mostly in [0, 1]."""
-        ...
+        """Encode a value as numbers, mostly in [0, 1]."""
 
     def labels(self) -> tuple[str, ...]:
-        """Name the numbers of `features`; empty text where there is one number only."""
-        ...
+        """Return a label of each number of `features`; empty text for a single number."""
+        return ("",)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values from which `parse_domain` builds an equal domain."""
-        ...
+        """Return plain values from which `SearchSpace.from_dict` builds an equal domain."""
+        values = asdict(self)  # type: ignore[call-overload]  # every domain is a dataclass
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+        return {"type": self.type, **plain}
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Return whether two values are the same; 1 is 1.0, but not True."""
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def among(value: Any, values: Iterable[Any]) -> bool:
+    """Return whether `value` is one of `values`."""
+    return any(equal(value, each) for each in values)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def _check_range(low: float, high: float, *, log: bool) -> None:
@@ -69,7 +92,20 @@ def _from_unit(unit: float, low: float, high: float, *, log: bool) -> float:
 
 
 @dataclass(frozen=True)
-class Float:
+class _Range(Domain):
+    """A range of numbers."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def features(self, value: Any) -> tuple[float, ...]:
+        """Return the position in the range, from 0 to 1."""
+        return (_to_unit(float(value), self.low, self.high, log=self.log),)
+
+
+@dataclass(frozen=True)
+class Float(_Range):
     """Real numbers.
 
     Attributes
@@ -77,7 +113,7 @@ class Float:
     low, high : float
         Ends of the range, both included.
     log : bool
-        Draw evenly in the logarithm.
+        Draw uniformly in the logarithm.
     step : float or None
         Only ``low + k * step``; not together with `log`.
 
@@ -87,9 +123,8 @@ class Float:
         If the range is empty, not finite, or does not fit ``log`` and ``step``.
     """
 
-    low: float
-    high: float
-    log: bool = False
+    type: ClassVar[str] = "float"
+
     step: float | None = None
 
     def __post_init__(self) -> None:
@@ -100,40 +135,33 @@ class Float:
                 f"log={self.log}"
             )
 
+    def __contains__(self, value: Any) -> bool:
+        slack = 1e-9 * max(abs(self.low), abs(self.high))  # for rounding
+        if not (_is_number(value) and self.low - slack <= value <= self.high + slack):
+            return False
+        steps = 0.0 if self.step is None else (float(value) - self.low) / self.step
+        return abs(steps - round(steps)) < 1e-6
+
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
         if self.step is not None:
-            return self.low + self.step * int(rng.integers(self._n_steps()))
+            return self.low + self.step * int(rng.integers(self._n_steps(self.step)))
         return float(_from_unit(rng.random(), self.low, self.high, log=self.log))
 
     def grid(self, points: int) -> tuple[float, ...]:
-        """Return `points` values, fewer where `step` allows no more."""
+        """Return `points` values, fewer if `step` allows no more."""
         if self.step is not None:
-            count = self._n_steps()
-            picks = _spread(count, points)
+            picks = _spread(self._n_steps(self.step), points)
             return tuple(self.low + self.step * pick for pick in picks)
         units = np.linspace(0, 1, points) if points > 1 else [0.5]
         return tuple(_from_unit(float(u), self.low, self.high, log=self.log) for u in units)
 
-    def features(self, value: Any) -> tuple[float, ...]:
-        """Return the place in the range, 0 to 1."""
-        return (_to_unit(float(value), self.low, self.high, log=self.log),)
-
-    def labels(self) -> tuple[str, ...]:
-        """One number."""
-        return ("",)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"type": "float", **asdict(self)}
-
-    def _n_steps(self) -> int:
-        assert self.step is not None  # noqa: S101 - callers have checked
-        return math.floor((self.high - self.low) / self.step * (1 + 1e-12)) + 1
+    def _n_steps(self, step: float) -> int:
+        return math.floor((self.high - self.low) / step * (1 + 1e-12)) + 1
 
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Range):
     """Whole numbers.
 
     Attributes
@@ -141,7 +169,7 @@ class Int:
     low, high : int
         Ends of the range, both included.
     log : bool
-        Draw evenly in the logarithm.
+        Draw uniformly in the logarithm.
 
     Raises
     ------
@@ -149,9 +177,10 @@ class Int:
         If the range is empty or does not fit ``log``.
     """
 
+    type: ClassVar[str] = "int"
+
     low: int
     high: int
-    log: bool = False
 
     def __post_init__(self) -> None:
         if any(isinstance(v, bool) or not isinstance(v, int) for v in (self.low, self.high)):
@@ -159,6 +188,9 @@ class Int:
                 f"low and high of an int must be whole numbers, got {self.low!r}, {self.high!r}"
             )
         _check_range(self.low, self.high, log=self.log)
+
+    def __contains__(self, value: Any) -> bool:
+        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high
 
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
@@ -176,21 +208,9 @@ class Int:
         values = (round(_from_unit(float(u), self.low, self.high, log=self.log)) for u in units)
         return tuple(dict.fromkeys(values))
 
-    def features(self, value: Any) -> tuple[float, ...]:
-        """Return the place in the range, 0 to 1."""
-        return (_to_unit(float(value), self.low, self.high, log=self.log),)
-
-    def labels(self) -> tuple[str, ...]:
-        """One number."""
-        return ("",)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"type": "int", **asdict(self)}
-
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(Domain):
     """One of some choices.
 
     Attributes
@@ -204,6 +224,8 @@ class Categorical:
         If there is no choice, or one is no plain value.
     """
 
+    type: ClassVar[str] = "categorical"
+
     choices: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
@@ -214,6 +236,9 @@ class Categorical:
         if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
             raise ValueError(f"choices must be distinct, got {self.choices!r}")
 
+    def __contains__(self, value: Any) -> bool:
+        return among(value, self.choices)
+
     def sample(self, rng: np.random.Generator) -> Scalar:
         """Draw one value."""
         return self.choices[int(rng.integers(len(self.choices)))]
@@ -223,7 +248,7 @@ class Categorical:
         return self.choices
 
     def features(self, value: Any) -> tuple[float, ...]:
-        """Return one column a choice, 1 where it was chosen."""
+        """Return one number per choice, 1 for the value."""
         matches = [type(c) is type(value) and c == value for c in self.choices]
         if not any(matches):
             matches = [c == value for c in self.choices]
@@ -232,16 +257,12 @@ class Categorical:
         return tuple(float(match) for match in matches)
 
     def labels(self) -> tuple[str, ...]:
-        """One number a choice."""
+        """Return the choices as text."""
         return tuple(str(choice) for choice in self.choices)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"type": "categorical", "choices": list(self.choices)}
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Domain):
     """Always the same value.
 
     Attributes
@@ -250,10 +271,15 @@ class Constant:
         The value.
     """
 
+    type: ClassVar[str] = "constant"
+
     value: Scalar
 
     def __post_init__(self) -> None:
         _check_scalar("a constant", self.value)
+
+    def __contains__(self, value: Any) -> bool:
+        return equal(value, self.value)
 
     def sample(self, rng: np.random.Generator) -> Scalar:  # noqa: ARG002 - nothing to draw
         """Return the value."""
@@ -268,16 +294,12 @@ class Constant:
         return ()
 
     def labels(self) -> tuple[str, ...]:
-        """No number."""
+        """Return no label."""
         return ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"type": "constant", "value": self.value}
 
 
 @dataclass(frozen=True)
-class Scipy:
+class Scipy(Domain):
     """A distribution of `scipy.stats`, by name.
 
     Attributes
@@ -285,13 +307,15 @@ class Scipy:
     name : str
         Such as ``"loguniform"`` or ``"norm"``.
     args, kwds : tuple, Mapping
-        What the distribution is frozen with.
+        Parameters of the distribution.
 
     Raises
     ------
     ValueError
         If the distribution is not known or does not take the parameters.
     """
+
+    type: ClassVar[str] = "scipy"
 
     name: str
     args: tuple[float, ...] = ()
@@ -312,27 +336,23 @@ class Scipy:
         return self._plain(self._frozen().rvs(random_state=rng))
 
     def grid(self, points: int) -> tuple[float | int, ...]:
-        """Return `points` quantiles, the ends left out."""
+        """Return `points` quantiles without the ends."""
         quantiles = (np.arange(points) + 0.5) / points
         return tuple(dict.fromkeys(self._plain(v) for v in self._frozen().ppf(quantiles)))
 
     def quantile(self, unit: float) -> float | int:
-        """Return the value below which a share `unit` lies, 0 and 1 moved a little inwards."""
+        """Return a quantile, 0 and 1 moved slightly inwards."""
         from scipy import stats
 
         frozen = self._frozen()
         value = float(frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))
         return int(value) if isinstance(frozen.dist, stats.rv_discrete) else value
 
-    def supports(self, value: float) -> bool:
-        """Tell whether the distribution can give `value`.
-
-        Parameters
-        ----------
-        value : float
-        """
+    def __contains__(self, value: Any) -> bool:
         from scipy import stats
 
+        if not _is_number(value):
+            return False
         frozen = self._frozen()
         low, high = frozen.support()
         whole = not isinstance(frozen.dist, stats.rv_discrete) or float(value).is_integer()
@@ -342,14 +362,9 @@ class Scipy:
         """Return the quantile, 0 to 1."""
         return (float(self._frozen().cdf(value)),)
 
-    def labels(self) -> tuple[str, ...]:
-        """One number."""
-        return ("",)
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        kwds = dict(self.kwds or {})
-        return {"type": "scipy", "name": self.name, "args": list(self.args), "kwds": kwds}
+        return {**super().to_dict(), "kwds": dict(self.kwds or {})}
 
     def _frozen(self) -> Any:
         from scipy import stats

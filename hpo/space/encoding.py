@@ -1,8 +1,8 @@
-"""Configurations as feature vectors, where no search space says how: from the values alone.
+"""Configurations as feature vectors without a search space: from their values alone.
 
-A number is scaled to [0, 1] by its range, in logarithms where it is positive and spans more than a
-factor of 30; anything else becomes one column a value. A hyperparameter that only some
-configurations have (a conditional one) gets a column that says whether it is there.
+A number is scaled to [0, 1] by its range, on a log scale if it is positive and spans more than a
+factor of 30; anything else is encoded as one column per value. A hyperparameter that only some
+configurations have (a conditional one) has an additional column, 1 if it is present.
 
 >>> encoder = ConfigEncoder.of([{"lr": 1e-4, "act": "relu"}, {"lr": 1e-1, "act": "tanh"}])
 >>> encoder([{"lr": 1e-1, "act": "relu"}])
@@ -21,7 +21,7 @@ from hpo._typing import FloatArray
 from hpo.trial import Config
 
 _WIDE = 30.0
-"""A positive range of more than this factor is seen in logarithms."""
+"""A positive range of more than this factor is encoded on a log scale."""
 _ABSENT = object()
 
 
@@ -50,16 +50,16 @@ class _Categories:
 
 @dataclass(frozen=True)
 class ConfigEncoder:
-    """Turns configurations into rows of numbers.
+    """Encodes configurations as rows of numbers.
 
     Attributes
     ----------
     names : tuple of str
         Hyperparameters, in the order of their first appearance.
     columns : tuple
-        How each is encoded, None where it is the same everywhere.
+        Encoding of each, None if all values are equal.
     optional : tuple of bool
-        Whether some configurations lack it.
+        Whether each is absent from some configurations.
     """
 
     names: tuple[str, ...]

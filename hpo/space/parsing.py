@@ -1,4 +1,4 @@
-"""Domains from what a user writes: tables, lists, and the distributions of scipy and Optuna."""
+"""Domains from a user's specification: tables, lists, distributions of scipy and Optuna."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from hpo.space.conditions import among
-from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
+from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy, among
 
 _TYPES: dict[str, type[Any]] = {
-    "float": Float,
-    "int": Int,
-    "categorical": Categorical,
-    "constant": Constant,
-    "scipy": Scipy,
+    kind.type: kind for kind in (Float, Int, Categorical, Constant, Scipy)
 }
 
 
 def parse_domain(name: str, spec: Any) -> Domain:
-    """Turn what a user wrote for hyperparameter `name` into a domain (see `SearchSpace.from_dict`).
+    """Build the domain of hyperparameter `name` from a specification (see `SearchSpace.from_dict`).
 
     Raises
     ------
     ValueError
-        If it is not understood.
+        If the specification is invalid.
     """
     try:
         return _parse(spec)
@@ -33,13 +28,12 @@ def parse_domain(name: str, spec: Any) -> Domain:
 
 
 def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...]]]:
-    """Take a table's ``when`` apart from the domain (see `SearchSpace.from_dict`).
+    """Separate a table's ``when`` from the domain (see `SearchSpace.from_dict`).
 
     Returns
     -------
     tuple
-        What the domain is parsed from; for each parent the values that it must have, none where
-        there is no condition.
+        Specification of the domain; for each parent the values that it must have.
 
     Raises
     ------
@@ -65,7 +59,7 @@ def _values(values: Any) -> tuple[Any, ...]:
 
 
 def _parse(spec: Any) -> Domain:
-    if isinstance(spec, Float | Int | Categorical | Constant | Scipy):
+    if isinstance(spec, Domain):
         return spec
     if isinstance(spec, Mapping):
         return _from_table(spec)

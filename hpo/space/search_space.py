@@ -1,4 +1,4 @@
-"""Search spaces: named domains to draw from, and configurations as feature vectors.
+"""Search spaces: named domains, sampling, and configurations as feature vectors.
 
 >>> space = SearchSpace.from_dict(
 ...     {"lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True}, "layers": [1, 2, 3]}
@@ -8,7 +8,7 @@
 >>> space.to_features({"lr": 1e-1, "layers": 2})
 array([1., 0., 1., 0.])
 
-A hyperparameter may be there only where others have certain values:
+A hyperparameter may be present only if others have certain values:
 
 >>> space = SearchSpace.from_dict(
 ...     {
@@ -23,7 +23,7 @@ A hyperparameter may be there only where others have certain values:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.space.conditions import Conditions, check_conditions, parents_first, present, takes
+from hpo.space.conditions import Conditions, check_conditions, parents_first, present
 from hpo.space.domains import Categorical, Constant, Domain
 from hpo.space.parsing import parse_domain, split_condition
 from hpo.trial import Config
@@ -40,15 +40,15 @@ from hpo.trial import Config
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Named domains, in order, some of them with a condition.
+    """Named domains in order, some of them with a condition.
 
     Attributes
     ----------
     domains : Mapping of str to Domain
-        What each hyperparameter may be; at least one.
+        Domain of each hyperparameter; at least one.
     conditions : Mapping of str to Mapping of str to tuple
-        For each hyperparameter that is not always there: the others that it needs (ints,
-        categoricals or constants), and the values of which each must have one, all at once.
+        For each conditional hyperparameter its parents (ints, categoricals or constants), and the
+        values of which each parent must have one, all at once.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any]) -> SearchSpace:
-        """Build a space from names and what they may be.
+        """Build a space from names and specifications of domains.
 
         Parameters
         ----------
@@ -76,14 +76,14 @@ class SearchSpace:
             ``{"type": "float", "low": 1e-4, "high": 1e-1, "log": True}`` (types: float, int,
             categorical, constant, scipy); a list of choices; a frozen scipy distribution; an
             Optuna distribution; any other value stays constant. A table may have a condition,
-            ``"when": {"optimizer": "sgd", "layers": [2, 3]}``: the hyperparameter is there only
-            where each of the others has the value, or one of the values, given for it.
+            ``"when": {"optimizer": "sgd", "layers": [2, 3]}``: the hyperparameter is present only
+            if each of the others has the value, or one of the values, given for it.
 
         Raises
         ------
         ValueError
-            If the space is empty, or a domain or condition is not understood; the message names
-            the parameter.
+            If the space is empty, or a domain or condition is invalid; the message names the
+            hyperparameter.
         """
         domains, conditions = {}, {}
         for key, value in spec.items():
@@ -96,7 +96,7 @@ class SearchSpace:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> SearchSpace:
-        """Read a space from a TOML file with one table a hyperparameter (see `from_dict`).
+        """Read a space from a TOML file with one table per hyperparameter (see `from_dict`).
 
         Parameters
         ----------
@@ -128,12 +128,12 @@ class SearchSpace:
         Parameters
         ----------
         rng : numpy.random.Generator
-            A value is drawn for every hyperparameter, also for those that are then left out.
+            Draws a value for every hyperparameter, including absent ones.
         """
         return self.without_absent(self.sample_all(rng))
 
     def sample_all(self, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw a value for every hyperparameter, whatever its condition.
+        """Draw a value for every hyperparameter, including absent ones.
 
         Parameters
         ----------
@@ -143,16 +143,16 @@ class SearchSpace:
 
     @cached_property
     def parents_first(self) -> tuple[str, ...]:
-        """The hyperparameters in their order, but each after those that its condition names."""
+        """The hyperparameters in their order, but each after its parents."""
         return parents_first(tuple(self.domains), self.conditions)
 
     def present(self, config: Config) -> tuple[str, ...]:
-        """Return which hyperparameters a configuration has by their conditions, parents first.
+        """Return the hyperparameters whose conditions hold in a configuration, parents first.
 
         Parameters
         ----------
         config : Config
-            Values, at least of the hyperparameters that conditions name and that are there.
+            Values, at least of the parents that are present.
         """
         if not self.conditions:
             return self.parents_first
@@ -164,13 +164,13 @@ class SearchSpace:
         Parameters
         ----------
         values : Config
-            Values of all hyperparameters, or at least of those that are there.
+            Values of at least the hyperparameters that are present.
         """
         there = set(self.present(values))
         return {name: values[name] for name in self.domains if name in there}
 
     def validate(self, config: Config) -> None:
-        """Complain about a configuration that is not of this space.
+        """Check that a configuration is in this space.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class SearchSpace:
         there = self.present(config)
         for name in there:
             value = self._value(config, name)
-            if not takes(self.domains[name], value):
+            if value not in self.domains[name]:
                 domain = self.domains[name].to_dict()
                 raise ValueError(f"{name!r} must lie in its domain {domain}, got {value!r}")
         for name in config:
@@ -200,16 +200,16 @@ class SearchSpace:
                 )
 
     def to_features(self, config: Config) -> FloatArray:
-        """Turn a configuration into numbers: scaled to [0, 1], logarithmic where the domain is.
+        """Encode a configuration as numbers in [0, 1], on a log scale if the domain has one.
 
-        Categories become one column each, constants none. What is absent by its condition stands
-        in the middle of its range, its categories all at 0; a number with a condition has a
-        column in front that says whether it is there.
+        A category is one column, constants have none. An absent number is encoded as 0.5, absent
+        categories as 0; a number with a condition has an additional column in front, 1 if it is
+        present.
 
         Parameters
         ----------
         config : Config
-            A value for each hyperparameter that is there; others are not looked at.
+            A value for each hyperparameter that is present; others are ignored.
 
         Returns
         -------
@@ -223,7 +223,7 @@ class SearchSpace:
         there = set(self.present(config))
         columns: list[float] = []
         for name, domain in self.domains.items():
-            if self._is_told(name):
+            if self._has_indicator(name):
                 columns.append(float(name in there))
             if name in there:
                 columns.extend(domain.features(self._value(config, name)))
@@ -235,17 +235,15 @@ class SearchSpace:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of `to_features`."""
-        return tuple(self._names())
-
-    def _names(self) -> Iterator[str]:
+        names = []
         for name, domain in self.domains.items():
-            if self._is_told(name):
-                yield f"{name} is there"
-            labels = domain.labels()
-            yield from (f"{name}={label}" if label else name for label in labels)
+            if self._has_indicator(name):
+                names.append(f"{name} is there")
+            names += [f"{name}={label}" if label else name for label in domain.labels()]
+        return tuple(names)
 
-    def _is_told(self, name: str) -> bool:
-        """Tell whether a column says if `name` is there: categories show it by themselves."""
+    def _has_indicator(self, name: str) -> bool:
+        """Return whether a column encodes if `name` is present; absent categories are all 0."""
         return name in self.conditions and not isinstance(
             self.domains[name], Categorical | Constant
         )
