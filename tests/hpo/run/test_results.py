@@ -244,7 +244,7 @@ def test_checkpoints_of_another_run_are_left_alone(workshop, tmp_path) -> None:
     other.mkdir()
     (other / "precious").write_text("of another run")
     scheduler = workshop.spec().build_scheduler()
-    with pytest.raises(UsageError, match="checkpoint_dir .*other"):
+    with pytest.raises(UsageError, match=r"checkpoint_dir .*other"):
         Tuner(train, scheduler, executor="inline", checkpoint_dir=other).run()
     assert [each.name for each in other.iterdir()] == ["precious"]
 
