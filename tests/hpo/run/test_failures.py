@@ -157,7 +157,7 @@ def test_hanging_predictor_degrades_after_its_time(workshop) -> None:
 
 def test_a_prediction_within_its_time_is_taken(workshop) -> None:
     class Slow:
-        def fit(self, curves, known, target):
+        def fit(self, curves, known, target, context):
             time.sleep(0.02)
             return self
 

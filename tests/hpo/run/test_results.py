@@ -239,6 +239,16 @@ def test_a_script_without_a_guard_is_told_so_by_its_workers(workshop, monkeypatc
     assert not workshop.journal.exists()
 
 
+def test_checkpoints_of_another_run_are_left_alone(workshop, tmp_path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious").write_text("of another run")
+    scheduler = workshop.spec().build_scheduler()
+    with pytest.raises(UsageError, match=r"checkpoint_dir .*other"):
+        Tuner(train, scheduler, executor="inline", checkpoint_dir=other).run()
+    assert [each.name for each in other.iterdir()] == ["precious"]
+
+
 def test_lambda_cannot_go_to_processes(workshop) -> None:
     with pytest.raises(UsageError, match="cannot be sent to worker processes"):
         Tuner(lambda *_: [1.0], workshop.spec().build_scheduler(), journal=workshop.journal).run()

@@ -216,6 +216,8 @@ def test_precomputed_kernels():
         model.fit(X, Y)
     with pytest.raises(ValueError, match="must be symmetric; entries differ by up to 9"):
         model.fit(_asymmetric(X, X), Y)
+    with pytest.raises(ValueError, match="must be symmetric; entries differ by"):
+        QSVR(kernel="precomputed", max_variables=36).fit(_asymmetric(X, X), Y)  # working sets
     with pytest.raises(TypeError, match="Sparse data was passed"):
         model.fit(sparse.csr_matrix(rbf_kernel(X)), Y)
     with pytest.raises(ValueError, match="X has 2 features, but QSVR is expecting 10 features"):

@@ -12,7 +12,7 @@ from sklearn.preprocessing import minmax_scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from qsvr import QSVR, MemberFailedWarning, QSVREnsemble, SamplerError, get_sampler
-from qsvr.estimators.ensemble import SAMPLINGS, draw_subsamples
+from qsvr.estimators.ensemble import SAMPLINGS, _inverse_errors, draw_subsamples
 
 MEMBER = QSVR(C=1.0, epsilon=0.05, gamma=0.3, num_reads=8)
 # As in SVR: weights scale C, which is not the same as repeating samples.
@@ -183,3 +183,12 @@ def test_bad_parameters_are_named(parameters, message):
     X, y = data(20)
     with pytest.raises(ValueError, match=message):
         QSVREnsemble(**parameters).fit(X, y)
+
+
+def test_a_member_without_error_takes_all_the_weight():
+    y = np.array([1.0, -1.0, 1.0, -1.0])
+    unseen = np.ones((3, 4), bool)
+    predictions = np.array([y, y + 0.5, y + 1.0])
+    np.testing.assert_allclose(_inverse_errors(predictions, y, unseen), [1.0, 0.0, 0.0], atol=1e-9)
+    found = _inverse_errors(predictions[1:], y, unseen[1:])
+    np.testing.assert_allclose(found, [0.8, 0.2])  # 1 / 0.25 to 1 / 1
