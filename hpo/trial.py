@@ -315,7 +315,7 @@ class ForecastReport(Value):
         As in `PredictReport`, measured on losses that the model was not fitted to.
     scale : Mapping
         Parameters of the scale of `predictions`, `stds` and `proposals`, which has about unit
-        spread (see `hpo.predictors.scale_of`).
+        spread (see `hpo.surrogates.scale_of`).
     proposals : tuple of Proposal
         Configurations to try next.
     min_informative_resource : int or None
