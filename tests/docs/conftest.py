@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from workshop import environment
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,3 +33,8 @@ def root() -> Path:
 def public_api():
     """Return the tables of public names."""
     return load(ROOT / "docs" / "_ext" / "public_api.py")
+
+
+@pytest.fixture(name="environment")
+def environment_fixture() -> dict[str, str]:
+    return environment()
