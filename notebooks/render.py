@@ -4,10 +4,13 @@ The ``.py`` files are the source; the ``.ipynb`` files are what GitHub and the d
 
     python notebooks/render.py            # all of them
     python notebooks/render.py 04 05      # those whose names begin so
+
+04 and 05 show the MLPF table: the environment variable MLPF_TABLE names its file.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,12 +52,22 @@ def executed(path: Path) -> Any:
 
 def main() -> None:
     """Render the notebooks that the command line names, or all."""
-    for path in sources():
-        if not sys.argv[1:] or any(path.name.startswith(start) for start in sys.argv[1:]):
-            notebook = executed(path)
-            notebook.metadata.pop("language_info", None)
-            nbformat.write(notebook, path.with_suffix(".ipynb"))
-            print(path.with_suffix(".ipynb").name)
+    chosen = [
+        path
+        for path in sources()
+        if not sys.argv[1:] or any(path.name.startswith(start) for start in sys.argv[1:])
+    ]
+    needs_table = [path.name for path in chosen if "MLPF_TABLE" in path.read_text("utf-8")]
+    if needs_table and not os.environ.get("MLPF_TABLE"):
+        sys.exit(
+            f"{', '.join(needs_table)} would be written with made-up curves: set MLPF_TABLE to the "
+            "path of mlpf_curves.csv, or name the notebooks to render."
+        )
+    for path in chosen:
+        notebook = executed(path)
+        notebook.metadata.pop("language_info", None)
+        nbformat.write(notebook, path.with_suffix(".ipynb"))
+        print(path.with_suffix(".ipynb").name)
 
 
 if __name__ == "__main__":

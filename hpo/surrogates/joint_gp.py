@@ -54,7 +54,12 @@ class Points:
         return len(self.when)
 
     def take(self, rows: IntArray) -> Points:
-        """Return some of the points."""
+        """Return the points of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n_kept,)
+        """
         return Points(self.x[rows], self.when[rows], self.trial[rows])
 
 
