@@ -325,11 +325,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         unseen[:, rows] = True
         for n, samples in enumerate(self.estimators_samples_):
             unseen[n, samples] = False
-        counts = unseen.sum(axis=1)
-        if self.combination == "oob" and counts.all():  # else equal weights
-            errors = ((predictions - y) ** 2 * unseen).sum(axis=1) / counts
-            weights = 1.0 / np.maximum(errors, 1e-12 * max(float(np.var(y)), np.finfo(float).tiny))
-            self.weights_ = weights / weights.sum()
+        if self.combination == "oob" and unseen.any(axis=1).all():  # else equal weights
+            self.weights_ = _inverse_errors(predictions, y, unseen)
         self.oob_prediction_ = self._oob_combined(predictions, unseen)
         known = ~np.isnan(self.oob_prediction_)
         self.oob_score_ = (
@@ -389,3 +386,10 @@ def _fit_member(
         return member.fit(part, y[samples], sample_weight=weight[samples])
     except QSVRError as error:
         return MemberFailure(number, error)
+
+
+def _inverse_errors(predictions: FloatArray, y: FloatArray, unseen: BoolArray) -> FloatArray:
+    """Return weights by the inverse mean squared error on unseen samples, (n_members,)."""
+    errors = ((predictions - y) ** 2 * unseen).sum(axis=1) / unseen.sum(axis=1)
+    weights = 1.0 / np.maximum(errors, 1e-12 * max(float(np.var(y)), np.finfo(float).tiny))
+    return np.asarray(weights / weights.sum())
