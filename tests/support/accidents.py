@@ -11,6 +11,10 @@ from pathlib import Path
 
 from hpo.trainers import Metrics
 
+_MOMENT = 0.3
+"""Seconds of training before a worker dies: by then the results of earlier jobs have been fetched.
+Dask's own executor never ends a future whose result is lost while its client fetches it."""
+
 
 class UnpicklableError(Exception):
     """Cannot travel between processes, neither out nor in."""
@@ -58,10 +62,13 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
         case "sys.exit":
             sys.exit("bye")
         case "os._exit":
+            time.sleep(_MOMENT)
             os._exit(7)
         case "killed":
+            time.sleep(_MOMENT)
             os.kill(os.getpid(), signal.SIGKILL)
         case "segfault":
+            time.sleep(_MOMENT)
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
             checkpoint.with_name("hangs").touch()  # so that a test can wait for it
@@ -97,6 +104,7 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
                 raise ValueError("not yet")
         case "once" if not once.exists():
             once.touch()
+            time.sleep(_MOMENT)
             os._exit(1)
         case "chatty":
             print("printed by the trainer")
