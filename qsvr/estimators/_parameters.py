@@ -52,7 +52,8 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     real("overlap_penalty")
     integer("num_reads", low=1)
     integer("n_solutions", low=1)
-    integer("n_refinements", low=0)
+    if values["n_refinements"] != "auto":
+        integer("n_refinements", low=0)
     if values["max_variables"] not in ("auto", None):
         integer(
             "max_variables", low=1,

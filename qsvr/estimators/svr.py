@@ -191,7 +191,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         combination: str = "mean",
         combination_fraction: float = 0.0,
         intercept: str = "primal",
-        n_refinements: int = 0,
+        n_refinements: int | str = "auto",
         max_variables: int | str | None = "auto",
         tol: float = 1e-3,
         max_iter: int = 10_000,
@@ -368,7 +368,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             )
         plan: AccessPlan | None = sampler.plan(
             2 * self.n_bits * (working_size or n_samples),
-            n_problems=1 if working_size else 1 + self.n_refinements,
+            n_problems=1 if working_size else 1 + int(self.n_refinements if self.n_refinements != 'auto' else 0),
             num_reads=direct.num_reads,
             options=options,
         )

@@ -1,4 +1,8 @@
-"""The best distinct solutions of one dual, combined into one regression function."""
+"""The best distinct solutions of one dual, combined into one regression function.
+
+An average can be far better than each of its members, and far worse than the best of them. So the
+training objective of the average decides how many are taken; see `qsvr.problem.objective`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.model.combination import combination_weights
 from qsvr.model.intercept import kkt_intercept, primal_intercept
-from qsvr.problem import LargeDual, SVRDual, TrainingData
+from qsvr.problem import LargeDual, SVRDual, TrainingData, lowest_average
 from qsvr.solve import DualSolution
 
 __all__ = ["Solutions", "combine"]
@@ -17,20 +21,24 @@ __all__ = ["Solutions", "combine"]
 
 @dataclass(frozen=True, eq=False)
 class Solutions:
-    """The distinct solutions that were combined, by ascending energy.
+    """The distinct solutions that were found, by ascending energy, and their combination.
 
     Attributes
     ----------
     coefficients : ndarray of shape (n_solutions, n_samples)
         b = a - a-hat of each training sample that took part.
     energies, intercepts, weights : ndarray of shape (n_solutions,)
-        Dual energy, offset, and weight in the combination (they sum to 1).
+        Dual energy, offset, and weight in the combination. Weights sum to 1; they are 0 for
+        solutions with which the average would have a higher training objective.
+    objective : float
+        Training objective of the combination; see `qsvr.problem.objective`.
     """
 
     coefficients: FloatArray
     energies: FloatArray
     intercepts: FloatArray
     weights: FloatArray
+    objective: float
 
     @property
     def combined(self) -> tuple[FloatArray, float]:
@@ -59,8 +67,11 @@ def combine(
         pairs = zip(residuals, b, strict=True)
         offsets = [kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs]
     else:
-        offsets = [primal_intercept(r, dual.epsilon, dual.C) for r in residuals]
-    intercepts = np.array(offsets)
+        offsets = primal_intercept(residuals, dual.epsilon, dual.C)
+    intercepts = np.asarray(offsets)
     predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
     weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
-    return Solutions(b, found.energies, intercepts, weights), predictions
+    weights, objective = lowest_average(
+        weights, b, outputs, dual.y, epsilon=dual.epsilon, C=dual.C
+    )
+    return Solutions(b, found.energies, intercepts, weights, objective), predictions

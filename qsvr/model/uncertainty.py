@@ -79,19 +79,20 @@ class Spread:
         residuals = data.y[data.validation] - solutions.weights @ predictions
         if data.validation is data.train:
             residuals = left_out_residuals(residuals, solutions.combined[0], C, data)
-        used = np.flatnonzero(solutions.coefficients.any(axis=0))
+        taken = solutions.weights > 0.0
+        used = np.flatnonzero(solutions.coefficients[taken].any(axis=0))
         rows = data.train[used]
         precomputed = data.kernel.function == "precomputed"
         restricted = Solutions(
-            solutions.coefficients[:, used], solutions.energies, solutions.intercepts,
-            solutions.weights,
+            solutions.coefficients[np.ix_(taken, used)], solutions.energies[taken],
+            solutions.intercepts[taken], solutions.weights[taken], solutions.objective,
         )  # fmt: skip
         return cls(
             rows,
             np.empty((0, 0)) if precomputed else data.X[rows],
             restricted,
             float(np.sqrt(np.mean(residuals**2))),
-            float(_variance(solutions.weights, predictions).mean()),
+            float(_variance(restricted.weights, predictions[taken]).mean()),
         )
 
     def std(self, matrix: FloatArray) -> FloatArray:

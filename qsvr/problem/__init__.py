@@ -6,7 +6,13 @@ from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
 from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, symmetric
 from qsvr.problem.local_search import polish
-from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
+from qsvr.problem.objective import lowest_average, primal_intercept, training_objective
+from qsvr.problem.optimality import (
+    Conditions,
+    canonical,
+    duality_gap,
+    exact_energy,
+)
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples, lowest_distinct
 
@@ -26,9 +32,12 @@ __all__ = [
     "TrainingData",
     "canonical",
     "duality_gap",
+    "lowest_average",
     "exact_energy",
     "lowest_distinct",
     "polish",
+    "primal_intercept",
     "split_rows",
     "symmetric",
+    "training_objective",
 ]

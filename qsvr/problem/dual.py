@@ -88,9 +88,14 @@ class SVRDual:
         return self.smallest_curvature == 0.0
 
     @cached_property
+    def relaxation(self) -> Relaxation:
+        """Solution over real coefficients in the box; see `relax`."""
+        return self.relax(start=vars(self).get("_start"))
+
+    @property
     def bound(self) -> float:
         """Energy that no solution is below, from the relaxation to real coefficients."""
-        return self.relax().bound
+        return self.relaxation.bound
 
     def outputs(self, b: FloatArray) -> FloatArray:
         """Return b K for b of shape (..., n_samples), in the same shape."""
@@ -108,6 +113,8 @@ class SVRDual:
         other = replace(self, y=self.y - shift)
         kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
         vars(other).update({name: vars(self)[name] for name in kept})
+        if "relaxation" in vars(self):
+            vars(other)["_start"] = self.relaxation.coefficients
         return other
 
     def field(self, b: FloatArray) -> FloatArray:
@@ -166,6 +173,7 @@ class SVRDual:
         lower: FloatArray | None = None,
         upper: FloatArray | None = None,
         *,
+        start: FloatArray | None = None,
         rtol: float = 1e-6,
         max_iter: int | None = None,
     ) -> Relaxation:
@@ -179,27 +187,55 @@ class SVRDual:
         ----------
         lower, upper : ndarray of shape (2, n_samples), optional
             The box; by default 0 and C.
+        start : ndarray of shape (2, n_samples), optional
+            Initial point, clipped to the box; 0 by default.
         rtol : float
             Stop when the gap is at most this fraction of the energy.
         max_iter : int, optional
-            Stop after this many pair steps; by default 1000 and 200 per sample.
+            Stop after this many pair steps; by default 1000 and 500 per sample.
         """
-        from qsvr.problem._box_qp import BoxProblem, box_qp, frank_wolfe_gap
+        from qsvr.problem._smo import smo
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
-        problem = BoxProblem(self.penalised_kernel, self.y, float(self.epsilon), lower, upper)
-        z = np.clip(np.zeros_like(lower), lower, upper)
-        limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
-        box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
-        # The field is computed anew, without the rounding errors of many updates.
-        gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
-        energy = float(self.energy(z))
+        # In terms of b = a - ah, with the cheapest a and ah for it: the cost has its corner where
+        # both are at their lower bounds. The slack is minus the sum of b.
+        low, high, kink = lower[0] - upper[1], upper[0] - lower[1], lower[0] - lower[1]
+        b = np.zeros_like(kink) if start is None else start[0] - start[1]
+        b = np.clip(b, low, high)
+        most = float(np.maximum(np.abs(low), np.abs(high)).sum())
+        bounds = [np.append(part, end) for part, end in ((low, -most), (high, most), (kink, 0.0))]
+        slack = 2.0 * self.equality_penalty
+        diagonal = np.append(np.diag(self.kernel_matrix), slack)
+        cost = np.append(np.full(b.size, self.epsilon), 0.0)
+        limit = 1000 + 500 * b.size if max_iter is None else max_iter
+        point, tol, n_pairs = np.append(b, -b.sum()), np.inf, 0
+        while True:
+            # The field is computed anew, without the rounding errors of many updates.
+            b = point[:-1]
+            a = np.maximum(lower[0], b + lower[1])
+            z = np.clip(np.stack([a, a - b]), lower, upper)
+            energy, gap = float(self.energy(z)), self._frank_wolfe_gap(z, lower, upper)
+            if gap <= rtol * abs(energy) or n_pairs >= limit or tol == 0.0:
+                break
+            point[-1] = -b.sum()
+            field = np.append(b @ self.kernel_matrix - self.y, slack * point[-1])
+            tol = 0.1 * min(tol, float(np.ptp(field)) + 2.0 * self.epsilon)
+            tol = 0.0 if tol < 1e-14 * float(np.abs(field).max()) else tol
+            n_pairs += 1 + smo(
+                self.kernel_matrix, diagonal, field, point, *bounds, cost, tol, limit - n_pairs
+            )
         bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
             reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
         return Relaxation(z, energy, float(bound))
+
+    def _frank_wolfe_gap(self, z: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+        """Bound on E(z) - min E for a convex dual without overlap: largest -grad * (z' - z)."""
+        field = self.field(z[0] - z[1])
+        gradient = np.stack([field, -field]) + self.epsilon
+        return float((gradient * (z - np.where(gradient > 0.0, lower, upper))).sum())
 
 
 @dataclass(frozen=True, eq=False)

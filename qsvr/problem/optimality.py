@@ -20,7 +20,12 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 
-__all__ = ["Conditions", "canonical", "duality_gap", "exact_energy"]
+__all__ = [
+    "Conditions",
+    "canonical",
+    "duality_gap",
+    "exact_energy",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +96,4 @@ def duality_gap(field: FloatArray, b: FloatArray, C: FloatArray, epsilon: float)
     """
     lowest = -C * np.maximum(np.abs(field) - epsilon, 0.0)
     return float((field * b + epsilon * np.abs(b) - lowest).sum())
+

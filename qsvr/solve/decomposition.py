@@ -211,7 +211,9 @@ class _Search:
         encoding = window_around(
             self.encoding, incumbent, sub.gradient(incumbent), box, self.window * box
         )
-        found = self.settings.direct.solve(sub, encoding, n_solutions=n_solutions, seed=seed)
+        found = self.settings.direct.solve(
+            sub, encoding, n_solutions=n_solutions, seed=seed, candidates={}
+        )
         old = self.b[working]
         before = float(sub.energy(canonical(old)))
         new, sampled = self._best(sub, found, old)
@@ -263,12 +265,16 @@ class _Search:
         lowest = int(np.argmin(energies))
         best = old if lowest == len(points) else points[lowest, 0] - points[lowest, 1]
         if self.settings.use_smo:
-            from qsvr.solve._smo import smo
+            from qsvr.problem._smo import smo
 
             K, target = sub.kernel_matrix, float(old.sum() - self.b.sum())
             best = moved_to_sum(best, sub.C, target, K @ best - sub.y)
             limit = 1000 + 100 * best.size
-            smo(K, best @ K - sub.y, best, sub.C, sub.epsilon, 0.1 * self.settings.tol, limit)
+            cost = np.full(best.size, sub.epsilon)
+            smo(
+                K, np.diag(K).copy(), best @ K - sub.y, best, -sub.C, sub.C, np.zeros_like(best),
+                cost, 0.1 * self.settings.tol, limit,
+            )  # fmt: skip
         return best, float(energies[lowest])
 
     def _record(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:

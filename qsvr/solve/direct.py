@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, polish
+from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, lowest_distinct, polish
 from qsvr.samplers import AccessBudget, Sampler
 
 __all__ = ["DirectSolver", "DualSolution"]
@@ -73,8 +73,21 @@ class DirectSolver:
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: AccessBudget | None = None
 
+    def short(self) -> DirectSolver:
+        """Return a solver of less effort for small corrections of a good solution."""
+        options = dict(self.options)
+        if "num_sweeps" in self.sampler.parameters and type(self.sampler).__name__ == "StructuredAnnealer":
+            options.setdefault("num_sweeps", SWEEPS)
+        return replace(self, num_reads=min(self.num_reads, READS), options=options)
+
     def solve(
-        self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
+        self,
+        dual: SVRDual,
+        encoding: FixedPointEncoding,
+        *,
+        n_solutions: int,
+        seed: int,
+        candidates: Mapping[str, FloatArray] | None = None,
     ) -> DualSolution:
         """Return at most ``n_solutions`` distinct solutions.
 
@@ -83,6 +96,10 @@ class DirectSolver:
         dual : SVRDual
         encoding : FixedPointEncoding
         n_solutions, seed : int
+        candidates : mapping of str to ndarray of shape (2, n_samples), optional
+            Points beside the samples, rounded to levels and polished as those are. By default all
+            zeros and the relaxation to real coefficients. ``info["candidates"]`` has their
+            energies, and ``info["best_from"]`` names the source of the lowest energy.
 
         Raises
         ------
@@ -99,11 +116,20 @@ class DirectSolver:
             raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
         except SamplerError as error:
             if error.samples is not None:  # samples before the failure make a model
-                error.partial_solution = self._solution(qubo, error.samples, n_solutions, seed)
+                error.partial_solution = self._solution(
+                    qubo, error.samples, n_solutions, seed, candidates
+                )
             raise
-        return self._solution(qubo, raw, n_solutions, seed)
+        return self._solution(qubo, raw, n_solutions, seed, candidates)
 
-    def _solution(self, qubo: SVRQubo, raw: Samples, n_solutions: int, seed: int) -> DualSolution:
+    def _solution(
+        self,
+        qubo: SVRQubo,
+        raw: Samples,
+        n_solutions: int,
+        seed: int,
+        candidates: Mapping[str, FloatArray] | None,
+    ) -> DualSolution:
         if len(raw) == 0:
             raise SamplerError(
                 "the sampler returned no sample. Check its options (time limit, number of reads), "
@@ -118,7 +144,14 @@ class DirectSolver:
         rng = np.random.default_rng([seed, len(raw)])
         random = rng.integers(0, 2, size=(len(raw), qubo.n_variables), dtype=np.uint8)
         final = polish(qubo, raw, n_jobs=self.n_jobs) if self.polish else raw
-        best = final.distinct(n_solutions)
+        if candidates is None:
+            zeros = np.zeros_like(qubo.encoding.offset)
+            candidates = {"zeros": zeros, "relaxation": qubo.dual.relaxation.coefficients}
+        others = self._rounded(qubo, candidates)
+        bits = np.concatenate([final.bits, others.bits])
+        energies = np.concatenate([final.energies, others.energies])
+        keep = lowest_distinct(np.packbits(bits, axis=1), energies, n_solutions)
+        sources = ["sampler", *candidates]
         info = {
             **final.info,
             "n_variables": qubo.n_variables,
@@ -126,5 +159,19 @@ class DirectSolver:
             "raw_energies": raw.energies,
             "random_energies": qubo.energies(random),
             "energies": final.energies,
+            "candidates": dict(zip(candidates, others.energies.tolist(), strict=True)),
+            "best_from": sources[int(np.argmin([final.energies.min(), *others.energies]))],
         }
-        return DualSolution(qubo.encoding.decode(best.bits), best.energies, info)
+        return DualSolution(qubo.encoding.decode(bits[keep]), energies[keep], info)
+
+    def _rounded(self, qubo: SVRQubo, candidates: Mapping[str, FloatArray]) -> Samples:
+        """Return the nearest levels of candidates, polished where samples are."""
+        encoding = qubo.encoding
+        points = np.array(list(candidates.values())).reshape(-1, *encoding.offset.shape)
+        bits = encoding.bits(encoding.nearest_levels(points))
+        rounded = Samples(bits, qubo.energies(bits))
+        return polish(qubo, rounded, n_jobs=1) if self.polish and len(rounded) else rounded
+
+
+SWEEPS = 16
+READS = 16

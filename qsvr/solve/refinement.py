@@ -33,7 +33,14 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem import Conditions, FixedPointEncoding, SVRDual, canonical, lowest_distinct
+from qsvr.problem import (
+    Conditions,
+    FixedPointEncoding,
+    SVRDual,
+    canonical,
+    lowest_average,
+    lowest_distinct,
+)
 from qsvr.solve.direct import DirectSolver, DualSolution
 
 __all__ = ["RefinementRound", "RefinementSolver", "window_around"]
@@ -58,6 +65,9 @@ class RefinementRound:
         Constant taken off the targets, beyond the caller's.
     width : float
         Width of the windows as a fraction of the box.
+    source : str
+        Where the point comes from: "sampler", "relaxation" (rounded to levels), "zeros", or
+        "incumbent" (the round before).
     """
 
     energy: float
@@ -66,6 +76,7 @@ class RefinementRound:
     kkt_gap: float
     centre: float
     width: float
+    source: str = "sampler"
 
     @property
     def gap(self) -> float:
@@ -113,14 +124,15 @@ class RefinementSolver:
     ----------
     direct : DirectSolver
         Solves each round.
-    n_refinements : int
-        Rounds after the first.
+    n_refinements : int or "auto"
+        Rounds after the first. "auto": until what is still to be gained no longer matters, none
+        where it does not after the first; these rounds are short ones.
     tol : float
         Stop when the exact dual's conditions hold to this, in units of y.
     """
 
     direct: DirectSolver
-    n_refinements: int
+    n_refinements: int | str
     tol: float = 1e-3
 
     def solve(
@@ -149,11 +161,17 @@ class RefinementSolver:
         incumbent: FloatArray | None = None  # the best point so far
         solution: DualSolution | None = None
         history: list[RefinementRound] = []
+        is_auto = self.n_refinements == "auto"
+        direct = self.direct
         while True:
+            candidates = {"relaxation": dual.relaxation.coefficients}
+            if incumbent is None:
+                candidates["zeros"] = np.zeros_like(box)
             try:
-                found = self.direct.solve(
-                    dual, encoding, n_solutions=n_solutions, seed=seed + len(history)
-                )
+                found = direct.solve(
+                    dual, encoding, n_solutions=n_solutions, seed=seed + len(history),
+                    candidates=candidates,
+                )  # fmt: skip
             except SamplerError as error:
                 if solution is not None:
                     error.partial_solution = solution
@@ -165,16 +183,23 @@ class RefinementSolver:
             energies = dual.energy(points)
             keep = lowest_distinct(points[:, 0] - points[:, 1], energies, n_solutions)
             incumbent = points[keep[0]]
-            latest = _reached(dual, incumbent, start_energy, centre, width)
+            source = "incumbent" if energies[keep[0]] >= start_energy else found.info["best_from"]
+            latest = _reached(dual, incumbent, start_energy, centre, width, source)
             history.append(latest)
             info = {**found.info, "refinement_history": tuple(history)}
             solution = DualSolution(
                 points[keep], energies[keep], info, dual.bound, n_qubos=len(history)
             )
-            if latest.kkt_gap <= self.tol or len(history) > self.n_refinements:
+            if latest.kkt_gap <= self.tol or width < NARROWEST:
                 return solution
-            total = float((incumbent[0] - incumbent[1]).sum())
-            if abs(total) > 1e-12 * float(box.max()):
+            if is_auto and (len(history) > MAX_ROUNDS or not _matters(dual, solution)):
+                return solution
+            if not is_auto and len(history) > self.n_refinements:
+                return solution
+            relaxed = dual.relaxation
+            total = float((relaxed.coefficients[0] - relaxed.coefficients[1]).sum())
+            converged = relaxed.energy - relaxed.bound <= CONVERGED * abs(relaxed.bound)
+            if abs(total) > 1e-9 * float(box.max()) or not converged:
                 shift = 2.0 * dual.equality_penalty * total
                 dual, centre = dual.recentred(shift), centre + shift
             # Windows shrink unless steps of the present size still lower the energy.
@@ -182,16 +207,53 @@ class RefinementSolver:
             curvature = float(np.diag(dual.kernel_matrix).mean())
             fell = latest.start_energy - latest.energy > 1e-4 * abs(latest.energy)
             if not (fell and latest.kkt_gap > curvature * step):
-                width /= 2
+                width /= SHRINK if is_auto else 2
+            widths = self._widths(dual, incumbent, width, encoding.grid.size - 1)
             encoding = window_around(
-                encoding, incumbent, dual.gradient(incumbent), box, width * box
+                encoding, incumbent, dual.gradient(incumbent), box, widths * box
             )
+            if is_auto:
+                direct = self.direct.short()
+
+
+    def _widths(self, dual: SVRDual, incumbent: FloatArray, width: float, top: int) -> FloatArray:
+        """Return widths of windows, as fractions of the box, that hold the relaxation too."""
+        relaxed = dual.relaxation.coefficients
+        distance = np.abs(relaxed[0] - relaxed[1] - incumbent[0] + incumbent[1]) / np.where(dual.C>0,dual.C,1.)
+        needed = distance * top / max(top // 2, 1)
+        return np.clip(2.0 ** np.ceil(np.log2(np.maximum(needed, 1e-300))), width, 1.0)
+
+
+CONVERGED = 1e-3
+NARROWEST = 2.0**-40
+MAX_ROUNDS = 30
+SHRINK = 2
+MATTERS = 1e-4
+
+
+def gap_of(dual: SVRDual, solution: DualSolution) -> float:
+    """Training objective of the best average above the optimum's, as a fraction of it."""
+    b = solution.b
+    _, objective = lowest_average(
+        np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
+    )
+    return (objective + dual.bound) / max(-dual.bound, 1e-300)
+
+
+def _matters(dual: SVRDual, solution: DualSolution) -> bool:
+    """Whether predictions of the best average differ from those of the relaxation."""
+    return gap_of(dual,solution) > MATTERS
 
 
 def _reached(
-    dual: SVRDual, point: FloatArray, start_energy: float, centre: float, width: float
+    dual: SVRDual,
+    point: FloatArray,
+    start_energy: float,
+    centre: float,
+    width: float,
+    source: str,
 ) -> RefinementRound:
     b = point[0] - point[1]
     gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
     energy = float(dual.energy(point))
-    return RefinementRound(energy, start_energy, dual.bound, gap, centre, width)
+    return RefinementRound(energy, start_energy, dual.bound, gap, centre, width, source)

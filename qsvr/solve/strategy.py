@@ -50,7 +50,7 @@ class Strategy:
     verbose : int
     """
 
-    n_refinements: int = 0
+    n_refinements: int | str = 0
     max_variables: int | str | None = "auto"
     tol: float = 1e-3
     max_iter: int = 10_000

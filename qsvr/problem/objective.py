@@ -1,0 +1,117 @@
+"""The training objective of support vector regression: the primal that the dual bounds.
+
+For a regression function ``f = K b + c``, with C_n the weight of each sample's loss::
+
+    P(b) = 1/2 b'Kb + sum_n C_n * max(0, |y_n - f_n| - epsilon)
+
+with the offset c that makes the loss least. No P is below minus a lower bound on the dual's energy,
+and both are equal exactly at the optimum. Of two solutions of a coarse dual the one with the lower
+energy may have by far the higher training objective, and this is the one that matters for
+predictions.
+
+>>> import numpy as np
+>>> primal_intercept(np.array([[1.0, 2.0, 9.0]]), epsilon=0.1, weights=np.ones(3))
+array([2.])
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qsvr._typing import FloatArray
+
+__all__ = ["lowest_average", "primal_intercept", "training_objective"]
+
+
+def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray) -> FloatArray:
+    """Return the exact minimisers over c of the epsilon-insensitive training loss.
+
+    The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of
+    ``|r - epsilon - c| + |r + epsilon - c|`` up to a constant, so the minimiser is the weighted
+    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n_solutions, n_samples)
+        y - K b, without offset.
+    epsilon : float
+    weights : ndarray of shape (n_samples,)
+        Of the samples' losses: the box C.
+
+    Returns
+    -------
+    ndarray of shape (n_solutions,)
+    """
+    points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=1)
+    order = np.argsort(points, axis=1, kind="stable")
+    points = np.take_along_axis(points, order, axis=1)
+    mass = np.cumsum(np.concatenate([weights, weights])[order], axis=1)
+    half, tol = 0.5 * mass[:, -1:], 1e-12 * mass[:, -1:]
+    first = np.count_nonzero(mass < half - tol, axis=1)
+    last = np.minimum(np.count_nonzero(mass < half + tol, axis=1), points.shape[1] - 1)
+    rows = np.arange(len(points))
+    return np.asarray(0.5 * (points[rows, first] + points[rows, last]))
+
+
+def training_objective(
+    b: FloatArray, outputs: FloatArray, y: FloatArray, *, epsilon: float, C: FloatArray
+) -> FloatArray:
+    """Return P of solutions, shape (n_solutions,).
+
+    Parameters
+    ----------
+    b, outputs : ndarray of shape (n_solutions, n_samples)
+        Coefficients a - a-hat, and b K.
+    y : ndarray of shape (n_samples,)
+        Targets; a constant in them makes no difference.
+    epsilon : float
+    C : ndarray of shape (n_samples,)
+        Weights of the losses.
+    """
+    residuals = y - outputs
+    errors = np.abs(residuals - primal_intercept(residuals, epsilon, C)[:, None])
+    return 0.5 * (b * outputs).sum(axis=1) + np.maximum(errors - epsilon, 0.0) @ C
+
+
+def lowest_average(
+    weights: FloatArray,
+    b: FloatArray,
+    outputs: FloatArray,
+    y: FloatArray,
+    *,
+    epsilon: float,
+    C: FloatArray,
+) -> tuple[FloatArray, float]:
+    """Return the weights of the average with the lowest training objective, and its objective.
+
+    Averages of the first 1, 2, ... solutions by ascending training objective are compared, so the
+    average is never worse than the best solution of positive weight. An average is far better than
+    its members where they are close to the optimum, and far worse than the best of them elsewhere.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_solutions,)
+        Non-negative, not all 0.
+    b, outputs, y, epsilon, C
+        As for `training_objective`.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_solutions,)
+        Those of the solutions that are left out are 0; the sum is 1.
+    objective : float
+    """
+    order = np.flatnonzero(weights > 0.0)
+    terms = {"epsilon": epsilon, "C": C}
+    if order.size > 1:
+        own = training_objective(b[order], outputs[order], y, **terms)
+        order = order[np.argsort(own, kind="stable")]
+    share = weights[order, None]
+    mass = np.cumsum(share, axis=0)
+    averages = np.cumsum(share * b[order], axis=0) / mass
+    fitted = np.cumsum(share * outputs[order], axis=0) / mass
+    objectives = training_objective(averages, fitted, y, **terms)
+    count = int(np.argmin(objectives)) + 1
+    chosen = np.zeros_like(weights)
+    chosen[order[:count]] = weights[order[:count]]
+    return chosen / chosen.sum(), float(objectives[count - 1])
