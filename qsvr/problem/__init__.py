@@ -6,7 +6,12 @@ from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
 from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, symmetric
 from qsvr.problem.local_search import polish
-from qsvr.problem.objective import lowest_average, primal_intercept, training_objective
+from qsvr.problem.objective import (
+    lowest_average,
+    primal_intercept,
+    relative_loss_gap,
+    training_objective,
+)
 from qsvr.problem.optimality import (
     Conditions,
     canonical,
@@ -37,6 +42,7 @@ __all__ = [
     "lowest_distinct",
     "polish",
     "primal_intercept",
+    "relative_loss_gap",
     "split_rows",
     "symmetric",
     "training_objective",

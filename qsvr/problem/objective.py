@@ -20,7 +20,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 
-__all__ = ["lowest_average", "primal_intercept", "training_objective"]
+__all__ = ["lowest_average", "primal_intercept", "relative_loss_gap", "training_objective"]
 
 
 def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray) -> FloatArray:
@@ -115,3 +115,19 @@ def lowest_average(
     chosen = np.zeros_like(weights)
     chosen[order[:count]] = weights[order[:count]]
     return chosen / chosen.sum(), float(objectives[count - 1])
+
+
+def relative_loss_gap(objective: float, bound: float, y: FloatArray, C: FloatArray) -> float:
+    """Return a training objective above the least possible one, in standard deviations of y.
+
+    Parameters
+    ----------
+    objective : float
+        Of a regression function.
+    bound : float
+        Energy that no point of the dual is below.
+    y, C : ndarray of shape (n_samples,)
+        Targets, and weights of the losses: by their sum the gap becomes that of the mean loss.
+    """
+    scale = float(C.sum() * y.std())
+    return max(objective + bound, 0.0) / scale if scale > 0.0 else 0.0

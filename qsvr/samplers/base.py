@@ -14,7 +14,10 @@ __all__ = ["ChargedSampler", "Sampler", "check_options"]
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws low-energy bit strings of a QUBO."""
+    """Draws low-energy bit strings of a QUBO.
+
+    One that runs on this machine, at no cost, may say so by an attribute ``is_local = True``.
+    """
 
     @property
     def parameters(self) -> frozenset[str]:

@@ -25,6 +25,7 @@ class RelaxRound:
     it reaches is what annealing has to beat.
     """
 
+    is_local = True
     parameters = frozenset[str]()
     max_variables = 60_000  # as for the structured annealer
 

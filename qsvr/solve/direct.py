@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
 from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, lowest_distinct, polish
-from qsvr.samplers import AccessBudget, Sampler
+from qsvr.samplers import AccessBudget, Sampler, StructuredAnnealer
 
 __all__ = ["DirectSolver", "DualSolution"]
+
+_SHORT_SWEEPS, _SHORT_READS = 16, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,8 @@ class DirectSolver:
         Options of the sampler.
     budget : AccessBudget, optional
         Account of the fit, for a `ChargedSampler`.
+    deadline : float, optional
+        `time.monotonic` at which a service is no longer waited for.
     """
 
     sampler: Sampler
@@ -72,13 +77,14 @@ class DirectSolver:
     n_jobs: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: AccessBudget | None = None
+    deadline: float | None = None
 
     def short(self) -> DirectSolver:
-        """Return a solver of less effort for small corrections of a good solution."""
+        """Return a solver of less effort, for the neighbourhood of a good solution."""
         options = dict(self.options)
-        if "num_sweeps" in self.sampler.parameters and type(self.sampler).__name__ == "StructuredAnnealer":
-            options.setdefault("num_sweeps", SWEEPS)
-        return replace(self, num_reads=min(self.num_reads, READS), options=options)
+        if isinstance(self.sampler, StructuredAnnealer):
+            options.setdefault("num_sweeps", _SHORT_SWEEPS)
+        return replace(self, num_reads=min(self.num_reads, _SHORT_READS), options=options)
 
     def solve(
         self,
@@ -112,6 +118,9 @@ class DirectSolver:
             options.setdefault("n_jobs", self.n_jobs)
         if self.budget is not None:
             options["budget"] = self.budget
+        if self.deadline is not None and "timeout" in self.sampler.parameters:
+            left = max(self.deadline - time.monotonic(), 1e-3)
+            options["timeout"] = min(options.get("timeout", np.inf), left)
         try:
             raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
         except SamplerError as error:
@@ -172,6 +181,3 @@ class DirectSolver:
         rounded = Samples(bits, qubo.energies(bits))
         return polish(qubo, rounded, n_jobs=1) if self.polish and len(rounded) else rounded
 
-
-SWEEPS = 16
-READS = 16

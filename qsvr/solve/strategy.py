@@ -43,17 +43,20 @@ class Strategy:
 
     Attributes
     ----------
-    n_refinements : int
+    n_refinements : int or "auto"
     max_variables : int, "auto" or None
     tol : float
     max_iter : int
+    deadline : float, optional
+        `time.monotonic` at which the best so far is returned.
     verbose : int
     """
 
-    n_refinements: int | str = 0
+    n_refinements: int | str = "auto"
     max_variables: int | str | None = "auto"
     tol: float = 1e-3
     max_iter: int = 10_000
+    deadline: float | None = None
     verbose: int = 0
 
     def working_size(
@@ -116,10 +119,20 @@ class Strategy:
             return decomposition.solve(
                 dual, problem.encoding, n_solutions=n_solutions, seed=seed, start=problem.start
             )
+        n_rounds = self.rounds(direct.sampler)
         solver: DirectSolver | RefinementSolver = direct
-        if self.n_refinements:
-            solver = RefinementSolver(direct, self.n_refinements, self.tol)
+        if n_rounds != 0:
+            solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
         return solver.solve(dual, problem.encoding, n_solutions=n_solutions, seed=seed)
+
+    def rounds(self, sampler: Sampler) -> int | None:
+        """Return the number of refinements, or None for as many as are needed.
+
+        "auto" is as many as are needed on this machine, and none elsewhere, where they cost.
+        """
+        if self.n_refinements == "auto":
+            return None if getattr(sampler, "is_local", False) else 0
+        return int(self.n_refinements)
 
 
 @dataclass(frozen=True, eq=False)

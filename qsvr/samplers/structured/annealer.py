@@ -53,6 +53,7 @@ class StructuredAnnealer:
     `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
     """
 
+    is_local = True
     parameters = frozenset({"num_sweeps", "beta_range", "n_jobs"})
     max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
