@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from dimod import SampleSet
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
@@ -33,6 +34,8 @@ class DualSolution:
         b K of each solution; given where the solver computes it.
     n_qubos : int
         Number of QUBOs that were solved.
+    sampleset : dimod.SampleSet, optional
+        The sampler's own answer to the last QUBO, where it is a dimod sampler.
     """
 
     coefficients: FloatArray
@@ -41,6 +44,7 @@ class DualSolution:
     bound: float | None = None
     outputs: FloatArray | None = None
     n_qubos: int = 1
+    sampleset: SampleSet | None = None
 
     @property
     def b(self) -> FloatArray:
@@ -127,4 +131,6 @@ class DirectSolver:
             "random_energies": qubo.energies(random),
             "energies": final.energies,
         }
-        return DualSolution(qubo.encoding.decode(best.bits), best.energies, info)
+        return DualSolution(
+            qubo.encoding.decode(best.bits), best.energies, info, sampleset=raw.sampleset
+        )

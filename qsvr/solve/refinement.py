@@ -169,8 +169,9 @@ class RefinementSolver:
             history.append(latest)
             info = {**found.info, "refinement_history": tuple(history)}
             solution = DualSolution(
-                points[keep], energies[keep], info, dual.bound, n_qubos=len(history)
-            )
+                points[keep], energies[keep], info, dual.bound, n_qubos=len(history),
+                sampleset=found.sampleset,
+            )  # fmt: skip
             if latest.kkt_gap <= self.tol or len(history) > self.n_refinements:
                 return solution
             total = float((incumbent[0] - incumbent[1]).sum())

@@ -261,7 +261,7 @@ def test_answers_are_put_in_our_order_and_repeated(make_dual):
     dual = make_dual(5)
     qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, 2))
     answer = np.random.default_rng(1).integers(0, 2, qubo.n_variables)
-    samples = get_sampler(ShuffledSampler(answer)).sample(qubo, num_reads=5, seed=0)
+    samples = get_sampler(ShuffledSampler(answer)).sample(qubo, num_reads=3, seed=0)
     np.testing.assert_array_equal(samples.bits, [answer, answer, 1 - answer])
     np.testing.assert_allclose(samples.energies, qubo.energies(samples.bits))
 

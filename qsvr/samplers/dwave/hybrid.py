@@ -96,7 +96,7 @@ class _HybridBase(ServiceSampler):
             )
         bits = bits[:num_reads]
         info = {**info, **report, "sampling_time": perf_counter() - start}
-        return Samples(bits, qubo.energies(bits), info)
+        return Samples(bits, qubo.energies(bits), info, sample_set)
 
     def _check_size(self, model: Any) -> None:
         properties = getattr(self.client, "properties", {})
