@@ -183,6 +183,9 @@ def _unpack(
         extra["chain_break_fraction"] = float(np.mean(record.chain_break_fraction))
     if "timing" in sample_set.info:
         extra["timing"] = dict(sample_set.info["timing"])
+    strength = sample_set.info.get("embedding_context", {}).get("chain_strength")
+    if strength is not None:  # what a composite applied
+        extra["chain_strength"] = strength
     kept = max(num_reads, 1)
     if len(bits) > kept:  # enumeration returns every string: keep the lowest
         energies = np.repeat(np.asarray(record.energy), np.asarray(record.num_occurrences))

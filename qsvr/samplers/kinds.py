@@ -80,8 +80,10 @@ def kind_of(sampler: Any) -> SamplerKind:
         return known
     children = [kind_of(child) for child in _children(sampler)]
     limits = [kind.max_variables for kind in children] + [_size_of_structure(sampler)]
+    embeds = _embeds(sampler) or any(kind.defaults is _embedding_defaults for kind in children)
     return SamplerKind(
         min((limit for limit in limits if limit is not None), default=_MOST_VARIABLES),
+        _embedding_defaults if embeds else None,
         enumerates=bool(children) and all(kind.enumerates for kind in children),
         repeats_seed=any(kind.repeats_seed for kind in children),
         is_device=_is_structured(sampler) or any(kind.is_device for kind in children),
@@ -123,6 +125,11 @@ def _annealing_defaults(qubo: SVRQubo, options: Mapping[str, Any]) -> Mapping[st
 def _tabu_defaults(_qubo: SVRQubo, options: Mapping[str, Any]) -> Mapping[str, Any]:
     # A limit in restarts instead of the library's 20 ms a read, which no seed could repeat.
     return {"timeout": None} | ({} if "timeout" in options else {"num_restarts": 1})
+
+
+def _embedding_defaults(_qubo: SVRQubo, _options: Mapping[str, Any]) -> Mapping[str, Any]:
+    # The embedding and the chain strength that were applied are then in the answer.
+    return {"return_embedding": True}
 
 
 def option_names(sampler: Any) -> frozenset[str]:
