@@ -113,6 +113,10 @@ class DimodSampler:
     def _draw(
         self, bqm: Any, names: frozenset[str], num_reads: int, seed: int, arguments: dict[str, Any]
     ) -> Any:
+        """Return the sampler's answer, in one call where its reads then differ."""
+        if self.kind.prepare is not None:
+            bqm = self.kind.prepare(bqm)
+
         def draw(reads: int, seed: int) -> Any:
             offered = {"num_reads": reads} if "num_reads" in names else {}
             return self.sampler.sample(bqm, **arguments, **offered, **seed_argument(names, seed))

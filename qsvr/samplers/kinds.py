@@ -53,6 +53,8 @@ class SamplerKind:
         It returns every string, so that neither reads nor a seed matter.
     repeats_seed : bool
         All reads of a call start from the seed and are therefore equal: it is called once per read.
+    prepare : callable, optional
+        Returns the model in the sampler's own form, which it would else convert in each call.
     is_device : bool
         Its samples come from a structured sampler, in most cases an annealer, which has no seed.
     """
@@ -61,6 +63,7 @@ class SamplerKind:
     defaults: Defaults | None = field(default=None, repr=False)
     enumerates: bool = False
     repeats_seed: bool = False
+    prepare: Callable[[dimod.BinaryQuadraticModel], Any] | None = field(default=None, repr=False)
     is_device: bool = False
 
 
@@ -110,7 +113,7 @@ def _known_kind(sampler: Any) -> SamplerKind | None:
     elif isinstance(sampler, TreeDecompositionSampler | TreeDecompositionSolver):
         kind = SamplerKind(1 + int(sampler.properties["max_treewidth"]))
     elif openjij is not None and isinstance(sampler, openjij.BaseSampler):
-        kind = SamplerKind(repeats_seed=True)
+        kind = SamplerKind(repeats_seed=True, prepare=_openjij_model)
     elif hasattr(type(sampler), "largest_clique_size"):  # dwave.system.DWaveCliqueSampler
         kind = SamplerKind(int(sampler.largest_clique_size), is_device=True)
     return kind
@@ -125,6 +128,15 @@ def _annealing_defaults(qubo: SVRQubo, options: Mapping[str, Any]) -> Mapping[st
 def _tabu_defaults(_qubo: SVRQubo, options: Mapping[str, Any]) -> Mapping[str, Any]:
     # A limit in restarts instead of the library's 20 ms a read, which no seed could repeat.
     return {"timeout": None} | ({} if "timeout" in options else {"num_restarts": 1})
+
+
+def _openjij_model(bqm: dimod.BinaryQuadraticModel) -> Any:
+    import openjij
+
+    couplings = dict(bqm.quadratic)
+    return openjij.BinaryQuadraticModel(
+        dict(bqm.linear), couplings, bqm.offset, bqm.vartype, sparse=True
+    )
 
 
 def _embedding_defaults(_qubo: SVRQubo, _options: Mapping[str, Any]) -> Mapping[str, Any]:
