@@ -87,7 +87,13 @@ class SamplerFactory:
         return hash((self.path, repr(sorted(self.arguments.items()))))
 
     def open(self) -> Any:
-        """Return the sampler, opened at the first call in each process."""
+        """Return the sampler, opened at the first call in each process.
+
+        Raises
+        ------
+        ValueError
+            If ``path`` cannot be imported, or names no class or function.
+        """
         key = (os.getpid(), self)
         with _LOCK:
             if key not in _OPENED:

@@ -209,8 +209,10 @@ def _is_structured(sampler: Any) -> bool:
 
 
 def _is_clique(sampler: Any) -> bool:
-    nodes = set(sampler.nodelist)
-    return nodes == set(range(len(nodes))) and not _missing_pair(sampler, len(nodes))
+    n = len(sampler.nodelist)
+    if len(sampler.edgelist) < n * (n - 1) // 2 or set(sampler.nodelist) != set(range(n)):
+        return False
+    return not _missing_pair(sampler, n)
 
 
 def _missing_pair(sampler: Any, n: int) -> tuple[int, int] | None:
