@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ProblemFailedError,
         QSVRError,
         SamplerError,
+        SamplerWarning,
         ServiceError,
         ServiceUnavailableError,
         SolverMissingError,
@@ -74,6 +75,7 @@ __all__ = [
     "FallbackWarning",
     "CoarseEncodingWarning",
     "MemberFailedWarning",
+    "SamplerWarning",
 ]
 
 

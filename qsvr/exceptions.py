@@ -21,6 +21,7 @@ __all__ = [
     "CoarseEncodingWarning",
     "FallbackWarning",
     "MemberFailedWarning",
+    "SamplerWarning",
 ]
 
 
@@ -100,3 +101,7 @@ class MemberFailedWarning(UserWarning):
 
 class FallbackWarning(UserWarning):
     """The sampler asked for failed and the fallback that was asked for took its place."""
+
+
+class SamplerWarning(UserWarning):
+    """Reads or a seed do not reach the sampler, or it gave fewer reads than asked for."""

@@ -36,7 +36,7 @@ from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
 from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
 from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
-from qsvr.samplers.base import check_options
+from qsvr.samplers.base import check_options, portable_sampleset
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
@@ -79,7 +79,8 @@ class QSVR(RegressorMixin, BaseEstimator):
     sampler : None, str, SamplerFactory or dimod.Sampler
         None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
         ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
-        ``"cqm"``. A live client is accepted, but such a model cannot be cloned or pickled.
+        ``"cqm"``. A live client or composite is accepted, but where it holds a connection the model
+        cannot be cloned or pickled.
     sampler_options : dict, optional
         Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
         "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.
@@ -142,6 +143,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         The sampler's report: raw and polished energies of all reads, timing, options. Refinement
         adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
         ``"sampler_share"``; the reads are then those of the last QUBO.
+    sampleset_ : dimod.SampleSet
+        The sampler's own answer to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``
+        over levels): with the problem's id, timing and embedding where the sampler gives them, as
+        dwave-inspector needs. Only where a dimod sampler or a D-Wave solver drew the samples.
     n_iter_ : int
         Number of QUBOs solved.
     n_features_in_ : int
@@ -401,6 +406,9 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.energy_ = float(found.energies[0])
         self.relaxation_bound_ = problem.dual.bound if found.bound is None else found.bound
         self.sampler_info_ = dict(found.info)
+        self.__dict__.pop("sampleset_", None)  # of a fit before, perhaps by another sampler
+        if found.sampleset is not None:
+            self.sampleset_ = portable_sampleset(found.sampleset)
         self.n_iter_ = found.n_qubos
 
     def _warn_if_coarse(self, encoding: FixedPointEncoding) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import dimod
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,11 +27,14 @@ class Samples:
     info : mapping
         How they were made: sampler, timing, embedding and the like. ``info["polished"]`` says
         whether the sampler itself polished them.
+    sampleset : dimod.SampleSet, optional
+        The answer that they were read from, where there is one.
     """
 
     bits: NDArray[np.uint8]
     energies: FloatArray
     info: Mapping[str, Any] = field(default_factory=dict)
+    sampleset: dimod.SampleSet | None = None
 
     def __len__(self) -> int:
         return self.energies.size
@@ -38,7 +42,7 @@ class Samples:
     def distinct(self, n: int | None = None) -> Samples:
         """Return the ``n`` lowest of the distinct bit strings, by ascending energy."""
         keep = lowest_distinct(np.packbits(self.bits, axis=1), self.energies, n)
-        return Samples(self.bits[keep], self.energies[keep], self.info)
+        return replace(self, bits=self.bits[keep], energies=self.energies[keep])
 
 
 def lowest_distinct(rows: NDArray[Any], energies: FloatArray, n: int | None = None) -> IntArray:

@@ -10,6 +10,7 @@ from qsvr.samplers.factory import (
     get_sampler,
     open_sampler,
 )
+from qsvr.samplers.kinds import SamplerKind, kind_of
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 
@@ -22,8 +23,10 @@ __all__ = [
     "RelaxRound",
     "Sampler",
     "SamplerFactory",
+    "SamplerKind",
     "StructuredAnnealer",
     "check_portable",
     "get_sampler",
+    "kind_of",
     "open_sampler",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
+
+import dimod
 
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 
-__all__ = ["ChargedSampler", "Sampler", "check_options"]
+__all__ = ["ChargedSampler", "Sampler", "check_options", "portable_sampleset"]
 
 
 @runtime_checkable
@@ -105,3 +108,32 @@ def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -
             f"sampler_options has {unknown}, which the sampler {name!r} does not take; "
             f"it takes {known}."
         )
+
+
+def portable_sampleset(sample_set: dimod.SampleSet) -> dimod.SampleSet:
+    """Return a sample set as a value that can be pickled wherever dimod is installed.
+
+    Neither a class of the sampler's own nor a client's future is kept; nor is what in ``info``
+    cannot be pickled. Embeddings become plain mappings, as dwave-system's are not picklable.
+
+    Parameters
+    ----------
+    sample_set : dimod.SampleSet
+        Its arrays are shared, not copied.
+    """
+    info = {}
+    for name, value in sample_set.info.items():
+        if name == "embedding_context" and isinstance(value, Mapping):
+            chains = {v: tuple(chain) for v, chain in dict(value.get("embedding", {})).items()}
+            value = {**value, "embedding": chains}  # noqa: PLW2901
+        if _can_be_pickled(value):
+            info[name] = value
+    return dimod.SampleSet(sample_set.record, sample_set.variables, info, sample_set.vartype)
+
+
+def _can_be_pickled(value: object) -> bool:
+    try:
+        pickle.loads(pickle.dumps(value))  # noqa: S301
+    except Exception:  # noqa: BLE001
+        return False
+    return True

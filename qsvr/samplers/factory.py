@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from qsvr.samplers.dimod import (
     tabu_sampler,
 )
 from qsvr.samplers.fallback import FallbackSampler
+from qsvr.samplers.kinds import device_of, kind_of
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 
@@ -85,11 +87,23 @@ class SamplerFactory:
         return hash((self.path, repr(sorted(self.arguments.items()))))
 
     def open(self) -> Any:
-        """Return the sampler, opened at the first call in each process."""
+        """Return the sampler, opened at the first call in each process.
+
+        Raises
+        ------
+        ValueError
+            If ``path`` cannot be imported, or names no class or function.
+        """
         key = (os.getpid(), self)
         with _LOCK:
             if key not in _OPENED:
-                _OPENED[key] = _load(self.path)(**self.arguments)
+                opener = _load(self.path)
+                if not callable(opener):
+                    raise ValueError(
+                        f"path={self.path!r} must name a class or function that returns a sampler; "
+                        f"it is a {type(opener).__name__}."
+                    )
+                _OPENED[key] = opener(**self.arguments)
             return _OPENED[key]
 
     def close(self) -> None:
@@ -172,8 +186,16 @@ def open_sampler(
     Raises
     ------
     ValueError
-        If an option looks like a token, or the sampler is not known.
+        If ``options`` is no mapping with names for keys, an option looks like a token, or the
+        sampler is not known.
     """
+    if options is not None and not (
+        isinstance(options, Mapping) and all(isinstance(name, str) for name in options)
+    ):
+        raise ValueError(
+            "sampler_options must be None or a mapping of the sampler's options, such as "
+            f"{{'num_sweeps': 500}}, by name; got {type(options).__name__}."
+        )
     options = dict(options or {})
     if any("token" in str(name).lower() for name in options):
         raise ValueError(
@@ -220,18 +242,35 @@ def check_portable(spec: object) -> None:
 
 def _adapted(sampler: Any) -> Sampler:
     """Return an object as one of our samplers, by what it offers."""
-    if not isinstance(sampler, type):  # a class has yet to be opened
-        if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
-            return cast(Sampler, sampler)
-        if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
-            return cast(Sampler, _load(_DWAVE + "qpu.QPUSampler")(client=sampler))
-        if hasattr(sampler, "sample_cqm"):
-            return cast(Sampler, _load(_DWAVE + "hybrid.CQMSampler")(client=sampler))
-        if isinstance(sampler, Sampler):
-            return sampler
-        if callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters"):
-            return DimodSampler(sampler, type(sampler).__name__)
+    if isinstance(sampler, type):
+        name = sampler.__name__
+        raise TypeError(
+            f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler "
+            f"or a dimod sampler; got the class {name}. Pass an instance, {name}(), or "
+            f"SamplerFactory('{sampler.__module__}.{name}')."
+        )
+    if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
+        return cast(Sampler, sampler)
+    if hasattr(sampler, "sample_cqm"):
+        return cast(Sampler, _load(_DWAVE + "hybrid.CQMSampler")(client=sampler))
+    can_sample = callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters")
+    if can_sample and hasattr(sampler, "min_time_limit"):
+        return cast(Sampler, _load(_DWAVE + "hybrid.HybridSampler")(client=sampler))
+    if isinstance(sampler, Sampler):
+        return sampler
+    if can_sample:
+        return _adapted_dimod(sampler)
     raise TypeError(
         f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
         f"a dimod sampler; got {type(sampler).__name__}."
     )
+
+
+def _adapted_dimod(sampler: Any) -> Sampler:
+    """Return a dimod sampler that takes any problem, or a device, for which it is embedded."""
+    device, is_sure = device_of(sampler)
+    embedded = cache(lambda: cast(Sampler, _load(_DWAVE + "qpu.QPUSampler")(client=sampler)))
+    if device is not None and is_sure:
+        return embedded()
+    name = type(sampler).__name__
+    return DimodSampler(sampler, name, kind_of(sampler), None if device is None else embedded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qsvr.exceptions import FallbackWarning, ServiceError
@@ -84,4 +84,4 @@ class FallbackSampler:
         charged = {"budget": budget} if hasattr(self.second, "plan") else {}
         samples = self.second.sample(qubo, num_reads=num_reads, seed=seed, **charged)
         fallback = {"sampler": self.name, "reason": reason}
-        return Samples(samples.bits, samples.energies, {**samples.info, "fallback": fallback})
+        return replace(samples, info={**samples.info, "fallback": fallback})

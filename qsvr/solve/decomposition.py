@@ -311,7 +311,7 @@ class _Search:
         )
         return DualSolution(
             canonical(b[keep]), energies[keep], self._info(), float(bound), outputs[keep],
-            n_qubos=len(self.gaps),
+            n_qubos=len(self.gaps), sampleset=None if self.last is None else self.last.sampleset,
         )  # fmt: skip
 
     def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:

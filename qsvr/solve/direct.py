@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from dimod import SampleSet
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
@@ -36,6 +37,8 @@ class DualSolution:
         b K of each solution; given where the solver computes it.
     n_qubos : int
         Number of QUBOs that were solved.
+    sampleset : dimod.SampleSet, optional
+        The sampler's own answer to the last QUBO, where it is a dimod sampler.
     """
 
     coefficients: FloatArray
@@ -44,6 +47,7 @@ class DualSolution:
     bound: float | None = None
     outputs: FloatArray | None = None
     n_qubos: int = 1
+    sampleset: SampleSet | None = None
 
     @property
     def b(self) -> FloatArray:
@@ -171,7 +175,9 @@ class DirectSolver:
             "candidates": dict(zip(candidates, others.energies.tolist(), strict=True)),
             "best_from": sources[int(np.argmin([final.energies.min(), *others.energies]))],
         }
-        return DualSolution(qubo.encoding.decode(bits[keep]), energies[keep], info)
+        return DualSolution(
+            qubo.encoding.decode(bits[keep]), energies[keep], info, sampleset=raw.sampleset
+        )
 
     def _rounded(self, qubo: SVRQubo, candidates: Mapping[str, FloatArray]) -> Samples:
         """Return the nearest levels of candidates, polished where samples are."""
@@ -180,4 +186,3 @@ class DirectSolver:
         bits = encoding.bits(encoding.nearest_levels(points))
         rounded = Samples(bits, qubo.energies(bits))
         return polish(qubo, rounded, n_jobs=1) if self.polish and len(rounded) else rounded
-

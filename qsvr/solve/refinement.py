@@ -202,8 +202,9 @@ class RefinementSolver:
             history.append(latest)
             info = {**found.info, "refinement_history": tuple(history)}
             solution = DualSolution(
-                points[keep], energies[keep], info, dual.bound, n_qubos=len(history)
-            )
+                points[keep], energies[keep], info, dual.bound, n_qubos=len(history),
+                sampleset=found.sampleset,
+            )  # fmt: skip
             reason = self._reason_to_stop(dual, solution, latest, len(history))
             if reason is not None:
                 if reason:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import dimod
 import numpy as np
 import pytest
-from dwave.samplers import RandomSampler
+from dwave.samplers import RandomSampler, SimulatedAnnealingSampler, TabuSampler
 
 from qsvr import (
     SAMPLER_NAMES,
@@ -24,6 +24,7 @@ from qsvr import (
     get_sampler,
 )
 from qsvr.problem.local_search import polish
+from qsvr.samplers import DimodSampler
 
 
 class UniformSampler(dimod.Sampler):
@@ -62,6 +63,12 @@ SAMPLERS = {
     "factory": Subject(SamplerFactory("dwave.samplers.SteepestDescentSampler")),
     "dimod object": Subject(RandomSampler()),
     "user's own": Subject(UniformSampler()),
+    "live annealing": Subject(SimulatedAnnealingSampler()),
+    "live tabu": Subject(TabuSampler()),
+    "live enumeration": Subject(dimod.ExactSolver(), deterministic=True, n_samples=3),
+    "composite": Subject(dimod.TrackingComposite(SimulatedAnnealingSampler())),
+    "openjij": Subject(SamplerFactory("openjij.SASampler")),
+    "openjij, quantum": Subject(SamplerFactory("openjij.SQASampler")),
 }
 NUM_READS = 9
 
@@ -143,6 +150,29 @@ def test_another_seed_gives_other_samples(subject, sampler, qubo):
     first, second = (sampler.sample(qubo, num_reads=NUM_READS, seed=seed) for seed in (7, 8))
     differ = first.bits.shape != second.bits.shape or (first.bits != second.bits).any()
     assert differ != subject.deterministic
+
+
+def test_the_number_of_reads_is_that_asked_for(subject, sampler, qubo):
+    """And they are reads of their own, not one of them many times."""
+    samples = sampler.sample(qubo, num_reads=NUM_READS, seed=0)
+    assert len(samples) == NUM_READS
+    many = sampler.sample(qubo, num_reads=40, seed=0)
+    assert len(many.distinct()) > 1
+
+
+def test_a_dimod_samplers_own_answer_is_kept(sampler, qubo):
+    samples = sampler.sample(qubo, num_reads=NUM_READS, seed=0)
+    if not isinstance(sampler, DimodSampler):
+        assert samples.sampleset is None
+        return
+    answer = samples.sampleset
+    assert set(answer.variables) == set(range(qubo.n_variables))
+    assert answer.record.num_occurrences.sum() == NUM_READS
+    np.testing.assert_allclose(
+        np.sort(np.repeat(answer.record.energy, answer.record.num_occurrences)),
+        np.sort(samples.energies), rtol=1e-6, atol=1e-6 * np.abs(samples.energies).max(),
+    )  # fmt: skip
+    assert samples.distinct(2).sampleset is answer
 
 
 def test_a_seed_of_the_estimators_range_is_taken(sampler, qubo):
@@ -261,7 +291,7 @@ def test_answers_are_put_in_our_order_and_repeated(make_dual):
     dual = make_dual(5)
     qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, 2))
     answer = np.random.default_rng(1).integers(0, 2, qubo.n_variables)
-    samples = get_sampler(ShuffledSampler(answer)).sample(qubo, num_reads=5, seed=0)
+    samples = get_sampler(ShuffledSampler(answer)).sample(qubo, num_reads=3, seed=0)
     np.testing.assert_array_equal(samples.bits, [answer, answer, 1 - answer])
     np.testing.assert_allclose(samples.energies, qubo.energies(samples.bits))
 

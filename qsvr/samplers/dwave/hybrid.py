@@ -23,6 +23,7 @@ from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dimod import ordered_reads
 from qsvr.samplers.dwave.client import ServiceSampler, is_live
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
+from qsvr.samplers.kinds import kind_of
 
 __all__ = ["CQMSampler", "HybridSampler"]
 
@@ -33,8 +34,16 @@ _USUAL_SECONDS = 5.0
 class _HybridBase(ServiceSampler):
     """What both have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
 
-    max_variables = None  # the limit is checked against the model, which may be of integers
     _local_method: str  # of a client without a service
+
+    @property
+    def max_variables(self) -> int | None:
+        """None, as the limit is checked against the model, which may be of integers.
+
+        A client that enumerates (`dimod.ExactCQMSolver`) has the limit of enumeration.
+        """
+        kind = kind_of(self._client)
+        return kind.max_variables if kind.enumerates else None
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -96,7 +105,7 @@ class _HybridBase(ServiceSampler):
             )
         bits = bits[:num_reads]
         info = {**info, **report, "sampling_time": perf_counter() - start}
-        return Samples(bits, qubo.energies(bits), info)
+        return Samples(bits, qubo.energies(bits), info, sample_set)
 
     def _check_size(self, model: Any) -> None:
         properties = getattr(self.client, "properties", {})

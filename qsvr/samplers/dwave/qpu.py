@@ -11,27 +11,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
 import dimod
 import numpy as np
-from numpy.typing import NDArray
 
 from qsvr._validation import check_real
-from qsvr.exceptions import IncompleteAnswerError
+from qsvr.exceptions import CapacityError, IncompleteAnswerError, SamplerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessBudget, AccessPlan
+from qsvr.samplers.dimod import ordered_reads
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
 from qsvr.samplers.dwave.client import ServiceSampler, is_live
 from qsvr.samplers.dwave.embedding import CliqueEmbedder, Embedding, WorkingGraph, fixed_embedding
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
+from qsvr.samplers.dwave.unembedding import (
+    check_chain_break_method,
+    check_chain_strength,
+    unembedded,
+)
+from qsvr.samplers.kinds import device_of, kind_of, option_names, seed_argument
 
 __all__ = ["QPUSampler"]
 
-_OURS = SERVICE_OPTIONS | {"embedding", "chain_strength", "chain_strength_prefactor"}
+_OURS = SERVICE_OPTIONS | {
+    "embedding", "chain_strength", "chain_strength_prefactor", "chain_break_method",
+}  # fmt: skip
 _NOT_OPTIONS = {"warnings", "initial_state", "num_reads"}
 _METHODS = ("auto", "clique", "minorminer")
 # Where a sampler has no estimate of its own (mock samplers): programming, and per read.
@@ -44,9 +53,16 @@ class _Call:
 
     service: ServiceOptions
     embedding: object
-    chain_strength: float | None
+    chain_strength: Any
+    chain_break_method: Any
     prefactor: float
     solver: Mapping[str, Any]  # num_reads among them
+
+    @property
+    def n_runs(self) -> int:
+        """Problems that a composite submits for one: a spin reversal transform makes several."""
+        runs = self.solver.get("num_spin_reversal_transforms")
+        return max(int(runs), 1) if isinstance(runs, Integral) else 1
 
 
 class QPUSampler(ServiceSampler):
@@ -54,13 +70,17 @@ class QPUSampler(ServiceSampler):
 
     Options of `sample`, beside the solver's own (``annealing_time``, ...):
     ``embedding`` ("auto", "clique", "minorminer" or chains of qubits); ``chain_strength`` (a
-    number) or ``chain_strength_prefactor`` (of uniform torque compensation, default 1.414);
-    ``timeout``, ``max_retries``, ``retry_delay`` and ``max_access_time`` (seconds).
+    number, a mapping from variables, or a callable of the model over spins and the embedding) or
+    ``chain_strength_prefactor`` (of uniform torque compensation, default 1.414);
+    ``chain_break_method`` ("majority_vote", "discard", "weighted_random", "minimize_energy", or a
+    callable as in `dwave.embedding.chain_breaks`, or a list of these); ``timeout``,
+    ``max_retries``, ``retry_delay`` and ``max_access_time`` (seconds).
 
     Parameters
     ----------
     client : dimod.Structured, optional
-        A live `dwave.system.DWaveSampler` or a mock of one. By default one is opened at first use.
+        A live `dwave.system.DWaveSampler`, a mock of one, or a composite that passes problems on to
+        one. By default one is opened at first use.
     embedding : str
         What the option ``embedding`` is by default.
     **connection
@@ -79,16 +99,23 @@ class QPUSampler(ServiceSampler):
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
-        return _OURS | (frozenset(self.client.parameters) - _NOT_OPTIONS)
+        names = option_names(self.client)
+        return _OURS | (names - _NOT_OPTIONS - {"seed", *seed_argument(names, 0)})
+
+    @property
+    def _device(self) -> Any:
+        """The structured sampler that the client is or passes problems on to."""
+        device, _ = device_of(self.client)
+        return self.client if device is None else device
 
     @property
     def embedder(self) -> CliqueEmbedder:
         """Embeddings of the solver's working graph."""
         with self._lock:
             if self._embedder is None:
-                client = self.client
+                device = self._device
                 graph = WorkingGraph.of(
-                    self.name, client.properties, client.nodelist, client.edgelist
+                    self.name, device.properties, device.nodelist, device.edgelist
                 )
                 self._embedder = CliqueEmbedder(graph)
             return self._embedder
@@ -115,7 +142,9 @@ class QPUSampler(ServiceSampler):
         budget: AccessBudget | None = None,
         **options: Any,
     ) -> Samples:
-        """Return the reads of one problem; ``seed`` is that of the retries' jitter only.
+        """Return the reads of one problem; ``seed`` is that of the retries' jitter.
+
+        A sampler that stands for an annealer gets it too, where it has one.
 
         Raises
         ------
@@ -131,39 +160,72 @@ class QPUSampler(ServiceSampler):
         call = self._call(options, num_reads)
         embedding = self._embed(qubo.n_variables, call)
         bqm = qubo.to_bqm().change_vartype(dimod.SPIN, inplace=False)
-        strength = call.chain_strength or torque_compensation(bqm, call.prefactor)
+        self._check_enumeration(embedding)
+        chains = dict(enumerate(embedding.chains))
+        strength = call.chain_strength
+        if callable(strength):
+            strength = check_chain_strength(strength(bqm, chains))
+        if strength is None:
+            strength = torque_compensation(bqm, call.prefactor)
         embedded = embed_bqm(
-            bqm, dict(enumerate(embedding.chains)), self.embedder.graph.neighbours,
-            chain_strength=strength,
+            bqm, chains, self.embedder.graph.neighbours, chain_strength=strength,
         )  # fmt: skip
         sample_set, info = self._solve(
-            lambda: self._start(embedded, call), self._estimate(embedding, call),
+            lambda: self._start(embedded, call, seed), self._estimate(embedding, call),
             call.service, budget, seed,
         )  # fmt: skip
-        bits, broken = _unembedded(sample_set, embedding.chains)
+        n_reads = int(sample_set.record.num_occurrences.sum())
+        read, error = self._read(sample_set, embedding, bqm, call, strength, seed)
+        bits = ordered_reads(read, qubo.n_variables).astype(np.uint8)
         fixed = {"embedding_time": 0.0, "embedding_source": "fixed"}
         info |= {
             "chain_strength": strength,
-            "chain_break_fraction": broken,
+            "chain_break_fraction": _broken(sample_set, embedding.chains),
             "n_qubits": embedding.n_qubits,
             "longest_chain": max(map(len, embedding.chains)),
             **(fixed if embedding.source == "fixed" else self.embedder.take_report()),
             "sampling_time": perf_counter() - start,
         }
-        samples = Samples(bits, qubo.energies(bits), info)
-        if len(samples) < num_reads:
+        energies = qubo.energies(bits)
+        if len(bits) > num_reads:  # of several runs or methods: the lowest
+            keep = np.argsort(energies, kind="stable")[:num_reads]
+            bits, energies = bits[keep], energies[keep]
+        samples = Samples(bits, energies, info, read)
+        if error is None and n_reads < num_reads * call.n_runs:
             error = IncompleteAnswerError(
-                f"{self.name!r} answered with {len(samples)} of {num_reads} reads. Use "
+                f"{self.name!r} answered with {n_reads} of {num_reads} reads. Use "
                 "what came back (the error's partial_model), ask for fewer reads, or fit again."
             )
-            error.samples = samples
+        if error is None and len(bits) == 0:
+            error = SamplerError(
+                "chain_break_method of sampler_options discarded all reads, as each has a broken "
+                "chain. Raise chain_strength, or use 'majority_vote'."
+            )
+        if error is not None:
+            error.samples = samples if len(bits) else None
             raise error
         return samples
 
+    def _read(
+        self, answer: Any, embedding: Embedding, bqm: Any, call: _Call, strength: Any, seed: int
+    ) -> tuple[dimod.SampleSet, SamplerError | None]:
+        """Return the samples over variables, and an error where the method for them fails."""
+        given = {"chain_strength": strength, "seed": seed}
+        try:
+            method = call.chain_break_method
+            return unembedded(answer, embedding.chains, bqm, method=method, **given), None
+        except Exception as raised:
+            if call.chain_break_method is None:
+                raise
+            error = SamplerError(
+                f"chain_break_method of sampler_options failed: {type(raised).__name__}: {raised}. "
+                "The reads, by majority vote, are in this error's samples."
+            )
+        return unembedded(answer, embedding.chains, bqm, method=None, **given), error
+
     def _call(self, options: Mapping[str, Any], num_reads: int) -> _Call:
-        strength = options.get("chain_strength")
-        if strength is not None:
-            check_real("sampler_options", "chain_strength", strength, strict=True)
+        strength = check_chain_strength(options.get("chain_strength"))
+        method = check_chain_break_method(options.get("chain_break_method"))
         prefactor = check_real(
             "sampler_options", "chain_strength_prefactor",
             options.get("chain_strength_prefactor", DEFAULT_PREFACTOR), strict=True,
@@ -171,7 +233,7 @@ class QPUSampler(ServiceSampler):
         solver = {name: value for name, value in options.items() if name not in _OURS}
         solver["num_reads"] = num_reads
         embedding = options.get("embedding", self._embedding)
-        return _Call(ServiceOptions.take(options), embedding, strength, prefactor, solver)
+        return _Call(ServiceOptions.take(options), embedding, strength, method, prefactor, solver)
 
     def _embed(self, n_variables: int, call: _Call) -> Embedding:
         if not isinstance(call.embedding, str):
@@ -183,31 +245,40 @@ class QPUSampler(ServiceSampler):
             )
         return self.embedder.embed(n_variables, call.embedding)
 
+    def _check_enumeration(self, embedding: Embedding) -> None:
+        kind = kind_of(self.client)
+        if kind.enumerates and kind.max_variables and embedding.n_qubits > kind.max_variables:
+            raise CapacityError(
+                f"the embedding has {embedding.n_qubits} qubits, and {type(self.client).__name__} "
+                f"enumerates at most {kind.max_variables}. Use fewer samples or bits, or another "
+                "sampler in its place."
+            )
+
     def _estimate(self, embedding: Embedding, call: _Call) -> float:
         """Return seconds of access time for one problem."""
-        solver = getattr(self.client, "solver", None)
+        solver = getattr(self._device, "solver", None)
         estimate = getattr(solver, "estimate_qpu_access_time", None)
         if estimate is None or "problem_timing_data" not in solver.properties:  # type: ignore[union-attr]
-            return float(_PROGRAMMING_SECONDS + call.solver["num_reads"] * _READ_SECONDS)
-        return 1e-6 * float(estimate(embedding.n_qubits, **call.solver))
+            seconds = _PROGRAMMING_SECONDS + call.solver["num_reads"] * _READ_SECONDS
+        else:
+            known = frozenset(solver.parameters) | {"num_reads"}  # type: ignore[union-attr]
+            options = {name: value for name, value in call.solver.items() if name in known}
+            seconds = 1e-6 * float(estimate(embedding.n_qubits, **options))
+        return call.n_runs * float(seconds)
 
-    def _start(self, embedded: Any, call: _Call) -> Any:
-        client = self.client
+    def _start(self, embedded: Any, call: _Call, seed: int) -> Any:
+        client, options = self.client, dict(call.solver)
         if is_live(client) and hasattr(client.solver, "sample_bqm"):
-            return client.solver.sample_bqm(embedded, **call.solver)
-        return client.sample(embedded, **call.solver)
+            return client.solver.sample_bqm(embedded, **options)
+        names = option_names(client)
+        if "num_reads" not in names:
+            del options["num_reads"]
+        return client.sample(embedded, **options, **seed_argument(names, seed))
 
 
-def _unembedded(
-    sample_set: Any, chains: Sequence[Sequence[int]]
-) -> tuple[NDArray[np.uint8], float]:
-    """Return bits by majority vote, (n_reads, n_variables), and the share of broken chains."""
-    from dwave.embedding.chain_breaks import broken_chains, majority_vote
+def _broken(sample_set: Any, chains: Sequence[Sequence[int]]) -> float:
+    """Return the share of chains whose qubits disagree."""
+    from dwave.embedding.chain_breaks import broken_chains
 
-    position = {qubit: i for i, qubit in enumerate(sample_set.variables)}
-    columns = [np.array([position[qubit] for qubit in chain]) for chain in chains]
-    record = sample_set.record
-    spins = np.repeat(np.asarray(record.sample), np.asarray(record.num_occurrences), axis=0)
-    voted, _ = majority_vote(spins, columns)
-    broken = broken_chains(spins, columns)
-    return np.ascontiguousarray(voted > 0, dtype=np.uint8), float(np.mean(broken))
+    broken = broken_chains(sample_set, chains)  # (n_rows, n_chains)
+    return float(np.average(broken.mean(axis=1), weights=sample_set.record.num_occurrences))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dwave.preprocessing.composites import SpinReversalTransformComposite
 from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.ensemble import BaggingRegressor
@@ -15,7 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from qsvr import QSVR, SamplerFactory, get_sampler
-from qsvr.exceptions import CapacityError
+from qsvr.exceptions import CapacityError, CostLimitError, FallbackWarning
+from qsvr.samplers.dwave import HybridSampler
 
 N = 9  # samples: 54 variables at 3 bits
 
@@ -34,6 +36,30 @@ def test_fits_and_predicts(service, data, sampler):
     assert info["n_problems"] == 1
     assert 0 < info["access_time"] < 30
     assert model.energy_ >= model.relaxation_bound_
+
+
+@pytest.mark.parametrize("sampler", ["qpu", "clique", "hybrid", "cqm"])
+def test_the_answer_is_kept_as_ocean_gives_it(api, data, sampler):
+    X, y = data
+    model = _model(sampler).fit(X[:N], y[:N])
+    answer = model.sampleset_
+    (problem,) = api.problems
+    assert answer.info["problem_id"] == problem
+    assert answer.info.get("timing") or answer.info["charge_time"]
+    assert set(answer.variables) == set(range(2 * N if sampler == "cqm" else 6 * N))
+    assert ("embedding_context" in answer.info) == (sampler in {"qpu", "clique"})
+    kept = pickle.loads(pickle.dumps(model)).sampleset_
+    assert kept == answer
+    assert kept.info.keys() == answer.info.keys()
+
+
+def test_a_fallbacks_answer_is_kept(api, data):
+    X, y = data
+    api.inject("submit", "401", times=None)
+    with pytest.warns(FallbackWarning):
+        model = _model("qpu", sampler_options={"fallback": "sa"}).fit(X[:N], y[:N])
+    assert "embedding_context" not in model.sampleset_.info
+    assert len(model.sampleset_) == 20
 
 
 def test_fixed_embedding_is_used_as_given(api, data):
@@ -146,6 +172,34 @@ def test_live_client_is_accepted_and_cannot_travel(api, data):
         for travel in (clone, pickle.dumps):
             with pytest.raises(TypeError, match="SamplerFactory"):
                 travel(model)
+
+
+def test_live_hybrid_client_is_guarded_like_the_named_one(api, data):
+    from dwave.system import LeapHybridSampler
+
+    X, y = data
+    with LeapHybridSampler() as live:
+        assert isinstance(get_sampler(live), HybridSampler)
+        with pytest.raises(CostLimitError):
+            _model(live, sampler_options={"max_access_time": 0.01}).fit(X[:N], y[:N])
+        assert not api.problems
+        model = _model(live, sampler_options={"max_access_time": 30}).fit(X[:N], y[:N])
+    assert model.sampler_info_["n_problems"] == 1
+
+
+def test_live_composites_around_the_real_client(api, data):
+    """One passes problems on and is embedded on; the other embeds and gets the logical problem."""
+    from dwave.system import DWaveSampler, EmbeddingComposite
+
+    X, y = data
+    with DWaveSampler() as live:
+        reversed_spins = _model(SpinReversalTransformComposite(live)).fit(X[:4], y[:4])
+        assert reversed_spins.sampler_info_["n_problems"] == 1
+        assert reversed_spins.sampler_info_["n_qubits"] >= 24
+        embedded = _model(EmbeddingComposite(live)).fit(X[:4], y[:4])
+    for model in (reversed_spins, embedded):
+        assert model.sampleset_.info["problem_id"] in api.problems
+        assert len(model.sampleset_.info["embedding_context"]["embedding"]) == 24
 
 
 def test_configuration_in_the_working_directory_is_not_read(api, data, tmp_path, monkeypatch):
