@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble
+    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         CostLimitError,
         FallbackWarning,
         IncompleteAnswerError,
+        IndefiniteKernelWarning,
         MemberFailedWarning,
         ProblemCancelledError,
         ProblemFailedError,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "QSVR",
     "QSVREnsemble",
+    "QSVRProblem",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -73,13 +75,14 @@ __all__ = [
     "IncompleteAnswerError",
     "FallbackWarning",
     "CoarseEncodingWarning",
+    "IndefiniteKernelWarning",
     "MemberFailedWarning",
 ]
 
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble"),
+    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
+import dimod
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import (
     accepts_sparse,
     check_parameters,
@@ -31,12 +32,31 @@ from qsvr.estimators._parameters import (
     random_state_of,
     validated,
 )
+from qsvr.estimators._problem_checks import (
+    check_finite,
+    check_magnitudes,
+    check_psd,
+    check_unrefined,
+    check_whole,
+    warn_if_indefinite,
+)
+from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import CoarseEncodingWarning, SamplerError
 from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
-from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
+from qsvr.problem import (
+    FixedPointEncoding,
+    Kernel,
+    KernelFunction,
+    SVRDual,
+    SVRQubo,
+    TrainingData,
+    split_rows,
+    target_unit,
+)
 from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
 from qsvr.samplers.base import check_options
+from qsvr.samplers.given import GivenSamples
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
@@ -64,6 +84,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         the bits' weights: then C must be ``"implied"`` or that value.
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
+    normalize_y : bool
+        Whether C, epsilon and tol are in units of the standard deviation of y (of the samples of
+        positive weight; 1 where y is constant). Predictions, coefficients and offsets stay in units
+        of y; ``energy_`` and all other energies are those of the normalised dual.
     n_bits : int
         Bits per coefficient, 1 to 16. 2 to 3 suit an annealer; 8 agree with SVR.
     base : float, optional
@@ -74,6 +98,11 @@ class QSVR(RegressorMixin, BaseEstimator):
     equality_penalty : "scale" or float
         Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
         the mean of the kernel's diagonal, from where on results agree with SVR's to 0.001 in R2.
+    psd : {"clip", "shift"} or None
+        What is done about an indefinite kernel, whose dual is not convex: negative eigenvalues are
+        set to 0, in prediction too (then all training samples are support vectors); or the most
+        negative one is taken off the training diagonal; or nothing, with a warning. Needs the
+        kernel matrix, and so one QUBO. See `qsvr.problem.spectrum`.
     overlap_penalty : float
         Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
@@ -127,7 +156,9 @@ class QSVR(RegressorMixin, BaseEstimator):
     dual_coef_ : ndarray of shape (1, n_SV)
         Combined coefficients of the support vectors.
     intercept_ : ndarray of shape (1,)
-        The offset.
+        The offset: ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction.
+    y_std_ : float
+        Unit of C and epsilon: the standard deviation of y with ``normalize_y``, else 1.
     n_support_ : ndarray of shape (1,)
         Number of support vectors.
     coef_ : ndarray of shape (1, n_features)
@@ -178,10 +209,12 @@ class QSVR(RegressorMixin, BaseEstimator):
         coef0: float = 0.0,
         C: float | str = 1.0,
         epsilon: float = 0.1,
+        normalize_y: bool = False,
         n_bits: int = 3,
         base: float | None = None,
         exponent_shift: float = 0.0,
         equality_penalty: float | str = "scale",
+        psd: str | None = None,
         overlap_penalty: float = 0.0,
         sampler: object = None,
         sampler_options: Mapping[str, Any] | None = None,
@@ -207,10 +240,12 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.coef0 = coef0
         self.C = C
         self.epsilon = epsilon
+        self.normalize_y = normalize_y
         self.n_bits = n_bits
         self.base = base
         self.exponent_shift = exponent_shift
         self.equality_penalty = equality_penalty
+        self.psd = psd
         self.overlap_penalty = overlap_penalty
         self.sampler = sampler
         self.sampler_options = sampler_options
@@ -276,22 +311,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         working_size = strategy.working_size(
             direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
         )
-        kernel = Kernel.resolve(
-            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
-        )
-        # The exact dual does not depend on a constant in y; the penalised one is more accurate
-        # without.
-        centre = float(np.median(y[train]))
-        data = TrainingData(kernel, X, y - centre, centre, train, validation, self.cache_size)
-        problem = DualProblem.of(
-            data,
-            self._encoding(weight[train]),
-            working_size,
-            epsilon=self.epsilon,
-            equality_penalty=self.equality_penalty,
-            overlap_penalty=self.overlap_penalty,
-            start=self._previous_solution(train.size) if self.warm_start else None,
-        )
+        data, problem = self._problem(X, y, weight, (train, validation), working_size)
         plan = self._access_plan(direct, train.size, working_size)
         if plan is not None:
             plan.check(direct.options.get("max_access_time"))
@@ -300,16 +320,136 @@ class QSVR(RegressorMixin, BaseEstimator):
             found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
-                partial = copy(self)
+                partial = self._copy()
                 partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
         self._set_solution(data, problem, found)
         if problem.dual.is_convex:  # else the bound is loose, whatever the levels
             self._warn_if_coarse(problem.encoding)
+        warn_if_indefinite(problem.dual)
         if self.verbose:
             self._print_summary()
         return self
+
+    def make_problem(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> QSVRProblem:
+        """Return the problem that a fit solves, as one QUBO; no sampler is opened.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        QSVRProblem
+            With ``to_bqm()``, ``to_cqm()`` and ``decode(sampleset)``.
+        """
+        _, problem, _ = self._copy()._whole_problem(X, y, sample_weight)  # noqa: SLF001
+        assert isinstance(problem.dual, SVRDual)  # noqa: S101
+        return QSVRProblem(SVRQubo(problem.dual, problem.encoding))
+
+    def fit_samples(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sampleset: dimod.SampleSet,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the model from samples of `make_problem` that were drawn elsewhere.
+
+        The samples are polished and combined as in `fit`; no sampler is opened, and parameters of
+        sampling have no effect.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            Those that the problem was made of.
+        sampleset : dimod.SampleSet
+            See `QSVRProblem.to_samples`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If ``sampleset`` is no sample set.
+        ValueError
+            If it is not of this problem, or ``n_refinements`` asks for rounds that need a sampler.
+        """
+        check_unrefined(type(self).__name__, self.n_refinements)
+        data, problem, seed = self._whole_problem(X, y, sample_weight)
+        direct = DirectSolver(
+            GivenSamples(sampleset), self.num_reads, self.polish, effective_n_jobs(self.n_jobs)
+        )
+        dual: Any = problem.dual
+        found = direct.solve(dual, problem.encoding, n_solutions=self.n_solutions, seed=seed)
+        self._set_solution(data, problem, found)
+        if problem.dual.is_convex:
+            self._warn_if_coarse(problem.encoding)
+        warn_if_indefinite(problem.dual)
+        if self.verbose:
+            self._print_summary()
+        return self
+
+    def _copy(self) -> Self:
+        """Return a shallow copy, which shares a live sampler."""
+        other = object.__new__(type(self))
+        other.__dict__.update(vars(self))
+        return other
+
+    def _whole_problem(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[TrainingData, DualProblem, int]:
+        """Return the data, the dual of all samples, and the seed of a fit."""
+        check_parameters(type(self).__name__, vars(self))
+        X, y = validated(self, X, y, self.kernel)
+        weight = checked_weight(sample_weight, X)
+        random_state = random_state_of(self.random_state)
+        rows = split_rows(np.flatnonzero(weight), self.combination_fraction, random_state)
+        check_whole(type(self).__name__, vars(self), n_samples=rows[0].size)
+        data, problem = self._problem(X, y, weight, rows, None)
+        return data, problem, int(random_state.randint(np.iinfo(np.int32).max))
+
+    def _problem(
+        self,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        rows: tuple[IntArray, IntArray],
+        working_size: int | None,
+    ) -> tuple[TrainingData, DualProblem]:
+        """Return the data and the dual of the rows to train and to score on."""
+        check_psd(type(self).__name__, self.psd, working_size)
+        kernel = Kernel.resolve(
+            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
+        )
+        train, validation = rows
+        unit = target_unit(y[np.flatnonzero(weight)]) if self.normalize_y else 1.0
+        # The exact dual does not depend on a constant in y; the penalised one is more accurate
+        # without.
+        centre = float(np.median(y[train]))
+        data = TrainingData(
+            kernel, X, (y - centre) / unit, centre, train, validation, self.cache_size, unit
+        )
+        if self.psd is not None:
+            data = data.corrected(self.psd)
+        start = self._previous_solution(train.size) if self.warm_start else None
+        problem = DualProblem.of(
+            data,
+            self._encoding(weight[train]),
+            working_size,
+            epsilon=self.epsilon,
+            equality_penalty=self.equality_penalty,
+            overlap_penalty=self.overlap_penalty,
+            start=None if start is None else start / unit,
+        )
+        check_magnitudes(type(self).__name__, problem.dual)
+        return data, problem
 
     @property
     def _sampler_name(self) -> str:
@@ -385,12 +525,19 @@ class QSVR(RegressorMixin, BaseEstimator):
 
     def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
-        self.solutions_, predictions = combine(
+        solutions, predictions = combine(
             problem.dual, found, data, combination=self.combination, intercept=self.intercept
         )
-        self._spread = Spread.of(self.solutions_, data, predictions, problem.dual.C)
+        self._spread = Spread.of(solutions, data, predictions, problem.dual.C)
         self._kernel = data.kernel
+        self.y_std_ = data.unit
+        self.solutions_ = replace(
+            solutions,
+            coefficients=solutions.coefficients * data.unit,
+            intercepts=solutions.intercepts * data.unit,
+        )
         combined, offset = self.solutions_.combined
+        combined = data.predicting(combined)
         nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
         self.intercept_ = np.array([data.centre + offset])
         self.support_ = data.train[nonzero].astype(np.int32)
@@ -456,13 +603,39 @@ class QSVR(RegressorMixin, BaseEstimator):
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
             matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
-            prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+            with np.errstate(over="ignore", invalid="ignore"):
+                prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+            check_finite(prediction, matrix)
         if not return_std:
             return prediction
         spread = self._spread
         if not spread.data_rows.size:
-            return prediction, np.full(rows.shape[0], spread.tau)
-        return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+            return prediction, np.full(rows.shape[0], self.y_std_ * spread.tau)
+        std = spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+        return prediction, self.y_std_ * std
+
+    def kernel_matrix(self, X: ArrayLike) -> FloatArray:
+        """Return the fitted kernel of samples with the support vectors.
+
+        ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction, also with ``psd``:
+        clipping is in the coefficients, and a shift is on the training diagonal only.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_SV)
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(
+            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
+        )
+        if not self.support_.size:
+            return np.empty((rows.shape[0], 0))
+        return self._kernel_of(rows, self.support_, self.support_vectors_)
 
     def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
         """Return the kernel of rows with training samples, given as columns and as vectors."""
@@ -495,7 +668,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             self.support_vectors_,
             self.dual_coef_,
             self.intercept_,
-            epsilon=self.epsilon,
+            epsilon=self.epsilon * self.y_std_,
             n_features=self.n_features_in_,
         )
         if hasattr(self, "feature_names_in_"):

@@ -47,7 +47,7 @@ class Spread:
     solutions : Solutions
         Restricted to these samples.
     tau : float
-        Root mean squared residual, in units of y.
+        Root mean squared residual, in units of the training data's y.
     mean_square : float
         Mean of the solutions' variance over the samples that gave ``tau``.
     """
@@ -79,11 +79,12 @@ class Spread:
         residuals = data.y[data.validation] - solutions.weights @ predictions
         if data.validation is data.train:
             residuals = left_out_residuals(residuals, solutions.combined[0], C, data)
-        used = np.flatnonzero(solutions.coefficients.any(axis=0))
+        coefficients = data.predicting(solutions.coefficients)
+        used = np.flatnonzero(coefficients.any(axis=0))
         rows = data.train[used]
         precomputed = data.kernel.function == "precomputed"
         restricted = Solutions(
-            solutions.coefficients[:, used], solutions.energies, solutions.intercepts,
+            coefficients[:, used], solutions.energies, solutions.intercepts,
             solutions.weights,
         )  # fmt: skip
         return cls(
@@ -95,7 +96,7 @@ class Spread:
         )
 
     def std(self, matrix: FloatArray) -> FloatArray:
-        """Return standard deviations, shape (n_samples,).
+        """Return standard deviations, shape (n_samples,), in units of the training data's y.
 
         Parameters
         ----------
@@ -147,7 +148,7 @@ def _squared_spans(kernel: FloatArray, free: IntArray) -> FloatArray:
     edges = np.vstack([kernel[free], np.ones(len(kernel))])  # (n_free + 1, n_support)
     spans = diagonal - np.einsum("is,is->s", edges, inverse @ edges)
     pivots = np.diag(inverse)[:-1]
-    spans[free] = 1.0 / np.maximum(pivots, 1e-12)
+    spans[free] = 1.0 / np.maximum(pivots, 1e-12 / (1e6 * jitter))  # in units of the kernel
     return np.asarray(np.clip(spans, 0.0, np.maximum(2.0 * diagonal, 0.0)))
 
 

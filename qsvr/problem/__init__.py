@@ -1,6 +1,6 @@
 """The optimisation problem: kernel, dual, encoding, QUBO, and descent on it."""
 
-from qsvr.problem.data import TrainingData, split_rows
+from qsvr.problem.data import TrainingData, split_rows, target_unit
 from qsvr.problem.dual import LargeDual, Relaxation, SVRDual
 from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
@@ -9,10 +9,12 @@ from qsvr.problem.local_search import polish
 from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples, lowest_distinct
+from qsvr.problem.spectrum import PSD_METHODS, Spectrum, is_indefinite
 
 __all__ = [
     "KERNEL_NAMES",
     "MAX_BITS",
+    "PSD_METHODS",
     "Conditions",
     "FixedPointEncoding",
     "Kernel",
@@ -23,12 +25,15 @@ __all__ = [
     "SVRDual",
     "SVRQubo",
     "Samples",
+    "Spectrum",
     "TrainingData",
     "canonical",
     "duality_gap",
     "exact_energy",
+    "is_indefinite",
     "lowest_distinct",
     "polish",
     "split_rows",
     "symmetric",
+    "target_unit",
 ]

@@ -32,6 +32,9 @@ from qsvr.problem.kernel_rows import KernelRows
 
 __all__ = ["LargeDual", "Relaxation", "SVRDual"]
 
+# Kernels of a diagonal between 2 to the power of minus and plus this are relaxed as they are.
+_HARMLESS_EXPONENT = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
@@ -188,12 +191,16 @@ class SVRDual:
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
-        problem = BoxProblem(self.penalised_kernel, self.y, float(self.epsilon), lower, upper)
+        # Energies in units in which a very large or small kernel is of the order of one.
+        exponent = int(np.frexp(float(np.abs(np.diag(self.kernel_matrix)).mean()))[1])
+        unit = 2.0**exponent if abs(exponent) > _HARMLESS_EXPONENT else 1.0
+        kernel = self.penalised_kernel if unit == 1.0 else self.penalised_kernel / unit
+        problem = BoxProblem(kernel, self.y / unit, float(self.epsilon) / unit, lower, upper)
         z = np.clip(np.zeros_like(lower), lower, upper)
         limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
-        box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
+        box_qp(problem, self.field(z[0] - z[1]) / unit, z, rtol, limit)
         # The field is computed anew, without the rounding errors of many updates.
-        gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
+        gap = unit * frank_wolfe_gap(problem, self.field(z[0] - z[1]) / unit, z)
         energy = float(self.energy(z))
         bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
