@@ -34,6 +34,7 @@ def test_scikit_learn_conventions(estimator, check):
 
 @parametrize_with_checks([PRECOMPUTED])
 @pytest.mark.filterwarnings("ignore:the best energy found:qsvr.CoarseEncodingWarning")
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_scikit_learn_conventions_of_a_precomputed_kernel(estimator, check):
     check(estimator)
 
