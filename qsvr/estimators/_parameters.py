@@ -22,7 +22,7 @@ from qsvr._validation import (
     shown,
 )
 from qsvr.model import COMBINATIONS, INTERCEPTS
-from qsvr.problem import MAX_BITS, PSD_METHODS, FixedPointEncoding
+from qsvr.problem import MAX_BITS, PSD_METHODS, FixedPointEncoding, check_kernel
 
 _LARGEST_TARGET = 1e300
 
@@ -48,6 +48,7 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     def boolean(name: str) -> None:
         check_boolean(owner, name, values[name])
 
+    check_kernel(values["kernel"])
     integer(
         "n_bits", low=1, high=MAX_BITS,
         hint="2 to 3 bits suit an annealer, 8 bits agree with scikit-learn's SVR.",

@@ -65,7 +65,8 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> Non
 
 def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     """Raise ValueError where squares or energies of a dual leave the range of floating point."""
-    y, C = float(np.abs(dual.y).max()), float(dual.C.sum())
+    y, largest_C = float(np.abs(dual.y).max()), float(dual.C.max())
+    C = largest_C * dual.C.size
     kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
     by_name = {
         "the kernel (gamma, degree, coef0, the scale of X)": float(kernel),
@@ -80,14 +81,19 @@ def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
         raise ValueError(
             f"{name} of {owner} reaches {by_name[name]:.3g}, whose square overflows; at most "
             f"{_LARGEST:.0e} can be computed with. Scale it: with normalize_y=True C and epsilon "
-            "are in units of the standard deviation of y, and C beyond the largest coefficient "
+            "are in units of the standard deviation of y, and C above the largest coefficient "
             "changes nothing."
         )
     energy = C * max(kernel * C, dual.equality_penalty * C, dual.overlap_penalty * C, y)
     if energy > _LARGEST**2:
         raise ValueError(
-            f"C of {owner}, {float(dual.C.max()):.3g}, makes energies up to {energy:.3g} with a "
+            f"C of {owner}, {largest_C:.3g}, makes energies up to {energy:.3g} with a "
             f"kernel up to {kernel:.3g}, which overflow. Lower C, or scale X or the kernel."
+        )
+    if largest_C < 1.0 / _LARGEST:
+        raise ValueError(
+            f"C of {owner} reaches {largest_C:.3g}, whose square is 0 in floating point. Raise it, "
+            "or set normalize_y=True, with which it is in units of the standard deviation of y."
         )
     if dual.epsilon < y < 1.0 / _LARGEST:
         raise ValueError(
@@ -105,9 +111,9 @@ def check_finite(prediction: FloatArray, kernel: FloatArray) -> None:
         )
 
 
-def warn_if_indefinite(dual: SVRDual | LargeDual) -> None:
-    """Warn of negative eigenvalues beyond rounding, where the matrix is known."""
-    if not isinstance(dual, SVRDual):
+def warn_if_indefinite(dual: SVRDual | LargeDual, psd: str | None) -> None:
+    """Warn of negative eigenvalues beyond rounding, where the matrix is known and not corrected."""
+    if psd is not None or not isinstance(dual, SVRDual):
         return
     lowest = dual.smallest_curvature
     if is_indefinite(lowest, dual.kernel_matrix):

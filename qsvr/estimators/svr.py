@@ -327,7 +327,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self._set_solution(data, problem, found)
         if problem.dual.is_convex:  # else the bound is loose, whatever the levels
             self._warn_if_coarse(problem.encoding)
-        warn_if_indefinite(problem.dual)
+        warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
             self._print_summary()
         return self
@@ -391,7 +391,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self._set_solution(data, problem, found)
         if problem.dual.is_convex:
             self._warn_if_coarse(problem.encoding)
-        warn_if_indefinite(problem.dual)
+        warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
             self._print_summary()
         return self

@@ -4,7 +4,7 @@ from qsvr.problem.data import TrainingData, split_rows, target_unit
 from qsvr.problem.dual import LargeDual, Relaxation, SVRDual
 from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
-from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, symmetric
+from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, check_kernel, symmetric
 from qsvr.problem.local_search import polish
 from qsvr.problem.optimality import Conditions, canonical, duality_gap, exact_energy
 from qsvr.problem.qubo import SVRQubo
@@ -28,6 +28,7 @@ __all__ = [
     "Spectrum",
     "TrainingData",
     "canonical",
+    "check_kernel",
     "duality_gap",
     "exact_energy",
     "is_indefinite",

@@ -47,7 +47,7 @@ class KernelRows:
         self._X = X
         self._selected = selected
         n = selected.size
-        self.capacity = int(min(max(cache_size * _MEGABYTE // (4 * n), 2), n))
+        self.capacity = int(min(max(cache_size / (4 * n) * _MEGABYTE, 2), n))
         self._rows = np.empty((self.capacity, n), dtype=np.float32)  # untouched pages cost nothing
         self._slot: OrderedDict[int, int] = OrderedDict()  # sample -> row of the store, by last use
         self.n_computed = 0

@@ -22,7 +22,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_real, shown
 
-__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "symmetric"]
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "check_kernel", "gram", "symmetric"]
 
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 
@@ -85,11 +85,7 @@ class Kernel:
         ValueError
             If the kernel's name or gamma is not known.
         """
-        if not callable(function) and not (isinstance(function, str) and function in KERNEL_NAMES):
-            raise ValueError(
-                f"kernel={shown(function)} is not known; use one of {list(KERNEL_NAMES)} or a "
-                "callable f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
-            )
+        check_kernel(function)
         needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
         resolved = _resolved_gamma(gamma, X) if needs_gamma else 0.0
         return cls(function, resolved, degree, coef0)
@@ -129,6 +125,15 @@ class Kernel:
                 f"{largest:.3g}: it overflows. {_remedy(self.function, largest)}"
             )
         return matrix
+
+
+def check_kernel(function: object) -> None:
+    """Raise ValueError unless it is one of `KERNEL_NAMES` or a callable."""
+    if not callable(function) and not (isinstance(function, str) and function in KERNEL_NAMES):
+        raise ValueError(
+            f"kernel={shown(function)} is not known; use one of {list(KERNEL_NAMES)} or a "
+            "callable f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
+        )
 
 
 def _largest(X: Any) -> float:
