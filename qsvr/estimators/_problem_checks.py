@@ -74,7 +74,7 @@ def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
         "overlap_penalty": dual.overlap_penalty,
         "epsilon": dual.epsilon,
         "y": y,
-        "C": C,
+        "C": largest_C,
     }
     name = max(by_name, key=lambda each: by_name[each])
     if by_name[name] > _LARGEST:

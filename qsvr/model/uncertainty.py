@@ -129,9 +129,12 @@ def left_out_residuals(
     if not 0 < support.size <= _MOST_SUPPORT_VECTORS:
         return residuals
     kernel = data.kernel_matrix(data.train[support])
+    # In units in which the kernel is of the order of one, as the border of the matrix inverted.
+    exponent = int(np.frexp(float(np.abs(np.diag(kernel)).mean()))[1])
+    unit = 2.0**exponent if abs(exponent) > 16 else 1.0
     free = np.flatnonzero(np.abs(b[support]) < (1.0 - 1e-9) * C[support])
     result = residuals.copy()
-    result[support] += b[support] * _squared_spans(kernel, free)
+    result[support] += unit * b[support] * _squared_spans(kernel / unit, free)
     return result
 
 
@@ -148,7 +151,7 @@ def _squared_spans(kernel: FloatArray, free: IntArray) -> FloatArray:
     edges = np.vstack([kernel[free], np.ones(len(kernel))])  # (n_free + 1, n_support)
     spans = diagonal - np.einsum("is,is->s", edges, inverse @ edges)
     pivots = np.diag(inverse)[:-1]
-    spans[free] = 1.0 / np.maximum(pivots, 1e-12 / (1e6 * jitter))  # in units of the kernel
+    spans[free] = 1.0 / np.maximum(pivots, 1e-12)
     return np.asarray(np.clip(spans, 0.0, np.maximum(2.0 * diagonal, 0.0)))
 
 

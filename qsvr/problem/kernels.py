@@ -157,7 +157,8 @@ def _resolved_gamma(gamma: float | str, X: Any) -> float:
                 variance = float(X.multiply(X).mean() - X.mean() ** 2)
             else:
                 variance = float(np.var(X))
-        if not variance > 0.0:
+            is_constant = bool(X.max() == X.min())
+        if is_constant:
             return 1.0
         gamma = 1.0 / (X.shape[1] * variance) if variance > np.finfo(float).tiny else np.inf
         if not 0.0 < gamma < np.inf:

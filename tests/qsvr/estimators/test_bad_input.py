@@ -83,7 +83,10 @@ PARAMETERS = [
     ({"kernel": "gauss"}, r"kernel='gauss' is not known; use one of \['linear', .*or a callable"),
     ({"kernel": 3}, "kernel=3 is not known"),
     ({"kernel": ["rbf"]}, r"kernel=\['rbf'\] is not known"),
-    ({"gamma": "wide"}, "gamma of QSVR must be a finite number >= 0; got 'wide'.*'scale' and 'auto'"),
+    (
+        {"gamma": "wide"},
+        "gamma of QSVR must be a finite number >= 0; got 'wide'.*'scale' and 'auto'",
+    ),
     ({"gamma": -1.0}, r"gamma of QSVR must be a finite number >= 0; got -1\.0.*'scale' and 'auto'"),
     ({"gamma": None}, "gamma of QSVR must be a finite number >= 0; got None.*'scale' and 'auto'"),
     ({"degree": -1}, "degree of QSVR must be an integer >= 0; got -1"),
