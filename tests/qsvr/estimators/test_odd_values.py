@@ -55,9 +55,10 @@ def check(model, name):
         try:
             prediction = model.fit(X, Y).predict(X)
         except (ValueError, TypeError) as error:
-            assert name in str(error)
-            assert len(str(error)) < 1200
-            return
+            message = str(error)
+            if name in message and len(message) < 1200:
+                return
+            raise
     assert np.isfinite(prediction).all()
     # With any box, tube and kernel a fit on these data is no worse than this.
     assert np.abs(prediction - np.median(Y)).max() < 4 * np.ptp(Y)
@@ -86,7 +87,7 @@ def test_ensemble(name, value):
 @pytest.mark.parametrize("kernel", ["poly", "sigmoid", "laplacian"])
 @pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite")
 def test_parameters_of_kernels(kernel, name, value):
-    model = QSVR(**{"kernel": kernel, "num_reads": 4, "random_state": 0, "psd": "clip"})
+    model = QSVR(kernel=kernel, num_reads=4, random_state=0, psd="clip")
     check(model.set_params(**{name: value}), name)
 
 
