@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble
+    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         CostLimitError,
         FallbackWarning,
         IncompleteAnswerError,
+        IndefiniteKernelWarning,
         MemberFailedWarning,
         ProblemCancelledError,
         ProblemFailedError,
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "QSVR",
     "QSVREnsemble",
+    "QSVRProblem",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -74,6 +76,7 @@ __all__ = [
     "IncompleteAnswerError",
     "FallbackWarning",
     "CoarseEncodingWarning",
+    "IndefiniteKernelWarning",
     "MemberFailedWarning",
     "SamplerWarning",
 ]
@@ -81,7 +84,7 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble"),
+    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_choice", "check_integer", "check_real"]
+__all__ = [
+    "MAX_INTEGER",
+    "check_boolean",
+    "check_choice",
+    "check_integer",
+    "check_real",
+    "float_of",
+    "shown",
+]
+
+# Largest count that a parameter may have: that of a 32-bit integer, as in libsvm.
+MAX_INTEGER = 2**31 - 1
+_MAX_SHOWN = 200
 
 
 def check_real(
@@ -21,29 +33,63 @@ def check_real(
     strict: bool = False,
     hint: str = "",
 ) -> float:
-    """Return value as a float within [low, high), or (low, high) if ``strict``."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not (value > low if strict else value >= low) or not value < high:
+    """Return value as a float within [low, high), or (low, high) if ``strict``.
+
+    An integer beyond the largest float counts as infinite.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    number = float_of(value) if is_number else np.nan
+    if not (number > low if strict else number >= low) or not number < high:
         rule = f"a finite number {'>' if strict else '>='} {low:g}"
         rule += f" and < {high:g}" if np.isfinite(high) else ""
-        raise ValueError(f"{name} of {owner} must be {rule}; got {value!r}.{hint and ' ' + hint}")
-    return float(value)
+        raise ValueError(
+            f"{name} of {owner} must be {rule}; got {shown(value)}.{hint and ' ' + hint}"
+        )
+    return number
 
 
 def check_integer(
-    owner: str, name: str, value: Any, *, low: int, high: int | None = None, hint: str = ""
+    owner: str, name: str, value: Any, *, low: int, high: int = MAX_INTEGER, hint: str = ""
 ) -> int:
     """Return value as an int within [low, high]."""
-    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_integer or value < low or (high is not None and value > high):
-        rule = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-        raise ValueError(f"{name} of {owner} must be {rule}; got {value!r}.{hint and ' ' + hint}")
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+    if not is_integer or value < low or value > high:
+        least = f"an integer >= {low}" if low > -MAX_INTEGER else "an integer"
+        rule = f"{least} and < 2**31" if is_integer and value > high else least
+        rule = rule if high == MAX_INTEGER else f"an integer from {low} to {high}"
+        raise ValueError(
+            f"{name} of {owner} must be {rule}; got {shown(value)}.{hint and ' ' + hint}"
+        )
     return int(value)
+
+
+def check_boolean(owner: str, name: str, value: Any) -> bool:
+    """Return value if it is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} of {owner} must be True or False; got {shown(value)}.")
+    return bool(value)
 
 
 def check_choice(owner: str, name: str, value: Any, choices: Iterable[str]) -> str:
     """Return value if it is one of the choices."""
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} of {owner} must be one of {choices}; got {value!r}.")
+        raise ValueError(f"{name} of {owner} must be one of {choices}; got {shown(value)}.")
     return value
+
+
+def shown(value: Any) -> str:
+    """Return the value as an error message shows it: its repr, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        text = f"an {type(value).__name__} of {value.bit_length()} bits"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def float_of(value: Any) -> float:
+    """Return a real number as a float: an integer beyond the largest one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf

@@ -20,6 +20,7 @@ __all__ = [
     "IncompleteAnswerError",
     "CoarseEncodingWarning",
     "FallbackWarning",
+    "IndefiniteKernelWarning",
     "MemberFailedWarning",
     "SamplerWarning",
 ]
@@ -93,6 +94,10 @@ class IncompleteAnswerError(ServiceError):
 
 class CoarseEncodingWarning(UserWarning):
     """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
+
+
+class IndefiniteKernelWarning(UserWarning):
+    """The kernel matrix has negative eigenvalues, so that the dual is not convex."""
 
 
 class MemberFailedWarning(UserWarning):

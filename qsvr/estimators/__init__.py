@@ -1,6 +1,7 @@
 """Estimators: what users fit."""
 
 from qsvr.estimators.ensemble import MemberFailure, QSVREnsemble
+from qsvr.estimators.problem import QSVRProblem
 from qsvr.estimators.svr import QSVR
 
-__all__ = ["QSVR", "MemberFailure", "QSVREnsemble"]
+__all__ = ["QSVR", "MemberFailure", "QSVREnsemble", "QSVRProblem"]

@@ -12,12 +12,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from qsvr._typing import FloatArray
-from qsvr._validation import check_choice, check_integer, check_real
+from qsvr._validation import (
+    MAX_INTEGER,
+    check_boolean,
+    check_choice,
+    check_integer,
+    check_real,
+    float_of,
+    shown,
+)
 from qsvr.model import COMBINATIONS, INTERCEPTS
-from qsvr.problem import MAX_BITS, FixedPointEncoding
+from qsvr.problem import MAX_BITS, PSD_METHODS, FixedPointEncoding, check_kernel
+
+_LARGEST_TARGET = 1e300
 
 __all__ = [
     "accepts_sparse",
+    "check_n_jobs",
     "check_parameters",
     "checked_weight",
     "random_state_of",
@@ -34,27 +45,38 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     def real(name: str, **rule: Any) -> None:
         check_real(owner, name, values[name], **rule)
 
+    def boolean(name: str) -> None:
+        check_boolean(owner, name, values[name])
+
+    check_kernel(values["kernel"])
     integer(
         "n_bits", low=1, high=MAX_BITS,
         hint="2 to 3 bits suit an annealer, 8 bits agree with scikit-learn's SVR.",
     )  # fmt: skip
+    real("exponent_shift", low=-np.inf, strict=True)
     if values["base"] is None:
         real("C", strict=True, hint="C='implied' needs base, whose weights imply the box.")
     else:
         real("base", strict=True)
-        real("exponent_shift", low=-np.inf, strict=True)
         _check_implied_box(owner, values)
     real("epsilon")
+    if not _is_one_of(values["gamma"], "scale", "auto"):
+        real("gamma", hint="'scale' and 'auto' choose it from X.")
     integer("degree", low=0)
     real("coef0", low=-np.inf, strict=True)
-    if values["equality_penalty"] != "scale":
+    if not _is_one_of(values["equality_penalty"], "scale"):
         real("equality_penalty", hint="'scale' chooses it from the kernel.")
     real("overlap_penalty")
+    if values["psd"] is not None:
+        check_choice(owner, "psd", values["psd"], PSD_METHODS)
+    boolean("normalize_y")
     integer("num_reads", low=1)
     integer("n_solutions", low=1)
-    if values["n_refinements"] != "auto":
-        integer("n_refinements", low=0)
-    if values["max_variables"] not in ("auto", None):
+    if not _is_one_of(values["n_refinements"], "auto"):
+        integer("n_refinements", low=0, hint="'auto' takes as many as are needed.")
+    if values["time_limit"] is not None:
+        real("time_limit", strict=True, hint="None is no limit.")
+    if not _is_one_of(values["max_variables"], "auto", None):
         integer(
             "max_variables", low=1,
             hint="'auto' takes the sampler's capacity, None allows one QUBO only.",
@@ -65,16 +87,46 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     check_choice(owner, "combination", values["combination"], COMBINATIONS)
     real("combination_fraction", high=1.0)
     check_choice(owner, "intercept", values["intercept"], INTERCEPTS)
+    boolean("polish")
+    boolean("warm_start")
+    _check_remaining(owner, values)
+
+
+def _check_remaining(owner: str, values: Mapping[str, Any]) -> None:
+    if not isinstance(values["verbose"], bool | np.bool_):
+        check_integer(owner, "verbose", values["verbose"], low=0, hint="Or True or False.")
+    check_n_jobs(owner, values["n_jobs"])
+    random_state_of(values["random_state"], owner)
+    options = values["sampler_options"]
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(
+            f"sampler_options of {owner} must be a dict of options or None; got {shown(options)}. "
+            "For example {'num_sweeps': 500}."
+        )
+
+
+def _is_one_of(value: object, *choices: str | None) -> bool:
+    """Return whether value is one of some strings or None; an array never is."""
+    return (value is None or isinstance(value, str)) and value in choices
+
+
+def check_n_jobs(owner: str, n_jobs: Any) -> None:
+    """Raise ValueError unless ``n_jobs`` is None or an integer other than 0."""
+    if n_jobs is not None:
+        hint = "Or None; -1 uses all processors."
+        check_integer(owner, "n_jobs", n_jobs, low=-MAX_INTEGER, hint=hint)
+        if n_jobs == 0:
+            raise ValueError(f"n_jobs of {owner} must not be 0; got 0. {hint}")
 
 
 def _check_implied_box(owner: str, values: Mapping[str, Any]) -> None:
     C, base, shift = values["C"], values["base"], values["exponent_shift"]
     implied = FixedPointEncoding.implied_box(values["n_bits"], base, shift)
-    is_number = isinstance(C, Real)
-    if C != "implied" and not (is_number and np.isclose(C, implied, rtol=1e-9)):
+    is_number = isinstance(C, Real) and abs(float_of(C)) < np.inf
+    if not _is_one_of(C, "implied") and not (is_number and np.isclose(C, implied, rtol=1e-9)):
         raise ValueError(
             f"C of {owner} must be 'implied' or {implied:.12g} when base is given, because the "
-            f"bits' weights base ** (i - exponent_shift) add up to it; got {C!r}. Leave "
+            f"bits' weights base ** (i - exponent_shift) add up to it; got {shown(C)}. Leave "
             "base out to choose C freely."
         )
 
@@ -90,7 +142,14 @@ def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tup
         estimator, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64, y_numeric=True,
         ensure_min_samples=2, accept_large_sparse=kernel != "laplacian",
     )  # fmt: skip
-    return X, np.asarray(y, dtype=np.float64)
+    y = np.asarray(y, dtype=np.float64)
+    largest = float(np.abs(y).max())
+    if largest > _LARGEST_TARGET:
+        raise ValueError(
+            f"y reaches {largest:.3g}, where differences and sums overflow. Scale it below "
+            f"{_LARGEST_TARGET:.0e}."
+        )
+    return X, y
 
 
 def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
@@ -109,9 +168,19 @@ def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
     return weight
 
 
-def random_state_of(value: int | np.random.RandomState | None) -> np.random.RandomState:
+def random_state_of(
+    value: int | np.random.RandomState | None, owner: str = "QSVR"
+) -> np.random.RandomState:
     """Return a new generator for None, never numpy's global one."""
     if value is None:
         return np.random.RandomState()
-    state: np.random.RandomState = check_random_state(value)
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise ValueError("a bool is no seed")
+        state: np.random.RandomState = check_random_state(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"random_state of {owner} must be an integer from 0 to 2**32 - 1, a "
+            f"numpy.random.RandomState or None; got {shown(value)}."
+        ) from error
     return state

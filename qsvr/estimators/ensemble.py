@@ -16,6 +16,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.cluster import MiniBatchKMeans
@@ -25,9 +26,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
-from qsvr._validation import check_choice, check_integer, check_real
+from qsvr._validation import check_boolean, check_choice, check_integer, check_real
 from qsvr.estimators._parameters import (
     accepts_sparse,
+    check_n_jobs,
     checked_weight,
     random_state_of,
     validated,
@@ -232,7 +234,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
             for number, (seed, part) in enumerate(zip(seeds, subsamples, strict=True))
         ]
-        results = Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(jobs))
+        results = Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
         solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
         self.estimators_ = [results[n] for n in solved]
         self.estimators_samples_ = [rows[subsamples[n]] for n in solved]
@@ -290,6 +293,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_integer(owner, "n_estimators", self.n_estimators, low=1)
         check_choice(owner, "sampling", self.sampling, SAMPLINGS)
         check_choice(owner, "combination", self.combination, _COMBINATIONS)
+        check_boolean(owner, "oob_score", self.oob_score)
+        check_n_jobs(owner, self.n_jobs)
+        random_state_of(self.random_state, owner)
         if self.sampling == "kmeans" and self._template().kernel == "precomputed":
             raise ValueError(
                 f"sampling of {owner} must not be 'kmeans' with kernel='precomputed', which has no "
@@ -298,7 +304,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         size: Any = self.max_samples
         if isinstance(size, Integral):
             check_integer(owner, "max_samples", size, low=2)
-        elif size != "auto":
+        elif not (isinstance(size, str) and size == "auto"):
             check_real(
                 owner, "max_samples", size, strict=True, high=1.0 + 1e-12,
                 hint="It is 'auto', a number of samples, or a fraction of them.",
@@ -307,7 +313,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _size(self, n_samples: int) -> int:
         """Return the number of samples of a member."""
         size: Any = self.max_samples
-        if size == "auto":
+        if isinstance(size, str):  # "auto"
             limit = get_sampler(self._template().sampler).max_variables
             size = _DEFAULT_SAMPLES
             if limit is not None and limit < _ANNEALER_VARIABLES:

@@ -12,18 +12,19 @@
 
 from __future__ import annotations
 
-import warnings
+import time
 from collections.abc import Mapping
-from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
+import dimod
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import (
     accepts_sparse,
     check_parameters,
@@ -31,12 +32,32 @@ from qsvr.estimators._parameters import (
     random_state_of,
     validated,
 )
-from qsvr.exceptions import CoarseEncodingWarning, SamplerError
+from qsvr.estimators._problem_checks import (
+    check_finite,
+    check_magnitudes,
+    check_psd,
+    check_unrefined,
+    check_whole,
+    warn_if_coarse,
+    warn_if_indefinite,
+)
+from qsvr.estimators.problem import QSVRProblem
+from qsvr.exceptions import SamplerError
 from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
-from qsvr.problem import FixedPointEncoding, Kernel, KernelFunction, TrainingData, split_rows
+from qsvr.problem import (
+    FixedPointEncoding,
+    Kernel,
+    KernelFunction,
+    SVRDual,
+    SVRQubo,
+    TrainingData,
+    split_rows,
+    target_unit,
+)
 from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
 from qsvr.samplers.base import check_options, portable_sampleset
+from qsvr.samplers.given import GivenSamples
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
@@ -64,6 +85,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         the bits' weights: then C must be ``"implied"`` or that value.
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
+    normalize_y : bool
+        Whether C, epsilon and tol are in units of the standard deviation of y (of the samples of
+        positive weight; 1 where y is constant). Predictions, coefficients and offsets stay in units
+        of y; ``energy_`` and all other energies are those of the normalised dual.
     n_bits : int
         Bits per coefficient, 1 to 16. 2 to 3 suit an annealer; 8 agree with SVR.
     base : float, optional
@@ -74,6 +99,11 @@ class QSVR(RegressorMixin, BaseEstimator):
     equality_penalty : "scale" or float
         Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
         the mean of the kernel's diagonal, from where on results agree with SVR's to 0.001 in R2.
+    psd : {"clip", "shift"} or None
+        What is done about an indefinite kernel, whose dual is not convex: negative eigenvalues are
+        set to 0, in prediction too (then all training samples are support vectors); or the most
+        negative one is taken off the training diagonal; or nothing, with a warning. Needs the
+        kernel matrix, and so one QUBO. See `qsvr.problem.spectrum`.
     overlap_penalty : float
         Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
@@ -90,7 +120,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         Descend from each sample by single and pair moves. Raw energies are kept in
         ``sampler_info_``.
     n_solutions : int
-        How many of the best distinct solutions are combined.
+        How many of the best distinct solutions are combined at most. Those with which the average
+        would train worse are left out.
     combination : str
         How they are combined: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``,
         ``"log-cosh"``, ``"r2"`` and their ``"-softmax"`` forms.
@@ -98,9 +129,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         Fraction of the training samples held out to weight the solutions; 0 uses all for both.
     intercept : {"primal", "kkt"}
         The offset that minimises the training loss, or the mean over free support vectors.
-    n_refinements : int
+    n_refinements : int or "auto"
         Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
-        and 10 rounds reach the exact dual's minimum on the same qubits. See `docs/choosing.md`.
+        and 10 rounds reach the exact dual's minimum on the same qubits. ``"auto"`` is 0 for
+        samplers that cost, and for local ones as many short rounds as are needed until training is
+        as good as SVR's: none where one QUBO is enough. See `docs/choosing.md`.
     max_variables : int, "auto" or None
         Most binary variables of one QUBO. Data that need more are solved by working sets, whose
         windows shrink automatically. ``"auto"`` is the sampler's capacity, and for this package's
@@ -112,6 +145,10 @@ class QSVR(RegressorMixin, BaseEstimator):
     max_iter, cache_size, warm_start : int, float, bool
         Of a decomposition: most working sets to solve, memory for kernel rows in MB, and whether to
         start from the solution of the fit before.
+    time_limit : float, optional
+        Seconds that a fit may take. After that no further QUBO is begun, and what was found so far
+        is returned with a ConvergenceWarning. A QUBO that has begun is finished, but a service is
+        no longer waited for.
     n_jobs : int, optional
         Threads for annealing and polish; the result does not depend on it.
     random_state : int, RandomState instance or None
@@ -128,7 +165,9 @@ class QSVR(RegressorMixin, BaseEstimator):
     dual_coef_ : ndarray of shape (1, n_SV)
         Combined coefficients of the support vectors.
     intercept_ : ndarray of shape (1,)
-        The offset.
+        The offset: ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction.
+    y_std_ : float
+        Unit of C and epsilon: the standard deviation of y with ``normalize_y``, else 1.
     n_support_ : ndarray of shape (1,)
         Number of support vectors.
     coef_ : ndarray of shape (1, n_features)
@@ -138,10 +177,11 @@ class QSVR(RegressorMixin, BaseEstimator):
     relaxation_bound_ : float
         No solution, of any number of bits, has a lower energy than this.
     solutions_ : Solutions
-        The solutions that were combined.
+        The distinct solutions that were found, and their weights in the combination.
     sampler_info_ : dict
-        The sampler's report: raw and polished energies of all reads, timing, options. Refinement
-        adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
+        The sampler's report: raw and polished energies of all reads, timing, options. All zeros and
+        the solution over real coefficients, rounded to levels, compete with the samples: their
+        energies are in ``"candidates"``, and ``"best_from"`` says who won. Refinement adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
         ``"sampler_share"``; the reads are then those of the last QUBO.
     sampleset_ : dimod.SampleSet
         The sampler's own answer to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``
@@ -183,10 +223,12 @@ class QSVR(RegressorMixin, BaseEstimator):
         coef0: float = 0.0,
         C: float | str = 1.0,
         epsilon: float = 0.1,
+        normalize_y: bool = False,
         n_bits: int = 3,
         base: float | None = None,
         exponent_shift: float = 0.0,
         equality_penalty: float | str = "scale",
+        psd: str | None = None,
         overlap_penalty: float = 0.0,
         sampler: object = None,
         sampler_options: Mapping[str, Any] | None = None,
@@ -202,6 +244,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         max_iter: int = 10_000,
         cache_size: float = 200.0,
         warm_start: bool = False,
+        time_limit: float | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -212,10 +255,12 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.coef0 = coef0
         self.C = C
         self.epsilon = epsilon
+        self.normalize_y = normalize_y
         self.n_bits = n_bits
         self.base = base
         self.exponent_shift = exponent_shift
         self.equality_penalty = equality_penalty
+        self.psd = psd
         self.overlap_penalty = overlap_penalty
         self.sampler = sampler
         self.sampler_options = sampler_options
@@ -231,6 +276,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         self.max_iter = max_iter
         self.cache_size = cache_size
         self.warm_start = warm_start
+        self.time_limit = time_limit
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -264,7 +310,8 @@ class QSVR(RegressorMixin, BaseEstimator):
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
         check_parameters(type(self).__name__, vars(self))
-        direct = self._direct_solver()
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        direct = replace(self._direct_solver(), deadline=deadline)
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
         random_state = random_state_of(self.random_state)
@@ -276,27 +323,13 @@ class QSVR(RegressorMixin, BaseEstimator):
             max_variables=self.max_variables,
             tol=self.tol,
             max_iter=self.max_iter,
+            deadline=deadline,
             verbose=self.verbose,
         )
         working_size = strategy.working_size(
             direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
         )
-        kernel = Kernel.resolve(
-            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
-        )
-        # The exact dual does not depend on a constant in y; the penalised one is more accurate
-        # without.
-        centre = float(np.median(y[train]))
-        data = TrainingData(kernel, X, y - centre, centre, train, validation, self.cache_size)
-        problem = DualProblem.of(
-            data,
-            self._encoding(weight[train]),
-            working_size,
-            epsilon=self.epsilon,
-            equality_penalty=self.equality_penalty,
-            overlap_penalty=self.overlap_penalty,
-            start=self._previous_solution(train.size) if self.warm_start else None,
-        )
+        data, problem = self._problem(X, y, weight, (train, validation), working_size)
         plan = self._access_plan(direct, train.size, working_size)
         if plan is not None:
             plan.check(direct.options.get("max_access_time"))
@@ -305,16 +338,128 @@ class QSVR(RegressorMixin, BaseEstimator):
             found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
         except SamplerError as error:
             if error.partial_solution is not None:
-                partial = copy(self)
+                partial = self._copy()
                 partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
         self._set_solution(data, problem, found)
-        if problem.dual.is_convex:  # else the bound is loose, whatever the levels
-            self._warn_if_coarse(problem.encoding)
-        if self.verbose:
-            self._print_summary()
+        self._warn_and_summarise(problem, plan)
         return self
+
+    def make_problem(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> QSVRProblem:
+        """Return the problem that a fit solves, as one QUBO; no sampler is opened.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        QSVRProblem
+            With ``to_bqm()``, ``to_cqm()`` and ``decode(sampleset)``.
+        """
+        _, problem, _ = self._copy()._whole_problem(X, y, sample_weight)  # noqa: SLF001
+        assert isinstance(problem.dual, SVRDual)  # noqa: S101
+        return QSVRProblem(SVRQubo(problem.dual, problem.encoding))
+
+    def fit_samples(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sampleset: dimod.SampleSet,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the model from samples of `make_problem` that were drawn elsewhere.
+
+        The samples are polished and combined as in `fit`; no sampler is opened, and parameters of
+        sampling have no effect.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            Those that the problem was made of.
+        sampleset : dimod.SampleSet
+            See `QSVRProblem.to_samples`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If ``sampleset`` is no sample set.
+        ValueError
+            If it is not of this problem, or ``n_refinements`` asks for rounds that need a sampler.
+        """
+        check_unrefined(type(self).__name__, self.n_refinements)
+        data, problem, seed = self._whole_problem(X, y, sample_weight)
+        direct = DirectSolver(
+            GivenSamples(sampleset), self.num_reads, self.polish, effective_n_jobs(self.n_jobs)
+        )
+        dual: Any = problem.dual
+        found = direct.solve(dual, problem.encoding, n_solutions=self.n_solutions, seed=seed)
+        self._set_solution(data, problem, found)
+        self._warn_and_summarise(problem, None)
+        return self
+
+    def _copy(self) -> Self:
+        """Return a shallow copy, which shares a live sampler."""
+        other = object.__new__(type(self))
+        other.__dict__.update(vars(self))
+        return other
+
+    def _whole_problem(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[TrainingData, DualProblem, int]:
+        """Return the data, the dual of all samples, and the seed of a fit."""
+        check_parameters(type(self).__name__, vars(self))
+        X, y = validated(self, X, y, self.kernel)
+        weight = checked_weight(sample_weight, X)
+        random_state = random_state_of(self.random_state)
+        rows = split_rows(np.flatnonzero(weight), self.combination_fraction, random_state)
+        check_whole(type(self).__name__, vars(self), n_samples=rows[0].size)
+        data, problem = self._problem(X, y, weight, rows, None)
+        return data, problem, int(random_state.randint(np.iinfo(np.int32).max))
+
+    def _problem(
+        self,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        rows: tuple[IntArray, IntArray],
+        working_size: int | None,
+    ) -> tuple[TrainingData, DualProblem]:
+        """Return the data and the dual of the rows to train and to score on."""
+        check_psd(type(self).__name__, self.psd, working_size)
+        kernel = Kernel.resolve(
+            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
+        )
+        train, validation = rows
+        unit = target_unit(y[np.flatnonzero(weight)]) if self.normalize_y else 1.0
+        # The exact dual does not depend on a constant in y; the penalised one is more accurate
+        # without.
+        centre = float(np.median(y[train]))
+        data = TrainingData(
+            kernel, X, (y - centre) / unit, centre, train, validation, self.cache_size, unit
+        )
+        if self.psd is not None:
+            data = data.corrected(self.psd)
+        start = self._previous_solution(train.size) if self.warm_start else None
+        problem = DualProblem.of(
+            data,
+            self._encoding(weight[train]),
+            working_size,
+            epsilon=self.epsilon,
+            equality_penalty=self.equality_penalty,
+            overlap_penalty=self.overlap_penalty,
+            start=None if start is None else start / unit,
+        )
+        check_magnitudes(type(self).__name__, problem.dual)
+        return data, problem
 
     @property
     def _sampler_name(self) -> str:
@@ -371,9 +516,10 @@ class QSVR(RegressorMixin, BaseEstimator):
                 "not known before. Set it, for example {'max_access_time': 5}, or train a "
                 "QSVREnsemble, whose number of problems is."
             )
+        n_refinements = 0 if self.n_refinements == "auto" else int(self.n_refinements)
         plan: AccessPlan | None = sampler.plan(
             2 * self.n_bits * (working_size or n_samples),
-            n_problems=1 if working_size else 1 + int(self.n_refinements if self.n_refinements != 'auto' else 0),
+            n_problems=1 if working_size else 1 + n_refinements,
             num_reads=direct.num_reads,
             options=options,
         )
@@ -390,12 +536,19 @@ class QSVR(RegressorMixin, BaseEstimator):
 
     def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
-        self.solutions_, predictions = combine(
+        solutions, predictions = combine(
             problem.dual, found, data, combination=self.combination, intercept=self.intercept
         )
-        self._spread = Spread.of(self.solutions_, data, predictions, problem.dual.C)
+        self._spread = Spread.of(solutions, data, predictions, problem.dual.C)
         self._kernel = data.kernel
+        self.y_std_ = data.unit
+        self.solutions_ = replace(
+            solutions,
+            coefficients=solutions.coefficients * data.unit,
+            intercepts=solutions.intercepts * data.unit,
+        )
         combined, offset = self.solutions_.combined
+        combined = data.predicting(combined)
         nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
         self.intercept_ = np.array([data.centre + offset])
         self.support_ = data.train[nonzero].astype(np.int32)
@@ -411,20 +564,12 @@ class QSVR(RegressorMixin, BaseEstimator):
             self.sampleset_ = portable_sampleset(found.sampleset)
         self.n_iter_ = found.n_qubos
 
-    def _warn_if_coarse(self, encoding: FixedPointEncoding) -> None:
-        """Warn where the energy is above half of the bound."""
-        if self.energy_ - self.relaxation_bound_ <= 0.5 * abs(self.relaxation_bound_):
-            return
-        level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
-        warnings.warn(
-            f"the best energy found, {self.energy_:.4g}, is far above the bound of "
-            f"{self.relaxation_bound_:.4g}: {self.n_bits} bits make levels of {level:.3g} in a box "
-            f"of C={encoding.width.max():.4g}, too coarse for these targets, or the sampler got "
-            "stuck. Use refinement (n_refinements=10), more bits (n_bits=8), a smaller C, or more "
-            "reads.",
-            CoarseEncodingWarning,
-            stacklevel=3,
-        )
+    def _warn_and_summarise(self, problem: DualProblem, plan: AccessPlan | None) -> None:
+        if "refinement_history" not in self.sampler_info_:  # which has its own warning
+            warn_if_coarse(problem, self.solutions_.objective, self.n_refinements, plan)
+        warn_if_indefinite(problem.dual, self.psd)
+        if self.verbose:
+            self._print_summary()
 
     def _print_summary(self) -> None:
         info = self.sampler_info_
@@ -434,7 +579,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
             f"{info['raw_energies'].min():.6g}), at most "
             f"{self.energy_ - self.relaxation_bound_:.3g} above the best possible; "
-            f"{len(self.solutions_.energies)} solutions combined, "
+            f"{np.count_nonzero(self.solutions_.weights)} solutions combined, "
             f"{self.n_support_[0]} support vectors"
         )
 
@@ -464,13 +609,39 @@ class QSVR(RegressorMixin, BaseEstimator):
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
             matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
-            prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+            with np.errstate(over="ignore", invalid="ignore"):
+                prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+            check_finite(prediction, matrix)
         if not return_std:
             return prediction
         spread = self._spread
         if not spread.data_rows.size:
-            return prediction, np.full(rows.shape[0], spread.tau)
-        return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+            return prediction, np.full(rows.shape[0], self.y_std_ * spread.tau)
+        std = spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+        return prediction, self.y_std_ * std
+
+    def kernel_matrix(self, X: ArrayLike) -> FloatArray:
+        """Return the fitted kernel of samples with the support vectors.
+
+        ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction, also with ``psd``:
+        clipping is in the coefficients, and a shift is on the training diagonal only.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_SV)
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(
+            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
+        )
+        if not self.support_.size:
+            return np.empty((rows.shape[0], 0))
+        return self._kernel_of(rows, self.support_, self.support_vectors_)
 
     def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
         """Return the kernel of rows with training samples, given as columns and as vectors."""
@@ -503,7 +674,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             self.support_vectors_,
             self.dual_coef_,
             self.intercept_,
-            epsilon=self.epsilon,
+            epsilon=self.epsilon * self.y_std_,
             n_features=self.n_features_in_,
         )
         if hasattr(self, "feature_names_in_"):

@@ -75,7 +75,7 @@ class SampleEnergyDisplay:
         edges = np.geomspace(every.min() * 0.9, every.max() * 1.1, 60)
         for label, gap, colour in zip(energies, gaps, ("0.6", "C0", "C1"), strict=True):
             ax.hist(gap, edges, color=colour, alpha=0.75, label=label)
-        better = "better than random" if report.p_value < 0.01 else "no better than random"
+        better = report.finding
         title = f"How good are the samples?\nAs sampled: {better} (p = {report.p_value:.1g})"
         if report.chain_break_fraction is not None:
             title += f", {report.chain_break_fraction:.0%} of chains broken"

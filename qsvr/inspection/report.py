@@ -25,6 +25,8 @@ from qsvr._typing import FloatArray
 
 __all__ = ["EnergySummary", "SamplerReport"]
 
+_SIGNIFICANT = 0.01  # level of the test
+
 
 @dataclass(frozen=True)
 class EnergySummary:
@@ -59,9 +61,11 @@ class SamplerReport:
     raw_energies, polished_energies, random_energies : ndarray of shape (n_reads,)
         As sampled, after polish, and of as many uniformly random bit strings.
     beats_random : float
-        Probability that a raw sample has a lower energy than a random string; 0.5 is no better.
+        Probability that a raw sample has a lower energy than a random string, ties counted half;
+        0.5 is no better.
     p_value : float
-        One-sided Mann-Whitney test of "no better than random strings".
+        One-sided Mann-Whitney test of the hypothesis that samples are no better than random
+        strings: small values speak against it.
     share_improved : float
         Fraction of samples that polish lowered.
     sampler_polishes : bool
@@ -129,18 +133,48 @@ class SamplerReport:
         """One sentence on what the sampler contributed."""
         if self.sampler_polishes:
             return "This sampler polishes its own samples: there are no raw energies to judge."
-        if self.p_value >= 0.01:
+        chance = f"a sample is lower than a random string with probability {self.beats_random:.1%}"
+        if self.finding == "better than random":
             return (
-                "The samples are NOT significantly better than random bit strings: whatever the "
-                "model is worth comes from the polish."
+                f"The samples beat random bit strings ({chance}); polish improved "
+                f"{self.share_improved:.0%} of them."
             )
+        if self.finding == "too few reads to judge":
+            return (
+                f"{self._n_reads} cannot show whether the samples beat random bit strings "
+                f"({chance}): draw more, at least num_reads=20."
+            )
+        if self.finding == "equal to random":
+            return "Samples and random bit strings all have one energy: there is nothing to judge."
         return (
-            f"The samples beat random bit strings (a sample is lower with probability "
-            f"{self.beats_random:.1%}); polish improved {self.share_improved:.0%} of them."
+            f"The samples are NOT significantly better than random bit strings ({chance}): "
+            "whatever the model is worth comes from the polish."
         )
 
+    @property
+    def finding(self) -> str:
+        """The verdict in a few words, such as ``"better than random"``."""
+        if self.p_value < _SIGNIFICANT:
+            return "better than random"
+        if self.smallest_p_value >= _SIGNIFICANT:
+            return "too few reads to judge"
+        if np.ptp(np.concatenate([self.raw_energies, self.random_energies])) == 0.0:
+            return "equal to random"
+        return "no better than random"
+
+    @property
+    def _n_reads(self) -> str:
+        return "1 read" if self.raw_energies.size == 1 else f"{self.raw_energies.size} reads"
+
+    @property
+    def smallest_p_value(self) -> float:
+        """The p-value that the test would give if every sample beat every random string."""
+        n, m = self.raw_energies.size, self.random_energies.size
+        best = mannwhitneyu(np.arange(n), np.arange(n, n + m), alternative="less")
+        return float(best.pvalue)
+
     def __str__(self) -> str:
-        head = f"Samples of {self.sampler}: {self.raw_energies.size} reads; energies above"
+        head = f"Samples of {self.sampler}: {self._n_reads}; energies above"
         lines = [
             f"{head} the bound {self.bound:.6g}",
             f"{'':>18} {'best':>11} {'median':>11} {'mean':>11} {'worst':>11}",
@@ -154,7 +188,12 @@ class SamplerReport:
             f"{name:>18} {row.best:11.4g} {row.median:11.4g} {row.mean:11.4g} {row.worst:11.4g}"
             for name, row in rows.items()
         ]
-        lines.append(f"no better than random strings: p = {self.p_value:.2g} (Mann-Whitney)")
+        lines.append(self.verdict)
+        if not self.sampler_polishes:
+            lines.append(
+                f"test (Mann-Whitney): p = {self.p_value:.2g} for the hypothesis that samples are "
+                "no better than random strings; below 0.01 it is rejected"
+            )
         if self.chain_break_fraction is not None:
             lines.append(f"broken chains: {self.chain_break_fraction:.1%}")
-        return "\n".join([*lines, self.verdict])
+        return "\n".join(lines)

@@ -47,7 +47,7 @@ class Spread:
     solutions : Solutions
         Restricted to these samples.
     tau : float
-        Root mean squared residual, in units of y.
+        Root mean squared residual, in units of the training data's y.
     mean_square : float
         Mean of the solutions' variance over the samples that gave ``tau``.
     """
@@ -80,12 +80,13 @@ class Spread:
         if data.validation is data.train:
             residuals = left_out_residuals(residuals, solutions.combined[0], C, data)
         taken = solutions.weights > 0.0
-        used = np.flatnonzero(solutions.coefficients[taken].any(axis=0))
+        coefficients = data.predicting(solutions.coefficients[taken])
+        used = np.flatnonzero(coefficients.any(axis=0))
         rows = data.train[used]
         precomputed = data.kernel.function == "precomputed"
         restricted = Solutions(
-            solutions.coefficients[np.ix_(taken, used)], solutions.energies[taken],
-            solutions.intercepts[taken], solutions.weights[taken], solutions.objective,
+            coefficients[:, used], solutions.energies[taken], solutions.intercepts[taken],
+            solutions.weights[taken], solutions.objective,
         )  # fmt: skip
         return cls(
             rows,
@@ -96,7 +97,7 @@ class Spread:
         )
 
     def std(self, matrix: FloatArray) -> FloatArray:
-        """Return standard deviations, shape (n_samples,).
+        """Return standard deviations, shape (n_samples,), in units of the training data's y.
 
         Parameters
         ----------
@@ -129,9 +130,12 @@ def left_out_residuals(
     if not 0 < support.size <= _MOST_SUPPORT_VECTORS:
         return residuals
     kernel = data.kernel_matrix(data.train[support])
+    # In units in which the kernel is of the order of one, as the border of the matrix inverted.
+    exponent = int(np.frexp(float(np.abs(np.diag(kernel)).mean()))[1])
+    unit = 2.0**exponent if abs(exponent) > 16 else 1.0
     free = np.flatnonzero(np.abs(b[support]) < (1.0 - 1e-9) * C[support])
     result = residuals.copy()
-    result[support] += b[support] * _squared_spans(kernel, free)
+    result[support] += unit * b[support] * _squared_spans(kernel / unit, free)
     return result
 
 

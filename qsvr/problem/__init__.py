@@ -1,10 +1,10 @@
 """The optimisation problem: kernel, dual, encoding, QUBO, and descent on it."""
 
-from qsvr.problem.data import TrainingData, split_rows
+from qsvr.problem.data import TrainingData, split_rows, target_unit
 from qsvr.problem.dual import LargeDual, Relaxation, SVRDual
 from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
-from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, symmetric
+from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, check_kernel, symmetric
 from qsvr.problem.local_search import polish
 from qsvr.problem.objective import (
     lowest_average,
@@ -20,10 +20,12 @@ from qsvr.problem.optimality import (
 )
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples, lowest_distinct
+from qsvr.problem.spectrum import PSD_METHODS, Spectrum, is_indefinite
 
 __all__ = [
     "KERNEL_NAMES",
     "MAX_BITS",
+    "PSD_METHODS",
     "Conditions",
     "FixedPointEncoding",
     "Kernel",
@@ -34,16 +36,20 @@ __all__ = [
     "SVRDual",
     "SVRQubo",
     "Samples",
+    "Spectrum",
     "TrainingData",
     "canonical",
+    "check_kernel",
     "duality_gap",
     "lowest_average",
     "exact_energy",
+    "is_indefinite",
     "lowest_distinct",
     "polish",
     "primal_intercept",
     "relative_loss_gap",
     "split_rows",
     "symmetric",
+    "target_unit",
     "training_objective",
 ]

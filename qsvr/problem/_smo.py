@@ -64,8 +64,8 @@ def smo(
             if m == i or b[m] <= lower[m] or violation <= 0.0:
                 continue
             worst = max(worst, violation)
-            curvature = max(diagonal[i] + diagonal[m] - 2.0 * row_i[m], 1e-12)
-            gain = violation * violation / curvature
+            both = diagonal[i] + diagonal[m]
+            gain = violation * violation / max(both - 2.0 * row_i[m], 1e-12 * both)
             if gain > best:
                 best, j, slope_j = gain, m, slope
         if j < 0 or worst <= tol:
@@ -76,7 +76,8 @@ def smo(
             row_j[:n] = 0.0
         if size > n:
             row_j[n] = diagonal[n] if j == n else 0.0
-        step = (slope_j - slope_i) / max(diagonal[i] + diagonal[j] - 2.0 * row_i[j], 1e-12)
+        both = diagonal[i] + diagonal[j]
+        step = (slope_j - slope_i) / max(both - 2.0 * row_i[j], 1e-12 * both)
         # The cost has a corner: no step beyond it, the next one goes on from there.
         end_i = kink[i] if b[i] < kink[i] else upper[i]
         end_j = kink[j] if b[j] > kink[j] else lower[j]

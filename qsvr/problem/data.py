@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.kernel_rows import kernel_product
-from qsvr.problem.kernels import Kernel, gram
+from qsvr.problem.kernels import Kernel, gram, symmetric
+from qsvr.problem.spectrum import Spectrum
 
-__all__ = ["TrainingData", "split_rows"]
+__all__ = ["TrainingData", "split_rows", "target_unit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +25,18 @@ class TrainingData:
     X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
         Or the kernel matrix, for a precomputed kernel.
     y : ndarray of shape (n_training_samples,)
-        Targets less ``centre``.
+        Targets less ``centre``, divided by ``unit``.
     centre : float
     train, validation : ndarray of int
         Rows of X; the same object where nothing is held out.
     cache_size : float
         MB for kernel rows.
+    unit : float
+        What one unit of ``y``, of its dual's coefficients and of its offsets is in the caller's.
+    spectrum : Spectrum, optional
+        Correction of an indefinite kernel.
+    matrix : ndarray of shape (n_train, n_train), optional
+        The kernel's own matrix of the training rows, where it has been computed.
     """
 
     kernel: Kernel
@@ -39,10 +46,34 @@ class TrainingData:
     train: IntArray
     validation: IntArray
     cache_size: float
+    unit: float = 1.0
+    spectrum: Spectrum | None = None
+    matrix: FloatArray | None = None
+
+    def corrected(self, method: str) -> TrainingData:
+        """Return the same data with a positive semi-definite kernel matrix.
+
+        Parameters
+        ----------
+        method : {"clip", "shift"}
+            See `qsvr.problem.spectrum`.
+        """
+        matrix = symmetric(gram(self.kernel, self.X, self.train, self.train))
+        return replace(self, spectrum=Spectrum.of(matrix, method), matrix=matrix)
 
     def kernel_matrix(self, rows: IntArray) -> FloatArray:
-        """Return the kernel matrix of some rows of X."""
-        return gram(self.kernel, self.X, rows, rows)
+        """Return the matrix that the dual has for some training rows, correction included."""
+        if self.spectrum is None or self.matrix is None:
+            return gram(self.kernel, self.X, rows, rows)
+        samples = np.searchsorted(self.train, rows)  # train is ascending
+        return self.spectrum.applied(self.matrix[np.ix_(samples, samples)], samples)
+
+    def predicting(self, b: FloatArray) -> FloatArray:
+        """Return the coefficients with which the kernel predicts, of those of the dual.
+
+        Both have shape (..., n_train); they differ where negative eigenvalues were clipped.
+        """
+        return b if self.spectrum is None else self.spectrum.predicting(b)
 
     def validation_outputs(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Return the outputs of solutions b for the validation rows, (n_solutions, n_validation).
@@ -52,8 +83,9 @@ class TrainingData:
         if self.validation is self.train:
             return outputs
         return kernel_product(
-            self.kernel, self.X, self.validation, self.train, b, cache_size=self.cache_size
-        )
+            self.kernel, self.X, self.validation, self.train, self.predicting(b),
+            cache_size=self.cache_size,
+        )  # fmt: skip
 
 
 def split_rows(
@@ -70,3 +102,15 @@ def split_rows(
         )
     shuffled = random_state.permutation(rows)
     return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
+
+
+def target_unit(y: FloatArray) -> float:
+    """Return the standard deviation of targets of shape (n_samples,), or 1 where they are constant.
+
+    Differences of the order of rounding errors count as constant.
+    """
+    largest = float(np.abs(y).max())
+    if largest == 0.0:
+        return 1.0
+    std = largest * float(np.std(y / largest))  # squares of the targets themselves may overflow
+    return std if std > 1e-14 * largest else 1.0

@@ -32,6 +32,9 @@ from qsvr.problem.kernel_rows import KernelRows
 
 __all__ = ["LargeDual", "Relaxation", "SVRDual"]
 
+# Kernels of a diagonal between 2 to the power of minus and plus this are relaxed as they are.
+_HARMLESS_EXPONENT = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:

@@ -192,10 +192,13 @@ def _base_weights(n_bits: int, base: float, exponent_shift: float) -> FloatArray
             "base must be a positive number and exponent_shift a finite one; got "
             f"base={base!r}, exponent_shift={exponent_shift!r}."
         )
-    weights = float(base) ** (np.arange(_checked_bits(n_bits)) - exponent_shift)
-    if not np.isfinite(weights.sum()):
+    with np.errstate(over="ignore", under="ignore"):
+        weights = float(base) ** (np.arange(_checked_bits(n_bits)) - exponent_shift)
+        total = weights.sum()
+    if not np.isfinite(total) or weights.min() == 0.0:
         raise ValueError(
-            f"base={base!r} to the power of n_bits={n_bits} overflows; use fewer bits or a base "
-            "nearer to 1."
+            f"base={base!r} to the powers of 0 to {n_bits - 1} (n_bits={n_bits}) less "
+            f"exponent_shift={exponent_shift!r} overflows or is 0; use fewer bits, a base nearer "
+            "to 1 or an exponent_shift nearer to 0."
         )
     return np.asarray(weights, dtype=np.float64)

@@ -23,6 +23,7 @@ from qsvr.problem.kernels import Kernel, gram
 __all__ = ["KernelRows", "kernel_product"]
 
 _MEGABYTE = 2**20
+_LARGEST = 1e38
 # Samples at a time for the diagonal: small squares of the matrix hold it.
 _DIAGONAL_BLOCK = 64
 
@@ -46,7 +47,7 @@ class KernelRows:
         self._X = X
         self._selected = selected
         n = selected.size
-        self.capacity = int(min(max(cache_size * _MEGABYTE // (4 * n), 2), n))
+        self.capacity = int(min(max(cache_size / (4 * n) * _MEGABYTE, 2), n))
         self._rows = np.empty((self.capacity, n), dtype=np.float32)  # untouched pages cost nothing
         self._slot: OrderedDict[int, int] = OrderedDict()  # sample -> row of the store, by last use
         self.n_computed = 0
@@ -63,6 +64,7 @@ class KernelRows:
                 self._slot.move_to_end(sample)
         if missing.size:
             block = gram(self._kernel, self._X, self._selected[missing], self._selected)
+            _check_single_precision(block)
             for sample in missing.tolist():
                 slot = len(self._slot)
                 if slot >= self.capacity:  # replace the least recently used row
@@ -77,6 +79,17 @@ class KernelRows:
         blocks = np.array_split(self._selected, -(-self._selected.size // _DIAGONAL_BLOCK))
         parts = [gram(self._kernel, self._X, block, block).diagonal() for block in blocks]
         return np.concatenate(parts)
+
+
+def _check_single_precision(block: FloatArray) -> None:
+    """Raise ValueError where single precision does not hold the values of some kernel rows."""
+    largest = max(float(block.max()), -float(block.min()))
+    if largest > _LARGEST:
+        raise ValueError(
+            f"the kernel has values up to {largest:.3g}; working sets keep its rows in single "
+            f"precision, which holds values up to {_LARGEST:.0e}. Scale the kernel or X, or set "
+            "max_variables=None, which solves one QUBO in double precision."
+        )
 
 
 def kernel_product(

@@ -20,8 +20,9 @@ from scipy import sparse
 from sklearn.metrics.pairwise import pairwise_kernels
 
 from qsvr._typing import FloatArray, IntArray
+from qsvr._validation import check_real, shown
 
-__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "gram", "symmetric"]
+__all__ = ["KERNEL_NAMES", "Kernel", "KernelFunction", "check_kernel", "gram", "symmetric"]
 
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 
@@ -84,11 +85,7 @@ class Kernel:
         ValueError
             If the kernel's name or gamma is not known.
         """
-        if not callable(function) and function not in KERNEL_NAMES:
-            raise ValueError(
-                f"kernel={function!r} is not known; use one of {list(KERNEL_NAMES)} or a callable "
-                "f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
-            )
+        check_kernel(function)
         needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
         resolved = _resolved_gamma(gamma, X) if needs_gamma else 0.0
         return cls(function, resolved, degree, coef0)
@@ -99,7 +96,7 @@ class Kernel:
         Raises
         ------
         ValueError
-            If a callable kernel returns another shape or numbers that are not finite.
+            If the kernel is not finite, or a callable kernel returns another shape.
         """
         Y = X if Y is None else Y
         if callable(self.function):
@@ -116,24 +113,64 @@ class Kernel:
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
-        matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
+        with np.errstate(all="ignore"):  # what overflows is an error below
+            matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
         matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
-        return np.asarray(matrix, dtype=np.float64)
+        matrix = np.asarray(matrix, dtype=np.float64)
+        if not np.isfinite(matrix).all():
+            values = "".join(f", {name}={value:.4g}" for name, value in arguments.items())
+            largest = max(_largest(X), _largest(Y))
+            raise ValueError(
+                f"kernel={self.function!r}{values} is not finite for this X, whose values reach "
+                f"{largest:.3g}: it overflows. {_remedy(self.function, largest)}"
+            )
+        return matrix
+
+
+def check_kernel(function: object) -> None:
+    """Raise ValueError unless ``function`` is one of `KERNEL_NAMES` or a callable."""
+    if not callable(function) and not (isinstance(function, str) and function in KERNEL_NAMES):
+        raise ValueError(
+            f"kernel={shown(function)} is not known; use one of {list(KERNEL_NAMES)} or a "
+            "callable f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
+        )
+
+
+def _largest(X: Any) -> float:
+    """Return the largest absolute value of a dense or sparse X."""
+    return float(abs(X).max()) if sparse.issparse(X) else float(np.abs(X).max(initial=0.0))
+
+
+def _remedy(function: str, largest: float) -> str:
+    if largest > 1e100:
+        return "Scale X, for example with StandardScaler."
+    if function == "poly":
+        return "Lower degree, gamma or coef0, or scale X, for example with StandardScaler."
+    return "Lower gamma or coef0, or scale X, for example with StandardScaler."
 
 
 def _resolved_gamma(gamma: float | str, X: Any) -> float:
     """Return 1 / (n_features * X.var()) for "scale", 1 / n_features for "auto"."""
-    if gamma == "scale":
-        if sparse.issparse(X):
-            variance = float(X.multiply(X).mean() - X.mean() ** 2)
-        else:
-            variance = float(np.var(X))
-        return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-    if gamma == "auto":
+    if isinstance(gamma, str) and gamma == "scale":
+        with np.errstate(all="ignore"):
+            if sparse.issparse(X):
+                variance = float(X.multiply(X).mean() - X.mean() ** 2)
+            else:
+                variance = float(np.var(X))
+            is_constant = bool(X.max() == X.min())
+        if is_constant:
+            return 1.0
+        gamma = 1.0 / (X.shape[1] * variance) if variance > np.finfo(float).tiny else np.inf
+        if not 0.0 < gamma < np.inf:
+            raise ValueError(
+                "gamma='scale' is 1 / (n_features * X.var()), and X has values up to "
+                f"{_largest(X):.3g} and variance {variance:.3g}, with which it is not a finite "
+                "positive number. Scale X, for example with StandardScaler, or set gamma."
+            )
+        return gamma
+    if isinstance(gamma, str) and gamma == "auto":
         return 1.0 / float(X.shape[1])
-    if not isinstance(gamma, float | int | np.number) or not (0 <= gamma < np.inf):
-        raise ValueError(f"gamma must be 'scale', 'auto' or a finite number >= 0; got {gamma!r}.")
-    return float(gamma)
+    return check_real("Kernel", "gamma", gamma, hint="'scale' and 'auto' choose it from X.")
 
 
 def gram(kernel: Kernel, X: Any, rows: IntArray, columns: IntArray) -> FloatArray:

@@ -120,7 +120,7 @@ class SVRQubo:
         """Return the exact dual over integer levels: sum(b) = 0 is a constraint, not a penalty.
 
         Variable ``side * n_samples + sample`` is the level of that coefficient, from 0 to
-        ``2**n_bits - 1``. On the constraint the objective equals the QUBO's energy.
+        ``2**n_bits - 1``. On the constraint, ``"sum_b"``, the objective equals the QUBO's energy.
 
         Raises
         ------
@@ -152,7 +152,9 @@ class SVRQubo:
         objective.offset = float(exact.energy(self.encoding.offset))
         cqm = dimod.ConstrainedQuadraticModel()
         cqm.set_objective(objective)
-        cqm.add_constraint_from_iterable(*self._equation(step), label="sum(b) = 0")
+        cqm.add_constraint_from_iterable(
+            *self._equation(step), label="sum_b"
+        )  # a name that LP files take
         return cqm
 
     def _equation(self, step: FloatArray) -> tuple[list[tuple[int, int]], str, int]:

@@ -93,7 +93,9 @@ def _schedule(qubo: SVRQubo, options: Mapping[str, Any]) -> tuple[int, float, fl
 class _Problem:
     """A QUBO and a schedule in the form that the compiled loops take.
 
-    Its samples are those of the QUBO, or its coefficients where levels are not even.
+    Its samples are those of the QUBO, or its coefficients where levels are not even. Coefficients
+    and energies are scaled to the order of one, so that single precision holds targets and kernels
+    in any units. The factors are powers of two, which change no digit.
     """
 
     kernel: NDArray[np.float32]  # (n, n), penalties included
@@ -116,16 +118,19 @@ class _Problem:
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
         levels = _level_weights(qubo, separate=separate)
+        length, energy = _exponents(qubo, kernel, offset)
+        levels = _scaled(levels, length, energy)
         steps, costs = [*levels.up, *levels.down], [*levels.cost_up, *levels.cost_down]
         even = levels.table is None and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
+        most = float(np.finfo(np.float32).max)
         plan = Plan(
-            beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
-            _SWEEPS_PER_HEAT_BATH, bool(even and not separate),
+            np.minimum(np.ldexp(beta, energy), most).astype(np.float32), reach.astype(np.uint32), 0,
+            _PROPOSALS_PER_VISIT, _SWEEPS_PER_HEAT_BATH, bool(even and not separate),
         )  # fmt: skip
         return cls(
-            kernel=kernel.astype(np.float32),
-            y=y.astype(np.float32),
-            offset=offset.astype(np.float32),
+            kernel=np.ldexp(kernel, 2 * length - energy).astype(np.float32),
+            y=np.ldexp(y, length - energy).astype(np.float32),
+            offset=np.ldexp(offset, -length).astype(np.float32),
             levels=levels,
             blocks=neighbour_blocks(kernel, orders, sizes),
             sizes=sizes,
@@ -179,6 +184,23 @@ def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, Float
     return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
 
 
+def _exponents(qubo: SVRQubo, kernel: FloatArray, offset: FloatArray) -> tuple[int, int]:
+    """Return the powers of two that coefficients and energies are divided by.
+
+    With them no coefficient and no term of the energy of one or two samples exceeds one.
+    """
+    dual, width = qubo.dual, qubo.encoding.width
+    cost = dual.epsilon + dual.overlap_penalty * float(np.abs(qubo.encoding.offset).max())
+    largest = [
+        max(float(width.max()), float(np.abs(offset).max())),
+        max(float(kernel.max()), -float(kernel.min())),
+        max(float(np.abs(dual.y).max()), cost),
+    ]
+    length, curvature, slope = np.frexp(largest)[1].tolist()
+    terms = [length + slope] * (largest[2] > 0.0) + [2 * length + curvature] * (largest[1] > 0.0)
+    return length, max(terms, default=0)
+
+
 def _level_weights(qubo: SVRQubo, *, separate: bool) -> Levels:
     """Return b and the linear energy per level above and below zero, and the table of levels."""
     dual, encoding = qubo.dual, qubo.encoding
@@ -195,5 +217,15 @@ def _level_weights(qubo: SVRQubo, *, separate: bool) -> Levels:
         (up, down), (cost_up, cost_down), low, high = step, cost, -all_levels, all_levels
     units = encoding.grid * top
     table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
-    single = [array.astype(np.float32) for array in (up, down, cost_up, cost_down, low, high)]
-    return Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
+    weights = [up, down, cost_up, cost_down, low, high]
+    return Levels._make([*weights, None if encoding.is_uniform else table, np.float32(top)])
+
+
+def _scaled(levels: Levels, length: int, energy: int) -> Levels:
+    """Return the levels in single precision and in the units of `_exponents`."""
+    exponents = (-length, -length, -energy, -energy, 0, 0)
+    scaled = [
+        np.ldexp(array, exponent).astype(np.float32)
+        for array, exponent in zip(levels[:6], exponents, strict=True)
+    ]
+    return Levels._make([*scaled, *levels[6:]])

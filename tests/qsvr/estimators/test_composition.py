@@ -163,6 +163,7 @@ def test_set_output_of_a_pipeline(library):
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "sigmoid", "laplacian"])
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array])
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_sparse_input_equals_dense(kernel, form):
     dense = np.where(X < 0.5, 0.0, X)
     new = np.where(X_NEW < 0.5, 0.0, X_NEW)
@@ -187,6 +188,7 @@ def test_float32_and_lists_are_taken():
 
 
 @pytest.mark.parametrize("name", NAMED)
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_a_callable_and_its_precomputed_matrix_equal_the_named_kernel(name):
     function = NAMED[name]
     named = make_by_name(name).fit(X, Y)

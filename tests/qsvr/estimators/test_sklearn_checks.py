@@ -21,9 +21,15 @@ ESTIMATORS = [
     QSVR(kernel="laplacian", base=0.5, exponent_shift=0.005, C="implied", num_reads=8),
     QSVR(combination="mse", combination_fraction=0.25, polish=False, n_bits=8, num_reads=8),
     QSVR(sampler="relax-round", num_reads=8),
+    QSVR(normalize_y=True, psd="clip", num_reads=8),
+    QSVR(normalize_y=True, max_variables=60, num_reads=8, n_refinements=2),
 ]
 # A kernel matrix holds no copies of samples, so the two checks are not made.
-PRECOMPUTED = QSVR(kernel="precomputed", num_reads=8)
+PRECOMPUTED = [
+    QSVR(kernel="precomputed", num_reads=8),
+    QSVR(kernel="precomputed", num_reads=8, psd="clip", normalize_y=True),
+    QSVR(kernel="precomputed", num_reads=8, psd="shift"),
+]
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: EXPECTED_FAILURES)
@@ -32,8 +38,9 @@ def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([PRECOMPUTED])
+@parametrize_with_checks(PRECOMPUTED)
 @pytest.mark.filterwarnings("ignore:the best energy found:qsvr.CoarseEncodingWarning")
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_scikit_learn_conventions_of_a_precomputed_kernel(estimator, check):
     check(estimator)
 

@@ -34,6 +34,46 @@ def test_better_than_random_is_measured():
     assert "broken chains: 25.0%" in str(report)
 
 
+def _printed(raw, random):
+    info = {"sampler": "s", "raw_energies": raw, "energies": raw, "random_energies": random}
+    return str(SamplerReport.from_info(info, -10.0)).splitlines()
+
+
+def test_the_verdict_stands_in_words_before_the_test():
+    """A bare "no better than random strings: p = 1e-34" read as the verdict."""
+    rng = np.random.default_rng(0)
+    raw, random = rng.normal(size=64), rng.normal(size=64)
+    *_, verdict, test = _printed(raw - 5.0, random)
+    assert verdict.startswith("The samples beat random bit strings (a sample is lower")
+    assert test.startswith("test (Mann-Whitney): p = ")
+    assert test.endswith("no better than random strings; below 0.01 it is rejected")
+    *_, verdict, _ = _printed(raw, random)
+    assert verdict.startswith("The samples are NOT significantly better")
+
+
+def test_one_read_cannot_be_judged():
+    *_, verdict, _ = _printed(np.array([-5.0]), np.array([5.0]))
+    assert verdict.startswith("1 read cannot show whether the samples beat random bit strings")
+    assert "num_reads=20" in verdict
+    head, *_ = _printed(np.array([-5.0]), np.array([5.0]))
+    assert "1 read;" in head
+
+
+def test_few_reads_are_enough_where_the_test_can_be_significant():
+    *_, verdict, _ = _printed(np.full(5, -5.0), np.arange(5.0))
+    assert verdict.startswith("The samples beat random bit strings")
+
+
+def test_ties_count_half():
+    report = SamplerReport.from_info(
+        {"sampler": "s", "raw_energies": np.zeros(20), "energies": np.zeros(20),
+         "random_energies": np.zeros(20)},
+        -10.0,
+    )  # fmt: skip
+    assert report.beats_random == 0.5
+    assert "all have one energy: there is nothing to judge" in str(report)
+
+
 def test_estimator_prints_it(capsys):
     X, y = make_friedman1(20, random_state=0)
     model = QSVR(random_state=0).fit(X, y)

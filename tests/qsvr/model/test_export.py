@@ -34,6 +34,7 @@ def _exported(model, new):
 
 
 @pytest.mark.parametrize("name", NAMED)
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_export_predicts_the_same(name):
     model = make_by_name(name).fit(X, Y)
     svr = _exported(model, X_NEW)
@@ -44,6 +45,7 @@ def test_export_predicts_the_same(name):
 
 
 @pytest.mark.parametrize("name", NAMED)
+@pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_export_of_a_sparse_fit(name):
     dense, new = np.where(X < 0.5, 0.0, X), np.where(X_NEW < 0.5, 0.0, X_NEW)
     model = make_by_name(name).fit(sparse.csr_matrix(dense), Y)

@@ -1,0 +1,170 @@
+"""Checks of the problem that parameters and data make together, and of what is predicted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from qsvr._typing import FloatArray
+from qsvr.exceptions import CapacityError, CoarseEncodingWarning, IndefiniteKernelWarning
+from qsvr.problem import LargeDual, SVRDual, is_indefinite, relative_loss_gap
+from qsvr.samplers import AccessPlan
+from qsvr.solve import DualProblem
+
+__all__ = [
+    "check_finite",
+    "check_magnitudes",
+    "check_psd",
+    "check_unrefined",
+    "check_whole",
+    "warn_if_coarse",
+    "warn_if_indefinite",
+]
+
+# Beyond this loss, in standard deviations of y, R2 is off by some hundredths.
+_COARSE = 0.05
+# Beyond this, products of three numbers overflow.
+_LARGEST = 1e100
+
+
+def check_psd(owner: str, psd: str | None, working_size: int | None) -> None:
+    """Raise ValueError where ``psd`` needs a kernel matrix that is never computed."""
+    if psd is not None and working_size is not None:
+        raise ValueError(
+            f"psd of {owner} must be None where samples are solved by working sets, here of "
+            f"{working_size}: it needs the whole kernel matrix; got {psd!r}. Set "
+            "max_variables=None, use fewer samples, or correct the matrix and pass it with "
+            "kernel='precomputed'."
+        )
+
+
+def check_unrefined(owner: str, n_refinements: object) -> None:
+    """Raise ValueError where rounds of refinement are asked for and there is no sampler."""
+    if isinstance(n_refinements, Integral) and int(n_refinements) > 0:
+        raise ValueError(
+            f"n_refinements of {owner} must be 0 for fit_samples; got {n_refinements}. Each round "
+            "needs a sampler: use fit."
+        )
+
+
+def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> None:
+    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples."""
+    seed, most = values["random_state"], values["max_variables"]
+    if values["combination_fraction"] and not isinstance(seed, Integral):
+        raise ValueError(
+            f"random_state of {owner} must be an integer with combination_fraction, so that the "
+            "same samples are held out when the problem is made and when its samples are read; "
+            f"got {seed!r}."
+        )
+    n_variables = 2 * values["n_bits"] * n_samples
+    if isinstance(most, Integral) and n_variables > int(most):
+        raise CapacityError(
+            f"the problem of {n_samples} samples has {n_variables} binary variables, and "
+            f"max_variables of {owner} is {most}. Set it to None, or use fewer samples or bits."
+        )
+
+
+def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
+    """Raise ValueError where squares or energies of a dual leave the range of floating point."""
+    y, largest_C = float(np.abs(dual.y).max()), float(dual.C.max())
+    C = largest_C * dual.C.size
+    kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
+    by_name = {
+        "the kernel (gamma, degree, coef0, the scale of X)": float(kernel),
+        "equality_penalty": dual.equality_penalty,
+        "overlap_penalty": dual.overlap_penalty,
+        "epsilon": dual.epsilon,
+        "y": y,
+        "C": largest_C,
+    }
+    name = max(by_name, key=lambda each: by_name[each])
+    if by_name[name] > _LARGEST:
+        raise ValueError(
+            f"{name} of {owner} reaches {by_name[name]:.3g}, whose square overflows; at most "
+            f"{_LARGEST:.0e} can be computed with. Scale it: with normalize_y=True C and epsilon "
+            "are in units of the standard deviation of y, and C above the largest coefficient "
+            "changes nothing."
+        )
+    energy = C * max(kernel * C, dual.equality_penalty * C, dual.overlap_penalty * C, y)
+    if energy > _LARGEST**2:
+        raise ValueError(
+            f"C of {owner}, {largest_C:.3g}, makes energies up to {energy:.3g} with a "
+            f"kernel up to {kernel:.3g}, which overflow. Lower C, or scale X or the kernel."
+        )
+    if largest_C < 1.0 / _LARGEST:
+        raise ValueError(
+            f"C of {owner} reaches {largest_C:.3g}, whose square is 0 in floating point. Raise it, "
+            "or set normalize_y=True, with which it is in units of the standard deviation of y."
+        )
+    if dual.epsilon < y < 1.0 / _LARGEST:
+        raise ValueError(
+            f"y of {owner} differs from its median by at most {y:.3g}, whose square is 0 in "
+            "floating point. Scale it, or set normalize_y=True."
+        )
+
+
+def check_finite(prediction: FloatArray, kernel: FloatArray) -> None:
+    """Raise ValueError for predictions that are not finite."""
+    if not np.isfinite(prediction).all():
+        raise ValueError(
+            f"predictions are not finite: the kernel of X with the support vectors has values up "
+            f"to {np.abs(kernel).max():.3g}. Scale X as in fit, or lower degree or gamma."
+        )
+
+
+def warn_if_indefinite(dual: SVRDual | LargeDual, psd: str | None) -> None:
+    """Warn of negative eigenvalues beyond rounding, where the matrix is known and not corrected."""
+    if psd is not None or not isinstance(dual, SVRDual):
+        return
+    lowest = dual.smallest_curvature
+    if is_indefinite(lowest, dual.kernel_matrix):
+        warnings.warn(
+            f"the kernel matrix is indefinite: its lowest eigenvalue is {lowest:.4g}, with a mean "
+            f"diagonal of {np.diag(dual.kernel_matrix).mean():.4g}. The dual is not convex: "
+            "solutions may be local minima and the relaxation bound is loose. Set psd='clip' or "
+            "psd='shift', or choose another kernel.",
+            IndefiniteKernelWarning,
+            stacklevel=3,
+        )
+
+
+def warn_if_coarse(
+    problem: DualProblem, objective: float, n_refinements: object, plan: AccessPlan | None
+) -> None:
+    """Warn where what predicts trains much worse than the exact dual's solution does.
+
+    Parameters
+    ----------
+    problem : DualProblem
+    objective : float
+        Training objective of the combination.
+    n_refinements : int or "auto"
+        The parameter of `QSVR`.
+    plan : AccessPlan, optional
+        What the fit cost, where it did.
+    """
+    dual, encoding = problem.dual, problem.encoding
+    if not dual.is_convex:  # the bound is loose then, whatever the levels
+        return
+    gap = relative_loss_gap(objective, dual.bound, dual.y, dual.C)
+    if gap <= _COARSE:
+        return
+    level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
+    cost = ""
+    if plan is not None:
+        cost = f", which submits 10 more problems ({10 * plan.seconds_per_problem:.3g} s of access)"
+    elif n_refinements == 0:
+        cost = " or 'auto'"
+    more_bits = "" if encoding.n_bits >= 8 else "more bits (n_bits=8), "
+    warnings.warn(
+        f"the training loss is on average {gap:.2g} standard deviations of y above the least "
+        f"possible one: levels of {level:.3g} in a box of C={encoding.width.max():.4g} are too "
+        f"coarse for these targets, or the sampler got stuck. Use n_refinements=10{cost}, "
+        f"{more_bits}a smaller C, or more reads.",
+        CoarseEncodingWarning,
+        stacklevel=4,
+    )
