@@ -74,8 +74,6 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     integer("n_solutions", low=1)
     if not _is_one_of(values["n_refinements"], "auto"):
         integer("n_refinements", low=0, hint="'auto' takes as many as are needed.")
-    if values["time_limit"] is not None:
-        real("time_limit", strict=True, hint="None is no limit.")
     if not _is_one_of(values["max_variables"], "auto", None):
         integer(
             "max_variables", low=1,
@@ -96,6 +94,10 @@ def _check_remaining(owner: str, values: Mapping[str, Any]) -> None:
     if not isinstance(values["verbose"], bool | np.bool_):
         check_integer(owner, "verbose", values["verbose"], low=0, hint="Or True or False.")
     check_n_jobs(owner, values["n_jobs"])
+    if values["time_limit"] is not None:
+        check_real(
+            owner, "time_limit", values["time_limit"], strict=True, hint="None is no limit."
+        )
     random_state_of(values["random_state"], owner)
     options = values["sampler_options"]
     if options is not None and not isinstance(options, Mapping):

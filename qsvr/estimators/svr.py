@@ -181,7 +181,8 @@ class QSVR(RegressorMixin, BaseEstimator):
     sampler_info_ : dict
         The sampler's report: raw and polished energies of all reads, timing, options. All zeros and
         the solution over real coefficients, rounded to levels, compete with the samples: their
-        energies are in ``"candidates"``, and ``"best_from"`` says who won. Refinement adds ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
+        energies are in ``"candidates"``, and ``"best_from"`` says who won. Refinement adds
+        ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
         ``"sampler_share"``; the reads are then those of the last QUBO.
     sampleset_ : dimod.SampleSet
         The sampler's own answer to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``

@@ -48,4 +48,3 @@ def kkt_intercept(
     if not low.size or not high.size:
         return float(primal_intercept(residual[None], epsilon, C)[0])
     return float(0.5 * (low.max() + high.min()))
-

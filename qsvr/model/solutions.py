@@ -65,13 +65,10 @@ def combine(
     residuals = dual.y - outputs
     if intercept == "kkt":
         pairs = zip(residuals, b, strict=True)
-        offsets = [kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs]
+        intercepts = np.array([kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs])
     else:
-        offsets = primal_intercept(residuals, dual.epsilon, dual.C)
-    intercepts = np.asarray(offsets)
+        intercepts = primal_intercept(residuals, dual.epsilon, dual.C)
     predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
     weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
-    weights, objective = lowest_average(
-        weights, b, outputs, dual.y, epsilon=dual.epsilon, C=dual.C
-    )
+    weights, objective = lowest_average(weights, b, outputs, dual.y, epsilon=dual.epsilon, C=dual.C)
     return Solutions(b, found.energies, intercepts, weights, objective), predictions

@@ -197,7 +197,7 @@ class SVRDual:
         max_iter : int, optional
             Stop after this many pair steps; by default 1000 and 500 per sample.
         """
-        from qsvr.problem._smo import smo
+        from qsvr.problem._smo import Box, smo
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
@@ -207,10 +207,10 @@ class SVRDual:
         b = np.zeros_like(kink) if start is None else start[0] - start[1]
         b = np.clip(b, low, high)
         most = float(np.maximum(np.abs(low), np.abs(high)).sum())
-        bounds = [np.append(part, end) for part, end in ((low, -most), (high, most), (kink, 0.0))]
+        cost = np.append(np.full(b.size, self.epsilon), 0.0)
+        box = Box(np.append(low, -most), np.append(high, most), np.append(kink, 0.0), cost)
         slack = 2.0 * self.equality_penalty
         diagonal = np.append(np.diag(self.kernel_matrix), slack)
-        cost = np.append(np.full(b.size, self.epsilon), 0.0)
         limit = 1000 + 500 * b.size if max_iter is None else max_iter
         point, tol, n_pairs = np.append(b, -b.sum()), np.inf, 0
         while True:
@@ -225,9 +225,8 @@ class SVRDual:
             field = np.append(b @ self.kernel_matrix - self.y, slack * point[-1])
             tol = 0.1 * min(tol, float(np.ptp(field)) + 2.0 * self.epsilon)
             tol = 0.0 if tol < 1e-14 * float(np.abs(field).max()) else tol
-            n_pairs += 1 + smo(
-                self.kernel_matrix, diagonal, field, point, *bounds, cost, tol, limit - n_pairs
-            )
+            most_pairs = limit - n_pairs
+            n_pairs += 1 + smo(self.kernel_matrix, diagonal, field, point, box, tol, most_pairs)
         bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
             reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b

@@ -70,7 +70,8 @@ def training_objective(
     """
     residuals = y - outputs
     errors = np.abs(residuals - primal_intercept(residuals, epsilon, C)[:, None])
-    return 0.5 * (b * outputs).sum(axis=1) + np.maximum(errors - epsilon, 0.0) @ C
+    losses = np.maximum(errors - epsilon, 0.0) @ C
+    return np.asarray(0.5 * (b * outputs).sum(axis=1) + losses)
 
 
 def lowest_average(
@@ -102,15 +103,14 @@ def lowest_average(
     objective : float
     """
     order = np.flatnonzero(weights > 0.0)
-    terms = {"epsilon": epsilon, "C": C}
     if order.size > 1:
-        own = training_objective(b[order], outputs[order], y, **terms)
+        own = training_objective(b[order], outputs[order], y, epsilon=epsilon, C=C)
         order = order[np.argsort(own, kind="stable")]
     share = weights[order, None]
     mass = np.cumsum(share, axis=0)
     averages = np.cumsum(share * b[order], axis=0) / mass
     fitted = np.cumsum(share * outputs[order], axis=0) / mass
-    objectives = training_objective(averages, fitted, y, **terms)
+    objectives = training_objective(averages, fitted, y, epsilon=epsilon, C=C)
     count = int(np.argmin(objectives)) + 1
     chosen = np.zeros_like(weights)
     chosen[order[:count]] = weights[order[:count]]

@@ -96,4 +96,3 @@ def duality_gap(field: FloatArray, b: FloatArray, C: FloatArray, epsilon: float)
     """
     lowest = -C * np.maximum(np.abs(field) - epsilon, 0.0)
     return float((field * b + epsilon * np.abs(b) - lowest).sum())
-

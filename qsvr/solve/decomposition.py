@@ -265,16 +265,14 @@ class _Search:
         lowest = int(np.argmin(energies))
         best = old if lowest == len(points) else points[lowest, 0] - points[lowest, 1]
         if self.settings.use_smo:
-            from qsvr.problem._smo import smo
+            from qsvr.problem._smo import Box, smo
 
             K, target = sub.kernel_matrix, float(old.sum() - self.b.sum())
             best = moved_to_sum(best, sub.C, target, K @ best - sub.y)
             limit = 1000 + 100 * best.size
-            cost = np.full(best.size, sub.epsilon)
-            smo(
-                K, np.diag(K).copy(), best @ K - sub.y, best, -sub.C, sub.C, np.zeros_like(best),
-                cost, 0.1 * self.settings.tol, limit,
-            )  # fmt: skip
+            box = Box(-sub.C, sub.C, np.zeros_like(best), np.full(best.size, sub.epsilon))
+            field = best @ K - sub.y
+            smo(K, np.diag(K).copy(), field, best, box, 0.1 * self.settings.tol, limit)
         return best, float(energies[lowest])
 
     def _record(self, working: IntArray, found: DualSolution, *, accepted: bool) -> None:

@@ -4,13 +4,18 @@ After each solve every coefficient gets a new window around the best point so fa
 unless steps of the present size still lower the energy and the optimality conditions are violated
 by more than such a step. The best point stays one of the window's levels, so the energy cannot
 rise, and a few bits reach the accuracy of many. Between rounds the targets are re-centred by the
-multiplier step of the augmented Lagrangian method (Nocedal and Wright 2006, section 17.3)::
+multiplier step of the augmented Lagrangian method (Nocedal and Wright 2006, section 17.3), with b
+of the relaxation to real numbers::
 
     centre += 2 * equality_penalty * sum(b)
 
-with the coefficients of the relaxation to real numbers. The dual with ``y - centre`` has its minimum at sum(b) = 0 for any penalty once the centre is the
+The dual with ``y - centre`` has its minimum at sum(b) = 0 for any penalty once the centre is the
 offset of the exact solution, so what is reached is the exact dual's minimum, libsvm's, and not that
 of a regularised offset. Energies are comparable, and fall monotonically, within one centre.
+
+Where the energy has a narrow valley, whose direction no step between levels has, rounds stall above
+the minimum. The windows of the next round are then those around the relaxation: `RefinementRound`
+says where each round's point comes from, so that the sampler's own share is known.
 
 >>> import numpy as np
 >>> from qsvr.problem.dual import SVRDual
@@ -47,7 +52,7 @@ from qsvr.problem import (
 )
 from qsvr.solve.direct import DirectSolver, DualSolution
 
-__all__ = ["RefinementRound", "RefinementSolver", "loss_gap", "window_around"]
+__all__ = ["RefinementRound", "RefinementSolver", "window_around"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,18 @@ def window_around(
     return FixedPointEncoding(offset, width, encoding.unit_weights)
 
 
+# The best average is good enough where its loss gap is below this: R2 then differs from that of the
+# exact solution by 0.001 mostly, and by 0.009 at most (9 synthetic sets, C from 1 to 100).
+_NEGLIGIBLE = 1e-3
+_NARROWEST = 2.0**-40
+_MOST_SHORT_ROUNDS = 20
+_SHORT_SHRINKAGE = 0.25
+# A round that leaves more than this share of the gap to the bound has stalled.
+_STALLED = 0.8
+# The relaxation is accurate where its own gap is at most this share of its energy.
+_ACCURATE = 1e-3
+
+
 @dataclass(frozen=True)
 class RefinementSolver:
     """Solves a dual in rounds of shrinking windows.
@@ -129,7 +146,8 @@ class RefinementSolver:
     direct : DirectSolver
         Solves each round.
     n_refinements : int or None
-        Rounds after the first. None: short ones, as many as `loss_gap` needs to fall below 0.001.
+        Rounds after the first. None: short ones, as many as it takes until training
+        is good enough, see `relative_loss_gap`.
     tol : float
         Stop when the exact dual's conditions hold to this, in units of y.
     deadline : float, optional
@@ -163,169 +181,152 @@ class RefinementSolver:
             If the sampler fails; after the first round its ``partial_solution`` is the solution
             of the round before.
         """
-        box = encoding.offset + encoding.width  # (2, n_samples)
-        zeros = np.zeros_like(box)
-        width, centre = 1.0, 0.0
-        solution: DualSolution | None = None
-        history: list[RefinementRound] = []
+        rounds = _Rounds(dual, encoding)
         direct = self.direct
         while True:
-            candidates = {"relaxation": dual.relaxation.coefficients}
-            if solution is None:
-                candidates["zeros"] = zeros
             try:
-                found = direct.solve(
-                    dual, encoding, n_solutions=n_solutions, seed=seed + len(history),
-                    candidates=candidates,
-                )  # fmt: skip
+                rounds.solve(direct, n_solutions=n_solutions, seed=seed)
             except SamplerError as error:
-                if solution is None:
-                    raise
-                if isinstance(error, TimeLimitError) and self._is_late():
-                    self._warn(dual, solution, history[-1], f"time_limit after {len(history)} rounds")
-                    return solution
-                error.partial_solution = solution
+                if isinstance(error, TimeLimitError) and rounds.history and self._is_late():
+                    return self._end(rounds, "time_limit")
+                error.partial_solution = rounds.solution or error.partial_solution
                 raise
-            # The best point so far and all zeros are candidates beside what was found.
-            points, start_energy = canonical(found.b), np.inf
-            if solution is not None:
-                incumbent = canonical(solution.b[:1])
-                points = np.concatenate([incumbent, zeros[None], points])
-                start_energy = float(dual.energy(incumbent)[0])
-            energies = dual.energy(points)
-            keep = lowest_distinct(points[:, 0] - points[:, 1], energies, n_solutions)
-            best = points[keep[0]]
-            source = "incumbent" if keep[0] == 0 and solution is not None else "zeros"
-            if keep[0] > 1 or solution is None:
-                source = found.info["best_from"]
-            latest = _reached(dual, best, start_energy, centre, width, source)
-            history.append(latest)
-            info = {**found.info, "refinement_history": tuple(history)}
-            solution = DualSolution(
-                points[keep], energies[keep], info, dual.bound, n_qubos=len(history),
-                sampleset=found.sampleset,
-            )  # fmt: skip
-            reason = self._reason_to_stop(dual, solution, latest, len(history))
+            reason = self._reason_to_stop(rounds)
             if reason is not None:
-                if reason:
-                    self._warn(dual, solution, latest, reason)
-                return solution
+                return self._end(rounds, reason)
+            rounds.narrow(_SHORT_SHRINKAGE if self.n_refinements is None else 0.5)
             if self.n_refinements is None:
                 direct = self.direct.short()
-            dual, shift = _recentred(dual, box)
-            centre += shift
-            # Windows shrink unless steps of the present size still lower the energy.
-            step = width * float(box.max()) / (encoding.grid.size - 1)
-            curvature = float(np.diag(dual.kernel_matrix).mean())
-            fell = latest.start_energy - latest.energy > 1e-4 * abs(latest.energy)
-            if not (fell and latest.kkt_gap > curvature * step):
-                width *= _SHORT_SHRINKAGE if self.n_refinements is None else 0.5
-            # In a narrow valley of the energy no window around the best point leads on: then the
-            # next is around the solution over real coefficients.
-            if len(history) > 1 and latest.gap > _STALLED * history[-2].gap and self._is_open(
-                dual, solution
-            ):
-                relaxed = dual.relaxation.coefficients
-                best = canonical(relaxed[0] - relaxed[1])
-            encoding = window_around(encoding, best, dual.gradient(best), box, width * box)
 
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def _is_open(self, dual: SVRDual, solution: DualSolution) -> bool:
-        """Whether what can still be gained matters; not known where the kernel is indefinite."""
-        return dual.is_convex and loss_gap(dual, solution) > _NEGLIGIBLE
-
-    def _reason_to_stop(
-        self, dual: SVRDual, solution: DualSolution, latest: RefinementRound, n_rounds: int
-    ) -> str | None:
-        """Return None to go on, or why not: "" where the solution is good enough."""
+    def _reason_to_stop(self, rounds: _Rounds) -> str | None:
+        """Return None to go on, or what ends the rounds."""
+        latest, n_refinements = rounds.history[-1], len(rounds.history) - 1
         if latest.kkt_gap <= self.tol:
-            return ""
-        if self.n_refinements is None and not self._is_open(dual, solution):
-            return ""
-        if self._is_late():
-            return f"time_limit after {n_rounds} rounds"
-        if latest.width < _NARROWEST or n_rounds > _MOST_SHORT_ROUNDS and self.n_refinements is None:
-            return f"lack of progress after {n_rounds} rounds"
-        if self.n_refinements is not None and n_rounds > self.n_refinements:
-            return f"n_refinements={self.n_refinements}" if self.n_refinements else ""
-        return None
+            return "tol"
+        if self.n_refinements is None:
+            if not rounds.can_gain:
+                return "a good fit"
+            if n_refinements == _MOST_SHORT_ROUNDS:
+                return f"lack of progress in {n_refinements} rounds"
+        elif n_refinements == self.n_refinements:
+            return f"n_refinements={n_refinements}"
+        if latest.width < _NARROWEST:
+            return f"lack of progress in {n_refinements} rounds"
+        return "time_limit" if self._is_late() else None
 
-    def _warn(
-        self, dual: SVRDual, solution: DualSolution, latest: RefinementRound, reason: str
-    ) -> None:
-        if not self._is_open(dual, solution):
-            return
-        diagonal = np.diag(dual.kernel_matrix)
+    def _end(self, rounds: _Rounds, reason: str) -> DualSolution:
+        """Return the solution, with a warning where it is not good enough."""
+        assert rounds.solution is not None  # noqa: S101
+        latest = rounds.history[-1]
+        if latest.kkt_gap <= self.tol or not rounds.can_gain:
+            return rounds.solution
+        diagonal = np.diag(rounds.dual.kernel_matrix)
         if diagonal.max() > 1e4 * diagonal.min():
             remedy = (
                 f"The kernel's diagonal goes from {diagonal.min():.2g} to {diagonal.max():.2g}: "
                 "scale the features (StandardScaler), or lower degree, gamma or C"
             )
-        elif "time_limit" in reason:
+        elif reason == "time_limit":
             remedy = "Raise time_limit"
-        elif "n_refinements" in reason:
+        elif self.n_refinements is not None and "progress" not in reason:
             remedy = "Raise n_refinements, or use more bits or a smaller C"
         else:
             remedy = "Scale X and y (StandardScaler, normalize_y), or use a smaller C"
         warnings.warn(
             f"refinement ended by {reason}, with a violation of {latest.kkt_gap:.3g} instead of "
-            f"tol={self.tol:g} and a training loss that is {loss_gap(dual, solution):.2g} standard "
+            f"tol={self.tol:g} and a training loss that is {rounds.loss_gap:.2g} standard "
             f"deviations of y per sample above the least possible. {remedy}.",
             ConvergenceWarning,
             stacklevel=5,
         )
+        return rounds.solution
 
 
-# The best average is good enough where its loss_gap is below this: R2 then differs from that of the
-# exact solution by 0.001 mostly, and by 0.009 at most (9 synthetic sets, C from 1 to 100).
-_NEGLIGIBLE = 1e-3
-_NARROWEST = 2.0**-40
-_MOST_SHORT_ROUNDS = 20
-_SHORT_SHRINKAGE = 0.25
-# A round that leaves more than this share of the gap to the bound has stalled.
-_STALLED = 0.8
-# The relaxation is accurate where its own gap is at most this share of its energy.
-_ACCURATE = 1e-3
+class _Rounds:
+    """The state of one refinement."""
 
+    def __init__(self, dual: SVRDual, encoding: FixedPointEncoding) -> None:
+        self.dual = dual
+        self.encoding = encoding
+        self.box = encoding.offset + encoding.width  # (2, n_samples)
+        self.width, self.centre = 1.0, 0.0
+        self.solution: DualSolution | None = None
+        self.history: list[RefinementRound] = []
+        self.loss_gap = np.inf
 
-def loss_gap(dual: SVRDual, solution: DualSolution) -> float:
-    """Return how far training is from the optimum, in standard deviations of y.
+    def solve(self, direct: DirectSolver, *, n_solutions: int, seed: int) -> None:
+        """Solve the present windows; the best point so far and all zeros are candidates too."""
+        dual, zeros = self.dual, np.zeros_like(self.box)
+        candidates = {"relaxation": dual.relaxation.coefficients}
+        if self.solution is None:
+            candidates["zeros"] = zeros
+        found = direct.solve(
+            dual, self.encoding, n_solutions=n_solutions, seed=seed + len(self.history),
+            candidates=candidates,
+        )  # fmt: skip
+        points, start_energy, sources = canonical(found.b), np.inf, []
+        if self.solution is not None:
+            incumbent = canonical(self.solution.b[:1])
+            points = np.concatenate([incumbent, zeros[None], points])
+            start_energy = float(dual.energy(incumbent)[0])
+            sources = ["incumbent", "zeros"]
+        energies = dual.energy(points)
+        keep = lowest_distinct(points[:, 0] - points[:, 1], energies, n_solutions)
+        source = [*sources, found.info["best_from"]][min(keep[0], len(sources))]
+        self.history.append(self._reached(points[keep[0]], start_energy, source))
+        self.solution = DualSolution(
+            points[keep], energies[keep], {**found.info, "refinement_history": tuple(self.history)},
+            dual.bound, n_qubos=len(self.history), sampleset=found.sampleset,
+        )  # fmt: skip
+        b = self.solution.b
+        _, objective = lowest_average(
+            np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
+        )
+        self.loss_gap = relative_loss_gap(objective, dual.bound, dual.y, dual.C)
 
-    That is the training objective of the best average of solutions above the least possible one,
-    which the bound gives, per unit of C.
-    """
-    b = solution.b
-    _, objective = lowest_average(
-        np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
-    )
-    return relative_loss_gap(objective, dual.bound, dual.y, dual.C)
+    def _reached(self, point: FloatArray, start_energy: float, source: str) -> RefinementRound:
+        dual, b = self.dual, point[0] - point[1]
+        gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
+        energy = float(dual.energy(point))
+        return RefinementRound(
+            energy, start_energy, dual.bound, gap, self.centre, self.width, source
+        )
 
+    @property
+    def can_gain(self) -> bool:
+        """Whether training can still gain what matters; not known for an indefinite kernel."""
+        return self.dual.is_convex and self.loss_gap > _NEGLIGIBLE
 
-def _recentred(dual: SVRDual, box: FloatArray) -> tuple[SVRDual, float]:
-    """Return the dual with targets re-centred by the multiplier step, and the step.
+    def narrow(self, factor: float) -> None:
+        """Re-centre the targets, and set the windows of the next round."""
+        assert self.solution is not None  # noqa: S101
+        self._recentre()
+        dual, latest = self.dual, self.history[-1]
+        # Windows shrink unless steps of the present size still lower the energy.
+        step = self.width * float(self.box.max()) / (self.encoding.grid.size - 1)
+        curvature = float(np.diag(dual.kernel_matrix).mean())
+        fell = latest.start_energy - latest.energy > 1e-4 * abs(latest.energy)
+        if not (fell and latest.kkt_gap > curvature * step):
+            self.width *= factor
+        middle = canonical(self.solution.b[0])
+        # In a narrow valley of the energy no window around the best point leads on: then the next
+        # one is around the solution over real coefficients.
+        stalled = len(self.history) > 1 and latest.gap > _STALLED * self.history[-2].gap
+        if stalled and self.can_gain:
+            relaxed = dual.relaxation.coefficients
+            middle = canonical(relaxed[0] - relaxed[1])
+        self.encoding = window_around(
+            self.encoding, middle, dual.gradient(middle), self.box, self.width * self.box
+        )
 
-    Where the relaxation is not accurate yet its solution goes on in the new dual.
-    """
-    relaxed = dual.relaxation
-    total = float((relaxed.coefficients[0] - relaxed.coefficients[1]).sum())
-    is_accurate = relaxed.energy - relaxed.bound <= _ACCURATE * abs(relaxed.bound)
-    if abs(total) <= 1e-9 * float(box.max()) and is_accurate:
-        return dual, 0.0
-    shift = 2.0 * dual.equality_penalty * total
-    return dual.recentred(shift), shift
-
-
-def _reached(
-    dual: SVRDual,
-    point: FloatArray,
-    start_energy: float,
-    centre: float,
-    width: float,
-    source: str,
-) -> RefinementRound:
-    b = point[0] - point[1]
-    gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
-    energy = float(dual.energy(point))
-    return RefinementRound(energy, start_energy, dual.bound, gap, centre, width, source)
+    def _recentre(self) -> None:
+        """Take the multiplier step; where the relaxation is not accurate, its solution goes on."""
+        relaxed = self.dual.relaxation
+        total = float((relaxed.coefficients[0] - relaxed.coefficients[1]).sum())
+        is_accurate = relaxed.energy - relaxed.bound <= _ACCURATE * abs(relaxed.bound)
+        if abs(total) > 1e-9 * float(self.box.max()) or not is_accurate:
+            shift = 2.0 * self.dual.equality_penalty * total
+            self.dual, self.centre = self.dual.recentred(shift), self.centre + shift

@@ -10,6 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from qsvr.solve._smo import smo
 from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
@@ -22,7 +23,6 @@ from qsvr.problem.dual import LargeDual
 from qsvr.problem.kernel_rows import KernelRows, kernel_product
 from qsvr.problem.kernels import Kernel
 from qsvr.problem.optimality import Conditions
-from qsvr.solve._smo import smo
 from qsvr.solve.decomposition import (
     DecompositionSolver,
     moved_to_sum,
