@@ -95,9 +95,7 @@ def _check_remaining(owner: str, values: Mapping[str, Any]) -> None:
         check_integer(owner, "verbose", values["verbose"], low=0, hint="Or True or False.")
     check_n_jobs(owner, values["n_jobs"])
     if values["time_limit"] is not None:
-        check_real(
-            owner, "time_limit", values["time_limit"], strict=True, hint="None is no limit."
-        )
+        check_real(owner, "time_limit", values["time_limit"], strict=True, hint="None is no limit.")
     random_state_of(values["random_state"], owner)
     options = values["sampler_options"]
     if options is not None and not isinstance(options, Mapping):

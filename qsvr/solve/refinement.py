@@ -146,7 +146,7 @@ class RefinementSolver:
     direct : DirectSolver
         Solves each round.
     n_refinements : int or None
-        Rounds after the first. None: short ones, as many as it takes until training
+        Rounds after the first, until ``tol``. None: short ones, as many as it takes until training
         is good enough, see `relative_loss_gap`.
     tol : float
         Stop when the exact dual's conditions hold to this, in units of y.
@@ -204,13 +204,13 @@ class RefinementSolver:
     def _reason_to_stop(self, rounds: _Rounds) -> str | None:
         """Return None to go on, or what ends the rounds."""
         latest, n_refinements = rounds.history[-1], len(rounds.history) - 1
-        if latest.kkt_gap <= self.tol:
-            return "tol"
         if self.n_refinements is None:
             if not rounds.can_gain:
                 return "a good fit"
             if n_refinements == _MOST_SHORT_ROUNDS:
                 return f"lack of progress in {n_refinements} rounds"
+        elif latest.kkt_gap <= self.tol:
+            return "tol"
         elif n_refinements == self.n_refinements:
             return f"n_refinements={n_refinements}"
         if latest.width < _NARROWEST:
@@ -221,7 +221,7 @@ class RefinementSolver:
         """Return the solution, with a warning where it is not good enough."""
         assert rounds.solution is not None  # noqa: S101
         latest = rounds.history[-1]
-        if latest.kkt_gap <= self.tol or not rounds.can_gain:
+        if reason == "tol" or not rounds.can_gain:
             return rounds.solution
         diagonal = np.diag(rounds.dual.kernel_matrix)
         if diagonal.max() > 1e4 * diagonal.min():

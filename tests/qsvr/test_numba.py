@@ -98,7 +98,7 @@ def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage)
     folder, reference = compiled
     shutil.copytree(folder, tmp_path / "numba")
     damaged = {}
-    for path in (tmp_path / "numba").rglob(f"_box_qp.*.{kind}"):
+    for path in (tmp_path / "numba").rglob(f"_smo.*.{kind}"):
         raw = path.read_bytes()
         damaged[path] = {"empty": b"", "truncated": raw[: len(raw) // 2], "garbage": b"\x80no"}[
             damage
@@ -107,7 +107,7 @@ def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage)
     assert damaged
     assert run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "numba")) == reference
     mended = [path for path, raw in damaged.items() if path.exists() and path.read_bytes() != raw]
-    assert any(path.name.startswith("_box_qp.box_qp-") for path in mended)
+    assert any(path.name.startswith("_smo.smo-") for path in mended)
 
 
 @pytest.mark.slow

@@ -168,7 +168,7 @@ def test_sparse_input_equals_dense(kernel, form):
     dense = np.where(X < 0.5, 0.0, X)
     new = np.where(X_NEW < 0.5, 0.0, X_NEW)
     for gamma in ("scale", "auto"):
-        model = make_model(kernel=kernel, gamma=gamma, C=0.3)
+        model = make_model(kernel=kernel, gamma=gamma, C=0.3, n_refinements=0)
         expected = clone(model).fit(dense, Y).predict(new)
         found = model.fit(form(dense), Y)
         np.testing.assert_allclose(found.predict(form(new)), expected, atol=1e-10)
@@ -258,7 +258,7 @@ def test_equal_weights_scale_C():
 
 def test_weights_bound_each_coefficient():
     weight = np.linspace(0.1, 3.0, len(X))
-    model = make_model(C=0.5, n_solutions=1).fit(X, Y, sample_weight=weight)
+    model = make_model(C=0.5, n_solutions=1, n_refinements=0).fit(X, Y, sample_weight=weight)
     b = model.solutions_.coefficients[0]
     assert (np.abs(b) <= 0.5 * weight * (1 + 1e-12)).all()
     # each coefficient is one of eight levels of its own box

@@ -100,6 +100,7 @@ def scaled(factor, **parameters):
     ],
 )
 @pytest.mark.filterwarnings("ignore::qsvr.CoarseEncodingWarning")
+@pytest.mark.filterwarnings("ignore:refinement ended by n_refinements=4")
 def test_other_units_of_y_give_the_same_model(parameters, exponent):
     """To the last bit for powers of two. In single precision 1e19 was too large before."""
     factor = 2.0**exponent

@@ -38,8 +38,8 @@ def test_coverage_is_near_nominal_on_new_data(parameters):
 
 def test_the_scale_follows_the_units():
     X, y = data()
-    _, one = QSVR(**SETTING, random_state=0).fit(X, y).predict(X, return_std=True)
-    model = QSVR(C=1e3, epsilon=50.0, gamma=0.3, random_state=0).fit(X, 1e3 * y)
+    _, one = QSVR(**SETTING, n_refinements=0, random_state=0).fit(X, y).predict(X, return_std=True)
+    model = QSVR(C=1e3, epsilon=50.0, gamma=0.3, n_refinements=0, random_state=0).fit(X, 1e3 * y)
     np.testing.assert_allclose(model.predict(X, return_std=True)[1], 1e3 * one, rtol=0.05)
 
 
@@ -107,8 +107,8 @@ def test_without_support_vectors():
 def test_a_precomputed_kernel_gives_the_same():
     X, y = data()
     K = rbf_kernel(X, gamma=0.3)
-    a = QSVR(kernel="precomputed", C=1.0, epsilon=0.05, random_state=0).fit(K, y)
-    b = QSVR(**SETTING, random_state=0).fit(X, y)
+    a = QSVR(kernel="precomputed", C=1.0, epsilon=0.05, n_refinements=0, random_state=0).fit(K, y)
+    b = QSVR(**SETTING, n_refinements=0, random_state=0).fit(X, y)
     np.testing.assert_allclose(
         a.predict(K[:5], return_std=True)[1], b.predict(X[:5], return_std=True)[1], rtol=1e-6
     )

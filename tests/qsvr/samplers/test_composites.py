@@ -159,6 +159,7 @@ def test_a_composite_that_passes_problems_on_is_embedded_on(name, qpu):
     assert model.sampler_info_["chain_strength"] == 7.0
 
 
+@pytest.mark.filterwarnings("ignore:refinement ended by n_refinements=2")
 def test_a_users_own_composite_is_embedded_on_where_the_logical_problem_does_not_fit(qpu):
     composite = Logged(qpu)
     model = _model(composite, n_refinements=2).fit(X, Y)

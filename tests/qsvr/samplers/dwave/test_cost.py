@@ -95,6 +95,7 @@ def test_budget_is_no_option(api, data, sampler):
     assert not api.problems
 
 
+@pytest.mark.filterwarnings("ignore:refinement ended by n_refinements=1")
 @pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
 def test_problems_of_one_budget_are_added(api, data, sampler):
     X, y = data
