@@ -36,6 +36,7 @@ _BY_NAME: dict[str, Callable[[], Sampler]] = {
 # D-Wave's samplers are opened by name only, so that a local fit does not import them.
 _DWAVE = "qsvr.samplers.dwave."
 _CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
+_OPENING_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay"})
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ _BY_SERVICE: dict[str, SamplerFactory] = {
     "clique": SamplerFactory(_DWAVE + "qpu.QPUSampler", {"embedding": "clique"}),
     "hybrid": SamplerFactory(_DWAVE + "hybrid.HybridSampler"),
     "cqm": SamplerFactory(_DWAVE + "hybrid.CQMSampler"),
+    "nl": SamplerFactory(_DWAVE + "hybrid.NLSampler"),
 }
 SAMPLER_NAMES: tuple[str, ...] = (*_BY_NAME, *_BY_SERVICE)
 
@@ -183,14 +185,23 @@ def open_sampler(
         )
     factory = _BY_SERVICE.get(spec) if isinstance(spec, str) else spec
     if not isinstance(factory, SamplerFactory) or not factory.path.startswith(_DWAVE):
-        return get_sampler(spec), options
+        return _patient(get_sampler(spec), options), options
     connection = {name: options.pop(name) for name in _CONNECTION_OPTIONS & set(options)}
     second = options.pop("fallback", None)
     first = get_sampler(SamplerFactory(factory.path, {**factory.arguments, **connection}))
+    first = _patient(first, options)
     if second is None:
         return first, options
     first = cast(ChargedSampler, first)
     return FallbackSampler(first, get_sampler(second), str(second), options), options
+
+
+def _patient(sampler: Sampler, options: Mapping[str, Any]) -> Sampler:
+    """Return a sampler of a service so that it is opened as the options of this fit say."""
+    opened_with = getattr(type(sampler), "opened_with", None)
+    if opened_with is None or not _OPENING_OPTIONS & set(options):
+        return sampler
+    return cast(Sampler, opened_with(sampler, options))
 
 
 def check_portable(spec: object) -> None:
@@ -225,6 +236,8 @@ def _adapted(sampler: Any) -> Sampler:
             return cast(Sampler, sampler)
         if hasattr(sampler, "nodelist") and hasattr(sampler, "edgelist"):
             return cast(Sampler, _load(_DWAVE + "qpu.QPUSampler")(client=sampler))
+        if hasattr(sampler, "estimated_min_time_limit"):
+            return cast(Sampler, _load(_DWAVE + "hybrid.NLSampler")(client=sampler))
         if hasattr(sampler, "sample_cqm"):
             return cast(Sampler, _load(_DWAVE + "hybrid.CQMSampler")(client=sampler))
         if isinstance(sampler, Sampler):

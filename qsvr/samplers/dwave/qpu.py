@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsvr._validation import check_real
-from qsvr.exceptions import IncompleteAnswerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.samplers.answers import read_answer
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
 from qsvr.samplers.dwave.client import ServiceSampler, is_live
 from qsvr.samplers.dwave.embedding import CliqueEmbedder, Embedding, WorkingGraph, fixed_embedding
+from qsvr.samplers.dwave.errors import read_or_raise
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
 
 __all__ = ["QPUSampler"]
@@ -103,6 +104,7 @@ class QPUSampler(ServiceSampler):
     ) -> AccessPlan:
         """Return the estimate by the solver's own formula."""
         call = self._call(options, num_reads)
+        self.open(call.service)
         embedding = self._embed(n_variables, call)
         return AccessPlan(n_problems, self._estimate(embedding, call))
 
@@ -120,12 +122,14 @@ class QPUSampler(ServiceSampler):
         Raises
         ------
         ServiceError
-            If no answer came, or (`IncompleteAnswerError`) one with fewer reads.
+            If no answer came, or one with fewer reads (`IncompleteAnswerError`), or one of an
+            unexpected shape (`InvalidAnswerError`).
         CostLimitError
             If it would exceed the budget.
         """
         from dwave.embedding import embed_bqm
 
+        self.open(ServiceOptions.take(options))
         check_options("qpu", options, self.parameters)
         start = perf_counter()
         call = self._call(options, num_reads)
@@ -136,10 +140,13 @@ class QPUSampler(ServiceSampler):
             bqm, dict(enumerate(embedding.chains)), self.embedder.graph.neighbours,
             chain_strength=strength,
         )  # fmt: skip
-        sample_set, info = self._solve(
+        answer, info = self._solve(
             lambda: self._start(embedded, call), self._estimate(embedding, call),
             call.service, budget, seed,
         )  # fmt: skip
+        sample_set, faults = read_or_raise(
+            lambda: readable(answer, embedding.chains), self.name
+        )
         bits, broken = _unembedded(sample_set, embedding.chains)
         fixed = {"embedding_time": 0.0, "embedding_source": "fixed"}
         info |= {
@@ -150,15 +157,7 @@ class QPUSampler(ServiceSampler):
             **(fixed if embedding.source == "fixed" else self.embedder.take_report()),
             "sampling_time": perf_counter() - start,
         }
-        samples = Samples(bits, qubo.energies(bits), info)
-        if len(samples) < num_reads:
-            error = IncompleteAnswerError(
-                f"{self.name!r} answered with {len(samples)} of {num_reads} reads. Use "
-                "what came back (the error's partial_model), ask for fewer reads, or fit again."
-            )
-            error.samples = samples
-            raise error
-        return samples
+        return self._checked(Samples(bits, qubo.energies(bits), info), faults, num_reads)
 
     def _call(self, options: Mapping[str, Any], num_reads: int) -> _Call:
         strength = options.get("chain_strength")
@@ -198,6 +197,42 @@ class QPUSampler(ServiceSampler):
         return client.sample(embedded, **call.solver)
 
 
+def readable(
+    answer: Any, chains: Sequence[Sequence[int]]
+) -> tuple[dimod.SampleSet, tuple[str, ...]]:
+    """Return the reads of a device's answer that can be read, and what is wrong with it.
+
+    An answer without faults is returned as it is. A qubit without a value gets that of the majority
+    of its chain; where a whole chain has none, no read can be read.
+
+    Parameters
+    ----------
+    answer : dimod.SampleSet
+        Or whatever came instead of one.
+    chains : sequence of sequences of int
+        Qubits of each variable.
+    """
+    qubits = [qubit for chain in chains for qubit in chain]
+    reads = read_answer(answer, qubits, is_part_enough=True)
+    if not reads.faults:
+        return answer, ()
+    column = {qubit: i for i, qubit in enumerate(reads.labels)}
+    known = 2 * reads.values - 1  # (n_reads, n_qubits that have a value)
+    spins = np.zeros((len(reads), len(qubits)), dtype=np.int8)
+    start = 0
+    for chain in chains:
+        present = [column[qubit] for qubit in chain if qubit in column]
+        if not present:
+            spins, known = spins[:0], known[:0]
+            break
+        majority = np.where(known[:, present].sum(axis=1) < 0, -1, 1)
+        for i, qubit in enumerate(chain, start):
+            spins[:, i] = known[:, column[qubit]] if qubit in column else majority
+        start += len(chain)
+    energies = np.zeros(len(spins))
+    return dimod.SampleSet.from_samples((spins, qubits), "SPIN", energies), reads.faults
+
+
 def _unembedded(
     sample_set: Any, chains: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.uint8], float]:
@@ -210,4 +245,5 @@ def _unembedded(
     spins = np.repeat(np.asarray(record.sample), np.asarray(record.num_occurrences), axis=0)
     voted, _ = majority_vote(spins, columns)
     broken = broken_chains(spins, columns)
-    return np.ascontiguousarray(voted > 0, dtype=np.uint8), float(np.mean(broken))
+    share = float(np.mean(broken)) if broken.size else 0.0
+    return np.ascontiguousarray(voted > 0, dtype=np.uint8), share

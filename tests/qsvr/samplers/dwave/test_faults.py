@@ -156,7 +156,7 @@ def test_opening_is_retried(api, data, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_hybrid_faults(api, data, sampler, kind):
     _fit(data, sampler)
     for _ in range(TIMES):
@@ -166,7 +166,7 @@ def test_hybrid_faults(api, data, sampler, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_hybrid_solver_offline(api, data, sampler):
     for _ in range(TIMES):
         api.inject("submit", "offline")
@@ -215,7 +215,7 @@ def test_lasting_trouble_after_submission(api, data, stage, kind):
         api.mend()
 
 
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_upload_trouble(api, data, sampler):
     _fit(data, sampler)
     api.inject("upload", "503")

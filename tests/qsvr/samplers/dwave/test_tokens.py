@@ -26,7 +26,7 @@ def test_token_appears_nowhere(api, data, caplog, capfd, cache_dir):
     for name in ("dwave", "dwave.cloud", "dwave.cloud.client", "urllib3"):
         logging.getLogger(name).setLevel(1)
     texts = []
-    for sampler in ("qpu", "hybrid", "cqm"):
+    for sampler in ("qpu", "hybrid", "cqm", "nl"):
         model = _fit(data, sampler)
         texts += [repr(model), repr(vars(model)), pickle.dumps(model).decode("latin-1")]
         texts.append(str(model.sampler_report()))
