@@ -65,7 +65,7 @@ class AuthenticationError(ServiceError):
 
 
 class ConfigurationError(ServiceError):
-    """The service cannot be asked as the client is set up: endpoint, proxy, certificate or token."""
+    """The client is not set up so that it could ask: endpoint, proxy, certificate or token."""
 
 
 class SolverMissingError(ServiceError):

@@ -156,7 +156,7 @@ class SVRQubo:
         ValueError
             As for `to_cqm`.
         """
-        from dwave.optimization import Model
+        from dwave.optimization.model import Model
 
         n, top = self.dual.n_samples, self.encoding.grid.size - 1
         step, linear, square, constant = self._over_levels("nonlinear model")
@@ -185,10 +185,10 @@ class SVRQubo:
                 "two."
             )
         top = self.encoding.grid.size - 1
-        step = (self.encoding.width / top).reshape(-1)
+        step: FloatArray = (self.encoding.width / top).reshape(-1)
         exact = replace(self.dual, equality_penalty=0.0)
         linear = step * exact.gradient(self.encoding.offset).reshape(-1)
-        square = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
+        square: FloatArray = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
         if exact.overlap_penalty:
             swap = np.array([[0.0, 1.0], [1.0, 0.0]])
             square += exact.overlap_penalty * np.kron(swap, np.eye(self.dual.n_samples))

@@ -83,7 +83,7 @@ def read_answer(
     nothing = Reads(np.empty((0, len(labels)), np.int64), tuple(labels), np.empty(0, np.int64))
     record, variables = getattr(sample_set, "record", None), getattr(sample_set, "variables", None)
     names = getattr(getattr(record, "dtype", None), "names", None) or ()
-    if variables is None or not {"sample", "num_occurrences"} <= set(names):
+    if record is None or variables is None or not {"sample", "num_occurrences"} <= set(names):
         return _with(nothing, [f"a {type(sample_set).__name__} instead of a sample set"])
     known, columns = _columns(list(variables), labels, faults, is_part_enough=is_part_enough)
     if not known:

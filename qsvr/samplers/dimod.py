@@ -85,7 +85,7 @@ class DimodSampler:
             bits, extra = _unpack(sample_set, qubo, num_reads)
         except SamplerError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - somebody else's sampler raises what it likes
             failure = self._failure(error)
         if failure is not None:
             raise failure  # here, so that it has no context that may show a token

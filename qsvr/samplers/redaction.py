@@ -103,7 +103,7 @@ def _inside(sampler: object, levels: int) -> list[object]:
         return []
     try:
         children = list(getattr(sampler, "children", None) or ())
-    except Exception:  # a property of somebody else's class
+    except Exception:  # noqa: BLE001 - a property of somebody else's class
         children = []
     return [sampler, *(each for child in children for each in _inside(child, levels - 1))]
 

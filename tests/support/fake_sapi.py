@@ -98,7 +98,7 @@ class FakeSolverAPI:
         self.uploads: dict[str, dict[str, Any]] = {}
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
-        # Functions that make answers odd: of a sample set, of the nonlinear solver's file of states,
+        # Functions that make answers odd: of a sample set, of a file of states (nonlinear solver),
         # and of what is sent.
         self.alter: dict[str, Callable[[Any], Any]] = {}
         self.altered: Counter[str] = Counter()
@@ -207,7 +207,10 @@ class FakeSolverAPI:
         solve = solve_cqm if job["type"] == "cqm" else solve_bqm
         sample_set = self._altered("sample set", solve(data, self.num_sweeps))
         sample_set.info.setdefault("timing", timing)
-        answer = {"format": "bq", "data": sample_set.to_serializable(use_bytes=False)}
+        answer = {
+            "format": "bq",
+            "data": sample_set.to_serializable(use_bytes=False, pack_samples=False),
+        }
         return self._altered("answer", answer)
 
 

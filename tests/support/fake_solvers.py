@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import zipfile
 from typing import Any
 
 import dimod
@@ -129,22 +130,27 @@ def solve_nl(data: bytes, seed: int = 0) -> Model:
     return model
 
 
-def states_file(states: Any, name: str = "integer") -> bytes:
-    """The states of one decision as the service sends them, whatever they are."""
+def states_file(states: Any) -> bytes:
+    """States of one decision in the service's format, whatever their values."""
     states = np.asarray(states, dtype=np.float64)
     model = Model()
-    if name == "integer":
-        decision = model.integer(states.shape[1:], -(2**40), 2**40)
-    else:
-        decision = model.binary(states.shape[1:])
+    decision = model.integer(states.shape[1:])
     model.minimize(decision.sum())
     model.lock()
     model.states.resize(len(states))
-    for i, state in enumerate(states):
-        decision.set_state(i, state)
+    for i in range(len(states)):
+        decision.set_state(i, np.zeros(states.shape[1:]))
     file = io.BytesIO()
     model.states.into_file(file)
-    return file.getvalue()
+    proper = file.getvalue()
+    array, changed = io.BytesIO(), io.BytesIO()
+    np.save(array, states)
+    changed.write(proper[: proper.index(b"PK")])
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "a") as new:
+        for name in old.namelist():
+            is_states = name.endswith("states.npy")
+            new.writestr(name, array.getvalue() if is_states else old.read(name))
+    return changed.getvalue()
 
 
 def _pack(kind: str, values: Any) -> str:

@@ -133,7 +133,7 @@ def _within(open_client: Callable[[], Any], options: ServiceOptions, deadline: f
     def run() -> None:
         try:
             client = open_client()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             with suppress(InvalidStateError):
                 opened.set_exception(error)
             return

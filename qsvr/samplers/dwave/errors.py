@@ -22,7 +22,6 @@ from qsvr.exceptions import (
     SolverOfflineError,
     TimeLimitError,
 )
-
 from qsvr.samplers.redaction import redact
 
 __all__ = ["read_or_raise", "translate"]
@@ -105,6 +104,8 @@ def translate(
     otherwise : type, optional
         What an exception of another kind means at this stage; by default a plain `SamplerError`.
     """
+    # Its frames hold the client's future, and that one a file: without them both go at once.
+    error.__traceback__ = None
     if isinstance(error, SamplerError):
         return error
     described = redact(f"{type(error).__name__}: {error}").rstrip(".")
@@ -132,7 +133,7 @@ def read_or_raise(read: Callable[[], T], solver: str) -> T:
         return read()
     except QSVRError:
         raise
-    except Exception as raised:
+    except Exception as raised:  # noqa: BLE001 - of whatever kind, it says that it cannot be read
         error = translate(raised, solver, InvalidAnswerError)
     raise error
 

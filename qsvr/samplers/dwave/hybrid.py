@@ -9,14 +9,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from time import perf_counter
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._validation import check_real
 from qsvr._typing import BoolArray
+from qsvr._validation import check_real
 from qsvr.exceptions import CapacityError, ServiceUnavailableError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
@@ -38,6 +40,7 @@ class _HybridBase(ServiceSampler):
     """What all have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
 
     max_variables = None  # the limit is checked against the model, which may be of integers
+
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the options: ours and the solver's."""
@@ -159,6 +162,7 @@ class HybridSampler(_HybridBase):
     _kind = "hybrid"
 
     def _sample_locally(self, model: Any, seconds: float, service: ServiceOptions) -> Any:
+        del seconds, service
         return self.client.sample(model)
 
     def _least_seconds(self, n_variables: int) -> float:
@@ -191,6 +195,7 @@ class CQMSampler(_HybridBase):
     _kind = "cqm"
 
     def _sample_locally(self, model: Any, seconds: float, service: ServiceOptions) -> Any:
+        del seconds, service
         return self.client.sample_cqm(model)
 
     def _least_seconds(self, n_variables: int) -> float:
@@ -261,22 +266,22 @@ class NLSampler(_HybridBase):
         return _states_of(model, getattr(result, "info", {}))
 
     def _read(self, future: Any, model: Any) -> Any:
-        data, timing = future.answer_data, future.timing
-        data.seek(0)
-        if data.read(len(_MAGIC)) != _MAGIC:
+        timing = future.timing
+        with future.answer_data as data:
+            data.seek(0)
+            is_file = data.read(len(_MAGIC)) == _MAGIC
+            states = _states_in(data, model, {"timing": timing}) if is_file else None
+        if states is None:  # but what the service says of an error
             raise ServiceUnavailableError(
                 f"the states that {self.name!r} found could not be downloaded. Fit again, or raise "
                 "sampler_options 'max_retries'."
             )
-        data.seek(0)
-        # As the client does: the header is that of the solver's own version of the model.
-        model.states.from_file(data, check_header=False)
-        return _states_of(model, {"timing": timing})
+        return states
 
     def _found(self, answer: Any, qubo: SVRQubo, num_reads: int) -> _Found:
         del num_reads
         n, top = qubo.dual.n_samples, qubo.encoding.grid.size - 1
-        rows = [row.reshape(-1) for row in answer.states]
+        rows = [np.asarray(row).reshape(-1) for row in answer.states]
         faults = []
         right = [row for row in rows if row.size == 2 * n]
         if len(right) < len(rows):
@@ -305,8 +310,29 @@ class _Found:
 class _States:
     """The answer of the nonlinear solver: the decision's states, and what came with them."""
 
-    states: list[NDArray[Any]]
+    states: Sequence[NDArray[Any]]
     info: Mapping[str, Any]
+
+
+def _states_in(data: Any, model: Any, info: Mapping[str, Any]) -> _States:
+    """Return the states in a file.
+
+    Read as they stand, where the format is known: the model itself would refuse the whole file for
+    one level out of range, and cut off fractions.
+
+    Raises
+    ------
+    Exception
+        Of any kind, where it is no file of states.
+    """
+    with ZipFile(data) as archive:
+        names = [name for name in archive.namelist() if name.endswith("states.npy")]
+        if len(names) == 1:  # of the one decision
+            return _States(list(np.load(BytesIO(archive.read(names[0])))), info)
+    data.seek(0)
+    # As the client does: the header is that of the solver's own version of the model.
+    model.states.from_file(data, check_header=False)
+    return _states_of(model, info)
 
 
 def _states_of(model: Any, info: Mapping[str, Any]) -> _States:

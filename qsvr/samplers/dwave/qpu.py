@@ -144,9 +144,7 @@ class QPUSampler(ServiceSampler):
             lambda: self._start(embedded, call), self._estimate(embedding, call),
             call.service, budget, seed,
         )  # fmt: skip
-        sample_set, faults = read_or_raise(
-            lambda: readable(answer, embedding.chains), self.name
-        )
+        sample_set, faults = read_or_raise(lambda: readable(answer, embedding.chains), self.name)
         bits, broken = _unembedded(sample_set, embedding.chains)
         fixed = {"embedding_time": 0.0, "embedding_source": "fixed"}
         info |= {

@@ -184,9 +184,12 @@ class Submission:
             If no answer came.
         """
         self._deadline = self.options.deadline
-        sample_set, n_retries = with_retries(
-            self._attempt, self.options, name=self.name, seed=seed, deadline=self._deadline
-        )
+        try:
+            sample_set, n_retries = with_retries(
+                self._attempt, self.options, name=self.name, seed=seed, deadline=self._deadline
+            )
+        finally:
+            self._future = None  # which an error's frames would keep
         seconds = access_seconds(info_of(sample_set), self.estimate)
         self.budget.settle(self.estimate, seconds)
         return sample_set, n_retries, seconds
