@@ -188,7 +188,7 @@ class SVRQubo:
         step: FloatArray = (self.encoding.width / top).reshape(-1)
         exact = replace(self.dual, equality_penalty=0.0)
         linear = step * exact.gradient(self.encoding.offset).reshape(-1)
-        square: FloatArray = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
+        square = np.asarray(np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix), np.float64)
         if exact.overlap_penalty:
             swap = np.array([[0.0, 1.0], [1.0, 0.0]])
             square += exact.overlap_penalty * np.kron(swap, np.eye(self.dual.n_samples))

@@ -94,6 +94,9 @@ class FakeSolverAPI:
     def __init__(self, solvers: list[dict[str, Any]], *, num_sweeps: int = 60) -> None:
         self.solvers = {solver["identity"]["name"]: solver for solver in solvers}
         self.num_sweeps = num_sweeps
+        self.token = TOKEN
+        # How faults echo the token that they were asked with.
+        self.echo: Callable[[str], str] = str
         self.problems: dict[str, Problem] = {}
         self.uploads: dict[str, dict[str, Any]] = {}
         self.faults: list[Fault] = []
@@ -271,7 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"{not json")
         elif fault.kind.isdigit() and self.api.fails_by(fault, fault.kind):
             # Some proxies echo what they were sent: our messages must not repeat it.
-            message = f"injected {fault.kind} for {self.headers.get('X-Auth-Token')}"
+            token = self.api.echo(str(self.headers.get("X-Auth-Token")))
+            message = f"injected {fault.kind} for {token}"
             self._send(int(fault.kind), {"error_code": int(fault.kind), "error_msg": message})
         else:
             return False
@@ -280,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         stage, body = self._stage(), self._body()
         self.api.requests[stage] += 1
-        if self.headers.get("X-Auth-Token") != TOKEN:
+        if self.headers.get("X-Auth-Token") != self.api.token:
             self._send(401, {"error_code": 401, "error_msg": "Invalid token or access denied"})
             return
         fault = self.api.fault(stage)

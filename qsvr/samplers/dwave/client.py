@@ -39,6 +39,7 @@ from qsvr.samplers.redaction import TokenFilter, learn_client, learn_config, lea
 __all__ = ["PatientSampler", "ServiceSampler", "connect", "is_live"]
 
 _POLL_PAUSE = 0.05  # seconds
+_GRACE = 0.5  # seconds
 _TOKEN_FILTER = TokenFilter()  # one only, so that adding it again changes nothing
 _LOGGERS = ("dwave", "urllib3", "requests")  # and what is below them
 _CLASSES = {
@@ -116,7 +117,8 @@ def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
         return
     _OPENING.client = obj
     learn_config(obj.config)
-    left = max(_OPENING.deadline - time.monotonic(), 0.001)
+    # A little longer than the opening is waited for, so that its error is always the same one.
+    left = max(_OPENING.deadline - time.monotonic(), 0.0) + _GRACE
     for adapter in obj.solvers_session.session.adapters.values():
         adapter.max_retries = adapter.max_retries.new(total=0)
         own = adapter.timeout if isinstance(adapter.timeout, tuple) else (adapter.timeout,) * 2
