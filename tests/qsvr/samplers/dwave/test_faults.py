@@ -225,3 +225,18 @@ def test_upload_trouble(api, data, sampler):
     with pytest.raises(exceptions.ServiceUnavailableError):
         _fit(data, sampler, max_retries=0)
     assert len(api.problems) == before
+
+
+@pytest.mark.parametrize("kind", ["503", "drop", "malformed"])
+def test_states_are_downloaded_again(api, data, kind):
+    """They are paid for: the answer is asked for anew, the problem is not."""
+    api.inject("download", kind)
+    model = _fit(data, "nl")
+    assert model.sampler_info_["n_retries"] == (kind != "drop")  # then the client itself asks again
+    assert len(api.problems) == 1
+    if kind == "drop":
+        return
+    api.inject("download", kind, times=None)
+    with pytest.raises(exceptions.ServiceUnavailableError, match="tried 2 times"):
+        _fit(data, "nl", max_retries=1)
+    assert len(api.problems) == 2

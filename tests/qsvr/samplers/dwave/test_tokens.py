@@ -104,12 +104,11 @@ def _shows(token, text):
     return any(form in text for form in forms)
 
 
-@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
-def test_odd_token_is_shown_in_no_message(api, data, caplog, odd_token, echo):
+def test_odd_token_is_shown_in_no_message(api, data, caplog, odd_token):
     caplog.set_level(1)
     for name in ("dwave", "dwave.cloud", "dwave.cloud.client", "urllib3"):
         logging.getLogger(name).setLevel(1)
-    api.echo = echo
+    api.echo = lambda token: " | ".join(echo(token) for echo in ECHOES.values())
     api.inject("solvers", "503", times=1)
     api.inject("submit", "400", times=1)
     texts = []
@@ -120,7 +119,7 @@ def test_odd_token_is_shown_in_no_message(api, data, caplog, odd_token, echo):
         texts += ["".join(traceback.format_exception(error)), repr(error), repr(vars(error))]
         texts.append(pickle.dumps(error).decode("latin-1"))
         assert error.__context__ is None
-    assert "<token>" in texts[0]
+    assert texts[0].count("<token>") >= len(ECHOES)
     _fit(data)
     texts += [caplog.text, *(repr(vars(record)) for record in _of_client(caplog))]
     assert any("injected 503" in text for text in texts)
