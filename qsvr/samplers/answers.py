@@ -26,7 +26,7 @@ from qsvr._typing import BoolArray, IntArray
 
 __all__ = ["Reads", "read_answer", "whole_levels"]
 
-_MOST_OCCURRENCES = 10_000_000  # of one sample: no solver takes so many reads
+_MOST_OCCURRENCES = 1_000_000  # of one sample: no solver takes so many reads
 _TOLERANCE = 1e-6  # of a level that a service returns as a floating-point number
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, cast
 
+from qsvr.exceptions import SamplerError
 from qsvr.samplers.base import ChargedSampler, Sampler
 from qsvr.samplers.dimod import (
     DimodSampler,
@@ -20,6 +21,7 @@ from qsvr.samplers.dimod import (
     tabu_sampler,
 )
 from qsvr.samplers.fallback import FallbackSampler
+from qsvr.samplers.redaction import redact, safe_cause
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 
@@ -90,7 +92,7 @@ class SamplerFactory:
         key = (os.getpid(), self)
         with _LOCK:
             if key not in _OPENED:
-                _OPENED[key] = _load(self.path)(**self.arguments)
+                _OPENED[key] = _made(_load(self.path), self.arguments)
             return _OPENED[key]
 
     def close(self) -> None:
@@ -127,6 +129,17 @@ def _load(path: str) -> Any:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"path={path!r} cannot be imported: {error}.") from error
+
+
+def _made(maker: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Return what a class or function makes; its error, unless that one shows a token."""
+    try:
+        return maker(**arguments)
+    except Exception as error:
+        if safe_cause(error) is error:
+            raise
+        failure = SamplerError(f"the sampler failed: {redact(f'{type(error).__name__}: {error}')}")
+    raise failure
 
 
 def get_sampler(spec: object = None) -> Sampler:

@@ -82,9 +82,7 @@ def connect(kind: str, options: Mapping[str, Any], deadline: float = np.inf) -> 
     from dwave.cloud.config import get_configfile_paths
 
     _watch_openings()
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in _LOGGERS:
-            logging.getLogger(name).addFilter(_TOKEN_FILTER)
+    _guard_logs()
     arguments = dict(options)
     if arguments.get("config_file") is None and not os.environ.get("DWAVE_CONFIG_FILE"):
         arguments["config_file"] = get_configfile_paths(local=False) or False
@@ -104,6 +102,13 @@ def connect(kind: str, options: Mapping[str, Any], deadline: float = np.inf) -> 
         _OPENING.deadline = _OPENING.client = None
     learn_client(sampler)
     return sampler
+
+
+def _guard_logs() -> None:
+    """Have tokens taken out of what the client and its libraries log."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _LOGGERS:
+            logging.getLogger(name).addFilter(_TOKEN_FILTER)
 
 
 def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
@@ -185,7 +190,9 @@ class ServiceSampler(ABC):
         self._client = client
         self._is_ours = client is None
         self._client_lock = threading.RLock()
-        learn_client(client)
+        if client is not None:
+            learn_client(client)
+            _guard_logs()
 
     def __reduce__(self) -> Any:
         """Refuse to travel: hold a `SamplerFactory` instead."""
@@ -271,8 +278,11 @@ class ServiceSampler(ABC):
         """Return the answer to one problem, and what its submission is recorded with."""
         budget = AccessBudget(options.max_access_time) if budget is None else budget
         submission = Submission(self.name, start, estimate, options, budget, **more)
-        answer, n_retries, seconds = submission.solve(seed)
-        self.total.charge(seconds)
+        try:
+            answer, n_retries = submission.solve(seed)
+        finally:
+            if submission.spent > 0.0:  # also for what ran in vain
+                self.total.charge(submission.spent)
         return answer, {
             "sampler": self.name,
             "polished": False,

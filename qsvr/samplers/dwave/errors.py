@@ -118,8 +118,10 @@ def translate(
     return kind(_MESSAGES[kind].format(solver=solver, error=described))
 
 
-def read_or_raise(read: Callable[[], T], solver: str) -> T:
-    """Return what a function reads from an answer; an `InvalidAnswerError` where it cannot.
+def read_or_raise(
+    read: Callable[[], T], solver: str, otherwise: type[ServiceError] = InvalidAnswerError
+) -> T:
+    """Return what a function reads from an answer; an error of ours where it cannot.
 
     Parameters
     ----------
@@ -128,13 +130,15 @@ def read_or_raise(read: Callable[[], T], solver: str) -> T:
         what they always mean; any other exception means that the answer has an unexpected shape.
     solver : str
         Name of the solver, for the message.
+    otherwise : type
+        The error where it has an unexpected shape.
     """
     try:
         return read()
     except QSVRError:
         raise
     except Exception as raised:  # noqa: BLE001 - of whatever kind, it says that it cannot be read
-        error = translate(raised, solver, InvalidAnswerError)
+        error = translate(raised, solver, otherwise)
     raise error
 
 

@@ -7,7 +7,7 @@ where the QUBO has a penalty and bits.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from time import perf_counter
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qsvr._typing import BoolArray
 from qsvr._validation import check_real
-from qsvr.exceptions import CapacityError, ServiceUnavailableError
+from qsvr.exceptions import CapacityError, ServiceUnavailableError, SolverMissingError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.answers import read_answer, whole_levels
@@ -56,7 +56,8 @@ class _HybridBase(ServiceSampler):
         limit = options.get("time_limit")
         if limit is not None:
             limit = check_real("sampler_options", "time_limit", limit)
-        seconds = self._least_seconds(n_variables) if limit is None else float(limit)
+            return AccessPlan(n_problems, limit)
+        seconds = self._described(self._least_seconds, n_variables)
         return AccessPlan(n_problems, seconds)
 
     def sample(
@@ -88,7 +89,7 @@ class _HybridBase(ServiceSampler):
         start = perf_counter()
         model = self._model(qubo)
         self._check_size(model)
-        limit, least = options.get("time_limit"), self._least_seconds_of(model)
+        limit, least = options.get("time_limit"), self._described(self._least_seconds_of, model)
         seconds = least
         if limit is not None:
             seconds = check_real("sampler_options", "time_limit", limit, low=least)
@@ -102,6 +103,11 @@ class _HybridBase(ServiceSampler):
         bits = found.bits[:num_reads]
         info = {**info, **found.report, "sampling_time": perf_counter() - start}
         return self._checked(Samples(bits, qubo.energies(bits), info), found.faults, 1)
+
+    def _described(self, least: Callable[[Any], float], size: Any) -> float:
+        """Return a time worked out from the solver's description, which may lack what it needs."""
+        seconds = read_or_raise(lambda: float(least(size)), self.name, SolverMissingError)
+        return max(seconds, 0.0)
 
     def _least_seconds_of(self, model: Any) -> float:
         """Return the shortest run time that the solver takes for a model."""

@@ -160,6 +160,8 @@ class Submission:
     budget : AccessBudget
     read : callable
         Returns the answer, with an attribute ``info``, of a future that is done.
+    spent : float
+        Seconds charged for it: as reported for an answer, as estimated for what may have run.
     """
 
     name: str
@@ -168,13 +170,12 @@ class Submission:
     options: ServiceOptions
     budget: AccessBudget
     read: Callable[[Any], Any] = lambda future: future.wait_sampleset()
+    spent: float = field(default=0.0, init=False)
     _future: Any = field(default=None, init=False)
     _deadline: float = field(default=0.0, init=False)
 
-    def solve(self, seed: int) -> tuple[Any, int, float]:
-        """Return the sample set, the number of retries, and the access time in seconds.
-
-        The time is as reported, or as estimated where nothing was.
+    def solve(self, seed: int) -> tuple[Any, int]:
+        """Return the sample set and the number of retries.
 
         Raises
         ------
@@ -192,7 +193,8 @@ class Submission:
             self._future = None  # which an error's frames would keep
         seconds = access_seconds(info_of(sample_set), self.estimate)
         self.budget.settle(self.estimate, seconds)
-        return sample_set, n_retries, seconds
+        self.spent += seconds - self.estimate
+        return sample_set, n_retries
 
     def _attempt(self) -> Any:
         if self._future is None or self._future.id is None:
@@ -210,16 +212,21 @@ class Submission:
         except Exception as error:
             code = getattr(error, "error_code", None)
             if self._future.id is None and isinstance(code, int) and code >= 400:
-                self.budget.refund(self.estimate)  # the service answered that it refused
+                self._refund()  # the service answered that it refused
             raise
 
     def _submit(self) -> None:
         self.budget.charge(self.estimate)
+        self.spent += self.estimate
         try:
             self._future = self.start()
         except Exception:
-            self.budget.refund(self.estimate)  # it never left this machine
+            self._refund()  # it never left this machine
             raise
+
+    def _refund(self) -> None:
+        self.budget.refund(self.estimate)
+        self.spent -= self.estimate
 
     def _wait(self) -> Any:
         try:

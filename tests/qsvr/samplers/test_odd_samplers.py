@@ -139,6 +139,6 @@ def test_levels_may_be_off_by_rounding_only():
 
 
 def test_occurrences_are_limited_before_they_fill_the_memory():
-    reads = read_answer(_answer(occurrences=[9_000_000, 9_000_000, 1]), range(12), limit=5)
+    reads = read_answer(_answer(occurrences=[900_000, 900_000, 1]), range(12), limit=5)
     assert len(reads) == 11
     assert reads.faults == ()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fake_sapi
 from fake_sapi import TOKEN
 from qsvr import QSVR, QSVREnsemble, SamplerFactory, exceptions, get_sampler
 from qsvr.exceptions import ConfigurationError, FallbackWarning, ServiceUnavailableError
@@ -18,6 +21,7 @@ from qsvr.samplers.dwave.qpu import QPUSampler
 from qsvr.samplers.factory import open_sampler
 
 SAMPLERS = ["qpu", "clique", "hybrid", "cqm", "nl"]
+CERTIFICATE = Path(fake_sapi.__file__).with_name("self_signed.pem")  # and its key, for tests only
 SLACK = 1.5  # seconds, on a machine that does other things as well
 
 
@@ -243,3 +247,44 @@ def test_timeout_none_is_the_default(api, data):
     _fit(data, "qpu", timeout=None, max_access_time=None)
     assert np.isfinite(get_sampler("qpu").total.seconds)
     assert TOKEN not in repr(get_sampler("qpu"))
+
+
+def test_a_certificate_of_nobody_is_not_tried_again(api, data, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    attempts = []
+
+    def run(server):
+        while True:
+            connection, _ = server.accept()
+            attempts.append(connection)
+            with suppress(OSError):
+                context.wrap_socket(connection, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=run, args=(server,), daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setenv("DWAVE_API_ENDPOINT", url)
+        with pytest.raises(ConfigurationError, match="certificate"):
+            _fit(data, "qpu", max_retries=5, retry_delay=2)
+    assert len(attempts) == 1
+
+
+def test_a_solver_that_does_not_describe_itself(api, data):
+    for name in ("hybrid_bqm_solver", "hybrid_cqm_solver"):
+        properties = api.solvers[name]["properties"]
+        for missing in [each for each in properties if "minimum_time" in each]:
+            properties[missing] = "soon"
+    for sampler in ("hybrid", "cqm"):
+        with pytest.raises(exceptions.SolverMissingError):
+            _fit(data, sampler)
+        with pytest.warns(FallbackWarning, match="SolverMissingError"):
+            _fit(data, sampler, fallback="structured")
+
+
+def test_a_factory_of_somebody_elses_client_shows_no_token(api, data, monkeypatch):
+    monkeypatch.setenv("DWAVE_API_TOKEN", "line\nbreak of a secret")
+    with pytest.raises(exceptions.SamplerError, match="InvalidHeader") as caught:
+        _fit(data, SamplerFactory("dwave.system.DWaveSampler"))
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
