@@ -191,7 +191,11 @@ class TokenFilter(logging.Filter):
         record : logging.LogRecord
         """
         # Now, also without a token: arguments may be filled in after the record is made.
-        record.msg, record.args = redact(record.getMessage()), None
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit: nothing is lost but their form
+            message = f"{record.msg} {record.args}"
+        record.msg, record.args = redact(message), None
         if record.exc_info and record.exc_info[1] is not None:
             trace = "".join(traceback.format_exception(record.exc_info[1]))
             record.exc_info, record.exc_text = None, redact(trace.rstrip("\n"))

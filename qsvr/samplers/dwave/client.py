@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from qsvr.exceptions import (
     ConfigurationError,
     IncompleteAnswerError,
@@ -40,6 +38,7 @@ __all__ = ["PatientSampler", "ServiceSampler", "connect", "is_live"]
 
 _POLL_PAUSE = 0.05  # seconds
 _GRACE = 0.5  # seconds
+_LONGEST_REQUEST = 1e6  # seconds; sockets take no more than a few weeks
 _TOKEN_FILTER = TokenFilter()  # one only, so that adding it again changes nothing
 _LOGGERS = ("dwave", "urllib3", "requests")  # and what is below them
 _CLASSES = {
@@ -67,7 +66,7 @@ def _watch_openings() -> None:
     add_handler("before_get_solvers", _bound_requests)
 
 
-def connect(kind: str, options: Mapping[str, Any], deadline: float = np.inf) -> Any:
+def connect(kind: str, options: Mapping[str, Any], deadline: float) -> Any:
     """Return an open client of dwave-system, which logs no token at any level.
 
     Parameters
@@ -96,7 +95,8 @@ def connect(kind: str, options: Mapping[str, Any], deadline: float = np.inf) -> 
         sampler = getattr(dwave.system, _CLASSES[kind])(**arguments, defaults=defaults)
     except BaseException:
         if _OPENING.client is not None:
-            _OPENING.client.close(wait=False)  # or its threads stay
+            with suppress(Exception):
+                _OPENING.client.close(wait=False)  # or its threads stay
         raise
     finally:
         _OPENING.deadline = _OPENING.client = None
@@ -123,7 +123,7 @@ def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
     _OPENING.client = obj
     learn_config(obj.config)
     # A little longer than the opening is waited for, so that its error is always the same one.
-    left = max(_OPENING.deadline - time.monotonic(), 0.0) + _GRACE
+    left = min(max(_OPENING.deadline - time.monotonic(), 0.0) + _GRACE, _LONGEST_REQUEST)
     for adapter in obj.solvers_session.session.adapters.values():
         adapter.max_retries = adapter.max_retries.new(total=0)
         own = adapter.timeout if isinstance(adapter.timeout, tuple) else (adapter.timeout,) * 2

@@ -137,7 +137,7 @@ class _HybridBase(ServiceSampler):
             return self._sample_locally(model, seconds, service)
         if not uploads:  # once, also where the submission is tried again
             with model.to_file() as file:
-                uploads.append(client.solver.upload_problem(file).result(service.timeout))
+                uploads.append(client.solver.upload_problem(file).result(service.patience))
         return client.solver.sample_problem(uploads[0], time_limit=seconds)
 
     @abstractmethod
@@ -268,7 +268,7 @@ class NLSampler(_HybridBase):
                 )
 
     def _sample_locally(self, model: Any, seconds: float, service: ServiceOptions) -> Any:
-        result = self.client.sample(model, time_limit=seconds).result(service.timeout)
+        result = self.client.sample(model, time_limit=seconds).result(service.patience)
         return _states_of(model, getattr(result, "info", {}))
 
     def _read(self, future: Any, model: Any) -> Any:

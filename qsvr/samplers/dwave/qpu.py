@@ -144,7 +144,9 @@ class QPUSampler(ServiceSampler):
             lambda: self._start(embedded, call), self._estimate(embedding, call),
             call.service, budget, seed,
         )  # fmt: skip
-        sample_set, faults = read_or_raise(lambda: readable(answer, embedding.chains), self.name)
+        sample_set, faults = read_or_raise(
+            lambda: readable(answer, embedding.chains, num_reads), self.name
+        )
         bits, broken = _unembedded(sample_set, embedding.chains)
         fixed = {"embedding_time": 0.0, "embedding_source": "fixed"}
         info |= {
@@ -196,7 +198,7 @@ class QPUSampler(ServiceSampler):
 
 
 def readable(
-    answer: Any, chains: Sequence[Sequence[int]]
+    answer: Any, chains: Sequence[Sequence[int]], num_reads: int
 ) -> tuple[dimod.SampleSet, tuple[str, ...]]:
     """Return the reads of a device's answer that can be read, and what is wrong with it.
 
@@ -209,9 +211,11 @@ def readable(
         Or whatever came instead of one.
     chains : sequence of sequences of int
         Qubits of each variable.
+    num_reads : int
+        Most reads that one sample of an answer with faults stands for.
     """
     qubits = [qubit for chain in chains for qubit in chain]
-    reads = read_answer(answer, qubits, is_part_enough=True)
+    reads = read_answer(answer, qubits, limit=num_reads, is_part_enough=True)
     if not reads.faults:
         return answer, ()
     column = {qubit: i for i, qubit in enumerate(reads.labels)}

@@ -83,7 +83,12 @@ class ServiceOptions:
     @property
     def deadline(self) -> float:
         """Value of `time.monotonic` at which an attempt that starts now has taken ``timeout``."""
-        return time.monotonic() + min(self.timeout, threading.TIMEOUT_MAX / 2)
+        return time.monotonic() + self.patience
+
+    @property
+    def patience(self) -> float:
+        """``timeout``, or the longest time that a thread can wait for."""
+        return min(self.timeout, threading.TIMEOUT_MAX / 2)
 
     def delay(self, retry: int, rng: np.random.Generator) -> float:
         """Return seconds to wait: half of the doubled delay, and a random part of the rest."""

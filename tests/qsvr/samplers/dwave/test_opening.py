@@ -288,3 +288,8 @@ def test_a_factory_of_somebody_elses_client_shows_no_token(api, data, monkeypatc
         _fit(data, SamplerFactory("dwave.system.DWaveSampler"))
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+def test_patience_beyond_any_clock(api, data):
+    for sampler in ("qpu", "nl"):
+        _fit(data, sampler, timeout=1e300)
