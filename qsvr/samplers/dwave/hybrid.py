@@ -138,7 +138,11 @@ class _HybridBase(ServiceSampler):
         if not uploads:  # once, also where the submission is tried again
             with model.to_file() as file:
                 uploads.append(client.solver.upload_problem(file).result(service.patience))
-        return client.solver.sample_problem(uploads[0], time_limit=seconds)
+        return self._submitted(client.solver, uploads[0], seconds)
+
+    def _submitted(self, solver: Any, upload: str, seconds: float) -> Any:
+        """Return the future of an uploaded model."""
+        return solver.sample_problem(upload, time_limit=seconds)
 
     @abstractmethod
     def _least_seconds(self, n_variables: int) -> float: ...
@@ -270,6 +274,13 @@ class NLSampler(_HybridBase):
     def _sample_locally(self, model: Any, seconds: float, service: ServiceOptions) -> Any:
         result = self.client.sample(model, time_limit=seconds).result(service.patience)
         return _states_of(model, getattr(result, "info", {}))
+
+    def _submitted(self, solver: Any, upload: str, seconds: float) -> Any:
+        from dwave.cloud.solver import BaseUnstructuredSolver
+
+        # Not the solver's own method: it opens a temporary file for the states, which stays open
+        # where the submission fails. The states of one decision fit into memory.
+        return BaseUnstructuredSolver.sample_problem(solver, upload, time_limit=seconds)
 
     def _read(self, future: Any, model: Any) -> Any:
         timing = future.timing
