@@ -11,6 +11,7 @@ __all__ = [
     "SamplerError",
     "ServiceError",
     "AuthenticationError",
+    "ConfigurationError",
     "SolverMissingError",
     "SolverOfflineError",
     "ServiceUnavailableError",
@@ -18,6 +19,7 @@ __all__ = [
     "ProblemFailedError",
     "ProblemCancelledError",
     "IncompleteAnswerError",
+    "InvalidAnswerError",
     "CoarseEncodingWarning",
     "FallbackWarning",
     "IndefiniteKernelWarning",
@@ -64,6 +66,10 @@ class AuthenticationError(ServiceError):
     """The service does not accept the token, or there is none."""
 
 
+class ConfigurationError(ServiceError):
+    """The client is not set up so that it could ask: endpoint, proxy, certificate or token."""
+
+
 class SolverMissingError(ServiceError):
     """The service has no solver of that name or kind for this account."""
 
@@ -90,6 +96,10 @@ class ProblemCancelledError(ServiceError):
 
 class IncompleteAnswerError(ServiceError):
     """The answer holds fewer samples than were asked for; they are in ``samples``."""
+
+
+class InvalidAnswerError(ServiceError):
+    """The answer has what no answer should have; reads that can be read are in ``samples``."""
 
 
 class CoarseEncodingWarning(UserWarning):

@@ -36,7 +36,7 @@ from qsvr.estimators._parameters import (
 )
 from qsvr.estimators.svr import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
-from qsvr.samplers import get_sampler
+from qsvr.samplers import open_sampler
 
 __all__ = ["MemberFailure", "QSVREnsemble", "SAMPLINGS", "draw_subsamples"]
 
@@ -314,7 +314,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Return the number of samples of a member."""
         size: Any = self.max_samples
         if isinstance(size, str):  # "auto"
-            limit = get_sampler(self._template().sampler).max_variables
+            member = self._template()
+            sampler, _ = open_sampler(member.sampler, member.sampler_options)
+            limit = sampler.max_variables
             size = _DEFAULT_SAMPLES
             if limit is not None and limit < _ANNEALER_VARIABLES:
                 size = limit // (2 * self._template().n_bits)

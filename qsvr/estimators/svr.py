@@ -109,8 +109,8 @@ class QSVR(RegressorMixin, BaseEstimator):
     sampler : None, str, SamplerFactory or dimod.Sampler
         None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
         ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
-        ``"cqm"``. A live client or composite is accepted, but where it holds a connection the model
-        cannot be cloned or pickled.
+        ``"cqm"`` and ``"nl"``. A live client or composite is accepted, but where it holds a
+        connection the model cannot be cloned or pickled.
     sampler_options : dict, optional
         Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
         "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.

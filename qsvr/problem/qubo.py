@@ -129,17 +129,7 @@ class SVRQubo:
             could then hold for hardly any of them.
         """
         n, top = self.dual.n_samples, self.encoding.grid.size - 1
-        if not self.encoding.is_uniform:
-            raise ValueError(
-                "a CQM needs equally spaced levels; leave base out, so that bits are powers of two."
-            )
-        step = (self.encoding.width / top).reshape(-1)  # (2 * n_samples,)
-        exact = replace(self.dual, equality_penalty=0.0)
-        linear = step * exact.gradient(self.encoding.offset).reshape(-1)
-        square = np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix)
-        if exact.overlap_penalty:
-            square += exact.overlap_penalty * np.kron([[0.0, 1.0], [1.0, 0.0]], np.eye(n))
-        square *= np.outer(step, step)
+        step, linear, square, constant = self._over_levels("CQM")
         objective = dimod.QuadraticModel()
         for i in range(2 * n):
             objective.add_variable("INTEGER", i, lower_bound=0, upper_bound=top)
@@ -149,15 +139,64 @@ class SVRQubo:
             for i in range(2 * n)
             for j in range(i + 1)
         )
-        objective.offset = float(exact.energy(self.encoding.offset))
+        objective.offset = constant
         cqm = dimod.ConstrainedQuadraticModel()
         cqm.set_objective(objective)
-        cqm.add_constraint_from_iterable(
-            *self._equation(step), label="sum_b"
-        )  # a name that LP files take
+        # A name that LP files take.
+        cqm.add_constraint_from_iterable(*self._equation(step, "CQM"), label="sum_b")
         return cqm
 
-    def _equation(self, step: FloatArray) -> tuple[list[tuple[int, int]], str, int]:
+    def to_nl(self) -> Any:
+        """Return the exact dual as a nonlinear model of dwave-optimization, locked.
+
+        Its one decision is an integer array of 2 * n_samples levels, in the order of `to_cqm`;
+        sum(b) = 0 is a constraint. On it the objective equals the QUBO's energy.
+
+        Raises
+        ------
+        ValueError
+            As for `to_cqm`.
+        """
+        from dwave.optimization.model import Model
+
+        n, top = self.dual.n_samples, self.encoding.grid.size - 1
+        step, linear, square, constant = self._over_levels("nonlinear model")
+        terms, _, right = self._equation(step, "nonlinear model")
+        model = Model()
+        levels = model.integer(2 * n, lower_bound=0, upper_bound=top)
+        rows, columns = np.triu_indices(2 * n)
+        values = np.where(rows == columns, 0.5, 1.0) * square[rows, columns]
+        quadratic = model.quadratic_model(levels, (values, (rows, columns)), linear)
+        model.minimize(quadratic + model.constant(constant))
+        factors = np.zeros(2 * n)
+        for i, factor in terms:
+            factors[i] = factor
+        model.add_constraint((model.constant(factors) * levels).sum() == model.constant(right))
+        model.lock()
+        return model
+
+    def _over_levels(self, name: str) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        """Return the dual without its penalty over levels l: step, c, S of c'l + 1/2 l'Sl + r, r.
+
+        ``step`` has shape (2 * n_samples,): what a level adds to each coefficient.
+        """
+        if not self.encoding.is_uniform:
+            raise ValueError(
+                f"a {name} needs equally spaced levels; leave base out, so that bits are powers of "
+                "two."
+            )
+        top = self.encoding.grid.size - 1
+        step: FloatArray = (self.encoding.width / top).reshape(-1)
+        exact = replace(self.dual, equality_penalty=0.0)
+        linear = step * exact.gradient(self.encoding.offset).reshape(-1)
+        square = np.asarray(np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix), np.float64)
+        if exact.overlap_penalty:
+            swap = np.array([[0.0, 1.0], [1.0, 0.0]])
+            square += exact.overlap_penalty * np.kron(swap, np.eye(self.dual.n_samples))
+        square *= np.outer(step, step)
+        return step, linear, square, float(exact.energy(self.encoding.offset))
+
+    def _equation(self, step: FloatArray, name: str) -> tuple[list[tuple[int, int]], str, int]:
         """Return sum(b) = 0 over levels, in whole multiples of the smallest step."""
         positive = step[step > 0.0]
         unit = float(positive.min()) if positive.size else 1.0
@@ -167,7 +206,7 @@ class SVRQubo:
         whole, whole_right = factors.round(), round(right)
         if np.abs(factors - whole).max() > 1e-6 or abs(right - whole_right) > 1e-6:
             raise ValueError(
-                "a CQM needs the levels of all samples on one lattice, so that sum(b) = 0 can "
+                f"a {name} needs the levels of all samples on one lattice, so that sum(b) = 0 can "
                 "hold exactly; use sample_weight of whole multiples of the smallest one, or another"
                 " sampler."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from qsvr.exceptions import CapacityError, SamplerError, SamplerWarning
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.samplers.answers import read_answer
 from qsvr.samplers.base import Sampler, check_options
 from qsvr.samplers.kinds import SamplerKind, kind_of, option_names, seed_argument
+from qsvr.samplers.redaction import learn_client, redact, safe_cause
 
 __all__ = [
     "DimodSampler",
@@ -26,6 +28,11 @@ __all__ = [
     "sa_sampler",
     "tabu_sampler",
 ]
+
+_MUST_RETURN = (
+    "It must return 0 or 1 (or spins) for each variable of the model that it is given, and how "
+    "often each sample occurs. Reads that could be read are in this error's samples."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +99,22 @@ class DimodSampler:
         names = option_names(self.sampler)
         defaults = {} if self.kind.defaults is None else self.kind.defaults(qubo, options)
         arguments = {name: value for name, value in defaults.items() if name in names} | options
+        failure: SamplerError | None = None
+        sample_set: Any = None
         try:
             sample_set = self._draw(qubo.to_bqm(), names, num_reads, seed, arguments)
-            bits, extra = _unpack(sample_set, qubo.n_variables, num_reads)
+            bits, extra = _unpack(sample_set, qubo, num_reads)
         except SamplerError:
             raise
-        except dimod.exceptions.BinaryQuadraticModelStructureError as error:
-            if self.device is None:
-                raise self._failure(error) from error
+        except Exception as error:  # noqa: BLE001 - somebody else's sampler raises what it likes
+            structure = dimod.exceptions.BinaryQuadraticModelStructureError
+            if self.device is None or not isinstance(error, structure):
+                failure = self._failure(error)
+        if failure is not None:
+            raise failure  # here, so that it has no context that may show a token
+        if sample_set is None:
+            assert self.device is not None  # noqa: S101
             return self.device().sample(qubo, num_reads=num_reads, seed=seed, **options)
-        except Exception as error:
-            raise self._failure(error) from error
         if not self.kind.enumerates:
             self._warn_of(names, num_reads, len(bits))
         elif len(sample_set) > len(bits):  # all strings: those that are not used need not be kept
@@ -131,12 +143,6 @@ class DimodSampler:
         seeds = np.random.default_rng(seed).integers(2**31, size=max(num_reads, 1))
         return dimod.concatenate([draw(1, int(each)) for each in seeds])
 
-    def _failure(self, error: Exception) -> SamplerError:
-        return SamplerError(
-            f"the sampler {self.name!r} failed: {type(error).__name__}: {error}. Try "
-            "sampler='structured', which runs on this machine."
-        )
-
     def _warn_of(self, names: frozenset[str], num_reads: int, n_reads: int) -> None:
         """Warn, once, of what was asked for and does not reach the sampler."""
         reasons = {}
@@ -156,50 +162,62 @@ class DimodSampler:
                 stacklevel=2,
             )
 
+    def _failure(self, error: Exception) -> SamplerError:
+        """Return what is raised for an exception of the sampler."""
+        learn_client(self.sampler)  # a composite around a client of the service has a token
+        described = redact(f"{type(error).__name__}: {error}")
+        failure = SamplerError(
+            f"the sampler {self.name!r} failed: {described}. Try sampler='structured', which runs "
+            "on this machine."
+        )
+        failure.__cause__ = safe_cause(error)
+        return failure
+
 
 def ordered_reads(sample_set: dimod.SampleSet, n_variables: int) -> NDArray[Any]:
-    """Return one row per read, (n_reads, n_variables), in the order of our variables.
+    """Return the bits of each read, (n_reads, n_variables), in the order of our variables.
 
     Raises
     ------
     SamplerError
-        If the variables are not 0 to ``n_variables - 1``.
+        If the variables are not 0 to ``n_variables - 1``, or the answer has other faults.
     """
-    labels = list(sample_set.variables)
-    if sorted(labels) != list(range(n_variables)):
-        raise SamplerError(
-            f"the sampler answered for {len(labels)} variables instead of {n_variables}; it must "
-            "return a value for each variable of the model that it is given."
-        )
-    record = sample_set.record
-    rows = np.asarray(record.sample)[:, np.argsort(np.asarray(labels))]
-    return np.repeat(rows, np.asarray(record.num_occurrences), axis=0)
+    reads = read_answer(sample_set, range(n_variables))
+    if reads.faults:
+        raise SamplerError(f"the sampler answered with {'; '.join(reads.faults)}. {_MUST_RETURN}")
+    return reads.values
 
 
 def _unpack(
-    sample_set: dimod.SampleSet, n_variables: int, num_reads: int
+    sample_set: dimod.SampleSet, qubo: SVRQubo, num_reads: int
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """Return bits, (n_reads, n_variables), and what is worth keeping of the rest."""
-    if len(sample_set) == 0:
+    kept = max(num_reads, 1)
+    reads = read_answer(sample_set, range(qubo.n_variables), limit=kept)
+    bits = np.ascontiguousarray(reads.values, dtype=np.uint8)
+    if len(bits) > kept:  # enumeration returns every string: keep the lowest
+        energies = np.asarray(sample_set.record.energy)[reads.rows]
+        bits = bits[np.argsort(energies, kind="stable")[:kept]]
+    if reads.faults:
+        error = SamplerError(f"the sampler answered with {'; '.join(reads.faults)}. {_MUST_RETURN}")
+        error.samples = Samples(bits, qubo.energies(bits)) if len(bits) else None
+        raise error
+    if len(bits) == 0:
         raise SamplerError(
             "the sampler returned no sample. Check its options (time limit, number of reads), or "
             "try sampler='structured'."
         )
-    binary = sample_set.change_vartype(dimod.BINARY, inplace=False)
-    bits, record = ordered_reads(binary, n_variables), binary.record
     extra: dict[str, Any] = {}
+    record = sample_set.record
     if "chain_break_fraction" in record.dtype.names:
         extra["chain_break_fraction"] = float(np.mean(record.chain_break_fraction))
-    if "timing" in sample_set.info:
+    if isinstance(sample_set.info.get("timing"), Mapping):
         extra["timing"] = dict(sample_set.info["timing"])
-    strength = sample_set.info.get("embedding_context", {}).get("chain_strength")
+    context = sample_set.info.get("embedding_context")
+    strength = context.get("chain_strength") if isinstance(context, Mapping) else None
     if strength is not None:  # what a composite applied
         extra["chain_strength"] = strength
-    kept = max(num_reads, 1)
-    if len(bits) > kept:  # enumeration returns every string: keep the lowest
-        energies = np.repeat(np.asarray(record.energy), np.asarray(record.num_occurrences))
-        bits = bits[np.argsort(energies, kind="stable")[:kept]]
-    return np.ascontiguousarray(bits, dtype=np.uint8), extra
+    return bits, extra
 
 
 def sa_sampler() -> DimodSampler:

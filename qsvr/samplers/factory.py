@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
+from qsvr.exceptions import SamplerError
 from qsvr.samplers.base import ChargedSampler, Sampler
 from qsvr.samplers.dimod import (
     DimodSampler,
@@ -22,6 +23,7 @@ from qsvr.samplers.dimod import (
 )
 from qsvr.samplers.fallback import FallbackSampler
 from qsvr.samplers.kinds import device_of, kind_of
+from qsvr.samplers.redaction import redact, safe_cause
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 
@@ -38,6 +40,7 @@ _BY_NAME: dict[str, Callable[[], Sampler]] = {
 # D-Wave's samplers are opened by name only, so that a local fit does not import them.
 _DWAVE = "qsvr.samplers.dwave."
 _CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
+_OPENING_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay"})
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class SamplerFactory:
                         f"path={self.path!r} must name a class or function that returns a sampler; "
                         f"it is a {type(opener).__name__}."
                     )
-                _OPENED[key] = opener(**self.arguments)
+                _OPENED[key] = _made(opener, self.arguments)
             return _OPENED[key]
 
     def close(self) -> None:
@@ -122,6 +125,7 @@ _BY_SERVICE: dict[str, SamplerFactory] = {
     "clique": SamplerFactory(_DWAVE + "qpu.QPUSampler", {"embedding": "clique"}),
     "hybrid": SamplerFactory(_DWAVE + "hybrid.HybridSampler"),
     "cqm": SamplerFactory(_DWAVE + "hybrid.CQMSampler"),
+    "nl": SamplerFactory(_DWAVE + "hybrid.NLSampler"),
 }
 SAMPLER_NAMES: tuple[str, ...] = (*_BY_NAME, *_BY_SERVICE)
 
@@ -139,6 +143,17 @@ def _load(path: str) -> Any:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"path={path!r} cannot be imported: {error}.") from error
+
+
+def _made(maker: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Return what a class or function makes; its error, unless that one shows a token."""
+    try:
+        return maker(**arguments)
+    except Exception as error:
+        if safe_cause(error) is error:
+            raise
+        failure = SamplerError(f"the sampler failed: {redact(f'{type(error).__name__}: {error}')}")
+    raise failure
 
 
 def get_sampler(spec: object = None) -> Sampler:
@@ -205,14 +220,23 @@ def open_sampler(
         )
     factory = _BY_SERVICE.get(spec) if isinstance(spec, str) else spec
     if not isinstance(factory, SamplerFactory) or not factory.path.startswith(_DWAVE):
-        return get_sampler(spec), options
+        return _patient(get_sampler(spec), options), options
     connection = {name: options.pop(name) for name in _CONNECTION_OPTIONS & set(options)}
     second = options.pop("fallback", None)
     first = get_sampler(SamplerFactory(factory.path, {**factory.arguments, **connection}))
+    first = _patient(first, options)
     if second is None:
         return first, options
     first = cast(ChargedSampler, first)
     return FallbackSampler(first, get_sampler(second), str(second), options), options
+
+
+def _patient(sampler: Sampler, options: Mapping[str, Any]) -> Sampler:
+    """Return a sampler of a service so that it is opened as the options of this fit say."""
+    opened_with = getattr(type(sampler), "opened_with", None)
+    if opened_with is None or not _OPENING_OPTIONS & set(options):
+        return sampler
+    return cast(Sampler, opened_with(sampler, options))
 
 
 def check_portable(spec: object) -> None:
@@ -251,6 +275,8 @@ def _adapted(sampler: Any) -> Sampler:
         )
     if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
         return cast(Sampler, sampler)
+    if hasattr(sampler, "estimated_min_time_limit"):
+        return cast(Sampler, _load(_DWAVE + "hybrid.NLSampler")(client=sampler))
     if hasattr(sampler, "sample_cqm"):
         return cast(Sampler, _load(_DWAVE + "hybrid.CQMSampler")(client=sampler))
     can_sample = callable(getattr(sampler, "sample", None)) and hasattr(sampler, "parameters")

@@ -74,7 +74,8 @@ NUM_READS = 9
 
 
 def test_every_named_sampler_is_under_contract():
-    services = {"qpu", "clique", "hybrid", "cqm"}  # in tests/qsvr/samplers/dwave/test_contract.py
+    # These are in tests/qsvr/samplers/dwave/test_contract.py.
+    services = {"qpu", "clique", "hybrid", "cqm", "nl"}
     assert {subject.spec for subject in SAMPLERS.values()} >= set(SAMPLER_NAMES) - services
 
 

@@ -8,6 +8,7 @@ happened: a test whose fault never happened has tested nothing.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import socket
@@ -15,7 +16,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,13 +25,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from fake_solvers import solve_bqm, solve_cqm, structured_answer
+from fake_solvers import solve_bqm, solve_cqm, solve_nl, structured_answer
 
 TOKEN = "LEAP-5ecre75ecre75ecre75ecre75ecre75ecre75ecre7"
 _TYPE = "application/vnd.dwave.sapi.{}+json; version=3.0.0"
 
 
-STAGES = ("solvers", "submit", "poll", "answer", "upload")
+STAGES = ("solvers", "submit", "poll", "answer", "download", "upload")
 FATES = ("offline", "fail", "cancel", "fewer", "hang", "taken-drop")
 
 
@@ -71,6 +72,7 @@ class Problem:
     answer: dict[str, Any] | None = None
     error: str | None = None
     fate: Fault | None = None
+    states: bytes | None = None  # of the nonlinear solver, downloaded separately
     done: threading.Event = field(default_factory=threading.Event)
 
     def report(self) -> dict[str, Any]:
@@ -92,10 +94,17 @@ class FakeSolverAPI:
     def __init__(self, solvers: list[dict[str, Any]], *, num_sweeps: int = 60) -> None:
         self.solvers = {solver["identity"]["name"]: solver for solver in solvers}
         self.num_sweeps = num_sweeps
+        self.token = TOKEN
+        # How faults echo the token that they were asked with.
+        self.echo: Callable[[str], str] = str
         self.problems: dict[str, Problem] = {}
         self.uploads: dict[str, dict[str, Any]] = {}
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
+        # Functions that make answers odd: of a sample set, of a file of states (nonlinear solver),
+        # and of what is sent.
+        self.alter: dict[str, Callable[[Any], Any]] = {}
+        self.altered: Counter[str] = Counter()
         self.hold_until = 0  # problems stay pending until so many are in flight
         self.most_in_flight = 0
         self.lock = threading.Lock()
@@ -128,10 +137,21 @@ class FakeSolverAPI:
         return True
 
     def check_faults(self) -> None:
-        """Raise an error unless every fault asked for has happened as often as it was asked for."""
+        """Raise an error unless every fault asked for has happened as often as it was asked for.
+
+        Alterations have to have happened once.
+        """
         missing = [fault for fault in self.faults if fault.missing]
         if missing:
             raise AssertionError(f"faults asked for that never happened: {missing}")
+        if unused := self.alter.keys() - self.altered.keys():
+            raise AssertionError(f"alterations asked for that never happened: {unused}")
+
+    def _altered(self, what: str, value: Any) -> Any:
+        if what not in self.alter:
+            return value
+        self.altered[what] += 1
+        return self.alter[what](value)
 
     def submit(self, job: dict[str, Any], fate: Fault | None) -> Problem:
         with self.lock:
@@ -175,17 +195,26 @@ class FakeSolverAPI:
         solver = self.solvers[job["solver"]["name"]]
         if job["data"]["format"] == "qp":
             fewer = self.fails_by(problem.fate, "fewer")
-            return structured_answer(job, solver["properties"], self.num_sweeps, fewer=fewer)
+            answer = structured_answer(job, solver["properties"], self.num_sweeps, fewer=fewer)
+            return self._altered("answer", answer)
         data = bytes(self.uploads[job["data"]["data"]]["data"])
-        if job["type"] == "cqm":
-            sample_set = solve_cqm(data, self.num_sweeps)
-        else:
-            sample_set = solve_bqm(data, self.num_sweeps)
         limit = float(job["params"]["time_limit"]) * 1e6
-        sample_set.info["timing"] = {
-            "qpu_access_time": 31_000, "charge_time": limit, "run_time": limit,
-        }  # fmt: skip
-        return {"format": "bq", "data": sample_set.to_serializable(use_bytes=False)}
+        timing = {"qpu_access_time": 31_000, "charge_time": limit, "run_time": limit}
+        if job["type"] == "nl":
+            file = io.BytesIO()
+            solve_nl(data).states.into_file(file)
+            problem.states = self._altered("states", file.getvalue())
+            url = f"problems/{problem.id}/answer/data/"
+            answer = {"format": "binary-ref", "auth_method": "sapi-token", "url": url}
+            return self._altered("answer", {**answer, "timing": timing, "shape": {}})
+        solve = solve_cqm if job["type"] == "cqm" else solve_bqm
+        sample_set = self._altered("sample set", solve(data, self.num_sweeps))
+        sample_set.info.setdefault("timing", timing)
+        answer = {
+            "format": "bq",
+            "data": sample_set.to_serializable(use_bytes=False, pack_samples=False),
+        }
+        return self._altered("answer", answer)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -229,6 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
             return "submit"
         if self.command == "DELETE":
             return "cancel"
+        if path.rstrip("/").endswith("/answer/data"):
+            return "download"
         return "poll" if path.rstrip("/") == "/problems" else "answer"
 
     def _drop(self) -> None:
@@ -243,7 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"{not json")
         elif fault.kind.isdigit() and self.api.fails_by(fault, fault.kind):
             # Some proxies echo what they were sent: our messages must not repeat it.
-            message = f"injected {fault.kind} for {self.headers.get('X-Auth-Token')}"
+            token = self.api.echo(str(self.headers.get("X-Auth-Token")))
+            message = f"injected {fault.kind} for {token}"
             self._send(int(fault.kind), {"error_code": int(fault.kind), "error_msg": message})
         else:
             return False
@@ -252,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         stage, body = self._stage(), self._body()
         self.api.requests[stage] += 1
-        if self.headers.get("X-Auth-Token") != TOKEN:
+        if self.headers.get("X-Auth-Token") != self.api.token:
             self._send(401, {"error_code": 401, "error_msg": "Invalid token or access denied"})
             return
         fault = self.api.fault(stage)
@@ -298,6 +330,10 @@ class _Handler(BaseHTTPRequestHandler):
         if problem.answer is not None:
             report["answer"] = problem.answer
         self._send(200, report, "problem")
+
+    def _download(self, body: bytes, fate: Fault | None) -> None:
+        problem = self.api.problems[urlsplit(self.path).path.strip("/").split("/")[1]]
+        self._send(200, problem.states)
 
     def _upload(self, body: bytes, fate: Fault | None) -> None:
         parts = urlsplit(self.path).path.strip("/").split("/")[2:]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import zipfile
 from typing import Any
 
 import dimod
 import numpy as np
 from dwave.cloud.testing import mocks
+from dwave.optimization import Model
 from dwave.samplers import SimulatedAnnealingSampler
 
 
@@ -28,7 +30,8 @@ def hybrid_solvers() -> list[dict[str, Any]]:
     """The hybrid solvers of Leap, with short minimum times."""
     bqm = mocks.hybrid_bqm_solver_data(minimum_time_limit=[[1, 0.1], [8192, 16.0]])
     cqm = mocks.hybrid_cqm_solver_data(minimum_time_limit_s=0.1)
-    return [bqm, cqm]
+    nl = mocks.hybrid_nl_solver_data(min_time_limit=0.1)
+    return [bqm, cqm, nl]
 
 
 def structured_answer(
@@ -101,6 +104,53 @@ def solve_cqm(data: bytes, num_sweeps: int) -> dimod.SampleSet:
     bqm, invert = dimod.cqm_to_bqm(cqm)
     rows = [invert(sample) for sample in _anneal(bqm, 20, num_sweeps).samples()]
     return dimod.SampleSet.from_samples_cqm(rows, cqm)
+
+
+def solve_nl(data: bytes, seed: int = 0) -> Model:
+    """The model with states that satisfy sum(b) = 0, by random descent in pairs of levels."""
+    model = Model.from_file(io.BytesIO(data))
+    if not model.is_locked():
+        model.lock()
+    levels = next(model.iter_decisions())
+    constraint = next(model.iter_constraints())
+    top, rng = int(levels.upper_bound()), np.random.default_rng(seed)
+    model.states.resize(5)
+    for i in range(5):
+        found = np.zeros(levels.shape())
+        levels.set_state(i, found)
+        best = float(model.objective.state(i))
+        for _ in range(400):
+            trial = found.copy()
+            picked = rng.choice(trial.size, 2, replace=False)
+            trial[picked] = (trial[picked] + rng.choice([-1, 1], 2)).clip(0, top)
+            levels.set_state(i, trial)
+            if constraint.state(i) and float(model.objective.state(i)) < best:
+                found, best = trial, float(model.objective.state(i))
+        levels.set_state(i, found)
+    return model
+
+
+def states_file(states: Any) -> bytes:
+    """States of one decision in the service's format, whatever their values."""
+    states = np.asarray(states, dtype=np.float64)
+    model = Model()
+    decision = model.integer(states.shape[1:])
+    model.minimize(decision.sum())
+    model.lock()
+    model.states.resize(len(states))
+    for i in range(len(states)):
+        decision.set_state(i, np.zeros(states.shape[1:]))
+    file = io.BytesIO()
+    model.states.into_file(file)
+    proper = file.getvalue()
+    array, changed = io.BytesIO(), io.BytesIO()
+    np.save(array, states)
+    changed.write(proper[: proper.index(b"PK")])
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "a") as new:
+        for name in old.namelist():
+            is_states = name.endswith("states.npy")
+            new.writestr(name, array.getvalue() if is_states else old.read(name))
+    return changed.getvalue()
 
 
 def _pack(kind: str, values: Any) -> str:

@@ -5,45 +5,163 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from abc import ABC
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import numpy as np
+from qsvr.exceptions import (
+    ConfigurationError,
+    IncompleteAnswerError,
+    InvalidAnswerError,
+    ServiceError,
+    TimeLimitError,
+)
+from qsvr.problem.qubo import SVRQubo
+from qsvr.problem.samples import Samples
+from qsvr.samplers.base import ChargedSampler
+from qsvr.samplers.budget import AccessBudget, AccessPlan
+from qsvr.samplers.dwave.submission import (
+    ServiceOptions,
+    Submission,
+    info_of,
+    timing_of,
+    with_retries,
+)
+from qsvr.samplers.redaction import TokenFilter, learn_client, learn_config, learn_files, redact
 
-from qsvr.samplers.budget import AccessBudget
-from qsvr.samplers.dwave.errors import TokenFilter
-from qsvr.samplers.dwave.submission import ServiceOptions, Submission, with_retries
-
-__all__ = ["ServiceSampler", "connect", "is_live"]
+__all__ = ["PatientSampler", "ServiceSampler", "connect", "is_live"]
 
 _POLL_PAUSE = 0.05  # seconds
+_GRACE = 0.5  # seconds
+_LONGEST_REQUEST = 1e6  # seconds; sockets take no more than a few weeks
 _TOKEN_FILTER = TokenFilter()  # one only, so that adding it again changes nothing
-_CLASSES = {"qpu": "DWaveSampler", "hybrid": "LeapHybridSampler", "cqm": "LeapHybridCQMSampler"}
+_LOGGERS = ("dwave", "urllib3", "requests")  # and what is below them
+_CLASSES = {
+    "qpu": "DWaveSampler",
+    "hybrid": "LeapHybridSampler",
+    "cqm": "LeapHybridCQMSampler",
+    "nl": "LeapHybridNLSampler",
+}
 
 
-def connect(kind: str, options: Mapping[str, Any]) -> Any:
+class _Opening(threading.local):
+    """The opening that runs in a thread: its deadline, and the client that it has made."""
+
+    deadline: float | None = None
+    client: Any = None
+
+
+_OPENING = _Opening()
+
+
+@cache
+def _watch_openings() -> None:
+    from dwave.cloud.events import add_handler
+
+    add_handler("before_get_solvers", _bound_requests)
+
+
+def connect(kind: str, options: Mapping[str, Any], deadline: float) -> Any:
     """Return an open client of dwave-system, which logs no token at any level.
 
     Parameters
     ----------
-    kind : {"qpu", "hybrid", "cqm"}
+    kind : {"qpu", "hybrid", "cqm", "nl"}
     options : mapping
         Options of the connection: region, solver, profile, endpoint, config_file, proxy.
+    deadline : float
+        `time.monotonic` at which the requests of the opening end. None of them is repeated.
     """
     import dwave.system  # takes seconds: only here
     from dwave.cloud.config import get_configfile_paths
 
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith("dwave.cloud"):
-            logging.getLogger(name).addFilter(_TOKEN_FILTER)
+    _watch_openings()
+    _guard_logs()
     arguments = dict(options)
     if arguments.get("config_file") is None and not os.environ.get("DWAVE_CONFIG_FILE"):
         arguments["config_file"] = get_configfile_paths(local=False) or False
+    named = arguments.get("config_file") or os.environ.get("DWAVE_CONFIG_FILE")
+    learn_files(named if isinstance(named, list | tuple) else [named])
     # The client asks again at once where polling ends in a server error; the user's own setting
     # in file or environment takes precedence.
     defaults = {"poll_pause": _POLL_PAUSE}
-    return getattr(dwave.system, _CLASSES[kind])(**arguments, defaults=defaults)
+    _OPENING.deadline, _OPENING.client = deadline, None
+    try:
+        sampler = getattr(dwave.system, _CLASSES[kind])(**arguments, defaults=defaults)
+    except BaseException:
+        if _OPENING.client is not None:
+            with suppress(Exception):
+                _OPENING.client.close(wait=False)  # or its threads stay
+        raise
+    finally:
+        _OPENING.deadline = _OPENING.client = None
+    learn_client(sampler)
+    return sampler
+
+
+def _guard_logs() -> None:
+    """Have tokens taken out of what the client and its libraries log."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _LOGGERS:
+            logging.getLogger(name).addFilter(_TOKEN_FILTER)
+
+
+def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
+    """Bound the requests for the list of solvers, where the client is being opened by `connect`.
+
+    Only these: the sessions that submit, poll and load keep the client's own settings, since it
+    serves later fits as well.
+    """
+    del args
+    if _OPENING.deadline is None:
+        return
+    _OPENING.client = obj
+    learn_config(obj.config)
+    # A little longer than the opening is waited for, so that its error is always the same one.
+    left = min(max(_OPENING.deadline - time.monotonic(), 0.0) + _GRACE, _LONGEST_REQUEST)
+    for adapter in obj.solvers_session.session.adapters.values():
+        adapter.max_retries = adapter.max_retries.new(total=0)
+        own = adapter.timeout if isinstance(adapter.timeout, tuple) else (adapter.timeout,) * 2
+        adapter.timeout = tuple(left if each is None else min(each, left) for each in own)
+
+
+def _within(open_client: Callable[[], Any], options: ServiceOptions, deadline: float) -> Any:
+    """Return a client, opened in a thread: no setting of the client bounds all that it waits for.
+
+    One that opens after the deadline is closed.
+    """
+    opened: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            client = open_client()
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            with suppress(InvalidStateError):
+                opened.set_exception(error)
+            return
+        try:
+            opened.set_result(client)
+        except InvalidStateError:
+            client.client.close(wait=False)
+
+    threading.Thread(target=run, name="qsvr-open", daemon=True).start()
+    try:
+        return opened.result(max(deadline - time.monotonic(), 0.0))
+    except TimeoutError:
+        if not opened.cancel():  # it is done: the exception is its own, or it came this moment
+            return opened.result()
+    except KeyboardInterrupt:
+        opened.cancel()
+        raise
+    raise TimeLimitError(
+        f"the client did not open within timeout={options.timeout:g} s. Raise sampler_options "
+        "'timeout', or check the network and the client's endpoint and proxy."
+    )
 
 
 def is_live(sampler: object) -> bool:
@@ -72,6 +190,9 @@ class ServiceSampler(ABC):
         self._client = client
         self._is_ours = client is None
         self._client_lock = threading.RLock()
+        if client is not None:
+            learn_client(client)
+            _guard_logs()
 
     def __reduce__(self) -> Any:
         """Refuse to travel: hold a `SamplerFactory` instead."""
@@ -90,13 +211,53 @@ class ServiceSampler(ABC):
     @property
     def client(self) -> Any:
         """The open client; a `ServiceError` is raised if it cannot be opened."""
-        with self._client_lock:
+        return self.open(ServiceOptions())
+
+    def open(self, options: ServiceOptions) -> Any:
+        """Return the client, opened where it is not open yet.
+
+        Parameters
+        ----------
+        options : ServiceOptions
+            ``timeout`` bounds the whole opening, ``max_retries`` its attempts.
+
+        Raises
+        ------
+        ServiceError
+            If it cannot be opened.
+        """
+        if self._client is not None:
+            return self._client
+        import dwave.system  # noqa: F401  not part of the time that the service takes
+
+        deadline = options.deadline
+        if not self._client_lock.acquire(timeout=deadline - time.monotonic()):
+            raise TimeLimitError(
+                f"the client of {self._kind!r} did not open within timeout={options.timeout:g} s: "
+                "another thread is opening it. Raise sampler_options 'timeout'."
+            )
+        try:
             if self._client is None:
                 self._client, _ = with_retries(
-                    lambda: connect(self._kind, self._connection), ServiceOptions(),
-                    name=self._kind, seed=0, deadline=np.inf,
+                    lambda: _within(
+                        lambda: connect(self._kind, self._connection, deadline), options, deadline
+                    ),
+                    options, name=self._kind, seed=0, deadline=deadline,
+                    otherwise=ConfigurationError,
                 )  # fmt: skip
             return self._client
+        finally:
+            self._client_lock.release()
+
+    def opened_with(self, options: Mapping[str, Any]) -> ChargedSampler:
+        """Return this sampler for one fit, whose options say how patient the opening is.
+
+        Parameters
+        ----------
+        options : mapping
+            ``timeout``, ``max_retries`` and ``retry_delay`` count.
+        """
+        return PatientSampler(self, ServiceOptions.take(options))
 
     def close(self) -> None:
         """Close the client, if it was opened here."""
@@ -112,13 +273,17 @@ class ServiceSampler(ABC):
         options: ServiceOptions,
         budget: AccessBudget | None,
         seed: int,
+        **more: Any,
     ) -> tuple[Any, dict[str, Any]]:
-        """Return the sample set of one problem, and what its submission is recorded with."""
+        """Return the answer to one problem, and what its submission is recorded with."""
         budget = AccessBudget(options.max_access_time) if budget is None else budget
-        submission = Submission(self.name, start, estimate, options, budget)
-        sample_set, n_retries, seconds = submission.solve(seed)
-        self.total.charge(seconds)
-        return sample_set, {
+        submission = Submission(self.name, start, estimate, options, budget, **more)
+        try:
+            answer, n_retries = submission.solve(seed)
+        finally:
+            if submission.spent > 0.0:  # also for what ran in vain
+                self.total.charge(submission.spent)
+        return answer, {
             "sampler": self.name,
             "polished": False,
             "n_retries": n_retries,
@@ -126,5 +291,98 @@ class ServiceSampler(ABC):
             "n_problems": budget.n_submitted,
             "total_access_time": self.total.seconds,
             "total_problems": self.total.n_submitted,
-            "timing": dict(sample_set.info.get("timing", {})),
+            "timing": timing_of(info_of(answer)),
         }
+
+    def _checked(
+        self,
+        samples: Samples,
+        faults: Sequence[str],
+        num_reads: int,
+        *,
+        n_reads: int | None = None,
+    ) -> Samples:
+        """Return samples of an answer without faults; else raise, with them in ``samples``.
+
+        ``num_reads`` is how many the solver had to return, ``n_reads`` how many it did where not
+        all of them are among the samples.
+        """
+        n_reads = len(samples) if n_reads is None else n_reads
+        if not faults and n_reads >= num_reads:
+            return samples
+        left = "None of its reads can be used; fit again or choose another solver."
+        if len(samples):
+            left = (
+                "Use what came back (the error's partial_model), ask for fewer reads, or fit again."
+            )
+        error: ServiceError
+        if faults:
+            error = InvalidAnswerError(
+                redact(
+                    f"{self.name!r} gave an answer that no solver should give: "
+                    f"{'; '.join(faults)}. {left}"
+                )
+            )
+        else:
+            error = IncompleteAnswerError(
+                f"{self.name!r} answered with {n_reads} of {num_reads} reads. {left}"
+            )
+        error.samples = samples if len(samples) else None
+        raise error
+
+
+@dataclass(frozen=True, eq=False)
+class PatientSampler:
+    """A sampler of the service for one fit, whose options say how patient its opening is.
+
+    The client stays the sampler's, which all fits share; these options count where it is not open
+    yet, whatever is asked for first.
+
+    Attributes
+    ----------
+    shared : ServiceSampler
+    options : ServiceOptions
+    """
+
+    shared: Any
+    options: ServiceOptions
+
+    def _opened(self) -> Any:
+        self.shared.open(self.options)
+        return self.shared
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names of the options."""
+        names: frozenset[str] = self._opened().parameters
+        return names
+
+    @property
+    def max_variables(self) -> int | None:
+        """Most binary variables of one QUBO, or None."""
+        limit: int | None = self._opened().max_variables
+        return limit
+
+    def plan(
+        self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
+    ) -> AccessPlan | None:
+        """Return the access time of a fit; see `ChargedSampler`."""
+        plan: AccessPlan | None = self._opened().plan(
+            n_variables, n_problems=n_problems, num_reads=num_reads, options=options
+        )
+        return plan
+
+    def sample(
+        self,
+        qubo: SVRQubo,
+        *,
+        num_reads: int,
+        seed: int,
+        budget: AccessBudget | None = None,
+        **options: Any,
+    ) -> Samples:
+        """Sample; see `ChargedSampler`."""
+        samples: Samples = self._opened().sample(
+            qubo, num_reads=num_reads, seed=seed, budget=budget, **options
+        )
+        return samples

@@ -5,13 +5,16 @@ No exception of ours holds or shows a token.
 
 from __future__ import annotations
 
-import logging
-import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from qsvr.exceptions import (
     AuthenticationError,
+    ConfigurationError,
+    InvalidAnswerError,
     ProblemCancelledError,
     ProblemFailedError,
+    QSVRError,
     SamplerError,
     ServiceError,
     ServiceUnavailableError,
@@ -19,17 +22,22 @@ from qsvr.exceptions import (
     SolverOfflineError,
     TimeLimitError,
 )
+from qsvr.samplers.redaction import redact
 
-__all__ = ["TokenFilter", "redact", "translate"]
+__all__ = ["read_or_raise", "translate"]
 
-_AFTER_NAME = re.compile(r"""(token['"]?\s*[:=]\s*['"])[^'"]+""", re.IGNORECASE)
-# Solver API tokens: two to four letters, a dash, and 40 or more letters and digits.
-_TOKEN = re.compile(r"\b[0-9A-Za-z]{2,4}-[0-9A-Za-z]{40,}\b")
+T = TypeVar("T")
 
 _MESSAGES: dict[type[ServiceError], str] = {
     AuthenticationError: "{solver!r} could not be opened, because the token is missing or not "
     "accepted: {error}. Check the token in the D-Wave client's configuration (`dwave setup`) or in "
     "the environment variable DWAVE_API_TOKEN.",
+    ConfigurationError: "{solver!r} cannot be asked as the D-Wave client is set up: {error}. Check "
+    "endpoint, proxy, certificates, headers and token in its configuration (`dwave config "
+    "inspect`), in the environment and in sampler_options.",
+    InvalidAnswerError: "{solver!r} gave an answer that cannot be used: {error}. Its access time "
+    "stays charged. Fit again, choose another solver, or set "
+    "sampler_options={{'fallback': 'structured'}}.",
     SolverMissingError: "no solver fits {solver!r}: {error}. Check sampler_options 'solver' and "
     "'region', and what `dwave solvers` lists for this account.",
     SolverOfflineError: "the solver {solver!r} is offline: {error}. Choose another with "
@@ -61,18 +69,31 @@ _BY_NAME: dict[str, type[ServiceError]] = {
     "CanceledFutureError": ProblemCancelledError,
     "PollingTimeout": TimeLimitError,
     "SolverFailureError": ProblemFailedError,
+    "UnsupportedSolverError": SolverMissingError,
+    "ResourceBadRequestError": ProblemFailedError,
+    "ResourceConflictError": ProblemFailedError,
     "ResourceLimitsExceededError": ServiceUnavailableError,
     "InternalServerError": ServiceUnavailableError,
     "RequestTimeout": ServiceUnavailableError,
     "ResourceBadResponseError": ServiceUnavailableError,
     "ProblemUploadError": ServiceUnavailableError,
+    # No retry mends these: a bad address, header or certificate.
+    "InvalidURL": ConfigurationError,
+    "MissingSchema": ConfigurationError,
+    "InvalidSchema": ConfigurationError,
+    "InvalidHeader": ConfigurationError,
+    "SSLError": ConfigurationError,
+    "LocationParseError": ConfigurationError,
+    "ConfigFileError": ConfigurationError,
     "RequestException": ServiceUnavailableError,
     "ConnectionError": ServiceUnavailableError,
     "TimeoutError": ServiceUnavailableError,
 }
 
 
-def translate(error: Exception, solver: str) -> SamplerError:
+def translate(
+    error: Exception, solver: str, otherwise: type[ServiceError] | None = None
+) -> SamplerError:
     """Return the exception of ours that says what an exception of the client means.
 
     Parameters
@@ -80,11 +101,15 @@ def translate(error: Exception, solver: str) -> SamplerError:
     error : Exception
     solver : str
         Name of the solver, for the message.
+    otherwise : type, optional
+        What an exception of another kind means at this stage; by default a plain `SamplerError`.
     """
+    # Its frames hold the client's future, and that one a file: without them both go at once.
+    error.__traceback__ = None
     if isinstance(error, SamplerError):
         return error
     described = redact(f"{type(error).__name__}: {error}").rstrip(".")
-    kind = _kind_of(error)
+    kind = _kind_of(error) or otherwise
     if kind is None:
         return SamplerError(
             f"the sampler {solver!r} failed: {described}. Try sampler='structured', which runs on "
@@ -93,29 +118,42 @@ def translate(error: Exception, solver: str) -> SamplerError:
     return kind(_MESSAGES[kind].format(solver=solver, error=described))
 
 
+def read_or_raise(
+    read: Callable[[], T], solver: str, otherwise: type[ServiceError] = InvalidAnswerError
+) -> T:
+    """Return what a function reads from an answer; an error of ours where it cannot.
+
+    Parameters
+    ----------
+    read : callable
+        Called without arguments. Errors of ours, and what the client says of the problem, mean
+        what they always mean; any other exception means that the answer has an unexpected shape.
+    solver : str
+        Name of the solver, for the message.
+    otherwise : type
+        The error where it has an unexpected shape.
+    """
+    try:
+        return read()
+    except QSVRError:
+        raise
+    except Exception as raised:  # noqa: BLE001 - of whatever kind, it says that it cannot be read
+        error = translate(raised, solver, otherwise)
+    raise error
+
+
 def _kind_of(error: Exception) -> type[ServiceError] | None:
     code = getattr(error, "error_code", None)
-    if code in _BY_CODE:
+    if isinstance(code, int) and code in _BY_CODE:
         return _BY_CODE[code]
     if isinstance(code, int) and 500 <= code < 600:
         return ServiceUnavailableError
+    if isinstance(code, int) and 400 <= code < 500:
+        return ProblemFailedError
     names = {cls.__name__ for cls in type(error).__mro__}
     no_token = isinstance(error, ValueError) and "token not defined" in str(error)
     if no_token or ("ProblemUploadError" in names and "AuthenticationError" in str(error)):
         return AuthenticationError
+    if "SSLError" in names and "EOF occurred" in str(error):
+        return ServiceUnavailableError  # the connection was lost: another attempt may do
     return next((kind for name, kind in _BY_NAME.items() if name in names), None)
-
-
-def redact(text: str) -> str:
-    """Return the text without anything that looks like a token."""
-    return _TOKEN.sub("<token>", _AFTER_NAME.sub(r"\g<1><token>", text))
-
-
-class TokenFilter(logging.Filter):
-    """Takes tokens out of log records: the D-Wave client logs its configuration when debugging."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record where it holds a token; let every record pass."""
-        # Now, also without a token: arguments may be filled in after the record is made.
-        record.msg, record.args = redact(record.getMessage()), None
-        return True

@@ -19,15 +19,17 @@ import dimod
 import numpy as np
 
 from qsvr._validation import check_real
-from qsvr.exceptions import CapacityError, IncompleteAnswerError, SamplerError
+from qsvr.exceptions import CapacityError, SamplerError
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.samplers.answers import read_answer
 from qsvr.samplers.base import check_options
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dimod import ordered_reads
 from qsvr.samplers.dwave.chain_strength import DEFAULT_PREFACTOR, torque_compensation
 from qsvr.samplers.dwave.client import ServiceSampler, is_live
 from qsvr.samplers.dwave.embedding import CliqueEmbedder, Embedding, WorkingGraph, fixed_embedding
+from qsvr.samplers.dwave.errors import read_or_raise
 from qsvr.samplers.dwave.submission import SERVICE_OPTIONS, ServiceOptions
 from qsvr.samplers.dwave.unembedding import (
     check_chain_break_method,
@@ -130,6 +132,7 @@ class QPUSampler(ServiceSampler):
     ) -> AccessPlan:
         """Return the estimate by the solver's own formula."""
         call = self._call(options, num_reads)
+        self.open(call.service)
         embedding = self._embed(n_variables, call)
         return AccessPlan(n_problems, self._estimate(embedding, call))
 
@@ -149,12 +152,14 @@ class QPUSampler(ServiceSampler):
         Raises
         ------
         ServiceError
-            If no answer came, or (`IncompleteAnswerError`) one with fewer reads.
+            If no answer came, or one with fewer reads (`IncompleteAnswerError`), or one of an
+            unexpected shape (`InvalidAnswerError`).
         CostLimitError
             If it would exceed the budget.
         """
         from dwave.embedding import embed_bqm
 
+        self.open(ServiceOptions.take(options))
         check_options("qpu", options, self.parameters)
         start = perf_counter()
         call = self._call(options, num_reads)
@@ -170,10 +175,13 @@ class QPUSampler(ServiceSampler):
         embedded = embed_bqm(
             bqm, chains, self.embedder.graph.neighbours, chain_strength=strength,
         )  # fmt: skip
-        sample_set, info = self._solve(
+        answer, info = self._solve(
             lambda: self._start(embedded, call, seed), self._estimate(embedding, call),
             call.service, budget, seed,
         )  # fmt: skip
+        sample_set, faults = read_or_raise(
+            lambda: readable(answer, embedding.chains, num_reads), self.name
+        )
         n_reads = int(sample_set.record.num_occurrences.sum())
         read, error = self._read(sample_set, embedding, bqm, call, strength, seed)
         bits = ordered_reads(read, qubo.n_variables).astype(np.uint8)
@@ -191,12 +199,7 @@ class QPUSampler(ServiceSampler):
             keep = np.argsort(energies, kind="stable")[:num_reads]
             bits, energies = bits[keep], energies[keep]
         samples = Samples(bits, energies, info, read)
-        if error is None and n_reads < num_reads * call.n_runs:
-            error = IncompleteAnswerError(
-                f"{self.name!r} answered with {n_reads} of {num_reads} reads. Use "
-                "what came back (the error's partial_model), ask for fewer reads, or fit again."
-            )
-        if error is None and len(bits) == 0:
+        if error is None and n_reads and len(bits) == 0:
             error = SamplerError(
                 "chain_break_method of sampler_options discarded all reads, as each has a broken "
                 "chain. Raise chain_strength, or use 'majority_vote'."
@@ -204,7 +207,7 @@ class QPUSampler(ServiceSampler):
         if error is not None:
             error.samples = samples if len(bits) else None
             raise error
-        return samples
+        return self._checked(samples, faults, num_reads * call.n_runs, n_reads=n_reads)
 
     def _read(
         self, answer: Any, embedding: Embedding, bqm: Any, call: _Call, strength: Any, seed: int
@@ -280,5 +283,45 @@ def _broken(sample_set: Any, chains: Sequence[Sequence[int]]) -> float:
     """Return the share of chains whose qubits disagree."""
     from dwave.embedding.chain_breaks import broken_chains
 
+    if len(sample_set) == 0:
+        return 0.0
     broken = broken_chains(sample_set, chains)  # (n_rows, n_chains)
     return float(np.average(broken.mean(axis=1), weights=sample_set.record.num_occurrences))
+
+
+def readable(
+    answer: Any, chains: Sequence[Sequence[int]], num_reads: int
+) -> tuple[dimod.SampleSet, tuple[str, ...]]:
+    """Return the reads of a device's answer that can be read, and what is wrong with it.
+
+    An answer without faults is returned as it is. A qubit without a value gets that of the majority
+    of its chain; where a whole chain has none, no read can be read.
+
+    Parameters
+    ----------
+    answer : dimod.SampleSet
+        Or whatever came instead of one.
+    chains : sequence of sequences of int
+        Qubits of each variable.
+    num_reads : int
+        Most reads that one sample of an answer with faults stands for.
+    """
+    qubits = [qubit for chain in chains for qubit in chain]
+    reads = read_answer(answer, qubits, limit=num_reads, is_part_enough=True)
+    if not reads.faults:
+        return answer, ()
+    column = {qubit: i for i, qubit in enumerate(reads.labels)}
+    known = 2 * reads.values - 1  # (n_reads, n_qubits that have a value)
+    spins = np.zeros((len(reads), len(qubits)), dtype=np.int8)
+    start = 0
+    for chain in chains:
+        present = [column[qubit] for qubit in chain if qubit in column]
+        if not present:
+            spins, known = spins[:0], known[:0]
+            break
+        majority = np.where(known[:, present].sum(axis=1) < 0, -1, 1)
+        for i, qubit in enumerate(chain, start):
+            spins[:, i] = known[:, column[qubit]] if qubit in column else majority
+        start += len(chain)
+    energies = np.zeros(len(spins))
+    return dimod.SampleSet.from_samples((spins, qubits), "SPIN", energies), reads.faults

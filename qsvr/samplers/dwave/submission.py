@@ -6,6 +6,8 @@ asked for by its id.
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +16,26 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qsvr._validation import check_integer, check_real
-from qsvr.exceptions import QSVRError, SamplerError, ServiceUnavailableError, TimeLimitError
+from qsvr.exceptions import (
+    QSVRError,
+    SamplerError,
+    ServiceError,
+    ServiceUnavailableError,
+    TimeLimitError,
+)
 from qsvr.samplers.budget import AccessBudget
-from qsvr.samplers.dwave.errors import translate
+from qsvr.samplers.dwave.errors import read_or_raise, translate
+from qsvr.samplers.redaction import redact
 
-__all__ = ["SERVICE_OPTIONS", "ServiceOptions", "Submission", "with_retries"]
+__all__ = [
+    "SERVICE_OPTIONS",
+    "ServiceOptions",
+    "Submission",
+    "access_seconds",
+    "info_of",
+    "timing_of",
+    "with_retries",
+]
 
 SERVICE_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay", "max_access_time"})
 _LONGEST_DELAY = 60.0  # seconds
@@ -33,7 +50,7 @@ class ServiceOptions:
     Attributes
     ----------
     timeout : float
-        Seconds to wait for an answer, retries included.
+        Seconds to wait for an answer, and as many for the client to open; retries included.
     max_retries : int
         Attempts after the first.
     retry_delay : float
@@ -53,13 +70,25 @@ class ServiceOptions:
         chosen = {name: value for name, value in options.items() if name in SERVICE_OPTIONS}
         owner = "sampler_options"
         for name in chosen.keys() & {"timeout", "max_access_time"}:
-            if chosen[name] is not None:
+            if chosen[name] is None:
+                del chosen[name]
+            else:
                 check_real(owner, name, chosen[name], strict=True)
         if "max_retries" in chosen:
             check_integer(owner, "max_retries", chosen["max_retries"], low=0)
         if "retry_delay" in chosen:
             check_real(owner, "retry_delay", chosen["retry_delay"])
         return cls(**chosen)
+
+    @property
+    def deadline(self) -> float:
+        """Value of `time.monotonic` at which an attempt that starts now has taken ``timeout``."""
+        return time.monotonic() + self.patience
+
+    @property
+    def patience(self) -> float:
+        """``timeout``, or the longest time that a thread can wait for."""
+        return min(self.timeout, threading.TIMEOUT_MAX / 2)
 
     def delay(self, retry: int, rng: np.random.Generator) -> float:
         """Return seconds to wait: half of the doubled delay, and a random part of the rest."""
@@ -68,7 +97,13 @@ class ServiceOptions:
 
 
 def with_retries(
-    action: Callable[[], T], options: ServiceOptions, *, name: str, seed: int, deadline: float
+    action: Callable[[], T],
+    options: ServiceOptions,
+    *,
+    name: str,
+    seed: int,
+    deadline: float,
+    otherwise: type[ServiceError] | None = None,
 ) -> tuple[T, int]:
     """Return what an action returns, and how often it was tried again.
 
@@ -86,6 +121,8 @@ def with_retries(
         Seed of the jitter.
     deadline : float
         `time.monotonic` after which nothing is tried again.
+    otherwise : type, optional
+        What an exception means that is not known to be of the service; see `translate`.
 
     Raises
     ------
@@ -100,13 +137,13 @@ def with_retries(
         except Exception as raised:
             if isinstance(raised, QSVRError) and not isinstance(raised, SamplerError):
                 raise  # nothing of the service's
-            error = translate(raised, name)
+            error = translate(raised, name, otherwise)
         delay = options.delay(retry, rng)
         may_help = isinstance(error, ServiceUnavailableError)
         in_time = time.monotonic() + delay <= deadline
         if not may_help or not in_time or retry >= options.max_retries:
             tried = f" (tried {retry + 1} times)" if retry else ""
-            error.args = (f"{error}{tried}",)
+            error.args = (redact(f"{error}{tried}"),)
             raise error
         time.sleep(delay)
         retry += 1
@@ -126,6 +163,10 @@ class Submission:
         Access time in seconds.
     options : ServiceOptions
     budget : AccessBudget
+    read : callable
+        Returns the answer, with an attribute ``info``, of a future that is done.
+    spent : float
+        Seconds charged for it: as reported for an answer, as estimated for what may have run.
     """
 
     name: str
@@ -133,13 +174,13 @@ class Submission:
     estimate: float
     options: ServiceOptions
     budget: AccessBudget
+    read: Callable[[Any], Any] = lambda future: future.wait_sampleset()
+    spent: float = field(default=0.0, init=False)
     _future: Any = field(default=None, init=False)
     _deadline: float = field(default=0.0, init=False)
 
-    def solve(self, seed: int) -> tuple[Any, int, float]:
-        """Return the sample set, the number of retries, and the access time in seconds.
-
-        The time is as reported, or as estimated where nothing was.
+    def solve(self, seed: int) -> tuple[Any, int]:
+        """Return the sample set and the number of retries.
 
         Raises
         ------
@@ -148,15 +189,17 @@ class Submission:
         ServiceError
             If no answer came.
         """
-        self._deadline = time.monotonic() + self.options.timeout
-        sample_set, n_retries = with_retries(
-            self._attempt, self.options, name=self.name, seed=seed, deadline=self._deadline
-        )
-        timing = {**sample_set.info, **sample_set.info.get("timing", {})}
-        reported = timing.get("charge_time", timing.get("qpu_access_time"))  # microseconds
-        seconds = self.estimate if reported is None else float(reported) * 1e-6
+        self._deadline = self.options.deadline
+        try:
+            sample_set, n_retries = with_retries(
+                self._attempt, self.options, name=self.name, seed=seed, deadline=self._deadline
+            )
+        finally:
+            self._future = None  # which an error's frames would keep
+        seconds = access_seconds(info_of(sample_set), self.estimate)
         self.budget.settle(self.estimate, seconds)
-        return sample_set, n_retries, seconds
+        self.spent += seconds - self.estimate
+        return sample_set, n_retries
 
     def _attempt(self) -> Any:
         if self._future is None or self._future.id is None:
@@ -166,22 +209,29 @@ class Submission:
             self._future = solver.client.retrieve_answer(self._future.id)
             self._future.solver = solver
         if not hasattr(self._future, "wait_sampleset"):
+            if callable(getattr(self._future, "resolve", None)):
+                self._future.resolve()  # a sample set that a client promised
             return self._future
         try:
             return self._wait()
         except Exception as error:
             code = getattr(error, "error_code", None)
             if self._future.id is None and isinstance(code, int) and code >= 400:
-                self.budget.refund(self.estimate)  # the service answered that it refused
+                self._refund()  # the service answered that it refused
             raise
 
     def _submit(self) -> None:
         self.budget.charge(self.estimate)
+        self.spent += self.estimate
         try:
             self._future = self.start()
         except Exception:
-            self.budget.refund(self.estimate)  # it never left this machine
+            self._refund()  # it never left this machine
             raise
+
+    def _refund(self) -> None:
+        self.budget.refund(self.estimate)
+        self.spent -= self.estimate
 
     def _wait(self) -> Any:
         try:
@@ -196,4 +246,57 @@ class Submission:
                 "problem was cancelled. Raise sampler_options 'timeout', or choose a solver with a "
                 "shorter queue."
             )
-        return self._future.wait_sampleset()
+        future = self._future
+        return read_or_raise(lambda: self.read(future), self.name)
+
+
+def info_of(answer: Any) -> Mapping[str, Any]:
+    """Return the ``info`` of an answer; empty where it has none.
+
+    Parameters
+    ----------
+    answer : object
+    """
+    info = getattr(answer, "info", None)
+    return info if isinstance(info, Mapping) else {}
+
+
+def timing_of(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return what an answer says of its timing, in microseconds, without what is not a number.
+
+    Parameters
+    ----------
+    info : mapping
+        Of a sample set.
+    """
+    timing = info.get("timing", {})
+    entries = timing.items() if isinstance(timing, Mapping) else ()
+    return {str(name): value for name, value in entries if _is_number(value)}
+
+
+def access_seconds(info: Mapping[str, Any], estimate: float) -> float:
+    """Return the access time that an answer reports, in seconds.
+
+    The estimate stands where none is reported, or something that is no time: null, text, a negative
+    number. Such a report never raises what is left of a budget.
+
+    Parameters
+    ----------
+    info : mapping
+        Of a sample set.
+    estimate : float
+        In seconds.
+    """
+    timing = info.get("timing", {})
+    reported = {**info, **(timing if isinstance(timing, Mapping) else {})}
+    for name in ("charge_time", "qpu_access_time"):
+        if name in reported:
+            value = reported[name]
+            return float(value) * 1e-6 if _is_number(value) and value >= 0 else estimate
+    return estimate
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite real number."""
+    is_real = isinstance(value, int | float | np.integer | np.floating)
+    return is_real and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]

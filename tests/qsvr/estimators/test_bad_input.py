@@ -233,7 +233,7 @@ SAMPLERS = {
         FailingSampler(),
         "the sampler 'FailingSampler' failed: ConnectionError: the solver is offline. Try sampler=",
     ),
-    "too few variables": (ForgetfulSampler(), "answered for 59 variables instead of 60"),
+    "too few variables": (ForgetfulSampler(), "no value for 1 of 60 variables, such as 59"),
     "too few bits": (WrongShapeSampler(), r"bits of shape \(64, 59\); it must return.*\(64, 60\)"),
 }
 

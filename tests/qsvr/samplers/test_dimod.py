@@ -186,7 +186,7 @@ def test_enumeration_has_its_limit_however_it_is_given(spec):
 
 
 def test_too_large_a_problem_is_refused_before_the_model_is_built(qubo):
-    with pytest.raises(CapacityError, match="'exact' takes at most 18 binary variables.*has 30"):
+    with pytest.raises(CapacityError, match=r"'exact' takes at most 18 binary variables.*has 30"):
         get_sampler("exact").sample(qubo, num_reads=1, seed=0)
 
 
@@ -203,7 +203,7 @@ def test_a_class_is_no_sampler(cls):
 
 
 def test_a_factory_must_name_something_that_makes_a_sampler():
-    with pytest.raises(ValueError, match="path='dimod.__version__' must name a class or function"):
+    with pytest.raises(ValueError, match=r"path='dimod.__version__' must name a class or function"):
         get_sampler(SamplerFactory("dimod.__version__"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from qsvr import FixedPointEncoding, Sampler, SVRDual, SVRQubo, get_sampler
 
 
-@pytest.fixture(params=["qpu", "clique", "hybrid", "cqm"])
+@pytest.fixture(params=["qpu", "clique", "hybrid", "cqm", "nl"])
 def sampler(request, api):
     return get_sampler(request.param)
 

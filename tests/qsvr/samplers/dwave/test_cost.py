@@ -15,7 +15,7 @@ def _fit(data, sampler="qpu", verbose=0, **options):
     return model.fit(X[:6], y[:6])
 
 
-@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm", "nl"])
 def test_too_expensive_is_refused_before_submission(api, data, sampler):
     with pytest.raises(CostLimitError, match="Nothing was submitted"):
         _fit(data, sampler, max_access_time=0.001)
@@ -88,7 +88,7 @@ def test_budget_never_exceeds_its_limit():
     assert budget.n_submitted == 1
 
 
-@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm", "nl"])
 def test_budget_is_no_option(api, data, sampler):
     with pytest.raises(ValueError, match=r"sampler_options has \['budget'\]"):
         _fit(data, sampler, budget=AccessBudget())
@@ -96,7 +96,7 @@ def test_budget_is_no_option(api, data, sampler):
 
 
 @pytest.mark.filterwarnings("ignore:refinement ended by n_refinements=1")
-@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["qpu", "hybrid", "cqm", "nl"])
 def test_problems_of_one_budget_are_added(api, data, sampler):
     X, y = data
     model = QSVR(C=5, sampler=sampler, num_reads=8, n_refinements=1, tol=1e-12)

@@ -27,7 +27,7 @@ def _model(sampler, **parameters):
     return QSVR(sampler=sampler, **parameters)
 
 
-@pytest.mark.parametrize("sampler", ["qpu", "clique", "hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["qpu", "clique", "hybrid", "cqm", "nl"])
 def test_fits_and_predicts(service, data, sampler):
     X, y = data
     model = _model(sampler).fit(X[:N], y[:N])

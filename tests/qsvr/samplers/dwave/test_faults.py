@@ -156,7 +156,7 @@ def test_opening_is_retried(api, data, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["429", "503", "drop"])
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_hybrid_faults(api, data, sampler, kind):
     _fit(data, sampler)
     for _ in range(TIMES):
@@ -166,7 +166,7 @@ def test_hybrid_faults(api, data, sampler, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_hybrid_solver_offline(api, data, sampler):
     for _ in range(TIMES):
         api.inject("submit", "offline")
@@ -215,7 +215,7 @@ def test_lasting_trouble_after_submission(api, data, stage, kind):
         api.mend()
 
 
-@pytest.mark.parametrize("sampler", ["hybrid", "cqm"])
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
 def test_upload_trouble(api, data, sampler):
     _fit(data, sampler)
     api.inject("upload", "503")
@@ -225,3 +225,18 @@ def test_upload_trouble(api, data, sampler):
     with pytest.raises(exceptions.ServiceUnavailableError):
         _fit(data, sampler, max_retries=0)
     assert len(api.problems) == before
+
+
+@pytest.mark.parametrize("kind", ["503", "drop", "malformed"])
+def test_states_are_downloaded_again(api, data, kind):
+    """They are paid for: the answer is asked for anew, the problem is not."""
+    api.inject("download", kind)
+    model = _fit(data, "nl")
+    assert model.sampler_info_["n_retries"] == (kind != "drop")  # then the client itself asks again
+    assert len(api.problems) == 1
+    if kind == "drop":
+        return
+    api.inject("download", kind, times=None)
+    with pytest.raises(exceptions.ServiceUnavailableError, match="tried 2 times"):
+        _fit(data, "nl", max_retries=1)
+    assert len(api.problems) == 2
