@@ -340,7 +340,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            As for `fit`, in the same shapes.
 
         Returns
         -------
@@ -366,7 +366,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            Those that the problem was made of.
+            Those that the problem was made of, in the same shapes.
         sampleset : dimod.SampleSet
             See `QSVRProblem.to_samples`.
 

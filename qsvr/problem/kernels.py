@@ -128,7 +128,13 @@ class Kernel:
 
 
 def check_kernel(function: object) -> None:
-    """Raise ValueError unless ``function`` is one of `KERNEL_NAMES` or a callable."""
+    """Check that ``function`` is a kernel.
+
+    Raises
+    ------
+    ValueError
+        Unless it is one of `KERNEL_NAMES` or a callable.
+    """
     if not callable(function) and not (isinstance(function, str) and function in KERNEL_NAMES):
         raise ValueError(
             f"kernel={shown(function)} is not known; use one of {list(KERNEL_NAMES)} or a "
