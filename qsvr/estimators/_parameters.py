@@ -174,11 +174,9 @@ def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
     return weight
 
 
-def random_state_of(
-    value: int | np.random.RandomState | None, owner: str = "QSVR"
-) -> np.random.RandomState:
-    """Return a new generator for None, never numpy's global one."""
-    if value is None:
+def random_state_of(value: Any, owner: str = "QSVR") -> np.random.RandomState:
+    """Return a new generator for None and for the module numpy.random: never the global one."""
+    if value is None or value is np.random:
         return np.random.RandomState()
     try:
         if isinstance(value, bool | np.bool_):
