@@ -27,12 +27,12 @@ from qsvr.problem import MAX_BITS, PSD_METHODS, FixedPointEncoding, check_kernel
 _LARGEST_TARGET = 1e300
 
 __all__ = [
-    "accepts_sparse",
     "check_n_jobs",
     "check_parameters",
     "checked_weight",
     "random_state_of",
     "validated",
+    "validated_rows",
 ]
 
 
@@ -138,10 +138,11 @@ def accepts_sparse(kernel: object) -> str | bool:
 
 def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tuple[Any, FloatArray]:
     """Return training data as scikit-learn's conventions want them, at least two samples."""
-    X, y = validate_data(
-        estimator, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64, y_numeric=True,
-        ensure_min_samples=2, accept_large_sparse=kernel != "laplacian",
-    )  # fmt: skip
+    with np.errstate(all="ignore"):  # sums of large values overflow in the check for NaN
+        X, y = validate_data(
+            estimator, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64,
+            y_numeric=True, ensure_min_samples=2, accept_large_sparse=kernel != "laplacian",
+        )  # fmt: skip
     y = np.asarray(y, dtype=np.float64)
     largest = float(np.abs(y).max())
     if largest > _LARGEST_TARGET:
@@ -150,6 +151,14 @@ def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tup
             f"{_LARGEST_TARGET:.0e}."
         )
     return X, y
+
+
+def validated_rows(estimator: Any, X: ArrayLike, kernel: object) -> Any:
+    """Return samples to predict as scikit-learn's conventions want them."""
+    with np.errstate(all="ignore"):
+        return validate_data(
+            estimator, X, accept_sparse=accepts_sparse(kernel), dtype=np.float64, reset=False
+        )
 
 
 def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
@@ -168,11 +177,9 @@ def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
     return weight
 
 
-def random_state_of(
-    value: int | np.random.RandomState | None, owner: str = "QSVR"
-) -> np.random.RandomState:
-    """Return a new generator for None, never numpy's global one."""
-    if value is None:
+def random_state_of(value: Any, owner: str = "QSVR") -> np.random.RandomState:
+    """Return a new generator for None and for the module numpy.random: never the global one."""
+    if value is None or value is np.random:
         return np.random.RandomState()
     try:
         if isinstance(value, bool | np.bool_):

@@ -73,21 +73,21 @@ def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     y, largest_C = float(np.abs(dual.y).max()), float(dual.C.max())
     C = largest_C * dual.C.size
     kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
-    by_name = {
-        "the kernel (gamma, degree, coef0, the scale of X)": float(kernel),
-        "equality_penalty": dual.equality_penalty,
-        "overlap_penalty": dual.overlap_penalty,
-        "epsilon": dual.epsilon,
-        "y": y,
-        "C": largest_C,
-    }
-    name = max(by_name, key=lambda each: by_name[each])
-    if by_name[name] > _LARGEST:
+    lower = "Lower it."
+    target = "Scale y, or set normalize_y=True: C and epsilon are then in units of its deviation."
+    magnitudes = [
+        (float(kernel), "the kernel", "Lower degree, gamma or coef0, or scale X."),
+        (dual.equality_penalty, "equality_penalty", lower),
+        (dual.overlap_penalty, "overlap_penalty", lower),
+        (dual.epsilon, "epsilon", target),
+        (y, "y", target),
+        (largest_C, "C", f"{lower} Beyond the largest coefficient it changes nothing."),
+    ]
+    magnitude, name, remedy = max(magnitudes)
+    if magnitude > _LARGEST:
         raise ValueError(
-            f"{name} of {owner} reaches {by_name[name]:.3g}, whose square overflows; at most "
-            f"{_LARGEST:.0e} can be computed with. Scale it: with normalize_y=True C and epsilon "
-            "are in units of the standard deviation of y, and C above the largest coefficient "
-            "changes nothing."
+            f"{name} of {owner} reaches {magnitude:.3g}, whose square overflows; it must be at "
+            f"most {_LARGEST:.0e}. {remedy}"
         )
     energy = C * max(kernel * C, dual.equality_penalty * C, dual.overlap_penalty * C, y)
     if energy > _LARGEST**2:

@@ -22,17 +22,17 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import r2_score
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr._validation import check_boolean, check_choice, check_integer, check_real
 from qsvr.estimators._parameters import (
-    accepts_sparse,
     check_n_jobs,
     checked_weight,
     random_state_of,
     validated,
+    validated_rows,
 )
 from qsvr.estimators.svr import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
@@ -259,9 +259,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        sparse = accepts_sparse(self._template().kernel)
-        rows = validate_data(self, X, accept_sparse=sparse, dtype=np.float64, reset=False)
-        predictions = self._member_predictions(rows)
+        predictions = self._member_predictions(validated_rows(self, X, self._template().kernel))
         if self.combination == "median":
             return np.asarray(np.median(predictions, axis=0))
         return np.asarray(self.weights_ @ predictions)
@@ -337,9 +335,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             self.weights_ = _inverse_errors(predictions, y, unseen)
         self.oob_prediction_ = self._oob_combined(predictions, unseen)
         known = ~np.isnan(self.oob_prediction_)
-        self.oob_score_ = (
-            float(r2_score(y[known], self.oob_prediction_[known])) if known.sum() > 1 else np.nan
-        )
+        unit = _unit(y)
+        scores = y[known] / unit, self.oob_prediction_[known] / unit
+        self.oob_score_ = float(r2_score(*scores)) if known.sum() > 1 else np.nan
 
     def _oob_combined(self, predictions: FloatArray, unseen: BoolArray) -> FloatArray:
         result = np.full(predictions.shape[1], np.nan)
@@ -398,6 +396,14 @@ def _fit_member(
 
 def _inverse_errors(predictions: FloatArray, y: FloatArray, unseen: BoolArray) -> FloatArray:
     """Return weights by the inverse mean squared error on unseen samples, (n_members,)."""
-    errors = ((predictions - y) ** 2 * unseen).sum(axis=1) / unseen.sum(axis=1)
-    weights = 1.0 / np.maximum(errors, 1e-12 * max(float(np.var(y)), np.finfo(float).tiny))
+    unit = _unit(y)
+    squares = (predictions / unit - y / unit) ** 2
+    errors = (squares * unseen).sum(axis=1) / unseen.sum(axis=1)
+    least = 1e-12 * max(float(np.var(y / unit)), np.finfo(float).tiny)
+    weights = 1.0 / np.maximum(errors, least)
     return np.asarray(weights / weights.sum())
+
+
+def _unit(y: FloatArray) -> float:
+    """Return a power of two near the largest target, in whose units squares do not overflow."""
+    return 2.0 ** int(np.frexp(np.abs(y).max())[1] - 1)

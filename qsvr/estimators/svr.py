@@ -22,15 +22,15 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import (
-    accepts_sparse,
     check_parameters,
     checked_weight,
     random_state_of,
     validated,
+    validated_rows,
 )
 from qsvr.estimators._problem_checks import (
     check_finite,
@@ -355,7 +355,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`.
+            As for `fit`, in the same shapes.
 
         Returns
         -------
@@ -381,7 +381,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            Those that the problem was made of.
+            Those that the problem was made of, in the same shapes.
         sampleset : dimod.SampleSet
             See `QSVRProblem.to_samples`.
 
@@ -604,9 +604,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             Only with ``return_std``.
         """
         check_is_fitted(self)
-        rows: Any = validate_data(
-            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
-        )
+        rows = validated_rows(self, X, self.kernel)
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
             matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
@@ -618,8 +616,11 @@ class QSVR(RegressorMixin, BaseEstimator):
         spread = self._spread
         if not spread.data_rows.size:
             return prediction, np.full(rows.shape[0], self.y_std_ * spread.tau)
-        std = spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
-        return prediction, self.y_std_ * std
+        matrix = self._kernel_of(rows, spread.data_rows, spread.vectors)
+        with np.errstate(over="ignore", invalid="ignore"):
+            std = self.y_std_ * spread.std(matrix)
+        check_finite(std, matrix)
+        return prediction, std
 
     def kernel_matrix(self, X: ArrayLike) -> FloatArray:
         """Return the fitted kernel of samples with the support vectors.
@@ -637,9 +638,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         ndarray of shape (n_samples, n_SV)
         """
         check_is_fitted(self)
-        rows: Any = validate_data(
-            self, X, accept_sparse=accepts_sparse(self.kernel), dtype=np.float64, reset=False
-        )
+        rows = validated_rows(self, X, self.kernel)
         if not self.support_.size:
             return np.empty((rows.shape[0], 0))
         return self._kernel_of(rows, self.support_, self.support_vectors_)

@@ -23,7 +23,6 @@ from qsvr.problem.kernels import Kernel, gram
 __all__ = ["KernelRows", "kernel_product"]
 
 _MEGABYTE = 2**20
-_LARGEST = 1e38
 # Samples at a time for the diagonal: small squares of the matrix hold it.
 _DIAGONAL_BLOCK = 64
 
@@ -64,13 +63,12 @@ class KernelRows:
                 self._slot.move_to_end(sample)
         if missing.size:
             block = gram(self._kernel, self._X, self._selected[missing], self._selected)
-            _check_single_precision(block)
             for sample in missing.tolist():
                 slot = len(self._slot)
                 if slot >= self.capacity:  # replace the least recently used row
                     _, slot = self._slot.popitem(last=False)
                 self._slot[sample] = slot
-            self._rows[[self._slot[sample] for sample in missing.tolist()]] = block
+            self._rows[[self._slot[sample] for sample in missing.tolist()]] = _single(block)
             self.n_computed += missing.size
         return self._rows[[self._slot[sample] for sample in samples.tolist()]]
 
@@ -81,15 +79,17 @@ class KernelRows:
         return np.concatenate(parts)
 
 
-def _check_single_precision(block: FloatArray) -> None:
-    """Raise ValueError where single precision does not hold the values of some kernel rows."""
-    largest = max(float(block.max()), -float(block.min()))
-    if largest > _LARGEST:
+def _single(block: FloatArray) -> NDArray[np.float32]:
+    """Return kernel rows in single precision, or raise ValueError where it does not hold them."""
+    with np.errstate(over="ignore"):
+        rows = block.astype(np.float32)
+    if not np.isfinite(rows.sum(dtype=np.float64)):
         raise ValueError(
-            f"the kernel has values up to {largest:.3g}; working sets keep its rows in single "
-            f"precision, which holds values up to {_LARGEST:.0e}. Scale the kernel or X, or set "
+            f"the kernel has values up to {np.abs(block).max():.3g}; working sets keep its rows "
+            "in single precision, which holds values up to 3e+38. Scale the kernel or X, or set "
             "max_variables=None, which solves one QUBO in double precision."
         )
+    return rows
 
 
 def kernel_product(

@@ -107,7 +107,7 @@ class Kernel:
                     f"the kernel callable returned an array of shape {matrix.shape}; it must "
                     f"return (n_samples_X, n_samples_Y) = {expected}."
                 )
-            if not np.isfinite(matrix).all():
+            if not _is_finite(matrix):
                 raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
             return matrix
         if self.function == "precomputed":
@@ -117,7 +117,7 @@ class Kernel:
             matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
         matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
         matrix = np.asarray(matrix, dtype=np.float64)
-        if not np.isfinite(matrix).all():
+        if not _is_finite(matrix):
             values = "".join(f", {name}={value:.4g}" for name, value in arguments.items())
             largest = max(_largest(X), _largest(Y))
             raise ValueError(
@@ -128,12 +128,24 @@ class Kernel:
 
 
 def check_kernel(function: object) -> None:
-    """Raise ValueError unless ``function`` is one of `KERNEL_NAMES` or a callable."""
+    """Check that ``function`` is a kernel.
+
+    Raises
+    ------
+    ValueError
+        Unless it is one of `KERNEL_NAMES` or a callable.
+    """
     if not callable(function) and not (isinstance(function, str) and function in KERNEL_NAMES):
         raise ValueError(
             f"kernel={shown(function)} is not known; use one of {list(KERNEL_NAMES)} or a "
             "callable f(X, Y) that returns an array of shape (n_samples_X, n_samples_Y)."
         )
+
+
+def _is_finite(matrix: FloatArray) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = matrix.sum()  # one quick pass, unless it overflows
+    return bool(np.isfinite(total)) or bool(np.isfinite(matrix).all())
 
 
 def _largest(X: Any) -> float:

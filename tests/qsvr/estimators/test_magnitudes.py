@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.metrics.pairwise import rbf_kernel
 
 from friedman import X, Y
-from qsvr import QSVR, FixedPointEncoding, SVRDual, SVRQubo, get_sampler
+from qsvr import QSVR, FixedPointEncoding, QSVREnsemble, SVRDual, SVRQubo, get_sampler
 
 X, Y = X[:20], Y[:20]
 NEW = X[:5] + 0.1
@@ -53,6 +53,9 @@ def test_a_kernel_that_overflows_at_prediction_names_its_cause():
             model.predict(np.full_like(X, 1.5e308))
     model = QSVR(random_state=0).fit(X, Y)
     np.testing.assert_array_equal(model.predict(np.full_like(X, 1e307)), model.intercept_[0])
+    model = QSVR(kernel="linear", random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match="predictions are not finite"):
+        model.predict(np.full_like(X, 1e200), return_std=True)
     model = QSVR(kernel="linear", C=1e60, epsilon=1e58, random_state=0).fit(X, 1e60 * Y)
     with pytest.raises(ValueError, match="predictions are not finite: the kernel of X"):
         model.predict(np.full_like(X, 1e260))
@@ -77,6 +80,29 @@ def test_a_kernel_that_overflows_at_prediction_names_its_cause():
 def test_magnitudes_beyond_floating_point_name_their_cause(parameters, factor, message):
     with pytest.raises(ValueError, match=message):
         QSVR(random_state=0, **parameters).fit(X, factor * (Y / Y.max()))
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+@pytest.mark.parametrize("combination", ["mean", "oob"])
+@pytest.mark.filterwarnings("error")
+def test_an_ensemble_scores_in_any_units(factor, combination):
+    parameters = {
+        "combination": combination,
+        "oob_score": True,
+        "max_samples": 0.5,
+        "random_state": 0,
+    }
+    scores = [
+        QSVREnsemble(QSVR(normalize_y=True), **parameters).fit(X, f * Y).oob_score_
+        for f in (1.0, factor)
+    ]
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+def test_targets_whose_sum_overflows():
+    with pytest.raises(ValueError, match=r"y reaches 1e\+308.*Scale it below"):
+        QSVR().fit(X, 1e308 * np.sign(Y))
 
 
 def scaled(factor, **parameters):

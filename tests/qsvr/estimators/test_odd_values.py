@@ -125,3 +125,9 @@ def test_n_jobs(value):
 def test_sampler_options_must_be_a_mapping(value):
     with pytest.raises(ValueError, match="sampler_options of QSVR must be a dict of options"):
         QSVR(sampler_options=value).fit(X, Y)
+
+
+def test_the_module_numpy_random_does_not_mean_its_global_generator():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    QSVR(random_state=np.random, num_reads=2).fit(X, Y)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
