@@ -194,7 +194,7 @@ def test_a_lazy_composite_has_a_limit_once_it_has_embedded(qpu):
     _model(lazy).fit(X, Y)
     assert get_sampler(lazy).max_variables == N_VARIABLES
     _model(lazy).fit(X, Y)
-    with pytest.raises(CapacityError, match="LazyFixedEmbeddingComposite.*at most 24"):
+    with pytest.raises(CapacityError, match=r"LazyFixedEmbeddingComposite.*at most 24"):
         _model(lazy, max_variables=None).fit(np.linspace(0, 1, 6)[:, None], np.arange(6))
 
 
@@ -241,7 +241,7 @@ def test_a_stand_in_for_an_annealer_gets_the_seed(qpu):
 def test_enumeration_of_an_embedded_problem_is_refused(qpu):
     """2**n_qubits strings fill any memory."""
     sampler = dimod.StructureComposite(dimod.ExactSolver(), qpu.nodelist, qpu.edgelist)
-    with pytest.raises(CapacityError, match="ExactSolver|StructureComposite"):
+    with pytest.raises(CapacityError, match=r"ExactSolver|StructureComposite"):
         _model(sampler).fit(X, Y)
 
 

@@ -65,6 +65,15 @@ class Documented(Plain):
     parameters: ClassVar = {"num_reads": [], "rng": [], "strength": []}
 
 
+class Overstated(Plain):
+    """It documents more than it takes."""
+
+    parameters: ClassVar = {"num_reads": [], "seed": [], "return_embedding": []}
+
+    def sample(self, bqm, num_reads=1, seed=None):
+        return super().sample(bqm, num_reads=num_reads, seed=seed)
+
+
 class Seeded(Plain):
     parameters: ClassVar = {"num_reads": []}
 
@@ -74,7 +83,12 @@ class Seeded(Plain):
 
 @pytest.mark.parametrize(
     ("sampler", "seed_name"),
-    [(Undocumented(), "seed"), (Documented(), "rng"), (Seeded(), "random_state")],
+    [
+        (Undocumented(), "seed"),
+        (Documented(), "rng"),
+        (Seeded(), "random_state"),
+        (Overstated(), "seed"),
+    ],
 )
 def test_reads_and_seed_reach_the_sampler_by_the_name_that_it_has(sampler, seed_name, qubo):
     samples = get_sampler(sampler).sample(qubo, num_reads=7, seed=2**31 + 5)
@@ -91,6 +105,10 @@ def test_options_are_found_in_parameters_and_in_the_signature(sampler, qubo):
     assert sampler.got[-1]["strength"] == 3.0
     with pytest.raises(ValueError, match=r"has \['stength'\]"):
         adapted.sample(qubo, num_reads=2, seed=0, stength=3.0)
+
+
+def test_what_is_documented_and_not_taken_is_no_option():
+    assert get_sampler(Overstated()).parameters == set()
 
 
 def test_openjijs_options_are_those_of_its_signature(qubo):
@@ -186,7 +204,7 @@ def test_enumeration_has_its_limit_however_it_is_given(spec):
 
 
 def test_too_large_a_problem_is_refused_before_the_model_is_built(qubo):
-    with pytest.raises(CapacityError, match="'exact' takes at most 18 binary variables.*has 30"):
+    with pytest.raises(CapacityError, match=r"'exact' takes at most 18 binary variables.*has 30"):
         get_sampler("exact").sample(qubo, num_reads=1, seed=0)
 
 
@@ -203,7 +221,9 @@ def test_a_class_is_no_sampler(cls):
 
 
 def test_a_factory_must_name_something_that_makes_a_sampler():
-    with pytest.raises(ValueError, match="path='dimod.__version__' must name a class or function"):
+    with pytest.raises(
+        ValueError, match=r"path='dimod\.__version__' must name a class or function"
+    ):
         get_sampler(SamplerFactory("dimod.__version__"))
 
 

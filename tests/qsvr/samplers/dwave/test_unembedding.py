@@ -121,7 +121,7 @@ def test_paid_reads_outlive_a_method_that_fails(qubo):
     def wrong(samples, chains):
         raise RuntimeError("no idea")
 
-    with pytest.raises(SamplerError, match="chain_break_method .* failed: RuntimeError") as caught:
+    with pytest.raises(SamplerError, match=r"chain_break_method .* failed: RuntimeError") as caught:
         _sample(Broken(), qubo, chain_break_method=wrong)
     assert len(caught.value.samples) == 30
 
