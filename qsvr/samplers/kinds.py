@@ -154,18 +154,21 @@ def _embedding_defaults(_qubo: SVRQubo, _options: Mapping[str, Any]) -> Mapping[
 
 
 def option_names(sampler: Any) -> frozenset[str]:
-    """Return the options of ``sample``: those in ``parameters`` and those in its signature.
+    """Return the options of ``sample``, the number of reads and the seed among them.
 
-    Some samplers document a part only, and some take any keyword, so that neither is enough. The
-    number of reads and the seed are among them.
+    They are those in its signature and, where that takes any keyword, those in ``parameters``: some
+    samplers document a part only, and composites name those of their children.
     """
-    names = {str(name) for name in sampler.parameters}
+    documented = {str(name) for name in sampler.parameters}
     try:
         _, *arguments = inspect.signature(sampler.sample).parameters.values()  # the model is first
     except (TypeError, ValueError):  # no signature, or no argument
-        return frozenset(names)
+        return frozenset(documented)
+    kinds = {each.name: each.kind for each in arguments}
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-    return frozenset(names | {each.name for each in arguments if each.kind in named})
+    names = {name for name, kind in kinds.items() if kind in named}
+    takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()
+    return frozenset(names | documented if takes_any else names)
 
 
 def seed_argument(names: frozenset[str], seed: int) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class _Call:
     @property
     def n_runs(self) -> int:
         """Problems that a composite submits for one: a spin reversal transform makes several."""
-        runs = self.solver.get("num_spin_reversal_transforms")
+        runs, given = self.solver.get("num_spin_reversal_transforms"), self.solver.get("srts")
+        if given is not None:
+            runs = len(given)
         return max(int(runs), 1) if isinstance(runs, Integral) else 1
 
 
@@ -199,13 +201,8 @@ class QPUSampler(ServiceSampler):
             keep = np.argsort(energies, kind="stable")[:num_reads]
             bits, energies = bits[keep], energies[keep]
         samples = Samples(bits, energies, info, read)
-        if error is None and n_reads and len(bits) == 0:
-            error = SamplerError(
-                "chain_break_method of sampler_options discarded all reads, as each has a broken "
-                "chain. Raise chain_strength, or use 'majority_vote'."
-            )
         if error is not None:
-            error.samples = samples if len(bits) else None
+            error.samples = samples
             raise error
         return self._checked(samples, faults, num_reads * call.n_runs, n_reads=n_reads)
 
@@ -213,18 +210,22 @@ class QPUSampler(ServiceSampler):
         self, answer: Any, embedding: Embedding, bqm: Any, call: _Call, strength: Any, seed: int
     ) -> tuple[dimod.SampleSet, SamplerError | None]:
         """Return the samples over variables, and an error where the method for them fails."""
+        chains, method = embedding.chains, call.chain_break_method
         given = {"chain_strength": strength, "seed": seed}
         try:
-            method = call.chain_break_method
-            return unembedded(answer, embedding.chains, bqm, method=method, **given), None
+            read = unembedded(answer, chains, bqm, method=method, **given)
+            if len(read) or method is None:
+                return read, None
+            reason = "discarded all reads, as each has a broken chain"
         except Exception as raised:
-            if call.chain_break_method is None:
+            if method is None:
                 raise
-            error = SamplerError(
-                f"chain_break_method of sampler_options failed: {type(raised).__name__}: {raised}. "
-                "The reads, by majority vote, are in this error's samples."
-            )
-        return unembedded(answer, embedding.chains, bqm, method=None, **given), error
+            reason = f"failed: {type(raised).__name__}: {raised}"
+        error = SamplerError(
+            f"chain_break_method of sampler_options {reason}. Raise chain_strength, or use "
+            "'majority_vote': the reads by it are in this error's samples and partial_model."
+        )
+        return unembedded(answer, chains, bqm, method=None, **given), error
 
     def _call(self, options: Mapping[str, Any], num_reads: int) -> _Call:
         strength = check_chain_strength(options.get("chain_strength"))

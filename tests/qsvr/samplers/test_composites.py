@@ -183,9 +183,9 @@ def test_the_number_of_spin_reversals_reaches_the_composite(qpu):
     # each is paid for
     plans = [
         get_sampler(composite).plan(N_VARIABLES, n_problems=1, num_reads=8, options=o).seconds
-        for o in ({}, options)
+        for o in ({}, options, {"srts": np.zeros((2, 9), bool)})
     ]
-    assert plans[1] == pytest.approx(3 * plans[0])
+    assert plans[1:] == pytest.approx([3 * plans[0], 2 * plans[0]])
 
 
 def test_a_lazy_composite_has_a_limit_once_it_has_embedded(qpu):

@@ -115,6 +115,7 @@ def test_reads_that_are_discarded_are_no_missing_answer(qubo):
     with pytest.raises(SamplerError, match="discarded all reads") as caught:
         _sample(Broken(), qubo, chain_break_method="discard")
     assert not isinstance(caught.value, IncompleteAnswerError)
+    assert len(caught.value.samples) == 30  # by majority vote
 
 
 def test_paid_reads_outlive_a_method_that_fails(qubo):
