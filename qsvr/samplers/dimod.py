@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -187,9 +187,9 @@ def _unpack(
         extra["chain_break_fraction"] = float(np.mean(record.chain_break_fraction))
     if "timing" in sample_set.info:
         extra["timing"] = dict(sample_set.info["timing"])
-    strength = sample_set.info.get("embedding_context", {}).get("chain_strength")
-    if strength is not None:  # what a composite applied
-        extra["chain_strength"] = strength
+    context = sample_set.info.get("embedding_context")
+    if isinstance(context, Mapping) and context.get("chain_strength") is not None:
+        extra["chain_strength"] = context["chain_strength"]  # what a composite applied
     kept = max(num_reads, 1)
     if len(bits) > kept:  # enumeration returns every string: keep the lowest
         energies = np.repeat(np.asarray(record.energy), np.asarray(record.num_occurrences))
