@@ -97,12 +97,6 @@ def _check_remaining(owner: str, values: Mapping[str, Any]) -> None:
     if values["time_limit"] is not None:
         check_real(owner, "time_limit", values["time_limit"], strict=True, hint="None is no limit.")
     random_state_of(values["random_state"], owner)
-    options = values["sampler_options"]
-    if options is not None and not isinstance(options, Mapping):
-        raise ValueError(
-            f"sampler_options of {owner} must be a dict of options or None; got {shown(options)}. "
-            "For example {'num_sweeps': 500}."
-        )
 
 
 def _is_one_of(value: object, *choices: str | None) -> bool:

@@ -123,11 +123,11 @@ def portable_sampleset(sample_set: dimod.SampleSet) -> dimod.SampleSet:
     """
     info = {}
     for name, value in sample_set.info.items():
-        if name == "embedding_context" and isinstance(value, Mapping):
-            chains = {v: tuple(chain) for v, chain in dict(value.get("embedding", {})).items()}
-            value = {**value, "embedding": chains}  # noqa: PLW2901
-        if _can_be_pickled(value):
-            info[name] = value
+        portable = value
+        if isinstance(value, Mapping) and isinstance(value.get("embedding"), Mapping):
+            portable = {**value, "embedding": dict(value["embedding"])}
+        if _can_be_pickled(portable):
+            info[name] = portable
     return dimod.SampleSet(sample_set.record, sample_set.variables, info, sample_set.vartype)
 
 

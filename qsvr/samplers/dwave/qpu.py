@@ -182,7 +182,7 @@ class QPUSampler(ServiceSampler):
             call.service, budget, seed,
         )  # fmt: skip
         sample_set, faults = read_or_raise(
-            lambda: readable(answer, embedding.chains, num_reads), self.name
+            lambda: readable(answer, embedding.chains, num_reads * call.n_runs), self.name
         )
         n_reads = int(sample_set.record.num_occurrences.sum())
         read, error = self._read(sample_set, embedding, bqm, call, strength, seed)

@@ -114,10 +114,12 @@ def test_what_cannot_be_pickled_is_left_out():
     class Mine(dimod.SampleSet):
         pass
 
-    answer = Mine.from_samples([[0, 1]], "BINARY", 1.0, info={"f": lambda: 0, "n": 3})
+    answer = Mine.from_samples(
+        [[0, 1]], "BINARY", 1.0, info={"f": lambda: 0, "n": 3, "embedding_context": None}
+    )
     kept = portable_sampleset(answer)
     assert type(kept) is dimod.SampleSet
-    assert kept.info == {"n": 3}
+    assert kept.info == {"n": 3, "embedding_context": None}
     assert np.shares_memory(kept.record.sample, answer.record.sample)
     assert pickle.loads(pickle.dumps(kept)) == kept
 
