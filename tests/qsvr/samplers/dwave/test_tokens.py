@@ -37,7 +37,8 @@ def test_token_appears_nowhere(api, data, caplog, capfd, cache_dir):
         model = _fit(data, sampler)
         texts += [repr(model), repr(vars(model)), pickle.dumps(model).decode("latin-1")]
         texts.append(str(model.sampler_report()))
-        texts += [repr(model.sampleset_.info), pickle.dumps(model.sampleset_).decode("latin-1")]
+        if sampler != "nl":  # whose answer is no sample set
+            texts += [repr(model.sampleset_.info), pickle.dumps(model.sampleset_).decode("latin-1")]
     texts.append(repr(SamplerFactory("qsvr.samplers.dwave.qpu.QPUSampler").open()))
     for kind in ("401", "503", "drop", "malformed", "fail", "fewer"):
         api.mend()
