@@ -221,7 +221,7 @@ def test_cached_rows_equal_the_matrix_whatever_is_evicted():
     for size in (3, 10, 7, 10, 14, 2):
         asked = rng.choice(55, size, replace=False)
         np.testing.assert_allclose(rows[asked], K[np.ix_(selected[asked], selected)], rtol=1e-6)
-    np.testing.assert_allclose(rows.diagonal(), 1.0)
+    np.testing.assert_allclose(rows.diagonal, 1.0)
 
 
 def test_rows_in_the_cache_are_not_computed_again():
