@@ -11,7 +11,6 @@ array([[0., 2., 4.]], dtype=float32)
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
@@ -50,9 +49,7 @@ class KernelRows:
         self._X = X
         self._selected = selected
         n = selected.size
-        self.capacity = int(min(max(cache_size * _MEGABYTE // (4 * n), 2), n))
-        self._rows = np.empty((self.capacity, n), dtype=np.float32)  # untouched pages cost nothing
-        self._slot: OrderedDict[int, int] = OrderedDict()  # sample -> row of the store, by last use
+        self._make_store(int(min(max(cache_size * _MEGABYTE // (4 * n), 2), n)))
         self._factor = _rbf_factor(kernel, X, selected)
         self.n_computed = 0
 
@@ -71,45 +68,55 @@ class KernelRows:
         """Add ``change`` @ rows of distinct samples to ``field``, of shape (n_samples,)."""
         moved = np.flatnonzero(change)
         slots = self._slots_of(samples[moved])
-        step = _rows_at_a_time(self._selected.size)
-        for first in range(0, moved.size, step):
-            part = slice(first, first + step)
+        n_parts = -(-moved.size * self._selected.size // _BLOCK_ENTRIES) or 1
+        for part in np.array_split(np.arange(moved.size), n_parts):
             field += change[moved[part]].astype(np.float32) @ self._rows[slots[part]]
 
     def _slots_of(self, samples: IntArray) -> IntArray:
         """Return where the rows of distinct samples are stored; compute the missing ones."""
         if samples.size > self.capacity:  # one request may exceed the bound
-            self.capacity = samples.size
-            self._rows = np.empty((samples.size, self._selected.size), dtype=np.float32)
-            self._slot.clear()
-        missing = []
-        for sample in samples.tolist():
-            if sample in self._slot:
-                self._slot.move_to_end(sample)
-            else:
-                missing.append(sample)
-        slots = np.empty(len(missing), dtype=np.intp)
-        for position, sample in enumerate(missing):
-            slot = len(self._slot)
-            if slot >= self.capacity:  # replace the least recently used row
-                _, slot = self._slot.popitem(last=False)
-            self._slot[sample] = slots[position] = slot
-        step = _rows_at_a_time(self._selected.size)
-        if self._factor is None:  # every call copies the data
-            step = max(step, _FEWEST_ROWS)
-        for first in range(0, len(missing), step):
-            part = slice(first, first + step)
-            try:
-                self._rows[slots[part]] = self._computed(np.array(missing[part]))
-            except BaseException:
-                self._slot.clear()  # rows that were announced are not there
-                raise
-        self.n_computed += len(missing)
-        return np.array([self._slot[sample] for sample in samples.tolist()], dtype=np.intp)
+            self._make_store(samples.size)
+        self._clock += 1
+        stored = self._slot[samples] >= 0
+        self._last_use[self._slot[samples[stored]]] = self._clock
+        missing = samples[~stored]
+        if missing.size:
+            # Replace the least recently used rows; those that were never used come first.
+            slots = np.argpartition(self._last_use, missing.size - 1)[: missing.size]
+            self._slot[self._sample[slots][self._last_use[slots] > 0]] = -1
+            self._last_use[slots] = 0  # so that a failure below leaves no row without content
+            for part in np.array_split(np.arange(missing.size), self._n_parts(missing.size)):
+                self._rows[slots[part]] = self._computed(missing[part])
+            self._slot[missing], self._sample[slots] = slots, missing
+            self._last_use[slots] = self._clock
+            self.n_computed += missing.size
+        return self._slot[samples]
+
+    def _make_store(self, capacity: int) -> None:
+        n = self._selected.size
+        self.capacity = capacity
+        self._rows = np.empty((capacity, n), dtype=np.float32)  # untouched pages cost nothing
+        self._slot = np.full(n, -1)  # where each sample's row is stored, -1 if it is not
+        self._sample = np.zeros(capacity, dtype=np.intp)  # whose row is in each slot
+        self._last_use = np.zeros(capacity, dtype=np.int64)  # request of each slot's last use
+        self._clock = 0
+
+    def _n_parts(self, n_rows: int) -> int:
+        """Return in how many parts rows are computed."""
+        most = _BLOCK_ENTRIES // self._selected.size
+        # Without a factor every part copies all the data.
+        return -(-n_rows // max(most, 1 if self._factor is not None else _FEWEST_ROWS))
 
     def _computed(self, samples: IntArray) -> NDArray[Any]:
         if self._factor is None:
-            return gram(self._kernel, self._X, self._selected[samples], self._selected)
+            block = gram(self._kernel, self._X, self._selected[samples], self._selected)
+            largest = float(np.abs(block).max())
+            if not largest <= np.finfo(np.float32).max:
+                raise ValueError(
+                    f"the kernel reaches {largest:.3g}, beyond single precision, in which its rows "
+                    "are stored. Scale X, or use a smaller gamma, coef0 or degree."
+                )
+            return block
         rows, squares = self._factor[:-2, samples], self._factor[-1, samples]
         left = np.vstack([2.0 * rows, -squares, -np.ones(samples.size)])
         # Rounded to single precision, an exponent x changes exp(x) by less than 3e-8.
@@ -126,10 +133,6 @@ class KernelRows:
         return np.concatenate(parts)
 
 
-def _rows_at_a_time(n_columns: int) -> int:
-    return max(_BLOCK_ENTRIES // n_columns, 1)
-
-
 def _rbf_factor(kernel: Kernel, X: Any, selected: IntArray) -> FloatArray | None:
     """Return (features, ones, squares) of shape (n_features + 2, n_samples) for an rbf kernel.
 
@@ -139,8 +142,10 @@ def _rbf_factor(kernel: Kernel, X: Any, selected: IntArray) -> FloatArray | None
     if kernel.function != "rbf" or not isinstance(X, np.ndarray):
         return None
     features = X[selected].T
-    features = features - features.mean(axis=1)[:, None]  # small squares lose fewer digits
-    return np.vstack([features, np.ones(selected.size), (features**2).sum(axis=0)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = features - features.mean(axis=1)[:, None]  # small squares lose fewer digits
+        factor = np.vstack([features, np.ones(selected.size), (features**2).sum(axis=0)])
+    return factor if np.isfinite(factor).all() else None
 
 
 def kernel_product(

@@ -10,7 +10,7 @@ A step that suits one sample is too long for another whose kernel diagonal, the 
 energy, is larger. So a working set holds samples of similar curvature, those first among which
 there is most to gain.
 
-With ``use_smo`` the sampler solves working sets that hold half of the samples between them, and a
+With ``use_smo`` the sampler solves working sets that hold a third of the samples between them, and a
 compiled descent over real numbers (`_smo`), again by working sets, goes on from there to the
 minimum; ``info["sampler_share"]`` is the fraction of the energy decrease that came from the
 sampler. A last working set is sampled around the minimum for the distinct solutions near it.
@@ -54,7 +54,7 @@ _CURVATURE_RANGE = 16.0
 _LARGEST_PENALTY = 20.0
 # Progress of a descent is checked over this many working sets, and as many as visit each sample
 # ten times. In that time what is left to gain falls by a tenth, or the energy by a twentieth.
-_PATIENCE, _VISITS = 50, 10
+_PATIENCE, _VISITS = 100, 20
 # Samples of a working set of the compiled descent.
 _DESCENT_SAMPLES = 1_000
 
@@ -119,26 +119,22 @@ class DecompositionSolver:
             If the sampler fails; after the first set its ``partial_solution`` has what was reached.
         """
         search = _Search(dual, encoding, self, start)
-        # Each sampled set holds working_size samples.
-        n_sampled = max(dual.y.size // (2 * self.working_size), 1) if self.use_smo else None
-        while (end := search.end()) is None:
-            if n_sampled is not None and search.n_sampled >= n_sampled:
-                search.descend()
-                continue
-            try:
-                search.advance(seed + search.n_sampled, n_solutions)
-            except SamplerError as error:
-                if search.gaps:
-                    error.partial_solution = search.result(n_solutions)
-                raise
-        if search.n_descents and not self._is_late():
-            search.sample_near(seed + search.n_sampled, n_solutions)
+        n_sampled = max(dual.y.size // (3 * self.working_size), 1) if self.use_smo else None
+        try:
+            while (end := search.end()) is None:
+                if n_sampled is not None and search.n_sampled >= n_sampled:
+                    search.descend()
+                else:
+                    search.advance(seed + search.n_sampled, n_solutions)
+            if search.n_descents and not search.is_late():
+                search.sample_near(seed + search.n_sampled, n_solutions)
+        except SamplerError as error:
+            if search.gaps:
+                error.partial_solution = search.result(n_solutions)
+            raise
         if end:
             self._warn(search, end)
         return search.result(n_solutions)
-
-    def _is_late(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
 
     def _warn(self, search: _Search, end: str) -> None:
         """Warn that the search ended before `tol`; ``end`` says why."""
@@ -147,20 +143,19 @@ class DecompositionSolver:
             _TIME_LIMIT: "Raise time_limit or tol, or scale the data.",
         }.get(end, "Scale X and y, use a smaller C or a smoother kernel, or raise tol.")
         if end == _STAGNATION and not self.use_smo:
-            remedy += " Larger working sets (max_variables) help as well, 'auto' most."
+            remedy += " Larger working sets (max_variables) help as well."
         warnings.warn(
-            f"decomposition stopped {end.format(max_iter=self.max_iter)} after "
-            f"{len(search.gaps)} working sets with a violation of {search.conditions.gap:.3g} "
-            f"instead of tol={self.tol:g}. {remedy}",
+            f"decomposition stopped {end.format(len(search.gaps))} working sets with a violation "
+            f"of {search.conditions.gap:.3g} instead of tol={self.tol:g}. {remedy}",
             ConvergenceWarning,
             stacklevel=5,
         )
 
 
 # Why a search ended before `tol`.
-_MAX_ITER = "at max_iter={max_iter}"
-_TIME_LIMIT = "at time_limit"
-_STAGNATION = "without further progress"
+_MAX_ITER = "after max_iter={}"
+_TIME_LIMIT = "at time_limit, after {}"
+_STAGNATION = "without further progress, after {}"
 
 
 def select_working_set(
@@ -307,7 +302,8 @@ class _Search:
         self.conditions = Conditions.of(self.field, self.b, dual.C, dual.epsilon)
         self.levels = _CurvatureLevels.of(dual.rows.diagonal)
         self.last: DualSolution | None = None
-        self.working: IntArray = np.arange(0)
+        self.near = np.zeros((0, 1))  # solutions of the set ``working`` near the present point
+        self.working: IntArray = np.arange(1)
         self.energies: list[float] = []
         self.gaps: list[float] = []
         self.n_sampled = self.n_descents = 0
@@ -325,13 +321,18 @@ class _Search:
             return ""
         if number >= settings.max_iter:
             return _MAX_ITER
-        if settings._is_late():  # noqa: SLF001 - of this module
+        if self.is_late():
             return _TIME_LIMIT
         size = settings.working_size if not self.n_descents else self._descent_size()
         patience = _PATIENCE + _VISITS * -(-self.b.size // size)
         if self.window < _NARROWEST or number - self.progress[0] >= patience:
             return _STAGNATION
         return None
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        deadline = self.settings.deadline
+        return deadline is not None and time.monotonic() >= deadline
 
     def advance(self, seed: int, n_solutions: int) -> None:
         """Choose a working set, sample it, and accept the answer if it lowers the energy."""
@@ -378,6 +379,7 @@ class _Search:
         self.decrease[1] += max(fell, 0.0)
         self.b[working] = new
         dual.rows.add_product(change, working, self.field)
+        self.near, self.working = np.zeros((0, 1)), np.arange(1)  # they were near another point
         self.n_descents += 1
         self._record(working, "solved")
 
@@ -395,12 +397,14 @@ class _Search:
         box = np.tile(sub.C, (2, 1))
         gradient = sub.gradient(incumbent)
         encoding = window_around(self.encoding, incumbent, gradient, box, window * box)
+        solver = self.settings.direct
+        found = solver.solve(sub, encoding, n_solutions=n_solutions, seed=seed)
         self.n_sampled += 1
-        return self.settings.direct.solve(sub, encoding, n_solutions=n_solutions, seed=seed)
+        return found
 
     def _keep(self, found: DualSolution, working: IntArray, energy: float) -> None:
         """Keep what a sampler found; ``energy`` is that of the present point in the sub-problem."""
-        self.last, self.working = found, working
+        self.last, self.near, self.working = found, found.b, working
         outputs = (self.field + self.dual.y)[None]
         # The difference between energies of the whole dual and of the working set.
         self.shift = self._penalised(self.b[None], outputs)[0] - energy
@@ -476,10 +480,8 @@ class _Search:
         """Return the present point and the distinct ones near it from the last sampled set."""
         self._give_up_if_worse()
         b = self.b[None]
-        if self.last is not None:
-            near = self.last.b
-            b = np.repeat(b, len(near) + 1, axis=0)
-            b[1:, self.working] = near
+        b = np.repeat(b, len(self.near) + 1, axis=0)
+        b[1:, self.working] = self.near
         change = b - self.b
         outputs = self.dual.outputs(change, self.working, n_rows=self.settings.working_size)
         outputs = self.field + self.dual.y + outputs
@@ -500,8 +502,8 @@ class _Search:
             np.stack([b, self.b]), np.stack([field, self.field]) + self.dual.y
         )
         if energies[0] < energies[1]:
-            self.b, self.field, self.last = b, field, None
-            self.working = np.arange(min(1, b.size))
+            self.b, self.field = b, field
+            self.near, self.working = np.zeros((0, 1)), np.arange(1)
             self.conditions = Conditions.of(field, b, self.dual.C, self.dual.epsilon)
 
     def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
