@@ -58,11 +58,10 @@ class KernelRows:
         slots = self._slots_of(samples)
         return self._rows[slots]
 
-    def square(self, samples: IntArray) -> FloatArray:
-        """Return the matrix of distinct samples with each other, in double precision."""
+    def square(self, samples: IntArray) -> NDArray[np.float32]:
+        """Return the matrix of distinct samples with each other."""
         slots = self._slots_of(samples)
-        matrix = self._rows[slots[:, None], samples].astype(np.float64)
-        return np.asarray(0.5 * (matrix + matrix.T))
+        return self._rows[slots[:, None], samples]
 
     def add_product(self, change: FloatArray, samples: IntArray, field: FloatArray) -> None:
         """Add ``change`` @ rows of distinct samples to ``field``, of shape (n_samples,)."""

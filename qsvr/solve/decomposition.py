@@ -55,8 +55,9 @@ _LARGEST_PENALTY = 20.0
 # Progress of a descent is checked over this many working sets, and as many as visit each sample
 # ten times. In that time what is left to gain falls by a tenth, or the energy by a twentieth.
 _PATIENCE, _VISITS = 100, 20
-# Samples of a working set of the compiled descent.
-_DESCENT_SAMPLES = 1_000
+# Samples of the first working set of the compiled descent. The next ones have twice as many each
+# time that the violation does not fall by this factor: then the samples outside matter.
+_DESCENT_SAMPLES, _EXPECTED_FALL = 1_000, 0.5
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,9 @@ class _Search:
         self.energies: list[float] = []
         self.gaps: list[float] = []
         self.n_sampled = self.n_descents = 0
+        # The rows of a working set are held at a time, so no more than there is memory for.
+        self.descent_limit = min(max(dual.rows.capacity, settings.working_size), n)
+        self.descent_size = min(max(_DESCENT_SAMPLES, settings.working_size), self.descent_limit)
         self.shift = 0.0
         self.decrease = np.zeros(2)  # of the energy, by the sampler and by the SMO steps
         # Number, energy and what was left to gain when there was progress last.
@@ -323,7 +327,7 @@ class _Search:
             return _MAX_ITER
         if self.is_late():
             return _TIME_LIMIT
-        size = settings.working_size if not self.n_descents else self._descent_size()
+        size = self.descent_size if self.n_descents else settings.working_size
         patience = _PATIENCE + _VISITS * -(-self.b.size // size)
         if self.window < _NARROWEST or number - self.progress[0] >= patience:
             return _STAGNATION
@@ -364,14 +368,14 @@ class _Search:
         dual, tol = self.dual, self.settings.tol
         everything = np.zeros(self.b.size, dtype=np.bool_)
         working = select_working_set(
-            self.conditions, self._descent_size(), stale=everything, partners=self._partners()
+            self.conditions, self.descent_size, stale=everything, partners=self._partners()
         )
         old, C = self.b[working], dual.C[working]
         K, field = dual.rows.square(working), self.field[working]
         new = moved_to_sum(old, C, float(old.sum() - self.b.sum()), field)
         # More accuracy than the other samples allow is wasted.
         inner_tol = max(0.3 * self.conditions.gap, 0.5 * tol)
-        limit = 1000 + 100 * working.size
+        limit = 1000 + 20 * working.size
         smo(K, field + K @ (new - old), new, C, dual.epsilon, inner_tol, limit)
         change = new - old
         fell = -float(change @ (field + 0.5 * (K @ change)))
@@ -381,7 +385,10 @@ class _Search:
         dual.rows.add_product(change, working, self.field)
         self.near, self.working = np.zeros((0, 1)), np.arange(1)  # they were near another point
         self.n_descents += 1
+        before = self.conditions.gap
         self._record(working, "solved")
+        if self.conditions.gap > _EXPECTED_FALL * before:
+            self.descent_size = min(2 * self.descent_size, self.descent_limit)
 
     def sample_near(self, seed: int, n_solutions: int) -> None:
         """Sample a working set for the solutions near the present point, which stays."""
@@ -408,12 +415,6 @@ class _Search:
         outputs = (self.field + self.dual.y)[None]
         # The difference between energies of the whole dual and of the working set.
         self.shift = self._penalised(self.b[None], outputs)[0] - energy
-
-    def _descent_size(self) -> int:
-        # The rows of a set are held at a time, so no more than there is memory for.
-        capacity = max(self.dual.rows.capacity, self.settings.working_size)
-        size = max(self.settings.working_size, _DESCENT_SAMPLES)
-        return min(size, capacity, self.b.size)
 
     def _partners(self) -> IntArray:
         """Return the samples with free coefficients, those used last first."""
