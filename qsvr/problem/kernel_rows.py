@@ -110,7 +110,7 @@ class KernelRows:
         if self._factor is None:
             block = gram(self._kernel, self._X, self._selected[samples], self._selected)
             largest = float(np.abs(block).max())
-            if not largest <= np.finfo(np.float32).max:
+            if not largest <= float(np.finfo(np.float32).max):
                 raise ValueError(
                     f"the kernel reaches {largest:.3g}, beyond single precision, in which its rows "
                     "are stored. Scale X, or use a smaller gamma, coef0 or degree."

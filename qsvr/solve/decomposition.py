@@ -10,11 +10,11 @@ A step that suits one sample is too long for another whose kernel diagonal, the 
 energy, is larger. So a working set holds samples of similar curvature, those first among which
 there is most to gain.
 
-With ``use_smo`` the sampler solves working sets that hold a third of the samples between them, and a
+With ``use_smo`` the sampler solves working sets that hold a third of the samples between them. A
 compiled descent over real numbers (`_smo`), again by working sets, goes on from there to the
-minimum; ``info["sampler_share"]`` is the fraction of the energy decrease that came from the
-sampler. A last working set is sampled around the minimum for the distinct solutions near it.
-Without it, all of the decrease is the sampler's.
+minimum. A last working set is sampled for the distinct solutions near it.
+``info["sampler_share"]`` is the fraction of the energy decrease that came from the sampler.
+Without ``use_smo``, all of it did.
 """
 
 from __future__ import annotations
