@@ -72,6 +72,9 @@ class SamplerReport:
         Whether the sampler polished its samples itself: then no energy here is raw.
     chain_break_fraction : float or None
         Fraction of chains whose qubits disagreed, on a quantum annealer.
+    best_from : str
+        Where the solution of lowest energy comes from: "sampler", or "relaxation" or "zeros", which
+        compete with the samples in every fit, or "incumbent" (an earlier round).
     """
 
     sampler: str
@@ -84,6 +87,7 @@ class SamplerReport:
     share_improved: float
     sampler_polishes: bool = False
     chain_break_fraction: float | None = None
+    best_from: str = "sampler"
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any], bound: float) -> Self:
@@ -111,6 +115,7 @@ class SamplerReport:
             share_improved=float(np.mean(polished < raw - 1e-12 * scale)),
             sampler_polishes=info["sampler"] == "relax-round",
             chain_break_fraction=info.get("chain_break_fraction"),
+            best_from=_best_from(info),
         )
 
     @property
@@ -196,4 +201,19 @@ class SamplerReport:
             )
         if self.chain_break_fraction is not None:
             lines.append(f"broken chains: {self.chain_break_fraction:.1%}")
+        if self.best_from in _OTHERS:
+            lines.append(f"the solution of lowest energy is no sample: {_OTHERS[self.best_from]}")
         return "\n".join(lines)
+
+
+# What competes with the samples.
+_OTHERS = {
+    "relaxation": "it is the rounded relaxation to real coefficients",
+    "zeros": "all coefficients are 0",
+    "incumbent": "it is that of an earlier round",
+}
+
+
+def _best_from(info: Mapping[str, Any]) -> str:
+    history = info.get("refinement_history")
+    return str(history[-1].source if history else info.get("best_from", "sampler"))

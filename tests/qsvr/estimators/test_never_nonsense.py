@@ -159,9 +159,9 @@ def test_a_kernel_of_all_scales_ends_early_with_the_cause():
     y = X[:, 0]
     for n_refinements in ("auto", 10, 60):
         with pytest.warns(ConvergenceWarning, match=r"diagonal goes from 0\.00098 to 9\.3e\+10"):
-            model = QSVR(
-                kernel="poly", degree=10, n_refinements=n_refinements, random_state=0
-            ).fit(X, y)
+            model = QSVR(kernel="poly", degree=10, n_refinements=n_refinements, random_state=0).fit(
+                X, y
+            )
         assert model.n_iter_ < 50
         assert model.score(X, y) >= -0.01
     with warnings.catch_warnings():
@@ -173,7 +173,9 @@ def test_a_kernel_of_all_scales_ends_early_with_the_cause():
 def test_too_few_rounds_are_reported_and_what_was_set_is_not_recommended():
     X, y = diabetes(60)
     X, y = scale(X), scale(y)
-    with pytest.warns(ConvergenceWarning, match=r"ended by n_refinements=1, .* Raise n_refinements"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"ended by n_refinements=1, .* Raise n_refinements"
+    ):
         QSVR(C=100, n_refinements=1, random_state=0).fit(X, y)
     with pytest.warns(CoarseEncodingWarning, match=r"n_refinements=10 or 'auto', a smaller C"):
         QSVR(C=1e4, n_bits=8, n_refinements=0, random_state=0).fit(X, y)

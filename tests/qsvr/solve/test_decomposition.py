@@ -6,19 +6,21 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
-from qsvr.solve._smo import smo
-from sklearn.datasets import make_friedman1
+from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.preprocessing import minmax_scale
+from sklearn.preprocessing import minmax_scale, scale
 from sklearn.svm import SVR
 
 from qsvr import QSVR, CapacityError, FixedPointEncoding, SamplerError, get_sampler
+from qsvr.problem._smo import Box, smo
 from qsvr.problem.dual import LargeDual
 from qsvr.problem.kernel_rows import KernelRows, kernel_product
 from qsvr.problem.kernels import Kernel
@@ -152,6 +154,80 @@ def test_an_iteration_limit_warns_and_keeps_the_model():
     assert model.energy_ < 0
 
 
+def steep(kind):
+    """Return 150 rows whose kernel's diagonal spans ten orders of magnitude, and the setting."""
+    X, y = load_diabetes(return_X_y=True)
+    y = y[:150] if kind == "raw" else scale(y[:150])
+    return scale(X)[:150], y, {"kernel": "poly", "degree": 20, "gamma": 0.05, "coef0": 1, "C": 1000}
+
+
+@pytest.mark.parametrize("kind", ["raw", "scaled"])
+def test_a_kernel_of_any_range_reaches_libsvms_energy_or_warns(kind):
+    X, y, setting = steep(kind)
+    svr, _, best = libsvm(X, y, epsilon=0.1, **setting)
+    ended = r"violation of .* instead of tol=0.001\. Scale X and y"
+    with pytest.warns(ConvergenceWarning, match=ended) as caught:
+        model = QSVR(**setting, max_variables=120, random_state=0).fit(X, y)
+    assert caught[0].filename == __file__
+    assert abs(model.energy_ - best) <= 1e-3 * abs(best)
+    assert abs(r2_score(y, model.predict(X)) - r2_score(y, svr.predict(X))) < 2e-3
+    assert np.abs(model.dual_coef_).max() <= 1000.0
+
+
+@pytest.mark.parametrize("setting", [{"kernel": "linear", "C": 1.0}, {"kernel": "poly", "C": 10.0}])
+def test_kernels_of_uneven_diagonal_converge_in_the_box(setting):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X)[:100], scale(y[:100])
+    _, _, best = libsvm(X, y, epsilon=0.1, **setting)
+    model = QSVR(**setting, max_variables=120, random_state=0).fit(X, y)
+    assert abs(model.energy_ - best) <= 1e-3 * abs(best)
+    assert np.abs(model.dual_coef_).max() <= setting["C"] * (1 + 1e-12)
+    assert abs(model.dual_coef_.sum()) <= 1e-4 * setting["C"]
+
+
+def test_a_search_without_progress_stops_and_says_so():
+    x = np.arange(1.0, 6.0)
+    model = QSVR(kernel="poly", degree=10, max_variables=18, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"without further progress.*Scale X and y"):
+        model.fit(x[:, None], x)
+    assert model.n_iter_ < 2_000  # 10,000 were allowed
+    assert model.energy_ <= 0.0  # all zeros have 0
+
+
+def large_dual(n=60):
+    X, y = data(n)
+    rows = KernelRows(kernel_and_matrix(X)[0], X, np.arange(n), 10.0)
+    return LargeDual(rows, y, 0.05, np.ones(n), 2.0)
+
+
+@pytest.mark.parametrize("use_smo", [True, False])
+def test_at_the_deadline_the_best_so_far_is_returned(use_smo):
+    dual = large_dual()
+    past = time.monotonic() - 1.0
+    solver = DecompositionSolver(
+        DirectSolver(get_sampler(), 16), 10, use_smo=use_smo, deadline=past
+    )
+    encoding = FixedPointEncoding.for_box(dual.C, 3)
+    with pytest.warns(
+        ConvergenceWarning, match=r"at time_limit, after 1 .* tol=0.001\. Raise time_"
+    ):
+        found = solver.solve(dual, encoding, n_solutions=5, seed=0)
+    assert found.n_qubos == 1
+    assert found.energies[0] < 0.0
+
+
+def test_a_search_that_ends_worse_than_it_began_returns_to_the_beginning():
+    """A sampler that is wrong about energies cannot make the result worse."""
+    dual = large_dual()
+    _, b, best = libsvm(*data(), **SETTING)
+    solver = DecompositionSolver(DirectSolver(get_sampler(), 1, polish=False), 10, max_iter=1)
+    encoding = FixedPointEncoding.for_box(dual.C, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = solver.solve(dual, encoding, n_solutions=5, seed=0, start=b)
+    assert found.energies[0] <= best + 1e-6
+
+
 def test_energy_never_rises_much_and_progress_is_printed(capsys):
     X, y = data()
     model = QSVR(**SETTING, max_variables=60, random_state=0, verbose=2).fit(X, y)
@@ -221,7 +297,47 @@ def test_cached_rows_equal_the_matrix_whatever_is_evicted():
     for size in (3, 10, 7, 10, 14, 2):
         asked = rng.choice(55, size, replace=False)
         np.testing.assert_allclose(rows[asked], K[np.ix_(selected[asked], selected)], rtol=1e-6)
-    np.testing.assert_allclose(rows.diagonal(), 1.0)
+    np.testing.assert_allclose(rows.diagonal, 1.0)
+
+
+def test_rows_far_from_the_origin_keep_their_digits():
+    X, _ = data()
+    far = X + 1e6
+    kernel, K = kernel_and_matrix(X)
+    rows = KernelRows(kernel, far, np.arange(60), cache_size=1.0)
+    np.testing.assert_allclose(rows[np.arange(60)], K, atol=1e-6)
+    np.testing.assert_allclose(rows.square(np.array([7, 3])), K[np.ix_([7, 3], [7, 3])], atol=1e-6)
+    change, field = np.array([0.5, 0.0, -2.0]), np.zeros(60)
+    rows.add_product(change, np.array([1, 2, 50]), field)
+    np.testing.assert_allclose(field, change @ K[[1, 2, 50]], atol=1e-6)
+
+
+def test_a_failed_computation_leaves_no_row_without_content():
+    X, _ = data()
+    kernel, K = kernel_and_matrix(X)
+    calls = []
+
+    def fails_once(A, B):
+        calls.append(len(A))
+        if len(calls) == 2:
+            raise RuntimeError("interrupted")
+        return kernel(A, B)
+
+    function = Kernel.resolve(fails_once, gamma=0.3, degree=3, coef0=0.0, X=X)
+    rows = KernelRows(function, X, np.arange(60), cache_size=4 * 60 * 10 / 2**20)
+    rows[np.arange(10)]
+    with pytest.raises(RuntimeError, match="interrupted"):
+        rows[np.arange(5, 15)]
+    for asked in (np.arange(15), np.arange(8, 18)):
+        np.testing.assert_allclose(rows[asked], K[asked], rtol=1e-6)
+
+
+def test_a_kernel_beyond_single_precision_is_refused():
+    X = 1e10 * data()[0]
+    kernel = Kernel.resolve("poly", gamma=1.0, degree=4, coef0=0.0, X=X)
+    rows = KernelRows(kernel, X, np.arange(60), cache_size=1.0)
+    with pytest.raises(ValueError, match=r"beyond single precision.*Scale X"):
+        rows[np.arange(3)]
 
 
 def test_rows_in_the_cache_are_not_computed_again():
@@ -249,7 +365,8 @@ def test_the_compiled_finish_agrees_with_libsvm(seed):
     C = np.ones(50)
     b = moved_to_sum(np.random.default_rng(seed).uniform(-1, 1, 50), C, 0.0, -y)
     assert b.sum() == pytest.approx(0.0, abs=1e-12)
-    smo(K, K @ b - y, b, C, 0.05, 1e-8, 100_000)
+    box = Box(-C, C, np.zeros(50), np.full(50, 0.05))
+    smo(K, np.diag(K).copy(), K @ b - y, b, box, 1e-8, 100_000)
     energy = 0.5 * b @ K @ b - y @ b + 0.05 * np.abs(b).sum()
     assert energy == pytest.approx(best, rel=1e-6)
     np.testing.assert_allclose(K @ b, K @ b_libsvm, atol=1e-4)
@@ -281,6 +398,23 @@ def test_a_warm_start_at_the_solution_is_done_after_one_set():
     assert found.energies[0] <= best + 1e-6
     assert found.bound <= best + 1e-6
     assert best - found.bound < 1e-2 * abs(best)
+
+
+@pytest.mark.parametrize(("C", "epsilon"), [(1.0, 0.1), (10.0, 0.01)])
+def test_a_thousand_rows_take_a_few_times_libsvms_time(C, epsilon):
+    X, y = data(1000)
+    setting = {"C": C, "epsilon": epsilon, "gamma": 0.3}
+    QSVR(random_state=0).fit(X[:600], y[:600])  # compile before measuring
+    times = []
+    models = SVR(**setting), QSVR(**setting, random_state=0)
+    for model in models:
+        start = time.process_time()
+        model.fit(X, y)
+        times.append(time.process_time() - start)
+    assert times[1] < 10.0 * times[0] + 0.03  # the benchmark demands less of a quiet machine
+    assert models[1].sampler_info_["kkt_gap"] <= models[1].tol
+    assert len(models[1].solutions_.energies) > 1
+    assert np.abs(models[1].predict(X) - models[0].predict(X)).max() < 0.02
 
 
 @pytest.mark.slow
