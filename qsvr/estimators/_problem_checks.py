@@ -11,7 +11,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError, CoarseEncodingWarning, IndefiniteKernelWarning
-from qsvr.problem import LargeDual, SVRDual, is_indefinite, relative_loss_gap
+from qsvr.problem import LargeDual, SVRDual, is_indefinite, loss_gap
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DualProblem
 
@@ -148,9 +148,9 @@ def warn_if_coarse(
         What the fit cost, where it did.
     """
     dual, encoding = problem.dual, problem.encoding
-    if not dual.is_convex:  # the bound is loose then, whatever the levels
+    if not isinstance(dual, SVRDual) or not dual.is_convex:  # the relaxation says little then
         return
-    gap = relative_loss_gap(objective, dual.bound, dual.y, dual.C)
+    gap = loss_gap(dual, objective)
     if gap <= _COARSE:
         return
     level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())

@@ -187,8 +187,8 @@ class QSVR(RegressorMixin, BaseEstimator):
     sampleset_ : dimod.SampleSet
         The sampler's own answer to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``
         over levels): with the problem's id, timing and embedding where the sampler gives them, as
-        dwave-inspector needs. Only where a dimod sampler or a D-Wave solver drew the samples, ``"nl"``
-        apart, whose answer is no sample set.
+        dwave-inspector needs. Only where a dimod sampler or a D-Wave solver drew the samples; the
+        answer of ``"nl"`` is no sample set.
     n_iter_ : int
         Number of QUBOs solved.
     n_features_in_ : int

@@ -7,9 +7,9 @@ from qsvr.problem.kernel_rows import KernelRows
 from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, check_kernel, symmetric
 from qsvr.problem.local_search import polish
 from qsvr.problem.objective import (
+    loss_gap,
     lowest_average,
     primal_intercept,
-    relative_loss_gap,
     training_objective,
 )
 from qsvr.problem.optimality import (
@@ -47,7 +47,7 @@ __all__ = [
     "lowest_distinct",
     "polish",
     "primal_intercept",
-    "relative_loss_gap",
+    "loss_gap",
     "split_rows",
     "symmetric",
     "target_unit",

@@ -4,10 +4,10 @@ For a regression function ``f = K b + c``, with C_n the weight of each sample's 
 
     P(b) = 1/2 b'Kb + sum_n C_n * max(0, |y_n - f_n| - epsilon)
 
-with the offset c that makes the loss least. No P is below minus a lower bound on the dual's energy,
-and both are equal exactly at the optimum. Of two solutions of a coarse dual the one with the lower
-energy may have by far the higher training objective, and this is the one that matters for
-predictions.
+with the offset c that makes the loss least. Minus P is never above the energy of a point with
+sum(b) = 0, and both are equal exactly at the optimum. Of two solutions of a coarse dual the one
+with the lower energy may have by far the higher training objective, and this is the one that
+matters for predictions.
 
 >>> import numpy as np
 >>> primal_intercept(np.array([[1.0, 2.0, 9.0]]), epsilon=0.1, weights=np.ones(3))
@@ -19,8 +19,9 @@ from __future__ import annotations
 import numpy as np
 
 from qsvr._typing import FloatArray
+from qsvr.problem.dual import SVRDual
 
-__all__ = ["lowest_average", "primal_intercept", "relative_loss_gap", "training_objective"]
+__all__ = ["loss_gap", "lowest_average", "primal_intercept", "training_objective"]
 
 
 def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray) -> FloatArray:
@@ -117,17 +118,22 @@ def lowest_average(
     return chosen / chosen.sum(), float(objectives[count - 1])
 
 
-def relative_loss_gap(objective: float, bound: float, y: FloatArray, C: FloatArray) -> float:
-    """Return a training objective above the least possible one, in standard deviations of y.
+def loss_gap(dual: SVRDual, objective: float) -> float:
+    """Return a training objective above that of the relaxation, in standard deviations of y.
+
+    Per unit of C, so that it is the excess of the mean training loss: 0.001 changes R2 by about as
+    much. The relaxation must be accurate, and the kernel positive semi-definite.
 
     Parameters
     ----------
+    dual : SVRDual
     objective : float
-        Of a regression function.
-    bound : float
-        Energy that no point of the dual is below.
-    y, C : ndarray of shape (n_samples,)
-        Targets, and weights of the losses: by their sum the gap becomes that of the mean loss.
+        Of a regression function for its samples.
     """
-    scale = float(C.sum() * y.std())
-    return max(objective + bound, 0.0) / scale if scale > 0.0 else 0.0
+    scale = float(dual.C.sum() * dual.y.std())
+    if scale == 0.0:
+        return 0.0
+    coefficients = dual.relaxation.coefficients
+    b = (coefficients[0] - coefficients[1])[None]
+    least = training_objective(b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C)[0]
+    return max(objective - float(least), 0.0) / scale

@@ -46,9 +46,9 @@ from qsvr.problem import (
     FixedPointEncoding,
     SVRDual,
     canonical,
+    loss_gap,
     lowest_average,
     lowest_distinct,
-    relative_loss_gap,
 )
 from qsvr.solve.direct import DirectSolver, DualSolution
 
@@ -133,8 +133,6 @@ _MOST_SHORT_ROUNDS = 20
 _SHORT_SHRINKAGE = 0.25
 # A round that leaves more than this share of the gap to the bound has stalled.
 _STALLED = 0.8
-# The relaxation is accurate where its own gap is at most this share of its energy.
-_ACCURATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class RefinementSolver:
         Solves each round.
     n_refinements : int or None
         Rounds after the first, until ``tol``. None: short ones, as many as it takes until training
-        is good enough, see `relative_loss_gap`.
+        is good enough, see `loss_gap`.
     tol : float
         Stop when the exact dual's conditions hold to this, in units of y.
     deadline : float, optional
@@ -285,7 +283,7 @@ class _Rounds:
         _, objective = lowest_average(
             np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
         )
-        self.loss_gap = relative_loss_gap(objective, dual.bound, dual.y, dual.C)
+        self.loss_gap = loss_gap(dual, objective)
 
     def _reached(self, point: FloatArray, start_energy: float, source: str) -> RefinementRound:
         dual, b = self.dual, point[0] - point[1]
@@ -298,7 +296,15 @@ class _Rounds:
     @property
     def can_gain(self) -> bool:
         """Whether training can still gain what matters; not known for an indefinite kernel."""
-        return self.dual.is_convex and self.loss_gap > _NEGLIGIBLE
+        is_open = self.loss_gap > _NEGLIGIBLE or not self.is_relaxed
+        return self.dual.is_convex and is_open
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether the relaxation is accurate enough to compare with."""
+        dual, relaxed = self.dual, self.dual.relaxation
+        scale = float(dual.C.sum() * dual.y.std())
+        return relaxed.energy - relaxed.bound <= 0.5 * _NEGLIGIBLE * scale
 
     def narrow(self, factor: float) -> None:
         """Re-centre the targets, and set the windows of the next round."""
@@ -326,7 +332,6 @@ class _Rounds:
         """Take the multiplier step; where the relaxation is not accurate, its solution goes on."""
         relaxed = self.dual.relaxation
         total = float((relaxed.coefficients[0] - relaxed.coefficients[1]).sum())
-        is_accurate = relaxed.energy - relaxed.bound <= _ACCURATE * abs(relaxed.bound)
-        if abs(total) > 1e-9 * float(self.box.max()) or not is_accurate:
+        if abs(total) > 1e-9 * float(self.box.max()) or not self.is_relaxed:
             shift = 2.0 * self.dual.equality_penalty * total
             self.dual, self.centre = self.dual.recentred(shift), self.centre + shift
