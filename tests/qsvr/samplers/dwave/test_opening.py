@@ -22,7 +22,7 @@ from qsvr.samplers.factory import open_sampler
 
 SAMPLERS = ["qpu", "clique", "hybrid", "cqm", "nl"]
 CERTIFICATE = Path(fake_sapi.__file__).with_name("self_signed.pem")  # and its key, for tests only
-SLACK = 1.5  # seconds, on a machine that does other things as well
+SLACK = 5.0  # seconds, on a machine that does other things as well; the client alone would take 60
 
 
 class _DeafServer:
@@ -168,7 +168,7 @@ def test_a_failed_opening_leaves_no_threads_and_can_be_tried_again(api, data):
     for _ in range(5):
         with pytest.raises(ServiceUnavailableError):
             _fit(data, "qpu", max_retries=0)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while threading.active_count() > before + 2 and time.monotonic() < end:
         time.sleep(0.05)
     assert threading.active_count() <= before + 2  # those of the loopback server
