@@ -12,12 +12,13 @@ import contextlib
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-__all__ = ["njit", "njit_lanes"]
+__all__ = ["in_threads", "inner", "inner_lanes", "njit", "njit_lanes"]
 
 
 @contextlib.contextmanager
@@ -90,12 +91,35 @@ def _cached(compiled: Any) -> Any:
     return compiled
 
 
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+# No entry points for Python and C, which are half of the work of a small function, and no counting
+# of references, so that such a function must not allocate arrays.
+_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+
+
 def njit(function: _F) -> _F:
     """Compile without the global interpreter lock, cached on disk, with IEEE arithmetic."""
-    return cast(_F, _cached(numba.njit(nogil=True, error_model="numpy")(function)))
+    return cast(_F, _cached(numba.njit(**_OPTIONS)(function)))
+
+
+def inner(function: _F) -> _F:
+    """As `njit`, for functions that only compiled ones of the same file call."""
+    return cast(_F, numba.njit(**_INNER)(function))
 
 
 def njit_lanes(function: _F) -> _F:
     """As `njit`, with multiply-adds fused: loops over lanes then fill the vector units."""
-    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=True)(function)
-    return cast(_F, _cached(compiled))
+    return cast(_F, _cached(numba.njit(**_OPTIONS, fastmath=True)(function)))
+
+
+def inner_lanes(function: _F) -> _F:
+    """As `inner`, with multiply-adds fused."""
+    return cast(_F, numba.njit(**_INNER, fastmath=True)(function))
+
+
+def in_threads(function: Callable[[Any], Any], parts: Sequence[Any], n_jobs: int) -> list[Any]:
+    """Return ``function`` of each part, by at most ``n_jobs`` threads; by none for one part."""
+    if min(n_jobs, len(parts)) < 2:
+        return [function(part) for part in parts]
+    with ThreadPoolExecutor(min(n_jobs, len(parts))) as pool:
+        return list(pool.map(function, parts))

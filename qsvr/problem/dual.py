@@ -184,22 +184,40 @@ class SVRDual:
         max_iter : int, optional
             Stop after this many pair steps; by default 1000 and 200 per sample.
         """
-        from qsvr.problem._box_qp import BoxProblem, box_qp, frank_wolfe_gap
+        from qsvr.problem._box_qp import move_pairs
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
-        problem = BoxProblem(self.penalised_kernel, self.y, float(self.epsilon), lower, upper)
+        K, epsilon = self.penalised_kernel, float(self.epsilon)
         z = np.clip(np.zeros_like(lower), lower, upper)
-        limit = 1000 + 200 * self.n_samples if max_iter is None else max_iter
-        box_qp(problem, self.field(z[0] - z[1]), z, rtol, limit)
+        field, diagonal = self.field(z[0] - z[1]), np.diag(K).copy()
+        left = 1000 + 200 * self.n_samples if max_iter is None else max_iter
+        while left > 0 and not self._is_close(field, z, lower, upper, rtol):
+            asked = min(self.n_samples, left)
+            moved = move_pairs(K, diagonal, epsilon, (lower, upper), field, z, asked)
+            left = left - moved if moved == asked else 0
         # The field is computed anew, without the rounding errors of many updates.
-        gap = frank_wolfe_gap(problem, self.field(z[0] - z[1]), z)
+        gap = self._frank_wolfe_gap(self.field(z[0] - z[1]), z, lower, upper)
         energy = float(self.energy(z))
         bound = energy - self.overlap_penalty * float((z[0] * z[1]).sum()) - gap
         if self.smallest_curvature < 0.0:
             reach = upper.sum(axis=0) - lower.sum(axis=0)  # longest possible move of each b
             bound += 0.5 * self.smallest_curvature * float(reach @ reach)
         return Relaxation(z, energy, float(bound))
+
+    def _frank_wolfe_gap(
+        self, field: FloatArray, z: FloatArray, lower: FloatArray, upper: FloatArray
+    ) -> float:
+        """Bound on E(z) - min E for a convex dual: the sum of the largest -grad * (z' - z)."""
+        gradient = np.stack([field, -field]) + self.epsilon
+        return float((gradient * (z - np.where(gradient > 0.0, lower, upper))).sum())
+
+    def _is_close(
+        self, field: FloatArray, z: FloatArray, lower: FloatArray, upper: FloatArray, rtol: float
+    ) -> bool:
+        """Whether the gap is at most ``rtol`` of the energy, from K b - y."""
+        energy = 0.5 * float((z[0] - z[1]) @ (field - self.y)) + self.epsilon * float(z.sum())
+        return self._frank_wolfe_gap(field, z, lower, upper) <= rtol * abs(energy)
 
 
 @dataclass(frozen=True, eq=False)
