@@ -40,14 +40,14 @@ _f4 = np.float32
 _u4 = np.uint32
 
 
-def aligned(n_rows: int) -> Array:
+def aligned(n_rows: int, lanes=LANES) -> Array:
     """Return an uninitialised array over lanes that begins at a cache line.
 
     Elsewhere each vector would be read from two lines, which costs half of the speed.
     """
-    raw = np.empty(n_rows * LANES + _CACHE_LINE, _f4)
+    raw = np.empty(n_rows * lanes + _CACHE_LINE, _f4)
     start = -(raw.ctypes.data // raw.itemsize) % _CACHE_LINE
-    return raw[start : start + n_rows * LANES].reshape(n_rows, LANES)
+    return raw[start : start + n_rows * lanes].reshape(n_rows, lanes)
 
 
 def empty_memory(size: int) -> Memory:
@@ -99,10 +99,11 @@ def _even_pair_move(
     kernel: Array, step_size: Any, cost: Any, top: Any, beta: Any, reach: Any,
 ) -> None:  # fmt: skip
     """`_pair_move` where one level weighs the same in every coefficient: the usual case."""
+    lanes = x.shape[1] // 32 * 32
     zero, one = _f4(0.0), _f4(1.0)
     curvature = kernel[i, i] + kernel[j, j] - _f4(2.0) * kernel[i, j]
     half_curvature = _f4(0.5) * curvature * step_size
-    for lane in range(LANES):
+    for lane in range(lanes):
         r = _next(rng[lane])
         rng[lane] = r
         size = _f4(np.int32(_u4(_u4(_u4(r & _u4(4095)) * reach) >> _u4(12)))) + one
@@ -132,6 +133,7 @@ def _pair_move(
     is symmetric where levels weigh the same, so a constant temperature samples the Boltzmann
     distribution; elsewhere the heat bath sees to it.
     """
+    lanes = state.x.shape[1] // 32 * 32
     i, j, si, sj = members
     x, rng, work, table, top = state.x, state.rng, memory.work, levels.table, levels.top
     field_i, field_j, kernel = memory.local[i], memory.local[j], memory.kernel
@@ -142,7 +144,7 @@ def _pair_move(
     exchange = weight_i / weight_j if weight_j > _f4(0.0) else _f4(0.0)
     zero, half = _f4(0.0), _f4(0.5)
     kii, kjj, kij = half * kernel[i, i], half * kernel[j, j], kernel[i, j]
-    for lane in range(LANES):
+    for lane in range(lanes):
         r = _next(rng[lane])
         rng[lane] = r
         size = _f4(np.int32(_u4(_u4(_u4(r & _u4(4095)) * reach) >> _u4(12)))) + _f4(1.0)
@@ -178,9 +180,10 @@ def _heat_bath(
     that holds the present one: all levels up to 3 bits. Windows partition the levels, so the draw
     is reversible beyond that too.
     """
+    lanes = x.size // 32 * 32
     up, down, cost_up, cost_down, low, high = weight
     zero = _f4(0.0)
-    for lane in range(LANES):
+    for lane in range(lanes):
         old = x[lane]
         tick = np.floor((old + top + shift) / stride)
         start = np.floor(tick / _f4(_WINDOW)) * _f4(_WINDOW)
@@ -189,7 +192,7 @@ def _heat_bath(
         work[_LOWEST, lane] = _f4(1e30)
         work[_TOTAL, lane] = zero
     for k in range(_WINDOW):
-        for lane in range(LANES):
+        for lane in range(lanes):
             level = work[_FIRST, lane] + _f4(k) * stride
             inside = (level >= low) & (level <= high)
             old = work[_OLD, lane]
@@ -201,21 +204,21 @@ def _heat_bath(
             candidates[k, lane] = energy
             work[_LOWEST, lane] = min(work[_LOWEST, lane], energy)
     for k in range(_WINDOW):
-        for lane in range(LANES):
+        for lane in range(lanes):
             weight_k = _exp_minus(beta * (candidates[k, lane] - work[_LOWEST, lane]))
             candidates[k, lane] = weight_k
             work[_TOTAL, lane] += weight_k
-    for lane in range(LANES):
+    for lane in range(lanes):
         r = _next(rng[lane])
         rng[lane] = r
         work[_TOTAL, lane] *= (_f4(np.int32(r >> _u4(9))) + _f4(0.5)) * _f4(2.0**-23)
         work[_NEW, lane] = work[_FIRST, lane]
     # The level moves on while the cumulative weight is below the threshold drawn.
     for k in range(_WINDOW - 1):
-        for lane in range(LANES):
+        for lane in range(lanes):
             work[_TOTAL, lane] -= candidates[k, lane]
             work[_NEW, lane] += stride if work[_TOTAL, lane] >= zero else zero
-    for lane in range(LANES):
+    for lane in range(lanes):
         # Rounding of the threshold may walk one level out of the box: then nothing moves.
         old, new = work[_OLD, lane], work[_NEW, lane]
         new = new if (new >= low) & (new <= high) else old
@@ -230,11 +233,12 @@ def _apply_change(
     local: Array, moved: Array, work: Array, row: int, kernel: Array, i: int, size: int
 ) -> None:
     """Add a member's change to its net change and to the block's fields."""
-    for lane in range(LANES):
+    lanes = local.shape[1] // 32 * 32
+    for lane in range(lanes):
         moved[i, lane] += work[row, lane]
     for m in range(size):
         k = kernel[m, i]
-        for lane in range(LANES):
+        for lane in range(lanes):
             local[m, lane] += k * work[row, lane]
 
 
@@ -243,13 +247,14 @@ def _apply_exchange(
     local: Array, moved: Array, work: Array, kernel: Array, i: int, j: int, size: int
 ) -> None:  # fmt: skip
     """`_apply_change` of two members that changed by the same amount in opposite directions."""
-    for lane in range(LANES):
+    lanes = local.shape[1] // 32 * 32
+    for lane in range(lanes):
         moved[i, lane] += work[_CHANGE_I, lane]
-    for lane in range(LANES):
+    for lane in range(lanes):
         moved[j, lane] -= work[_CHANGE_I, lane]
     for m in range(size):
         k = kernel[m, i] - kernel[m, j]
-        for lane in range(LANES):
+        for lane in range(lanes):
             local[m, lane] += k * work[_CHANGE_I, lane]
 
 
@@ -258,8 +263,9 @@ def _enter_block(
     K: Array, field: Array, members: Array, size: int, kernel: Array, local: Array, moved: Array
 ) -> None:
     """Copy the block's part of the kernel and of the fields."""
+    lanes = local.shape[1] // 32 * 32
     for q in range(members.size):
-        for lane in range(LANES):
+        for lane in range(lanes):
             moved[q, lane] = _f4(0.0)
             local[q, lane] = field[members[q], lane]
         for m in range(size):
@@ -273,12 +279,13 @@ def _leave_block(K: Array, field: Array, moved: Array, members: Array, size: int
     Two samples by four members at a time: what is loaded once is used eight times. Members beyond
     ``size`` have moved by 0.
     """
+    lanes = field.shape[1] // 32 * 32
     for q in range(0, size, 4):
         b0, b1, b2, b3 = members[q], members[q + 1], members[q + 2], members[q + 3]
         for n in range(0, field.shape[0], 2):
             j0, j1, j2, j3 = K[b0, n], K[b1, n], K[b2, n], K[b3, n]
             k0, k1, k2, k3 = K[b0, n + 1], K[b1, n + 1], K[b2, n + 1], K[b3, n + 1]
-            for lane in range(LANES):
+            for lane in range(lanes):
                 m0, m1 = moved[q, lane], moved[q + 1, lane]
                 m2, m3 = moved[q + 2, lane], moved[q + 3, lane]
                 field[n, lane] += j0 * m0 + j1 * m1 + j2 * m2 + j3 * m3
