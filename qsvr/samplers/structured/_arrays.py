@@ -29,11 +29,13 @@ class Levels(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """State of LANES reads."""
+    """State of the reads in the lanes."""
 
-    field: Array  # (n_rows, LANES), K b - y; an even number of rows
-    x: Array  # (n_samples, LANES), signed levels
-    rng: Array  # (LANES,) uint32, none of them 0
+    field: Array  # (n_rows, n_lanes), K b - y; an even number of rows
+    x: Array  # (n_samples, n_lanes), signed levels
+    rng: Array  # (n_lanes,) uint32, none of them 0
+    b: Array  # (n_padded, n_lanes), b at the start; a multiple of 4 rows
+    everyone: Array  # (n_padded,), samples of these rows
 
 
 class Plan(NamedTuple):
@@ -50,7 +52,7 @@ class Memory(NamedTuple):
     """Working memory of the block being visited."""
 
     kernel: Array  # (size, size)
-    local: Array  # (size, LANES), fields of the members
-    moved: Array  # (size, LANES), change of b of the members
-    work: Array  # (n_rows, LANES)
-    weights: Array  # (candidate levels, LANES)
+    local: Array  # (size, n_lanes), fields of the members
+    moved: Array  # (size, n_lanes), change of b of the members
+    work: Array  # (n_rows, n_lanes)
+    weights: Array  # (candidate levels, n_lanes)

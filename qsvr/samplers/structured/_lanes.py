@@ -1,7 +1,7 @@
 """Compiled inner loops of the structured annealer: reads side by side in SIMD lanes.
 
-Every array over lanes is (rows, LANES) float32 with the lane index innermost, so one proposal is
-evaluated for LANES independent reads by the same vector instructions. The state of a sample is one
+Every array over lanes is (rows, n_lanes) float32 with the lane index innermost, so one proposal is
+evaluated for many independent reads by the same vector instructions. The state of a sample is one
 signed level x in -top..top: x > 0 puts the coefficient a at level x and a-hat at its offset, x < 0
 the other way round. Where levels are even, a minimum never needs both above their offsets; where
 they are not, each coefficient is a sample of its own here, a from 0 up and a-hat from 0 down.
@@ -24,9 +24,11 @@ import numpy as np
 from qsvr._numba import inner_lanes, njit_lanes
 from qsvr.samplers.structured._arrays import Array, Batch, Levels, Memory, Plan
 
-__all__ = ["LANES", "aligned", "anneal", "empty_memory"]
+__all__ = ["LANES", "MULTIPLE", "aligned", "anneal", "empty_memory"]
 
-LANES = 64
+LANES = 64  # reads of one batch
+# Their number is a multiple of this one, so that vectors are full and the compiler sees it.
+MULTIPLE = 32
 # Numbers of a cache line, 64 bytes.
 _CACHE_LINE = 16
 # Candidate levels of one heat-bath draw.
@@ -40,7 +42,7 @@ _f4 = np.float32
 _u4 = np.uint32
 
 
-def aligned(n_rows: int, lanes=LANES) -> Array:
+def aligned(n_rows: int, lanes: int) -> Array:
     """Return an uninitialised array over lanes that begins at a cache line.
 
     Elsewhere each vector would be read from two lines, which costs half of the speed.
@@ -50,9 +52,9 @@ def aligned(n_rows: int, lanes=LANES) -> Array:
     return raw[start : start + n_rows * lanes].reshape(n_rows, lanes)
 
 
-def empty_memory(size: int) -> Memory:
+def empty_memory(size: int, lanes: int) -> Memory:
     """Return working memory for blocks of at most ``size`` members."""
-    rows = [aligned(n) for n in (size, size, _N_ROWS, _WINDOW)]
+    rows = [aligned(n, lanes) for n in (size, size, _N_ROWS, _WINDOW)]
     return Memory(np.empty((size, size), _f4), *rows)
 
 
@@ -99,7 +101,7 @@ def _even_pair_move(
     kernel: Array, step_size: Any, cost: Any, top: Any, beta: Any, reach: Any,
 ) -> None:  # fmt: skip
     """`_pair_move` where one level weighs the same in every coefficient: the usual case."""
-    lanes = x.shape[1] // 32 * 32
+    lanes = x.shape[1] // MULTIPLE * MULTIPLE
     zero, one = _f4(0.0), _f4(1.0)
     curvature = kernel[i, i] + kernel[j, j] - _f4(2.0) * kernel[i, j]
     half_curvature = _f4(0.5) * curvature * step_size
@@ -133,7 +135,7 @@ def _pair_move(
     is symmetric where levels weigh the same, so a constant temperature samples the Boltzmann
     distribution; elsewhere the heat bath sees to it.
     """
-    lanes = state.x.shape[1] // 32 * 32
+    lanes = state.x.shape[1] // MULTIPLE * MULTIPLE
     i, j, si, sj = members
     x, rng, work, table, top = state.x, state.rng, memory.work, levels.table, levels.top
     field_i, field_j, kernel = memory.local[i], memory.local[j], memory.kernel
@@ -180,7 +182,7 @@ def _heat_bath(
     that holds the present one: all levels up to 3 bits. Windows partition the levels, so the draw
     is reversible beyond that too.
     """
-    lanes = x.size // 32 * 32
+    lanes = x.size // MULTIPLE * MULTIPLE
     up, down, cost_up, cost_down, low, high = weight
     zero = _f4(0.0)
     for lane in range(lanes):
@@ -233,7 +235,7 @@ def _apply_change(
     local: Array, moved: Array, work: Array, row: int, kernel: Array, i: int, size: int
 ) -> None:
     """Add a member's change to its net change and to the block's fields."""
-    lanes = local.shape[1] // 32 * 32
+    lanes = local.shape[1] // MULTIPLE * MULTIPLE
     for lane in range(lanes):
         moved[i, lane] += work[row, lane]
     for m in range(size):
@@ -247,7 +249,7 @@ def _apply_exchange(
     local: Array, moved: Array, work: Array, kernel: Array, i: int, j: int, size: int
 ) -> None:  # fmt: skip
     """`_apply_change` of two members that changed by the same amount in opposite directions."""
-    lanes = local.shape[1] // 32 * 32
+    lanes = local.shape[1] // MULTIPLE * MULTIPLE
     for lane in range(lanes):
         moved[i, lane] += work[_CHANGE_I, lane]
     for lane in range(lanes):
@@ -263,7 +265,7 @@ def _enter_block(
     K: Array, field: Array, members: Array, size: int, kernel: Array, local: Array, moved: Array
 ) -> None:
     """Copy the block's part of the kernel and of the fields."""
-    lanes = local.shape[1] // 32 * 32
+    lanes = local.shape[1] // MULTIPLE * MULTIPLE
     for q in range(members.size):
         for lane in range(lanes):
             moved[q, lane] = _f4(0.0)
@@ -279,7 +281,7 @@ def _leave_block(K: Array, field: Array, moved: Array, members: Array, size: int
     Two samples by four members at a time: what is loaded once is used eight times. Members beyond
     ``size`` have moved by 0.
     """
-    lanes = field.shape[1] // 32 * 32
+    lanes = field.shape[1] // MULTIPLE * MULTIPLE
     for q in range(0, size, 4):
         b0, b1, b2, b3 = members[q], members[q + 1], members[q + 2], members[q + 3]
         for n in range(0, field.shape[0], 2):
@@ -297,7 +299,7 @@ def anneal(
     K: Array, state: Batch, levels: Levels, uneven: Array | None, blocks: Any, memory: Memory,
     plan: Plan, order: Any,
 ) -> Any:  # fmt: skip
-    """Run the sweeps of one batch of LANES reads, in place.
+    """Run sweeps of the reads of one batch, or of some of them, in place.
 
     Parameters
     ----------
@@ -305,7 +307,8 @@ def anneal(
         Kernel matrix, which is symmetric, with the equality penalty added. ``n_rows`` is even: a
         column of zeros follows if need be.
     state : Batch
-        Changed in place.
+        Changed in place. The field is -y at first; K b is added, without roundings of earlier
+        sweeps.
     levels : Levels
     uneven : ndarray of shape (n, 6), float32, or None
         The weights sample by sample where they differ. None, which numba sees in the type, spares
@@ -322,10 +325,11 @@ def anneal(
     uint32
         The shared random state after the last sweep.
     """
-    field, x, rng = state
+    field, x, rng, b_start, everyone = state
     even, table, top = levels
     kernel, local, moved, work, candidates = memory
     partitions, sizes = blocks
+    _leave_block(K, field, b_start, everyone, everyone.size)
     for s in range(plan.beta.size):
         beta, reach, number = plan.beta[s], plan.reach[s], plan.first + s
         stride = max(np.floor(_f4(reach) * _f4(0.25)), _f4(1.0))

@@ -135,47 +135,52 @@ class _Problem:
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
         """Return levels of shape (num_reads, 2, n_samples)."""
         from qsvr._numba import in_threads
-        from qsvr.samplers.structured._lanes import LANES
+        from qsvr.samplers.structured._lanes import LANES, MULTIPLE
 
-        batches = range(1, -(-num_reads // LANES) + 1)
-        signed = in_threads(lambda batch: self._run_batch(seed, batch), batches, n_jobs)
+        # Batches share their seeds and random numbers, whoever anneals which of their lanes.
+        n_batches = -(-num_reads // LANES)
+        width = LANES if n_batches >= n_jobs else MULTIPLE
+        firsts = range(0, num_reads, width)
+        signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
         x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
         if self.separate:
             return np.abs(x.reshape(num_reads, 2, -1))
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
-    def _run_batch(self, seed: int, batch: int) -> NDArray[np.float32]:
-        from qsvr.samplers.structured import _lanes
+    def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
+        """Return signed levels, shape (n, width), of some reads of one batch."""
+        from qsvr.samplers.structured._lanes import LANES, aligned, anneal, empty_memory
 
-        rng = np.random.default_rng([seed, batch])
-        weights, uneven = self.weights, None if self.even else self.weights
-        low, high = weights[:, 4:5], weights[:, 5:6] + 1
-        x = _lanes.aligned(self.y.size)
-        x[:] = rng.integers(low, high, size=x.shape)
-        lanes = rng.integers(1, 2**32, size=_lanes.LANES, dtype=np.uint32)
+        batch, first_lane = divmod(first_read, LANES)
+        lanes, n = slice(first_lane, first_lane + width), self.y.size
+        rng = np.random.default_rng([seed, batch + 1])
+        low, high = self.weights[:, 4:5], self.weights[:, 5:6] + 1
+        field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
+        x[:] = rng.integers(low, high, size=(n, LANES))[:, lanes]
+        states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
-        field = _lanes.aligned(self.kernel.shape[1])
-        field[:] = 0.0
-        state, memory = Batch(field, x, lanes), _lanes.empty_memory(self.blocks[0].shape[2])
+        b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
+        state = Batch(field, x, states, b, everyone)
+        memory = empty_memory(self.blocks[0].shape[2], width)
+        uneven = None if self.even else self.weights
         for first in range(0, self.plan.beta.size, _SWEEPS_PER_REFRESH):
             part = slice(first, first + _SWEEPS_PER_REFRESH)
             plan = self.plan._replace(
                 beta=self.plan.beta[part], reach=self.plan.reach[part], first=first
             )
-            field[: self.y.size] = self._field(x)
+            field[:n], field[n:] = -self.y[:, None], 0.0
+            b[:n], b[n:] = self._coefficients(x), 0.0
             shared = np.uint32(
-                _lanes.anneal(
-                    self.kernel, state, self.levels, uneven, self.blocks, memory, plan, shared
-                )
+                anneal(self.kernel, state, self.levels, uneven, self.blocks, memory, plan, shared)
             )
         return x
 
-    def _field(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return K b - y at signed levels of shape (n, n_reads), without earlier roundings."""
-        levels, (up, down) = self.levels, self.weights.T[:2, :, None]
-        value = x if levels.table is None else levels.table[(x + levels.top).astype(np.int32)]
-        b = self.offset[:, None] + up * np.maximum(value, 0.0) + down * np.minimum(value, 0.0)
-        return np.asarray(self.kernel[:, : self.y.size] @ b - self.y[:, None])
+    def _coefficients(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return b of signed levels, both of shape (n, n_reads)."""
+        table, (up, down) = self.levels.table, self.weights.T[:2, :, None]
+        value = x if table is None else table[(x + self.levels.top).astype(np.int32)]
+        rise, fall = np.maximum(value, 0.0), np.minimum(value, 0.0)
+        return np.asarray(self.offset[:, None] + up * rise + down * fall, dtype=np.float32)
 
 
 def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
