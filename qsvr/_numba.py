@@ -9,15 +9,19 @@ without a cache; damaged cache files are compiled anew.
 from __future__ import annotations
 
 import contextlib
+import gc
+import logging
+import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-__all__ = ["njit", "njit_lanes"]
+__all__ = ["in_threads", "inner", "inner_lanes", "njit", "njit_lanes"]
 
 
 @contextlib.contextmanager
@@ -45,6 +49,8 @@ with _interrupts_after():
     from numba.core.caching import FunctionCache
 
 _FunctionCache: Any = FunctionCache  # which has no types
+# Shown on standard error by default; logging.getLogger("qsvr").setLevel("ERROR") silences it.
+_LOGGER = logging.getLogger("qsvr")
 
 
 class _Cache(_FunctionCache):
@@ -52,12 +58,15 @@ class _Cache(_FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load compiled code; None, so that it is compiled anew, where its files are damaged."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        if found is None:
+            _announce_once()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save compiled code where there is room for it."""
@@ -67,7 +76,24 @@ class _Cache(_FunctionCache):
             _warn_once(f"compiled code could not be written to {self.cache_path} ({error})")
 
 
+_kept: set[str] = set()  # folders of compiled code
+_announced = threading.Event()
 _warned = threading.Event()
+
+
+def kept_in() -> str:
+    """Return where compiled code is kept, in words."""
+    return f"kept in {os.path.commonpath(_kept)}" if _kept else "kept for this process only"
+
+
+def _announce_once() -> None:
+    """Log one line before the first fit compiles: logging shows it unless told otherwise."""
+    if not _announced.is_set():
+        _announced.set()
+        _LOGGER.warning(
+            "qsvr: compiling for the first fit, which takes some seconds (%s; qsvr.warm_up() does "
+            "it beforehand)", kept_in(),
+        )  # fmt: skip
 
 
 def _warn_once(reason: str) -> None:
@@ -81,21 +107,59 @@ def _warn_once(reason: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the garbage collector, which goes through all that a compiler builds, many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _cached(compiled: Any) -> Any:
     """Give a compiled function its cache, as ``numba.njit(cache=True)`` does."""
+    compiled.compile = _without_collector()(compiled.compile)
     try:
-        compiled._cache = _Cache(compiled.py_func)  # noqa: SLF001 - as Dispatcher.enable_caching
+        cache = _Cache(compiled.py_func)
+        compiled._cache = cache  # noqa: SLF001 - as Dispatcher.enable_caching
+        _kept.add(str(cache.cache_path))
     except RuntimeError:  # no folder can be written
         _warn_once("no folder for compiled code can be written")
     return compiled
 
 
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# No entry points for Python either, which are half of the work of a small function, and no counting
+# of references, so that such a function must not allocate arrays.
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
+
+
 def njit(function: _F) -> _F:
     """Compile without the global interpreter lock, cached on disk, with IEEE arithmetic."""
-    return cast(_F, _cached(numba.njit(nogil=True, error_model="numpy")(function)))
+    return cast(_F, _cached(numba.njit(**_OPTIONS)(function)))
+
+
+def inner(function: _F) -> _F:
+    """As `njit`, for functions that only compiled ones of the same file call."""
+    return cast(_F, numba.njit(**_INNER)(function))
 
 
 def njit_lanes(function: _F) -> _F:
     """As `njit`, with multiply-adds fused: loops over lanes then fill the vector units."""
-    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=True)(function)
-    return cast(_F, _cached(compiled))
+    return cast(_F, _cached(numba.njit(**_OPTIONS, fastmath=True)(function)))
+
+
+def inner_lanes(function: _F) -> _F:
+    """As `inner`, with multiply-adds fused."""
+    return cast(_F, numba.njit(**_INNER, fastmath=True)(function))
+
+
+def in_threads(function: Callable[[Any], Any], parts: Sequence[Any], n_jobs: int) -> list[Any]:
+    """Return ``function`` of each part, by at most ``n_jobs`` threads; by none for one part."""
+    if min(n_jobs, len(parts)) < 2:
+        return [function(part) for part in parts]
+    with ThreadPoolExecutor(min(n_jobs, len(parts))) as pool:
+        return list(pool.map(function, parts))

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from qsvr._typing import FloatArray, IntArray
@@ -43,7 +44,7 @@ from qsvr.estimators._problem_checks import (
 )
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
-from qsvr.inspection import SamplerReport
+from qsvr.inspection import SamplerReport, fit_summary
 from qsvr.model import Spread, combine
 from qsvr.problem import (
     FixedPointEncoding,
@@ -61,6 +62,9 @@ from qsvr.samplers.given import GivenSamples
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
+
+# Most numbers of a kernel matrix that prediction holds at a time, 16 MB.
+_KERNEL_PART = 2_000_000
 
 
 class QSVR(RegressorMixin, BaseEstimator):
@@ -571,19 +575,12 @@ class QSVR(RegressorMixin, BaseEstimator):
             warn_if_coarse(problem, self.solutions_.objective, self.n_refinements, plan)
         warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
-            self._print_summary()
-
-    def _print_summary(self) -> None:
-        info = self.sampler_info_
-        sets = f"{self.n_iter_} QUBOs, the last of " if self.n_iter_ > 1 else ""
-        print(
-            f"[QSVR] {sets}{info['n_variables']} variables, {info['n_reads']} reads by "
-            f"{info['sampler']} in {info['sampling_time']:.3g} s; energy {self.energy_:.6g} (raw "
-            f"{info['raw_energies'].min():.6g}), at most "
-            f"{self.energy_ - self.relaxation_bound_:.3g} above the best possible; "
-            f"{np.count_nonzero(self.solutions_.weights)} solutions combined, "
-            f"{self.n_support_[0]} support vectors"
-        )
+            n_combined = np.count_nonzero(self.solutions_.weights)
+            found = fit_summary(
+                self.sampler_info_, self.n_iter_, self.energy_, self.relaxation_bound_
+            )
+            print(f"[QSVR] {found}; {n_combined} solutions combined, {self.n_support_[0]} support "
+                  "vectors")  # fmt: skip
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -608,20 +605,32 @@ class QSVR(RegressorMixin, BaseEstimator):
         rows = validated_rows(self, X, self.kernel)
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
-            matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
-            with np.errstate(over="ignore", invalid="ignore"):
-                prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
-            check_finite(prediction, matrix)
+            coefficients, offset = self.dual_coef_[0], self.intercept_[0]
+            prediction = self._by_parts(
+                lambda kernel: kernel @ coefficients + offset,
+                rows, self.support_, self.support_vectors_,
+            )  # fmt: skip
         if not return_std:
             return prediction
         spread = self._spread
         if not spread.data_rows.size:
             return prediction, np.full(rows.shape[0], self.y_std_ * spread.tau)
-        matrix = self._kernel_of(rows, spread.data_rows, spread.vectors)
-        with np.errstate(over="ignore", invalid="ignore"):
-            std = self.y_std_ * spread.std(matrix)
-        check_finite(std, matrix)
+        std = self._by_parts(
+            lambda kernel: self.y_std_ * spread.std(kernel), rows, spread.data_rows, spread.vectors
+        )
         return prediction, std
+
+    def _by_parts(
+        self, function: Callable[[FloatArray], Any], rows: Any, columns: NDArray[Any], vectors: Any
+    ) -> FloatArray:
+        """Return ``function`` of the kernel of rows, of which a part is in memory at a time."""
+        results = []
+        for part in gen_batches(rows.shape[0], max(_KERNEL_PART // columns.size, 1)):
+            kernel = self._kernel_of(rows[part], columns, vectors)
+            with np.errstate(over="ignore", invalid="ignore"):
+                results.append(function(kernel))
+            check_finite(results[-1], kernel)
+        return np.concatenate(results)
 
     def kernel_matrix(self, X: ArrayLike) -> FloatArray:
         """Return the fitted kernel of samples with the support vectors.

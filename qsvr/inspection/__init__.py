@@ -1,6 +1,6 @@
 """What a fit reports about its samples."""
 
 from qsvr.inspection.plotting import SampleEnergyDisplay
-from qsvr.inspection.report import EnergySummary, SamplerReport
+from qsvr.inspection.report import EnergySummary, SamplerReport, fit_summary
 
-__all__ = ["EnergySummary", "SampleEnergyDisplay", "SamplerReport"]
+__all__ = ["EnergySummary", "SampleEnergyDisplay", "SamplerReport", "fit_summary"]

@@ -23,7 +23,7 @@ from scipy.stats import mannwhitneyu
 
 from qsvr._typing import FloatArray
 
-__all__ = ["EnergySummary", "SamplerReport"]
+__all__ = ["EnergySummary", "SamplerReport", "fit_summary"]
 
 _SIGNIFICANT = 0.01  # level of the test
 
@@ -212,6 +212,25 @@ _OTHERS = {
     "zeros": "all coefficients are 0",
     "incumbent": "it is that of an earlier round",
 }
+
+
+def fit_summary(info: Mapping[str, Any], n_qubos: int, energy: float, bound: float) -> str:
+    """Return in one line what was solved, by whom, how fast and how well.
+
+    Parameters
+    ----------
+    info : mapping
+        ``sampler_info_`` of a fitted `QSVR`.
+    n_qubos : int
+    energy, bound : float
+        Lowest energy found, and what no energy is below.
+    """
+    sets = f"{n_qubos} QUBOs, the last of " if n_qubos > 1 else ""
+    return (
+        f"{sets}{info['n_variables']} variables, {info['n_reads']} reads by {info['sampler']} in "
+        f"{info['sampling_time']:.3g} s; energy {energy:.6g} (raw "
+        f"{info['raw_energies'].min():.6g}), at most {energy - bound:.3g} above the best possible"
+    )
 
 
 def _best_from(info: Mapping[str, Any]) -> str:

@@ -13,250 +13,269 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._numba import njit
+from qsvr._numba import inner, njit
 
-__all__ = ["LevelProblem", "descend", "pair_excitations"]
+__all__ = ["LevelProblem", "descend"]
 
 Array = NDArray[Any]
+
+# Numba compiles a function anew for each Python constant that is given to it, but not for these.
+_NONE: Any = np.int64(-1)
+_DOWN: Any = np.int64(0)
+_UP: Any = np.int64(1)
 
 
 class LevelProblem(NamedTuple):
     """A dual over levels of coefficients."""
 
     K: Array  # (n, n), equality penalty included
-    y: Array  # (n,)
+    diagonal: Array  # (n,), of K
     epsilon: float
     overlap: float
     offset: Array  # (2, n)
     width: Array  # (2, n)
     grid: Array  # (n_levels,)
-    even: bool  # whether one level changes b by the same amount in both coefficients of a sample
 
 
-@njit
-def _value(problem: LevelProblem, side: int, n: int, level: int) -> float:
-    value: float = problem.offset[side, n] + problem.width[side, n] * problem.grid[level]
-    return value
+class _Point(NamedTuple):
+    """Where the search is, all changed in place."""
+
+    levels: Array  # (2, n)
+    values: Array  # (2, n), the coefficients
+    field: Array  # (n,), K b - y
+    falls: Array  # (n_options, 3, n), of lowering each: change of b, linear energy, energy
+    energies: Array  # (n,), working memory
 
 
-@njit
-def _apply(K: Array, field: Array, n: int, change: float) -> None:
-    for m in range(field.size):
-        field[m] += change * K[n, m]
+@inner
+def _set_level(problem: LevelProblem, point: _Point, side: int, n: int, level: int) -> None:
+    value = problem.offset[side, n] + problem.width[side, n] * problem.grid[level]
+    change = (1.0 - 2.0 * side) * (value - point.values[side, n])
+    point.levels[side, n] = level
+    point.values[side, n] = value
+    for m in range(point.field.size):
+        point.field[m] += change * problem.K[n, m]
 
 
-@njit
-def _set_field(problem: LevelProblem, levels: Array, field: Array) -> None:
-    """Set ``field`` to K b - y."""
-    for m in range(field.size):
-        field[m] = -problem.y[m]
-    for n in range(field.size):
-        b = _value(problem, 0, n, levels[0, n]) - _value(problem, 1, n, levels[1, n])
-        if b != 0.0:
-            _apply(problem.K, field, n, b)
+@inner
+def _sweep_singles(problem: LevelProblem, point: _Point, tol: float) -> float:
+    """Set each coefficient to its best level given the others; return the energy gained.
 
-
-@njit
-def _sweep_singles(problem: LevelProblem, levels: Array, field: Array, tol: float) -> float:
-    """Set each coefficient to its best level given the others; return the energy gained."""
-    gained = 0.0
-    for n in range(field.size):
-        curvature = problem.K[n, n]
+    The energy is a parabola in the coefficient. Only the two levels around its minimum can be the
+    best, or the two ends where it is not convex.
+    """
+    values, grid, gained = point.values, problem.grid, 0.0
+    for n in range(point.field.size):
+        curvature = problem.diagonal[n]
         for side in range(2):
-            sign = 1.0 - 2.0 * side
-            old = _value(problem, side, n, levels[side, n])
-            other = _value(problem, 1 - side, n, levels[1 - side, n])
-            slope = sign * field[n] + problem.epsilon + problem.overlap * other
-            best, best_level, best_change = -tol, levels[side, n], 0.0
-            for level in range(problem.grid.size):
-                change = _value(problem, side, n, level) - old
+            offset, width, old = problem.offset[side, n], problem.width[side, n], values[side, n]
+            slope = (1.0 - 2.0 * side) * point.field[n] + problem.epsilon
+            slope += problem.overlap * values[1 - side, n]
+            low, high = 0, grid.size - 1
+            while high - low > 1 and curvature > 0.0:
+                middle = (low + high) // 2
+                change = offset + width * grid[middle] - old
+                if slope + curvature * change < 0.0:  # the energy falls there
+                    low = middle
+                else:
+                    high = middle
+            best, best_level = -tol, _NONE
+            for level in (low, high):
+                change = offset + width * grid[level] - old
                 energy = change * (slope + 0.5 * curvature * change)
                 if energy < best:
-                    best, best_level, best_change = energy, level, change
-            if best_level != levels[side, n]:
-                levels[side, n] = best_level
-                _apply(problem.K, field, n, sign * best_change)
+                    best, best_level = energy, level
+            if best_level >= 0:
+                _set_level(problem, point, side, n, best_level)
                 gained -= best
     return gained
 
 
-@njit
-def _shift(
-    problem: LevelProblem, levels: Array, n: int, direction: int, stride: int, option: int
-) -> tuple[float, float, int, int]:
-    """Return (change of b, linear energy, side, level) of raising or lowering b of sample n.
+@inner
+def _shifted(levels: Array, n: int, down: Any, stride: int, option: int, top: int) -> Any:
+    """Return (side, level) of lowering b of sample n, or of raising it; level -1 if it cannot.
 
+    The coefficient that ends lower is a (``down`` 0) for a lower b and a-hat (1) for a higher one.
     Option 0 takes one coefficient down, option 1 the other one up. Down is cheaper, so where levels
-    are even option 0 is up only if there is no way down, and option 1 does not exist. The change
-    is 0 where fewer than ``stride`` levels are left.
+    are even there is option 2 only: up if there is no way down.
     """
-    down_side = 1 if direction > 0 else 0
-    can_rise = levels[1 - down_side, n] + stride < problem.grid.size
-    if option == 0 and levels[down_side, n] >= stride:
-        side, level = down_side, levels[down_side, n] - stride
-    elif can_rise and (option == 0) == problem.even:
-        side, level = 1 - down_side, levels[1 - down_side, n] + stride
-    else:
-        return 0.0, 0.0, 0, 0
-    change = _value(problem, side, n, level) - _value(problem, side, n, levels[side, n])
-    other = _value(problem, 1 - side, n, levels[1 - side, n])
-    cost = change * (problem.epsilon + problem.overlap * other)
-    return change if side == 0 else -change, cost, side, level
+    if option != 1 and levels[down, n] >= stride:
+        return down, levels[down, n] - stride
+    if option != 0 and levels[1 - down, n] + stride <= top:
+        return 1 - down, levels[1 - down, n] + stride
+    return 0, -1
 
 
-@njit
-def _set_falls(problem: LevelProblem, levels: Array, n: int, stride: int, falls: Array) -> None:
-    """Store what lowering b of sample n does, by either option."""
-    for option in range(falls.shape[0]):
-        change, cost, _, _ = _shift(problem, levels, n, -1, stride, option)
-        falls[option, 0, n], falls[option, 1, n] = change, cost
+@inner
+def _cost(problem: LevelProblem, point: _Point, side: int, n: int, level: int) -> Any:
+    """Return the change of b, and of the linear energy, of giving a coefficient another level."""
+    value = problem.offset[side, n] + problem.width[side, n] * problem.grid[level]
+    change = value - point.values[side, n]
+    cost = change * (problem.epsilon + problem.overlap * point.values[1 - side, n])
+    return (1.0 - 2.0 * side) * change, cost
 
 
-@njit
-def _best_partner(
-    problem: LevelProblem, field: Array, i: int, up: float, cost: float, falls: Array
-) -> tuple[float, int, int]:
-    """Return (energy, j, option) of the best sample to lower while sample i is raised by ``up``."""
-    K = problem.K
-    base = up * field[i] + 0.5 * K[i, i] * up * up + cost
-    best, best_j, best_option = np.inf, -1, 0
-    for option in range(falls.shape[0]):
-        for j in range(field.size):
-            down = falls[option, 0, j]
-            if j == i or down == 0.0:
-                continue
-            energy = down * (field[j] + 0.5 * K[j, j] * down + K[i, j] * up)
-            energy += base + falls[option, 1, j]
-            if energy < best:
-                best, best_j, best_option = energy, j, option
-    return best, best_j, best_option
+@inner
+def _set_falls(problem: LevelProblem, point: _Point, n: int, stride: int) -> None:
+    """Store what lowering b of sample n does, by each option."""
+    falls, top = point.falls, problem.grid.size - 1
+    n_options = falls.shape[0]
+    for option in range(n_options):
+        which = option if n_options > 1 else 2
+        side, level = _shifted(point.levels, n, _DOWN, stride, which, top)
+        falls[option, 0, n], falls[option, 1, n] = 0.0, np.inf
+        if level >= 0:
+            falls[option, 0, n], falls[option, 1, n] = _cost(problem, point, side, n, level)
 
 
-@njit
-def _exchange(
-    problem: LevelProblem,
-    levels: Array,
-    field: Array,
-    i: int,
-    stride: int,
-    option: int,
-    falls: Array,
-) -> float:
+@inner
+def _set_fall_energies(problem: LevelProblem, point: _Point) -> None:
+    """Store by how much the energy changes if each sample alone is lowered."""
+    for option in range(point.falls.shape[0]):
+        changes, costs, energies = point.falls[option]
+        for j in range(point.field.size):
+            change = changes[j]
+            energies[j] = change * (point.field[j] + 0.5 * problem.diagonal[j] * change) + costs[j]
+
+
+@inner
+def _lowest(
+    alone: Array, changes: Array, row: Array, up: float, limit: float, energies: Array
+) -> Any:
+    """Return the lowest energy below ``limit`` of one sample's move with each other's, and whose.
+
+    Up to what the first one's own move costs. Hardly any pair gains, which a count shows: that loop
+    fills the vector units, and one that looks for the lowest value does not.
+    """
+    below = 0
+    for j in range(energies.size):
+        energy = alone[j] + row[j] * up * changes[j]
+        energies[j] = energy
+        below += energy < limit
+    lowest, best_j = limit, _NONE
+    if below > 0:
+        for j in range(energies.size):
+            if energies[j] < lowest:
+                lowest, best_j = energies[j], j
+    return lowest, best_j
+
+
+@inner
+def _exchange(problem: LevelProblem, point: _Point, i: int, stride: int, option: int) -> float:
     """Raise sample i while its best partner is lowered; return the change of energy.
 
     If that does not lower the energy, levels stay as they are and 0 is returned.
     """
-    up, cost, side, level = _shift(problem, levels, i, 1, stride, option)
-    if up == 0.0:
+    falls, top = point.falls, problem.grid.size - 1
+    n_options = falls.shape[0]
+    side, level = _shifted(point.levels, i, _UP, stride, option if n_options > 1 else 2, top)
+    if level < 0:
         return 0.0
-    energy, j, option_j = _best_partner(problem, field, i, up, cost, falls)
-    if j < 0 or energy >= 0.0:
+    up, cost = _cost(problem, point, side, i, level)
+    own_energy = up * point.field[i] + 0.5 * problem.diagonal[i] * up * up + cost
+    limit, best_j, best_option = -own_energy, _NONE, _DOWN
+    for other in range(n_options):
+        changes, _, alone = falls[other]
+        own, alone[i] = alone[i], np.inf  # no partner of itself
+        lowest, j = _lowest(alone, changes, problem.K[i], up, limit, point.energies)
+        alone[i] = own
+        if j >= 0:
+            limit, best_j, best_option = lowest, j, other
+    if best_j < 0:
         return 0.0
-    down, _, side_j, level_j = _shift(problem, levels, j, -1, stride, option_j)
-    levels[side, i] = level
-    levels[side_j, j] = level_j
-    _apply(problem.K, field, i, up)
-    _apply(problem.K, field, j, down)
-    _set_falls(problem, levels, i, stride, falls)
-    _set_falls(problem, levels, j, stride, falls)
-    return energy
-
-
-@njit
-def _sweep_pairs(
-    problem: LevelProblem, levels: Array, field: Array, tol: float, stride: int, falls: Array
-) -> float:
-    """Raise each sample's b together with the best one to lower; return the energy gained."""
-    gained = 0.0
-    for n in range(field.size):
-        _set_falls(problem, levels, n, stride, falls)
-    for i in range(field.size):
-        for option in range(falls.shape[0]):
-            energy = -np.inf
-            while energy < -tol:
-                energy = _exchange(problem, levels, field, i, stride, option, falls)
-                gained -= energy
+    which = best_option if n_options > 1 else 2
+    side_j, level_j = _shifted(point.levels, best_j, _DOWN, stride, which, top)
+    _set_level(problem, point, side, i, level)
+    _set_level(problem, point, side_j, best_j, level_j)
+    _set_falls(problem, point, i, stride)
+    _set_falls(problem, point, best_j, stride)
+    _set_fall_energies(problem, point)
+    gained: float = limit + own_energy
     return gained
 
 
-@njit
-def _sweep_own_pairs(problem: LevelProblem, levels: Array, field: Array, tol: float) -> float:
+@inner
+def _sweep_own_pairs(problem: LevelProblem, point: _Point, tol: float) -> float:
     """Set both coefficients of each sample to their best levels; return the energy gained.
 
     Beyond 16 levels each moves by at most one.
     """
-    gained, size = 0.0, problem.grid.size
+    levels, values, gained, size = point.levels, point.values, 0.0, problem.grid.size
     few = size <= 16
-    for n in range(field.size):
+    for n in range(point.field.size):
+        best, best_a, best_ah = -tol, _NONE, _NONE
         la, lah = levels[0, n], levels[1, n]
-        a, ah = _value(problem, 0, n, la), _value(problem, 1, n, lah)
-        best, best_a, best_ah, best_change = -tol, la, lah, 0.0
         for p in range(0 if few else max(la - 1, 0), size if few else min(la + 2, size)):
             for q in range(0 if few else max(lah - 1, 0), size if few else min(lah + 2, size)):
-                new_a, new_ah = _value(problem, 0, n, p), _value(problem, 1, n, q)
-                change = (new_a - a) - (new_ah - ah)
-                energy = change * (field[n] + 0.5 * problem.K[n, n] * change)
-                energy += problem.epsilon * (new_a - a + new_ah - ah)
-                energy += problem.overlap * (new_a * new_ah - a * ah)
+                up, _ = _cost(problem, point, 0, n, p)
+                down, _ = _cost(problem, point, 1, n, q)
+                new_a, new_ah = values[0, n] + up, values[1, n] - down
+                change = up + down
+                energy = change * (point.field[n] + 0.5 * problem.diagonal[n] * change)
+                energy += problem.epsilon * (up - down)
+                energy += problem.overlap * (new_a * new_ah - values[0, n] * values[1, n])
                 if energy < best:
-                    best, best_a, best_ah, best_change = energy, p, q, change
-        if best < -tol:
-            levels[0, n], levels[1, n] = best_a, best_ah
-            _apply(problem.K, field, n, best_change)
+                    best, best_a, best_ah = energy, p, q
+        if best_a >= 0:
+            _set_level(problem, point, 0, n, best_a)
+            _set_level(problem, point, 1, n, best_ah)
             gained -= best
     return gained
 
 
-@njit
-def _drop_overlap(levels: Array) -> None:
+@inner
+def _drop_overlap(problem: LevelProblem, point: _Point) -> None:
     """Lower a and a-hat of a sample together: the same b at less cost, where steps are equal."""
-    for n in range(levels.shape[1]):
-        common = min(levels[0, n], levels[1, n])
-        levels[0, n] -= common
-        levels[1, n] -= common
+    for n in range(point.field.size):
+        common = min(point.levels[0, n], point.levels[1, n])
+        for side in range(2):
+            level = point.levels[side, n] - common
+            point.levels[side, n] = level
+            value = problem.offset[side, n] + problem.width[side, n] * problem.grid[level]
+            point.values[side, n] = value
 
 
 @njit
-def descend(problem: LevelProblem, levels: Array, tol: float) -> None:
+def descend(
+    problem: LevelProblem, levels: Array, values: Array, fields: Array,
+    memory: tuple[Array, Array], tol: float, uneven: bool | None,
+) -> None:  # fmt: skip
     """Descend in place to levels that no change of one, nor an opposite change of two, improves.
 
-    ``levels`` has shape (n_reads, 2, n); gains up to ``tol`` do not count.
+    Parameters
+    ----------
+    problem : LevelProblem
+    levels : ndarray of int, shape (n_reads, 2, n)
+    values : ndarray of shape (n_reads, 2, n)
+        The coefficients at these levels.
+    fields : ndarray of shape (n_reads, n)
+        K b - y at these levels.
+    memory : tuple of ndarray of shape (n_options, 3, n) and (n,)
+        Working memory; one option where levels are even, two where they are not.
+    tol : float
+        Gains up to it do not count.
+    uneven : True or None
+        None where levels are even; a first fit does not compile the other case.
     """
-    n_options = 1 if problem.even else 2
-    field, falls = np.empty(problem.y.size), np.empty((n_options, 2, problem.y.size))
+    falls, energies = memory
     for read in range(levels.shape[0]):
-        current = levels[read]
-        _set_field(problem, current, field)
+        point = _Point(levels[read], values[read], fields[read], falls, energies)
         stride = max(problem.grid.size // 8, 1)
         while stride >= 1:
             gained = np.inf
             while gained > tol:
-                if problem.even:
-                    _drop_overlap(current)  # single moves may bring it back
-                gained = _sweep_singles(problem, current, field, tol)
-                gained += _sweep_pairs(problem, current, field, tol, stride, falls)
-                if not problem.even:
-                    gained += _sweep_own_pairs(problem, current, field, tol)
+                if uneven is None:
+                    _drop_overlap(problem, point)  # single moves may bring it back
+                gained = _sweep_singles(problem, point, tol)
+                for n in range(point.field.size):
+                    _set_falls(problem, point, n, stride)
+                _set_fall_energies(problem, point)
+                for i in range(point.field.size):
+                    for option in range(falls.shape[0]):
+                        energy = -np.inf
+                        while energy < -tol:
+                            energy = _exchange(problem, point, i, stride, option)
+                            gained -= energy
+                if uneven is not None:
+                    gained += _sweep_own_pairs(problem, point, tol)
             stride //= 2
-
-
-@njit
-def pair_excitations(problem: LevelProblem, levels: Array, partners: Array) -> Array:
-    """Return the energies of one-level pair moves (i up, partner down) from levels (2, n).
-
-    They have the shape of ``partners``, (n, n_partners), and are infinite for impossible moves.
-    """
-    K = problem.K
-    field = np.empty(problem.y.size)
-    _set_field(problem, levels, field)
-    energies = np.full(partners.shape, np.inf)
-    for i in range(field.size):
-        up, cost_up, _, _ = _shift(problem, levels, i, 1, 1, 0)
-        for q in range(partners.shape[1]):
-            j = partners[i, q]
-            down, cost_down, _, _ = _shift(problem, levels, j, -1, 1, 0)
-            if i != j and up != 0.0 and down != 0.0:
-                slope = up * field[i] + down * field[j] + cost_up + cost_down
-                curvature = 0.5 * (K[i, i] * up * up + K[j, j] * down * down) + K[i, j] * up * down
-                energies[i, q] = slope + curvature
-    return energies

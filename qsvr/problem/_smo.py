@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._numba import njit
+from qsvr._numba import inner, njit
 
 __all__ = ["Box", "smo"]
 
@@ -30,7 +30,7 @@ class Box(NamedTuple):
     cost: Array  # slope of the cost
 
 
-@njit
+@inner
 def _steepest_rise(field: Array, b: Array, box: Box) -> tuple[int, float]:
     """Return position and derivative of the coefficient that gains most per unit of rise."""
     best, best_slope = -1, np.inf
@@ -41,7 +41,7 @@ def _steepest_rise(field: Array, b: Array, box: Box) -> tuple[int, float]:
     return best, best_slope
 
 
-@njit
+@inner
 def _best_fall(
     row: Array, diagonal: Array, field: Array, b: Array, box: Box, i: int, slope_i: float
 ) -> tuple[int, float, float]:
@@ -63,7 +63,7 @@ def _best_fall(
     return best_m, best_slope, worst
 
 
-@njit
+@inner
 def _set_row(K: Array, diagonal: Array, i: int, row: Array) -> None:
     """Copy a row of the kernel; that of the slack is 0 but for its curvature."""
     n = K.shape[0]

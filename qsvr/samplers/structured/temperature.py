@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qsvr.problem.local_search import descend_levels, level_problem
+from qsvr.problem.local_search import descend_levels, pair_excitations
 from qsvr.problem.qubo import SVRQubo
 
 __all__ = ["pair_beta_range", "single_flip_beta_range"]
@@ -18,8 +18,6 @@ def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     factors gave low median energies on friedman1 and diabetes. They scale with the energy, so the
     schedule does not change when y, epsilon and C are given in other units.
     """
-    from qsvr.problem._local_search import pair_excitations
-
     dual, encoding = qubo.dual, qubo.encoding
     kernel = dual.penalised_kernel
     start = encoding.nearest_levels(np.zeros((2, dual.n_samples)))
@@ -28,7 +26,7 @@ def pair_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     distance = np.diag(kernel) - 2.0 * kernel  # plus a constant per row
     np.fill_diagonal(distance, np.inf)
     partners = np.argpartition(distance, n_partners - 1, axis=1)[:, :n_partners]
-    energies = pair_excitations(level_problem(qubo), levels, partners)
+    energies = pair_excitations(qubo, levels, partners)
     energies = energies[np.isfinite(energies) & (energies > 0.0)]
     typical = float(np.median(energies)) if energies.size else 1.0
     eighth = max((encoding.grid.size - 1) / 7.0, 1.0)  # one level at 3 bits
