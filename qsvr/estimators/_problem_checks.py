@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_magnitudes",
     "check_psd",
+    "check_start",
     "check_unrefined",
     "check_whole",
     "warn_if_coarse",
@@ -39,6 +40,15 @@ def check_psd(owner: str, psd: str | None, working_size: int | None) -> None:
             f"{working_size}: it needs the whole kernel matrix; got {psd!r}. Set "
             "max_variables=None, use fewer samples, or correct the matrix and pass it with "
             "kernel='precomputed'."
+        )
+
+
+def check_start(owner: str, b: FloatArray, n_samples: int) -> None:
+    """Raise ValueError where the solution of the fit before is of other samples."""
+    if b.size != n_samples:
+        raise ValueError(
+            f"warm_start of {owner} needs as many samples as the fit before: {b.size}; got "
+            f"{n_samples}. Set warm_start=False to start afresh."
         )
 
 

@@ -37,6 +37,7 @@ from qsvr.estimators._problem_checks import (
     check_finite,
     check_magnitudes,
     check_psd,
+    check_start,
     check_unrefined,
     check_whole,
     warn_if_coarse,
@@ -454,7 +455,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         if self.psd is not None:
             data = data.corrected(self.psd)
-        start = self._previous_solution(train.size) if self.warm_start else None
+        start: FloatArray | None = None
+        if self.warm_start and hasattr(self, "solutions_"):
+            start = self.solutions_.combined[0] / unit
+            check_start(type(self).__name__, start, train.size)
         problem = DualProblem.of(
             data,
             self._encoding(weight[train]),
@@ -462,7 +466,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             epsilon=self.epsilon,
             equality_penalty=self.equality_penalty,
             overlap_penalty=self.overlap_penalty,
-            start=None if start is None else start / unit,
+            start=start,
         )
         check_magnitudes(type(self).__name__, problem.dual)
         return data, problem
@@ -490,18 +494,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         return FixedPointEncoding.from_base(
             weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
         )
-
-    def _previous_solution(self, n_samples: int) -> FloatArray | None:
-        """Return b of the fit before, where there is one."""
-        if not hasattr(self, "solutions_"):
-            return None
-        b = self.solutions_.combined[0]
-        if b.size != n_samples:
-            raise ValueError(
-                f"warm_start of {type(self).__name__} needs as many samples as the fit before: "
-                f"{b.size}; got {n_samples}. Set warm_start=False to start afresh."
-            )
-        return b
 
     def _access_plan(
         self, direct: DirectSolver, n_samples: int, working_size: int | None
@@ -575,12 +567,11 @@ class QSVR(RegressorMixin, BaseEstimator):
             warn_if_coarse(problem, self.solutions_.objective, self.n_refinements, plan)
         warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
-            n_combined = np.count_nonzero(self.solutions_.weights)
             found = fit_summary(
                 self.sampler_info_, self.n_iter_, self.energy_, self.relaxation_bound_
             )
-            print(f"[QSVR] {found}; {n_combined} solutions combined, {self.n_support_[0]} support "
-                  "vectors")  # fmt: skip
+            n_combined = np.count_nonzero(self.solutions_.weights)
+            print(f"[QSVR] {found}; {n_combined} solutions, {self.n_support_[0]} support vectors")
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
