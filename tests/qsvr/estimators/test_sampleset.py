@@ -75,7 +75,7 @@ def test_enumeration_keeps_as_many_strings_as_reads():
 
 
 @pytest.mark.parametrize("sampler", ["sa", SimulatedAnnealingSampler(),
-                                     SamplerFactory("openjij.SASampler")], ids=str)  # fmt: skip
+                                     SamplerFactory("openjij.SASampler")], ids=["name", "live", "factory"])  # fmt: skip
 def test_it_travels_with_the_model(sampler, tmp_path):
     model = _model(sampler).fit(X, Y)
     joblib.dump(model, tmp_path / "model.joblib")

@@ -293,7 +293,9 @@ class _Local:
 
 
 @pytest.mark.parametrize("make", [HybridSampler, CQMSampler, NLSampler])
-@pytest.mark.parametrize("answer", [None, {}, [1, 2], "text", 5, object()], ids=str)
+@pytest.mark.parametrize(
+    "answer", [None, {}, [1, 2], "text", 5, object()], ids=lambda a: type(a).__name__
+)
 def test_something_else_than_a_sample_set(qubo, make, answer):
     budget = AccessBudget()
     with pytest.raises(Exception, match=r"gave an answer|failed") as caught:
