@@ -74,8 +74,11 @@ def test_enumeration_keeps_as_many_strings_as_reads():
     assert len(model.sampleset_) == 8
 
 
-@pytest.mark.parametrize("sampler", ["sa", SimulatedAnnealingSampler(),
-                                     SamplerFactory("openjij.SASampler")], ids=["name", "live", "factory"])  # fmt: skip
+@pytest.mark.parametrize(
+    "sampler",
+    ["sa", SimulatedAnnealingSampler(), SamplerFactory("openjij.SASampler")],
+    ids=["name", "live", "factory"],
+)
 def test_it_travels_with_the_model(sampler, tmp_path):
     model = _model(sampler).fit(X, Y)
     joblib.dump(model, tmp_path / "model.joblib")
