@@ -142,8 +142,8 @@ class QSVR(RegressorMixin, BaseEstimator):
     max_variables : int, "auto" or None
         Most binary variables of one QUBO. Data that need more are solved by working sets, whose
         windows shrink automatically. ``"auto"`` is the sampler's capacity, and for this package's
-        own samplers the fastest size; each of their working sets then ends with a compiled descent
-        over real numbers. With a number every change comes from the sampler. None raises instead.
+        own samplers the fastest size; a compiled descent over real numbers then goes on from the
+        sampled working sets. With a number every change comes from the sampler. None raises.
     tol : float
         Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
         in units of y, as in `sklearn.svm.SVR`.

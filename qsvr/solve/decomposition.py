@@ -136,9 +136,10 @@ class DecompositionSolver:
                 error.partial_solution = search.result(n_solutions)
                 raise
             end = _TIME_LIMIT
+        solution = search.result(n_solutions)
         if end:
             self._warn(search, end)
-        return search.result(n_solutions)
+        return solution
 
     def _warn(self, search: _Search, end: str) -> None:
         """Warn that the search ended before `tol`; ``end`` says why."""
