@@ -9,6 +9,7 @@ without a cache; damaged cache files are compiled anew.
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 import warnings
@@ -82,8 +83,21 @@ def _warn_once(reason: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the garbage collector, which goes through all that a compiler builds, many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _cached(compiled: Any) -> Any:
     """Give a compiled function its cache, as ``numba.njit(cache=True)`` does."""
+    compiled.compile = _without_collector()(compiled.compile)
     try:
         compiled._cache = _Cache(compiled.py_func)  # noqa: SLF001 - as Dispatcher.enable_caching
     except RuntimeError:  # no folder can be written
@@ -91,10 +105,10 @@ def _cached(compiled: Any) -> Any:
     return compiled
 
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-# No entry points for Python and C, which are half of the work of a small function, and no counting
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# No entry points for Python either, which are half of the work of a small function, and no counting
 # of references, so that such a function must not allocate arrays.
-_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
 
 
 def njit(function: _F) -> _F:

@@ -11,30 +11,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Batch", "Block", "Levels", "Plan", "Sweep"]
+__all__ = ["Array", "Batch", "Levels", "Memory", "Plan"]
 
 Array = NDArray[Any]
 
 
 class Levels(NamedTuple):
-    """What one level of each sample weighs, each (n_samples,) float32."""
+    """What one level weighs where it weighs the same in every sample.
 
-    up: Array  # change of b per level above zero
-    down: Array  # and below
-    cost_up: Array  # linear energy per level above zero
-    cost_down: Array  # and below
-    low: Array  # lowest level
-    high: Array  # highest level
+    A weight is six numbers: the change of b per level above zero and below, the linear energy per
+    level above zero and below, and the lowest and the highest level.
+    """
+
+    weight: tuple[np.float32, ...]
     table: Array | None  # (2 * top + 1,) values in units of a mean step; None where steps are even
     top: np.float32  # highest level
 
 
 class Batch(NamedTuple):
-    """State of 64 reads."""
+    """State of the reads in the lanes."""
 
-    field: Array  # (n_samples, LANES), K b - y
-    x: Array  # (n_samples, LANES), signed levels
-    rng: Array  # (LANES,) uint32, none of them 0
+    field: Array  # (n_rows, n_lanes), K b - y; an even number of rows
+    x: Array  # (n_samples, n_lanes), signed levels
+    rng: Array  # (n_lanes,) uint32, none of them 0
+    b: Array  # (n_padded, n_lanes), b at the start; a multiple of 4 rows
+    everyone: Array  # (n_padded,), samples of these rows
 
 
 class Plan(NamedTuple):
@@ -45,23 +46,13 @@ class Plan(NamedTuple):
     first: int  # index of the first sweep
     proposals: int  # pair proposals per sample and sweep
     heat_every: int  # sweeps from one heat bath to the next
-    even: bool  # one level weighs the same in every coefficient
 
 
-class Sweep(NamedTuple):
-    """One sweep of a `Plan`."""
-
-    beta: Any  # float32
-    reach: Any  # uint32
-    proposals: int
-    even: bool
-
-
-class Block(NamedTuple):
+class Memory(NamedTuple):
     """Working memory of the block being visited."""
 
     kernel: Array  # (size, size)
-    local: Array  # (size, LANES), fields of the members
-    moved: Array  # (size, LANES), change of b of the members
-    work: Array  # (n_rows, LANES)
-    weights: Array  # (candidate levels, LANES)
+    local: Array  # (size, n_lanes), fields of the members
+    moved: Array  # (size, n_lanes), change of b of the members
+    work: Array  # (n_rows, n_lanes)
+    weights: Array  # (candidate levels, n_lanes)

@@ -1,16 +1,14 @@
-"""Compiled partition of the samples into the blocks that the structured annealer visits."""
+"""Partition of the samples into the blocks that the structured annealer visits."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from qsvr._numba import njit
 from qsvr.samplers.structured._arrays import Array
 
 __all__ = ["neighbour_blocks"]
 
 
-@njit
 def neighbour_blocks(K: Array, orders: Array, sizes: Array) -> Array:
     """Partition the samples into blocks of near neighbours in the kernel's metric.
 
@@ -27,21 +25,22 @@ def neighbour_blocks(K: Array, orders: Array, sizes: Array) -> Array:
         Padded with 0 to a multiple of 4 members.
     """
     n = K.shape[0]
-    blocks = np.zeros((orders.shape[0], sizes.size, -(-sizes.max() // 4) * 4), np.int64)
-    for p in range(orders.shape[0]):
-        free = np.ones(n, np.bool_)
+    diagonal = np.diag(K)
+    blocks = np.zeros((len(orders), sizes.size, -(-sizes.max() // 4) * 4), np.int64)
+    for order, partition in zip(orders, blocks, strict=True):
+        taken = np.zeros(n, np.bool_)
         cursor = 0
-        for b in range(sizes.size):
-            while not free[orders[p, cursor]]:
+        for size, block in zip(sizes, partition, strict=True):
+            while taken[order[cursor]]:
                 cursor += 1
-            centre = orders[p, cursor]
-            distance = np.empty(n)
-            for m in range(n):
-                distance[m] = K[m, m] - 2.0 * K[centre, m] if free[m] else np.inf
+            centre = order[cursor]
+            distance = diagonal - 2.0 * K[centre]  # plus a constant
+            distance[taken] = np.inf
             distance[centre] = -np.inf
-            for q in range(sizes[b]):
-                nearest = np.argmin(distance)
-                blocks[p, b, q] = nearest
-                distance[nearest] = np.inf
-                free[nearest] = False
+            # The nearest ones, of equally near ones the first.
+            limit = np.partition(distance, size - 1)[size - 1]
+            near = np.flatnonzero(distance <= limit)
+            nearest = near[np.argsort(distance[near], kind="stable")[:size]]
+            block[:size] = nearest
+            taken[nearest] = True
     return blocks

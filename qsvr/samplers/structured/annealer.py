@@ -3,7 +3,7 @@
 A generic annealer sees 2 * n_bits * n bits and flips one at a time. This one sees n coefficients
 and two moves that matter: a level change on one sample paired with the opposite one on a near
 neighbour in the kernel (it crosses the equality penalty), and a heat-bath draw over all levels of
-one coefficient. 64 reads run side by side in SIMD lanes, and batches of 64 in threads.
+one coefficient. Reads run side by side in SIMD lanes, and batches of them in threads.
 
 >>> import numpy as np
 >>> from qsvr.problem.dual import SVRDual
@@ -19,7 +19,6 @@ one coefficient. 64 reads run side by side in SIMD lanes, and batches of 64 in t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -57,7 +56,7 @@ class StructuredAnnealer:
     max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` samples, annealed in batches of 64."""
+        """Return ``num_reads`` samples, annealed in batches of as many reads as there are lanes."""
         check_options("structured", options, self.parameters)
         start = perf_counter()
         num_sweeps, hot, cold = _schedule(qubo, options)
@@ -95,12 +94,14 @@ class _Problem:
     Its samples are those of the QUBO, or its coefficients where levels are not even.
     """
 
-    kernel: NDArray[np.float32]  # (n, n), penalties included
+    kernel: NDArray[np.float32]  # (n, n_rows), penalties included; n_rows is even
     y: NDArray[np.float32]  # (n,)
     offset: NDArray[np.float32]  # (n,), b where every level is 0
     levels: Levels
-    blocks: NDArray[np.int64]
-    sizes: NDArray[np.int64]
+    weights: NDArray[np.float32]  # (n, 6), see `Levels`
+    even: bool  # whether they are the same for all samples
+    separate: bool  # whether the coefficients of a sample are
+    blocks: tuple[NDArray[np.int64], NDArray[np.int64]]
     plan: Plan
 
     @classmethod
@@ -114,56 +115,72 @@ class _Problem:
         rng = np.random.default_rng([seed, 0])
         orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
         reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
-        levels = _level_weights(qubo, separate=separate)
-        steps, costs = [*levels.up, *levels.down], [*levels.cost_up, *levels.cost_down]
-        even = levels.table is None and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
+        levels, weights, even = _levels(qubo, separate=separate)
         plan = Plan(
             beta.astype(np.float32), reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT,
-            _SWEEPS_PER_HEAT_BATH, bool(even and not separate),
+            _SWEEPS_PER_HEAT_BATH,
         )  # fmt: skip
         return cls(
-            kernel=kernel.astype(np.float32),
+            kernel=np.pad(kernel.astype(np.float32), ((0, 0), (0, n % 2))),
             y=y.astype(np.float32),
             offset=offset.astype(np.float32),
             levels=levels,
-            blocks=neighbour_blocks(kernel, orders, sizes),
-            sizes=sizes,
+            weights=weights,
+            even=even,
+            separate=separate,
+            blocks=(neighbour_blocks(kernel, orders, sizes), sizes),
             plan=plan,
         )
 
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
         """Return levels of shape (num_reads, 2, n_samples)."""
-        from qsvr.samplers.structured._lanes import LANES
+        from qsvr._numba import in_threads
+        from qsvr.samplers.structured._lanes import LANES, MULTIPLE
 
-        batches = range(1, -(-num_reads // LANES) + 1)
-        with ThreadPoolExecutor(min(n_jobs, len(batches))) as pool:
-            signed = list(pool.map(lambda batch: self._run_batch(seed, batch), batches))
+        # Batches share their seeds and random numbers, whoever anneals which of their lanes.
+        n_batches = -(-num_reads // LANES)
+        width = LANES if n_batches >= n_jobs else MULTIPLE
+        firsts = range(0, num_reads, width)
+        signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
         x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
-        if self.levels.low[0] == 0.0:  # the coefficients of a sample are separate
+        if self.separate:
             return np.abs(x.reshape(num_reads, 2, -1))
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
-    def _run_batch(self, seed: int, batch: int) -> NDArray[np.float32]:
-        from qsvr.samplers.structured import _lanes
+    def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
+        """Return signed levels, shape (n, width), of some reads of one batch."""
+        from qsvr.samplers.structured._lanes import LANES, aligned, anneal, empty_memory
 
-        rng = np.random.default_rng([seed, batch])
-        low, high = self.levels.low[:, None], self.levels.high[:, None] + 1
-        x = rng.integers(low, high, size=(self.y.size, _lanes.LANES)).astype(np.float32)
-        lanes = rng.integers(1, 2**32, size=_lanes.LANES, dtype=np.uint32)
+        batch, first_lane = divmod(first_read, LANES)
+        lanes, n = slice(first_lane, first_lane + width), self.y.size
+        rng = np.random.default_rng([seed, batch + 1])
+        low, high = self.weights[:, 4:5], self.weights[:, 5:6] + 1
+        field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
+        x[:] = rng.integers(low, high, size=(n, LANES))[:, lanes]
+        states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
-        state = Batch(np.empty_like(x), x, lanes)
+        b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
+        state = Batch(field, x, states, b, everyone)
+        memory = empty_memory(self.blocks[0].shape[2], width)
+        uneven = None if self.even else self.weights
         for first in range(0, self.plan.beta.size, _SWEEPS_PER_REFRESH):
             part = slice(first, first + _SWEEPS_PER_REFRESH)
             plan = self.plan._replace(
                 beta=self.plan.beta[part], reach=self.plan.reach[part], first=first
             )
-            _lanes.refresh_field(self.kernel, self.y, self.offset, state, self.levels)
+            field[:n], field[n:] = -self.y[:, None], 0.0
+            b[:n], b[n:] = self._coefficients(x), 0.0
             shared = np.uint32(
-                _lanes.anneal(
-                    self.kernel, state, self.levels, self.blocks, self.sizes, plan, shared
-                )
+                anneal(self.kernel, state, self.levels, uneven, self.blocks, memory, plan, shared)
             )
         return x
+
+    def _coefficients(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return b of signed levels, both of shape (n, n_reads)."""
+        table, (up, down) = self.levels.table, self.weights.T[:2, :, None]
+        value = x if table is None else table[(x + self.levels.top).astype(np.int32)]
+        rise, fall = np.maximum(value, 0.0), np.minimum(value, 0.0)
+        return np.asarray(self.offset[:, None] + up * rise + down * fall, dtype=np.float32)
 
 
 def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -178,8 +195,8 @@ def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, Float
     return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
 
 
-def _level_weights(qubo: SVRQubo, *, separate: bool) -> Levels:
-    """Return b and the linear energy per level above and below zero, and the table of levels."""
+def _levels(qubo: SVRQubo, *, separate: bool) -> tuple[Levels, NDArray[np.float32], bool]:
+    """Return the levels, the weights sample by sample, and whether these are all the same."""
     dual, encoding = qubo.dual, qubo.encoding
     top = encoding.grid.size - 1
     step = encoding.width / top  # (2, n)
@@ -192,7 +209,11 @@ def _level_weights(qubo: SVRQubo, *, separate: bool) -> Levels:
         # With the other coefficient at its offset the overlap term is linear too.
         cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
         (up, down), (cost_up, cost_down), low, high = step, cost, -all_levels, all_levels
-    units = encoding.grid * top
-    table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
-    single = [array.astype(np.float32) for array in (up, down, cost_up, cost_down, low, high)]
-    return Levels._make([*single, None if encoding.is_uniform else table, np.float32(top)])
+    weights = np.column_stack([up, down, cost_up, cost_down, low, high]).astype(np.float32)
+    table = None
+    if not encoding.is_uniform:
+        units = encoding.grid * top
+        table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
+    steps, costs = weights[:, :2], weights[:, 2:4]
+    even = table is None and not separate and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
+    return Levels(tuple(weights[0]), table, np.float32(top)), weights, bool(even)
