@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from qsvr.problem import FixedPointEncoding, Relaxation, Samples, SVRDual, SVRQubo
     from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
     from qsvr.samplers.dwave import scan_chain_strength
+    from qsvr.warm_up import warm_up
 
 __version__ = "0.1.0"
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "get_sampler",
     "AccessPlan",
     "scan_chain_strength",
+    "warm_up",
     "QSVRError",
     "CapacityError",
     "SamplerError",
@@ -92,6 +94,8 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'qsvr' has no attribute {name!r}")
+    if name == "warm_up":  # a module that can be called, which its import puts here
+        return import_module("qsvr.warm_up")
     return getattr(import_module(_ROOM_OF.get(name, "qsvr.exceptions")), name)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
+import os
 import signal
 import threading
 import warnings
@@ -47,6 +49,8 @@ with _interrupts_after():
     from numba.core.caching import FunctionCache
 
 _FunctionCache: Any = FunctionCache  # which has no types
+# Shown on standard error by default; logging.getLogger("qsvr").setLevel("ERROR") silences it.
+_LOGGER = logging.getLogger("qsvr")
 
 
 class _Cache(_FunctionCache):
@@ -54,12 +58,15 @@ class _Cache(_FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load compiled code; None, so that it is compiled anew, where its files are damaged."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        if found is None:
+            _announce_once()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save compiled code where there is room for it."""
@@ -69,7 +76,24 @@ class _Cache(_FunctionCache):
             _warn_once(f"compiled code could not be written to {self.cache_path} ({error})")
 
 
+_kept: set[str] = set()  # folders of compiled code
+_announced = threading.Event()
 _warned = threading.Event()
+
+
+def kept_in() -> str:
+    """Return where compiled code is kept, in words."""
+    return f"kept in {os.path.commonpath(_kept)}" if _kept else "kept for this process only"
+
+
+def _announce_once() -> None:
+    """Log one line before the first fit compiles: logging shows it unless told otherwise."""
+    if not _announced.is_set():
+        _announced.set()
+        _LOGGER.warning(
+            "qsvr: compiling for the first fit, which takes some seconds (%s; qsvr.warm_up() does "
+            "it beforehand)", kept_in(),
+        )  # fmt: skip
 
 
 def _warn_once(reason: str) -> None:
@@ -99,7 +123,9 @@ def _cached(compiled: Any) -> Any:
     """Give a compiled function its cache, as ``numba.njit(cache=True)`` does."""
     compiled.compile = _without_collector()(compiled.compile)
     try:
-        compiled._cache = _Cache(compiled.py_func)  # noqa: SLF001 - as Dispatcher.enable_caching
+        cache = _Cache(compiled.py_func)
+        compiled._cache = cache  # noqa: SLF001 - as Dispatcher.enable_caching
+        _kept.add(str(cache.cache_path))
     except RuntimeError:  # no folder can be written
         _warn_once("no folder for compiled code can be written")
     return compiled

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qsvr._typing import FloatArray
@@ -40,6 +41,9 @@ from qsvr.samplers.base import check_options
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["QSVR"]
+
+# Most numbers of a kernel matrix that prediction holds at a time, 16 MB.
+_KERNEL_PART = 2_000_000
 
 
 class QSVR(RegressorMixin, BaseEstimator):
@@ -455,14 +459,25 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         prediction = np.full(rows.shape[0], self.intercept_[0])
         if self.support_.size:
-            matrix = self._kernel_of(rows, self.support_, self.support_vectors_)
-            prediction = np.asarray(matrix @ self.dual_coef_[0] + self.intercept_[0])
+            prediction = self._by_parts(
+                lambda kernel: kernel @ self.dual_coef_[0] + self.intercept_[0],
+                rows, self.support_, self.support_vectors_,
+            )  # fmt: skip
         if not return_std:
             return prediction
         spread = self._spread
         if not spread.data_rows.size:
             return prediction, np.full(rows.shape[0], spread.tau)
-        return prediction, spread.std(self._kernel_of(rows, spread.data_rows, spread.vectors))
+        return prediction, self._by_parts(spread.std, rows, spread.data_rows, spread.vectors)
+
+    def _by_parts(
+        self, function: Callable[[FloatArray], Any], rows: Any, columns: NDArray[Any], vectors: Any
+    ) -> FloatArray:
+        """Return ``function`` of the kernel of rows, of which a part is in memory at a time."""
+        size = max(_KERNEL_PART // columns.size, 1)
+        parts = gen_batches(rows.shape[0], size)
+        kernels = (self._kernel_of(rows[part], columns, vectors) for part in parts)
+        return np.concatenate([function(kernel) for kernel in kernels])
 
     def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
         """Return the kernel of rows with training samples, given as columns and as vectors."""

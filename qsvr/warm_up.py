@@ -1,0 +1,75 @@
+"""Compile all that fits need, for example while an image is built: ``python -m qsvr.warm_up``.
+
+The first fit on a machine compiles its inner loops, which takes some seconds, and keeps them on
+disk: beside the package, in the user's cache folder, or in the folder NUMBA_CACHE_DIR. After
+
+>>> import qsvr
+>>> seconds = qsvr.warm_up(verbose=0)
+
+no fit has to wait. The module can be called like its function, so that ``qsvr.warm_up()`` means the
+same before and after ``import qsvr.warm_up``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from types import ModuleType
+
+import numpy as np
+
+from qsvr.estimators import QSVR
+
+__all__ = ["warm_up"]
+
+
+def warm_up(*, verbose: int = 1) -> float:
+    """Compile all that a fit, refinement, decomposition and prediction need; return the seconds.
+
+    What has been compiled before is loaded. Where no folder can be written, the compiled code serves
+    this process only, and a RuntimeWarning says so.
+
+    Parameters
+    ----------
+    verbose : int
+        1 prints how long it took and where the compiled code is kept; 0 is silent.
+
+    Returns
+    -------
+    float
+        Seconds of processor time.
+    """
+    start = time.process_time()
+    X = np.linspace(0.0, 1.0, 520)[:, None]
+    y, weight = np.sin(6.0 * X[:, 0]), 1.0 + X[:, 0]
+    settings = {"num_reads": 2, "random_state": 0}
+    few = slice(None, None, 40)
+    with warnings.catch_warnings():
+        # What is learned is of no interest here; only where the code is kept.
+        warnings.filterwarnings("ignore", category=UserWarning)
+        for options in ({}, {"n_refinements": 2}, {"base": 3.0, "C": "implied"}):
+            QSVR(**settings, **options).fit(X[few], y[few])
+        QSVR(**settings).fit(X[few], y[few], weight[few])
+        QSVR(**settings, max_variables=36, max_iter=2).fit(X[few], y[few])
+        model = QSVR(**settings, max_iter=3).fit(X, y)  # by working sets
+        model.predict(X[few], return_std=True)
+    seconds = time.process_time() - start
+    if verbose:
+        from qsvr._numba import kept_in
+
+        print(f"[qsvr] compiled or loaded in {seconds:.1f} s; {kept_in()}")
+    return seconds
+
+
+class _CallableModule(ModuleType):
+    """A module that is called like the function of its name."""
+
+    def __call__(self, *, verbose: int = 1) -> float:
+        return warm_up(verbose=verbose)
+
+
+if __name__ == "__main__":
+    warm_up()
+else:
+    sys.modules[__name__].__class__ = _CallableModule
