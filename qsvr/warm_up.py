@@ -65,6 +65,8 @@ def warm_up(*, verbose: int = 1) -> float:
 class _CallableModule(ModuleType):
     """A module that is called like the function of its name."""
 
+    __module__ = "qsvr"  # which offers it
+
     def __call__(self, *, verbose: int = 1) -> float:
         return warm_up(verbose=verbose)
 

@@ -75,10 +75,19 @@ def descend_levels(
 def pair_excitations(
     qubo: SVRQubo, levels: NDArray[np.int64], partners: NDArray[np.int64]
 ) -> FloatArray:
-    """Return the energies of one-level pair moves (sample up, partner down) from one point.
+    """Return the energies of one-level pair moves, one sample up and a partner down.
 
-    They have the shape of ``partners``, (n_samples, n_partners), and are infinite for moves that
-    are impossible. ``levels`` have shape (2, n_samples).
+    Parameters
+    ----------
+    qubo : SVRQubo
+    levels : ndarray of int, shape (2, n_samples)
+        The point that the moves start from.
+    partners : ndarray of int, shape (n_samples, n_partners)
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_partners)
+        Changes of energy, infinite for moves that are impossible.
     """
     dual, encoding, n = qubo.dual, qubo.encoding, np.arange(qubo.dual.n_samples)
     values, top = encoding.values(levels), encoding.grid.size - 1

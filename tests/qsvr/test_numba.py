@@ -27,8 +27,11 @@ print(*(str(each.message) for each in caught if "NUMBA_CACHE_DIR" in str(each.me
 """
 
 
-def run(code, *, path, prefix=(), **environment):
-    """Run code in a fresh interpreter; return its standard output."""
+def run(code, *, path, prefix=(), shows="", **environment):
+    """Run code in a fresh interpreter; return its standard output.
+
+    Standard error must contain ``shows``, and be empty where that is None.
+    """
     env = {**os.environ, "PYTHONPATH": str(path), **environment}
     for name in [name for name, value in environment.items() if value is None]:
         del env[name]
@@ -36,6 +39,7 @@ def run(code, *, path, prefix=(), **environment):
         [*prefix, sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert (shows in done.stderr) if shows is not None else not done.stderr
     return done.stdout.splitlines()
 
 
@@ -91,6 +95,64 @@ def compiled(tmp_path_factory):
     return folder, run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(folder))
 
 
+COMPILES = "qsvr: compiling for the first fit"
+
+
+@pytest.mark.slow
+def test_a_line_says_when_compiling_begins_and_can_be_silenced(tmp_path):
+    silent = f"import logging; logging.getLogger('qsvr').setLevel('ERROR')\n{FIT}"
+    places = {"path": PACKAGE.parent, "NUMBA_CACHE_DIR": str(tmp_path / "a")}
+    run(FIT, shows=f"{COMPILES}, which takes some seconds (kept in {tmp_path / 'a'}", **places)
+    run(FIT, shows=None, **places)
+    run(silent, shows=None, **{**places, "NUMBA_CACHE_DIR": str(tmp_path / "b")})
+
+
+KINDS = """
+import warnings, numpy as np
+from qsvr import QSVR
+warnings.simplefilter("ignore")
+X = np.linspace(0.0, 1.0, 600)[:, None] ** 2
+y, few = np.cos(9.0 * X[:, 0]), slice(None, None, 25)
+for options in (
+    {}, {"n_bits": 8}, {"n_refinements": 3}, {"base": 2.0, "exponent_shift": 2.0, "C": "implied"},
+    {"base": 3.0, "C": "implied"}, {"max_variables": 48, "max_iter": 3}, {"sampler": "relax-round"},
+    {"sampler": "sa"}, {"overlap_penalty": 0.1}, {"kernel": "sigmoid"}, {"polish": False},
+):
+    model = QSVR(num_reads=4, random_state=0, **options).fit(X[few], y[few])
+    model.predict(X, return_std=True)
+QSVR(random_state=0).fit(X[few], y[few], 1.0 + X[few, 0])
+QSVR(random_state=0, max_iter=5).fit(X, y)
+"""
+
+
+@pytest.mark.slow
+def test_after_warm_up_nothing_is_compiled(tmp_path):
+    places = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "qsvr.warm_up"], env={**os.environ, **places}, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert COMPILES in done.stderr
+    assert f"s; kept in {tmp_path}" in done.stdout
+    compiled = sorted(tmp_path.rglob("*.nbc"))
+    run(KINDS, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(tmp_path))
+    assert sorted(tmp_path.rglob("*.nbc")) == compiled
+
+
+def test_warm_up_is_called_by_its_name_before_and_after_its_import(capsys):
+    code = """
+import qsvr
+before = qsvr.warm_up
+assert qsvr.warm_up(verbose=0) > 0.0
+import qsvr.warm_up
+from qsvr.warm_up import warm_up
+assert qsvr.warm_up is before and callable(warm_up)
+assert qsvr.warm_up() > 0.0
+"""
+    (line,) = run(code, path=PACKAGE.parent)
+    assert line.startswith("[qsvr] compiled or loaded in ")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", ["empty", "truncated", "garbage"])
@@ -107,7 +169,7 @@ def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage)
     assert damaged
     assert run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "numba")) == reference
     mended = [path for path, raw in damaged.items() if path.exists() and path.read_bytes() != raw]
-    assert any(path.name.startswith("_box_qp.box_qp-") for path in mended)
+    assert any(path.name.startswith("_box_qp.move_pairs-") for path in mended)
 
 
 @pytest.mark.slow

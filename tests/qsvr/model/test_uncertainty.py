@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_friedman1
@@ -112,3 +114,21 @@ def test_a_precomputed_kernel_gives_the_same():
     np.testing.assert_allclose(
         a.predict(K[:5], return_std=True)[1], b.predict(X[:5], return_std=True)[1], rtol=1e-6
     )
+
+
+def test_prediction_holds_a_part_of_the_kernel_at_a_time():
+    """40,000 rows times 200 support vectors are 64 MB, twice for the standard deviations."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    model = QSVR(C=10, epsilon=0.01, random_state=0).fit(X, np.sin(2 * X[:, 0]) + X[:, 1])
+    many = rng.normal(size=(40_000, 3))
+    tracemalloc.start()
+    prediction, std = model.predict(many, return_std=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6
+    few = np.concatenate([many[:50], many[-50:]])
+    expected, expected_std = model.predict(few, return_std=True)
+    at = np.r_[0:50, -50:0]
+    np.testing.assert_allclose(prediction[at], expected, rtol=1e-12)
+    np.testing.assert_allclose(std[at], expected_std, rtol=1e-12)
