@@ -1,7 +1,7 @@
-"""The first fit on a machine: processor time from the start of Python, with nothing compiled before.
+"""The first fit on a machine: processor time from the start of Python, nothing compiled before.
 
-Each row is a fresh process with an empty folder for compiled code. Compiling is nearly all of it; the
-second process finds the code on disk.
+Each row is a fresh process with an empty folder for compiled code. Compiling is nearly all of it;
+the second process finds the code on disk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CASES = {
 
 def measure(options: str, folder: str) -> list[float]:
     """Return seconds of processor time of imports, the first fit and the second one."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-W", "ignore", "-c", FIT.format(options=options)],
         env={**os.environ, "NUMBA_CACHE_DIR": folder, "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True, text=True, check=True,

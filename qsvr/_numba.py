@@ -131,10 +131,10 @@ def _cached(compiled: Any) -> Any:
     return compiled
 
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # No entry points for Python either, which are half of the work of a small function, and no counting
 # of references, so that such a function must not allocate arrays.
-_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
 
 
 def njit(function: _F) -> _F:

@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,8 @@ __all__ = ["warm_up"]
 def warm_up(*, verbose: int = 1) -> float:
     """Compile all that a fit, refinement, decomposition and prediction need; return the seconds.
 
-    What has been compiled before is loaded. Where no folder can be written, the compiled code serves
-    this process only, and a RuntimeWarning says so.
+    What has been compiled before is loaded. Where no folder can be written, the compiled code
+    serves this process only, and a RuntimeWarning says so.
 
     Parameters
     ----------
@@ -43,12 +44,13 @@ def warm_up(*, verbose: int = 1) -> float:
     start = time.process_time()
     X = np.linspace(0.0, 1.0, 520)[:, None]
     y, weight = np.sin(6.0 * X[:, 0]), 1.0 + X[:, 0]
-    settings = {"num_reads": 2, "random_state": 0}
+    settings: dict[str, Any] = {"num_reads": 2, "random_state": 0}
+    kinds: list[dict[str, Any]] = [{}, {"n_refinements": 2}, {"base": 3.0, "C": "implied"}]
     few = slice(None, None, 40)
     with warnings.catch_warnings():
         # What is learned is of no interest here; only where the code is kept.
         warnings.filterwarnings("ignore", category=UserWarning)
-        for options in ({}, {"n_refinements": 2}, {"base": 3.0, "C": "implied"}):
+        for options in kinds:
             QSVR(**settings, **options).fit(X[few], y[few])
         QSVR(**settings).fit(X[few], y[few], weight[few])
         QSVR(**settings, max_variables=36, max_iter=2).fit(X[few], y[few])

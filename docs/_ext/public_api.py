@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 MODULES: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "qsvr.model.uncertainty",
         "qsvr.inspection.report",
         "qsvr.model.export",
+        "qsvr.warm_up",
     ),
     "hpo": (
         "hpo",
@@ -133,6 +135,8 @@ def public_objects() -> Iterator[PublicObject]:
         for module in existing(package):
             for name in names_of(module):
                 value = getattr(import_module(module), name)
+                if isinstance(value, ModuleType):
+                    continue  # has a page of its own
                 key = id(value) if isinstance(value, type) or callable(value) else (name,)
                 if key not in seen:
                     seen.add(key)

@@ -20,7 +20,9 @@ __all__ = ["LevelProblem", "descend"]
 Array = NDArray[Any]
 
 # Numba compiles a function anew for each Python constant that is given to it, but not for these.
-_NONE, _DOWN, _UP = np.int64(-1), np.int64(0), np.int64(1)
+_NONE: Any = np.int64(-1)
+_DOWN: Any = np.int64(0)
+_UP: Any = np.int64(1)
 
 
 class LevelProblem(NamedTuple):
@@ -62,7 +64,7 @@ def _sweep_singles(problem: LevelProblem, point: _Point, tol: float) -> float:
     The energy is a parabola in the coefficient. Only the two levels around its minimum can be the
     best, or the two ends where it is not convex.
     """
-    levels, values, grid, gained = point.levels, point.values, problem.grid, 0.0
+    values, grid, gained = point.values, problem.grid, 0.0
     for n in range(point.field.size):
         curvature = problem.diagonal[n]
         for side in range(2):
@@ -92,8 +94,8 @@ def _sweep_singles(problem: LevelProblem, point: _Point, tol: float) -> float:
 @inner
 def _shifted(levels: Array, n: int, down: Any, stride: int, option: int, top: int) -> Any:
     """Return (side, level) of lowering b of sample n, or of raising it; level -1 if it cannot.
-    The coefficient that ends lower is a (``down`` 0) for a lower b and a-hat (1) for a higher one.
 
+    The coefficient that ends lower is a (``down`` 0) for a lower b and a-hat (1) for a higher one.
     Option 0 takes one coefficient down, option 1 the other one up. Down is cheaper, so where levels
     are even there is option 2 only: up if there is no way down.
     """
@@ -188,7 +190,8 @@ def _exchange(problem: LevelProblem, point: _Point, i: int, stride: int, option:
     _set_falls(problem, point, i, stride)
     _set_falls(problem, point, best_j, stride)
     _set_fall_energies(problem, point)
-    return limit + own_energy
+    gained: float = limit + own_energy
+    return gained
 
 
 @inner

@@ -88,7 +88,7 @@ def _unit(x: Any, table: Array | None, top: Any) -> Any:
 
 @inner_lanes
 def _weight(n: int, even: Any, uneven: Array | None) -> Any:
-    """What one level of sample n weighs."""
+    """Return what one level of sample n weighs."""
     if uneven is None:
         return even
     w = uneven[n]

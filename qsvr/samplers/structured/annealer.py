@@ -154,9 +154,9 @@ class _Problem:
         batch, first_lane = divmod(first_read, LANES)
         lanes, n = slice(first_lane, first_lane + width), self.y.size
         rng = np.random.default_rng([seed, batch + 1])
-        low, high = self.weights[:, 4:5], self.weights[:, 5:6] + 1
+        low, high = self.weights[:, 4:6].astype(np.int64).T[..., None]
         field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
-        x[:] = rng.integers(low, high, size=(n, LANES))[:, lanes]
+        x[:] = rng.integers(low, high + 1, size=(n, LANES))[:, lanes]
         states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
         b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
