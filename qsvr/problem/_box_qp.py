@@ -22,6 +22,13 @@ Array = NDArray[Any]
 
 
 @inner
+def _clip(value: float, low: float, high: float) -> float:
+    if value < low:
+        return low
+    return high if value > high else value
+
+
+@inner
 def _minimise_pair(
     curvature: tuple[float, float, float],
     gradient: tuple[float, float],
@@ -44,10 +51,10 @@ def _minimise_pair(
     for edge in range(4):
         if edge < 2:
             ds = lower[0] if edge == 0 else upper[0]
-            dt = min(max(-(gt + qst * ds) / max(qtt, 1e-12), lower[1]), upper[1])
+            dt = _clip(-(gt + qst * ds) / qtt, lower[1], upper[1])
         else:
             dt = lower[1] if edge == 2 else upper[1]
-            ds = min(max(-(gs + qst * dt) / max(qss, 1e-12), lower[0]), upper[0])
+            ds = _clip(-(gs + qst * dt) / qss, lower[0], upper[0])
         change = gs * ds + gt * dt + 0.5 * (qss * ds * ds + qtt * dt * dt) + qst * ds * dt
         if change < best:
             best, best_s, best_t = change, ds, dt
@@ -66,7 +73,7 @@ def move_pairs(
     K : ndarray of shape (n, n)
         Kernel matrix with the equality penalty added.
     diagonal : ndarray of shape (n,)
-        Its diagonal.
+        Its diagonal, above 0.
     epsilon : float
     box : tuple of two ndarray of shape (2, n)
         Lower and upper bounds; row 0 is a, row 1 a-hat.
@@ -83,14 +90,14 @@ def move_pairs(
         p, q, side_p, side_q, move_p = -1, -1, 0, 0, 0.0
         for turn in range(2):
             shift = (1.0 - 2.0 * side_p) * move_p
-            row = max(p, 0)
+            row = 0 if p < 0 else p
             best, best_k, best_side, best_move = 0.0, -1, 0, 0.0
             for side in range(2):
                 sign = 1.0 - 2.0 * side
                 for k in range(n):
                     gradient = sign * (field[k] + shift * K[row, k]) + epsilon
-                    target = z[side, k] - gradient / max(diagonal[k], 1e-12)
-                    move = min(max(target, lower[side, k]), upper[side, k]) - z[side, k]
+                    target = z[side, k] - gradient / diagonal[k]
+                    move = _clip(target, lower[side, k], upper[side, k]) - z[side, k]
                     gain = -move * (gradient + 0.5 * diagonal[k] * move)
                     if gain > best and (k != p or side != side_p):
                         best, best_k, best_side, best_move = gain, k, side, move
@@ -111,10 +118,10 @@ def move_pairs(
                 (lower[side_p, p] - zp, lower[side_q, q] - zq),
                 (upper[side_p, p] - zp, upper[side_q, q] - zq),
             )
-            moved = min(max(zq + move_q, lower[side_q, q]), upper[side_q, q])
+            moved = _clip(zq + move_q, lower[side_q, q], upper[side_q, q])
             z[side_q, q], move_q = moved, sign_q * (moved - zq)
         # Kept within the box against rounding.
-        moved = min(max(z[side_p, p] + move_p, lower[side_p, p]), upper[side_p, p])
+        moved = _clip(z[side_p, p] + move_p, lower[side_p, p], upper[side_p, p])
         move_p = sign_p * (moved - z[side_p, p])
         z[side_p, p] = moved
         for k in range(n):

@@ -190,7 +190,7 @@ class SVRDual:
         upper = np.tile(self.C, (2, 1)) if upper is None else upper
         K, epsilon = self.penalised_kernel, float(self.epsilon)
         z = np.clip(np.zeros_like(lower), lower, upper)
-        field, diagonal = self.field(z[0] - z[1]), np.diag(K).copy()
+        field, diagonal = self.field(z[0] - z[1]), np.maximum(np.diag(K), 1e-12)
         left = 1000 + 200 * self.n_samples if max_iter is None else max_iter
         while left > 0 and not self._is_close(field, z, lower, upper, rtol):
             asked = min(self.n_samples, left)
