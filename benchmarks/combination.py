@@ -1,7 +1,7 @@
 """Which combination of solutions predicts best, and how many to combine.
 
-Features and target scaled to [0, 1], 3 bits, several splits; the larger C, the coarser the steps of
-the encoding. Mean test R2 of every combination beside scikit-learn's SVR with the same C, epsilon
+Features and target scaled to [0, 1], 3 bits, one QUBO for each fit, several splits; the larger C,
+the coarser the steps of the encoding. Mean test R2 of every combination beside scikit-learn's SVR with the same C, epsilon
 and gamma; then the number of solutions, the two intercepts, and in how many splits averaging beats
 the lowest-energy solution. The defaults of QSVR come from these tables.
 """
@@ -32,7 +32,7 @@ def split(data: str, n: int, seed: int) -> Split:
 def score(parts: Split, setting: Setting, parameters: Setting) -> float:
     """Return the test R2 of QSVR."""
     X, y, X_test, y_test = parts
-    model = QSVR(**setting, random_state=0, **parameters).fit(X, y)
+    model = QSVR(**setting, n_refinements=0, random_state=0, **parameters).fit(X, y)
     return float(r2_score(y_test, model.predict(X_test)))
 
 
