@@ -8,6 +8,7 @@ the lowest-energy solution. The defaults of QSVR come from these tables.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.metrics import r2_score
 from sklearn.svm import SVR
 
 from _harness import Bars, arguments, print_table, scaled_data
-from qsvr import QSVR
+from qsvr import QSVR, CoarseEncodingWarning
 from qsvr.model.combination import COMBINATIONS
 
 Split = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -59,6 +60,7 @@ def variants() -> dict[str, Setting]:
 
 def main() -> None:
     """Run the benchmark."""
+    warnings.simplefilter("ignore", CoarseEncodingWarning)
     args = arguments(__doc__)
     n_splits = 20
     cases = [("friedman1", 5.0)]

@@ -59,7 +59,7 @@ def random_strings(parts: Parts) -> NDArray[np.float64]:
     energy = 0.5 * np.sum((b @ K) * b, axis=1) + 0.02 * (a + ah).sum(axis=1) - b @ y
     energy += 0.01 * b.sum(axis=1) ** 2
     best = b[np.argsort(energy)[:20]]
-    offsets = [primal_intercept(y - each @ K, 0.02, np.ones(len(y))) for each in best]
+    offsets = primal_intercept(y - best @ K, 0.02, np.ones(len(y)))
     return np.asarray((best @ kernel(X, X_test)).mean(axis=0) + np.mean(offsets))
 
 
