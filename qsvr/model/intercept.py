@@ -46,5 +46,5 @@ def kkt_intercept(
     falling = residual - np.where(b > 0, epsilon, -epsilon)
     low, high = rising[b < C - margin], falling[b > -C + margin]
     if not low.size or not high.size:
-        return float(primal_intercept(residual[None], epsilon, C)[0])
+        return float(primal_intercept(residual, epsilon, C))
     return float(0.5 * (low.max() + high.min()))

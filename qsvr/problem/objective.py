@@ -33,7 +33,7 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
 
     Parameters
     ----------
-    residuals : ndarray of shape (n_solutions, n_samples)
+    residuals : ndarray of shape (..., n_samples)
         y - K b, without offset.
     epsilon : float
     weights : ndarray of shape (n_samples,)
@@ -41,17 +41,19 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
 
     Returns
     -------
-    ndarray of shape (n_solutions,)
+    ndarray of shape (...)
     """
-    points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=1)
-    order = np.argsort(points, axis=1, kind="stable")
-    points = np.take_along_axis(points, order, axis=1)
-    mass = np.cumsum(np.concatenate([weights, weights])[order], axis=1)
-    half, tol = 0.5 * mass[:, -1:], 1e-12 * mass[:, -1:]
-    first = np.count_nonzero(mass < half - tol, axis=1)
-    last = np.minimum(np.count_nonzero(mass < half + tol, axis=1), points.shape[1] - 1)
-    rows = np.arange(len(points))
-    return np.asarray(0.5 * (points[rows, first] + points[rows, last]))
+    points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=-1)
+    if (weights == weights[0]).all():
+        return np.asarray(np.median(points, axis=-1))
+    order = np.argsort(points, axis=-1)
+    points = np.take_along_axis(points, order, axis=-1)
+    mass = np.cumsum(np.concatenate([weights, weights])[order], axis=-1)
+    half, tol = 0.5 * mass[..., -1:], 1e-12 * mass[..., -1:]
+    first = np.count_nonzero(mass < half - tol, axis=-1, keepdims=True)
+    last = np.count_nonzero(mass < half + tol, axis=-1, keepdims=True)
+    ends = np.concatenate([first, np.minimum(last, points.shape[-1] - 1)], axis=-1)
+    return np.asarray(np.take_along_axis(points, ends, axis=-1).mean(axis=-1))
 
 
 def training_objective(

@@ -45,8 +45,19 @@ class Samples:
         return replace(self, bits=self.bits[keep], energies=self.energies[keep])
 
 
-def lowest_distinct(rows: NDArray[Any], energies: FloatArray, n: int | None = None) -> IntArray:
-    """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first."""
+def lowest_distinct(
+    rows: NDArray[Any], energies: FloatArray, n: int | None = None, *, always: int | None = None
+) -> IntArray:
+    """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first.
+
+    Where ``n`` is at least 2 a row equal to that at ``always`` is among them.
+    """
     order = np.argsort(energies, kind="stable")
     _, first = np.unique(rows[order], axis=0, return_index=True)
-    return order[np.sort(first)][:n]
+    distinct = order[np.sort(first)]
+    kept = distinct[:n]
+    if always is not None and 1 < kept.size < distinct.size:
+        equal = distinct[(rows[distinct] == rows[always]).all(axis=1)]
+        if equal[0] not in kept:
+            kept[-1] = equal[0]
+    return kept

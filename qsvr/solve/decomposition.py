@@ -485,14 +485,16 @@ class _Search:
     def result(self, n_solutions: int) -> DualSolution:
         """Return the present point and the distinct ones near it from the last sampled set."""
         self._give_up_if_worse()
-        b = self.b[None]
-        b = np.repeat(b, len(self.near) + 1, axis=0)
+        b = np.repeat(self.b[None], len(self.near) + 1, axis=0)
         b[1:, self.working] = self.near
         change = b - self.b
         outputs = self.dual.outputs(change, self.working, n_rows=self.settings.working_size)
         outputs = self.field + self.dual.y + outputs
+        # All zeros too: where nothing converged no other may be as good a regression function.
+        b, outputs = (np.vstack([each, np.zeros_like(each[:1])]) for each in (b, outputs))
         energies = self._penalised(b, outputs)
-        keep = lowest_distinct(b[:, self.working], energies, n_solutions)
+        rows = np.column_stack([b[:, self.working], np.arange(len(b)) == len(b) - 1])
+        keep = lowest_distinct(rows, energies, n_solutions, always=len(b) - 1)
         bound = self._penalised(self.b[None], (self.field + self.dual.y)[None])[0] - duality_gap(
             self.field + self.conditions.offset, self.b, self.dual.C, self.dual.epsilon
         )

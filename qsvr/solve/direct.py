@@ -107,9 +107,9 @@ class DirectSolver:
         encoding : FixedPointEncoding
         n_solutions, seed : int
         candidates : mapping of str to ndarray of shape (2, n_samples), optional
-            Points beside the samples, rounded to levels and polished as those are. By default all
-            zeros and the relaxation to real coefficients. ``info["candidates"]`` has their
-            energies, and ``info["best_from"]`` names the source of the lowest energy.
+            Points beside the samples, rounded to levels, and polished too where samples are. By
+            default all zeros and the relaxation to real coefficients. ``info["candidates"]`` has
+            their energies, and ``info["best_from"]`` names the source of the lowest energy.
 
         Raises
         ------
@@ -160,11 +160,13 @@ class DirectSolver:
         if candidates is None:
             zeros = np.zeros_like(qubo.encoding.offset)
             candidates = {"zeros": zeros, "relaxation": qubo.dual.relaxation.coefficients}
-        others = self._rounded(qubo, candidates)
-        bits = np.concatenate([final.bits, others.bits])
-        energies = np.concatenate([final.energies, others.energies])
-        keep = lowest_distinct(np.packbits(bits, axis=1), energies, n_solutions)
-        sources = ["sampler", *candidates]
+        rounded, others = self._rounded(qubo, candidates)
+        bits = np.concatenate([final.bits, others.bits, rounded.bits])
+        energies = np.concatenate([final.energies, others.energies, rounded.energies])
+        names = list(candidates)
+        zeros_at = len(final) + len(others) + names.index("zeros") if "zeros" in names else None
+        keep = lowest_distinct(np.packbits(bits, axis=1), energies, n_solutions, always=zeros_at)
+        sources = ["sampler", *names]
         info = {
             **final.info,
             "n_variables": qubo.n_variables,
@@ -172,17 +174,19 @@ class DirectSolver:
             "raw_energies": raw.energies,
             "random_energies": qubo.energies(random),
             "energies": final.energies,
-            "candidates": dict(zip(candidates, others.energies.tolist(), strict=True)),
+            "candidates": dict(zip(names, others.energies.tolist(), strict=True)),
             "best_from": sources[int(np.argmin([final.energies.min(), *others.energies]))],
         }
         return DualSolution(
             qubo.encoding.decode(bits[keep]), energies[keep], info, sampleset=raw.sampleset
         )
 
-    def _rounded(self, qubo: SVRQubo, candidates: Mapping[str, FloatArray]) -> Samples:
-        """Return the nearest levels of candidates, polished where samples are."""
+    def _rounded(
+        self, qubo: SVRQubo, candidates: Mapping[str, FloatArray]
+    ) -> tuple[Samples, Samples]:
+        """Return the nearest levels of candidates, and these polished where samples are."""
         encoding = qubo.encoding
         points = np.array(list(candidates.values())).reshape(-1, *encoding.offset.shape)
         bits = encoding.bits(encoding.nearest_levels(points))
         rounded = Samples(bits, qubo.energies(bits))
-        return polish(qubo, rounded, n_jobs=1) if self.polish and len(rounded) else rounded
+        return rounded, polish(qubo, rounded) if self.polish and len(rounded) else rounded

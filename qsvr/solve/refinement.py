@@ -272,7 +272,9 @@ class _Rounds:
             start_energy = float(dual.energy(incumbent)[0])
             sources = ["incumbent", "zeros"]
         energies = dual.energy(points)
-        keep = lowest_distinct(points[:, 0] - points[:, 1], energies, n_solutions)
+        zeros_at = 1 if self.solution is not None else None
+        b = points[:, 0] - points[:, 1]
+        keep = lowest_distinct(b, energies, n_solutions, always=zeros_at)
         source = [*sources, found.info["best_from"]][min(keep[0], len(sources))]
         self.history.append(self._reached(points[keep[0]], start_energy, source))
         self.solution = DualSolution(

@@ -217,3 +217,14 @@ def test_a_time_limit_ends_decomposition_with_the_best_so_far():
         model = QSVR(**parameters, time_limit=0.25, random_state=0).fit(X, y)
     assert 2 <= model.n_iter_ <= 4
     assert model.score(X, y) > 0.2
+
+
+@pytest.mark.filterwarnings("ignore:decomposition stopped:sklearn.exceptions.ConvergenceWarning")
+def test_working_sets_that_do_not_converge_are_no_worse_than_a_constant():
+    """R2 was -118,000: the dual's energy falls a little while the training loss explodes."""
+    X = np.arange(1.0, 6.0)[:, None]
+    model = QSVR(
+        kernel="poly", degree=10, max_variables=18, max_iter=40, num_reads=4, random_state=0
+    ).fit(X, X[:, 0])
+    assert model.energy_ < 0.0
+    assert model.score(X, X[:, 0]) >= -0.01
