@@ -1,9 +1,9 @@
 """Which combination of solutions predicts best, and how many to combine.
 
 Features and target scaled to [0, 1], 3 bits, one QUBO for each fit, several splits; the larger C,
-the coarser the steps of the encoding. Mean test R2 of every combination beside scikit-learn's SVR with the same C, epsilon
-and gamma; then the number of solutions, the two intercepts, and in how many splits averaging beats
-the lowest-energy solution. The defaults of QSVR come from these tables.
+the coarser the steps of the encoding. Mean test R2 of every combination beside scikit-learn's SVR
+with the same C, epsilon and gamma; then the number of solutions, the two intercepts, and in how
+many splits averaging beats the lowest-energy solution. The defaults of QSVR come from these tables.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Samples of simulated annealing stand for an ideal QPU's reads; each bit is then 
 probability of 0, 5, 20 or 50% (the last is a random bit string). Gaps are energies above the
 relaxation bound, as a share of it, before and after polish, with the test R2 of the model that the
 polished samples give, beside that of the mean of the 20 lowest raw samples alone. In the model all
-zeros and the rounded relaxation compete with the samples. Where the columns after polish hardly change,
-the result says nothing about the annealer: the raw columns do.
+zeros and the rounded relaxation compete with the samples. Where the columns after polish hardly
+change, the result says nothing about the annealer: the raw columns do.
 """
 
 from __future__ import annotations
