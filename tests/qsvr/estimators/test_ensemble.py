@@ -48,7 +48,7 @@ class Fails:
 
 @parametrize_with_checks(
     [
-        QSVREnsemble(QSVR(num_reads=8), n_estimators=3),
+        QSVREnsemble(QSVR(num_reads=8), n_estimators=8),
         QSVREnsemble(
             QSVR(num_reads=8), n_estimators=3, sampling="kmeans", combination="oob", max_samples=0.5
         ),

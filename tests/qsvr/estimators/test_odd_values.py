@@ -53,6 +53,7 @@ def check(model, name):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", CoarseEncodingWarning)
         warnings.filterwarnings("ignore", "refinement ended by time_limit")
+        warnings.filterwarnings("ignore", "decomposition stopped")
         try:
             prediction = model.fit(X, Y).predict(X)
         except (ValueError, TypeError) as error:

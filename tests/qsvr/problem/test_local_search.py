@@ -117,7 +117,7 @@ def test_one_job_starts_no_thread(monkeypatch):
     alone = polish(qubo, samples)
     assert not started
     shared = polish(qubo, samples, n_jobs=2)
-    assert len(started) == 2
+    assert 1 <= len(started) <= 2  # a thread that is idle again takes the second part
     assert (shared.bits == alone.bits).all()
 
 
