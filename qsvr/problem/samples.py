@@ -60,7 +60,7 @@ def lowest_distinct(
             break
     distinct = np.array(list(first.values()), dtype=np.intp)
     kept = distinct[:n]
-    if always is not None and 1 < kept.size:
+    if always is not None and kept.size > 1:
         required = first[rows[always].tobytes()]
         if required not in kept:
             kept[-1] = required
