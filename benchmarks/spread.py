@@ -26,8 +26,8 @@ Answers = dict[str, tuple[Array, Array]]
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 VARIANTS = {
-    "QSVR, 3 bits": {},
-    "QSVR, 3 bits, 25% held out": {"combination_fraction": 0.25},
+    "QSVR, 3 bits": {"n_refinements": 0},
+    "QSVR, 3 bits, 25% held out": {"n_refinements": 0, "combination_fraction": 0.25},
     "QSVR, refined": {"n_refinements": 10},
     "QSVR, decomposed": {"max_variables": 120},
 }

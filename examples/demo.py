@@ -32,9 +32,12 @@ OUTPUT = Path("demo-output")
 SETTING: dict[str, Any] = {"C": 1.0, "epsilon": 0.1, "gamma": "scale"}
 MODELS: dict[str, Any] = {
     "scikit-learn SVR": SVR(**SETTING),
-    "QSVR, 3 bits": QSVR(random_state=0, **SETTING),
-    "QSVR, 8 bits": QSVR(n_bits=8, random_state=0, **SETTING),
-    "QSVR, 3 bits, lowest energy only": QSVR(combination="best", random_state=0, **SETTING),
+    "QSVR, 3 bits, refined by default": QSVR(random_state=0, **SETTING),
+    "QSVR, 3 bits, one QUBO": QSVR(n_refinements=0, random_state=0, **SETTING),
+    "QSVR, 8 bits, one QUBO": QSVR(n_bits=8, n_refinements=0, random_state=0, **SETTING),
+    "QSVR, 3 bits, lowest energy only": QSVR(
+        n_refinements=0, combination="best", random_state=0, **SETTING
+    ),
 }
 
 Data = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -89,7 +92,7 @@ def draw(name: str, data: Data, predicted: NDArray[np.float64]) -> Path:
         scatter_kwargs={"alpha": 0.5, "s": 14},
     )
     left.set_title(f"{name}\nQSVR, cross-validated")
-    model = inner(pipeline(MODELS["QSVR, 3 bits"]).fit(*data))
+    model = inner(pipeline(MODELS["QSVR, 3 bits, one QUBO"]).fit(*data))
     report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
     SampleEnergyDisplay(report).plot(right)
     path = OUTPUT / f"qsvr-{name.split(':', maxsplit=1)[0]}.png"
@@ -113,7 +116,7 @@ def main() -> None:
             cells, predictions[label] = evaluate(regressor, data)
             table.add_row(label, *cells)
         console.print(table)
-        console.print(f"figure: {draw(name, data, predictions['QSVR, 3 bits'])}\n")
+        console.print(f"figure: {draw(name, data, predictions['QSVR, 3 bits, one QUBO'])}\n")
     console.print(
         "Try next: QSVR(sampler='sa') or sampler='relax-round' on your own data, and "
         "QSVR(verbose=1) to see how good each solve was."

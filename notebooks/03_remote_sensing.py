@@ -177,6 +177,6 @@ print(f"predictions within 35% of the truth: {within:.0%}")
 
 # %% [markdown]
 # QSVR follows SVR at every size, as it should: both solve the same problem, and three bits are enough
-# for it. With more samples both leave the band ratio behind, because they see all six bands. The
+# for it, with the rounds that the default adds on this machine. With more samples both leave the band ratio behind, because they see all six bands. The
 # ensemble gains little beyond what twenty samples allow: it is the price of problems that an annealer
 # can hold, and working sets do not pay it.

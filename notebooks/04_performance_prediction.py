@@ -25,6 +25,7 @@
 
 # %%
 import os
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,9 @@ from hpo.predictors import PredictionContext
 from hpo.simulation.datasets import clean_rows, load_mlpf
 from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import Curve
+from qsvr import CoarseEncodingWarning
 
+warnings.simplefilter("ignore", CoarseEncodingWarning)  # one problem of 3 bits, as in the papers
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
 
 SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 3)  # the tests take less

@@ -103,7 +103,7 @@ class InvalidAnswerError(ServiceError):
 
 
 class CoarseEncodingWarning(UserWarning):
-    """The solution found is far above the relaxation bound: mostly, C is too large for n_bits."""
+    """One QUBO trains much worse than is possible: mostly, C is too large for n_bits."""
 
 
 class IndefiniteKernelWarning(UserWarning):

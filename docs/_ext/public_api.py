@@ -26,6 +26,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "qsvr.problem.kernels",
         "qsvr.model.combination",
         "qsvr.model.intercept",
+        "qsvr.problem.objective",
+        "qsvr.problem.spectrum",
         "qsvr.problem.local_search",
         "qsvr.solve.direct",
         "qsvr.solve.refinement",

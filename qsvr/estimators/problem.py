@@ -4,7 +4,7 @@
 >>> from dimod import ExactSolver
 >>> from qsvr import QSVR
 >>> X, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 2.0])
->>> model = QSVR(n_bits=2, random_state=0)
+>>> model = QSVR(C=0.5, n_bits=2, random_state=0)
 >>> problem = model.make_problem(X, y)
 >>> sampleset = ExactSolver().sample(problem.to_bqm())  # or any annealer, anywhere
 >>> problem.decode(sampleset).shape

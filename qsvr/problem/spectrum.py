@@ -55,7 +55,14 @@ class Spectrum:
 
     @classmethod
     def of(cls, matrix: FloatArray, method: str) -> Spectrum:
-        """Decompose a symmetric kernel matrix of shape (n_samples, n_samples)."""
+        """Decompose a kernel matrix.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n_samples, n_samples)
+            Symmetric.
+        method : {"clip", "shift"}
+        """
         if method == "shift":
             lowest = linalg.eigvalsh(matrix, subset_by_index=[0, 0])
             return cls(method, lowest[lowest < 0.0], np.empty((len(matrix), 0)))
