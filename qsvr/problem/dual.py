@@ -223,7 +223,7 @@ class SVRDual:
                 break
             point[-1] = -b.sum()
             field = np.append(b @ self.kernel_matrix - self.y, slack * point[-1])
-            tol = 0.1 * min(tol, float(np.ptp(field)) + 2.0 * self.epsilon)
+            tol = 0.03 * min(tol, 0.03 * (float(np.ptp(field)) + 2.0 * self.epsilon))
             tol = 0.0 if tol < 1e-14 * float(np.abs(field).max()) else tol
             most_pairs = limit - n_pairs
             n_pairs += 1 + smo(self.kernel_matrix, diagonal, field, point, box, tol, most_pairs)

@@ -52,12 +52,16 @@ def lowest_distinct(
 
     Where ``n`` is at least 2 a row equal to that at ``always`` is among them.
     """
-    order = np.argsort(energies, kind="stable")
-    _, first = np.unique(rows[order], axis=0, return_index=True)
-    distinct = order[np.sort(first)]
+    rows = rows + 0.0 if rows.dtype.kind == "f" else rows  # no negative zeros
+    first: dict[bytes, int] = {}
+    for i in np.argsort(energies, kind="stable").tolist():
+        first.setdefault(rows[i].tobytes(), i)
+        if always is None and len(first) == n:
+            break
+    distinct = np.array(list(first.values()), dtype=np.intp)
     kept = distinct[:n]
-    if always is not None and 1 < kept.size < distinct.size:
-        equal = distinct[(rows[distinct] == rows[always]).all(axis=1)]
-        if equal[0] not in kept:
-            kept[-1] = equal[0]
+    if always is not None and kept.size > 1:
+        required = first[rows[always].tobytes()]
+        if required not in kept:
+            kept[-1] = required
     return kept

@@ -209,8 +209,8 @@ def test_every_combination_and_intercept(combination, intercept):
 
 
 def test_n_solutions_bounds_the_distinct_solutions():
-    one = make_varied(n_solutions=1).fit(X, Y).solutions_
-    many = make_varied(n_solutions=9).fit(X, Y).solutions_
+    one = make_varied(n_solutions=1, n_refinements=0).fit(X, Y).solutions_
+    many = make_varied(n_solutions=9, n_refinements=0).fit(X, Y).solutions_
     assert one.energies.size == 1
     assert many.energies.size == 9
     np.testing.assert_array_equal(one.coefficients[0], many.coefficients[0])
