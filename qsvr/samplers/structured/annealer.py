@@ -62,8 +62,10 @@ class StructuredAnnealer:
         check_options("structured", options, self.parameters)
         start = perf_counter()
         num_sweeps, hot, cold = _schedule(qubo, options)
+        # A pool of NaN threads never ends.
+        n_jobs = check_integer("sampler_options", "n_jobs", options.get("n_jobs", 1), low=1)
         problem = _Problem.of(qubo, np.geomspace(hot, cold, num_sweeps), seed)
-        levels = problem.run(num_reads, seed, options.get("n_jobs", 1))
+        levels = problem.run(num_reads, seed, n_jobs)
         bits = qubo.encoding.bits(levels)
         info = {
             "sampler": "structured",

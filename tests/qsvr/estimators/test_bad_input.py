@@ -119,6 +119,8 @@ PARAMETERS = [
     ({"sampler_options": {"num_sweeps": "x"}}, "num_sweeps of sampler_options .* got 'x'"),
     ({"sampler_options": {"num_sweeps": np.nan}}, "num_sweeps of sampler_options .* got nan"),
     ({"sampler_options": {"num_sweeps": np.inf}}, "num_sweeps of sampler_options .* got inf"),
+    ({"sampler_options": {"n_jobs": np.nan}}, "n_jobs of sampler_options .* got nan"),
+    ({"sampler_options": {"n_jobs": "x"}}, "n_jobs of sampler_options .* got 'x'"),
     ({"sampler_options": {"beta_range": 5}}, "beta_range of sampler_options must be two.* got 5"),
     ({"sampler_options": {"beta_range": (1, 2, 3)}}, "beta_range of sampler_options must be two"),
     ({"sampler_options": {"beta_range": "ab"}}, "beta_range of sampler_options must be two"),
