@@ -26,8 +26,8 @@ __all__ = [
     "warn_if_indefinite",
 ]
 
-# Beyond this loss, in standard deviations of y, R2 is off by some hundredths.
-_COARSE = 0.05
+# Beyond this loss, in standard deviations of y, R2 is off by up to a tenth.
+_COARSE = 0.1
 # Beyond this, products of three numbers overflow.
 _LARGEST = 1e100
 
@@ -143,7 +143,7 @@ def warn_if_indefinite(dual: SVRDual | LargeDual, psd: str | None) -> None:
 
 
 def warn_if_coarse(
-    problem: DualProblem, objective: float, n_refinements: object, plan: AccessPlan | None
+    problem: DualProblem, objective: float, plan: AccessPlan | None, *, can_refine: bool
 ) -> None:
     """Warn where what predicts trains much worse than the exact dual's solution does.
 
@@ -152,10 +152,10 @@ def warn_if_coarse(
     problem : DualProblem
     objective : float
         Training objective of the combination.
-    n_refinements : int or "auto"
-        The parameter of `QSVR`.
     plan : AccessPlan, optional
         What the fit cost, where it did.
+    can_refine : bool
+        Whether there is a sampler to call again.
     """
     dual, encoding = problem.dual, problem.encoding
     if not isinstance(dual, SVRDual) or not dual.is_convex:  # the relaxation says little then
@@ -164,17 +164,17 @@ def warn_if_coarse(
     if gap <= _COARSE:
         return
     level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
-    cost = ""
     if plan is not None:
-        cost = f", which submits 10 more problems ({10 * plan.seconds_per_problem:.3g} s of access)"
-    elif n_refinements == 0:
-        cost = " or 'auto'"
+        seconds = 10 * plan.seconds_per_problem
+        refine = f"n_refinements=10, which submits 10 more problems ({seconds:.3g} s of access), "
+    else:
+        refine = "n_refinements=10, " if can_refine else ""
     more_bits = "" if encoding.n_bits >= 8 else "more bits (n_bits=8), "
     warnings.warn(
         f"the training loss is on average {gap:.2g} standard deviations of y above the least "
         f"possible one: levels of {level:.3g} in a box of C={encoding.width.max():.4g} are too "
-        f"coarse for these targets, or the sampler got stuck. Use n_refinements=10{cost}, "
-        f"{more_bits}a smaller C, or more reads.",
+        f"coarse for these targets, or the sampler got stuck. Use {refine}{more_bits}a smaller C, "
+        "or more reads.",
         CoarseEncodingWarning,
         stacklevel=4,
     )

@@ -39,6 +39,9 @@ class QSVRProblem:
 
     qubo: SVRQubo
 
+    def __repr__(self) -> str:
+        return f"QSVRProblem(n_samples={self.n_samples}, n_variables={self.n_variables})"
+
     @property
     def n_samples(self) -> int:
         """Number of samples that take part: those of positive weight that are not held out."""

@@ -410,7 +410,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         dual: Any = problem.dual
         found = direct.solve(dual, problem.encoding, n_solutions=self.n_solutions, seed=seed)
         self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, None)
+        self._warn_and_summarise(problem, None, can_refine=False)
         return self
 
     def _copy(self) -> Self:
@@ -562,9 +562,11 @@ class QSVR(RegressorMixin, BaseEstimator):
             self.sampleset_ = portable_sampleset(found.sampleset)
         self.n_iter_ = found.n_qubos
 
-    def _warn_and_summarise(self, problem: DualProblem, plan: AccessPlan | None) -> None:
+    def _warn_and_summarise(
+        self, problem: DualProblem, plan: AccessPlan | None, *, can_refine: bool = True
+    ) -> None:
         if "refinement_history" not in self.sampler_info_:  # which has its own warning
-            warn_if_coarse(problem, self.solutions_.objective, self.n_refinements, plan)
+            warn_if_coarse(problem, self.solutions_.objective, plan, can_refine=can_refine)
         warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
             found = fit_summary(

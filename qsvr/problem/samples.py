@@ -50,7 +50,7 @@ def lowest_distinct(
 ) -> IntArray:
     """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first.
 
-    Where ``n`` is at least 2 a row equal to that at ``always`` is among them.
+    Where ``n`` is at least 5 a row equal to that at ``always`` is among them.
     """
     rows = rows + 0.0 if rows.dtype.kind == "f" else rows  # no negative zeros
     first: dict[bytes, int] = {}
@@ -60,7 +60,7 @@ def lowest_distinct(
             break
     distinct = np.array(list(first.values()), dtype=np.intp)
     kept = distinct[:n]
-    if always is not None and kept.size > 1:
+    if always is not None and kept.size >= 5:
         required = first[rows[always].tobytes()]
         if required not in kept:
             kept[-1] = required

@@ -62,7 +62,7 @@ class SamplerFactory:
     Raises
     ------
     ValueError
-        If ``path`` names no module, or ``arguments`` hold a token.
+        If ``path`` names no module, or ``arguments`` are no mapping or hold a token.
 
     Examples
     --------
@@ -75,12 +75,18 @@ class SamplerFactory:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if "." not in self.path:
+        if not isinstance(self.arguments, Mapping):
+            raise ValueError(
+                "arguments must be a mapping of the sampler's arguments by name, such as "
+                f"{{'solver': 'Advantage_system6.4'}}; got {type(self.arguments).__name__}. The "
+                "class belongs to path: 'package.module.Class'."
+            )
+        if not isinstance(self.path, str) or "." not in self.path:
             raise ValueError(
                 "path must be an import path with a module, like 'package.module.Class'; got "
                 f"{self.path!r}."
             )
-        if any("token" in name.lower() for name in self.arguments):
+        if any("token" in str(name).lower() for name in self.arguments):
             raise ValueError(
                 "arguments must not hold a token: it would be stored with the estimator. Let the "
                 "client read it from its configuration file or environment."

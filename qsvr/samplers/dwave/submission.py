@@ -243,8 +243,8 @@ class Submission:
             self._future.cancel()
             raise TimeLimitError(
                 f"{self.name!r} gave no answer within timeout={self.options.timeout:g} s; the "
-                "problem was cancelled. Raise sampler_options 'timeout', or choose a solver with a "
-                "shorter queue."
+                "problem was cancelled. Raise sampler_options 'timeout' (and time_limit, if set), "
+                "or choose a solver with a shorter queue."
             )
         future = self._future
         return read_or_raise(lambda: self.read(future), self.name)

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsvr._typing import FloatArray
+from qsvr._validation import check_integer, shown
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
@@ -61,8 +62,10 @@ class StructuredAnnealer:
         check_options("structured", options, self.parameters)
         start = perf_counter()
         num_sweeps, hot, cold = _schedule(qubo, options)
+        # A pool of NaN threads never ends.
+        n_jobs = check_integer("sampler_options", "n_jobs", options.get("n_jobs", 1), low=1)
         problem = _Problem.of(qubo, np.geomspace(hot, cold, num_sweeps), seed)
-        levels = problem.run(num_reads, seed, options.get("n_jobs", 1))
+        levels = problem.run(num_reads, seed, n_jobs)
         bits = qubo.encoding.bits(levels)
         info = {
             "sampler": "structured",
@@ -76,16 +79,22 @@ class StructuredAnnealer:
 
 def _schedule(qubo: SVRQubo, options: Mapping[str, Any]) -> tuple[int, float, float]:
     """Return the number of sweeps, and the hot and cold inverse temperature."""
-    num_sweeps = options.get("num_sweeps", 16 + int(5.5 * np.sqrt(qubo.dual.n_samples)))
-    if int(num_sweeps) != num_sweeps or num_sweeps < 1:
-        raise ValueError(f"num_sweeps must be an integer >= 1; got {num_sweeps!r}.")
+    default = 16 + int(5.5 * np.sqrt(qubo.dual.n_samples))
+    owner = "sampler_options"
+    num_sweeps = check_integer(owner, "num_sweeps", options.get("num_sweeps", default), low=1)
     chosen = options.get("beta_range")
-    hot, cold = pair_beta_range(qubo) if chosen is None else map(float, chosen)
+    if chosen is None:
+        return num_sweeps, *pair_beta_range(qubo)
+    try:
+        hot, cold = map(float, chosen)
+    except (TypeError, ValueError):
+        hot = cold = np.nan
     if not 0.0 < hot <= cold < np.inf:
         raise ValueError(
-            f"beta_range must be two inverse temperatures, 0 < hot <= cold; got {chosen!r}."
+            f"beta_range of {owner} must be two inverse temperatures, 0 < hot <= cold; got "
+            f"{shown(chosen)}. None derives them from the problem."
         )
-    return int(num_sweeps), hot, cold
+    return num_sweeps, hot, cold
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,13 +115,21 @@ PARAMETERS = [
         {"sampler": "sa", "sampler_options": {"num_reads": 9}},
         r"sampler_options has \['num_reads'\], which the sampler 'sa' does not take",
     ),
-    ({"sampler_options": {"num_sweeps": 0}}, "num_sweeps must be an integer >= 1; got 0"),
-    ({"sampler_options": {"num_sweeps": 1.5}}, r"num_sweeps must be an integer >= 1; got 1\.5"),
+    ({"sampler_options": {"num_sweeps": 0}}, "num_sweeps of sampler_options must be an integer"),
+    ({"sampler_options": {"num_sweeps": "x"}}, "num_sweeps of sampler_options .* got 'x'"),
+    ({"sampler_options": {"num_sweeps": np.nan}}, "num_sweeps of sampler_options .* got nan"),
+    ({"sampler_options": {"num_sweeps": np.inf}}, "num_sweeps of sampler_options .* got inf"),
+    ({"sampler_options": {"n_jobs": np.nan}}, "n_jobs of sampler_options .* got nan"),
+    ({"sampler_options": {"n_jobs": "x"}}, "n_jobs of sampler_options .* got 'x'"),
+    ({"sampler_options": {"beta_range": 5}}, "beta_range of sampler_options must be two.* got 5"),
+    ({"sampler_options": {"beta_range": (1, 2, 3)}}, "beta_range of sampler_options must be two"),
+    ({"sampler_options": {"beta_range": "ab"}}, "beta_range of sampler_options must be two"),
+    ({"sampler_options": {"num_sweeps": 1.5}}, r"num_sweeps of sampler_options .* got 1\.5"),
     (
         {"sampler_options": {"beta_range": (2.0, 1.0)}},
-        r"beta_range must be two.*got \(2\.0, 1\.0\)",
+        r"beta_range of sampler_options must be two.*got \(2\.0, 1\.0\)",
     ),
-    ({"sampler_options": {"beta_range": (0.0, 1.0)}}, "beta_range must be two.*0 < hot <= cold"),
+    ({"sampler_options": {"beta_range": (0.0, 1.0)}}, "beta_range of .* two.*0 < hot <= cold"),
     ({"sampler": SamplerFactory("no.such.Sampler")}, "path='no.such.Sampler' cannot be imported"),
     ({"sampler": SamplerFactory("dimod.NoSuch")}, "path='dimod.NoSuch' cannot be imported"),
 ]
@@ -283,6 +291,11 @@ def test_a_factory_never_holds_a_token(name):
 def test_a_factory_needs_a_module():
     with pytest.raises(ValueError, match=r"import path with a module.*got 'Sampler'"):
         SamplerFactory("Sampler")
+
+
+def test_a_factory_needs_its_arguments_by_name():
+    with pytest.raises(ValueError, match=r"arguments must be a mapping.*got str"):
+        SamplerFactory("dwave.samplers", "SimulatedAnnealingSampler")
 
 
 # --- unusual, and fine ----------------------------------------------------------------------------

@@ -314,3 +314,8 @@ def test_a_failure_of_a_live_sampler_keeps_what_was_fitted():
     with pytest.raises(SamplerError, match="offline") as caught:
         make_model(sampler=Live(), n_refinements=3, C=5.0).fit(X, Y)
     assert caught.value.partial_model.predict(X).shape == (8,)
+
+
+def test_a_problem_is_shown_by_its_size():
+    problem = QSVR(n_bits=2, random_state=0).make_problem(X, Y)
+    assert repr(problem) == "QSVRProblem(n_samples=8, n_variables=32)"

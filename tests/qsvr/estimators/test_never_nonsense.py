@@ -162,7 +162,10 @@ def test_a_kernel_of_all_scales_ends_early_with_the_cause():
     X = np.arange(1.0, 6.0)[:, None]
     y = X[:, 0]
     for n_refinements in ("auto", 10, 60):
-        with pytest.warns(ConvergenceWarning, match=r"diagonal goes from 0\.00098 to 9\.3e\+10"):
+        with pytest.warns(
+            ConvergenceWarning,
+            match=r"one is not known.*diagonal goes from 0\.00098 to 9\.3e\+10",
+        ):
             model = QSVR(kernel="poly", degree=10, n_refinements=n_refinements, random_state=0).fit(
                 X, y
             )
@@ -181,7 +184,7 @@ def test_too_few_rounds_are_reported_and_what_was_set_is_not_recommended():
         ConvergenceWarning, match=r"ended by n_refinements=1, .* Raise n_refinements"
     ):
         QSVR(C=100, n_refinements=1, random_state=0).fit(X, y)
-    with pytest.warns(CoarseEncodingWarning, match=r"n_refinements=10 or 'auto', a smaller C"):
+    with pytest.warns(CoarseEncodingWarning, match=r"n_refinements=10, a smaller C"):
         QSVR(C=1e4, n_bits=8, n_refinements=0, random_state=0).fit(X, y)
 
 
