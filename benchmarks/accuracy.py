@@ -237,7 +237,7 @@ def main() -> None:
     n_splits = 2 if args.quick else 10
     bars = Bars()
     report_sets(n_splits, bars, quick=args.quick)
-    report_default(2 if args.quick else 5, bars, quick=args.quick)
+    report_default(4 if args.quick else 5, bars, quick=args.quick)
     report_mlpf(10, bars)  # its bars are means of 10 splits, also in the quick form
     bars.finish(args.check)
 
