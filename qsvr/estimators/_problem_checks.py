@@ -11,7 +11,7 @@ import numpy as np
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError, CoarseEncodingWarning, IndefiniteKernelWarning
-from qsvr.problem import LargeDual, SVRDual, is_indefinite, loss_gap
+from qsvr.problem import LargeDual, SVRDual, is_comparable, is_indefinite, loss_gap
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DualProblem
 
@@ -160,8 +160,8 @@ def warn_if_coarse(
     dual, encoding = problem.dual, problem.encoding
     if not isinstance(dual, SVRDual) or not dual.is_convex:  # the relaxation says little then
         return
-    gap = loss_gap(dual, objective)
-    if gap <= _COARSE:
+    gap, is_known = loss_gap(dual, objective), is_comparable(dual, _COARSE)
+    if gap <= _COARSE and is_known:
         return
     level = float(encoding.width.max()) * float(np.diff(encoding.grid).max())
     if plan is not None:
@@ -170,9 +170,15 @@ def warn_if_coarse(
     else:
         refine = "n_refinements=10, " if can_refine else ""
     more_bits = "" if encoding.n_bits >= 8 else "more bits (n_bits=8), "
-    warnings.warn(
+    excess = (
         f"the training loss is on average {gap:.2g} standard deviations of y above the least "
-        f"possible one: levels of {level:.3g} in a box of C={encoding.width.max():.4g} are too "
+        "possible one"
+    )
+    if not is_known:
+        excess = "how far the training loss is above the least possible one is not known"
+        more_bits += "scaled features (StandardScaler), "
+    warnings.warn(
+        f"{excess}: levels of {level:.3g} in a box of C={encoding.width.max():.4g} are too "
         f"coarse for these targets, or the sampler got stuck. Use {refine}{more_bits}a smaller C, "
         "or more reads.",
         CoarseEncodingWarning,

@@ -7,6 +7,7 @@ from qsvr.problem.kernel_rows import KernelRows
 from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, check_kernel, symmetric
 from qsvr.problem.local_search import polish
 from qsvr.problem.objective import (
+    is_comparable,
     loss_gap,
     lowest_average,
     primal_intercept,
@@ -43,6 +44,7 @@ __all__ = [
     "duality_gap",
     "lowest_average",
     "exact_energy",
+    "is_comparable",
     "is_indefinite",
     "lowest_distinct",
     "polish",

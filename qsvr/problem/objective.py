@@ -21,7 +21,7 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.problem.dual import SVRDual
 
-__all__ = ["loss_gap", "lowest_average", "primal_intercept", "training_objective"]
+__all__ = ["is_comparable", "loss_gap", "lowest_average", "primal_intercept", "training_objective"]
 
 
 def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray) -> FloatArray:
@@ -139,3 +139,17 @@ def loss_gap(dual: SVRDual, objective: float) -> float:
     b = (coefficients[0] - coefficients[1])[None]
     least = training_objective(b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C)[0]
     return max(objective - float(least), 0.0) / scale
+
+
+def is_comparable(dual: SVRDual, tol: float) -> bool:
+    """Return whether the relaxation is known to half of ``tol`` in the units of `loss_gap`.
+
+    Parameters
+    ----------
+    dual : SVRDual
+    tol : float
+        Gap of interest.
+    """
+    relaxed = dual.relaxation
+    scale = float(dual.C.sum() * dual.y.std())
+    return relaxed.energy - relaxed.bound <= 0.5 * tol * scale

@@ -46,6 +46,7 @@ from qsvr.problem import (
     FixedPointEncoding,
     SVRDual,
     canonical,
+    is_comparable,
     loss_gap,
     lowest_average,
     lowest_distinct,
@@ -316,9 +317,7 @@ class _Rounds:
     @property
     def is_relaxed(self) -> bool:
         """Whether the relaxation is accurate enough to compare with."""
-        dual, relaxed = self.dual, self.dual.relaxation
-        scale = float(dual.C.sum() * dual.y.std())
-        return relaxed.energy - relaxed.bound <= 0.5 * _NEGLIGIBLE * scale
+        return is_comparable(self.dual, _NEGLIGIBLE)
 
     def narrow(self, factor: float) -> None:
         """Re-centre the targets, and set the windows of the next round."""

@@ -171,6 +171,8 @@ def test_a_kernel_of_all_scales_ends_early_with_the_cause():
             )
         assert model.n_iter_ < 25
         assert model.score(X, y) >= -0.01
+    with pytest.warns(CoarseEncodingWarning, match=r"is not known: .*scaled features"):
+        QSVR(kernel="poly", degree=10, n_refinements=0, random_state=0).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = QSVR(kernel="poly", degree=10, coef0=1, C=10, random_state=0).fit(scale(X), y)
