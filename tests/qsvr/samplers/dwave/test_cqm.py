@@ -8,24 +8,13 @@ import dimod
 import numpy as np
 import pytest
 
-from qsvr import QSVR, FixedPointEncoding, SVRDual, SVRQubo
-
-
-def _qubo(n=3, n_bits=2, weight=None, offset=0, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 2))
-    kernel = np.exp(-((X[:, None] - X[None]) ** 2).sum(-1))
-    C = np.ones(n) if weight is None else np.asarray(weight, float)
-    dual = SVRDual(kernel, rng.normal(size=n), 0.1, C, 2.0, overlap_penalty=0.3)
-    encoding = FixedPointEncoding.for_box(C, n_bits)
-    step = encoding.width / (2**n_bits - 1)
-    shifted = FixedPointEncoding(offset * step, encoding.width, encoding.unit_weights)
-    return SVRQubo(dual, shifted)
+from lattice import lattice_qubo
+from qsvr import QSVR, FixedPointEncoding, SVRQubo
 
 
 @pytest.mark.parametrize(("weight", "offset"), [(None, 0), ([1, 2, 3], 0), (None, 2)])
 def test_objective_and_constraint_by_enumeration(weight, offset):
-    qubo = _qubo(weight=weight, offset=offset)
+    qubo = lattice_qubo(3, weight=weight, offset=offset)
     n, top = 3, 3
     levels = np.array(list(product(range(top + 1), repeat=2 * n)))
     coefficients = qubo.encoding.values(levels.reshape(-1, 2, n))
@@ -41,7 +30,7 @@ def test_objective_and_constraint_by_enumeration(weight, offset):
 
 
 def test_variables_are_integers_with_whole_factors():
-    cqm = _qubo().to_cqm()
+    cqm = lattice_qubo(3).to_cqm()
     assert all(cqm.vartype(v) is dimod.INTEGER for v in cqm.variables)
     (constraint,) = cqm.constraints.values()
     assert set(constraint.lhs.linear.values()) == {1.0, -1.0}
@@ -50,11 +39,11 @@ def test_variables_are_integers_with_whole_factors():
 
 def test_levels_off_a_common_lattice_are_refused():
     with pytest.raises(ValueError, match="lattice"):
-        _qubo(weight=[1.0, 1.234567, np.pi]).to_cqm()
+        lattice_qubo(3, weight=[1.0, 1.234567, np.pi]).to_cqm()
 
 
 def test_uneven_levels_are_refused():
-    dual = _qubo().dual
+    dual = lattice_qubo(3).dual
     encoding = FixedPointEncoding.from_base(np.ones(3), 2, base=3.0)
     with pytest.raises(ValueError, match="equally spaced"):
         SVRQubo(dual, encoding).to_cqm()

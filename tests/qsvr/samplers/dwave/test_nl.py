@@ -9,24 +9,14 @@ import numpy as np
 import pytest
 from dwave.optimization import Model
 
+from lattice import lattice_qubo
 from qsvr import QSVR, FixedPointEncoding, SVRDual, SVRQubo, get_sampler
 from qsvr.exceptions import CapacityError
 
 
-def _qubo(n=2, n_bits=2, weight=None, offset=0, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 2))
-    kernel = np.exp(-((X[:, None] - X[None]) ** 2).sum(-1))
-    C = np.ones(n) if weight is None else np.asarray(weight, float)
-    dual = SVRDual(kernel, rng.normal(size=n), 0.1, C, 2.0, overlap_penalty=0.3)
-    encoding = FixedPointEncoding.for_box(C, n_bits)
-    step = encoding.width / (2**n_bits - 1)
-    return SVRQubo(dual, FixedPointEncoding(offset * step, encoding.width, encoding.unit_weights))
-
-
 @pytest.mark.parametrize(("weight", "offset"), [(None, 0), ([1, 2], 0), (None, 2)])
 def test_objective_and_constraint_by_enumeration(weight, offset):
-    qubo = _qubo(weight=weight, offset=offset)
+    qubo = lattice_qubo(2, weight=weight, offset=offset)
     model = qubo.to_nl()
     (decision,), (constraint,) = model.iter_decisions(), model.iter_constraints()
     levels = np.array(list(product(range(4), repeat=4)))
@@ -42,14 +32,14 @@ def test_objective_and_constraint_by_enumeration(weight, offset):
 
 
 def test_levels_are_integers_within_their_bounds():
-    model = _qubo(n=3, n_bits=3).to_nl()
+    model = lattice_qubo(3, n_bits=3).to_nl()
     (decision,) = model.iter_decisions()
     assert decision.shape() == (6,)
     assert (decision.lower_bound(), decision.upper_bound()) == (0, 7)
 
 
 def test_it_survives_the_file_that_is_uploaded():
-    model = _qubo().to_nl()
+    model = lattice_qubo(2).to_nl()
     with model.to_file() as file:
         copy = Model.from_file(io.BytesIO(file.read()))
     if not copy.is_locked():
@@ -64,11 +54,11 @@ def test_it_survives_the_file_that_is_uploaded():
 
 def test_levels_off_a_common_lattice_are_refused():
     with pytest.raises(ValueError, match="nonlinear model needs the levels"):
-        _qubo(n=3, weight=[1.0, 1.234567, np.pi]).to_nl()
+        lattice_qubo(3, weight=[1.0, 1.234567, np.pi]).to_nl()
 
 
 def test_uneven_levels_are_refused():
-    dual = _qubo().dual
+    dual = lattice_qubo(2).dual
     encoding = FixedPointEncoding.from_base(np.ones(2), 2, base=3.0)
     with pytest.raises(ValueError, match="nonlinear model needs equally spaced"):
         SVRQubo(dual, encoding).to_nl()
