@@ -14,6 +14,8 @@ from hpo.trainers.loading import NamedTrainer, split_name
 
 _INSTALLED = ("site-packages", "dist-packages")
 _MAX_FILES = 50
+_DELAYED = {"torch": "torch._dynamo"}
+"""What a library imports when it is used: the first optimizer takes a second for this."""
 
 
 def imported_libraries(trainer: Trainer) -> list[str]:
@@ -44,7 +46,7 @@ def imported_libraries(trainer: Trainer) -> list[str]:
                 todo += [find_source(name)] if top == "hpo" and ".examples." in name else []
             elif (place := find_source(top, file.parent)) is None or _is_installed(place):
                 if place is not None:
-                    found[name] = None
+                    found |= dict.fromkeys([name, _DELAYED.get(top, name)])
             else:
                 todo.append(find_source(name, file.parent) or place)
     return list(found)

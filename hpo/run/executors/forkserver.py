@@ -175,7 +175,19 @@ class ForkedProcess(ForkServerProcess):
 
 
 class _Popen(popen_forkserver.Popen):
-    """The standard library's, with our server."""
+    """The standard library's, with our server, and safe to poll from several threads."""
+
+    def __init__(self, process_obj: Any) -> None:
+        self._reading = threading.Lock()
+        super().__init__(process_obj)
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Return the exit code, None while the process runs; `flag` 0 waits for its end."""
+        timeout = 0 if flag == os.WNOHANG else None
+        if self.returncode is None and connection.wait([self.sentinel], timeout):
+            with self._reading:
+                return super().poll(flag)
+        return self.returncode
 
     def _launch(self, process_obj: Any) -> None:
         buffer = io.BytesIO()

@@ -139,12 +139,16 @@ class OwnProcess:
         if executor is None:
             return
         executor.shutdown(wait=False, cancel_futures=True)
-        if patience and self._context.last is not None:
-            with contextlib.suppress(ValueError, AssertionError):
-                self._context.last.join(patience)
+        if patience:
+            self._join(patience)
         self.kill()  # busy, or kept alive by a thread of the trainer
-        executor.shutdown(wait=True)
+        self._join(_PATIENCE)  # its server, which knows how it ended, may end next
         self._executor = None
+
+    def _join(self, seconds: float) -> None:
+        if self._context.last is not None:
+            with contextlib.suppress(ValueError, AssertionError):  # closed, or never started
+                self._context.last.join(seconds)
 
 
 class Worker:
