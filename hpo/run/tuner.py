@@ -301,7 +301,7 @@ class Tuner:
         before: JournalContent | None = None,
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
-        self._expect_workers(pool.n_workers, recorder)
+        self._expect_workers(workers.pool.n_workers, recorder)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
