@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sklearn.neighbors import KNeighborsRegressor
@@ -17,7 +16,7 @@ from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import CurveSearcher
 from hpo.space.search_space import SearchSpace
-from hpo.trial import Curve, ForecastJob, ForecastReport, PredictFailure, TrainJob
+from hpo.trial import Curve, ForecastJob, ForecastReport, PredictFailure
 
 PATIENCE = 60
 SPACE = {"lr": {"type": "float", "low": 0.0, "high": 1.0}}
