@@ -108,8 +108,8 @@ class Tuner:
 
     Notes
     -----
-    With ``executor="inline"`` a run is reproducible bit for bit, and so is a run that was killed
-    and resumed. With several workers configurations and curves are reproducible;
+    With ``executor="inline"`` or a single worker a run is reproducible bit for bit, and so is a run
+    that was killed and resumed. With several workers configurations and curves are reproducible;
     `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
     """
 
