@@ -111,6 +111,11 @@ def cli() -> None:
     show_default=True,
     help="process, inline (reproducible), dask, mpi or ray.",
 )
+@click.option(
+    "--min-improvement",
+    type=float,
+    help="End once so little improvement of the best loss is expected of the remaining epochs.",
+)
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
 @click.option(
@@ -140,11 +145,14 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
     }
+    scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_improvement")) is not None:
+        scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
         space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
-        scheduler_options=parse_options(options.pop("scheduler_option")),
+        scheduler_options=scheduler_options,
         predictor_options=parse_options(options.pop("predictor_option")),
         executor_options=parse_options(options.pop("executor_option")),
         **options,

@@ -436,6 +436,9 @@ class Event:
         Skill of the predictor (see `PredictReport`).
     message : str
         One line to display.
+    expected_improvement : float or None
+        Of a forecast: expected improvement of the best final loss if the remaining budget is spent,
+        in units of the loss; None if it is not known.
     """
 
     kind: str
@@ -446,6 +449,7 @@ class Event:
     dropped: tuple[int, ...] = ()
     skill: float | None = None
     message: str = ""
+    expected_improvement: float | None = None
 
 
 @dataclass(frozen=True)
