@@ -37,7 +37,7 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
-from hpo.run.journal import Header, Journal, JournalContent, read_journal
+from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
@@ -208,7 +208,7 @@ class Tuner:
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
-        header = read_journal(journal).header
+        header = read_header(journal)
         if header.spec:
             spec = RunSpec.from_json(header.spec)
             tuner = cls.from_spec(spec, journal=journal, **settings)
