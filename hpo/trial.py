@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -32,8 +32,8 @@ class Value:
     def to_json(self) -> dict[str, Any]:
         """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
         plain: dict[str, Any] = {"type": type(self).__name__}
-        for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            plain[each.name] = _plain(getattr(self, each.name))
+        for name in self.__dataclass_fields__:  # type: ignore[attr-defined]  # each is a dataclass
+            plain[name] = _plain(getattr(self, name))
         return plain
 
     @classmethod

@@ -12,6 +12,7 @@ from hpo.brackets import hyperband_brackets
 from hpo.report.importance import LEAST_TRIALS, importance
 from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
+from hpo.run.journal import collector_paused
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.trial import Event, TrialSummary
@@ -22,6 +23,7 @@ _WITHIN = ("decision", "degraded")
 """Kinds of events of a rung."""
 
 
+@collector_paused()
 def content(run: Run) -> dict[str, Any]:
     """Return the content of the page.
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from hpo.errors import JournalError
 from hpo.loop import Scheduler
-from hpo.run.journal import Entry, JournalContent, compact
+from hpo.run.journal import Entry, JournalContent, collector_paused, compact
 from hpo.trial import Job
 
 
+@collector_paused()
 def replay(
     content: JournalContent,
     scheduler: Scheduler,

@@ -133,6 +133,7 @@ class ASHA:
         self._arrived(report.trial_id)
         if (
             self._trials.n_outstanding == 0
+            and not self._continuing
             and self._trials.n_trials >= self._n_trials
             and all(rung.best_paused() is None for rung in self._rungs)
         ):
