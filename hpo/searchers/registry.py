@@ -14,18 +14,35 @@ from hpo.searchers.optuna import OptunaSearcher
 from hpo.space.search_space import SearchSpace
 
 
-def _curves(space: SearchSpace, seed: int, *, random_share: float = 0.1) -> Searcher:
-    return CurveSearcher(space, seed, random_share=random_share)
+def _curves(
+    space: SearchSpace, seed: int, *, random_share: float = 0.1, allow_duplicates: bool = False
+) -> Searcher:
+    return CurveSearcher(
+        space, seed, random_share=random_share, allow_duplicates=allow_duplicates
+    )
 
 
-def _grid(space: SearchSpace, seed: int, *, points: int = 3) -> Searcher:  # noqa: ARG001
-    return GridSearcher(space, points)
+def _grid(
+    space: SearchSpace,
+    seed: int,  # noqa: ARG001
+    *,
+    points: int = 3,
+    allow_duplicates: bool = False,
+) -> Searcher:
+    return GridSearcher(space, points, allow_duplicates=allow_duplicates)
 
 
 def _optuna(
-    sampler: str, space: SearchSpace, seed: int, *, min_observations: int | None = None
+    sampler: str,
+    space: SearchSpace,
+    seed: int,
+    *,
+    min_observations: int | None = None,
+    allow_duplicates: bool = False,
 ) -> Searcher:
-    return OptunaSearcher(space, sampler, seed, min_observations=min_observations)
+    return OptunaSearcher(
+        space, sampler, seed, min_observations=min_observations, allow_duplicates=allow_duplicates
+    )
 
 
 SEARCHERS: Mapping[str, Callable[..., Searcher]] = {
