@@ -138,9 +138,7 @@ def _rungs(
         }
 
 
-def _resource(
-    results: Results, bracket: int, rung: int, events: Sequence[Event]
-) -> int | None:
+def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]) -> int | None:
     """Return the units at which a rung with these events ends; None if they are not known."""
     for event in events:
         if event.kind == "rung":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from hpo.searchers.base import Searcher
+from hpo.searchers.distinct import config_key
 from hpo.trial import (
     Config,
     Curve,
@@ -17,6 +20,7 @@ from hpo.trial import (
     ModelJob,
     ModelReport,
     PredictFailure,
+    Proposal,
     SchedulerSummary,
     TrainFailure,
     TrainJob,
@@ -55,6 +59,9 @@ class TrialStore:
         self._answered: dict[int, ModelReport] = {}
         self._n_running = 0
         self._next_job_id = 0
+        self._n_proposed = 0  # numbers that `next_config` asked a searcher for
+        self._tried: set[str] = set()  # keys of the configurations of the first trials
+        self._n_keyed = 0  # and their number
         self._waiting_stopped = False  # see `stop_waiting`
         self.epochs = 0
         self.events: list[Event] = []
@@ -80,6 +87,45 @@ class TrialStore:
         """Add a trial and return its number."""
         self._trials.append(_Trial(config, bracket))
         return len(self._trials) - 1
+
+    def next_config(self, searcher: Searcher) -> Config | None:
+        """Return the searcher's next configuration that no trial has, None if there are no more.
+
+        For a scheduler that has configurations from elsewhere too. A searcher that allows
+        duplicates is asked once, for the number of the new trial.
+        """
+        if getattr(searcher, "allow_duplicates", True):
+            return searcher.propose(self.n_trials)
+        tried = self._keys()
+        while (config := searcher.propose(self._n_proposed)) is not None:
+            self._n_proposed += 1
+            if config_key(config) not in tried:
+                return config
+        return None
+
+    def new_proposals(
+        self, proposals: Iterable[Proposal], searcher: Searcher
+    ) -> Iterator[Proposal]:
+        """Yield the proposals whose configurations no trial has, unless duplicates are allowed.
+
+        Trials were started since the proposals were asked for.
+        """
+        if getattr(searcher, "allow_duplicates", True):
+            yield from proposals
+            return
+        known = set(self._keys())
+        for proposal in proposals:
+            key = config_key(proposal.config)
+            if key not in known:
+                known.add(key)
+                yield proposal
+
+    def _keys(self) -> set[str]:
+        """Return the keys of the configurations of all trials."""
+        for trial in self._trials[self._n_keyed :]:
+            self._tried.add(config_key(trial.config))
+        self._n_keyed = len(self._trials)
+        return self._tried
 
     def resource(self, trial_id: int) -> int:
         """Return the number of units that the trial was trained."""

@@ -118,7 +118,9 @@ class SpaceCandidates:
             rows = [row for row in np.flatnonzero(moved[:, column]) if name in chosen[row]]
             if not rows or not domain.labels():
                 continue
-            values = [draw[name] for row in rows for draw in draws[row * _N_DRAWS : (row + 1) * _N_DRAWS]]
+            values = [
+                draw[name] for row in rows for draw in draws[row * _N_DRAWS : (row + 1) * _N_DRAWS]
+            ]
             here = domain.features_of([chosen[row][name] for row in rows])
             there = domain.features_of(values).reshape(len(rows), _N_DRAWS, -1)
             away = np.sum((there - here[:, None]) ** 2, axis=2).ravel().tolist()

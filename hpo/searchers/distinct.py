@@ -121,7 +121,7 @@ def all_points(space: SearchSpace) -> Points | None:
 def draws_differ(space: SearchSpace) -> bool:
     """Return whether draws from a space differ anyway: a real number is always present."""
     return any(
-        domain.size is None and name not in space.conditions
+        domain.is_continuous and name not in space.conditions
         for name, domain in space.domains.items()
     )
 

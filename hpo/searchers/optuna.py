@@ -178,8 +178,8 @@ class OptunaSearcher:
         self.seed = seed
         self.min_observations = min_observations or max(8, len(space.domains) + 2)
         self.allow_duplicates = allow_duplicates
-        self._random = RandomSearcher(space, seed, allow_duplicates=allow_duplicates)
         search_distributions(space)  # raises for a domain or a missing package
+        self._random = RandomSearcher(space, seed, allow_duplicates=allow_duplicates)
         self._sampler(seed)
 
     def propose(self, trial_id: int) -> Config | None:

@@ -17,9 +17,7 @@ from hpo.space.search_space import SearchSpace
 def _curves(
     space: SearchSpace, seed: int, *, random_share: float = 0.1, allow_duplicates: bool = False
 ) -> Searcher:
-    return CurveSearcher(
-        space, seed, random_share=random_share, allow_duplicates=allow_duplicates
-    )
+    return CurveSearcher(space, seed, random_share=random_share, allow_duplicates=allow_duplicates)
 
 
 def _grid(

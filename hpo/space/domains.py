@@ -43,6 +43,11 @@ class Domain(ABC):
         """Number of values; None if there are infinitely many."""
         return None
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether no value is drawn twice, in practice."""
+        return self.size is None
+
     def values(self) -> Sequence[Any]:
         """Return all values.
 
@@ -412,6 +417,11 @@ class Scipy(Domain):
         is_finite = self._is_discrete and math.isfinite(high - low)
         return int(high - low) + 1 if is_finite else None
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it is a continuous distribution."""
+        return not self._is_discrete
+
     def values(self) -> Sequence[int]:
         """Return all values; the distribution must have finitely many."""
         if self.size is None:
@@ -443,9 +453,7 @@ class Scipy(Domain):
         if not _is_number(value):
             return False
         low, high = self._frozen.support()
-        return bool(low <= value <= high) and (
-            not self._is_discrete or float(value).is_integer()
-        )
+        return bool(low <= value <= high) and (not self._is_discrete or float(value).is_integer())
 
     def features(self, value: Any) -> tuple[float, ...]:
         """Return the quantile, 0 to 1."""
