@@ -66,13 +66,11 @@ class GridSearcher:
         self.space = space
         self.allow_duplicates = allow_duplicates
         needs = tuple(all_needs(space.parents_first, space.conditions).values())
-        self._points = Points(
-            space,
-            {
-                name: _axis(domain.grid(points), [each.get(name) for each in needs])
-                for name, domain in space.domains.items()
-            },
+        self.axes = tuple(
+            (name, _axis(space.domains[name].grid(points), [each.get(name) for each in needs]))
+            for name in space.parents_first
         )
+        self._points = Points(space, dict(self.axes))
 
     def __len__(self) -> int:
         return len(self._points)

@@ -1,4 +1,4 @@
-"""Optuna's samplers as a searcher: TPE, a Gaussian process, or any other.
+"""Optuna's samplers as a searcher: TPE, or any other.
 
 Losses after few and after many units cannot be compared. As in BOHB, the model is fitted to the
 losses at the longest resource that enough trials have reached. Shorter trials are passed on as
@@ -22,7 +22,6 @@ True
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import logging
 import math
@@ -108,20 +107,13 @@ def _tpe(seed: int) -> Any:
     return samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
 
 
-def _gp(seed: int) -> Any:
-    samplers = import_optional("optuna", "the sampler 'gp'", "optuna").samplers
-    if importlib.util.find_spec("torch") is None:  # not imported: that takes seconds
-        import_optional("torch", "the sampler 'gp'", "torch")
-    return samplers.GPSampler(seed=seed, n_startup_trials=0)
-
-
 def _random(seed: int) -> Any:
     return import_optional("optuna", "the sampler 'random'", "optuna").samplers.RandomSampler(
         seed=seed
     )
 
 
-SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "gp": _gp, "random": _random}
+SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "random": _random}
 """Samplers by name, built from a seed."""
 _MORE_ASKS = 10
 """A sampler is asked for at most so many configurations more than twice the number needed."""
@@ -134,8 +126,9 @@ class OptunaSearcher:
     ----------
     space : SearchSpace
     sampler : str or callable
-        ``"tpe"`` (tree-structured Parzen estimator), ``"gp"`` (Gaussian process, needs PyTorch),
-        ``"random"``, or a function that takes a seed and returns an `optuna.samplers.BaseSampler`.
+        ``"tpe"`` (tree-structured Parzen estimator), ``"random"``, or a function that takes a seed
+        and returns an `optuna.samplers.BaseSampler`. Each forecast asks it for 24 configurations,
+        which takes Optuna's `GPSampler` 10 s.
     seed : int
         Seed of the random proposals; not negative.
     min_observations : int or None
@@ -150,7 +143,7 @@ class OptunaSearcher:
         If the sampler is unknown, `min_observations` is no integer or below 2, or a domain is
         unknown to Optuna.
     ImportError
-        If Optuna, or PyTorch for ``"gp"``, is not installed.
+        If Optuna is not installed.
 
     References
     ----------
