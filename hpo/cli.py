@@ -93,9 +93,7 @@ def cli() -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option(
-    "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
-)
+@click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the random number generators."
 )
@@ -128,6 +126,11 @@ def cli() -> None:
 @click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
+)
+@click.option(
+    "--allow-duplicates",
+    is_flag=True,
+    help="Let configurations be tried more than once, for a trainer with noise.",
 )
 @_pairs("--searcher-option", "Option of the searcher")
 @_pairs("--scheduler-option", "Option of the scheduler")

@@ -83,9 +83,7 @@ class InThread:
     def start(self, job: ModelJob, timeout: float | None) -> Future[ModelReport]:
         """Start the job."""
         future: Future[ModelReport] = Future()
-        threading.Thread(
-            target=lambda: _settle(future, self._predict(job)), daemon=True
-        ).start()
+        threading.Thread(target=lambda: _settle(future, self._predict(job)), daemon=True).start()
         if timeout is not None:
             _after(timeout, future, lambda: _settle(future, _late(job, timeout)))
         return future

@@ -290,8 +290,9 @@ class SwiftASHA:
             for curve, prediction in zip(job.curves, report.predictions, strict=True)
             if len(curve.losses) >= self._max_resource
         ]
+        proposals = tuple(self._store.new_proposals(report.proposals, self.searcher))
         self._sampler = ForecastSampler(
-            report,
+            replace(report, proposals=proposals),
             mix_seed(self._options.seed, job.job_id),
             incumbent=min(complete or report.predictions, default=math.inf),
             improvement_fraction=self._options.improvement_fraction,
@@ -424,7 +425,7 @@ class SwiftASHA:
         if trial is None:
             config = choice.config
             if config is None:
-                config = self.searcher.propose(self._store.n_trials)
+                config = self._store.next_config(self.searcher)
             if config is None:
                 self._exhausted = True
                 return self._train_job() if sampler is not None else None
