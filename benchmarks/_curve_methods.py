@@ -236,35 +236,42 @@ def _forecaster(inside: str) -> Forecaster:
 
 
 REFERENCE = "hyperband"
-FORECASTS = "10"
+FORECASTS = "11"
 """Version of all forecasting methods: raise it when their results change."""
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method("Hyperband", named("hyperband")),
-    "recommended": Method("Swift-Hyperband, recommended", forecasting("swift"), version=FORECASTS),
-    "fast": Method("Swift-Hyperband, fast", forecasting("swift-fast"), version=FORECASTS),
     "swift-asha": Method("Swift-ASHA", forecasting("swift-asha"), version=FORECASTS),
+    "swift-asha-third": Method(
+        "Swift-ASHA, 0.33 of the epochs",
+        forecasting("swift-asha", budget_fraction=0.33),
+        version=FORECASTS,
+    ),
     "with-last": Method(
-        "recommended, with last value inside", forecasting("swift", "last-value"), version=FORECASTS
+        "Swift-ASHA, with last value inside",
+        forecasting("swift-asha", "last-value"),
+        version=FORECASTS,
     ),
     "with-joint": Method(
-        "recommended, with the joint process alone",
-        forecasting("swift", "joint"),
+        "Swift-ASHA, with the joint process alone",
+        forecasting("swift-asha", "joint"),
         version=FORECASTS,
     ),
     "with-extra-trees": Method(
-        "recommended, with extra trees inside",
-        forecasting("swift", "extra-trees"),
+        "Swift-ASHA, with extra trees inside",
+        forecasting("swift-asha", "extra-trees"),
         version=FORECASTS,
     ),
     "with-nusvr": Method(
-        "recommended, with NuSVR inside", forecasting("swift", "nusvr"), version=FORECASTS
+        "Swift-ASHA, with NuSVR inside", forecasting("swift-asha", "nusvr"), version=FORECASTS
     ),
     "with-random": Method(
-        "recommended, random configurations", forecasting("swift", learns=False), version=FORECASTS
+        "Swift-ASHA, random configurations",
+        forecasting("swift-asha", learns=False),
+        version=FORECASTS,
     ),
     "with-qsvr": Method(
-        "recommended, with QSVR inside",
-        forecasting("swift", "qsvr"),
+        "Swift-ASHA, with QSVR inside",
+        forecasting("swift-asha", "qsvr"),
         version=FORECASTS,
         max_seeds=1,
     ),
@@ -318,16 +325,16 @@ class Form:
 
 
 def swift_asha(table: CurveTable, seed: int, n_workers: int) -> Setup:
-    """Build Swift-ASHA with epochs for one and a half full trainings by every worker.
+    """Build Swift-ASHA with its default budget for the workers.
 
-    With only one, slow configurations could not be trained to their end beside fast ones. At least
-    the share of Hyperband's that it spends by default, at most 0.7 of what the table has: a worker
-    is busy only while there is a row for it that is not yet trained to its end.
+    It spends at most 0.7 of the epochs of the table: a worker is busy only while there is a row for
+    it that is not yet trained to its end.
     """
-    whole = table.max_resource * len(table)
-    epochs = min(3 * n_workers * table.max_resource // 2, int(0.7 * whole))
-    least = int(0.45 * hyperband_epochs(table.max_resource))
-    return forecasting("swift-asha", max_epochs=max(epochs, least))(table, seed)
+    setup = forecasting("swift-asha", n_workers=n_workers)(table, seed)
+    most = int(0.7 * table.max_resource * len(table))
+    if setup.scheduler.budget.epochs <= most:
+        return setup
+    return forecasting("swift-asha", max_epochs=most)(table, seed)
 
 
 def forms(size: int = 1) -> Mapping[str, Form]:

@@ -34,7 +34,7 @@ from _hpo_common import show
 from _regressors import MEASURED
 from hpo.predictors import PooledPredictor, PredictionContext, make_regressor
 from hpo.predictors._pairs import CurveSet, lengths_up_to
-from hpo.schedulers import SynchronousSwift
+from hpo.schedulers import SwiftASHA
 from hpo.simulation import CurveTable, TableCurveSearcher, simulate
 from hpo.trial import Curve, ForecastJob, Report
 
@@ -190,7 +190,7 @@ def cost(max_resource: int, iterations: int) -> tuple[int, int, float]:
     table = CurveTable(configs, losses)
     watch = Stopwatch()
     result = simulate(
-        lambda s: SynchronousSwift(s, max_resource=max_resource, iterations=iterations),
+        lambda s: SwiftASHA(s, max_resource=max_resource, budget_fraction=0.45 * iterations),
         table,
         searcher=TableCurveSearcher(table),
         predictor=PooledPredictor(),

@@ -18,7 +18,7 @@ from _harness import Bars
 from _hpo_common import options, show
 from hpo.loop import drive
 from hpo.predictors import MixedPredictor
-from hpo.schedulers import SynchronousSwift
+from hpo.schedulers import SwiftASHA
 from hpo.simulation import SimulatedRunner, TableCurveSearcher
 from hpo.simulation.synthetic import synthetic_table
 from hpo.trial import ForecastJob, Job
@@ -59,11 +59,11 @@ class Stopwatch(SimulatedRunner):
 
 
 def search(iterations: int, n_proposals: int) -> Figures:
-    """Run `swift` as it is by default, with so many proposals a forecast."""
+    """Run Swift-ASHA with so many proposals a forecast."""
     table = synthetic_table(400 * iterations, R, seed=0)
     searcher = TableCurveSearcher(table, 0)
-    scheduler = SynchronousSwift(
-        searcher, max_resource=R, iterations=iterations, n_proposals=n_proposals
+    scheduler = SwiftASHA(
+        searcher, max_resource=R, budget_fraction=0.45 * iterations, n_proposals=n_proposals
     )
     runner = Stopwatch(table, searcher.row_of, predictor=MixedPredictor(), searcher=searcher)
     drive(scheduler, runner)
@@ -95,7 +95,7 @@ def main() -> None:
         if found.trials >= 1000:
             bars.at_most(f"{name} x {R} epochs: seconds of models", found.seconds, LARGEST_TIME)
     header = ["trials", "epochs", "forecasts", "s", "s/forecast", "longest", "share at 1 s/epoch"]
-    show(f"swift, max_resource {R}: processor time of all models of a search", header, rows)
+    show(f"Swift-ASHA, max_resource {R}: processor time of all models of a search", header, rows)
     bars.finish(check=args.check)
 
 

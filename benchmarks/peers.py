@@ -324,7 +324,7 @@ def main() -> None:
         "Hyperband": partial(ours, "hyperband", "last-value"),
         "Swift-Hyperband, NuSVR": partial(ours, "swift-hyperband", "nusvr"),
         "Swift-Hyperband, last value": partial(ours, "swift-hyperband", "last-value"),
-        "Swift-Hyperband, recommended": partial(ours, "swift", "mixed"),
+        "Swift-ASHA": partial(ours, "swift-asha", "mixed"),
         "ASHA": partial(ours, "asha", "last-value"),
         **optuna_methods(),
     }

@@ -26,6 +26,7 @@ from hpo.trial import Decision, Job, Report, SchedulerSummary
 
 N_WORKERS = 500
 R = 81
+EPOCHS_PER_TRIAL = 9  # of Swift-ASHA's trials, about
 PER_ITERATION = 143  # trials of Hyperband's brackets at R = 81, reduction_factor 3
 
 Make = Callable[[Searcher, int], Scheduler]
@@ -108,6 +109,9 @@ def makers() -> dict[str, Make]:
         "hyperband": by_iterations("hyperband"),
         "swift-hyperband": by_iterations("swift-hyperband"),
         "fast-hyperband": by_iterations("fast-hyperband"),
+        "swift-asha": lambda searcher, n: make_scheduler(
+            "swift-asha", searcher, max_resource=R, max_epochs=EPOCHS_PER_TRIAL * n
+        ),
         "asha": by_trials("asha"),
         "asha-stopping": by_trials("asha", type="stopping"),
     }

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         SuccessiveHalving,
         SwiftASHA,
         SwiftHyperband,
-        SynchronousSwift,
         make_scheduler,
     )
     from hpo.searchers import (
@@ -67,7 +66,6 @@ _HOME = {
     "SuccessiveHalving": "hpo.schedulers",
     "SwiftASHA": "hpo.schedulers",
     "SwiftHyperband": "hpo.schedulers",
-    "SynchronousSwift": "hpo.schedulers",
     "make_scheduler": "hpo.schedulers",
     # what predicts
     "CurvePredictor": "hpo.predictors",
@@ -111,7 +109,6 @@ __all__ = [
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",
-    "SynchronousSwift",
     "TorchRun",
     "TorchTrainer",
     "TorchrunTrainer",

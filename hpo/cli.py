@@ -86,7 +86,9 @@ def cli() -> None:
 @click.argument("trainer")
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
-@click.option("--scheduler", default="swift", show_default=True, help="swift, hyperband, asha, ...")
+@click.option(
+    "--scheduler", default="swift-asha", show_default=True, help="swift-asha, hyperband, asha, ..."
+)
 @click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."

@@ -7,7 +7,7 @@ what passes between them *before* it takes effect. `drive` connects the three.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hpo.trial import Decision, Done, Job, Report, SchedulerSummary, Wait
 
@@ -41,6 +41,39 @@ class Scheduler(Protocol):
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         ...
+
+
+@runtime_checkable
+class WorkerAware(Protocol):
+    """A scheduler whose budget depends on the number of workers."""
+
+    @property
+    def budget(self) -> object:
+        """What the search will spend; as text it says how that comes about."""
+        ...
+
+    def expect_workers(self, n_workers: int) -> None:
+        """Take note of the number of workers of the run, before the first `ask`.
+
+        Parameters
+        ----------
+        n_workers : int
+            At least 1.
+        """
+        ...
+
+
+def expect_workers(scheduler: Scheduler, n_workers: int) -> None:
+    """Tell a scheduler the number of workers if it is `WorkerAware`, before its first `ask`.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    n_workers : int
+        At least 1.
+    """
+    if isinstance(scheduler, WorkerAware):
+        scheduler.expect_workers(n_workers)
 
 
 class Runner(Protocol):

@@ -462,12 +462,15 @@ class SchedulerSummary:
         Resource units trained so far.
     events : tuple of Event
         All events in order of time.
+    budget : int or None
+        Units that the search will spend; None if that is not known beforehand.
     """
 
     trials: tuple[TrialSummary, ...]
     best: TrialSummary | None
     epochs: int
     events: tuple[Event, ...]
+    budget: int | None = None
 
 
 def finite_or_worst(loss: float) -> float:

@@ -29,7 +29,10 @@ _RENAMED = {
 _CONSTANTS = {"explore": 1.0, "growth": 1.5, "reserve": 0.05, "n_candidates": 1000}
 _WITHOUT_EFFECT = ("seed",)  # of a predictor: each job's own seed took its place
 _REMOVED_OPTIONS = ("least_chance", "decision_fractions", "least_skill")
-_REMOVED = {"scheduler": ("early-hyperband",), "predictor": ("skilled", "mean", "random")}
+_REMOVED = {
+    "scheduler": ("early-hyperband", "swift", "swift-fast"),
+    "predictor": ("skilled", "mean", "random"),
+}
 
 
 def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any]]:
@@ -52,24 +55,31 @@ def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any
     JournalError
         If the journal uses something that no longer exists.
     """
-    if lines[0]["format"] == FORMAT:
-        return lines
-    spec = lines[0].get("spec") or {}
-    if gone := list(_gone(spec)):
+    number, spec = lines[0]["format"], lines[0].get("spec") or {}
+    gone = list(_gone_names(spec))
+    if number != FORMAT:
+        gone += _gone_options(spec)
+    if gone:
         raise JournalError(
-            f"journal {path} has format 1 and uses {'; '.join(gone)}. Resume or read it with the "
-            "hpo version that wrote it, or start a new run"
+            f"journal {path} has format {number} and uses {'; '.join(gone)}. Resume or read it "
+            "with the hpo version that wrote it, or start a new run"
         )
+    if number == FORMAT:
+        return lines
     header = {**lines[0], "format": FORMAT, "spec": _spec(spec)}
     forecasts: set[int] = set()  # ids of the forecast jobs so far
     return [header, *(_entry(line, forecasts) for line in lines[1:])]
 
 
-def _gone(spec: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a specification uses and no longer exists."""
+def _gone_names(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the scheduler and the predictor of a specification if they no longer exist."""
     for part, names in _REMOVED.items():
         if spec.get(part) in names:
             yield f"{part} {spec[part]!r}, which no longer exists"
+
+
+def _gone_options(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield options of format 1 that no longer exist."""
     for part in _OPTIONS:
         for name, value in spec.get(part, {}).items():
             if name in _REMOVED_OPTIONS:

@@ -22,6 +22,9 @@ class Progress:
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Show the state `summary` and, given a `baseline`, what was saved relative to it."""
 
+    def announce(self, line: str) -> None:
+        """Show a line before the run starts, such as its budget."""
+
     def __enter__(self) -> Self:
         """Start the display."""
         return self
@@ -43,6 +46,8 @@ class Snapshot:
     ----------
     epochs : int
         Resource units trained.
+    budget : int or None
+        Units that the search will spend; None if that is not known beforehand.
     saved : int or None
         Units saved relative to plain Hyperband so far; None without a baseline.
     baseline_epochs : int or None
@@ -62,6 +67,7 @@ class Snapshot:
     """
 
     epochs: int
+    budget: int | None
     saved: int | None
     baseline_epochs: int | None
     running: int
@@ -84,6 +90,7 @@ class Snapshot:
         skills = [event.skill for event in summary.events if event.skill is not None]
         return cls(
             epochs=summary.epochs,
+            budget=summary.budget,
             saved=None if baseline is None else baseline.saved(summary.trials),
             baseline_epochs=None if baseline is None else baseline.epochs,
             running=len(running),
@@ -101,6 +108,7 @@ class Snapshot:
     def fields(self) -> list[tuple[str, str]]:
         """Return (label, text) pairs in display order."""
         limit = f" of at most {self.baseline_epochs}" if self.baseline_epochs else ""
+        limit = limit if self.budget is None else f" of {self.budget}"
         trials = f"{self.alive} alive ({self.running} running) of {self.trials}"
         if self.failed:
             trials += f", {self.failed} failed"
@@ -108,7 +116,7 @@ class Snapshot:
         fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), ("best loss", best)]
         if self.bracket is not None:
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
-        if self.saved is not None:
+        if self.saved is not None and self.budget is None:
             share = self.saved / self.baseline_epochs if self.baseline_epochs else 0.0
             of = f" ({share:.0%} of Hyperband)" if self.baseline_epochs else ""
             fields.append(("saved", f"{self.saved}{of}"))
@@ -154,6 +162,10 @@ class RichProgress(Progress):
         self._snapshot = Snapshot.of(summary, baseline)
         if self._live is None and time.monotonic() - self._last_line >= self.LINES_EVERY:
             self._print_line()
+
+    def announce(self, line: str) -> None:
+        """Show a line before the run starts."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Start the display."""

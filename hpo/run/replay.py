@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.loop import Scheduler
+from hpo.loop import Scheduler, expect_workers
 from hpo.run.journal import Entry, JournalContent, compact
 from hpo.trial import Job
+
+WORKERS = "workers"
+"""Kind of the journal's note of the number of workers for which the run began."""
 
 
 def replay(
@@ -47,6 +50,8 @@ def replay(
             pending[_key(job)] = job
             if decided is not None:
                 decided(job)
+        elif entry.kind == "note" and entry.data.get("what") == WORKERS:
+            expect_workers(scheduler, entry.data["n_workers"])
         elif entry.kind == "reported":
             report = content.report(entry)
             try:

@@ -228,9 +228,10 @@ class Results:
             )
         lines.append(f"Epochs: {self.epochs}")
         if self.baseline is not None and self.saved is not None:
-            share = self.saved / self.baseline.epochs
             total = self.baseline.epochs
-            lines[-1] += f"; plain Hyperband takes {total}, saved so far {share:.1%}"
+            lines[-1] += f"; plain Hyperband takes {total}"
+            if self.saved:
+                lines[-1] += f", saved so far {self.saved / total:.1%}"
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(

@@ -31,7 +31,7 @@ class RunSpec:
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
     scheduler : str
-        Name of the scheduler; ``"swift"`` is the recommended mode of Swift-Hyperband.
+        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`).
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
@@ -66,7 +66,7 @@ class RunSpec:
     trainer: str
     space: Mapping[str, Any]
     max_resource: int
-    scheduler: str = "swift"
+    scheduler: str = "swift-asha"
     reduction_factor: int = 2
     searcher: str = "auto"
     searcher_options: Mapping[str, Any] = field(default_factory=dict)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
-from hpo.loop import Scheduler, drive
+from hpo.loop import Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
@@ -41,7 +41,7 @@ from hpo.run.journal import Header, Journal, JournalContent, read_journal
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
-from hpo.run.replay import replay
+from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, predict_with, signals_stop
 from hpo.run.spec import RunSpec
@@ -289,6 +289,7 @@ class Tuner:
         before: JournalContent | None = None,
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        self._expect_workers(pool.n_workers, recorder)
         runner = JobRunner(
             trainer,
             pool,
@@ -308,6 +309,17 @@ class Tuner:
             raise InterruptedRunError(stop.signum, self.journal) from None
         summary = self.scheduler.summary()
         return Results.of(summary, recorder.reports, recorder.notes, self.baseline, finished=True)
+
+    def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
+        """Tell a new search the number of its workers, by which it may set its budget."""
+        scheduler = self.scheduler
+        if not isinstance(scheduler, WorkerAware):
+            return
+        known = any(note.get("what") == WORKERS for note in recorder.notes)
+        if not (known or scheduler.summary().trials):
+            recorder.note({"what": WORKERS, "n_workers": n_workers})
+            scheduler.expect_workers(n_workers)
+        self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
     def baseline(self) -> HyperbandBaseline | None:

@@ -2,7 +2,7 @@
 
 from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
-from hpo.schedulers.freeze_thaw import SwiftASHA, SynchronousSwift
+from hpo.schedulers.freeze_thaw import SwiftASHA
 from hpo.schedulers.hyperband import (
     FastHyperband,
     Hyperband,
@@ -19,7 +19,6 @@ __all__ = [
     "Hyperband",
     "SwiftHyperband",
     "FastHyperband",
-    "SynchronousSwift",
     "SwiftASHA",
     "ASHA",
     "FORECASTING",

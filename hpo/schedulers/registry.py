@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
-from hpo.schedulers.freeze_thaw import FAST_BUDGET_FRACTION, SwiftASHA, SynchronousSwift
+from hpo.schedulers.freeze_thaw import SwiftASHA
 from hpo.schedulers.hyperband import (
     FastHyperband,
     Hyperband,
@@ -25,15 +24,18 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "early-stopping": EarlyStopping,
     "successive-halving": SuccessiveHalving,
     "hyperband": Hyperband,
-    "swift": SynchronousSwift,
-    "swift-fast": partial(SynchronousSwift, budget_fraction=FAST_BUDGET_FRACTION),
     "swift-asha": SwiftASHA,
     "swift-hyperband": SwiftHyperband,
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
 }
-FORECASTING = ("swift", "swift-fast", "swift-asha")
+FORECASTING = ("swift-asha",)
 """Schedulers that request forecasts, and take proposals from a searcher that learns."""
+REMOVED = {
+    "swift": "use swift-asha",
+    "swift-fast": "use swift-asha with budget_fraction=0.33",
+}
+"""Schedulers of earlier versions, and what takes their place."""
 _COMMON = ("searcher", "max_resource", "reduction_factor", "seed")
 
 
@@ -97,6 +99,8 @@ def make_scheduler(
 
 
 def _parameters(name: str) -> tuple[str, ...]:
+    if name in REMOVED:
+        raise ValueError(f"scheduler {name!r} no longer exists; {REMOVED[name]}")
     if name not in SCHEDULERS:
         raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}")
     return tuple(inspect.signature(SCHEDULERS[name]).parameters)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hpo._typing import FloatArray, IntArray
-from hpo.loop import Recorder, Scheduler, drive
+from hpo.loop import Recorder, Scheduler, drive, expect_workers
 from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
 from hpo.searchers import CurveSearcher, ListCandidates, Searcher
 from hpo.searchers.candidates import config_key
@@ -314,6 +314,7 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)
+    expect_workers(scheduler, n_workers)
     runner = SimulatedRunner(
         table,
         searcher.row_of,

@@ -1,13 +1,5 @@
 """Freeze-thaw scheduling: trials pause after every job and resume by forecasts."""
 
-from hpo.schedulers.freeze_thaw.scheduler import (
-    FAST_BUDGET_FRACTION,
-    SwiftASHA,
-    SynchronousSwift,
-)
+from hpo.schedulers.freeze_thaw.scheduler import SwiftASHA
 
-__all__ = [
-    "FAST_BUDGET_FRACTION",
-    "SwiftASHA",
-    "SynchronousSwift",
-]
+__all__ = ["SwiftASHA"]

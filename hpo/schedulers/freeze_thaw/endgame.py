@@ -21,13 +21,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpo._typing import BoolArray, FloatArray
-from hpo.schedulers.freeze_thaw.options import GROWTH, FreezeThawOptions
-from hpo.schedulers.freeze_thaw.policy import Candidate, Choice, ForecastSampler, sampled_choice
-
-Int64Array = NDArray[np.int64]
+from hpo.schedulers.freeze_thaw.arrays import GrowingArray, Int64Array, TrialArrays
+from hpo.schedulers.freeze_thaw.options import FreezeThawOptions
+from hpo.schedulers.freeze_thaw.policy import (
+    Candidates,
+    Choice,
+    ForecastSampler,
+    next_lengths,
+    sampled_choice,
+)
 
 _FULL_TRAININGS = 1.2
 """The endgame begins when the runway is this multiple of a full training."""
@@ -49,8 +53,8 @@ class Speeds:
         self._reported = 0
         self._reported_before: dict[int, int] = {}  # by trial with a job
         self._max_running = self._previous_max_running = 0
-        self._meanwhile: list[float] = []  # by trial: epochs that a worker reported during its jobs
-        self._epochs: list[float] = []  # by trial: its own epochs
+        self._meanwhile = GrowingArray(np.float64)  # epochs that a worker reported during its jobs
+        self._epochs = GrowingArray(np.float64)  # its own epochs, by trial
 
     @property
     def n_workers(self) -> int:
@@ -66,7 +70,7 @@ class Speeds:
 
     def began(self, trial: int) -> None:
         """Note that a trial has a job; new trials have consecutive numbers."""
-        if trial == len(self._meanwhile):
+        if trial == len(self._epochs.view):
             self._meanwhile.append(_PRIOR)
             self._epochs.append(_PRIOR)
         self._reported_before[trial] = self._reported
@@ -75,49 +79,49 @@ class Speeds:
     def ended(self, trial: int, epochs: int) -> None:
         """Note that its job of so many epochs ended."""
         self._reported += epochs
-        self._meanwhile[trial] += (
+        self._meanwhile.view[trial] += (
             self._reported - self._reported_before.pop(trial)
         ) / self.n_workers
-        self._epochs[trial] += epochs
+        self._epochs.view[trial] += epochs
 
     def slowness(self) -> FloatArray:  # (n_trials,)
         """Return the time of an epoch of each trial, relative to the average."""
-        return np.asarray(np.array(self._meanwhile) / np.array(self._epochs))
+        return np.asarray(self._meanwhile.view / self._epochs.view)
 
 
 @dataclass(frozen=True)
-class TrialStates:
+class EndgameStates:
     """All trials at one call of ``ask()``, in arrays of shape (n_trials,).
 
     Attributes
     ----------
-    units : ndarray of int
-        Units, those of the present job included.
+    trials : TrialArrays
+        All trials.
     finisher_stop, other_stop : ndarray of int
         Units after the trial's next job, as a finisher and otherwise.
-    mean : ndarray
-        Forecast final losses; NaN without a forecast.
-    idle, running : ndarray of bool
-        Whether it may have a job; whether it has one.
+    idle : ndarray of bool
+        Whether it may have a job that the epochs suffice for.
     completable : ndarray of bool
         Whether it can be completed within the runway.
     short : ndarray of bool
         Whether one epoch of it fits into the runway.
     """
 
-    units: Int64Array
+    trials: TrialArrays
     finisher_stop: Int64Array
     other_stop: Int64Array
-    mean: FloatArray
     idle: BoolArray
-    running: BoolArray
     completable: BoolArray
     short: BoolArray
 
-    def candidates(self, of: BoolArray) -> list[Candidate]:
+    def candidates(self, of: BoolArray) -> Candidates:
         """Return the trials among these with a forecast that may have a short job."""
-        which = np.flatnonzero(of & self.idle & self.short & ~np.isnan(self.mean))
-        return [Candidate(int(t), int(self.units[t]), int(self.other_stop[t])) for t in which]
+        trials = self.trials
+        which = np.flatnonzero(of & self.idle & self.short & ~np.isnan(trials.mean))
+        stop = self.other_stop[which]
+        return Candidates(
+            which, stop - trials.units[which], stop, trials.mean[which], trials.std[which]
+        )
 
     def lowest(self, of: BoolArray, key: FloatArray | Int64Array) -> Choice | None:
         """Return the next job of the idle trial among these with the lowest key."""
@@ -136,43 +140,31 @@ class Endgame:
     max_resource : int
         Maximum resource per trial, R.
     options : FreezeThawOptions
+    trials : TrialArrays
+        All trials, kept up to date by the caller.
     """
 
-    def __init__(self, max_resource: int, options: FreezeThawOptions) -> None:
+    def __init__(self, max_resource: int, options: FreezeThawOptions, trials: TrialArrays) -> None:
         self._max_resource = max_resource
         self._options = options
+        self._trials = trials
         self._speeds = Speeds()
-        self._units: list[int] = []  # by trial, with those of its job
-        self._idle: list[bool] = []
-        self._running: list[bool] = []
-        self._scheduled: list[bool] = []  # had a job since the forecast was asked for
         self._any_complete = False
-        self._means: tuple[ForecastSampler | None, FloatArray] = (None, np.empty(0))
 
     # -- events ------------------------------------------------------------------------------
 
-    def began(self, trial: int, stop: int) -> None:
+    def began(self, trial: int) -> None:
         """Note a job; new trials have consecutive numbers."""
-        if trial == len(self._units):
-            for each in (self._idle, self._running, self._scheduled):
-                each.append(False)
-            self._units.append(0)
-        self._units[trial] = stop
-        self._idle[trial] = False
-        self._running[trial] = self._scheduled[trial] = True
         self._speeds.began(trial)
 
-    def ended(self, trial: int, units: int, epochs: int, *, over: bool) -> None:
-        """Note that a job of so many epochs ended, and whether its trial is over."""
-        self._units[trial] = units
-        self._idle[trial] = not over
-        self._running[trial] = False
-        self._any_complete |= over and units >= self._max_resource
+    def ended(self, trial: int, epochs: int) -> None:
+        """Note that a job of so many epochs ended, after `TrialArrays.ended`."""
+        trials = self._trials
+        self._any_complete |= bool(trials.over[trial] and not trials.failed[trial])
         self._speeds.ended(trial, epochs)
 
     def forecast_asked(self) -> None:
         """Note that the next forecast includes all reports so far."""
-        self._scheduled = list(self._running)
         self._speeds.mark()
 
     # -- decisions ---------------------------------------------------------------------------
@@ -211,21 +203,22 @@ class Endgame:
         forecasting : bool
             Whether to wait for a pending forecast rather than take any job.
         """
-        now = self._states(sampler, left)
-        known = ~np.isnan(now.mean)
-        if (now.running & now.completable).sum() < self._n_finishers(left):
-            finisher = now.lowest(now.completable & known, now.mean)
+        now, trials = self._states(left), self._trials
+        known = ~np.isnan(trials.mean)
+        if (trials.running & now.completable).sum() < self._n_finishers(left):
+            finisher = now.lowest(now.completable & known, trials.mean)
             if finisher is not None:
                 return finisher
-        scheduled = np.array(self._scheduled, dtype=bool)
         starts = self.starts_trials(left) and self.affords_trial(left)
-        choice = sampled_choice(sampler, now.candidates(~scheduled), new if starts else None)
+        waiting = now.candidates(~trials.scheduled)
+        choice = sampled_choice(sampler, waiting, new if starts else None)
         if choice is not None or forecasting:
             return choice
         choice = sampled_choice(sampler, now.candidates(known), None)
-        choice = choice or now.lowest(now.short, now.units)
+        choice = choice or now.lowest(now.short, trials.units)
         if choice is None and not self._any_complete:
-            return now.lowest(now.idle, -now.units)  # its epochs are reserved, however slow it is
+            # Its epochs are reserved, however slow it is.
+            return now.lowest(now.idle, -trials.units)
         return choice
 
     # -- the state of the search -------------------------------------------------------------
@@ -237,51 +230,33 @@ class Endgame:
         fraction = 1 - self._runway(left) / (_FULL_TRAININGS * self._max_resource)
         return max(1, round(fraction * self._speeds.n_workers))
 
-    def _states(self, sampler: ForecastSampler, left: int) -> TrialStates:
+    def _states(self, left: int) -> EndgameStates:
         runway = self._runway(left)
         slow = self._speeds.slowness()
-        units = np.array(self._units, dtype=np.int64)
+        units = self._trials.units
         stop = self._stops(units, slow, runway)
-        affordable = self._affordable(units, stop, left)
         in_time = slow * (self._max_resource - units) <= runway + _TOLERANCE
-        return TrialStates(
-            units=units,
+        return EndgameStates(
+            trials=self._trials,
             finisher_stop=stop,
-            other_stop=np.minimum(stop, self._next_lengths(units)),
-            mean=self._mean(sampler),
-            idle=np.array(self._idle, dtype=bool) & affordable,
-            running=np.array(self._running, dtype=bool),
+            other_stop=np.minimum(stop, next_lengths(units, self._max_resource)),
+            idle=self._trials.idle & self._affordable(units, stop, left),
             completable=in_time,
             short=slow <= max(runway, 1.0),
         )
 
     def _stops(self, units: Int64Array, slow: FloatArray, runway: float) -> Int64Array:
         part = (runway / (_JOBS_PER_RUNWAY * slow)).astype(np.int64)
-        max_step = self._options.max_step or self._max_resource
-        return np.asarray(np.minimum(units + np.clip(part, 1, max_step), self._max_resource))
-
-    def _next_lengths(self, units: Int64Array) -> Int64Array:
-        """Return the next lengths (see `hpo.brackets.next_length`)."""
-        grown = np.rint(units * GROWTH).astype(np.int64)
-        return np.asarray(np.minimum(np.maximum(units + 1, grown), self._max_resource))
+        step = np.clip(part, 1, self._options.max_step)
+        return np.asarray(np.minimum(units + step, self._max_resource))
 
     def _affordable(self, units: Int64Array, stop: Int64Array, left: int) -> BoolArray:
         """Return whether the epochs suffice for each job, and to complete one trial."""
         after = left - (stop - units)
         reserved = 0
         if not self._any_complete:
-            states = zip(self._units, self._idle, self._running, strict=True)
-            furthest = max((u for u, idle, running in states if idle or running), default=0)
-            reserved = self._max_resource - furthest
+            unfinished = self._trials.units[~self._trials.over]
+            reserved = self._max_resource - int(unfinished.max(initial=0))
         if reserved > left:
             reserved = 0
         return np.asarray(after >= np.minimum(reserved, self._max_resource - stop))
-
-    def _mean(self, sampler: ForecastSampler) -> FloatArray:
-        """Return forecast final losses by trial; NaN without a forecast."""
-        known, mean = self._means
-        if known is not sampler or len(mean) != len(self._units):
-            trials = range(len(self._units))
-            mean = np.array([sampler.mean(t) if t in sampler else np.nan for t in trials])
-            self._means = (sampler, mean)
-        return mean

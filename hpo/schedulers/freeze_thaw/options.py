@@ -1,103 +1,117 @@
-"""Options of the freeze-thaw schedulers, and the number of epochs that they spend."""
+"""Options of the freeze-thaw scheduler, and the number of epochs that it spends."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 
-from hpo.brackets import hyperband_epochs
+from hpo.brackets import check_integer, hyperband_epochs
 
 GROWTH = 1.5
 """Factor between two successive lengths of a trial."""
+TRAININGS_PER_WORKER = 1.5
+"""Full trainings for which each worker has epochs, at least."""
 _MIN_STARTS = 10
 """Epochs to spend beside one full training, if Hyperband spends as many."""
 
 
 @dataclass(frozen=True)
 class FreezeThawOptions:
-    """Options of a freeze-thaw scheduler.
+    """Options of the freeze-thaw scheduler (see `SwiftASHA`)."""
 
-    Attributes
-    ----------
-    budget : int
-        Total number of epochs, never exceeded. The epochs of failed jobs count, so that a search
-        whose trainings all fail ends.
-    together : bool
-        Decide in waves.
-    min_resource : int
-        Units of a new trial's first job, if losses so early inform about final losses.
-    max_step : int or None
-        Maximum number of units of a job, except one that completes a trial; None for no maximum.
-    n_first : int
-        Number of trials that start before the first forecast, at least 1.
-    forecast_interval : float
-        Fraction of the budget between two forecasts.
-    milestones : tuple of float
-        Fractions of the budget by which the most promising trial is completed; the last one is 1.
-    n_proposals : int
-        Minimum number of configurations to propose with each forecast.
-    improvement_fraction : float
-        Fraction of choices made by the probability of improving on the incumbent by a random
-        margin; the others are made by Thompson sampling.
-    seed : int
-        Seed of the random number generator.
-    """
-
-    budget: int
-    together: bool = True
-    min_resource: int = 1
-    max_step: int | None = None
-    n_first: int = 10
-    forecast_interval: float = 0.03
-    milestones: tuple[float, ...] = (0.5, 1.0)
-    n_proposals: int = 24
-    improvement_fraction: float = 0.85
-    seed: int = 0
+    min_resource: int
+    max_step: int
+    n_first: int
+    forecast_interval: float
+    n_proposals: int
+    improvement_fraction: float
+    seed: int
 
     def __post_init__(self) -> None:
-        _check("budget", self.budget, "an integer of at least 1", ok=self.budget >= 1)
         _check("min_resource", self.min_resource, "at least 1", ok=self.min_resource >= 1)
-        step = self.max_step
-        _check("max_step", step, "at least 1 or None", ok=step is None or step >= 1)
+        _check("max_step", self.max_step, "at least 1 or None", ok=self.max_step >= 1)
         _check("n_first", self.n_first, "at least 1", ok=self.n_first >= 1)
         interval = self.forecast_interval
         _check("forecast_interval", interval, "in (0, 1]", ok=0 < interval <= 1)
-        rising = all(a < b for a, b in pairwise((0.0, *self.milestones)))
-        whole = bool(self.milestones) and self.milestones[-1] == 1
-        _check("milestones", self.milestones, "increasing fractions up to 1", ok=rising and whole)
         fraction = self.improvement_fraction
         _check("improvement_fraction", fraction, "in [0, 1]", ok=0 <= fraction <= 1)
         _check("n_proposals", self.n_proposals, "at least 1", ok=self.n_proposals >= 1)
 
 
-def epochs_to_spend(
-    max_resource: int,
-    reduction_factor: int,
-    budget_fraction: float,
-    max_epochs: int | None = None,
-) -> int:
-    """Return a fraction of Hyperband's epochs, but enough to complete one trial beside others.
+@dataclass(frozen=True)
+class Budget:
+    """Number of epochs that a search spends.
 
-    With a `max_resource` of a few units the fraction alone would pay for two or three trials.
+    Attributes
+    ----------
+    max_resource, reduction_factor : int
+        R and eta.
+    fraction : float
+        Fraction of Hyperband's epochs.
+    max_epochs : int or None
+        The number itself.
+    n_workers : int or None
+        Number of workers; None if it is not known.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
     """
-    if not budget_fraction > 0:
-        raise ValueError(
-            f"budget_fraction (of Hyperband's epochs) must be above 0, got {budget_fraction!r}"
-        )
-    whole = hyperband_epochs(max_resource, reduction_factor)
-    if max_epochs is None:
-        return max(int(budget_fraction * whole), min(whole, max_resource + _MIN_STARTS))
-    if max_epochs < max_resource:
-        raise ValueError(
-            f"max_epochs must be at least max_resource={max_resource}, enough to train one trial "
-            f"to its end, got {max_epochs!r}"
-        )
-    return max_epochs
+
+    max_resource: int
+    reduction_factor: int
+    fraction: float
+    max_epochs: int | None = None
+    n_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fraction > 0:
+            raise ValueError(
+                f"budget_fraction (of Hyperband's epochs) must be above 0, got {self.fraction!r}"
+            )
+        if self.n_workers is not None:
+            check_integer("n_workers", self.n_workers, 1)
+        if self.max_epochs is not None and self.max_epochs < self.max_resource:
+            raise ValueError(
+                f"max_epochs must be at least max_resource={self.max_resource}, enough to train "
+                f"one trial to its end, got {self.max_epochs!r}"
+            )
+
+    @property
+    def hyperband(self) -> int:
+        """Hyperband's epochs."""
+        return hyperband_epochs(self.max_resource, self.reduction_factor)
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs.
+
+        The fraction, but enough to complete one trial beside some others, and enough to keep every
+        worker busy for one and a half full trainings: with less, hardly any trial that starts after
+        the first forecasts could be completed in time.
+        """
+        if self.max_epochs is not None:
+            return self.max_epochs
+        least = min(self.hyperband, self.max_resource + _MIN_STARTS)
+        return max(int(self.fraction * self.hyperband), least, self._for_workers)
+
+    @property
+    def _for_workers(self) -> int:
+        workers = self.n_workers or 0
+        return math.ceil(TRAININGS_PER_WORKER * self.max_resource * workers)
+
+    def __str__(self) -> str:
+        """Return the number of epochs and how it comes about."""
+        if self.max_epochs is not None:
+            return f"{self.epochs} epochs (max_epochs)"
+        share = f"{self.epochs / self.hyperband:.2g} of Hyperband's {self.hyperband}"
+        if self.epochs == self._for_workers:
+            share += (
+                f", since {self.n_workers} workers need {TRAININGS_PER_WORKER} full trainings of "
+                f"{self.max_resource} each"
+            )
+        return f"{self.epochs} epochs ({share})"
 
 
 def _check(name: str, value: object, rule: str, *, ok: bool) -> None:

@@ -13,31 +13,61 @@ This module is pure arithmetic: numbers in, choices out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from hpo._typing import BoolArray, FloatArray
+from hpo.schedulers.freeze_thaw.arrays import Int64Array
+from hpo.schedulers.freeze_thaw.options import GROWTH
 from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.trial import Config, ForecastReport, Proposal
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An unfinished trial that may be resumed.
+class Candidates:
+    """Unfinished trials that may be resumed.
 
     Attributes
     ----------
-    trial_id : int
-    units : int
-        Units trained.
-    stop : int
-        Units after its next job.
+    trials : ndarray of int, shape (n_candidates,)
+        Their numbers.
+    cost : ndarray of int, shape (n_candidates,)
+        Units of the next job of each.
+    stop : ndarray of int, shape (n_candidates,)
+        Units after it.
+    mean, std : ndarray of shape (n_candidates,)
+        Forecast final losses and their standard deviations.
     """
 
-    trial_id: int
-    units: int
-    stop: int
+    trials: Int64Array
+    cost: Int64Array
+    stop: Int64Array
+    mean: FloatArray
+    std: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def take(self, which: BoolArray) -> Candidates:
+        """Return some of them.
+
+        Parameters
+        ----------
+        which : ndarray of bool, shape (n_candidates,)
+        """
+        return Candidates(
+            self.trials[which],
+            self.cost[which],
+            self.stop[which],
+            self.mean[which],
+            self.std[which],
+        )
+
+    def choice(self, place: int) -> Choice:
+        """Return the job of the candidate at a place."""
+        return Choice(int(self.trials[place]), int(self.stop[place]))
 
 
 @dataclass(frozen=True)
@@ -64,8 +94,6 @@ class ForecastSampler:
 
     Parameters
     ----------
-    trials : sequence of int
-        Trials of the forecast.
     report : ForecastReport
         The forecast.
     seed : int
@@ -80,7 +108,6 @@ class ForecastSampler:
 
     def __init__(
         self,
-        trials: Sequence[int],
         report: ForecastReport,
         seed: int,
         *,
@@ -88,21 +115,13 @@ class ForecastSampler:
         improvement_fraction: float = 0.0,
         is_fallback: bool = False,
     ) -> None:
-        self._mean = dict(zip(trials, report.predictions, strict=True))
-        self._std = dict(zip(trials, report.stds, strict=True))
+        self._mean = np.array(report.predictions, dtype=float)
+        self._std = np.array(report.stds, dtype=float)
         self._proposals = list(reversed(report.proposals))
         self._rng = np.random.default_rng(seed)
         self._incumbent = incumbent
         self._improvement_fraction = improvement_fraction
         self.is_fallback = is_fallback
-
-    def __contains__(self, trial_id: int) -> bool:
-        """Return whether the trial has a forecast."""
-        return trial_id in self._mean
-
-    def mean(self, trial_id: int) -> float:
-        """Return the forecast final loss of a trial, in the forecast's scale."""
-        return self._mean[trial_id]
 
     @property
     def n_proposals(self) -> int:
@@ -114,13 +133,13 @@ class ForecastSampler:
         return not self.is_fallback and bool(self._rng.random() < self._improvement_fraction)
 
     def most_likely_to_improve(
-        self, candidates: Sequence[Candidate], *, proposals: bool, unmodelled: bool = False
-    ) -> Candidate | Proposal | None:
+        self, candidates: Candidates, *, proposals: bool, unmodelled: bool = False
+    ) -> Choice | Proposal | None:
         """Return what most likely improves on the incumbent by a margin; removes a proposal.
 
         Parameters
         ----------
-        candidates : sequence of Candidate
+        candidates : Candidates
             Trials that may be resumed.
         proposals : bool
             Whether a proposal may start.
@@ -129,38 +148,34 @@ class ForecastSampler:
             those of all trials together; if it is the most likely one, the answer is None.
         """
         proposed = self._proposals if proposals else []
-        if not candidates and not proposed:
+        if not len(candidates) and not proposed:
             return None
-        mean = [self._mean[candidate.trial_id] for candidate in candidates]
-        std = [self._std[candidate.trial_id] for candidate in candidates]
-        mean += [proposal.mean for proposal in proposed]
-        std += [proposal.std for proposal in proposed]
+        mean = [candidates.mean, np.array([proposal.mean for proposal in proposed], dtype=float)]
+        std = [candidates.std, np.array([proposal.std for proposal in proposed], dtype=float)]
         if unmodelled:
-            means, stds = np.array(list(self._mean.values())), np.array(list(self._std.values()))
-            mean.append(float(means.mean()))
-            std.append(float(np.sqrt(means.var() + np.mean(stds**2))))
+            mean.append(np.array([self._mean.mean()]))
+            std.append(np.array([np.sqrt(self._mean.var() + np.mean(self._std**2))]))
         margin = margins(1, self._rng)
-        zscores = improvement_zscore(np.array(mean), np.array(std), self._incumbent, margin)
-        place = int(np.argmax(zscores[0]))
+        means, stds = np.concatenate(mean), np.concatenate(std)
+        place = int(np.argmax(improvement_zscore(means, stds, self._incumbent, margin)[0]))
         if place < len(candidates):
-            return candidates[place]
+            return candidates.choice(place)
         place -= len(candidates)
         return self._proposals.pop(place) if place < len(proposed) else None
 
-    def sample_lowest(self, candidates: Sequence[Candidate]) -> tuple[Candidate | None, float]:
-        """Sample every trial's final loss; return the lowest trial and its sample."""
-        if not candidates:
+    def sample_lowest(self, candidates: Candidates) -> tuple[Choice | None, float]:
+        """Sample every trial's final loss; return the job of the lowest and its sample."""
+        if not len(candidates):
             return None, np.inf
-        mean = np.array([self._mean[candidate.trial_id] for candidate in candidates])
-        std = np.array([self._std[candidate.trial_id] for candidate in candidates])
-        samples = mean + std * self._rng.standard_normal(len(candidates))
+        noise = self._rng.standard_normal(len(candidates))
+        samples = candidates.mean + candidates.std * noise
         place = int(np.argmin(samples))
-        return candidates[place], float(samples[place])
+        return candidates.choice(place), float(samples[place])
 
     def sample_unmodelled(self) -> float:
         """Sample the final loss of a configuration without a prediction: that of a random trial."""
-        trial = list(self._mean)[int(self._rng.integers(len(self._mean)))]
-        return float(self._mean[trial] + self._std[trial] * self._rng.standard_normal())
+        place = int(self._rng.integers(len(self._mean)))
+        return float(self._mean[place] + self._std[place] * self._rng.standard_normal())
 
     def next_proposal(self, below: float) -> Proposal | None:
         """Remove the next proposal; return it if its sample is below a loss."""
@@ -170,9 +185,22 @@ class ForecastSampler:
         return proposal if proposal.draw < below else None
 
 
+def next_lengths(units: Int64Array, max_resource: int) -> Int64Array:
+    """Return the next length of each trial (see `hpo.brackets.next_length`).
+
+    Parameters
+    ----------
+    units : ndarray of int, shape (n_trials,)
+        Units trained.
+    max_resource : int
+    """
+    grown = np.rint(units * GROWTH).astype(np.int64)
+    return np.asarray(np.minimum(np.maximum(units + 1, grown), max_resource))
+
+
 def sampled_choice(
     sampler: ForecastSampler,
-    candidates: Sequence[Candidate],
+    candidates: Candidates,
     new: Callable[[float], Choice | None] | None,
 ) -> Choice | None:
     """Return the trial, or the new one, with the lowest sample of its final loss.
@@ -181,7 +209,7 @@ def sampled_choice(
     ----------
     sampler : ForecastSampler
         Samples the latest forecast.
-    candidates : sequence of Candidate
+    candidates : Candidates
         Trials that may be resumed.
     new : callable or None
         ``new(loss)`` returns a new trial whose sample is below a loss; None if none may start.
@@ -191,7 +219,5 @@ def sampled_choice(
         started = None if new is None else new(loss)
         if started is not None:
             return started
-        if best is not None:
-            return Choice(best.trial_id, best.stop)
-        if new is None or not sampler.n_proposals:
-            return None  # otherwise the next proposal may have a finite sample
+        if best is not None or new is None or not sampler.n_proposals:
+            return best  # without it the next proposal may have a finite sample
