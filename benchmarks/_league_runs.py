@@ -14,6 +14,7 @@ import heapq
 import json
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -197,12 +198,13 @@ class Agent:
 
     def __init__(self, name: str, python: str) -> None:
         threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - as long as the process
         # S603: the interpreter is the user's choice, the script is ours.
         self._process = subprocess.Popen(  # noqa: S603
             [python, str(AGENT), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,  # in a file, since nobody reads them while the process runs
             text=True,
             env={**_clean_environment(), **threads},
         )
@@ -226,8 +228,9 @@ class Agent:
         except BrokenPipeError:
             line = ""
         if not line:
-            assert self._process.stderr is not None
-            said = self._process.stderr.read()[-2000:]
+            self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read()[-2000:]
             raise RuntimeError(f"the process of {self._name} has ended after {op!r}: {said}")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -10,9 +10,9 @@ Requests:
 - ``{"op": "ask"}``. Answer: ``{"trial": t, "point": [...], "stop": u}``, to train trial t until u
   units are complete, or ``{"wait": true}`` where nothing is to be done before the next report, or
   ``{"done": true}``.
-- ``{"op": "tell", "trial": t, "unit": u, "loss": x, "point": [...]}`` reports the loss after u units
-  and the point that was evaluated. Answer: ``{"stop": v}`` to go on with the same trial until v
-  units, or ``{}`` where the worker is free.
+- ``{"op": "tell", "trial": t, "unit": u, "loss": x, "point": [...]}`` reports the loss after u
+  units and the point that was evaluated. Answer: ``{"stop": v}`` to go on with the same trial until
+  v units, or ``{}`` where the worker is free.
 
 A trial whose number comes again is resumed, so that only its new epochs are trained. Every peer
 runs with its own defaults, its halving rate (3) included, from 1 unit to R.
@@ -28,9 +28,30 @@ import random
 import sys
 import tempfile
 import warnings
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search is begun with."""
+
+    n_features: int
+    max_resource: int
+    epochs: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Loss of a trial after so many units, and the point that was evaluated for it."""
+
+    trial: int
+    unit: int
+    loss: float
+    point: list[float]
 
 
 class Peer(Protocol):
@@ -40,7 +61,7 @@ class Peer(Protocol):
         """Return what to train next."""
         ...
 
-    def tell(self, trial: int, unit: int, loss: float, point: list[float]) -> Answer:
+    def tell(self, report: Report) -> Answer:
         """Receive a loss, and say whether to go on with the trial."""
         ...
 
@@ -51,25 +72,25 @@ class Smac:
     It is told the loss at the point that it suggested: its intensifier knows no other.
     """
 
-    def __init__(self, n_features: int, max_resource: int, epochs: int, seed: int) -> None:
+    def __init__(self, search: Search) -> None:
         from ConfigSpace import ConfigurationSpace, Float
         from smac import MultiFidelityFacade, Scenario
 
-        space = ConfigurationSpace(seed=seed)
-        space.add([Float(f"x{i}", (0.0, 1.0)) for i in range(n_features)])
-        self._names = [f"x{i}" for i in range(n_features)]
+        space = ConfigurationSpace(seed=search.seed)
+        space.add([Float(f"x{i}", (0.0, 1.0)) for i in range(search.n_features)])
+        self._names = [f"x{i}" for i in range(search.n_features)]
         self._folder = tempfile.TemporaryDirectory()
         scenario = Scenario(
             space,
             output_directory=self._folder.name,
             deterministic=True,
             min_budget=1,
-            max_budget=max_resource,
-            n_trials=_evaluations(max_resource, epochs),
-            seed=seed,
+            max_budget=search.max_resource,
+            n_trials=_evaluations(search.max_resource, search.epochs),
+            seed=search.seed,
         )
         self._search = MultiFidelityFacade(
-            scenario, lambda config, seed, budget: 0.0, overwrite=True, logging_level=False
+            scenario, _never_called, overwrite=True, logging_level=False
         )
         self._trials: dict[Any, int] = {}
         self._running: dict[tuple[int, int], Any] = {}
@@ -85,12 +106,18 @@ class Smac:
         self._running[trial, stop] = info
         return {"trial": trial, "stop": stop, "point": [info.config[n] for n in self._names]}
 
-    def tell(self, trial: int, unit: int, loss: float, point: list[float]) -> Answer:
+    def tell(self, report: Report) -> Answer:
         """Report the cost of a trial."""
         from smac.runhistory import TrialValue
 
-        self._search.tell(self._running.pop((trial, unit)), TrialValue(cost=loss), save=False)
+        info = self._running.pop((report.trial, report.unit))
+        self._search.tell(info, TrialValue(cost=report.loss), save=False)
         return {}
+
+
+def _never_called(config: Any, seed: int, budget: float) -> float:
+    """Stand for the function to train, which SMAC wants to see, its parameters included."""
+    raise NotImplementedError(f"asked and told only, got {config}, {seed}, {budget}")
 
 
 def _evaluations(max_resource: int, epochs: int) -> int:
@@ -117,19 +144,19 @@ def _evaluations(max_resource: int, epochs: int) -> int:
 class Dehb:
     """DEHB by its ask and tell; its population holds the point that was evaluated."""
 
-    def __init__(self, n_features: int, max_resource: int, epochs: int, seed: int) -> None:
+    def __init__(self, search: Search) -> None:
         from dehb import DEHB
 
         self._folder = tempfile.TemporaryDirectory()
         self._search = DEHB(
             f=None,
             cs=None,
-            dimensions=n_features,
+            dimensions=search.n_features,
             min_fidelity=1,
-            max_fidelity=max_resource,
+            max_fidelity=search.max_resource,
             n_workers=1,  # more would start Dask, of which ask and tell make no use
             save_freq="end",
-            seed=seed,
+            seed=search.seed,
             output_path=self._folder.name,
             log_level="ERROR",
         )
@@ -142,35 +169,37 @@ class Dehb:
         self._running.setdefault((trial, stop), []).append(job)
         return {"trial": trial, "stop": stop, "point": [float(x) for x in job["config"]]}
 
-    def tell(self, trial: int, unit: int, loss: float, point: list[float]) -> Answer:
+    def tell(self, report: Report) -> Answer:
         """Report the fitness of a job."""
         import numpy as np
 
-        job = self._running[trial, unit].pop(0)
-        job = {**job, "config": np.array(point)}
-        self._search.tell(job, {"fitness": loss, "cost": float(unit)})
+        job = self._running[report.trial, report.unit].pop(0)
+        job = {**job, "config": np.array(report.point)}
+        self._search.tell(job, {"fitness": report.loss, "cost": float(report.unit)})
         return {}
 
 
 class SyneTune:
     """A scheduler of Syne Tune, which decides after every epoch whether a trial goes on."""
 
-    def __init__(
-        self, kind: str, n_features: int, max_resource: int, epochs: int, seed: int
-    ) -> None:
+    def __init__(self, kind: str, search: Search) -> None:
         from syne_tune.config_space import uniform
         from syne_tune.optimizer import baselines
 
-        space = {f"x{i}": uniform(0.0, 1.0) for i in range(n_features)}
+        space = {f"x{i}": uniform(0.0, 1.0) for i in range(search.n_features)}
         self._search = getattr(baselines, kind)(
-            space, metric="loss", time_attr="epoch", max_t=max_resource, random_seed=seed
+            space,
+            metric="loss",
+            time_attr="epoch",
+            max_t=search.max_resource,
+            random_seed=search.seed,
         )
-        self._max_resource = max_resource
+        self._max_resource = search.max_resource
         self._trials: list[Any] = []
 
     def ask(self) -> Answer:
         """Return a new trial."""
-        import datetime
+        import datetime as dt
 
         from syne_tune.backend.trial_status import Trial
 
@@ -179,17 +208,19 @@ class SyneTune:
             return {"done": True}
         trial = len(self._trials)
         config = dict(suggestion.config)
-        now = datetime.datetime.now(tz=datetime.timezone.utc)
+        now = dt.datetime.now(tz=dt.UTC)
         self._trials.append(Trial(trial_id=trial, config=config, creation_time=now))
         self._search.on_trial_add(self._trials[-1])
         return {"trial": trial, "stop": 1, "point": [float(x) for x in config.values()]}
 
-    def tell(self, trial: int, unit: int, loss: float, point: list[float]) -> Answer:
+    def tell(self, report: Report) -> Answer:
         """Report an epoch."""
-        known = self._trials[trial]
-        known.config.update(zip(known.config, point, strict=True))
-        decision = self._search.on_trial_result(known, {"loss": loss, "epoch": unit})
-        return {"stop": unit + 1} if decision == "CONTINUE" and unit < self._max_resource else {}
+        trial = self._trials[report.trial]
+        trial.config.update(zip(trial.config, report.point, strict=True))
+        result = {"loss": report.loss, "epoch": report.unit}
+        decision = self._search.on_trial_result(trial, result)
+        goes_on = decision == "CONTINUE" and report.unit < self._max_resource
+        return {"stop": report.unit + 1} if goes_on else {}
 
 
 class Optuna:
@@ -199,20 +230,21 @@ class Optuna:
     the trials, so that no trial can be put in place of another.
     """
 
-    def __init__(self, n_features: int, max_resource: int, epochs: int, seed: int) -> None:
+    def __init__(self, search: Search) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max_resource),
+            sampler=optuna.samplers.TPESampler(seed=search.seed),
+            pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=search.max_resource),
             # The pruner takes brackets by the study's name, which is random otherwise.
-            study_name=f"league-{seed}",
+            study_name=f"league-{search.seed}",
         )
         self._space = {
-            f"x{i}": optuna.distributions.FloatDistribution(0.0, 1.0) for i in range(n_features)
+            f"x{i}": optuna.distributions.FloatDistribution(0.0, 1.0)
+            for i in range(search.n_features)
         }
-        self._max_resource = max_resource
+        self._max_resource = search.max_resource
         self._trials: dict[int, Any] = {}
 
     def ask(self) -> Answer:
@@ -221,19 +253,19 @@ class Optuna:
         self._trials[trial.number] = trial
         return {"trial": trial.number, "stop": 1, "point": [trial.params[n] for n in self._space]}
 
-    def tell(self, trial: int, unit: int, loss: float, point: list[float]) -> Answer:
+    def tell(self, report: Report) -> Answer:
         """Report an epoch."""
         import optuna
 
-        known = self._trials[trial]
-        known.report(loss, unit)
-        if unit == self._max_resource:
-            self._study.tell(known, loss)
+        trial = self._trials[report.trial]
+        trial.report(report.loss, report.unit)
+        if report.unit == self._max_resource:
+            self._study.tell(trial, report.loss)
             return {}
-        if known.should_prune():
-            self._study.tell(known, state=optuna.trial.TrialState.PRUNED)
+        if trial.should_prune():
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return {}
-        return {"stop": unit + 1}
+        return {"stop": report.unit + 1}
 
 
 PACKAGES = {
@@ -245,15 +277,15 @@ PACKAGES = {
 }
 
 
-def make(name: str, **search: int) -> Peer:
+def make(name: str, search: Search) -> Peer:
     """Begin a search by the peer of this name."""
     if name == "smac":
-        return Smac(**search)
+        return Smac(search)
     if name == "dehb":
-        return Dehb(**search)
+        return Dehb(search)
     if name == "optuna":
-        return Optuna(**search)
-    return SyneTune(name.rpartition("-")[2].upper(), **search)
+        return Optuna(search)
+    return SyneTune(name.rpartition("-")[2].upper(), search)
 
 
 def main() -> None:
@@ -274,11 +306,11 @@ def main() -> None:
             case "start":
                 random.seed(request["seed"])
                 _seed_numpy(request["seed"])
-                peer, answer = make(name, **request), {}
+                peer, answer = make(name, Search(**request)), {}
             case "ask" if peer is not None:
                 answer = peer.ask()
             case "tell" if peer is not None:
-                answer = peer.tell(**request)
+                answer = peer.tell(Report(**request))
             case other:
                 raise ValueError(f"op must be start, then ask or tell, got {other!r}")
         answers.write(json.dumps(answer) + "\n")
