@@ -237,7 +237,7 @@ def present(args: argparse.Namespace) -> dict[str, str]:
 def options() -> argparse.Namespace:
     parser = table_parser(__doc__, n_seeds=3)
     parser.add_argument("--methods", nargs="+", choices=ENTRIES, help="default: all")
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--workers", nargs="+", type=int, help="default: 1 8; quick: 1")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of runs")
     for place, variable in ENVIRONMENTS.items():
@@ -253,6 +253,7 @@ def main() -> None:
     args = options()
     tasks = load_tasks(args.tables)
     args.methods = args.methods or (QUICK_METHODS if args.quick else tuple(ENTRIES))
+    args.workers = args.workers or ([1] if args.quick else [1, 8])
     if args.quick:
         tasks, args.seeds = tasks[:: max(len(tasks) // QUICK_TABLES, 1)][:QUICK_TABLES], 1
     packages = present(args)
