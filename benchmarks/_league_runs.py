@@ -27,9 +27,10 @@ import numpy as np
 from _curve_baselines import NearestRow, hyperband_epochs
 from _curve_methods import Build, Setup, asha_for_hyperbands_epochs, forecasting, named
 from _curve_runs import code_of, code_of_hpo
-from _curve_tables import Task
+from _curve_tables import REDUCTION_FACTOR, Task
 from hpo.loop import drive
-from hpo.simulation import SimulatedRunner
+from hpo.schedulers import Hyperband
+from hpo.simulation import CurveTable, SimulatedRunner
 from hpo.trial import Job, Report, TrainJob, TrainReport, finite_or_worst
 from wallclock import epoch_times
 
@@ -61,8 +62,48 @@ class Entry:
     sized: bool = False
 
 
+class NearestPoints:
+    """Proposes the untried rows that are nearest to random points, as the peers' points are taken.
+
+    Parameters
+    ----------
+    table : CurveTable
+        Whose rows.
+    seed : int
+        Of the points.
+    """
+
+    def __init__(self, table: CurveTable, seed: int) -> None:
+        self._table = table
+        self._rng = np.random.default_rng([seed, 3])
+        self._rows = NearestRow(table, seed)
+        self._row_of_trial: dict[int, int] = {}
+
+    def propose(self, trial_id: int) -> dict[str, Any] | None:
+        """Return the configuration of trial `trial_id`, None where no row is left."""
+        row = self._rows.nearest(self._rng.random(self._rows.points.shape[1]))
+        if row is None:
+            return None
+        self._row_of_trial[trial_id] = row
+        return dict(self._table.configs[row])
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains."""
+        return self._row_of_trial[job.trial_id]
+
+
+def hyperband_on_points(table: CurveTable, seed: int) -> Setup:
+    """Hyperband on rows near random points: what the mapping alone costs."""
+    searcher = NearestPoints(table, seed)
+    scheduler = Hyperband(
+        searcher, max_resource=table.max_resource, reduction_factor=REDUCTION_FACTOR
+    )
+    return Setup(scheduler, searcher)
+
+
 OURS: Mapping[str, Entry] = {
     "hyperband": Entry("Hyperband (ours)", build=named("hyperband")),
+    "hyperband-points": Entry("Hyperband (ours), rows near points", build=hyperband_on_points),
     "asha": Entry("ASHA (ours)", build=asha_for_hyperbands_epochs),
     "swift-asha": Entry("Swift-ASHA (ours)", sized=True),
 }

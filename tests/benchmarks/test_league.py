@@ -50,14 +50,14 @@ def test_a_log_is_read_by_the_rule_of_our_summaries(runs):
     log.add(1, range(1, 3), 1.0, 9.0)  # at 5 and 9
     read = [log.read(table, budget) for budget in range(6)]
     regret = {row: table.regret(table.table.losses[row, -1]) for row in range(4)}
-    # Nothing, so the worst; row 0 (lowest last loss) twice; then row 2, the only one trained to the end; and
-    # row 1 is complete at last, but no better.
+    # Nothing, so the worst; row 0 (lowest last loss) twice; then row 2, the only one trained to the
+    # end; and row 1 is complete at last, but no better.
     expected = [regret[3], regret[0], regret[0], regret[2], regret[2], regret[2]]
     assert [value for value, _ in read] == expected
     assert [time for _, time in read] == [0.0, 1.0, 2.0, 4.0, 5.0, 9.0]
 
 
-@pytest.mark.parametrize("name", ["hyperband", "asha"])
+@pytest.mark.parametrize("name", ["hyperband", "hyperband-points", "asha"])
 def test_our_runs_agree_with_those_of_the_comparison_of_schedulers(runs, name):
     methods, curves = (importlib.import_module(f"_curve_{name}") for name in ("methods", "runs"))
     entry, one = runs.ENTRIES[name], task()
