@@ -63,6 +63,8 @@ def _key_figures(results: Results) -> list[list[str]]:
         share = results.saved / results.baseline.epochs
         figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
         figures.append(["saved", f"{results.saved} ({share:.1%})"])
+    if results.utilisation is not None:
+        figures.append(["utilisation of workers", f"{results.utilisation:.1%}"])
     skills = [event.skill for event in results.events if event.skill is not None]
     if skills:
         figures.append(["median skill, last value = 0", skill_text(median(skills))])

@@ -77,8 +77,8 @@ class RunRecorder:
         self.notes.append(data)
 
     def finish(self, overlap: Overlap) -> None:
-        """Record the final overlap figures, if there were predictions, and show the final state."""
-        if overlap.predictions:
+        """Record how busy the workers were, and show the final state."""
+        if overlap.capacity > 0:
             self.note(overlap.to_note())
         self._show()
 

@@ -162,8 +162,13 @@ class Results:
 
     @property
     def overlap(self) -> Overlap:
-        """Overlap of training and prediction in time."""
+        """How busy the workers were, and what they did while models predicted."""
         return Overlap.of_notes(self.notes)
+
+    @property
+    def utilisation(self) -> float | None:
+        """Busy time of the workers / (workers * wall-clock); None if it was not recorded."""
+        return self.overlap.utilisation
 
     def history(self) -> list[HistoryPoint]:
         """Return the best loss so far after each training report."""

@@ -257,7 +257,7 @@ def test_the_best_trial_is_found_where_losses_are_constant(name):
     assert world.run().best.config == {"x": 4}
 
 
-@pytest.mark.parametrize("name", ["swift-hyperband", "early-stopping", "swift", "swift-asha"])
+@pytest.mark.parametrize("name", ["swift-hyperband", "early-stopping", "swift-asha"])
 def test_a_report_of_the_other_kind_is_refused(name):
     scheduler = build(name)
     world = World(scheduler, Random(0), n_workers=1)

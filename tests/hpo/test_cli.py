@@ -63,7 +63,7 @@ BAD_RUNS = {
         "searcher": "psychic"
     },
     "searcher 'tpe' proposes with forecasts, and scheduler 'hyperband' asks for none; use one of "
-    "swift, .*, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
+    "swift-asha, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
     "searcher grid takes the options points; got point$": {
         "searcher": "grid",
         "searcher_option": "point=3",
@@ -78,12 +78,12 @@ BAD_RUNS = {
     },
     "min_observations must be an integer of at least 2, got 'few'": {
         "searcher": "tpe",
-        "scheduler": "swift",
+        "scheduler": "swift-asha",
         "searcher_option": "min_observations=few",
     },
     "random_share must be a number in .0, 1., got 'some'": {
         "searcher": "curves",
-        "scheduler": "swift",
+        "scheduler": "swift-asha",
         "searcher_option": "random_share=some",
     },
     "executor must be 'process', 'inline'": {"executor": "cloud"},

@@ -76,7 +76,7 @@ def test_one_command(name, model, tmp_path, environment) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    results = Results.from_journal(tmp_path / f"{name}-swift.jsonl")
+    results = Results.from_journal(tmp_path / f"{name}-swift-asha.jsonl")
     assert results.best is not None
     assert results.best.last_loss < model.trivial_score()["loss"]
 

@@ -43,7 +43,7 @@ SPACE = SearchSpace.from_dict(
 )
 EXPONENTIAL = {"type": "scipy", "name": "expon", "args": [], "kwds": {}, "when": {"opt": "sgd"}}
 RICH = SearchSpace.from_dict({**SPACE.to_dict(), "decay": EXPONENTIAL})
-SPACES = {"swift": SPACE, "hyperband": RICH}
+SPACES = {"swift-asha": SPACE, "hyperband": RICH}
 
 
 FEW_FORECASTS = {"forecast_interval": 0.25}
@@ -64,7 +64,7 @@ def journal(request, trainer, tmp_path_factory):
         space=SPACES[request.param].to_dict(),
         max_resource=9,
         scheduler=request.param,
-        scheduler_options=FEW_FORECASTS if request.param == "swift" else {},
+        scheduler_options=FEW_FORECASTS if request.param == "swift-asha" else {},
         predictor="last-value",
         executor="inline",
     )
@@ -130,7 +130,7 @@ def test_an_exported_trial_has_the_parameters_that_are_there(journal, tmp_path):
 
 
 def run_with(searcher, trainer, **options):
-    scheduler = make_scheduler("swift", searcher, max_resource=9, seed=0, **FEW_FORECASTS)
+    scheduler = make_scheduler("swift-asha", searcher, max_resource=9, seed=0, **FEW_FORECASTS)
     trainer = load_trainer(trainer)
     return Tuner(trainer, scheduler, executor="inline", predictor="last-value", **options).run()
 

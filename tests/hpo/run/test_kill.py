@@ -66,7 +66,7 @@ def reports_of(journal: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("scheduler", "kills"),
     # Those that forecast make every forecast of the past again when they resume.
-    [("swift-hyperband", KILLS), ("asha", KILLS), ("swift", 8), ("swift-asha", 8)],
+    [("swift-hyperband", KILLS), ("asha", KILLS), ("swift-asha", 8)],
 )
 def test_tuner_killed_at_random_moments(
     make_workshop, outcome_of, environment, scheduler, kills

@@ -1,6 +1,6 @@
 """Journals of format 1, written by the version before: read, resumed, or refused by name.
 
-``journals/`` holds four runs of ``power_laws:train`` that version 1 wrote, as they are.
+``journals/`` holds five runs of ``power_laws:train`` that version 1 wrote, as they are.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ import pytest
 
 from hpo.errors import JournalError
 from hpo.run.journal import Journal, encode_line, read_journal
-from hpo.run.migration import FORMAT
+from hpo.run.migration import FORMAT, migrate
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
-from hpo.trial import ForecastJob, ForecastReport
 
 JOURNALS = Path(__file__).with_name("journals")
 RUNS = {  # name -> (epochs, trial that was best)
     "hyperband": (28, 8),
     "swift-hyperband": (77, 8),
     "asha-stopping": (16, 5),
-    "swift": (29, 1),
 }
 
 
@@ -68,25 +66,38 @@ def test_a_run_that_was_killed_is_resumed(name: str, old: Path) -> None:
     resumed = Tuner.resume(old)
     assert resumed.finished
     assert [r for _, r in resumed.reports][: len(half.reports)] == [r for _, r in half.reports]
-    if name != "swift":  # whose forecasts may differ in the last bit between machines
-        assert losses(resumed) == losses(whole)
-        assert resumed.events == whole.events
+    assert losses(resumed) == losses(whole)
+    assert resumed.events == whole.events
     assert read_journal(old).format == FORMAT
     assert losses(Results.from_journal(old)) == losses(resumed)
 
 
-def test_a_forecast_is_a_type_of_its_own(tmp_path: Path) -> None:
-    path = JOURNALS / "swift.jsonl"
-    jobs: list[Any] = []
-    results = Results.from_journal(path, decided=jobs.append)
-    asked = [job for job in jobs if isinstance(job, ForecastJob)]
+def test_a_run_of_a_scheduler_that_is_gone_is_refused_by_name(tmp_path: Path) -> None:
+    for path in (JOURNALS / "swift.jsonl", tmp_path / "new"):
+        if not path.exists():
+            spec = {"max_resource": 9, "scheduler": "swift-fast"}
+            header = {"format": FORMAT, "run_id": "a", "created": 0.0, "spec": spec}
+            path.write_bytes(encode_line(header)[0])
+        with pytest.raises(JournalError, match=r"uses scheduler 'swift\S*', which no"):
+            Results.from_journal(path)
+        with pytest.raises(JournalError, match="which no longer exists"):
+            Tuner.resume(path)
+
+
+def test_a_forecast_is_a_type_of_its_own() -> None:
+    """The lines of a run of format 1 that forecast."""
+    raw = (JOURNALS / "swift.jsonl").read_bytes().splitlines()
+    lines = [json.loads(line[9:]) for line in raw]
+    lines[0]["spec"]["scheduler"] = "swift-asha"
+    entries = migrate(lines, JOURNALS)[1:]
+    asked = [e["data"] for e in entries if e["data"].get("type") == "ForecastJob"]
     assert len(asked) == 4
-    (answer,) = [r for _, r in results.reports if isinstance(r, ForecastReport)]
-    assert answer.job_id == 1
-    assert answer.scale
-    assert answer.min_informative_resource == 1
-    assert not {"scale", "memory", "telling"} & set(answer.info)
-    assert asked[2].warm_start_state == answer.warm_start_state
+    (answer,) = [e["data"] for e in entries if e["data"].get("type") == "ForecastReport"]
+    assert answer["job_id"] == 1
+    assert answer["scale"]
+    assert answer["min_informative_resource"] == 1
+    assert not {"scale", "memory", "telling"} & set(answer["info"])
+    assert asked[2]["warm_start_state"] == answer["warm_start_state"]
 
 
 def test_the_translation_is_written_whole_or_not_at_all(

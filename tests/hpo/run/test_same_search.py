@@ -99,15 +99,16 @@ def test_training_ahead_changes_epochs_only(workshop, dask_address) -> None:
 
 
 @pytest.mark.slow
-def test_waves_of_forecasts_repeat_too(workshop, outcome_of, dask_address) -> None:
-    """The recommended mode, ``swift``: its waves end before it decides on the next."""
-    reference = search(workshop, {"scheduler": "swift", "max_resource": 27})
-    where = {"address": dask_address}
-    how: dict[str, Any] = {"executor": "dask", "n_workers": 8, "executor_options": where}
-    results = search(workshop, {"scheduler": "swift", "max_resource": 27}, **how)
+def test_swift_asha_repeats_on_one_worker(workshop, outcome_of, dask_address) -> None:
+    settings = {"scheduler": "swift-asha", "max_resource": 27}
+    reference = search(workshop, settings)
+    how: dict[str, Any] = {"executor": "dask", "executor_options": {"address": dask_address}}
+    one = search(workshop, settings, n_workers=1, **how)
     assert reference.overlap.predictions > 1
-    assert outcome_of(results) == outcome_of(reference)
-    assert results.best == reference.best
+    assert outcome_of(one) == outcome_of(reference)
+    eight = search(workshop, settings, n_workers=8, **how)
+    assert eight.epochs > reference.epochs
+    assert eight.best is not None
 
 
 @pytest.mark.slow

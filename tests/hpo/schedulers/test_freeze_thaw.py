@@ -1,4 +1,4 @@
-"""Freeze-thaw schedulers: budgets are kept, the best is finished, waves repeat themselves."""
+"""Swift-ASHA: the budget is kept, the best is finished, one worker repeats itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from hpo.brackets import hyperband_brackets, next_length
 from hpo.predictors import PooledPredictor
-from hpo.schedulers import SwiftASHA, SwiftHyperband, SynchronousSwift, make_scheduler
+from hpo.schedulers import SwiftASHA, SwiftHyperband, make_scheduler
 from hpo.searchers import ListSearcher
 from hpo.simulation import CurveTable, TableCurveSearcher, TableSearcher, simulate
 from hpo.surrogates import Surface
@@ -48,7 +48,7 @@ class Jobs:
         """Nothing to note."""
 
 
-def search(table, make=SynchronousSwift, *, seed=0, learns=True, predictor=None, **settings):
+def search(table, make=SwiftASHA, *, seed=0, learns=True, predictor=None, **settings):
     simulation = {
         name: settings.pop(name) for name in ("n_workers", "recorder") if name in settings
     }
@@ -79,7 +79,7 @@ def test_a_small_share_still_pays_for_one_full_training_beside_ten_starts():
     assert spent(1e-6, 1) <= sum(bracket.epochs for bracket in hyperband_brackets(1, 2))
 
 
-@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA, SwiftHyperband])
+@pytest.mark.parametrize("make", [SwiftASHA, SwiftHyperband])
 def test_a_predictor_draws_by_the_schedulers_seed(make):
     def first_seed(seed):
         searcher = ListSearcher([{"x": i} for i in range(900)])
@@ -101,11 +101,10 @@ def test_a_first_job_may_be_a_whole_training_and_no_more():
         SwiftASHA(searcher, max_resource=27, min_resource=28)
 
 
-@pytest.mark.parametrize("make", [SynchronousSwift, SwiftASHA])
 @pytest.mark.parametrize("learns", [True, False])
 @pytest.mark.parametrize("fraction", [0.2, 0.45])
-def test_the_budget_is_kept_and_nearly_used(falling, make, learns, fraction):
-    summary = search(falling, make, learns=learns, budget_fraction=fraction).summary
+def test_the_budget_is_kept_and_nearly_used(falling, learns, fraction):
+    summary = search(falling, learns=learns, budget_fraction=fraction).summary
     assert 0.9 * fraction * HYPERBAND <= summary.epochs <= fraction * HYPERBAND
     assert summary.best.status is TrialStatus.COMPLETED
     stopped = [t for t in summary.trials if t.status is TrialStatus.STOPPED]
@@ -124,28 +123,22 @@ def test_it_finds_better_trials_than_hyperband_with_less_than_half_its_epochs(fa
     assert np.mean(ours) - final.min() < 0.5 * (np.mean(theirs) - final.min())
 
 
-@pytest.mark.parametrize("n_workers", [3, 40])
-def test_waves_make_the_result_independent_of_the_workers(falling, n_workers):
-    alone, together = (search(falling, n_workers=n).summary for n in (1, n_workers))
-    assert alone.trials == together.trials
-    assert alone.events == together.events
+def test_one_worker_repeats_itself(falling):
+    first, second = (search(falling).summary for _ in range(2))
+    assert first == second
 
 
-def test_without_waves_no_worker_waits(falling):
-    result = search(falling, SwiftASHA, n_workers=20, max_epochs=1500)
+def test_no_worker_waits(falling):
+    result = search(falling, n_workers=20, max_epochs=1500)
     assert result.utilisation > 0.9
     assert result.summary.epochs <= 1500
 
 
-def test_a_milestone_finishes_the_most_promising_trial(falling):
+def test_the_most_promising_trial_is_complete_before_half_of_the_epochs_are_spent(falling):
     budget = int(0.45 * HYPERBAND)
-    scheduler = SynchronousSwift(
-        TableCurveSearcher(falling), max_resource=27, milestones=(0.5, 1.0)
-    )
-    runs = _completions(scheduler, falling)
+    runs = _completions(SwiftASHA(TableCurveSearcher(falling), max_resource=27), falling)
     assert runs[0] <= 0.5 * budget
-    late = SynchronousSwift(TableCurveSearcher(falling), max_resource=27, milestones=(1.0,))
-    assert _completions(late, falling)[-1] <= budget
+    assert runs[-1] <= budget
 
 
 class Telling(PooledPredictor):
@@ -160,18 +153,20 @@ class Telling(PooledPredictor):
         return replace(found, min_informative_resource=self.units)
 
 
-def _stops(table, make=SynchronousSwift, units=7, **settings):
+def _stops(table, make=SwiftASHA, units=7, **settings):
     """Return where first jobs ended, those before any forecast aside, and where other jobs did."""
     jobs = Jobs()
     search(table, make, recorder=jobs, predictor=Telling(units), n_first=10, **settings)
-    first = [job.stop for job in jobs.decided_on if not job.start and job.trial_id >= 10]
+    first = [job.stop for job in jobs.decided_on if not job.start and job.trial_id > 10]
     return first, [job.stop for job in jobs.decided_on if job.start]
 
 
 def test_no_job_ends_before_losses_tell_enough(falling):
-    first, others = _stops(falling)
-    assert set(first[:-1]) == {7}  # the last may find fewer epochs left
-    assert min(others) == 7
+    first, others = _stops(falling, max_step=27)
+    early = first[: len(first) // 2]  # before the endgame, whose jobs are short
+    assert set(early) == {7}
+    assert len(early) > 3
+    assert min(others[: len(others) // 2]) == 7
     first, others = _stops(falling, units=1)
     assert set(first) == {1}
     assert min(others) == 2
@@ -243,7 +238,7 @@ def test_what_is_likeliest_to_improve_goes_on():
 
 def test_without_proposals_anyone_new_competes_with_the_trials():
     """Good trials are likelier to be a little better, someone new to be much better."""
-    scheduler = SynchronousSwift(
+    scheduler = SwiftASHA(
         ListSearcher([{"x": i} for i in range(400)]),
         max_resource=27,
         n_first=4,
@@ -274,7 +269,7 @@ def test_a_forecast_is_told_what_the_one_before_left():
 
 
 def _first_forecast(**options):
-    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=1, **options)
+    scheduler = SwiftASHA(_Learning(), max_resource=27, n_first=1, **options)
     job = scheduler.ask()
     scheduler.tell(TrainReport(job.trial_id, 0, job.stop, (1.0,)))
     forecast = scheduler.ask()
@@ -291,7 +286,7 @@ class _Learning(ListSearcher):
 
 
 def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
-    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=5)
+    scheduler = SwiftASHA(_Learning(), max_resource=27, n_first=5)
     while not isinstance(job := scheduler.ask(), Done):
         if isinstance(job, ForecastJob):
             zeros = (0.0,) * len(job.curves)
@@ -305,7 +300,7 @@ def test_a_learning_searcher_with_nothing_left_does_not_end_the_search():
 
 
 def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
-    scheduler = SynchronousSwift(_Learning(), max_resource=27, n_first=3)
+    scheduler = SwiftASHA(_Learning(), max_resource=27, n_first=3)
     while not isinstance(job := scheduler.ask(), Done):
         if isinstance(job, ForecastJob):
             scheduler.tell(PredictFailure(job.job_id, "offline"))
@@ -313,15 +308,6 @@ def test_failed_forecasts_fall_back_to_new_trials_of_the_searcher():
             losses = (1.0 + job.trial_id,) * (job.stop - job.start)
             scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
     assert len(scheduler.summary().trials) > 3
-
-
-def test_presets_differ_in_their_budget():
-    searcher = ListSearcher([{}])
-    fractions = [
-        make_scheduler(name, searcher, max_resource=27)._options.budget / HYPERBAND
-        for name in ("swift", "swift-fast")
-    ]
-    np.testing.assert_allclose(fractions, [0.45, 0.33], atol=0.01)
 
 
 def test_lengths_grow_by_the_factor_and_end_at_the_most():
@@ -347,18 +333,56 @@ def test_losses_that_explode_do_not_stop_the_search():
         ({"budget_fraction": 0.0}, "budget_fraction .* must be above 0, got 0.0"),
         ({"n_first": 0}, "n_first must be at least 1, got 0"),
         ({"forecast_interval": 0.0}, r"forecast_interval must be in \(0, 1\], got 0.0"),
-        ({"milestones": (0.5,)}, r"milestones must be increasing fractions up to 1, got \(0.5,\)"),
         ({"min_resource": 28}, r"min_resource must lie in 1..27 \(max_resource\), got 28"),
-        ({"iterations": 0}, "iterations must be an integer of at least 1, got 0"),
+        ({"n_workers": 0}, "n_workers must be an integer of at least 1, got 0"),
+        ({"max_step": 0}, "max_step must be at least 1 or None, got 0"),
         ({"n_proposals": 0}, "n_proposals must be at least 1, got 0"),
         ({"improvement_fraction": 1.5}, r"improvement_fraction must be in \[0, 1\], got 1.5"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        SynchronousSwift(ListSearcher([{}]), max_resource=27, **settings)
+        SwiftASHA(ListSearcher([{}]), max_resource=27, **settings)
 
 
 def test_too_few_epochs_are_named():
     with pytest.raises(ValueError, match=r"max_epochs must be at least max_resource=27.*got 26"):
         SwiftASHA(ListSearcher([{}]), max_resource=27, max_epochs=26)
+
+
+@pytest.mark.parametrize(("n_workers", "epochs"), [(None, 213), (1, 213), (8, 324), (50, 2025)])
+def test_the_budget_follows_the_workers(n_workers, epochs):
+    """0.45 of Hyperband's 475 epochs, or one and a half full trainings for every worker."""
+    scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, n_workers=n_workers)
+    assert scheduler.budget.epochs == scheduler.summary().budget == epochs
+    late = SwiftASHA(ListSearcher([{}]), max_resource=27)
+    if n_workers is not None:
+        late.expect_workers(n_workers)
+    assert late.budget == scheduler.budget
+    assert str(late.budget).startswith(f"{epochs} epochs (")
+    assert ("8 workers need 1.5 full trainings" in str(late.budget)) is (n_workers == 8)
+
+
+def test_a_given_number_of_workers_or_epochs_goes_first():
+    scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, n_workers=8)
+    scheduler.expect_workers(100)
+    assert scheduler.budget.epochs == 324
+    scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, max_epochs=50)
+    scheduler.expect_workers(100)
+    assert scheduler.budget.epochs == 50
+    scheduler.ask()
+    with pytest.raises(RuntimeError, match="the search has begun"):
+        scheduler.expect_workers(2)
+
+
+@pytest.mark.parametrize("n_workers", [2, 8])
+def test_a_simulation_tells_the_number_of_workers(falling, n_workers):
+    result = search(falling, n_workers=n_workers)
+    assert result.summary.budget == max(213, 81 * n_workers // 2)
+    assert result.utilisation > 0.95
+
+
+@pytest.mark.parametrize("name", ["swift", "swift-fast"])
+def test_the_wave_forms_are_gone_by_name(name):
+    with pytest.raises(ValueError, match=f"scheduler '{name}' no longer exists; use swift-asha"):
+        make_scheduler(name, ListSearcher([{}]), max_resource=27)

@@ -15,8 +15,6 @@ from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
 from hpo.trial import (
     Done,
-    ForecastJob,
-    ForecastReport,
     PredictFailure,
     PredictJob,
     PredictReport,
@@ -32,7 +30,6 @@ OPTIONS = {
     "fast-hyperband": {"min_curves": 3},
     "several-decisions": {"train_ahead": False},
     "several-decisions-ahead": {"train_ahead": True},
-    "swift": {},
 }
 
 
@@ -45,15 +42,6 @@ class SeveralDecisions(SwiftRule):
 
 def outcome(job, seed, fails):
     """What comes of a job, by the seed alone."""
-    if isinstance(job, ForecastJob):
-        rng = np.random.default_rng([seed, 0, job.job_id, len(job.running)])
-        if rng.random() < fails / 2:
-            return PredictFailure(job.job_id, "offline")
-        numbers = tuple(
-            curve.losses[-1] + (len(job.running) * (curve.trial_id + 1)) % 7 / 20
-            for curve in job.curves
-        )
-        return ForecastReport(job.job_id, numbers, (0.2,) * len(numbers))
     if isinstance(job, PredictJob):
         rng = np.random.default_rng([seed, job.bracket, job.rung, len(job.train)])
         if rng.random() < fails / 2:
