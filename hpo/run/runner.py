@@ -21,16 +21,7 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer
-from hpo.trial import (
-    ForecastJob,
-    Job,
-    ModelJob,
-    ModelReport,
-    Report,
-    TrainFailure,
-    TrainJob,
-    TrainReport,
-)
+from hpo.trial import Job, ModelJob, ModelReport, Report, TrainFailure, TrainJob, TrainReport
 
 Note = Callable[[Mapping[str, Any]], None]
 
@@ -108,8 +99,7 @@ class JobRunner:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
-        self._forecasts: set[int] = set()  # those of `_predicting` whose order matters
-        self._held: list[_Finished] = []
+        self._held: list[_Finished] = []  # of a single worker, until the predictions have ended
         self._signum: int | None = None
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
@@ -179,8 +169,6 @@ class JobRunner:
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
-        if self._pool.n_workers == 1 and isinstance(job, ForecastJob):
-            self._forecasts.add(job.job_id)
         self._mark(predicting=+1)
         future = self._model.start(job, self._policy.predict_timeout)
         future.add_done_callback(lambda done: self._predicted(done.result()))
@@ -209,33 +197,33 @@ class JobRunner:
         with contextlib.suppress(Empty):
             while True:
                 events.append(self._events.get_nowait())
-        reports = [self._processed(event) for event in events]
-        if not self._forecasts or self._signum is not None:
+        return [report for event in self._in_order(events) if (report := self._processed(event))]
+
+    def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
+        """Yield the events to process now.
+
+        With a single worker, predictions come before the training that was decided with them, as
+        in the inline executor, whichever ends first: so a search repeats itself.
+        """
+        if self._pool.n_workers > 1:
+            yield from events
+            return
+        self._held += [event for event in events if isinstance(event, _Finished)]
+        yield from (event for event in events if not isinstance(event, _Finished))
+        if not self._predicting or self._signum is not None:
             held, self._held = self._held, []
-            reports += [self._trained(event) for event in held]
-        return [report for report in reports if report is not None]
+            yield from held
 
     def _processed(self, event: _Event) -> Report | None:
-        """Return the report that follows from an event, if there is one.
-
-        With a single worker, a loss comes after a forecast that was asked for before it, as in
-        the inline executor: such a search repeats exactly.
-        """
+        """Return the report that follows from an event, if there is one."""
         if isinstance(event, _Finished):
-            if not self._forecasts:
-                return self._trained(event)
-            self._held.append(event)
-            return None
+            self._training -= 1
+            return self._report(event.attempt, event.future.result())
         if event is None:
             return None
         self._predicting.remove(event.job_id)
-        self._forecasts.discard(event.job_id)
         self._note(self.overlap().to_note())
         return event
-
-    def _trained(self, event: _Finished) -> TrainReport | TrainFailure | None:
-        self._training -= 1
-        return self._report(event.attempt, event.future.result())
 
     def _report(self, attempt: _Attempt, outcome: Outcome) -> TrainReport | TrainFailure | None:
         """Turn an outcome into a report, or queue another attempt and return None."""
