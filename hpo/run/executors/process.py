@@ -316,7 +316,7 @@ def _start_process(
     parent: int,
     threads: int,
     keep_output: bool,
-    environment: Mapping[str, str],  # noqa: FBT001
+    environment: Mapping[str, str],
 ) -> None:
     """Set a process up: no Ctrl-C, death with the parent, few threads, its own output."""
     os.environ.clear()  # of the server, if there is one
