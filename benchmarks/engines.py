@@ -37,7 +37,7 @@ MAX_RESOURCE = 27
 LEAST_UTILISATION = 0.9
 LARGEST_MAKESPAN = 0.5
 NETWORK = "hpo.examples.mlp:trainer"
-TRAINER = '''
+TRAINER = """
 import time
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def train(config, start, stop, checkpoint):
         with (Path(__file__).parent / "spans.txt").open("a") as file:
             file.write(f"{{begun}} {{time.time()}}\\n")
     return losses
-'''
+"""
 SPACE = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in ("lr", "decay", "width")}
 
 

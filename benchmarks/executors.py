@@ -108,7 +108,6 @@ def figures(
         "start": max(0.0, first - begun - earliest * EPOCH),
         "wall": wall,
         "ideal": results.epochs * EPOCH / n_workers,
-        
         "predicting": overlap.predicting,
         "utilisation": overlap.utilisation or 0.0,
         "best": results.best.last_loss if results.best else float("nan"),
@@ -175,7 +174,7 @@ def row(executor: str, found: dict[str, Any]) -> list[str]:
         f"{found['ideal'] / found['wall']:.3f}",
         f"{found['ideal'] / (found['wall'] - found['start']):.3f}",
         f"{found['predicting']:.1f}",
-        f"{found["utilisation"]:.2f}",
+        f"{found['utilisation']:.2f}",
     ]
 
 

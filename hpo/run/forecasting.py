@@ -22,7 +22,7 @@ from hpo.run.executors.process import OwnProcess, ProcessSetup
 from hpo.trainers.base import describe
 from hpo.trial import Curve, ForecastJob, ModelJob, ModelReport, PredictFailure
 
-_COPIED = ("builtins", "collections", "functools", "hpo", "numpy", "sklearn")
+_COPIED = ("_codecs", "builtins", "collections", "copyreg", "functools", "hpo", "numpy", "sklearn")
 """Packages whose objects may be sent to the process."""
 _NOT_COPIED = "hpo.predictors.quantum"
 
@@ -83,9 +83,7 @@ class InThread:
     def start(self, job: ModelJob, timeout: float | None) -> Future[ModelReport]:
         """Start the job."""
         future: Future[ModelReport] = Future()
-        threading.Thread(
-            target=lambda: _settle(future, self._predict(job)), daemon=True
-        ).start()
+        threading.Thread(target=lambda: _settle(future, self._predict(job)), daemon=True).start()
         if timeout is not None:
             _after(timeout, future, lambda: _settle(future, _late(job, timeout)))
         return future
@@ -204,9 +202,9 @@ class _OwnPickler(pickle.Pickler):
 
     def persistent_id(self, obj: Any) -> None:
         """Check an object; called for every one."""
-        module = type(obj).__module__
+        module = getattr(obj, "__module__", None) or type(obj).__module__  # of a class: its own
         if module.partition(".")[0] not in _COPIED or module == _NOT_COPIED:
-            raise pickle.PicklingError(f"{type(obj).__qualname__} of {module} is not sent")
+            raise pickle.PicklingError(f"objects of {module} are not sent")
 
 
 def _copied(value: Any) -> bytes:

@@ -99,6 +99,7 @@ class JobRunner:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
+        self._held: list[_Finished] = []  # of a single worker, until the predictions have ended
         self._signum: int | None = None
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
@@ -192,11 +193,26 @@ class JobRunner:
             raise ExecutorBrokenError(
                 "every worker of the executor is occupied by a job that was abandoned"
             )
-        reports = [] if self._signum is not None else [self._processed(self._events.get())]
+        events = [] if self._signum is not None else [self._events.get()]
         with contextlib.suppress(Empty):
             while True:
-                reports.append(self._processed(self._events.get_nowait()))
-        return [report for report in reports if report is not None]
+                events.append(self._events.get_nowait())
+        return [report for event in self._in_order(events) if (report := self._processed(event))]
+
+    def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
+        """Yield the events to process now.
+
+        With a single worker, predictions come before the training that was decided with them, as
+        in the inline executor, whichever ends first: so a search repeats itself.
+        """
+        if self._pool.n_workers > 1:
+            yield from events
+            return
+        self._held += [event for event in events if isinstance(event, _Finished)]
+        yield from (event for event in events if not isinstance(event, _Finished))
+        if not self._predicting or self._signum is not None:
+            held, self._held = self._held, []
+            yield from held
 
     def _processed(self, event: _Event) -> Report | None:
         """Return the report that follows from an event, if there is one."""

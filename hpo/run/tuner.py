@@ -44,7 +44,7 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.forecasting import ModelRunner, model_runner
-from hpo.run.journal import Header, Journal, JournalContent, read_journal
+from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
@@ -108,8 +108,8 @@ class Tuner:
 
     Notes
     -----
-    With ``executor="inline"`` a run is reproducible bit for bit, and so is a run that was killed
-    and resumed. With several workers configurations and curves are reproducible;
+    With ``executor="inline"`` or a single worker a run is reproducible bit for bit, and so is a run
+    that was killed and resumed. With several workers configurations and curves are reproducible;
     `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
     """
 
@@ -216,7 +216,7 @@ class Tuner:
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
-        header = read_journal(journal).header
+        header = read_header(journal)
         if header.spec:
             spec = RunSpec.from_json(header.spec)
             tuner = cls.from_spec(spec, journal=journal, **settings)

@@ -69,7 +69,9 @@ def as_trainer(trainer: object) -> Trainer:
         If it is none of these, or a name that cannot be imported.
     """
     if isinstance(trainer, str):
-        _check_exists(split_name(trainer)[0])  # load_trainer caches files that may be deleted by now
+        _check_exists(
+            split_name(trainer)[0]
+        )  # load_trainer caches files that may be deleted by now
         load_trainer(trainer)
         return NamedTrainer(trainer).resolved()
     if inspect.isclass(trainer) and hasattr(trainer, "train"):

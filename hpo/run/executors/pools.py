@@ -4,11 +4,12 @@ Every pool has the same interface (`WorkerPool`) and turns every failure into a 
 `hpo.trainers.base.Outcome`: a trainer that raises, a worker that dies or hangs, an exception that
 cannot be pickled.
 
-Reproducibility: `InlinePool` runs one segment after the other, so a run repeats bit for bit. With
-several workers the *order* in which segments finish varies. Curves do not depend on it, nor do the
-decisions of random search, successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for
-the losses that they compare. Two things do: which trials Swift-Hyperband trains ahead of a decision
-on idle workers, hence the epochs spent; and all decisions of ASHA. The journal records what was
+Reproducibility: `InlinePool` runs one segment after the other, so a run repeats bit for bit, and a
+run on a single worker of any other pool takes the same decisions. With several workers the *order*
+in which segments finish varies. Curves do not depend on it, nor do the decisions of random search,
+successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for the losses that they
+compare. Two things do: which trials Swift-Hyperband trains ahead of a decision on idle workers,
+hence the epochs spent; and all decisions of ASHA and Swift-ASHA. The journal records what was
 decided when.
 """
 

@@ -221,9 +221,7 @@ class Worker:
             ready.add_done_callback(lambda _: self._start_timer(outer, timeout))
         return outer
 
-    def _begin(
-        self, trainer: Trainer, segment: Segment
-    ) -> tuple[Future[str], Future[Outcome]]:
+    def _begin(self, trainer: Trainer, segment: Segment) -> tuple[Future[str], Future[Outcome]]:
         with self._starting:
             ready = self.start(trainer)
             return ready, self._process.submit(_run, self._setup.log, trainer, segment)
@@ -315,7 +313,10 @@ _early_output: BinaryIO | None = None  # what a worker printed before its first 
 
 
 def _start_process(
-    parent: int, threads: int, keep_output: bool, environment: Mapping[str, str]  # noqa: FBT001
+    parent: int,
+    threads: int,
+    keep_output: bool,
+    environment: Mapping[str, str],  # noqa: FBT001
 ) -> None:
     """Set a process up: no Ctrl-C, death with the parent, few threads, its own output."""
     os.environ.clear()  # of the server, if there is one
