@@ -30,7 +30,7 @@ def test_few_errors_are_shrunk():
     none = np.empty(0)
     assert widening(none, none, np.array([1, 10])).tolist() == [1.0, 1.0]
     one = widening(np.array([-50.0]), np.array([1.0]), np.array([1]))
-    assert 1 < one[0] < 2
+    assert 1 < one[0] < 2.5  # of 5
 
 
 def test_pooled_forecasts_of_short_trials_hold_late_falls():
