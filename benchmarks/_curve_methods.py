@@ -307,7 +307,7 @@ class Form:
     build : callable
         As a `Method`'s.
     barrier : bool
-        Whether all workers wait for the slowest after each wave of jobs.
+        Whether all workers wait for the slowest before the next jobs start.
     for_workers : callable or None
         ``for_workers(table, seed, n_workers)`` in place of `build`, where the number matters.
     """
@@ -344,10 +344,10 @@ def forms(size: int = 1) -> Mapping[str, Form]:
     side_by_side = named("hyperband", **options)
     swift = named("swift-hyperband", "last-value", **options)
     return {
-        "barrier": Form("Hyperband, wave barrier", in_turn, barrier=True),
+        "barrier": Form("Hyperband, barrier", in_turn, barrier=True),
         "in-turn": Form("Hyperband, work-conserving, brackets in turn", in_turn),
         "hyperband": Form("Hyperband, work-conserving, side by side", side_by_side),
-        "swift": Form("Swift, last value", swift),
+        "swift": Form("Swift-Hyperband, last value", swift),
         "swift-asha": Form("Swift-ASHA", in_turn, for_workers=swift_asha),
         "asha": Form("ASHA, promotion", asha("promotion", size)),
         "asha-stopping": Form("ASHA, stopping", asha("stopping", size)),

@@ -108,9 +108,8 @@ def figures(
         "start": max(0.0, first - begun - earliest * EPOCH),
         "wall": wall,
         "ideal": results.epochs * EPOCH / n_workers,
-        "busy": overlap.training / overlap.capacity,
         "predicting": overlap.predicting,
-        "overlap": overlap.overlap or 0.0,
+        "utilisation": overlap.utilisation or 0.0,
         "best": results.best.last_loss if results.best else float("nan"),
     }
 
@@ -175,12 +174,12 @@ def row(executor: str, found: dict[str, Any]) -> list[str]:
         f"{found['ideal'] / found['wall']:.3f}",
         f"{found['ideal'] / (found['wall'] - found['start']):.3f}",
         f"{found['predicting']:.1f}",
-        f"{found['overlap']:.2f}",
+        f"{found['utilisation']:.2f}",
     ]
 
 
 HEADER = ["executor", "workers", "ms a job", "trials", "epochs", "jobs", "ideal s", "wall s"]
-HEADER += ["start s", "efficiency", "without start", "predicting s", "overlap"]
+HEADER += ["start s", "efficiency", "without start", "predicting s", "utilisation"]
 
 
 def main() -> None:

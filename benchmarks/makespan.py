@@ -2,7 +2,7 @@
 
     python benchmarks/makespan.py [--quick] [--check] [--table mlpf_curves.csv]
 
-The reference implementation waits for all of its workers after each wave of jobs, and runs one
+The reference implementation waits for all of its workers after each batch of jobs, and runs one
 bracket after the other; with that, predicting made the search slower from 8 workers on. Here no
 worker waits while there is something to do. Swift is shown in two forms of the same decisions:
 idle workers train trials ahead of their decision (the default: shortest time), or they do not

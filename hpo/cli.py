@@ -93,9 +93,7 @@ def cli() -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option(
-    "--searcher", default="auto", show_default=True, help="curves, tpe, gp, random or grid."
-)
+@click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the random number generators."
 )
@@ -111,6 +109,11 @@ def cli() -> None:
     show_default=True,
     help="process, inline (reproducible), dask, mpi or ray.",
 )
+@click.option(
+    "--min-improvement",
+    type=float,
+    help="End once so little improvement of the best loss is expected of the remaining epochs.",
+)
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
 @click.option(
@@ -123,6 +126,11 @@ def cli() -> None:
 @click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
+)
+@click.option(
+    "--allow-duplicates",
+    is_flag=True,
+    help="Let configurations be tried more than once, for a trainer with noise.",
 )
 @_pairs("--searcher-option", "Option of the searcher")
 @_pairs("--scheduler-option", "Option of the scheduler")
@@ -140,11 +148,14 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
     }
+    scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_improvement")) is not None:
+        scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
         space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
-        scheduler_options=parse_options(options.pop("scheduler_option")),
+        scheduler_options=scheduler_options,
         predictor_options=parse_options(options.pop("predictor_option")),
         executor_options=parse_options(options.pop("executor_option")),
         **options,

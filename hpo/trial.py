@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -32,8 +32,8 @@ class Value:
     def to_json(self) -> dict[str, Any]:
         """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
         plain: dict[str, Any] = {"type": type(self).__name__}
-        for each in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            plain[each.name] = _plain(getattr(self, each.name))
+        for name in self.__dataclass_fields__:  # type: ignore[attr-defined]  # each is a dataclass
+            plain[name] = _plain(getattr(self, name))
         return plain
 
     @classmethod
@@ -58,7 +58,12 @@ class Value:
             ) from None
 
 
+_SCALARS = (float, int, str)  # asked about first: most values are
+
+
 def _plain(value: object) -> object:
+    if value is None or isinstance(value, _SCALARS):
+        return value
     if isinstance(value, Value):
         return value.to_json()
     if isinstance(value, tuple | list):
@@ -72,7 +77,10 @@ def _restored(value: Any) -> Any:
     """Return a field's value: sequences are tuples of numbers or of values."""
     if not isinstance(value, tuple | list):
         return value
-    return tuple(from_json(item) if isinstance(item, Mapping) else item for item in value)
+    return tuple(
+        from_json(item) if not isinstance(item, _SCALARS) and isinstance(item, Mapping) else item
+        for item in value
+    )
 
 
 def from_json(data: Mapping[str, Any]) -> Any:
@@ -416,7 +424,7 @@ class TrialSummary:
         return finite_or_worst(self.losses[-1]) if self.losses else math.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """A decision of a scheduler, or a failure that it handled.
 
@@ -436,6 +444,9 @@ class Event:
         Skill of the predictor (see `PredictReport`).
     message : str
         One line to display.
+    expected_improvement : float or None
+        Of a forecast: expected improvement of the best final loss if the remaining budget is spent,
+        in units of the loss; None if it is not known.
     """
 
     kind: str
@@ -446,6 +457,7 @@ class Event:
     dropped: tuple[int, ...] = ()
     skill: float | None = None
     message: str = ""
+    expected_improvement: float | None = None
 
 
 @dataclass(frozen=True)

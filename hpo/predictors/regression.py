@@ -74,7 +74,7 @@ class CurveFeatures:
         if self.second_differences:
             blocks.append(np.diff(known, 2, axis=1))
         if self.space is not None:
-            blocks.append(np.array([self.space.to_features(curve.config) for curve in curves]))
+            blocks.append(self.space.features_of([curve.config for curve in curves]))
         features = np.hstack(blocks)
         if features.shape[1] == 0:
             raise ValueError(f"{known.shape[1]} losses have no such differences; add values=True")

@@ -12,6 +12,7 @@ from hpo.brackets import hyperband_brackets
 from hpo.report.importance import LEAST_TRIALS, importance
 from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
+from hpo.run.journal import collector_paused
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.trial import Event, TrialSummary
@@ -22,6 +23,7 @@ _WITHIN = ("decision", "degraded")
 """Kinds of events of a rung."""
 
 
+@collector_paused()
 def content(run: Run) -> dict[str, Any]:
     """Return the content of the page.
 
@@ -63,6 +65,8 @@ def _key_figures(results: Results) -> list[list[str]]:
         share = results.saved / results.baseline.epochs
         figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
         figures.append(["saved", f"{results.saved} ({share:.1%})"])
+    if results.utilisation is not None:
+        figures.append(["utilisation of workers", f"{results.utilisation:.1%}"])
     skills = [event.skill for event in results.events if event.skill is not None]
     if skills:
         figures.append(["median skill, last value = 0", skill_text(median(skills))])
@@ -98,32 +102,37 @@ def _brackets(results: Results) -> list[dict[str, Any]]:
     members: dict[int, list[TrialSummary]] = defaultdict(list)
     for trial in results.trials:
         members[trial.bracket].append(trial)
+    events: dict[tuple[int, int], list[Event]] = defaultdict(list)
+    for event in results.events:
+        events[event.bracket, event.rung].append(event)
     return [
         {
             "bracket": bracket,
             "spent": sum(len(trial.losses) for trial in trials),
             "saved": baseline.saved(trials) if baseline is not None and baseline.rounds else None,
-            "rungs": list(_rungs(results, bracket, trials, ends)),
+            "rungs": list(_rungs(results, bracket, trials, ends, events)),
         }
         for bracket, trials in sorted(members.items())
     ]
 
 
 def _rungs(
-    results: Results, bracket: int, trials: Sequence[TrialSummary], ends: Mapping[int, str]
+    results: Results,
+    bracket: int,
+    trials: Sequence[TrialSummary],
+    ends: Mapping[int, str],
+    events: Mapping[tuple[int, int], Sequence[Event]],
 ) -> Iterator[dict[str, Any]]:
+    """Yield the rungs of a bracket; `events` holds those of each (bracket, rung)."""
     places = list(FATES)
     for rung in range(max(trial.rung for trial in trials) + 1):
+        happened = events.get((bracket, rung), ())
         entered = [trial for trial in trials if trial.rung >= rung]
         here = Counter(ends[trial.trial_id] for trial in entered if trial.rung == rung)
-        decisions = [
-            _decision(event)
-            for event in results.events
-            if event.kind in _WITHIN and (event.bracket, event.rung) == (bracket, rung)
-        ]
+        decisions = [_decision(event) for event in happened if event.kind in _WITHIN]
         yield {
             "rung": rung,
-            "resource": _resource(results, bracket, rung),
+            "resource": _resource(results, bracket, rung, happened),
             "entered": len(entered),
             "on": sum(trial.rung > rung for trial in entered),
             "fates": [[places.index(name), here[name]] for name in places if here[name]],
@@ -131,10 +140,10 @@ def _rungs(
         }
 
 
-def _resource(results: Results, bracket: int, rung: int) -> int | None:
-    """Return the units at which a rung ends; None if they are not known."""
-    for event in results.events:
-        if event.kind == "rung" and (event.bracket, event.rung) == (bracket, rung):
+def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]) -> int | None:
+    """Return the units at which a rung with these events ends; None if they are not known."""
+    for event in events:
+        if event.kind == "rung":
             return event.resource
     if results.baseline is None or not results.baseline.rounds:
         return None

@@ -135,6 +135,7 @@ def _scale_epochs(ax: Any, results: Results) -> None:
     longest = max((len(trial.losses) for trial in results.trials), default=0)
     ends = {e.resource for e in results.events if e.kind == "rung" and e.resource <= longest}
     if longest > 1:
+        ends = ends or {longest >> k for k in range(1, longest.bit_length() - 1)}
         ax.set_xscale("log")
         ticks = sorted(ends | {1, longest})
         ax.xaxis.set_major_locator(FixedLocator(ticks))
@@ -183,7 +184,7 @@ def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | 
             ax.plot([known[-1].epochs], [end], marker="o", markersize=5, color=colour)
     ax.set_yscale("log")
     ax.axhline(floor, color="#bbbbbb", linewidth=0.6, zorder=0)
-    ax.set(xlabel="epochs spent", ylabel=f"regret (best loss so far - {best:.4g})")
+    ax.set(xlabel="epochs spent", ylabel=f"regret (lowest loss at any length - {best:.4g})")
     ax.annotate(
         "zero",
         (1.0, floor),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.run.journal import read_journal
+from hpo.run.journal import read_header
 from hpo.run.results import Results
 from hpo.surrogates import scale_of
 from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
@@ -117,4 +117,4 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     jobs: list[Job] = []
     results = Results.from_journal(journal, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
-    return Run(journal.stem, results, predictions, read_journal(journal).header.spec)
+    return Run(journal.stem, results, predictions, read_header(journal).spec)

@@ -24,15 +24,18 @@ uses something that no longer exists, it is refused, and the message names it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import gc
 import hashlib
 import json
 import os
 import time
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -123,7 +126,11 @@ class JournalContent:
 
     def reports(self) -> list[tuple[float, Report]]:
         """Return (time in seconds since the epoch, report) in the order of arrival."""
-        return [(e.time, self.report(e)) for e in self.entries if e.kind == "reported"]
+        return list(self._reports)
+
+    @cached_property
+    def _reports(self) -> tuple[tuple[float, Report], ...]:
+        return tuple((e.time, self.report(e)) for e in self.entries if e.kind == "reported")
 
     def report(self, entry: Entry) -> Report:
         """Return the report of an entry.
@@ -146,6 +153,23 @@ class JournalContent:
         return [entry.data for entry in self.entries if entry.kind == "note"]
 
 
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause Python's collector of cyclic garbage.
+
+    Reading a journal creates many objects and no cycles. The collector would visit all of them
+    again and again, for as long as the reading itself takes.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@collector_paused()
 def read_journal(path: Path) -> JournalContent:
     """Read the journal at `path` without changing it.
 
@@ -159,33 +183,57 @@ def read_journal(path: Path) -> JournalContent:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise JournalError(
-            f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
-        ) from None
+        raise _unreadable(path, error) from None
     lines, end, checksum = _whole_lines(raw, path)
-    if not lines:
-        torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
-        raise JournalError(
-            f"journal {path} ends within its header, so it holds nothing to resume; start a new "
-            "run with another --journal"
-            if torn
-            else f"{path} is not a journal of hpo (its first line has no valid checksum); start a "
-            "new run with another --journal"
-        )
     version = lines[0]["format"]
     header, *rest = migrate(lines, path)
-    try:
-        first = Header(str(header["run_id"]), dict(header["spec"]), float(header["created"]))
-    except (KeyError, TypeError, ValueError):
-        raise JournalError(
-            f"the header of journal {path} lacks a field; the file was edited or is damaged"
-        ) from None
+    first = _header(header, path)
     entries = tuple(_entry(data, number, path) for number, data in enumerate(rest, 2))
     return JournalContent(path, first, entries, version, end, checksum)
 
 
+def read_header(path: Path) -> Header:
+    """Read the first line of the journal at `path`, in the present format.
+
+    Raises
+    ------
+    JournalError
+        As `read_journal`, but damage after the first line is not noticed.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.readline()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    lines, _, _ = _whole_lines(raw, path)
+    return _header(migrate(lines, path)[0], path)
+
+
+def _unreadable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
+    )
+
+
+def _header(data: Mapping[str, Any], path: Path) -> Header:
+    try:
+        return Header(str(data["run_id"]), dict(data["spec"]), float(data["created"]))
+    except (KeyError, TypeError, ValueError):
+        raise JournalError(
+            f"the header of journal {path} lacks a field; the file was edited or is damaged"
+        ) from None
+
+
 def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
-    """Return the valid lines, where they end, and the last checksum; check the version first."""
+    """Return the valid lines, where they end, and the last checksum; check the version first.
+
+    Raises
+    ------
+    JournalError
+        If there is no whole header, or a line other than the last one is damaged.
+    """
+    decode = json.JSONDecoder().decode  # one for all lines: `json.loads` guesses each encoding
     lines: list[Any] = []
     end, checksum = 0, 0
     while (newline := raw.find(b"\n", end)) >= 0:
@@ -198,10 +246,19 @@ def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
                     "lines after it; restore the file from a copy, nothing was changed"
                 )
             break
-        lines.append(json.loads(payload))
+        lines.append(decode(payload.decode()))
         if len(lines) == 1:
             _check_version(lines[0], path)  # another version may have other rules for the rest
         end, checksum = newline + 1, following
+    if not lines:
+        torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
+        raise JournalError(
+            f"journal {path} ends within its header, so it holds nothing to resume; start a new "
+            "run with another --journal"
+            if torn
+            else f"{path} is not a journal of hpo (its first line has no valid checksum); start a "
+            "new run with another --journal"
+        )
     return lines, end, checksum
 
 
@@ -317,10 +374,10 @@ class Journal:
             As `read_journal`, and if another process has the journal open.
         """
         path = Path(path)
-        read_journal(path)  # complain about a file that is no journal before opening it to write
+        read_header(path)  # complain about a file that is no journal before opening it to write
         file = _locked(path)
         try:
-            content = read_journal(path)  # again, now that nobody else can write
+            content = read_journal(path)  # now that nobody else can write
             if content.format != FORMAT:
                 _rewrite(content)
                 file.close()  # of the old file, which has no name any more

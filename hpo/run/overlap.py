@@ -1,19 +1,19 @@
-"""Overlap of training and prediction in time (the hybrid workflow).
+"""How busy the workers are, and what they do while models predict.
 
-While an annealer, or a model on this machine, predicts, the workers keep training. Two figures
-measure the overlap: how long the predictor was idle, and how many worker-seconds were idle during
-predictions.
+While an annealer, or a model on this machine, predicts, the workers keep training. The figure that
+counts is the utilisation of the workers: the time that they trained, divided by the time that they
+had, from the first job of the run to its end.
 
 >>> meter = OverlapMeter(n_workers=2)
 >>> meter.change(10.0, training=+2)  # two segments start
 >>> meter.change(14.0, predicting=+1)  # a prediction starts
 >>> meter.change(15.0, training=-1)  # one worker is idle until the prediction ends
->>> meter.change(16.0, predicting=-1)
+>>> meter.change(16.0, predicting=-1, training=+1)
 >>> figures = meter.until(20.0)
->>> figures.predicting, figures.predictor_waited, figures.workers_waited
-(2.0, 8.0, 1.0)
->>> figures.overlap
-0.75
+>>> figures.predicting, figures.workers_waited
+(2.0, 1.0)
+>>> figures.utilisation
+0.95
 """
 
 from __future__ import annotations
@@ -46,12 +46,8 @@ class Overlap:
         Worker-seconds with a segment running.
     predicting : float
         Seconds with at least one prediction running.
-    covered : float
-        Seconds out of `predicting` with at least one worker training.
-    available : float
-        Worker-seconds during predictions.
     workers_waited : float
-        Worker-seconds out of `available` without a segment.
+        Worker-seconds without a segment while a prediction was running.
     """
 
     predictions: int = 0
@@ -59,22 +55,12 @@ class Overlap:
     capacity: float = 0.0
     training: float = 0.0
     predicting: float = 0.0
-    covered: float = 0.0
-    available: float = 0.0
     workers_waited: float = 0.0
 
     @property
-    def predictor_waited(self) -> float:
-        """Seconds in which the predictor was idle."""
-        return self.seconds - self.predicting
-
-    @property
-    def overlap(self) -> float | None:
-        """Average share of the workers that trained during predictions.
-
-        1 if no worker waited, 0 if all did; None without predictions.
-        """
-        return None if self.available <= 0 else 1 - self.workers_waited / self.available
+    def utilisation(self) -> float | None:
+        """Worker-seconds with a segment running, divided by all; None before the first job."""
+        return None if self.capacity <= 0 else self.training / self.capacity
 
     def plus(self, other: Overlap) -> Overlap:
         """Return the sum of the figures of two parts of a run."""
@@ -102,15 +88,20 @@ class Overlap:
         return total.plus(part)
 
     def line(self) -> str:
-        """Return the figures as one line of text; empty without predictions."""
-        if self.overlap is None:
+        """Return the figures as one line of text; empty before the first job."""
+        if self.utilisation is None:
             return ""
-        return (
-            f"Overlap: {self.predictions} predictions took {self.predicting:.3g} s of "
-            f"{self.seconds:.3g} s, with training going on in {self.covered:.3g} s of them; the "
-            f"predictor waited {self.predictor_waited:.3g} s, workers waited "
-            f"{self.workers_waited:.3g} of {self.capacity:.3g} worker-seconds for predictions"
+        line = (
+            f"Utilisation: {self.utilisation:.1%}, workers trained for {self.training:.4g} of "
+            f"{self.capacity:.4g} worker-seconds"
         )
+        if self.predictions:
+            line += (
+                f"; {self.predictions} predictions took {self.predicting:.3g} of "
+                f"{self.seconds:.4g} s, and {self.workers_waited:.3g} worker-seconds were idle "
+                "meanwhile"
+            )
+        return line
 
 
 class OverlapMeter:
@@ -161,8 +152,6 @@ class OverlapMeter:
                 capacity=seconds * self._n_workers,
                 training=seconds * busy,
                 predicting=predicting,
-                covered=predicting if busy > 0 else 0.0,
-                available=predicting * self._n_workers,
                 workers_waited=predicting * (self._n_workers - busy),
             )
         )

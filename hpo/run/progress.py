@@ -62,6 +62,8 @@ class Snapshot:
         Position of the newest running trial.
     skill : float or None
         Latest measured skill of the predictor relative to keeping the last value.
+    expected_improvement : float or None
+        Expected improvement of the best loss by the rest of the budget, by the latest forecast.
     degraded : int
         Decisions that fell back to plain Hyperband.
     """
@@ -79,6 +81,7 @@ class Snapshot:
     bracket: int | None
     rung: int | None
     skill: float | None
+    expected_improvement: float | None
     degraded: int
 
     @classmethod
@@ -87,6 +90,7 @@ class Snapshot:
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
         newest = max(running, key=lambda trial: trial.trial_id, default=None)
+        gains = [event.expected_improvement for event in summary.events if event.kind == "forecast"]
         skills = [event.skill for event in summary.events if event.skill is not None]
         return cls(
             epochs=summary.epochs,
@@ -102,6 +106,7 @@ class Snapshot:
             bracket=None if newest is None else newest.bracket,
             rung=None if newest is None else newest.rung,
             skill=skills[-1] if skills else None,
+            expected_improvement=gains[-1] if gains else None,
             degraded=sum(event.kind == "degraded" for event in summary.events),
         )
 
@@ -114,7 +119,7 @@ class Snapshot:
             trials += f", {self.failed} failed"
         best = "none yet" if self.best_trial is None else f"{self.best:.5g} (#{self.best_trial})"
         fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), ("best loss", best)]
-        if self.bracket is not None:
+        if self.bracket is not None and self.budget is None:  # with one, there are no brackets
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
         if self.saved is not None and self.budget is None:
             share = self.saved / self.baseline_epochs if self.baseline_epochs else 0.0
@@ -122,6 +127,8 @@ class Snapshot:
             fields.append(("saved", f"{self.saved}{of}"))
         if self.skill is not None:
             fields.append(("predictor skill", f"{skill_text(self.skill)} vs last value"))
+        if self.expected_improvement is not None:
+            fields.append(("may still gain", f"{self.expected_improvement:.2g}"))
         if self.degraded:
             fields.append(("degraded", f"{self.degraded} rounds as plain Hyperband"))
         return fields

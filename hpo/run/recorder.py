@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,9 @@ from hpo.run.progress import Progress
 from hpo.trial import Job, Report
 
 _SHOW_EVERY = 0.2
-"""Seconds between two updates of the progress display."""
+"""Least seconds between two updates of the progress display."""
+_SHOW_SHARE = 0.02
+"""Largest share of the time that the display may take: a summary of many trials takes long."""
 
 
 class RunRecorder:
@@ -53,7 +56,7 @@ class RunRecorder:
         self._journal = journal
         self._progress = progress
         self._baseline = baseline
-        self._shown = 0.0
+        self._next_show = -math.inf
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
 
@@ -77,15 +80,17 @@ class RunRecorder:
         self.notes.append(data)
 
     def finish(self, overlap: Overlap) -> None:
-        """Record the final overlap figures, if there were predictions, and show the final state."""
-        if overlap.predictions:
+        """Record how busy the workers were, and show the final state."""
+        if overlap.capacity > 0:
             self.note(overlap.to_note())
         self._show()
 
     def _show_sometimes(self) -> None:
-        if time.monotonic() - self._shown >= _SHOW_EVERY:
-            self._shown = time.monotonic()
+        now = time.monotonic()
+        if now >= self._next_show:
             self._show()
+            spent = time.monotonic() - now
+            self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
     def _show(self) -> None:
         self._progress.show(self._scheduler.summary(), self._baseline)

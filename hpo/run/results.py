@@ -162,8 +162,13 @@ class Results:
 
     @property
     def overlap(self) -> Overlap:
-        """Overlap of training and prediction in time."""
+        """How busy the workers were, and what they did while models predicted."""
         return Overlap.of_notes(self.notes)
+
+    @property
+    def utilisation(self) -> float | None:
+        """Busy time of the workers / (workers * wall-clock); None if it was not recorded."""
+        return self.overlap.utilisation
 
     def history(self) -> list[HistoryPoint]:
         """Return the best loss so far after each training report."""
@@ -232,6 +237,11 @@ class Results:
             lines[-1] += f"; plain Hyperband takes {total}"
             if self.saved:
                 lines[-1] += f", saved so far {self.saved / total:.1%}"
+        gain = self.expected_improvement
+        if gain is not None and not self.finished:
+            lines.append(
+                f"Expected improvement of the best loss by the remaining epochs: {gain:.2g}"
+            )
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
@@ -242,6 +252,16 @@ class Results:
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
         return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])
+
+    @property
+    def expected_improvement(self) -> float | None:
+        """Expected improvement of the best final loss by the remaining epochs.
+
+        In units of the loss, by the latest forecast; None if the scheduler makes none, or before a
+        trial is complete.
+        """
+        gains = [event.expected_improvement for event in self.events if event.kind == "forecast"]
+        return gains[-1] if gains else None
 
     def predictor_skill(self) -> list[dict[str, Any]]:
         """Return the predictor's skill at each decision (positive: better than last value)."""

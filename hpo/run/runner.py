@@ -16,24 +16,13 @@ from types import FrameType
 from typing import Any
 
 from hpo.errors import ExecutorBrokenError, InterruptedRunError
-from hpo.loop import Scheduler
-from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
-from hpo.trainers.base import Outcome, Segment, Trainer, describe
-from hpo.trial import (
-    Job,
-    ModelJob,
-    ModelReport,
-    PredictFailure,
-    Report,
-    TrainFailure,
-    TrainJob,
-    TrainReport,
-)
+from hpo.trainers.base import Outcome, Segment, Trainer
+from hpo.trial import Job, ModelJob, ModelReport, Report, TrainFailure, TrainJob, TrainReport
 
-Predict = Callable[[ModelJob], ModelReport]
 Note = Callable[[Mapping[str, Any]], None]
 
 
@@ -71,32 +60,6 @@ class _Finished:
 _Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
 
 
-def predict_with(
-    predictor: CurvePredictor | Forecaster | str | None, scheduler: Scheduler
-) -> Predict:
-    """Return a function that runs prediction jobs; an exception becomes a `PredictFailure`.
-
-    Parameters
-    ----------
-    predictor : CurvePredictor, Forecaster, str or None
-        A predictor or its name; None takes the default of the scheduler.
-    scheduler : Scheduler
-        If it forecasts, its searcher proposes new configurations with each forecast.
-    """
-    searcher = getattr(scheduler, "searcher", None)
-    if predictor is None:
-        predictor = "nusvr" if searcher is None else "mixed"
-    model = make_predictor(predictor) if isinstance(predictor, str) else predictor
-
-    def predict(job: ModelJob) -> ModelReport:
-        try:
-            return run_predict_job(job, model, searcher)
-        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
-            return PredictFailure(job.job_id, describe(error))
-
-    return predict
-
-
 class JobRunner:
     """A `hpo.loop.Runner` over a `WorkerPool`.
 
@@ -106,44 +69,39 @@ class JobRunner:
         Trains the segments.
     pool : WorkerPool
         Workers that run the segments.
-    predict : callable
-        Runs a prediction job; must not raise.
+    model : ModelRunner
+        Answers prediction jobs, in turn or beside the training.
     checkpoints : CheckpointStore
         Checkpoints of the trials.
     policy : Policy
         Retries and time limits.
     note : callable
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
-    background : bool
-        Whether to predict in a thread beside training; False predicts in turn, which is
-        reproducible.
     """
 
     def __init__(
         self,
         trainer: Trainer,
         pool: WorkerPool,
-        predict: Predict,
+        model: ModelRunner,
         checkpoints: CheckpointStore,
         policy: Policy,
         note: Note,
-        *,
-        background: bool,
     ) -> None:
         self._trainer = trainer
         self._pool = pool
-        self._predict = predict
+        self._model = model
         self._checkpoints = checkpoints
         self._policy = policy
         self._note = note
-        self.background = background
+        self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
+        self._held: list[_Finished] = []  # of a single worker, until the predictions have ended
         self._signum: int | None = None
         self._meter = OverlapMeter(pool.n_workers)
-        self._metered: set[int] = set()  # predictions, until they end or time out
         self._lock = threading.Lock()
 
     @property
@@ -211,24 +169,13 @@ class JobRunner:
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
-        self._metered.add(job.job_id)
         self._mark(predicting=+1)
-        if not self.background:
-            self._predicted(self._predict(job))
-            return
-        _in_thread(lambda: self._predicted(self._predict(job)))
-        seconds = self._policy.predict_timeout
-        if seconds is not None:
-            late = PredictFailure(job.job_id, f"timed out: no prediction after {seconds:g} s")
-            _in_thread(lambda: self._predicted(late), delay=seconds)
+        future = self._model.start(job, self._policy.predict_timeout)
+        future.add_done_callback(lambda done: self._predicted(done.result()))
 
     def _predicted(self, report: ModelReport) -> None:
-        """Record the end of a prediction or its timeout (called in a thread of its own)."""
-        with self._lock:
-            first = report.job_id in self._metered
-            self._metered.discard(report.job_id)
-        if first:
-            self._mark(predicting=-1)
+        """Record the end of a prediction (called in a thread of its own)."""
+        self._mark(predicting=-1)
         self._events.put(report)
 
     def _mark(self, *, training: int = 0, predicting: int = 0) -> None:
@@ -246,19 +193,34 @@ class JobRunner:
             raise ExecutorBrokenError(
                 "every worker of the executor is occupied by a job that was abandoned"
             )
-        reports = [] if self._signum is not None else [self._processed(self._events.get())]
+        events = [] if self._signum is not None else [self._events.get()]
         with contextlib.suppress(Empty):
             while True:
-                reports.append(self._processed(self._events.get_nowait()))
-        return [report for report in reports if report is not None]
+                events.append(self._events.get_nowait())
+        return [report for event in self._in_order(events) if (report := self._processed(event))]
+
+    def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
+        """Yield the events to process now.
+
+        With a single worker, predictions come before the training that was decided with them, as
+        in the inline executor, whichever ends first: so a search repeats itself.
+        """
+        if self._pool.n_workers > 1:
+            yield from events
+            return
+        self._held += [event for event in events if isinstance(event, _Finished)]
+        yield from (event for event in events if not isinstance(event, _Finished))
+        if not self._predicting or self._signum is not None:
+            held, self._held = self._held, []
+            yield from held
 
     def _processed(self, event: _Event) -> Report | None:
         """Return the report that follows from an event, if there is one."""
         if isinstance(event, _Finished):
             self._training -= 1
             return self._report(event.attempt, event.future.result())
-        if event is None or event.job_id not in self._predicting:
-            return None  # a result after the timeout, or a timeout after the result
+        if event is None:
+            return None
         self._predicting.remove(event.job_id)
         self._note(self.overlap().to_note())
         return event
@@ -279,13 +241,6 @@ class JobRunner:
             return None
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
-
-
-def _in_thread(work: Callable[[], None], delay: float = 0.0) -> None:
-    """Run `work` after `delay` seconds in a thread that does not keep the process alive."""
-    timer = threading.Timer(delay, work)
-    timer.daemon = True
-    timer.start()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.schedulers import FORECASTING, make_scheduler
-from hpo.searchers import LEARNING, SEARCHERS, Searcher, make_searcher
+from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
 from hpo.space.search_space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -35,9 +35,11 @@ class RunSpec:
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
-        ``"curves"`` (new configurations from forecasts), ``"tpe"`` or ``"gp"`` (Optuna's
-        samplers), ``"random"``, ``"grid"``, or ``"auto"``: ``"curves"`` for a scheduler that
+        ``"curves"`` (new configurations from forecasts), ``"tpe"`` (Optuna's sampler),
+        ``"random"``, ``"grid"``, or ``"auto"``: ``"curves"`` for a scheduler that
         forecasts, else ``"random"``.
+    allow_duplicates : bool
+        Whether the searcher may propose a configuration that was tried, for a trainer with noise.
     seed : int
         Seed of the random number generators.
     searcher_options, scheduler_options, predictor_options : Mapping
@@ -70,6 +72,7 @@ class RunSpec:
     reduction_factor: int = 2
     searcher: str = "auto"
     searcher_options: Mapping[str, Any] = field(default_factory=dict)
+    allow_duplicates: bool = False
     seed: int = 0
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     predictor: str = "auto"
@@ -111,6 +114,9 @@ class RunSpec:
         JournalError
             If a field is missing or unknown.
         """
+        if "allow_duplicates" not in data:
+            # An older version, in which all searchers but the grid could repeat themselves.
+            data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
         try:
             return cls(**data)
         except TypeError as error:
@@ -149,6 +155,8 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
+        if name in REMOVED:
+            raise UsageError(f"searcher {name!r} is gone: {REMOVED[name]}")
         if name not in SEARCHERS:
             raise UsageError(
                 f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
@@ -158,7 +166,7 @@ class RunSpec:
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
-        options = self.searcher_options
+        options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
         searcher: Searcher = usage_checked(make_searcher, name, space, self.seed, **options)
         return searcher
 

@@ -36,17 +36,25 @@ from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.executors import check_executor, make_pool
-from hpo.run.executors.pools import ExecutorPool, ExecutorSource, InlinePool, WorkerPool
-from hpo.run.journal import Header, Journal, JournalContent, read_journal
+from hpo.run.executors.pools import (
+    ExecutorPool,
+    ExecutorSource,
+    InlinePool,
+    ProcessPool,
+    WorkerPool,
+)
+from hpo.run.forecasting import ModelRunner, model_runner
+from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
 from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy, predict_with, signals_stop
+from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
+from hpo.trainers.loading import named_trainer
 from hpo.trial import Job
 
 _log = logging.getLogger(__name__)
@@ -100,8 +108,8 @@ class Tuner:
 
     Notes
     -----
-    With ``executor="inline"`` a run is reproducible bit for bit, and so is a run that was killed
-    and resumed. With several workers configurations and curves are reproducible;
+    With ``executor="inline"`` or a single worker a run is reproducible bit for bit, and so is a run
+    that was killed and resumed. With several workers configurations and curves are reproducible;
     `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
     """
 
@@ -208,7 +216,7 @@ class Tuner:
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
-        header = read_journal(journal).header
+        header = read_header(journal)
         if header.spec:
             spec = RunSpec.from_json(header.spec)
             tuner = cls.from_spec(spec, journal=journal, **settings)
@@ -248,12 +256,16 @@ class Tuner:
                 else:
                     store = CheckpointStore(Path(self.checkpoint_dir))
                     store.check_unused()
+                workers = self._workers(trainer, store, stack)
+                workers.check_import()
+                if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
-                return self._go(trainer, self._pool(store, stack), store)
+                return self._go(workers, store)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            pool = self._pool(store, stack)  # before anything is written: it may be unreachable
+            workers = self._workers(trainer, store, stack)
+            workers.check_import()  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -261,7 +273,7 @@ class Tuner:
             except UsageError:
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(trainer, pool, store, journal)
+            return self._go(workers, store, journal)
 
     def _resume(self) -> Results:
         trainer = self._checked_trainer()
@@ -270,34 +282,33 @@ class Tuner:
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
-            pending = replay(content, self.scheduler)
             store = self._store(self.journal)
+            workers = self._workers(trainer, store, stack)
+            pending = replay(content, self.scheduler)  # while they start
+            workers.check_import()
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 _log.warning("%s was gone: trials will be trained from the beginning", store.root)
-            pool = self._pool(store, stack)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
-            return self._go(trainer, pool, store, journal, pending, content)
+            return self._go(workers, store, journal, pending, content)
 
     def _go(
         self,
-        trainer: Trainer,
-        pool: WorkerPool,
+        workers: _Workers,
         store: CheckpointStore,
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
-        self._expect_workers(pool.n_workers, recorder)
+        self._expect_workers(workers.pool.n_workers, recorder)
         runner = JobRunner(
-            trainer,
-            pool,
-            predict_with(self.predictor, self.scheduler),
+            workers.trainer,
+            workers.pool,
+            workers.model,
             store,
             Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,
-            background=not isinstance(pool, InlinePool),
         )
         try:
             with self.progress, signals_stop(runner):
@@ -332,6 +343,8 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
+        if self.executor == "process" and isinstance(self.trainer, str):
+            return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor != "inline" and not isinstance(trainer, NamedTrainer):
             try:
@@ -346,8 +359,10 @@ class Tuner:
     def _store(self, journal: Path) -> CheckpointStore:
         return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))
 
-    def _pool(self, store: CheckpointStore, stack: contextlib.ExitStack) -> WorkerPool:
-        """Build the pool of workers, which is closed with the stack."""
+    def _workers(
+        self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
+    ) -> _Workers:
+        """Start the workers and what forecasts, which are closed with the stack."""
         pool: WorkerPool
         if isinstance(self.executor, str):
             pool = make_pool(
@@ -356,7 +371,26 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(pool.close)
-        return pool
+        if isinstance(pool, ProcessPool):
+            pool.start(trainer)
+        background = not isinstance(pool, InlinePool)
+        model = model_runner(self.predictor, self.scheduler, background=background)
+        stack.callback(model.close)
+        return _Workers(trainer, pool, model)
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """What a run is made with."""
+
+    trainer: Trainer
+    pool: WorkerPool
+    model: ModelRunner
+
+    def check_import(self) -> None:
+        """Wait until the first worker process has imported the trainer, or raise its error."""
+        if isinstance(self.pool, ProcessPool):
+            self.pool.check_import(self.trainer)
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from hpo.searchers.base import Searcher
+from hpo.searchers.distinct import config_key
 from hpo.trial import (
     Config,
     Curve,
@@ -17,6 +20,7 @@ from hpo.trial import (
     ModelJob,
     ModelReport,
     PredictFailure,
+    Proposal,
     SchedulerSummary,
     TrainFailure,
     TrainJob,
@@ -31,13 +35,15 @@ from hpo.trial import (
 _ModelJob = TypeVar("_ModelJob", bound=ModelJob)
 
 
-@dataclass
+# The garbage collector visits every list and every dictionary, in pauses that grow with the search,
+# but no slots and no tuple of numbers.
+@dataclass(slots=True)
 class _Trial:
     config: Config
     bracket: int
     rung: int = 0
     status: TrialStatus = TrialStatus.WAITING
-    losses: list[float] = field(default_factory=list)
+    losses: tuple[float, ...] = ()
     reason: str = ""
     job: TrainJob | None = None
     failure: TrainFailure | None = None
@@ -53,6 +59,10 @@ class TrialStore:
         self._answered: dict[int, ModelReport] = {}
         self._n_running = 0
         self._next_job_id = 0
+        self._n_proposed = 0  # numbers that `next_config` asked a searcher for
+        self._tried: set[str] = set()  # keys of the configurations of the first trials
+        self._n_keyed = 0  # and their number
+        self._waiting_stopped = False  # see `stop_waiting`
         self.epochs = 0
         self.events: list[Event] = []
 
@@ -78,6 +88,45 @@ class TrialStore:
         self._trials.append(_Trial(config, bracket))
         return len(self._trials) - 1
 
+    def next_config(self, searcher: Searcher) -> Config | None:
+        """Return the searcher's next configuration that no trial has, None if there are no more.
+
+        For a scheduler that has configurations from elsewhere too. A searcher that allows
+        duplicates is asked once, for the number of the new trial.
+        """
+        if getattr(searcher, "allow_duplicates", True):
+            return searcher.propose(self.n_trials)
+        tried = self._keys()
+        while (config := searcher.propose(self._n_proposed)) is not None:
+            self._n_proposed += 1
+            if config_key(config) not in tried:
+                return config
+        return None
+
+    def new_proposals(
+        self, proposals: Iterable[Proposal], searcher: Searcher
+    ) -> Iterator[Proposal]:
+        """Yield the proposals whose configurations no trial has, unless duplicates are allowed.
+
+        Trials were started since the proposals were asked for.
+        """
+        if getattr(searcher, "allow_duplicates", True):
+            yield from proposals
+            return
+        known = set(self._keys())
+        for proposal in proposals:
+            key = config_key(proposal.config)
+            if key not in known:
+                known.add(key)
+                yield proposal
+
+    def _keys(self) -> set[str]:
+        """Return the keys of the configurations of all trials."""
+        for trial in self._trials[self._n_keyed :]:
+            self._tried.add(config_key(trial.config))
+        self._n_keyed = len(self._trials)
+        return self._tried
+
     def resource(self, trial_id: int) -> int:
         """Return the number of units that the trial was trained."""
         return len(self._trials[trial_id].losses)
@@ -90,7 +139,7 @@ class TrialStore:
     def curve(self, trial_id: int, length: int) -> Curve | None:
         """Return the first `length` losses, None if there are fewer or not all are finite."""
         trial = self._trials[trial_id]
-        losses = tuple(trial.losses[:length])
+        losses = trial.losses[:length]
         if len(losses) < length or not all(map(math.isfinite, losses)):
             return None
         return Curve(trial_id, trial.config, losses)
@@ -113,7 +162,7 @@ class TrialStore:
 
     def stopped(self, trial_id: int) -> bool:
         """Return whether the trial was stopped."""
-        return self._trials[trial_id].status is TrialStatus.STOPPED
+        return self._settled(self._trials[trial_id]).status is TrialStatus.STOPPED
 
     def running(self, trial_id: int) -> bool:
         """Return whether a job of the trial is outstanding."""
@@ -121,7 +170,7 @@ class TrialStore:
 
     def start(self, trial_id: int, stop: int, rung: int) -> TrainJob:
         """Hand out the job that trains the trial up to `stop` units."""
-        trial = self._trials[trial_id]
+        trial = self._settled(self._trials[trial_id])
         if trial.job is not None or trial.status.over:
             raise RuntimeError(f"trial {trial_id} is {trial.status} and cannot be trained further")
         trial.job = TrainJob(
@@ -135,6 +184,20 @@ class TrialStore:
     def stop(self, trial_id: int, reason: str) -> None:
         """Stop the trial for good; one that failed keeps its own reason."""
         self._end(trial_id, TrialStatus.STOPPED, reason)
+
+    def stop_waiting(self) -> None:
+        """Stop all trials that wait, for good: each lost the comparison where it stands.
+
+        This takes no time, however many they are: each is marked when its state is asked for.
+        """
+        self._waiting_stopped = True
+
+    def _settled(self, trial: _Trial) -> _Trial:
+        """Return the trial, marked as stopped if `stop_waiting` stopped it."""
+        if self._waiting_stopped and trial.status is TrialStatus.WAITING:
+            reason = f"not among the best after {len(trial.losses)} units"
+            self._set(trial, TrialStatus.STOPPED, reason)
+        return trial
 
     def complete(self, trial_id: int) -> None:
         """Mark the trial as trained to the end."""
@@ -176,7 +239,7 @@ class TrialStore:
             if len(report.losses) != report.stop - report.start:
                 why = f"needs {report.stop - report.start} losses, one a unit"
                 raise ValueError(_unknown(report, why))
-            trial.losses.extend(float(loss) for loss in report.losses)
+            trial.losses += tuple(map(float, report.losses))
             self.epochs += len(report.losses)
             if not math.isfinite(finite_or_worst(trial.losses[-1])):
                 reason = f"loss is {trial.losses[-1]} after {report.stop} units"
@@ -190,7 +253,7 @@ class TrialStore:
     def _is_duplicate(trial: _Trial, report: TrainReport | TrainFailure) -> bool:
         if isinstance(report, TrainFailure):
             return report == trial.failure
-        losses = tuple(trial.losses[report.start : report.stop])
+        losses = trial.losses[report.start : report.stop]
         earlier = TrainReport(report.trial_id, report.start, report.stop, losses)
         return report.stop > report.start and same(earlier, report)
 
@@ -245,8 +308,8 @@ class TrialStore:
         best = best_of(completed) or best_of(alive)
         return SchedulerSummary(trials, best, self.epochs, tuple(self.events))
 
-    @staticmethod
-    def _summary_of(trial_id: int, trial: _Trial) -> TrialSummary:
+    def _summary_of(self, trial_id: int, trial: _Trial) -> TrialSummary:
+        self._settled(trial)
         if trial.summary is None:
             trial.summary = TrialSummary(
                 trial_id=trial_id,
@@ -254,7 +317,7 @@ class TrialStore:
                 bracket=trial.bracket,
                 rung=trial.rung,
                 status=trial.status,
-                losses=tuple(trial.losses),
+                losses=trial.losses,
                 reason=trial.reason,
             )
         return trial.summary

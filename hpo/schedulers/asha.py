@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from heapq import heappop, heappush
 from typing import Literal
 
 from hpo.brackets import check_integer, check_resources, hyperband_brackets
@@ -25,7 +26,7 @@ class _Rung:
     def __init__(self, resource: int, reduction_factor: int) -> None:
         self.resource = resource
         self.n_seen = 0  # trials that arrived, failed ones included
-        self.paused: list[tuple[float, int]] = []  # loss and trial, best first
+        self.paused: list[tuple[float, int]] = []  # loss and trial, a heap
         self._eta = reduction_factor
         self._ranked: list[float] = []  # losses that others are compared with, ascending
 
@@ -38,7 +39,7 @@ class _Rung:
 
     def promote_best(self) -> None:
         """Record that the best paused trial continues."""
-        insort(self._ranked, self.paused.pop(0)[0])
+        insort(self._ranked, heappop(self.paused)[0])
 
     def qualifies(self, loss: float) -> bool:
         """Record a loss; return whether it is among the best 1/eta so far (the first one is)."""
@@ -120,7 +121,7 @@ class ASHA:
             return job
         if self._trials.n_outstanding:
             return Wait()
-        self._stop_paused()  # here only if the searcher turned out to have no more trials
+        self._trials.stop_waiting()  # here only if the searcher turned out to have no more trials
         return Done()
 
     def tell(self, report: Report) -> None:
@@ -132,10 +133,11 @@ class ASHA:
         self._arrived(report.trial_id)
         if (
             self._trials.n_outstanding == 0
+            and not self._continuing
             and self._trials.n_trials >= self._n_trials
             and all(rung.best_paused() is None for rung in self._rungs)
         ):
-            self._stop_paused()
+            self._trials.stop_waiting()
 
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
@@ -155,13 +157,13 @@ class ASHA:
             return
         loss = self._trials.loss(trial, rung.resource)
         if not self._stopping:
-            insort(rung.paused, (loss, trial))
+            heappush(rung.paused, (loss, trial))
         elif rung.qualifies(loss):
             self._record(level, kept=(trial,))
             self._continuing.append((trial, level + 1))
         else:
             self._record(level, dropped=(trial,))
-            self._stop(trial, rung)
+            self._trials.stop(trial, f"not among the best after {rung.resource} units")
 
     def _next_continuation(self) -> TrainJob | None:
         if self._continuing:
@@ -186,15 +188,6 @@ class ASHA:
     def _train(self, trial: int, level: int) -> TrainJob:
         self._target[trial] = level
         return self._trials.start(trial, self._rungs[level].resource, level)
-
-    def _stop_paused(self) -> None:
-        for rung in self._rungs:
-            for _, trial in rung.paused:
-                self._stop(trial, rung)
-            rung.paused.clear()
-
-    def _stop(self, trial: int, rung: _Rung) -> None:
-        self._trials.stop(trial, f"not among the best after {rung.resource} units")
 
     def _record(
         self, level: int, kept: tuple[int, ...] = (), dropped: tuple[int, ...] = ()

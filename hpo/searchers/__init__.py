@@ -5,10 +5,11 @@ from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.searchers.curves import CurveSearcher, proposals_of
 from hpo.searchers.grid_random import GridSearcher, ListSearcher, RandomSearcher
 from hpo.searchers.q_learning import QLearningSearcher
-from hpo.searchers.registry import LEARNING, SEARCHERS, make_searcher, searcher_options
+from hpo.searchers.registry import LEARNING, REMOVED, SEARCHERS, make_searcher, searcher_options
 
 __all__ = [
     "LEARNING",
+    "REMOVED",
     "SEARCHERS",
     "Candidates",
     "CurveSearcher",

@@ -15,6 +15,10 @@ class Searcher(Protocol):
     A searcher without a model should draw from its seed and the trial's number alone, so that a
     replayed search, or one on more workers, tries the same configurations. A searcher over a
     `SearchSpace` has it as its attribute ``space``, for predictors that use it.
+
+    A searcher that never proposes a configuration twice may say so with the attribute
+    ``allow_duplicates = False``. A scheduler that starts configurations of its forecasts, too, then
+    skips those that were tried. Without the attribute, what a searcher repeats is trained again.
     """
 
     def propose(self, trial_id: int) -> Config | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from hpo._typing import FloatArray
+from hpo.searchers.distinct import DistinctDraws, all_points, config_key, untried
 from hpo.space.encoding import ConfigEncoder
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
@@ -61,45 +61,75 @@ class SpaceCandidates:
         Seed of the first configurations.
     parents : int
         Number of best configurations that are varied.
+    allow_duplicates : bool
+        Whether a configuration that was tried may be tried again.
     """
 
-    def __init__(self, space: SearchSpace, seed: int = 0, parents: int = 10) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        parents: int = 10,
+        *,
+        allow_duplicates: bool = False,
+    ) -> None:
         self.space = space
         self.seed = seed
         self.parents = parents
+        self.allow_duplicates = allow_duplicates
+        self._draws = DistinctDraws(space, seed, allow_duplicates=allow_duplicates)
+        self._points = None if allow_duplicates else all_points(space)
 
-    def first(self, trial_id: int) -> Config:
-        """Return the configuration of trial `trial_id`, without a forecast."""
-        return self.space.sample(np.random.default_rng([self.seed, trial_id]))
+    def first(self, trial_id: int) -> Config | None:
+        """Return the configuration of trial `trial_id`, None if the space has no more."""
+        return self._draws.draw(trial_id)
 
     def some(self, tried: Sequence[Config], n: int, rng: np.random.Generator) -> list[Config]:
-        """Return `n` configurations (see `Candidates`)."""
+        """Return `n` configurations (see `Candidates`), all that are left of a small space."""
+        points = self._points
+        if points is not None and len(points) - len(tried) <= n:
+            numbers = rng.permutation(len(points)).tolist()
+            return list(untried((points[number] for number in numbers), tried))
         parents = tried[: self.parents]
         near = n // 2 if parents else 0
-        found: list[Config] = [self.space.sample(rng) for _ in range(n - near)]
-        found += [self._near(parents[int(rng.integers(len(parents)))], rng) for _ in range(near)]
-        known = {config_key(config) for config in tried}
-        return [config for config in found if config_key(config) not in known]
+        found: list[Config] = [self.space.without_absent(d) for d in self.space.samples(rng, n - near)]
+        found += self._near(parents, near, rng)
+        return found if self.allow_duplicates else list(untried(found, tried))
 
     def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers."""
-        return np.array([self.space.to_features(config) for config in configs])
+        return self.space.features_of(configs)
 
-    def _near(self, parent: Config, rng: np.random.Generator) -> Config:
-        """Return a configuration with about half of the parent's values moved a little.
+    def _near(
+        self, parents: Sequence[Config], n: int, rng: np.random.Generator
+    ) -> list[dict[str, Any]]:
+        """Return `n` configurations with about half of a parent's values moved a little.
 
-        Hyperparameters that become present are drawn at random.
+        Each value moves to the nearest of some draws that differs. Hyperparameters that become
+        present are drawn at random.
         """
-        draws = [self.space.sample_all(rng) for _ in range(_N_DRAWS)]
-        child = {**draws[0], **parent}
-        for name, domain in self.space.domains.items():
-            if rng.random() < _MOVED_FRACTION and name in parent:
-                here = np.array(domain.features(parent[name]))
-                values = [draw[name] for draw in draws if draw[name] != parent[name]]
-                away = [float(np.sum((here - domain.features(value)) ** 2)) for value in values]
-                if values:
-                    child[name] = values[int(np.argmin(away))]
-        return self.space.without_absent(child)
+        if n == 0:
+            return []
+        chosen = [parents[place] for place in rng.integers(len(parents), size=n)]
+        draws = self.space.samples(rng, n * _N_DRAWS)
+        children = [{**draws[i * _N_DRAWS], **parent} for i, parent in enumerate(chosen)]
+        moved = rng.random((n, len(self.space.domains))) < _MOVED_FRACTION
+        for column, (name, domain) in enumerate(self.space.domains.items()):
+            rows = [row for row in np.flatnonzero(moved[:, column]) if name in chosen[row]]
+            if not rows or not domain.labels():
+                continue
+            values = [
+                draw[name] for row in rows for draw in draws[row * _N_DRAWS : (row + 1) * _N_DRAWS]
+            ]
+            here = domain.features_of([chosen[row][name] for row in rows])
+            there = domain.features_of(values).reshape(len(rows), _N_DRAWS, -1)
+            away = np.sum((there - here[:, None]) ** 2, axis=2).ravel().tolist()
+            for place, row in enumerate(rows):
+                own = range(place * _N_DRAWS, (place + 1) * _N_DRAWS)
+                others = [i for i in own if values[i] != chosen[row][name]]
+                if others:
+                    children[row][name] = values[min(others, key=away.__getitem__)]
+        return [self.space.without_absent(child) for child in children]
 
 
 class ListCandidates:
@@ -144,8 +174,3 @@ class ListCandidates:
     def features(self, configs: Sequence[Config]) -> FloatArray:
         """Return the configurations as numbers."""
         return self._encoder(configs)
-
-
-def config_key(config: Config) -> str:
-    """Return a text that equal configurations share."""
-    return json.dumps(config, sort_keys=True)

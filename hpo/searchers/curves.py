@@ -16,6 +16,7 @@ import numpy as np
 from hpo._typing import FloatArray
 from hpo.searchers.base import LearningSearcher, check_count
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
+from hpo.searchers.distinct import untried
 from hpo.space.search_space import SearchSpace
 from hpo.surrogates import (
     Mixed,
@@ -47,6 +48,9 @@ class CurveSearcher:
         Fraction of proposals drawn at random, in [0, 1].
     surface : SurfaceModel, optional
         The model. Default: a Gaussian process and trees in turn (`Mixed`).
+    allow_duplicates : bool
+        Whether a configuration of a space that was tried may be tried again, for a trainer with
+        noise. Without effect on a list, whose configurations are tried as often as they are listed.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class CurveSearcher:
         *,
         random_share: float = 0.1,
         surface: SurfaceModel | None = None,
+        allow_duplicates: bool = False,
     ) -> None:
         check_count("seed", seed, 0)
         if not isinstance(random_share, int | float) or not 0 <= random_share <= 1:
@@ -68,12 +73,14 @@ class CurveSearcher:
         self.candidates: Candidates
         self.space = where if isinstance(where, SearchSpace) else None
         if isinstance(where, SearchSpace):
-            self.candidates = SpaceCandidates(where, seed)
+            self.candidates = SpaceCandidates(where, seed, allow_duplicates=allow_duplicates)
         elif isinstance(where, Sequence):
             order = np.random.default_rng(seed).permutation(len(where)).tolist()
             self.candidates = ListCandidates(where, order)
         else:
             self.candidates = where
+        # Of a list, each entry is a configuration of its own, and candidates of a user's decide.
+        self.allow_duplicates = allow_duplicates or not isinstance(where, SearchSpace)
         self.random_share = random_share
         self.surface = Mixed() if surface is None else surface
 
@@ -180,7 +187,12 @@ def proposals_of(
     if isinstance(searcher, CurveSearcher):
         return searcher.proposals(observations, n, seed=seed)
     curves = observations.curves
-    configs = searcher.suggest(curves, n, max_resource=observations.max_resource, seed=seed)
+    distinct = not getattr(searcher, "allow_duplicates", True)
+    # The searcher sees no running trial without a loss, and may suggest its configuration.
+    n_asked = n + len(observations.running) if distinct else n
+    configs = searcher.suggest(curves, n_asked, max_resource=observations.max_resource, seed=seed)
+    if distinct:
+        configs = list(untried(configs, observations.tried))[:n]
     if not configs or len(curves) < _MIN_TRIALS:
         return [Proposal(config, -np.inf, -np.inf, 0.0) for config in configs]
     rng = np.random.default_rng(seed)

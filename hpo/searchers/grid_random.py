@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from hpo.searchers.base import check_count
+from hpo.searchers.distinct import DistinctDraws, Points
 from hpo.space.conditions import all_needs
 from hpo.space.domains import among
 from hpo.space.search_space import SearchSpace
@@ -51,6 +50,8 @@ class GridSearcher:
         Number of values of each number, evenly spaced on its own (linear or logarithmic) scale;
         integers with fewer values and categories take all of theirs. An integer that a condition
         depends on gets a further value if none of these would fulfil it.
+    allow_duplicates : bool
+        Start again at the end of the grid.
 
     Raises
     ------
@@ -58,51 +59,27 @@ class GridSearcher:
         If `points` is no integer or below 1.
     """
 
-    def __init__(self, space: SearchSpace, points: int = 3) -> None:
+    def __init__(
+        self, space: SearchSpace, points: int = 3, *, allow_duplicates: bool = False
+    ) -> None:
         check_count("points", points, 1)
         self.space = space
+        self.allow_duplicates = allow_duplicates
         needs = tuple(all_needs(space.parents_first, space.conditions).values())
         self.axes = tuple(
             (name, _axis(space.domains[name].grid(points), [each.get(name) for each in needs]))
             for name in space.parents_first
         )
-        self._parents = {parent for rule in space.conditions.values() for parent in rule}
-        self._counts: dict[tuple[int, str], int] = {}
+        self._points = Points(space, dict(self.axes))
 
     def __len__(self) -> int:
-        return self._count(0, {})
+        return len(self._points)
 
     def propose(self, trial_id: int) -> Config | None:
         """Return the configuration of trial `trial_id`, None past the end of the grid."""
-        if trial_id >= self._count(0, {}):
-            return None
-        config: dict[str, Any] = {}
-        for place in range(len(self.axes)):
-            for longer in self._choices(place, config):
-                below = self._count(place + 1, longer)
-                if trial_id < below:
-                    config = longer
-                    break
-                trial_id -= below
-        return {name: config[name] for name in self.space.domains if name in config}
-
-    def _choices(self, place: int, config: Config) -> list[dict[str, Any]]:
-        """Return `config` with each value of one more hyperparameter, or as it is without it."""
-        name, values = self.axes[place]
-        if name in self.space.conditions and name not in self.space.present(config):
-            return [dict(config)]
-        return [{**config, name: value} for value in values]
-
-    def _count(self, place: int, config: Config) -> int:
-        """Count the points that begin with `config`, which goes up to the axis `place`."""
-        if place == len(self.axes):
-            return 1
-        # The number depends on the values of hyperparameters in conditions only.
-        key = place, repr([(name, config[name]) for name in config if name in self._parents])
-        if key not in self._counts:
-            choices = self._choices(place, config)
-            self._counts[key] = sum(self._count(place + 1, longer) for longer in choices)
-        return self._counts[key]
+        if self.allow_duplicates:
+            trial_id %= len(self._points)
+        return self._points[trial_id] if trial_id < len(self._points) else None
 
 
 def _axis(values: tuple[Any, ...], needs: Sequence[tuple[Any, ...] | None]) -> tuple[Any, ...]:
@@ -121,6 +98,9 @@ class RandomSearcher:
     space : SearchSpace
     seed : int
         Seed of the random number generator; not negative.
+    allow_duplicates : bool
+        Draw a configuration again by chance, for a trainer with noise. By default each is drawn
+        once, and a space with finitely many ends when all are drawn.
 
     Raises
     ------
@@ -128,11 +108,15 @@ class RandomSearcher:
         If the seed is negative.
     """
 
-    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+    def __init__(
+        self, space: SearchSpace, seed: int = 0, *, allow_duplicates: bool = False
+    ) -> None:
         check_count("seed", seed, 0)
         self.space = space
         self.seed = seed
+        self.allow_duplicates = allow_duplicates
+        self._draws = DistinctDraws(space, seed, allow_duplicates=allow_duplicates)
 
-    def propose(self, trial_id: int) -> Config:
-        """Return the configuration of trial `trial_id`."""
-        return self.space.sample(np.random.default_rng([self.seed, trial_id]))
+    def propose(self, trial_id: int) -> Config | None:
+        """Return the configuration of trial `trial_id`, None if the space has no more."""
+        return self._draws.draw(trial_id)

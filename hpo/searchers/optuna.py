@@ -1,4 +1,4 @@
-"""Optuna's samplers as a searcher: TPE, a Gaussian process, or any other.
+"""Optuna's samplers as a searcher: TPE, or any other.
 
 Losses after few and after many units cannot be compared. As in BOHB, the model is fitted to the
 losses at the longest resource that enough trials have reached. Shorter trials are passed on as
@@ -22,7 +22,7 @@ True
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ from typing import Any
 
 from hpo.errors import import_optional
 from hpo.searchers.base import check_count
+from hpo.searchers.distinct import DistinctDraws, untried
 from hpo.searchers.grid_random import RandomSearcher
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
 from hpo.space.search_space import SearchSpace
@@ -106,21 +107,16 @@ def _tpe(seed: int) -> Any:
     return samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
 
 
-def _gp(seed: int) -> Any:
-    samplers = import_optional("optuna", "the sampler 'gp'", "optuna").samplers
-    if importlib.util.find_spec("torch") is None:  # not imported: that takes seconds
-        import_optional("torch", "the sampler 'gp'", "torch")
-    return samplers.GPSampler(seed=seed, n_startup_trials=0)
-
-
 def _random(seed: int) -> Any:
     return import_optional("optuna", "the sampler 'random'", "optuna").samplers.RandomSampler(
         seed=seed
     )
 
 
-SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "gp": _gp, "random": _random}
+SAMPLERS: Mapping[str, Callable[[int], Any]] = {"tpe": _tpe, "random": _random}
 """Samplers by name, built from a seed."""
+_MORE_ASKS = 10
+"""A sampler is asked for at most so many configurations more than twice the number needed."""
 
 
 class OptunaSearcher:
@@ -130,13 +126,16 @@ class OptunaSearcher:
     ----------
     space : SearchSpace
     sampler : str or callable
-        ``"tpe"`` (tree-structured Parzen estimator), ``"gp"`` (Gaussian process, needs PyTorch),
-        ``"random"``, or a function that takes a seed and returns an `optuna.samplers.BaseSampler`.
+        ``"tpe"`` (tree-structured Parzen estimator), ``"random"``, or a function that takes a seed
+        and returns an `optuna.samplers.BaseSampler`. Each forecast asks it for 24 configurations,
+        which takes Optuna's `GPSampler` 10 s.
     seed : int
         Seed of the random proposals; not negative.
     min_observations : int or None
         Minimum number of trials at a resource for a model to be fitted to their losses. None: two
         more than there are hyperparameters, and at least 8.
+    allow_duplicates : bool
+        Whether a configuration that was tried may be tried again, for a trainer with noise.
 
     Raises
     ------
@@ -144,7 +143,7 @@ class OptunaSearcher:
         If the sampler is unknown, `min_observations` is no integer or below 2, or a domain is
         unknown to Optuna.
     ImportError
-        If Optuna, or PyTorch for ``"gp"``, is not installed.
+        If Optuna is not installed.
 
     References
     ----------
@@ -159,6 +158,7 @@ class OptunaSearcher:
         seed: int = 0,
         *,
         min_observations: int | None = None,
+        allow_duplicates: bool = False,
     ) -> None:
         if isinstance(sampler, str) and sampler not in SAMPLERS:
             raise ValueError(
@@ -170,12 +170,13 @@ class OptunaSearcher:
         self.sampler = sampler
         self.seed = seed
         self.min_observations = min_observations or max(8, len(space.domains) + 2)
-        self._random = RandomSearcher(space, seed)
+        self.allow_duplicates = allow_duplicates
         search_distributions(space)  # raises for a domain or a missing package
+        self._random = RandomSearcher(space, seed, allow_duplicates=allow_duplicates)
         self._sampler(seed)
 
-    def propose(self, trial_id: int) -> Config:
-        """Return a random configuration for trial `trial_id`."""
+    def propose(self, trial_id: int) -> Config | None:
+        """Return a random configuration for trial `trial_id`, None if the space has no more."""
         return self._random.propose(trial_id)
 
     def suggest(
@@ -191,8 +192,16 @@ class OptunaSearcher:
         if resource is not None:
             self._add_trials(study, curves, resource, distributions)
         # Trials that were asked for count as running: samplers avoid them (constant liar).
-        asked = [study.ask(fixed_distributions=distributions) for _ in range(n)]
-        return [from_search(self.space, trial.params) for trial in asked]
+        asks = (study.ask(fixed_distributions=distributions) for _ in itertools.count())
+        suggested = (from_search(self.space, trial.params) for trial in asks)
+        if self.allow_duplicates:
+            return list(itertools.islice(suggested, n))
+        # Where the sampler keeps to what was tried, the rest of the space is drawn at random.
+        found = itertools.chain(
+            itertools.islice(suggested, 2 * n + _MORE_ASKS), DistinctDraws(self.space, seed)
+        )
+        tried = (curve.config for curve in curves)
+        return list(itertools.islice(untried(found, tried), n))
 
     def _sampler(self, seed: int) -> Any:
         return SAMPLERS[self.sampler](seed) if isinstance(self.sampler, str) else self.sampler(seed)

@@ -14,7 +14,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,8 @@ Schedule = Sequence[tuple[float, int]]
 
 _MAX_EPISODES = 1000
 """Maximum number of paths that are tried to find a new proposal."""
+_MAX_STATES = 100_000
+"""Maximum number of states that are visited to find one that is left."""
 
 
 class DecisionProcess(Protocol):
@@ -102,6 +104,8 @@ class QLearningSearcher:
         Number of episodes that are replayed after each new one.
     reward : callable
         Converts a loss to a reward in [0, 1].
+    allow_duplicates : bool
+        Whether an architecture is trained again when it is drawn again, for a trainer with noise.
 
     Raises
     ------
@@ -111,8 +115,9 @@ class QLearningSearcher:
     Notes
     -----
     The scheduler reports final losses (`observe`), so with several workers the proposals depend on
-    the order of reports. Replaying a journal gives the same order. An architecture that is drawn
-    again is not trained again: its known reward is replayed.
+    the order of reports. Replaying a journal gives the same order. Unless `allow_duplicates` is
+    set, an architecture that is drawn again is not trained again: its known reward is replayed.
+    Where a thousand draws find no new one, the first that is left is taken, in random order.
 
     References
     ----------
@@ -129,6 +134,7 @@ class QLearningSearcher:
         learning_rate: float = 0.1,
         n_replays: int = 100,
         reward: Callable[[float], float] = error_reward,
+        allow_duplicates: bool = False,
     ) -> None:
         if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
             raise ValueError(
@@ -145,6 +151,7 @@ class QLearningSearcher:
         self._rate = learning_rate
         self._n_replays = n_replays
         self._reward = reward
+        self.allow_duplicates = allow_duplicates
         self._moves: dict[State, Mapping[str, State]] = {}
         self._values: dict[tuple[State, str], float] = {}
         self._episodes: list[_Episode] = []
@@ -152,20 +159,41 @@ class QLearningSearcher:
         self._known: dict[tuple[str, ...], float | None] = {}  # choices -> reward, once there
 
     def propose(self, trial_id: int) -> Config | None:
-        """Return a configuration not proposed before, None if none is found."""
+        """Return a configuration not proposed before, None if there are no more."""
         epsilon = self.epsilon(trial_id)
         rng = np.random.default_rng([self._seed, 0, trial_id])
         for _ in range(_MAX_EPISODES):
             path = self._walk(rng, epsilon)
             choices = tuple(choice for _, choice in path)
-            if choices not in self._known:
-                self._known[choices] = None
-                self._paths[trial_id] = path
-                return self._process.config(choices)
+            if self.allow_duplicates or choices not in self._known:
+                return self._proposed(trial_id, path)
             reward = self._known[choices]
             if reward is not None:
                 self._learn(_Episode(path, reward))
-        return None
+        left = next(self._untried(rng), None)
+        return None if left is None else self._proposed(trial_id, left)
+
+    def _proposed(self, trial_id: int, path: tuple[tuple[State, str], ...]) -> Config:
+        choices = tuple(choice for _, choice in path)
+        self._known.setdefault(choices, None)
+        self._paths[trial_id] = path
+        return self._process.config(choices)
+
+    def _untried(self, rng: np.random.Generator) -> Iterator[tuple[tuple[State, str], ...]]:
+        """Yield the paths that were not proposed, in random order, of some that are left."""
+        paths: list[tuple[tuple[State, str], ...]] = [()]
+        ends: list[State] = [self._process.start()]
+        for _ in range(_MAX_STATES):
+            if not paths:
+                return
+            path, state = paths.pop(), ends.pop()
+            moves = self._moves_from(state)
+            if not moves and tuple(choice for _, choice in path) not in self._known:
+                yield path
+            names = tuple(moves)
+            for place in rng.permutation(len(names)):
+                paths.append((*path, (state, names[place])))
+                ends.append(moves[names[place]])
 
     def observe(self, trial_id: int, loss: float) -> None:
         """Learn from the end of a trial (see `hpo.searchers.RewardedSearcher`)."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+
+from hpo._typing import FloatArray
 
 Scalar = float | int | str | bool | None
 
@@ -34,6 +37,46 @@ class Domain(ABC):
     @abstractmethod
     def grid(self, points: int) -> tuple[Any, ...]:
         """Return about `points` evenly spread values."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of values; None if there are infinitely many."""
+        return None
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether no value is drawn twice, in practice."""
+        return self.size is None
+
+    def values(self) -> Sequence[Any]:
+        """Return all values.
+
+        Raises
+        ------
+        ValueError
+            If there are infinitely many.
+        """
+        raise ValueError(f"{type(self).__name__} {self.to_dict()} has infinitely many values")
+
+    def samples(self, rng: np.random.Generator, n: int) -> Sequence[Any]:
+        """Draw `n` values, which differ from those that `n` calls of `sample` draw.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n : int
+        """
+        return [self.sample(rng) for _ in range(n)]
+
+    def features_of(self, values: Sequence[Any]) -> FloatArray:
+        """Return the `features` of several values, of shape (n_values, n_features).
+
+        Parameters
+        ----------
+        values : sequence
+        """
+        rows = [self.features(value) for value in values]
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.labels()))
 
     @abstractmethod
     def features(self, value: Any) -> tuple[float, ...]:
@@ -142,6 +185,15 @@ class Float(_Range):
         steps = 0.0 if self.step is None else (float(value) - self.low) / self.step
         return abs(steps - round(steps)) < 1e-6
 
+    @property
+    def size(self) -> int | None:
+        """Number of values; None without a `step`."""
+        return None if self.step is None else self._n_steps(self.step)
+
+    def values(self) -> Sequence[float]:
+        """Return all values; there must be a `step`."""
+        return super().values() if self.size is None else self.grid(self.size)
+
     def sample(self, rng: np.random.Generator) -> float:
         """Draw one value."""
         if self.step is not None:
@@ -192,6 +244,15 @@ class Int(_Range):
     def __contains__(self, value: Any) -> bool:
         return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high
 
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.high - self.low + 1
+
+    def values(self) -> Sequence[int]:
+        """Return all values."""
+        return range(self.low, self.high + 1)
+
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
         if not self.log:
@@ -239,6 +300,15 @@ class Categorical(Domain):
     def __contains__(self, value: Any) -> bool:
         return among(value, self.choices)
 
+    @property
+    def size(self) -> int:
+        """Number of choices."""
+        return len(self.choices)
+
+    def values(self) -> Sequence[Scalar]:
+        """Return the choices."""
+        return self.choices
+
     def sample(self, rng: np.random.Generator) -> Scalar:
         """Draw one value."""
         return self.choices[int(rng.integers(len(self.choices)))]
@@ -280,6 +350,15 @@ class Constant(Domain):
 
     def __contains__(self, value: Any) -> bool:
         return equal(value, self.value)
+
+    @property
+    def size(self) -> int:
+        """Return 1."""
+        return 1
+
+    def values(self) -> Sequence[Scalar]:
+        """Return the value."""
+        return (self.value,)
 
     def sample(self, rng: np.random.Generator) -> Scalar:  # noqa: ARG002 - nothing to draw
         """Return the value."""
@@ -323,7 +402,7 @@ class Scipy(Domain):
 
     def __post_init__(self) -> None:
         try:
-            width = float(self._frozen().std())
+            width = float(self._frozen.std())
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"scipy.stats.{self.name} does not take {self.args}, {self.kwds}: {error}"
@@ -331,42 +410,67 @@ class Scipy(Domain):
         if math.isnan(width):
             raise ValueError(f"scipy.stats.{self.name} is not defined for {self.args}, {self.kwds}")
 
+    @property
+    def size(self) -> int | None:
+        """Number of values; None if it has infinitely many, as all continuous ones have."""
+        low, high = self._frozen.support()
+        is_finite = self._is_discrete and math.isfinite(high - low)
+        return int(high - low) + 1 if is_finite else None
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it is a continuous distribution."""
+        return not self._is_discrete
+
+    def values(self) -> Sequence[int]:
+        """Return all values; the distribution must have finitely many."""
+        if self.size is None:
+            return super().values()
+        low, high = self._frozen.support()
+        numbers = np.arange(int(low), int(high) + 1)
+        return tuple(numbers[self._frozen.pmf(numbers) > 0].tolist())
+
     def sample(self, rng: np.random.Generator) -> float | int:
         """Draw one value."""
-        return self._plain(self._frozen().rvs(random_state=rng))
+        return self._plain(self._frozen.rvs(random_state=rng))
+
+    def samples(self, rng: np.random.Generator, n: int) -> Sequence[float | int]:
+        """Draw `n` values at once: a call of scipy takes as long as a hundred of them."""
+        values: list[float | int] = self._frozen.rvs(n, random_state=rng).tolist()
+        return values
 
     def grid(self, points: int) -> tuple[float | int, ...]:
         """Return `points` quantiles without the ends."""
         quantiles = (np.arange(points) + 0.5) / points
-        return tuple(dict.fromkeys(self._plain(v) for v in self._frozen().ppf(quantiles)))
+        return tuple(dict.fromkeys(self._plain(v) for v in self._frozen.ppf(quantiles)))
 
     def quantile(self, unit: float) -> float | int:
         """Return the quantile at `unit`, 0 and 1 moved slightly inwards."""
-        from scipy import stats
-
-        frozen = self._frozen()
-        value = float(frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))
-        return int(value) if isinstance(frozen.dist, stats.rv_discrete) else value
+        value = float(self._frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))
+        return int(value) if self._is_discrete else value
 
     def __contains__(self, value: Any) -> bool:
-        from scipy import stats
-
         if not _is_number(value):
             return False
-        frozen = self._frozen()
-        low, high = frozen.support()
-        whole = not isinstance(frozen.dist, stats.rv_discrete) or float(value).is_integer()
-        return bool(low <= value <= high) and whole
+        low, high = self._frozen.support()
+        return bool(low <= value <= high) and (not self._is_discrete or float(value).is_integer())
 
     def features(self, value: Any) -> tuple[float, ...]:
         """Return the quantile, 0 to 1."""
-        return (float(self._frozen().cdf(value)),)
+        return (float(self._frozen.cdf(value)),)
+
+    def features_of(self, values: Sequence[Any]) -> FloatArray:
+        """Return the quantiles."""
+        quantiles: FloatArray = self._frozen.cdf(np.array(values, dtype=float)).reshape(-1, 1)
+        return quantiles
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {**super().to_dict(), "kwds": dict(self.kwds or {})}
 
+    @cached_property
     def _frozen(self) -> Any:
+        """The distribution with its parameters, which scipy takes long to build."""
         from scipy import stats
 
         family = getattr(stats, self.name, None)
@@ -374,9 +478,18 @@ class Scipy(Domain):
             raise ValueError(f"scipy.stats has no distribution named {self.name!r}")
         return family(*self.args, **(self.kwds or {}))
 
-    @staticmethod
-    def _plain(value: Any) -> float | int:
-        return int(value) if isinstance(value, np.integer) else float(value)
+    @cached_property
+    def _is_discrete(self) -> bool:
+        from scipy import stats
+
+        return isinstance(self._frozen.dist, stats.rv_discrete)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, from which the distribution is built again."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def _plain(self, value: Any) -> float | int:
+        return int(value) if self._is_discrete else float(value)
 
 
 def _spread(count: int, points: int) -> tuple[int, ...]:

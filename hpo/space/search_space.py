@@ -23,7 +23,7 @@ A hyperparameter may be present only if others have certain values:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -141,6 +141,22 @@ class SearchSpace:
         """
         return {name: domain.sample(rng) for name, domain in self.domains.items()}
 
+    def samples(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
+        """Draw `n` values for every hyperparameter, including absent ones, one after the other.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n : int
+
+        Returns
+        -------
+        list of dict
+            As `sample_all` returns them, but other values.
+        """
+        columns = [domain.samples(rng, n) for domain in self.domains.values()]
+        return [dict(zip(self.domains, row, strict=True)) for row in zip(*columns, strict=True)]
+
     @cached_property
     def parents_first(self) -> tuple[str, ...]:
         """The hyperparameters in their order, but each after its parents."""
@@ -220,17 +236,42 @@ class SearchSpace:
         ValueError
             If a hyperparameter is missing or not in its domain.
         """
-        there = set(self.present(config))
-        columns: list[float] = []
+        row: FloatArray = self.features_of([config])[0]
+        return row
+
+    def features_of(self, configs: Sequence[Config]) -> FloatArray:
+        """Encode several configurations (see `to_features`).
+
+        Parameters
+        ----------
+        configs : sequence of Config
+
+        Returns
+        -------
+        ndarray of shape (n_configs, n_features)
+
+        Raises
+        ------
+        ValueError
+            If a hyperparameter is missing or not in its domain.
+        """
+        present = [set(self.present(config)) for config in configs]
+        blocks: list[FloatArray] = []
         for name, domain in self.domains.items():
+            there = np.array([name in names for names in present], dtype=bool)
             if self._has_indicator(name):
-                columns.append(float(name in there))
-            if name in there:
-                columns.extend(domain.features(self._value(config, name)))
-            else:
-                neutral = 0.0 if isinstance(domain, Categorical) else 0.5
-                columns.extend(neutral for _ in domain.labels())
-        return np.array(columns)
+                blocks.append(there.astype(float)[:, None])
+            values = [
+                self._value(config, name)
+                for config, is_there in zip(configs, there, strict=True)
+                if is_there
+            ]
+            neutral = 0.0 if isinstance(domain, Categorical) else 0.5
+            block = np.full((len(configs), len(domain.labels())), neutral)
+            if values:
+                block[there] = domain.features_of(values)
+            blocks.append(block)
+        return np.hstack(blocks)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

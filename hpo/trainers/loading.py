@@ -44,13 +44,13 @@ class NamedTrainer:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, empty for a module."""
-        target = _split(self.name)[0]
+        target = split_name(self.name)[0]
         path = Path(target)
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def resolved(self) -> NamedTrainer:
         """Return the same trainer with an absolute path."""
-        target, attribute = _split(self.name)
+        target, attribute = split_name(self.name)
         if not _is_file(target):
             return self
         return NamedTrainer(f"{Path(target).resolve()}:{attribute}")
@@ -69,7 +69,9 @@ def as_trainer(trainer: object) -> Trainer:
         If it is none of these, or a name that cannot be imported.
     """
     if isinstance(trainer, str):
-        _check_exists(_split(trainer)[0])  # load_trainer caches files that may be deleted by now
+        _check_exists(
+            split_name(trainer)[0]
+        )  # load_trainer caches files that may be deleted by now
         load_trainer(trainer)
         return NamedTrainer(trainer).resolved()
     if inspect.isclass(trainer) and hasattr(trainer, "train"):
@@ -82,6 +84,24 @@ def as_trainer(trainer: object) -> Trainer:
         "trainer must be an object with a train method, a function or 'FILE.py:name', got "
         f"{type(trainer).__name__}"
     )
+
+
+def named_trainer(name: str) -> NamedTrainer:
+    """Return a trainer by name, checked as far as that is possible without importing it.
+
+    Raises
+    ------
+    TrainerError
+        If the file does not exist, or its syntax is wrong.
+    """
+    target = split_name(name)[0]
+    _check_exists(target)
+    if _is_file(target):
+        try:
+            compile(Path(target).read_bytes(), target, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OSError) as error:
+            raise TrainerError(f"cannot import trainer from {target}: {describe(error)}") from None
+    return NamedTrainer(name).resolved()
 
 
 def load_trainer(name: str) -> Trainer:
@@ -99,7 +119,7 @@ def load_trainer(name: str) -> Trainer:
 
 @lru_cache(maxsize=16)
 def _load_trainer(name: str) -> Trainer:
-    target, attribute = _split(name)
+    target, attribute = split_name(name)
     found = getattr(_import(target), attribute, None)
     if found is None:
         raise TrainerError(
@@ -126,7 +146,7 @@ def default_space(name: str) -> Path:
     TrainerError
         If there is no such file, or no such trainer.
     """
-    target = _split(name)[0]
+    target = split_name(name)[0]
     _check_exists(target)
     source = Path(target)
     if not _is_file(target):
@@ -145,7 +165,14 @@ def default_space(name: str) -> Path:
     return path
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
+    """Return the file or module, and the attribute, that the name of a trainer consists of.
+
+    Raises
+    ------
+    TrainerError
+        If it is no such name.
+    """
     target, colon, attribute = name.rpartition(":")
     if not colon or not target or not attribute:
         raise TrainerError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,11 @@ def test_demo(tmp_path, environment) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Swift-Hyperband + nusvr" in done.stdout
-    assert "Swift-Hyperband, recommended mode" in done.stdout
+    assert "Swift-ASHA" in done.stdout
+    assert "Budget: " in done.stdout
+    assert re.search(r"best: lowest last error of a trial that was\s+trained to the", done.stdout)
     names = sorted(path.name for path in tmp_path.glob("*.png"))
-    curves = ("hyperband-curves.png", "swift-curves.png", "swift-hyperband-curves.png")
+    curves = ("hyperband-curves.png", "swift-asha-curves.png", "swift-hyperband-curves.png")
     assert names == sorted((*curves, "regret.png"))
 
 
@@ -48,4 +51,4 @@ def test_command_of_the_network_module(tmp_path, environment) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "Journal: digits_cnn-swift.jsonl" in done.stdout
+    assert "Journal: digits_cnn-swift-asha.jsonl" in done.stdout

@@ -59,9 +59,7 @@ BAD_RUNS = {
     "predictor must be one of nusvr": {"predictor": "oracle"},
     "reduction_factor .* must be an integer of at least 2, got 1": {"reduction_factor": "1"},
     "max_resource .* must be an integer of at least 1, got 0": {"max_resource": "0"},
-    "searcher must be auto or one of random, grid, .*, tpe, gp; got 'psychic'": {
-        "searcher": "psychic"
-    },
+    "searcher must be auto or one of random, grid, .*, tpe; got 'psychic'": {"searcher": "psychic"},
     "searcher 'tpe' proposes with forecasts, and scheduler 'hyperband' asks for none; use one of "
     "swift-asha, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
     "searcher grid takes the options points; got point$": {

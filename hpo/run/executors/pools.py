@@ -4,16 +4,18 @@ Every pool has the same interface (`WorkerPool`) and turns every failure into a 
 `hpo.trainers.base.Outcome`: a trainer that raises, a worker that dies or hangs, an exception that
 cannot be pickled.
 
-Reproducibility: `InlinePool` runs one segment after the other, so a run repeats bit for bit. With
-several workers the *order* in which segments finish varies. Curves do not depend on it, nor do the
-decisions of random search, successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for
-the losses that they compare. Two things do: which trials Swift-Hyperband trains ahead of a decision
-on idle workers, hence the epochs spent; and all decisions of ASHA. The journal records what was
+Reproducibility: `InlinePool` runs one segment after the other, so a run repeats bit for bit, and a
+run on a single worker of any other pool takes the same decisions. With several workers the *order*
+in which segments finish varies. Curves do not depend on it, nor do the decisions of random search,
+successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for the losses that they
+compare. Two things do: which trials Swift-Hyperband trains ahead of a decision on idle workers,
+hence the epochs spent; and all decisions of ASHA and Swift-ASHA. The journal records what was
 decided when.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import deque
@@ -24,8 +26,14 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import ExecutorBrokenError, ExecutorLostError, UsageError
-from hpo.run.executors.process import Worker
+from hpo.run.executors.forkserver import ForkServer
+from hpo.run.executors.process import ProcessSetup, Worker, interrupts_blocked
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.imports import imported_libraries
+from hpo.trainers.loading import NamedTrainer
+
+_PRELOADED = ("hpo.run.executors.process", "threadpoolctl")
+"""What every worker imports."""
 
 ExecutorSource = Executor | Callable[[], Executor]
 
@@ -118,18 +126,62 @@ class ProcessPool:
     ) -> None:
         self.n_workers = n_workers
         logs = [None if log_dir is None else log_dir / f"worker-{i}.log" for i in range(n_workers)]
-        self._workers = [
-            Worker(threads, log, environment)
+        self._setups = [
+            ProcessSetup(threads, log, environment)
             for log, environment in zip(logs, environments or [{}] * n_workers, strict=True)
         ]
+        self._server: ForkServer | None = None
+        self._starter: threading.Thread | None = None
+        self._workers: list[Worker] = []
+
+    def start(self, trainer: Trainer) -> None:
+        """Start all processes, which import the trainer; returns at once.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            The libraries that its source imports are imported once, in the process from which
+            the workers are forked (see `hpo.run.executors.forkserver`).
+        """
+        if self._workers:
+            return
+        if ForkServer.available():
+            self._server = ForkServer([*_PRELOADED, *imported_libraries(trainer)])
+            with interrupts_blocked():
+                self._server.start()
+        self._workers = [Worker(setup, self._server) for setup in self._setups]
+        self._starter = threading.Thread(target=self._start_all, args=(trainer,), daemon=True)
+        self._starter.start()
+
+    def _start_all(self, trainer: Trainer) -> None:
+        for worker in self._workers:
+            with contextlib.suppress(Exception):  # its first job starts it again, or says why not
+                worker.start(trainer)
+
+    def check_import(self, trainer: Trainer) -> None:
+        """Wait until the first worker has imported the trainer.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            As in `start`.
+
+        Raises
+        ------
+        TrainerError
+            If it cannot be imported.
+        """
+        if isinstance(trainer, NamedTrainer):
+            self._workers[0].check_import(trainer)
 
     @property
     def free(self) -> int:
         """Number of idle workers."""
-        return sum(not worker.busy for worker in self._workers)
+        return self.n_workers - sum(worker.busy for worker in self._workers)
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment on an idle worker, which is killed when the timeout expires."""
+        self.start(trainer)
         worker = next(worker for worker in self._workers if not worker.busy)
         return worker.submit(trainer, segment, timeout)
 
@@ -137,6 +189,10 @@ class ProcessPool:
         """End all processes."""
         for worker in self._workers:
             worker.close()
+        if self._server is not None:
+            self._server.close()
+        if self._starter is not None:
+            self._starter.join()
 
 
 @dataclass

@@ -4,6 +4,9 @@
 not say which job caused it. So each worker here is an executor with a single process: a crash, a
 hang or a failed import concerns exactly the job that ran there, and only that process is started
 again.
+
+On Linux the processes are forked from a server that has imported the trainer's libraries
+(`hpo.run.executors.forkserver`), elsewhere each is a new interpreter.
 """
 
 from __future__ import annotations
@@ -14,24 +17,36 @@ import io
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
+from hpo.errors import TrainerError
+from hpo.run.executors.forkserver import (
+    THREAD_VARIABLES,
+    ForkContext,
+    ForkServer,
+    parent_of_workers,
+)
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 from hpo.trainers.loading import NamedTrainer, load_trainer
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _PR_SET_PDEATHSIG = 1
 _PATIENCE = 5.0
 """Seconds to wait for an idle process to exit."""
 
 
-class _TrackingContext(SpawnContext):
+class _SpawnContext(SpawnContext):
     """The "spawn" start method, with a reference to the process that it started last."""
 
     last: SpawnProcess | None = None
@@ -41,27 +56,118 @@ class _TrackingContext(SpawnContext):
         return self.last
 
 
-class Worker:
-    """A process that runs one segment at a time, started when first needed and after a crash.
+@dataclass(frozen=True)
+class ProcessSetup:
+    """Setup of a process before it works.
 
-    Parameters
+    Attributes
     ----------
     threads : int
         Number of threads of numerical libraries in the process.
     log : Path or None
-        File for the output of the process; None leaves it on the terminal.
-    environment : Mapping, optional
+        File for the output of the process, opened with its first job; None leaves the output on
+        the terminal.
+    environment : Mapping
         Environment variables of the process, such as its device.
     """
 
-    def __init__(
-        self, threads: int, log: Path | None, environment: Mapping[str, str] | None = None
-    ) -> None:
-        self._init_args = (os.getpid(), threads, log, dict(environment or {}))
-        self._threads = threads
-        self._context = _TrackingContext()
+    threads: int = 1
+    log: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class OwnProcess:
+    """A process of ours that runs one call at a time and is started again after a crash.
+
+    Parameters
+    ----------
+    setup : ProcessSetup
+    server : ForkServer or None
+        Server to fork the process from; None starts a new interpreter.
+    """
+
+    def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
+        self._setup = setup
+        self._context = _SpawnContext() if server is None else ForkContext(server)
         self._executor: ProcessPoolExecutor | None = None
-        self._ready: Future[None] | None = None
+        self._starting = threading.RLock()
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._executor is not None
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call ``work(*args, **kwargs)`` in the process, which is started if there is none.
+
+        Raises
+        ------
+        BrokenExecutor
+            If the process died while it was idle.
+        """
+        with self._starting, interrupts_blocked():
+            if self._executor is None:
+                environment = {**os.environ, **self._setup.environment}
+                setup = (self._setup.threads, self._setup.log is not None, environment)
+                self._executor = ProcessPoolExecutor(
+                    1,
+                    self._context,
+                    initializer=_start_process,
+                    initargs=(os.getpid(), *setup),
+                )
+            return self._executor.submit(work, *args, **kwargs)
+
+    def kill(self) -> None:
+        """Kill the process; its call raises `BrokenExecutor`."""
+        if self._context.last is not None:
+            with contextlib.suppress(ValueError, OSError):
+                self._context.last.kill()
+
+    def ending(self) -> str:
+        """Describe how the process ended."""
+        return _ending(self._context.last)
+
+    def discard(self) -> None:
+        """Forget a process that died."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+        self._executor = None
+
+    def close(self, *, patience: float = 0.0) -> None:
+        """End the process, which has `patience` seconds to exit by itself."""
+        executor = self._executor
+        if executor is None:
+            return
+        executor.shutdown(wait=False, cancel_futures=True)
+        if patience:
+            self._join(patience)
+        self.kill()  # busy, or kept alive by a thread of the trainer
+        self._join(_PATIENCE)  # its server, which knows how it ended, may end next
+        self._executor = None
+
+    def _join(self, seconds: float) -> None:
+        if self._context.last is not None:
+            with contextlib.suppress(ValueError, AssertionError):  # closed, or never started
+                self._context.last.join(seconds)
+
+
+class Worker:
+    """A process that runs one segment at a time.
+
+    It is started by `start`, or when first needed, and again after a crash.
+
+    Parameters
+    ----------
+    setup : ProcessSetup
+    server : ForkServer or None
+        Server to fork the process from; None starts a new interpreter.
+    """
+
+    def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
+        self._setup = setup
+        self._process = OwnProcess(setup, server)
+        self._ready: Future[str] | None = None
+        self._starting = threading.RLock()
         self._lock = threading.Lock()
         self._current: Future[Outcome] | None = None
         self._timer: threading.Timer | None = None
@@ -71,6 +177,24 @@ class Worker:
     def busy(self) -> bool:
         """Whether a segment runs."""
         return self._current is not None
+
+    def start(self, trainer: Trainer) -> Future[str]:
+        """Start the process if there is none.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Picklable; imported as soon as the process is up.
+
+        Returns
+        -------
+        Future
+            With the error of that import as text, empty if there was none.
+        """
+        with self._starting:
+            if self._ready is None or not self._process.started:
+                self._ready = self._process.submit(_prepare, trainer, self._setup.threads)
+            return self._ready
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Run a segment; the future never carries an exception.
@@ -87,25 +211,20 @@ class Worker:
         """
         outer: Future[Outcome] = Future()
         self._current, self._timed_out = outer, None
-        with _interrupts_blocked():
-            try:
-                inner = self._process(trainer).submit(run_segment, trainer, segment)
-            except BrokenExecutor:  # it died while it was idle
-                self._discard()
-                inner = self._process(trainer).submit(run_segment, trainer, segment)
+        try:
+            ready, inner = self._begin(trainer, segment)
+        except BrokenExecutor:  # it died while it was idle
+            self._process.discard()
+            ready, inner = self._begin(trainer, segment)
         inner.add_done_callback(lambda done: self._finish(done, outer))
-        if timeout is not None and self._ready is not None:
-            self._ready.add_done_callback(lambda _: self._start_timer(outer, timeout))
+        if timeout is not None:
+            ready.add_done_callback(lambda _: self._start_timer(outer, timeout))
         return outer
 
-    def _process(self, trainer: Trainer) -> ProcessPoolExecutor:
-        """Return the process, which is started if there is none."""
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                1, self._context, initializer=_start_worker, initargs=self._init_args
-            )
-            self._ready = self._executor.submit(_prepare, trainer, self._threads)
-        return self._executor
+    def _begin(self, trainer: Trainer, segment: Segment) -> tuple[Future[str], Future[Outcome]]:
+        with self._starting:
+            ready = self.start(trainer)
+            return ready, self._process.submit(_run, self._setup.log, trainer, segment)
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
         """Turn the end of the segment or the process into an outcome (in the executor's thread)."""
@@ -124,8 +243,8 @@ class Worker:
             return inner.result()
         if not isinstance(error, BrokenExecutor):
             return Outcome(reason=describe(error))
-        ending = _ending(self._context.last)
-        self._discard()
+        ending = self._process.ending()
+        self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
         return Outcome(reason=f"worker process {ending}")
@@ -141,32 +260,31 @@ class Worker:
         with self._lock:
             if self._current is outer:
                 self._timed_out = timeout
-                self._kill()
+                self._process.kill()
 
-    def _kill(self) -> None:
-        if self._context.last is not None:
-            with contextlib.suppress(ValueError, OSError):
-                self._context.last.kill()
+    def check_import(self, trainer: NamedTrainer) -> None:
+        """Wait until the process has imported the trainer.
 
-    def _discard(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
-        self._executor = self._ready = None
+        Raises
+        ------
+        TrainerError
+            If it cannot be imported, or the process died.
+        """
+        try:
+            error = self.start(trainer).result()
+        except BrokenExecutor:
+            target = trainer.name.rpartition(":")[0]
+            error = f"cannot import trainer from {target}: worker process {self._process.ending()}"
+            self._process.discard()
+        if error:
+            raise TrainerError(error)
 
     def close(self) -> None:
         """End the process: at once if a segment runs, else when it exits."""
-        executor = self._executor
-        if executor is None:
-            return
-        executor.shutdown(wait=False, cancel_futures=True)
-        if not self.busy and self._context.last is not None:
-            self._context.last.join(_PATIENCE)
-        self._kill()  # busy, or kept alive by a thread of the trainer
-        executor.shutdown(wait=True)
-        self._executor = None
+        self._process.close(patience=0.0 if self.busy else _PATIENCE)
 
 
-def _ending(process: SpawnProcess | None) -> str:
+def _ending(process: BaseProcess | None) -> str:
     """Describe how a process ended."""
     if process is None:
         return "did not start"
@@ -181,7 +299,7 @@ def _ending(process: SpawnProcess | None) -> str:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Block Ctrl-C in processes that are started here: it reaches the whole group."""
     resource_tracker.ensure_running()  # it would unblock the signal if it started in between
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -191,25 +309,50 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(
-    parent: int, threads: int, log: Path | None, environment: Mapping[str, str]
+_early_output: BinaryIO | None = None  # what a worker printed before its first segment
+
+
+def _start_process(
+    parent: int,
+    threads: int,
+    keep_output: bool,
+    environment: Mapping[str, str],
 ) -> None:
-    """Set a worker process up: no Ctrl-C, death with the parent, few threads, a log file."""
+    """Set a process up: no Ctrl-C, death with the parent, few threads, its own output."""
+    os.environ.clear()  # of the server, if there is one
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with contextlib.suppress(OSError, AttributeError):  # the kernel kills it with its parent
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != (parent_of_workers() or parent):
         os._exit(1)
+    if parent_of_workers() is not None and "numpy" in sys.modules:
+        # Forks would all draw the numbers that a trainer draws from the unseeded global generator.
+        sys.modules["numpy"].random.seed()
     limit_threads(threads)
-    if log is not None:
+    if keep_output:
+        global _early_output  # noqa: PLW0603 - of this process
+        _early_output = tempfile.TemporaryFile()  # noqa: SIM115 - until the first segment
+        _print_into(_early_output.fileno())
+
+
+def _run(log: Path | None, trainer: Trainer, segment: Segment) -> Outcome:
+    """Run a segment in a worker; its log is opened with the first one."""
+    global _early_output  # noqa: PLW0603 - of this process
+    if log is not None and _early_output is not None:
         print_to(log)
+        with _early_output as early:
+            early.seek(0)
+            for chunk in iter(lambda: early.read(1 << 16), b""):
+                os.write(1, chunk)
+        _early_output = None
+    return run_segment(trainer, segment)
 
 
 def limit_threads(threads: int) -> None:
     """Limit the threads of numerical libraries in this process, imported already or later."""
-    for variable in _THREAD_VARIABLES:
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_limits
@@ -221,20 +364,28 @@ def limit_threads(threads: int) -> None:
 
 def print_to(log: Path) -> None:
     """Redirect the output of this process to a file; it would disturb the progress display."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    _print_into(handle)
+    os.close(handle)
+
+
+def _print_into(handle: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
-    os.close(handle)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
 
 
-def _prepare(trainer: Trainer, threads: int) -> None:
-    """Import the trainer; an error here is raised again, and reported, in the segment."""
-    with contextlib.suppress(Exception):
-        if isinstance(trainer, NamedTrainer):
+def _prepare(trainer: Trainer, threads: int) -> str:
+    """Import the trainer; return the error, which is raised again in the segment."""
+    error = ""
+    if isinstance(trainer, NamedTrainer):
+        try:
             load_trainer(trainer.name)
+        except Exception as problem:  # noqa: BLE001 - whatever an import raises
+            error = str(problem)
     limit_threads(threads)
+    return error

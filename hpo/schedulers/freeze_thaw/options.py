@@ -25,6 +25,7 @@ class FreezeThawOptions:
     forecast_interval: float
     n_proposals: int
     improvement_fraction: float
+    min_improvement: float | None
     seed: int
 
     def __post_init__(self) -> None:
@@ -35,6 +36,9 @@ class FreezeThawOptions:
         _check("forecast_interval", interval, "in (0, 1]", ok=0 < interval <= 1)
         fraction = self.improvement_fraction
         _check("improvement_fraction", fraction, "in [0, 1]", ok=0 <= fraction <= 1)
+        gain = self.min_improvement
+        positive = gain is None or 0 < gain < math.inf
+        _check("min_improvement", gain, "above 0 and finite, or None", ok=positive)
         _check("n_proposals", self.n_proposals, "at least 1", ok=self.n_proposals >= 1)
 
 

@@ -18,6 +18,7 @@ from hpo._typing import BoolArray
 from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.schedulers.freeze_thaw.arrays import Int64Array, TrialArrays
 from hpo.schedulers.freeze_thaw.endgame import Endgame
+from hpo.schedulers.freeze_thaw.gain import expected_improvement, most_promising
 from hpo.schedulers.freeze_thaw.options import Budget, FreezeThawOptions
 from hpo.schedulers.freeze_thaw.policy import (
     Candidates,
@@ -27,6 +28,7 @@ from hpo.schedulers.freeze_thaw.policy import (
     sampled_choice,
 )
 from hpo.searchers.base import LearningSearcher, Searcher
+from hpo.surrogates.scales import scale_of
 from hpo.trial import (
     Decision,
     Done,
@@ -104,6 +106,9 @@ class SwiftASHA:
     improvement_fraction : float
         Fraction of choices made by the probability of improving on the incumbent by a random
         margin; the others are made by Thompson sampling.
+    min_improvement : float or None
+        The search ends early, once two forecasts in a row expect the remaining epochs to improve
+        the best final loss by less, in units of the loss; above 0. None: the budget is spent.
 
     Raises
     ------
@@ -133,6 +138,7 @@ class SwiftASHA:
         forecast_interval: float = 0.03,
         n_proposals: int = 24,
         improvement_fraction: float = 0.85,
+        min_improvement: float | None = None,
     ) -> None:
         self._set_budget(
             Budget(max_resource, reduction_factor, budget_fraction, max_epochs, n_workers)
@@ -144,6 +150,7 @@ class SwiftASHA:
             forecast_interval=forecast_interval,
             n_proposals=n_proposals,
             improvement_fraction=improvement_fraction,
+            min_improvement=min_improvement,
             seed=seed,
         )
         if min_resource > max_resource:
@@ -165,6 +172,8 @@ class SwiftASHA:
         self._stops: Int64Array = np.empty(0, np.int64)  # units after the next job, by trial
         self._mean_to_beat = math.inf  # lowest mean of completed and scheduled trials
         self._new_epochs = 0  # epochs reported since a forecast was asked for
+        self._end_reason = "unlikely to be the best when the epochs were spent"
+        self._expects_little = False  # by the latest forecast
 
     # -- the budget --------------------------------------------------------------------------
 
@@ -261,7 +270,17 @@ class SwiftASHA:
             report, event = _without_model(job, report)
         else:
             kept = tuple(trials[~self._trials.over[trials]].tolist())
-            event = Event("forecast", 0, job.job_id, 0, kept, skill=report.skill)
+            gain = self._expected_improvement(report, trials)
+            event = Event(
+                "forecast",
+                0,
+                job.job_id,
+                0,
+                kept,
+                skill=report.skill,
+                expected_improvement=gain,
+            )
+            self._end_if_little(gain)
             self._warm_start_state = report.warm_start_state
             if report.min_informative_resource is not None:
                 self._min_informative_resource = report.min_informative_resource
@@ -271,8 +290,9 @@ class SwiftASHA:
             for curve, prediction in zip(job.curves, report.predictions, strict=True)
             if len(curve.losses) >= self._max_resource
         ]
+        proposals = tuple(self._store.new_proposals(report.proposals, self.searcher))
         self._sampler = ForecastSampler(
-            report,
+            replace(report, proposals=proposals),
             mix_seed(self._options.seed, job.job_id),
             incumbent=min(complete or report.predictions, default=math.inf),
             improvement_fraction=self._options.improvement_fraction,
@@ -291,6 +311,36 @@ class SwiftASHA:
         counts = trials.scheduled | (trials.over & ~trials.failed)
         means = trials.mean[counts & ~np.isnan(trials.mean)]
         self._mean_to_beat = float(means.min(initial=math.inf))
+
+    def _expected_improvement(self, report: ForecastReport, trials: Int64Array) -> float | None:
+        """Return the expected improvement of the best final loss by the remaining epochs."""
+        done = self._trials.over & ~self._trials.failed
+        if not done.any() or not report.scale:
+            return None
+        scale = scale_of(report.scale)
+        best = min(
+            self._store.loss(trial, self._max_resource) for trial in np.flatnonzero(done).tolist()
+        )
+        open_ = ~self._trials.over[trials]
+        proposals = report.proposals
+        mean = np.append(np.array(report.predictions)[open_], [p.mean for p in proposals])
+        std = np.append(np.array(report.stds)[open_], [p.std for p in proposals])
+        left = self._max_resource - self._trials.units[trials[open_]]
+        cost = np.append(left, np.full(len(proposals), self._max_resource))
+        # The epochs of running jobs are not among the remaining ones, and are no cost any more.
+        goal = float(scale.of(np.array([best]))[0])
+        chosen = most_promising(mean, std, np.maximum(cost, 1), goal, self._remaining)
+        return expected_improvement(mean[chosen], std[chosen], scale, best)
+
+    def _end_if_little(self, gain: float | None) -> None:
+        """End the search if two forecasts in a row expect too little of the remaining epochs."""
+        least = self._options.min_improvement
+        if least is None or gain is None:
+            return
+        if gain < least and self._expects_little:
+            self._remaining = 0
+            self._end_reason = f"expected to improve the best loss by less than {least:g}"
+        self._expects_little = gain < least
 
     # -- forecasts ---------------------------------------------------------------------------
 
@@ -375,7 +425,7 @@ class SwiftASHA:
         if trial is None:
             config = choice.config
             if config is None:
-                config = self.searcher.propose(self._store.n_trials)
+                config = self._store.next_config(self.searcher)
             if config is None:
                 self._exhausted = True
                 return self._train_job() if sampler is not None else None
@@ -479,7 +529,7 @@ class SwiftASHA:
     def _end(self) -> None:
         self._over = True
         for trial in np.flatnonzero(~self._trials.over).tolist():
-            self._store.stop(trial, "unlikely to be the best when the epochs were spent")
+            self._store.stop(trial, self._end_reason)
 
 
 def _without_model(job: ForecastJob, failure: PredictFailure) -> tuple[ForecastReport, Event]:

@@ -1,4 +1,4 @@
-"""Overlap of training and prediction: the arithmetic, and figures of real runs."""
+"""Utilisation of workers, and their waiting for predictions: arithmetic, and real runs."""
 
 from __future__ import annotations
 
@@ -44,17 +44,12 @@ def test_meter_agrees_with_counting_every_second(spans, n_workers) -> None:
     assert figures.capacity == n_workers * (last - first)
     assert figures.training == busy.sum()
     assert figures.predicting == predicting.sum()
-    assert figures.predictor_waited == (~predicting).sum()
-    assert figures.covered == (predicting & (busy > 0)).sum()
     assert figures.workers_waited == (n_workers - busy)[predicting].sum()
-    if predicting.any():
-        assert figures.overlap == pytest.approx(busy[predicting].mean() / n_workers)
-    else:
-        assert figures.overlap is None
+    assert figures.utilisation == pytest.approx(busy.mean() / n_workers)
 
 
 def test_parts_of_a_resumed_run_add_up() -> None:
-    first, killed, last = (Overlap(*(float(n),) * 8) for n in (1, 2, 4))
+    first, killed, last = (Overlap(*(float(n),) * 6) for n in (1, 2, 4))
     notes = [
         {"what": "retry"},
         first.to_note(),
@@ -64,6 +59,22 @@ def test_parts_of_a_resumed_run_add_up() -> None:
     ]
     assert Overlap.of_notes(notes) == killed.plus(last)
     assert Overlap.of_notes([]).line() == ""
+
+
+def test_notes_of_earlier_versions_are_read() -> None:
+    note = {
+        "what": "overlap",
+        "predictions": 3,
+        "seconds": 10.0,
+        "capacity": 20.0,
+        "training": 15.0,
+        "predicting": 4.0,
+        "covered": 4.0,
+        "available": 8.0,
+        "workers_waited": 2.0,
+    }
+    assert Overlap.of_notes([note]) == Overlap(3, 10.0, 20.0, 15.0, 4.0, 2.0)
+    assert Overlap.of_notes([note]).utilisation == 0.75
 
 
 class Annealer:
@@ -88,12 +99,10 @@ def search(workshop, **settings) -> Results:
     return tuner.run()
 
 
-def test_predictions_in_turn_overlap_with_nothing(workshop) -> None:
+def test_predictions_in_turn_let_the_worker_wait(workshop) -> None:
     figures = search(workshop).overlap
     assert figures.predictions > 1
     assert figures.predicting >= figures.predictions * Annealer.SECONDS
-    assert figures.covered == 0
-    assert figures.overlap == pytest.approx(0, abs=1e-3)
     assert figures.workers_waited == pytest.approx(figures.predicting, abs=1e-3)
 
 
@@ -102,21 +111,27 @@ def test_training_goes_on_while_the_annealer_is_asked(workshop) -> None:
     results = search(workshop, executor=lambda: ThreadPoolExecutor(2), n_workers=2)
     figures = results.overlap
     assert figures.predictions > 1
-    assert 0 < figures.covered <= figures.predicting
-    assert figures.overlap > 0.3
+    assert figures.workers_waited < 0.7 * 2 * figures.predicting
     epochs = len(workshop.trace()) * 0.01
     assert epochs <= figures.training + 1e-3
     assert figures.training <= figures.capacity <= 2 * figures.seconds + 1e-3
-    assert figures.workers_waited <= figures.available <= 2 * figures.predicting + 1e-3
-    line = next(line for line in results.summary_lines() if line.startswith("Overlap"))
+    assert results.utilisation == figures.training / figures.capacity
+    line = next(line for line in results.summary_lines() if line.startswith("Utilisation"))
+    assert line.startswith(f"Utilisation: {results.utilisation:.1%}, ")
     assert f"{figures.predictions} predictions" in line
-    assert "the predictor waited" in line
     again = Results.from_journal(workshop.journal)
     assert again.overlap == Overlap.of_notes(results.notes)
     assert again.overlap.predictions == figures.predictions
 
 
-def test_a_run_without_predictions_says_nothing_of_overlap(workshop) -> None:
-    results = Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
-    assert results.overlap.overlap is None
-    assert not any(line.startswith("Overlap") for line in results.summary_lines())
+def test_idle_workers_show_in_the_utilisation_of_a_run_without_predictions(workshop) -> None:
+    """Successive halving waits for the losses of a rung; no prediction is under way then."""
+    workshop.slow(0.02)
+    spec = workshop.spec(scheduler="successive-halving")
+    settings = {"executor": lambda: ThreadPoolExecutor(4), "n_workers": 4}
+    results = Tuner.from_spec(spec, journal=workshop.journal, **settings).run()
+    assert results.overlap.predictions == 0
+    assert 0.1 < results.utilisation < 0.9
+    assert Results.from_journal(workshop.journal).utilisation == results.utilisation
+    line = next(line for line in results.summary_lines() if line.startswith("Utilisation"))
+    assert "predictions" not in line

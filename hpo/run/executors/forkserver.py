@@ -1,0 +1,280 @@
+"""A process that imports the trainer's libraries once, from which the workers are forked.
+
+A new interpreter that imports a numerical library takes seconds; a fork takes milliseconds. The
+server imports installed libraries only, never the trainer, and starts no threads: a fork takes
+none of them along, and a lock that one of them holds stays locked for ever. If an import has
+started threads or opened a device, the server begins again without imports.
+
+The server ends with the process that started it, and its workers end with the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from multiprocessing import (
+    connection,
+    forkserver,
+    popen_forkserver,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
+from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
+from pathlib import Path
+from typing import Any
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+_COMMAND = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from hpo.run.executors.forkserver import serve; serve({listener}, {alive})"
+)
+_server_pid: int | None = None  # in the server and its forks
+
+
+def parent_of_workers() -> int | None:
+    """Return the process id of the server if this process was forked from one."""
+    return _server_pid
+
+
+class ForkServer:
+    """Starts processes by forking a server (`available` says where).
+
+    Parameters
+    ----------
+    modules : sequence of str
+        Installed modules that the server imports; those that cannot be imported are left out.
+    """
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        self._modules = tuple(modules)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._address = ""
+        self._alive = -1  # write end of a pipe that no other process has
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def available() -> bool:
+        """Return whether processes can be forked from a server here."""
+        # The protocol of the standard library's server differs from Python 3.14 on.
+        return sys.platform == "linux" and sys.version_info < (3, 14)
+
+    def start(self) -> None:
+        """Start the server if it does not run; returns at once."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
+        if self._closed:
+            raise RuntimeError("the fork server was closed")
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            self._end()
+        resource_tracker.ensure_running()
+        alive, self._alive = os.pipe()
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                place = util.get_temp_dir()  # of this process, and of this user only
+                self._address = tempfile.mktemp(prefix="server-", dir=place)  # noqa: S306
+                listener.bind(self._address)
+                listener.listen()
+                code = _COMMAND.format(path=sys.path, listener=listener.fileno(), alive=alive)
+                flags = util._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
+                self._process = subprocess.Popen(  # noqa: S603
+                    [os.fsdecode(spawn.get_executable()), *flags, "-c", code, *self._modules],
+                    env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")},
+                    pass_fds=(listener.fileno(), alive),
+                    stdin=subprocess.DEVNULL,
+                )
+        finally:
+            os.close(alive)
+
+    def fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
+        """Fork a process; wait until the server has imported its modules.
+
+        Parameters
+        ----------
+        fds : sequence of int
+            File descriptors for the process.
+
+        Returns
+        -------
+        sentinel, data, pid : int
+            Descriptors to read its exit code from and to write its work to, and its process id.
+        """
+        try:
+            return self._fork(fds)
+        except (OSError, EOFError):
+            with self._lock:
+                self._modules = ()  # an import may have ended the server
+                self._end()
+            return self._fork(fds)
+
+    def _fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
+        self.start()
+        sentinel, child_w = os.pipe()
+        child_r, data = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)  # in place of our end of the pipe `alive`
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(self._address)
+                tracker = resource_tracker.getfd()
+                assert tracker is not None  # noqa: S101 - `start` has made it run
+                reduction.sendfds(client, [child_r, child_w, nothing, tracker, *fds])
+        except BaseException:
+            os.close(sentinel)
+            os.close(data)
+            raise
+        finally:
+            for fd in (child_r, child_w, nothing):
+                os.close(fd)
+        try:
+            return sentinel, data, forkserver.read_signed(sentinel)
+        except BaseException:
+            os.close(sentinel)
+            os.close(data)
+            raise
+
+    def _end(self) -> None:
+        if self._process is not None:
+            os.close(self._alive)
+            if self._closed:
+                self._process.kill()  # its workers have ended
+            self._process.wait()
+            self._process = None
+            with contextlib.suppress(OSError):
+                Path(self._address).unlink()
+
+    def close(self) -> None:
+        """End the server, and with it all of its processes."""
+        self._closed = True
+        with self._lock:
+            self._end()
+
+
+class ForkedProcess(ForkServerProcess):
+    """A process forked from a `ForkServer`."""
+
+    server: ForkServer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the server, which the process does not need."""
+        return {name: value for name, value in self.__dict__.items() if name != "server"}
+
+    def _Popen(self, process_obj: ForkedProcess) -> _Popen:  # type: ignore[override]
+        return _Popen(process_obj)
+
+
+class _Popen(popen_forkserver.Popen):
+    """The standard library's, with our server, and safe to poll from several threads."""
+
+    _fds: list[int]  # for the process, filled while it is pickled
+
+    def __init__(self, process_obj: Any) -> None:
+        self._reading = threading.Lock()
+        super().__init__(process_obj)
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Return the exit code, None while the process runs; `flag` 0 waits for its end."""
+        timeout = 0 if flag == os.WNOHANG else None
+        if self.returncode is None and connection.wait([self.sentinel], timeout):
+            with self._reading:
+                return super().poll(flag)
+        return self.returncode
+
+    def _launch(self, process_obj: Any) -> None:
+        buffer = io.BytesIO()
+        set_spawning_popen(self)
+        try:
+            reduction.dump(spawn.get_preparation_data(process_obj._name), buffer)  # noqa: SLF001
+            reduction.dump(process_obj, buffer)
+        finally:
+            set_spawning_popen(None)
+        self.sentinel, data, self.pid = process_obj.server.fork(self._fds)
+        # While this end is open, the process does not take its parent for dead.
+        held = os.dup(data)
+        self.finalizer = util.Finalize(self, util.close_fds, (held, self.sentinel))  # type: ignore[attr-defined]
+        with open(data, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(buffer.getbuffer())
+
+
+class ForkContext(ForkServerContext):
+    """The start method of a `ForkServer`, with a reference to the process started last.
+
+    Parameters
+    ----------
+    server : ForkServer
+    """
+
+    last: ForkedProcess | None = None
+
+    def __init__(self, server: ForkServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def Process(self, *args: Any, **kwargs: Any) -> ForkedProcess:  # type: ignore[override]
+        """Return a process that is not started yet."""
+        self.last = ForkedProcess(*args, **kwargs)
+        self.last.server = self._server
+        return self.last
+
+
+def serve(listener: int, alive: int) -> None:
+    """Import the modules named by the arguments of this process, and fork on request.
+
+    Parameters
+    ----------
+    listener, alive : int
+        File descriptors of a socket for requests, and of a pipe that closes with the parent.
+    """
+    global _server_pid  # noqa: PLW0603 - inherited by the forks
+    _server_pid = os.getpid()
+    modules = sys.argv[1:]
+    with _silent():
+        for module in modules:
+            with contextlib.suppress(Exception, SystemExit):
+                importlib.import_module(module)
+    if modules and not _may_fork():
+        command = sys.orig_argv[: -len(modules)]
+        os.execv(sys.executable, [sys.executable, *command[1:]])  # noqa: S606
+    forkserver.main(listener, alive, [])
+
+
+def _may_fork() -> bool:
+    """Return whether this process has a single thread and no device open."""
+    opened = []
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            opened.append(str(fd.readlink()))
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    return threads == 1 and not any(name.startswith(_DEVICES) for name in opened)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Drop output: a message of an import would disturb the display of the run."""
+    kept = [os.dup(fd) for fd in (1, 2)]
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(nothing, fd)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for fd, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, fd)
+            os.close(before)
