@@ -1,6 +1,6 @@
 """Models of final losses over hyperparameters, and the scale of their forecasts."""
 
-from hpo.surrogates.acquisition import expected_improvement, improvement_zscore, margins
+from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.surrogates.joint_gp import JointProcess, Points
 from hpo.surrogates.scales import BentScale, LogScale, Scale, scale_of
 from hpo.surrogates.surface import Mixed, Surface, SurfaceModel, Trees
@@ -19,7 +19,6 @@ __all__ = [
     "SurfaceSurrogate",
     "Surrogate",
     "Trees",
-    "expected_improvement",
     "improvement_zscore",
     "margins",
     "scale_of",
