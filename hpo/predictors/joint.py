@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from hpo._typing import BoolArray, FloatArray, IntArray
+from hpo.predictors._calibration import widening
 from hpo.predictors.base import DEFAULT_CONTEXT, Encoder, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor, check_curves
 from hpo.space.encoding import ConfigEncoder
@@ -35,6 +36,9 @@ _MIN_CORRELATION, _GOOD_CORRELATION, _MAX_FRACTION = 0.3, 0.6, 0.25
 informative resource is where they correlate by the second, at most this fraction of the target."""
 _MIN_CORRELATED_LOSSES = 60
 """With fewer losses that correlation is not used: it is often low by chance."""
+_CLEAR_CORRELATION, _CLEAR_FORECASTS = 0.4, 2
+"""Once the minimum informative resource is above 1, it takes at least this correlation of first and
+final losses, in so many successive forecasts, to return to 1."""
 
 
 class JointPredictor(ForecastingPredictor):
@@ -84,6 +88,9 @@ class JointPredictor(ForecastingPredictor):
             data.known.take(kept), data.values[kept], context.warm_start_state
         )
         mean, std = _ahead(process, data, kept)
+        errors, rows = process.held_out_lasts()
+        std *= widening(errors, data.lengths[kept[rows]], data.lengths[data.latest])
+        resource, n_clear = _min_informative_resource(process, target, context.warm_start_state)
         return Forecast(
             mean=mean,
             std=std,
@@ -91,8 +98,13 @@ class JointPredictor(ForecastingPredictor):
             skill=_skill(process),
             info={"predictor": type(self).__name__, "n_rows": len(kept)},
             surrogate=JointSurrogate(process, encode),
-            min_informative_resource=_min_informative_resource(process, target),
-            warm_start_state={"theta": process.theta.tolist(), "n_points": n_fitted},
+            min_informative_resource=resource,
+            warm_start_state={
+                "theta": process.theta.tolist(),
+                "n_points": n_fitted,
+                "min_informative_resource": resource,
+                "n_clear": n_clear,
+            },
         )
 
     def _kept(self, data: _Data, seed: int) -> IntArray:
@@ -165,6 +177,8 @@ class _Data:
     ----------
     known : Points
         Where losses are known, trial by trial, each in order of length.
+    lengths : ndarray of shape (n_known,)
+        Their lengths, in units.
     values : ndarray of shape (n_known,)
         The losses, in the scale.
     latest : ndarray of shape (n_curves,)
@@ -178,6 +192,7 @@ class _Data:
     """
 
     known: Points
+    lengths: IntArray
     values: FloatArray
     latest: IntArray
     ends: Points
@@ -199,7 +214,7 @@ class _Data:
         whole = np.log(max(target, 2))
         ends = Points(features, np.ones(len(curves)), np.arange(len(curves)))
         known = Points(features[trial], np.minimum(np.log(at) / whole, 1.0), trial)
-        return cls(known, scale.of(losses), latest, ends, lengths < target, scale)
+        return cls(known, at, scale.of(losses), latest, ends, lengths < target, scale)
 
 
 def _lengths(length: int) -> IntArray:
@@ -224,20 +239,28 @@ def _ahead(process: JointProcess, data: _Data, kept: IntArray) -> tuple[FloatArr
     return mean, std
 
 
-def _min_informative_resource(process: JointProcess, target: int) -> int:
+def _min_informative_resource(
+    process: JointProcess, target: int, state: Mapping[str, Any]
+) -> tuple[int, int]:
     """Return the shortest resource at which losses inform about final losses: mostly 1.
 
     On recorded curves the correlation of a trial's first and last loss under the fitted process is
-    mostly 0.4 to 0.9, and 0.1 to 0.3 if the best trials learn slowly, as boosted trees do.
+    mostly 0.4 to 0.9, and 0.1 to 0.3 if the best trials learn slowly, as boosted trees do. Around
+    the bound it changes from one forecast to the next, so a return to 1 takes clear evidence: the
+    second value is the number of successive forecasts that gave it.
     """
+    before = int(state.get("min_informative_resource", 1))
     if len(process.values) < _MIN_CORRELATED_LOSSES:
-        return 1
+        return before, 0
     units = np.arange(1, max(round(_MAX_FRACTION * target), 1) + 1)
     correlation = process.correlation_with_end(np.log(units) / np.log(max(target, 2)))
     if correlation[0] >= _MIN_CORRELATION:
-        return 1
+        n_clear = int(state.get("n_clear", 0)) + 1 if correlation[0] >= _CLEAR_CORRELATION else 0
+        if before == 1 or n_clear >= _CLEAR_FORECASTS:
+            return 1, 0
+        return before, n_clear
     enough = np.flatnonzero(correlation >= _GOOD_CORRELATION)
-    return int(units[enough[0]] if len(enough) else units[-1])
+    return int(units[enough[0]] if len(enough) else units[-1]), 0
 
 
 def _skill(process: JointProcess) -> float | None:

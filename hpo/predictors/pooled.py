@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import FloatArray, IntArray
+from hpo.predictors._calibration import widening
 from hpo.predictors._pairs import CurveSet, Pairs
 from hpo.predictors.base import DEFAULT_CONTEXT, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
@@ -118,6 +119,7 @@ class PooledPredictor(ForecastingPredictor):
             growth[unfinished] = clone(model).fit(x, y).predict(queries)
         mean = data.last + quality.fraction * growth * ahead.horizon
         std = quality.spread(pairs.start, ahead.start) * ahead.horizon
+        std *= quality.widening(pairs.start, ahead.start)
         info |= {"n_rows": len(pairs), "kept": quality.fraction, "spread": quality.rms}
         return Forecast(mean, std, LogScale(data.base), quality.skill, info)
 
@@ -184,3 +186,10 @@ class _Quality:
         weight = np.exp(-0.5 * (away / _BANDWIDTH) ** 2)  # (n_curves, n_rows)
         total = weight @ self.residuals[known] ** 2 + _PRIOR_ROWS * self.rms**2
         return np.asarray(np.sqrt(total / (weight.sum(axis=1) + _PRIOR_ROWS)))
+
+    def widening(self, starts: IntArray, at: IntArray) -> FloatArray:
+        """Return the calibration of the spread at each of the lengths `at` (see `_calibration`)."""
+        known = np.isfinite(self.residuals)
+        spread = self.spread(starts, starts[known])
+        errors = self.residuals[known] / np.where(spread > 0, spread, 1.0)
+        return widening(errors, starts[known], at)

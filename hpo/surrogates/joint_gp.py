@@ -247,6 +247,34 @@ class JointProcess:
         inverse_root = solve_triangular(self._root, np.eye(len(self._root)), lower=True)
         return np.asarray(self.values - self._weights / (inverse_root**2).sum(axis=0))
 
+    def held_out_lasts(self) -> tuple[FloatArray, IntArray]:
+        """Return errors of forecasts of each trial's last loss from the trial cut shorter.
+
+        Each trial is cut at each of its known losses but the last. The process keeps all losses of
+        the other trials.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_forecasts,)
+            Loss minus forecast, in standard deviations of the forecast, noise included.
+        rows : ndarray of int, shape (n_forecasts,)
+            Point at which the trial was cut.
+        """
+        from scipy.linalg import cho_solve
+
+        inverse = cho_solve((self._root, True), np.eye(len(self._root)))
+        errors, rows = [], []
+        last = np.flatnonzero(np.append(self.points.trial[1:] != self.points.trial[:-1], True))
+        first = np.append(0, last[:-1] + 1)
+        for start, end in zip(first.tolist(), last.tolist(), strict=True):
+            for row in range(start, end):
+                hidden = slice(row + 1, end + 1)
+                covariance = np.linalg.inv(inverse[hidden, hidden])
+                error = covariance[-1] @ self._weights[hidden]
+                errors.append(error / np.sqrt(covariance[-1, -1]))
+                rows.append(row)
+        return np.array(errors), np.array(rows, dtype=np.intp)
+
     def joint(self, points: Points) -> tuple[FloatArray, FloatArray]:
         """Return the mean, (n,), and the covariance, (n, n), of losses without noise.
 

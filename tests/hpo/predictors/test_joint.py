@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpo.predictors import JointPredictor, MixedPredictor, PredictionContext
-from hpo.surrogates import BentScale, LogScale, scale_of
+from hpo.surrogates import BentScale, JointProcess, LogScale, Points, scale_of
 from hpo.trial import Curve
 
 TARGET = 30
@@ -242,6 +242,54 @@ def test_first_losses_that_tell_little_are_found_out():
     assert (
         JointPredictor().forecast([Curve(0, {"x": 1.0}, (0.5,))], 1).min_informative_resource == 1
     )
+
+
+def test_first_losses_are_used_again_on_clear_evidence_only():
+    def forecast(curves, target, state):
+        return JointPredictor().forecast(curves, target, PredictionContext(warm_start_state=state))
+
+    slow = JointPredictor().forecast(slow_learners(), 64)
+    kept = slow.min_informative_resource
+    few = forecast(slow_learners(12), 64, slow.warm_start_state)
+    assert few.min_informative_resource == kept, "48 losses are too few to judge by"
+    curves, _, _ = search_state()
+    fresh = JointPredictor().forecast(curves, TARGET).warm_start_state
+    once = forecast(curves, TARGET, fresh | {"min_informative_resource": kept})
+    assert once.min_informative_resource == kept
+    twice = forecast(curves, TARGET, once.warm_start_state)
+    assert twice.min_informative_resource == 1
+    # Settings of the process by which first and final losses correlate by 0.3 to 0.4.
+    theta = np.array(fresh["theta"])
+    theta[:8] = np.log([0.55, 0.75, 0.09, 0.3, 0.35, 0.03, 0.5, 0.75])
+    for drift in np.linspace(0.5, 2.0, 200):
+        theta[1] = np.log(drift)
+        points = Points(np.zeros((1, 2)), np.ones(1), np.zeros(1, int))
+        process = JointProcess(points, np.zeros(1), theta)
+        if 0.32 < process.correlation_with_end(np.zeros(1))[0] < 0.38:
+            break
+    unclear = {"theta": theta.tolist(), "n_points": 10**6, "min_informative_resource": 7}
+    for n_clear in (0, 1):
+        found = forecast(curves, TARGET, unclear | {"n_clear": n_clear})
+        assert found.min_informative_resource == 7
+        assert found.warm_start_state["n_clear"] == 0
+
+
+def test_held_out_lasts_are_the_forecasts_of_processes_without_these_losses():
+    rng = np.random.default_rng(0)
+    trial = np.repeat(np.arange(5), [1, 3, 2, 4, 1])
+    x = rng.random((5, 2))[trial]
+    when = np.concatenate([np.linspace(0, 0.7, n) for n in (1, 3, 2, 4, 1)])
+    values = rng.normal(size=len(trial))
+    process = JointProcess(Points(x, when, trial), values).condition()
+    errors, rows = process.held_out_lasts()
+    assert rows.tolist() == [1, 2, 4, 6, 7, 8]
+    for error, row in zip(errors, rows, strict=True):
+        end = int(np.flatnonzero(trial == trial[row])[-1])
+        keep = np.array([i for i in range(len(trial)) if not row < i <= end])
+        cut = JointProcess(process.points.take(keep), values[keep]).condition()
+        mean, std = cut.each(process.points.take(np.array([end])))
+        noise = np.exp(2 * process.theta[5]) + 1e-6
+        assert error == pytest.approx((values[end] - mean[0]) / np.sqrt(std[0] ** 2 + noise))
 
 
 def test_an_encoder_of_the_searcher_is_what_the_process_sees():
