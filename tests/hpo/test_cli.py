@@ -314,3 +314,12 @@ def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, s
     assert workshop.repeated() <= 2
     logs = [path.read_text() for path in workshop.root.rglob("worker-*.log")]
     assert not any("Traceback" in log for log in logs), logs
+
+
+def test_a_small_space_ends_unless_duplicates_are_allowed(workshop, call) -> None:
+    workshop.space.write_text("[lr]\ntype = 'float'\nlow = 0.0\nhigh = 1.0\nstep = 0.5\n")
+    code, out, _ = call(*workshop.run_args(), "--quiet")
+    assert (code, "of 3 trials" in out) == (0, True)
+    repeated = [arg.replace("run.jsonl", "again.jsonl") for arg in workshop.run_args()]
+    code, out, _ = call(*repeated, "--allow-duplicates", "--quiet")
+    assert (code, "of 17 trials" in out) == (0, True)
