@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -54,12 +53,15 @@ class Entry:
         Of ours: ``build(table, seed)``, one search that is read at every share of the epochs.
     sized : bool
         Of ours: whether a search of its own is run for every share (``build`` is None).
+    max_seeds : int or None
+        At most so many seeds, for slow methods.
     """
 
     label: str
     environment: str | None = None
     build: Build | None = None
     sized: bool = False
+    max_seeds: int | None = None
 
 
 class NearestPoints:
@@ -108,10 +110,10 @@ OURS: Mapping[str, Entry] = {
     "swift-asha": Entry("Swift-ASHA (ours)", sized=True),
 }
 PEERS: Mapping[str, Entry] = {
-    "smac": Entry("SMAC3, Hyperband with random forest", "peers"),
+    "smac": Entry("SMAC3, Hyperband with random forest", "peers", max_seeds=1),
     "dehb": Entry("DEHB", "dehb"),
     "syne-tune-asha": Entry("Syne Tune, ASHA", "peers"),
-    "syne-tune-bohb": Entry("Syne Tune, BOHB", "peers"),
+    "syne-tune-bohb": Entry("Syne Tune, BOHB", "peers", max_seeds=1),
     "optuna": Entry("Optuna, TPE with HyperbandPruner", "peers"),
 }
 ENTRIES: Mapping[str, Entry] = {**OURS, **PEERS}
@@ -152,14 +154,11 @@ class Result:
     ----------
     regrets, times, epochs : list
         At each of `SHARES`: regret of the recommended row, virtual time, and epochs trained.
-    seconds : float
-        Wall-clock of all that is not training, for each epoch that was trained.
     """
 
     regrets: list[float]
     times: list[float]
     epochs: list[int]
-    seconds: float
 
 
 def budgets(task: Task) -> list[int]:
@@ -170,25 +169,20 @@ def budgets(task: Task) -> list[int]:
 
 def run(name: str, task: Task, seed: int, n_workers: int, pythons: Mapping[str, str]) -> Result:
     """Run one search, or one for each share where a search is sized by it."""
-    start = time.perf_counter()
     entry = ENTRIES[name]
     if entry.environment is not None:
         agent = _agent(name, pythons[entry.environment])
         logs = [peer_log(agent, task, seed, n_workers)] * len(SHARES)
-        n_epochs = len(logs[0].epochs)
     elif entry.sized:
         searches = [forecasting(name, max_epochs=budget) for budget in budgets(task)]
         logs = [our_log(search(task.table, seed), task, seed, n_workers) for search in searches]
-        n_epochs = sum(len(log.epochs) for log in logs)
     else:
         assert entry.build is not None
         logs = [our_log(entry.build(task.table, seed), task, seed, n_workers)] * len(SHARES)
-        n_epochs = len(logs[0].epochs)
-    seconds = (time.perf_counter() - start) / max(n_epochs, 1)
     pairs = list(zip(logs, budgets(task), strict=True))
     read = [log.read(task, budget) for log, budget in pairs]
     spent = [min(len(log.epochs), budget) for log, budget in pairs]
-    return Result([r for r, _ in read], [t for _, t in read], spent, seconds)
+    return Result([r for r, _ in read], [t for _, t in read], spent)
 
 
 # -- ours ---------------------------------------------------------------------------------------

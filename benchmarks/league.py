@@ -49,7 +49,6 @@ HEADER = (
     "tables won at 0.45",
     "time at 0.45",
     "time at 1",
-    "ms/epoch",
     "seeds",
 )
 
@@ -69,8 +68,6 @@ class Row:
         Regrets of whole Hyperbands on as many workers, with the same seeds.
     times : ndarray of shape (n_tables, n_shares)
         Virtual time in whole Hyperbands, means over seeds.
-    overhead : float
-        Seconds of deciding for each epoch.
     n_seeds : int
         Seeds.
     """
@@ -78,7 +75,6 @@ class Row:
     regrets: NDArray[np.float64]
     references: NDArray[np.float64]
     times: NDArray[np.float64]
-    overhead: float
     n_seeds: int
 
     def ratios(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,7 +113,6 @@ def summed_up(results: Results, cell: Cell) -> Row:
                 for table in pairs
             ]
         ),
-        overhead=float(np.mean([r.seconds for table in pairs for r, _ in table])),
         n_seeds=n_seeds,
     )
 
@@ -144,7 +139,6 @@ def cells_of(rows: Mapping[Cell, Row]) -> list[list[str]]:
                 won,
                 f"{_geometric_mean(row.times[:, MIDDLE]):.2f}",
                 f"{_geometric_mean(row.times[:, -1]):.2f}",
-                f"{1e3 * row.overhead:.1f}",
                 str(row.n_seeds),
             ]
         )
@@ -195,13 +189,17 @@ def run_all(
     cells = list(product(args.workers, wanted))
     pythons = {place: getattr(args, f"{place}_python") for place in ENVIRONMENTS}
     work = [
-        Work(name, packages.get(name, ""), task, n_workers, range(args.seeds), args.cache, pythons)
+        Work(name, packages.get(name, ""), task, n_workers, _seeds(name, args), args.cache, pythons)
         for n_workers, name in cells
         for task in tasks
     ]
     found = list(_computed(work, args.jobs))
     n = len(tasks)
     return {cell: found[n * place : n * (place + 1)] for place, cell in enumerate(cells)}
+
+
+def _seeds(name: str, args: argparse.Namespace) -> range:
+    return range(min(args.seeds, ENTRIES[name].max_seeds or args.seeds))
 
 
 def _computed(work: Sequence[Work], n_jobs: int) -> Iterator[list[Result]]:

@@ -124,7 +124,7 @@ def test_a_peer_that_is_not_installed_is_left_out_by_name(capsys):
 
 def results(runs, *regrets):
     """One seed of each table, the same regret at every share."""
-    return [[runs.Result([r] * 3, [1.0] * 3, [5] * 3, 0.001)] for r in regrets]
+    return [[runs.Result([r] * 3, [1.0] * 3, [5] * 3)] for r in regrets]
 
 
 def test_ratios_are_paired_and_the_check_names_who_is_ahead(runs, capsys):

@@ -111,7 +111,7 @@ class OwnProcess:
                 setup = (self._setup.threads, self._setup.log is not None, environment)
                 self._executor = ProcessPoolExecutor(
                     1,
-                    self._context,  # type: ignore[arg-type]
+                    self._context,
                     initializer=_start_process,
                     initargs=(os.getpid(), *setup),
                 )
