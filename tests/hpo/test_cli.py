@@ -62,11 +62,11 @@ BAD_RUNS = {
     "searcher must be auto or one of random, grid, .*, tpe; got 'psychic'": {"searcher": "psychic"},
     "searcher 'tpe' proposes with forecasts, and scheduler 'hyperband' asks for none; use one of "
     "swift-asha, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
-    "searcher grid takes the options points; got point$": {
+    "searcher grid takes the options points, allow_duplicates; got point$": {
         "searcher": "grid",
         "searcher_option": "point=3",
     },
-    "searcher random takes no options; got points": {
+    "searcher random takes the options allow_duplicates; got points": {
         "searcher": "random",
         "searcher_option": "points=3",
     },
