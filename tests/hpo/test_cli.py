@@ -62,11 +62,11 @@ BAD_RUNS = {
     "searcher must be auto or one of random, grid, .*, tpe; got 'psychic'": {"searcher": "psychic"},
     "searcher 'tpe' proposes with forecasts, and scheduler 'hyperband' asks for none; use one of "
     "swift-asha, or searcher='random'": {"searcher": "tpe", "scheduler": "hyperband"},
-    "searcher grid takes the options points; got point$": {
+    "searcher grid takes the options points, allow_duplicates; got point$": {
         "searcher": "grid",
         "searcher_option": "point=3",
     },
-    "searcher random takes no options; got points": {
+    "searcher random takes the options allow_duplicates; got points": {
         "searcher": "random",
         "searcher_option": "points=3",
     },
@@ -314,3 +314,12 @@ def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, s
     assert workshop.repeated() <= 2
     logs = [path.read_text() for path in workshop.root.rglob("worker-*.log")]
     assert not any("Traceback" in log for log in logs), logs
+
+
+def test_a_small_space_ends_unless_duplicates_are_allowed(workshop, call) -> None:
+    workshop.space.write_text("[lr]\ntype = 'float'\nlow = 0.0\nhigh = 1.0\nstep = 0.5\n")
+    code, out, _ = call(*workshop.run_args(), "--quiet")
+    assert (code, "of 3 trials" in out) == (0, True)
+    repeated = [arg.replace("run.jsonl", "again.jsonl") for arg in workshop.run_args()]
+    code, out, _ = call(*repeated, "--allow-duplicates", "--quiet")
+    assert (code, "of 17 trials" in out) == (0, True)

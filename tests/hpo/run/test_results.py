@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import signal
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,9 @@ from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figure
 from hpo.report.runs import read_run
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Journal
-from hpo.run.progress import RichProgress, Snapshot
+from hpo.run.overlap import Overlap
+from hpo.run.progress import Progress, RichProgress, Snapshot
+from hpo.run.recorder import RunRecorder
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.schedulers import ASHA
@@ -306,3 +309,27 @@ def test_a_journal_is_read_and_parsed_once(tmp_path):
     many, n_many = cost(200)
     assert many["raw_decode"] == n_many + 1  # the header twice
     assert sum(many.values()) / n_many <= 1.1 * sum(few.values()) / n_few
+
+
+def test_the_display_takes_a_small_share_of_the_time() -> None:
+    class Large:
+        """A scheduler whose summary takes long."""
+
+        def summary(self):
+            time.sleep(0.05)
+            return SchedulerSummary((), None, 0, ())
+
+    class Counts(Progress):
+        shown = 0
+
+        def show(self, summary, baseline):
+            self.shown += 1
+
+    progress = Counts()
+    recorder = RunRecorder(Large(), None, progress, None)
+    for unit in range(25):
+        recorder.reported(TrainReport(0, unit, unit + 1, (0.5,)))
+        time.sleep(0.02)
+    assert progress.shown == 1
+    recorder.finish(Overlap())
+    assert progress.shown == 2
