@@ -24,7 +24,6 @@ from hpo.trial import Curve, ForecastJob, ModelJob, ModelReport, PredictFailure
 
 _COPIED = ("_codecs", "builtins", "collections", "copyreg", "functools", "hpo", "numpy", "sklearn")
 """Packages whose objects may be sent to the process."""
-_NOT_COPIED = "hpo.predictors.quantum"
 
 
 class ModelRunner(Protocol):
@@ -203,7 +202,7 @@ class _OwnPickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> None:
         """Check an object; called for every one."""
         module = getattr(obj, "__module__", None) or type(obj).__module__  # of a class: its own
-        if module.partition(".")[0] not in _COPIED or module == _NOT_COPIED:
+        if module.partition(".")[0] not in _COPIED:
             raise pickle.PicklingError(f"objects of {module} are not sent")
 
 
