@@ -99,7 +99,8 @@ class JobRunner:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._training = 0
         self._predicting: set[int] = set()
-        self._held: list[_Finished] = []  # of a single worker, until the predictions have ended
+        self._forecasting: set[int] = set()
+        self._held: list[_Finished] = []  # of a single worker, until the forecast has ended
         self._signum: int | None = None
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
@@ -169,6 +170,8 @@ class JobRunner:
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
+        if isinstance(job, ForecastJob):
+            self._forecasting.add(job.job_id)
         self._mark(predicting=+1)
         future = self._model.start(job, self._policy.predict_timeout)
         future.add_done_callback(lambda done: self._predicted(done.result()))
@@ -202,15 +205,15 @@ class JobRunner:
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
 
-        With a single worker, predictions come before the training that was decided with them, as
-        in the inline executor, whichever ends first: so a search repeats itself.
+        With a single worker, a forecast comes before the training that was decided with it, as in
+        the inline executor, whichever ends first: so a search repeats itself.
         """
         if self._pool.n_workers > 1:
             yield from events
             return
         self._held += [event for event in events if isinstance(event, _Finished)]
         yield from (event for event in events if not isinstance(event, _Finished))
-        if not self._predicting or self._signum is not None:
+        if not self._forecasting or self._signum is not None:
             held, self._held = self._held, []
             yield from held
 
@@ -222,6 +225,7 @@ class JobRunner:
         if event is None:
             return None
         self._predicting.remove(event.job_id)
+        self._forecasting.discard(event.job_id)
         self._note(self.overlap().to_note())
         return event
 

@@ -435,7 +435,14 @@ class Scipy(Domain):
         return self._plain(self._frozen.rvs(random_state=rng))
 
     def samples(self, rng: np.random.Generator, n: int) -> Sequence[float | int]:
-        """Draw `n` values by `rng` at once: a call of scipy takes as long as a hundred of them."""
+        """Draw several values at once: a call of scipy takes as long as a hundred of them.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n : int
+            Number of values.
+        """
         values: list[float | int] = self._frozen.rvs(n, random_state=rng).tolist()
         return values
 
@@ -460,7 +467,12 @@ class Scipy(Domain):
         return (float(self._frozen.cdf(value)),)
 
     def features_of(self, values: Sequence[Any]) -> FloatArray:
-        """Return the quantiles of `values`."""
+        """Return the quantiles, of shape (n_values, 1).
+
+        Parameters
+        ----------
+        values : sequence
+        """
         quantiles: FloatArray = self._frozen.cdf(np.array(values, dtype=float)).reshape(-1, 1)
         return quantiles
 
