@@ -14,10 +14,11 @@
 # %% [markdown]
 # # A distributed hybrid search
 #
-# Worker processes train networks; the annealer's model predicts learning curves meanwhile, in a
-# thread beside them; every decision is on disk before it takes effect. This notebook runs such a
-# search on two processes of this machine and then looks into the journal to see who did what when.
-# The last section says what changes on a cluster.
+# Worker processes train networks; the annealer's model predicts learning curves meanwhile, beside
+# them; every decision is on disk before it takes effect. This notebook runs such a
+# search on two processes of this machine, in the form of the papers and by Swift-ASHA, the default of
+# `hpo run`, and looks into the journals to see who did what when. The last section says what changes on
+# a cluster.
 
 # %%
 import tempfile
@@ -84,38 +85,52 @@ print(f"best validation loss {best.last_loss:.3f} with {best.config}")
 # the two workers, coloured by its bracket; a line above is a prediction, which takes no worker.
 
 # %%
-began, lanes, bars, predictions = {}, [0.0, 0.0], [], []
-entries = read_journal(journal).entries
-zero = entries[0].time
-for entry in entries:
-    if entry.kind == "note":
-        continue
-    data = entry.data
-    key = ("predict", data["job_id"]) if "job_id" in data else ("train", data["trial_id"])
-    if entry.kind == "decided":
-        began[key] = (entry.time - zero, data)
-        continue
-    start, job = began.pop(key)
-    end = entry.time - zero
-    if key[0] == "predict":
-        predictions.append((start, end))
-        continue
-    lane = min(range(2), key=lanes.__getitem__)
-    lanes[lane] = end
-    bars.append((lane, start, end, job["bracket"]))
 
-figure, ax = plt.subplots(figsize=(11, 2.8), layout="constrained")
-for lane, start, end, bracket in bars:
-    ax.barh(
-        lane, end - start, left=start, height=0.8, color=f"C{bracket}", edgecolor="white", lw=0.5
-    )
-for start, end in predictions:
-    ax.barh(2, max(end - start, 0.01), left=start, height=0.5, color="k")
+
+def timeline(journal):
+    """Return segments (worker, start, end, bracket) and predictions (start, end), in seconds."""
+    began, lanes, bars, predictions = {}, [0.0, 0.0], [], []
+    entries = read_journal(journal).entries
+    zero = entries[0].time
+    for entry in entries:
+        if entry.kind == "note":
+            continue
+        data = entry.data
+        key = ("predict", data["job_id"]) if "job_id" in data else ("train", data["trial_id"])
+        if entry.kind == "decided":
+            began[key] = (entry.time - zero, data)
+            continue
+        start, job = began.pop(key)
+        end = entry.time - zero
+        if key[0] == "predict":
+            predictions.append((start, end))
+            continue
+        lane = min(range(2), key=lanes.__getitem__)
+        lanes[lane] = end
+        bars.append((lane, start, end, job["bracket"]))
+    return bars, predictions
+
+
+def draw(journal, colour):
+    """Draw who did what when; `colour` gives the colour of each bar."""
+    bars, predictions = timeline(journal)
+    _, ax = plt.subplots(figsize=(11, 2.8), layout="constrained")
+    for number, (lane, start, end, bracket) in enumerate(bars):
+        ax.barh(
+            lane, end - start, left=start, height=0.8,
+            color=colour(number, bracket), edgecolor="white", lw=0.5,
+        )  # fmt: skip
+    for start, end in predictions:
+        ax.barh(2, max(end - start, 0.01), left=start, height=0.5, color="k")
+    ax.set(yticks=(0, 1, 2), yticklabels=("worker 1", "worker 2", "predictions"), xlabel="seconds")
+    first = min(bar[2] for bar in bars)  # what is before is mostly the workers' start
+    ax.set_xlim(max(0, first - 0.2), max(bar[2] for bar in bars) + 0.1)
+    return ax, bars
+
+
+ax, bars = draw(journal, lambda number, bracket: f"C{bracket}")
 for bracket in sorted({bar[3] for bar in bars}):
     ax.barh(0, 0, color=f"C{bracket}", label=f"bracket {bracket}")
-ax.set(yticks=(0, 1, 2), yticklabels=("worker 1", "worker 2", "predictions"), xlabel="seconds")
-first = min(bar[2] for bar in bars)  # what is before is mostly the workers' start
-ax.set_xlim(max(0, first - 0.2), max(lanes) + 0.1)
 ax.legend(frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.25), fontsize=9)
 plt.show()
 
@@ -129,9 +144,32 @@ plt.show()
 figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
 plot_curves(Results.from_journal(journal), ax, title="Swift-Hyperband + QSVR on digits")
 plt.show()
+
+# %% [markdown]
+# ## Swift-ASHA
+#
+# The default of `hpo run` has no brackets: a free worker gets a job at once, chosen from the latest
+# forecast, and the forecasts are made beside the training. `RunSpec` takes it if no scheduler is named;
+# its searcher proposes configurations from the same forecasts.
+
+# %%
+spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=16, n_workers=2, seed=0)
+journal_asha = Path(folder.name) / "digits-swift-asha.jsonl"
+results_asha = Tuner.from_spec(spec_asha, journal=journal_asha).run()
+print(f"{len(results_asha.trials)} trials, {results_asha.epochs} epochs,", end=" ")
+print(f"utilisation of the workers {results_asha.utilisation:.0%}")
+best = results_asha.best
+print(f"best validation loss {best.last_loss:.3f} with {best.config}")
+
+ax, _ = draw(journal_asha, lambda number, bracket: "C0")
+plt.show()
 folder.cleanup()
 
 # %% [markdown]
+# An epoch takes milliseconds here, and a forecast some tenths of a second. So workers can use up what a
+# forecast proposed before the next one is there, which leaves gaps; the small ones are the answers on
+# their way. With epochs of a second neither is visible, and no worker waits for another at any length.
+#
 # ## On a cluster
 #
 # Two things change: where the workers are, and where the checkpoints lie.
@@ -156,5 +194,6 @@ folder.cleanup()
 # disk.
 #
 # What does not change: decisions of Hyperband and Swift-Hyperband are the same on two workers and on
-# fifty, whatever the order in which they finish, and after a crash `hpo resume` goes on from the
-# journal, repeating at most the segments that were in flight.
+# fifty, whatever the order in which they finish; those of Swift-ASHA depend on that order, and its
+# budget follows the number of workers. After a crash `hpo resume` goes on from the journal, repeating
+# at most the segments that were in flight.

@@ -119,7 +119,7 @@ class Snapshot:
             trials += f", {self.failed} failed"
         best = "none yet" if self.best_trial is None else f"{self.best:.5g} (#{self.best_trial})"
         fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), ("best loss", best)]
-        if self.bracket is not None:
+        if self.bracket is not None and self.budget is None:  # with one, there are no brackets
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
         if self.saved is not None and self.budget is None:
             share = self.saved / self.baseline_epochs if self.baseline_epochs else 0.0

@@ -309,7 +309,8 @@ class TrialStore:
         return SchedulerSummary(trials, best, self.epochs, tuple(self.events))
 
     def _summary_of(self, trial_id: int, trial: _Trial) -> TrialSummary:
-        if self._settled(trial).summary is None:
+        self._settled(trial)
+        if trial.summary is None:
             trial.summary = TrialSummary(
                 trial_id=trial_id,
                 config=trial.config,

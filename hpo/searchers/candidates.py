@@ -92,7 +92,7 @@ class SpaceCandidates:
             return list(untried((points[number] for number in numbers), tried))
         parents = tried[: self.parents]
         near = n // 2 if parents else 0
-        found = [self.space.without_absent(d) for d in self.space.samples(rng, n - near)]
+        found: list[Config] = [self.space.without_absent(d) for d in self.space.samples(rng, n - near)]
         found += self._near(parents, near, rng)
         return found if self.allow_duplicates else list(untried(found, tried))
 

@@ -47,7 +47,7 @@ def untried(configs: Iterable[Config], tried: Iterable[Config]) -> Iterator[Conf
             yield config
 
 
-class Points(Sequence[Config]):
+class Points:
     """The points of a space in which each hyperparameter takes given values, by number.
 
     The first hyperparameter changes slowest, and parents of conditions slower than their children.
@@ -68,7 +68,7 @@ class Points(Sequence[Config]):
     def __len__(self) -> int:
         return self._count(0, {})
 
-    def __getitem__(self, number: Any) -> Any:
+    def __getitem__(self, number: int) -> dict[str, Any]:
         if not 0 <= number < len(self):
             raise IndexError(number)
         config: dict[str, Any] = {}

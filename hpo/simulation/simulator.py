@@ -24,7 +24,7 @@ from hpo._typing import FloatArray, IntArray
 from hpo.loop import Recorder, Scheduler, drive, expect_workers
 from hpo.predictors import CurvePredictor, Forecaster, run_predict_job
 from hpo.searchers import CurveSearcher, ListCandidates, Searcher
-from hpo.searchers.candidates import config_key
+from hpo.searchers.distinct import config_key
 from hpo.trial import (
     Job,
     ModelJob,

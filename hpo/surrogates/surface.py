@@ -207,7 +207,8 @@ class Trees:
         rows = [
             rng.choice(self.n_trees, self.trees_per_sample, replace=False) for _ in range(n_samples)
         ]
-        return np.stack([by_tree[chosen].mean(axis=0) for chosen in rows])
+        samples = [by_tree[chosen].mean(axis=0) for chosen in rows]
+        return np.array(samples).reshape(n_samples, len(x))
 
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of such samples, both (n_points,)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -184,7 +183,7 @@ def test_a_proposal_is_not_started_if_it_was_tried_since_it_was_asked_for():
             search.tell(TrainReport(job.trial_id, job.start, job.stop, losses))
         elif isinstance(job, ForecastJob):
             report = run_predict_job(job, pooled, searcher)
-            old = tuple(Proposal({"x": x}, -math.inf, -math.inf, 0.0) for x in started)
+            old = tuple(Proposal({"x": x}, -1.0, -1.0, 0.5) for x in started)
             values = {**vars(report), "proposals": (*old, *old[::-1], *report.proposals)}
             search.tell(type(report)(**values))
         else:
@@ -229,8 +228,8 @@ def test_a_journal_of_an_older_version_repeats_as_it_did():
 
 
 def test_the_removed_searcher_says_what_to_use():
-    with pytest.raises(ValueError, match="'gp' is gone: .*; use curves"):
+    with pytest.raises(ValueError, match=r"'gp' is gone: .*; use curves"):
         make_searcher("gp", TWELVE)
     spec = RunSpec("x.py:train", TWELVE.to_dict(), 9, searcher="gp")
-    with pytest.raises(ValueError, match="'gp' is gone: .*; use curves"):
+    with pytest.raises(ValueError, match=r"'gp' is gone: .*; use curves"):
         spec.build_searcher()

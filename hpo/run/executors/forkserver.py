@@ -17,6 +17,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import (
@@ -85,7 +86,8 @@ class ForkServer:
         alive, self._alive = os.pipe()
         try:
             with socket.socket(socket.AF_UNIX) as listener:
-                self._address = connection.arbitrary_address("AF_UNIX")  # in a private directory
+                place = util.get_temp_dir()  # of this process, and of this user only
+                self._address = tempfile.mktemp(prefix="server-", dir=place)  # noqa: S306
                 listener.bind(self._address)
                 listener.listen()
                 code = _COMMAND.format(path=sys.path, listener=listener.fileno(), alive=alive)
@@ -128,7 +130,8 @@ class ForkServer:
         try:
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(self._address)
-                tracker = resource_tracker.getfd()  # type: ignore[attr-defined]
+                tracker = resource_tracker.getfd()
+                assert tracker is not None  # noqa: S101 - `start` has made it run
                 reduction.sendfds(client, [child_r, child_w, nothing, tracker, *fds])
         except BaseException:
             os.close(sentinel)
@@ -170,12 +173,14 @@ class ForkedProcess(ForkServerProcess):
         """Leave out the server, which the process does not need."""
         return {name: value for name, value in self.__dict__.items() if name != "server"}
 
-    def _Popen(self, process_obj: ForkedProcess) -> _Popen:  # type: ignore[override] # noqa: N802
+    def _Popen(self, process_obj: ForkedProcess) -> _Popen:  # type: ignore[override]
         return _Popen(process_obj)
 
 
 class _Popen(popen_forkserver.Popen):
     """The standard library's, with our server, and safe to poll from several threads."""
+
+    _fds: list[int]  # for the process, filled while it is pickled
 
     def __init__(self, process_obj: Any) -> None:
         self._reading = threading.Lock()
@@ -219,7 +224,7 @@ class ForkContext(ForkServerContext):
         super().__init__()
         self._server = server
 
-    def Process(self, *args: Any, **kwargs: Any) -> ForkedProcess:  # type: ignore[override] # noqa: N802
+    def Process(self, *args: Any, **kwargs: Any) -> ForkedProcess:  # type: ignore[override]
         """Return a process that is not started yet."""
         self.last = ForkedProcess(*args, **kwargs)
         self.last.server = self._server
@@ -252,7 +257,7 @@ def _may_fork() -> bool:
     opened = []
     for fd in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            opened.append(os.readlink(fd))
+            opened.append(str(fd.readlink()))
     threads = len(list(Path("/proc/self/task").iterdir()))
     return threads == 1 and not any(name.startswith(_DEVICES) for name in opened)
 

@@ -111,7 +111,7 @@ class OwnProcess:
                 setup = (self._setup.threads, self._setup.log is not None, environment)
                 self._executor = ProcessPoolExecutor(
                     1,
-                    self._context,  # type: ignore[arg-type]
+                    self._context,
                     initializer=_start_process,
                     initargs=(os.getpid(), *setup),
                 )
@@ -316,7 +316,7 @@ def _start_process(
     parent: int,
     threads: int,
     keep_output: bool,
-    environment: Mapping[str, str],  # noqa: FBT001
+    environment: Mapping[str, str],
 ) -> None:
     """Set a process up: no Ctrl-C, death with the parent, few threads, its own output."""
     os.environ.clear()  # of the server, if there is one

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sklearn.neighbors import KNeighborsRegressor
@@ -17,7 +16,7 @@ from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
 from hpo.searchers import CurveSearcher
 from hpo.space.search_space import SearchSpace
-from hpo.trial import Curve, ForecastJob, ForecastReport, PredictFailure, TrainJob
+from hpo.trial import Curve, ForecastJob, ForecastReport, PredictFailure
 
 PATIENCE = 60
 SPACE = {"lr": {"type": "float", "low": 0.0, "high": 1.0}}
@@ -144,3 +143,22 @@ def test_a_killed_forecast_degrades_a_run_that_goes_on(workshop) -> None:
     assert kinds.count("degraded") >= 1
     assert any("no prediction after 0.02 s" in line for line in results.summary_lines())
     assert results.best is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slow", [0.0, 0.15])
+def test_one_worker_process_repeats_the_inline_search(make_workshop, outcome_of, slow) -> None:
+    """Whatever ends first, a forecast or the training beside it."""
+
+    def found(name: str, **settings) -> list[object]:
+        shop = make_workshop(name)
+        shop.slow(slow if settings else 0.0)
+        spec = shop.spec(
+            scheduler="swift-asha",
+            max_resource=9,
+            scheduler_options={"max_epochs": 40},
+            **settings,
+        )
+        return outcome_of(Tuner.from_spec(spec, journal=shop.journal).run())
+
+    assert found("process", executor="process", n_workers=1) == found("inline")

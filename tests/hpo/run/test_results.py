@@ -7,6 +7,8 @@ import io
 import math
 import multiprocessing
 import signal
+import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,14 +16,19 @@ from rich.console import Console
 
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
+from hpo.report.runs import read_run
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.journal import Journal
 from hpo.run.progress import RichProgress, Snapshot
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
+from hpo.schedulers import ASHA
+from hpo.searchers import ListSearcher
 from hpo.trial import (
     Event,
     SchedulerSummary,
     TrainFailure,
+    TrainJob,
     TrainReport,
     TrialStatus,
     TrialSummary,
@@ -260,3 +267,42 @@ def test_lambda_cannot_go_to_processes(workshop) -> None:
     with pytest.raises(UsageError, match="cannot be sent to worker processes"):
         Tuner(lambda *_: [1.0], workshop.spec().build_scheduler(), journal=workshop.journal).run()
     assert not workshop.journal.exists()
+
+
+def test_a_journal_is_read_and_parsed_once(tmp_path):
+    """Reports and resumptions of long journals take as long as their lines, read once."""
+
+    def cost(n_trials):
+        path = tmp_path / f"{n_trials}.jsonl"
+        configs = [{"x": i} for i in range(n_trials)]
+        settings = {"max_resource": 9, "reduction_factor": 3, "n_trials": n_trials}
+        scheduler = ASHA(ListSearcher(configs), **settings)
+        with Journal.create(path, {}) as journal:
+            for _ in range(2 * n_trials):
+                job = scheduler.ask()
+                if not isinstance(job, TrainJob):
+                    break
+                journal.decided(job)
+                losses = (float(job.trial_id * 7 % 11),) * (job.stop - job.start)
+                report = TrainReport(job.trial_id, job.start, job.stop, losses)
+                journal.reported(report)
+                scheduler.tell(report)
+        read_run(path, ASHA(ListSearcher(configs), **settings))  # imports
+        calls: Counter[str] = Counter()
+
+        def count(frame, event, argument):
+            if event == "call":
+                calls[frame.f_code.co_name] += 1
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            read_run(path, ASHA(ListSearcher(configs), **settings))
+        finally:
+            sys.setprofile(before)
+        return calls, len(path.read_bytes().splitlines())
+
+    few, n_few = cost(50)
+    many, n_many = cost(200)
+    assert many["raw_decode"] == n_many + 1  # the header twice
+    assert sum(many.values()) / n_many <= 1.1 * sum(few.values()) / n_few

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sys
+from random import Random
+
 import pytest
 
 from hpo.schedulers import ASHA
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
-from hpo.trial import Done, TrainReport, TrialStatus, Wait
+from hpo.trial import Done, TrainJob, TrainReport, TrialStatus, Wait
 
 
 def searcher(count=100):
@@ -90,3 +93,46 @@ def test_settings(kind):
 def test_the_type_is_checked():
     with pytest.raises(ValueError, match="type must be 'promotion' or 'stopping', got 'pause'"):
         ASHA(searcher(), max_resource=9, type="pause")
+
+
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+def test_no_call_costs_more_as_the_search_grows(kind):
+    def worst(n_trials):
+        search = ASHA(
+            ListSearcher([{"x": i} for i in range(n_trials)]),
+            max_resource=9,
+            reduction_factor=3,
+            n_trials=n_trials,
+            type=kind,
+        )
+        random, most = Random(0), 0
+
+        def counted(work, *args):
+            nonlocal most
+            calls = 0
+
+            def count(frame, event, argument):
+                nonlocal calls
+                calls += event in ("call", "c_call")
+
+            before = sys.getprofile()
+            sys.setprofile(count)
+            try:
+                result = work(*args)
+            finally:
+                sys.setprofile(before)
+            most = max(most, calls)
+            return result
+
+        while isinstance(job := counted(search.ask), TrainJob):
+            losses = tuple(random.random() for _ in range(job.start, job.stop))
+            counted(search.tell, TrainReport(job.trial_id, job.start, job.stop, losses))
+        assert isinstance(job, Done)
+        trials = search.summary().trials
+        assert len(trials) == n_trials
+        stopped = [trial for trial in trials if trial.status is TrialStatus.STOPPED]
+        assert len(stopped) > n_trials // 2
+        assert all(t.reason == f"not among the best after {len(t.losses)} units" for t in stopped)
+        return most
+
+    assert worst(2000) <= worst(200) + 10

@@ -1,4 +1,4 @@
-"""Workers forked from a server: what it imports, who dies with whom, and what a fork must not keep."""
+"""Workers forked from a server: what it imports, who dies with whom, what forks must not share."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def test_output_of_the_import_is_in_the_log(make_pool, make_trainer, tmp_path, c
 
 def test_workers_and_server_die_with_a_killed_parent(make_trainer, environment, tmp_path) -> None:
     make_trainer(
-        WRITES_PIDS.replace("    return", "    (HERE / 'hangs').touch()\n    os.read(os.pipe()[0], 1)\n    return")
+        WRITES_PIDS.replace(
+            "    return", "    (HERE / 'hangs').touch()\n    os.read(os.pipe()[0], 1)\n    return"
+        )
     )
     script = tmp_path / "script.py"
     script.write_text(
@@ -210,16 +212,19 @@ def test_a_library_that_cannot_be_shared_by_forks(
     assert outcomes(make_pool(2), trainer, tmp_path) == [Outcome((1.0, 0.0))] * 2
 
 
+PRODUCTS = """
+import {0} as library
+ONES = library.ones((600, 600))
+for _ in range(3):
+    ONES @ ONES
+def train(*_):
+    return [float((ONES @ ONES)[0, 0]), 0.0]
+"""
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    "source",
-    [
-        "import numpy as np\nONES = np.ones((600, 600))\nfor _ in range(3):\n    ONES @ ONES\n"
-        "def train(*_):\n    return [float((ONES @ ONES)[0, 0]), 0.0]\n",
-        "import torch\nONES = torch.ones((600, 600))\nfor _ in range(3):\n    ONES @ ONES\n"
-        "def train(*_):\n    return [float((ONES @ ONES)[0, 0]), 0.0]\n",
-    ],
-    ids=["numpy", "torch"],
+    "source", [PRODUCTS.format(library) for library in ("numpy", "torch")], ids=["numpy", "torch"]
 )
 def test_threads_of_libraries_work_in_forks(
     make_pool, make_trainer, tmp_path, source, threads
