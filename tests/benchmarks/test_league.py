@@ -149,3 +149,10 @@ def test_ratios_are_paired_and_the_check_names_who_is_ahead(runs, capsys):
     _, lines = league.by_table(rows, [four_rows(), four_rows()], 1)
     assert lines[0][2:] == ["0.2000", "0.1000", "0.3000", "**0.0000**"]
     assert lines[1][2:] == ["0.4000", "0.2000", "**0.1000**", "0.2000"]
+
+
+def test_a_regret_beyond_the_median_row_counts_as_one(runs):
+    league = importlib.import_module("league")
+    found = {(1, "hyperband"): results(runs, 0.5, 0.5), (1, "dehb"): results(runs, 1e17, 0.0)}
+    values, _ = league.summed_up(found, (1, "dehb")).ratios()
+    np.testing.assert_allclose(values, 1.0)
