@@ -21,7 +21,16 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer
-from hpo.trial import Job, ModelJob, ModelReport, Report, TrainFailure, TrainJob, TrainReport
+from hpo.trial import (
+    ForecastJob,
+    Job,
+    ModelJob,
+    ModelReport,
+    Report,
+    TrainFailure,
+    TrainJob,
+    TrainReport,
+)
 
 Note = Callable[[Mapping[str, Any]], None]
 
