@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class SwiftASHA:
     Forecasts are made beside the training. With one worker a search repeats itself exactly; with
     more, decisions depend on the order of reports, as in ASHA.
 
-    Towards the end, with about one full training's worth of epochs left for each worker, an
+    Towards the end, with three quarters of a full training's epochs left for each worker, an
     increasing number of workers complete the most promising trials side by side, in ever shorter
     jobs, so that all workers stop at about the same time. A trial that is slower than the others,
     by what they report while it trains, is not completed then.
@@ -84,7 +85,7 @@ class SwiftASHA:
     budget_fraction : float
         Epochs to spend, as a fraction of Hyperband's with the same R and eta; above 0. At least
         ``max_resource + 10`` are spent if Hyperband spends as many, and
-        ``1.5 * max_resource * n_workers``: a search takes at least the time of one full training,
+        ``1.75 * max_resource * n_workers``: a search takes at least the time of one full training,
         in which that many keep all workers busy.
     max_epochs : int or None
         Epochs to spend, in place of `budget_fraction`; at least `max_resource`.
@@ -415,7 +416,7 @@ class SwiftASHA:
         elif self._endgame.begun(self._remaining):
             forecasting = self._pending is not None
             choice = self._endgame.choose(
-                sampler, self._remaining, self._new_trial, forecasting=forecasting
+                sampler, self._remaining, partial(self._pick, sampler), forecasting=forecasting
             )
         else:
             choice = self._choose(sampler)
@@ -453,11 +454,20 @@ class SwiftASHA:
         if completion is not None:
             return completion
         affordable = candidates.take(candidates.cost <= self._remaining)
-        can_start = self._can_start()
+        return self._pick(sampler, affordable, self._can_start())
+
+    def _pick(
+        self, sampler: ForecastSampler, candidates: Candidates, can_start: bool
+    ) -> Choice | None:
+        """Choose among trials that may be resumed and new ones; without any, draw nothing."""
+        startable = sampler.n_proposals or self._starts_unmodelled(sampler)
+        can_start = can_start and bool(startable)
+        if not len(candidates) and not can_start:
+            return None
         if not sampler.draws_improvement():
-            return sampled_choice(sampler, affordable, self._new_trial if can_start else None)
+            return sampled_choice(sampler, candidates, self._new_trial if can_start else None)
         found = sampler.most_likely_to_improve(
-            affordable,
+            candidates,
             proposals=can_start,
             unmodelled=can_start and self._starts_unmodelled(sampler),
         )
@@ -466,7 +476,7 @@ class SwiftASHA:
                 return found
             case Proposal():
                 return Choice(None, self._first_stop(), found.config)
-        return self._new_trial(math.inf)
+        return self._new_trial(math.inf) if can_start else None
 
     def _candidates(self) -> Candidates:
         which = np.flatnonzero(self._resumable)
