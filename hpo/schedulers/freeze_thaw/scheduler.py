@@ -85,7 +85,7 @@ class SwiftASHA:
     budget_fraction : float
         Epochs to spend, as a fraction of Hyperband's with the same R and eta; above 0. At least
         ``max_resource + 10`` are spent if Hyperband spends as many, and
-        ``1.75 * max_resource * n_workers``: a search takes at least the time of one full training,
+        ``1.5 * max_resource * n_workers``: a search takes at least the time of one full training,
         in which that many keep all workers busy.
     max_epochs : int or None
         Epochs to spend, in place of `budget_fraction`; at least `max_resource`.

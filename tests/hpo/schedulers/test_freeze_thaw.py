@@ -350,9 +350,9 @@ def test_too_few_epochs_are_named():
         SwiftASHA(ListSearcher([{}]), max_resource=27, max_epochs=26)
 
 
-@pytest.mark.parametrize(("n_workers", "epochs"), [(None, 213), (1, 213), (8, 378), (50, 2363)])
+@pytest.mark.parametrize(("n_workers", "epochs"), [(None, 213), (1, 213), (8, 324), (50, 2025)])
 def test_the_budget_follows_the_workers(n_workers, epochs):
-    """0.45 of Hyperband's 475 epochs, or 1.75 full trainings for every worker."""
+    """0.45 of Hyperband's 475 epochs, or one and a half full trainings for every worker."""
     scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, n_workers=n_workers)
     assert scheduler.budget.epochs == scheduler.summary().budget == epochs
     late = SwiftASHA(ListSearcher([{}]), max_resource=27)
@@ -360,13 +360,13 @@ def test_the_budget_follows_the_workers(n_workers, epochs):
         late.expect_workers(n_workers)
     assert late.budget == scheduler.budget
     assert str(late.budget).startswith(f"{epochs} epochs (")
-    assert ("8 workers need 1.75 full trainings" in str(late.budget)) is (n_workers == 8)
+    assert ("8 workers need 1.5 full trainings" in str(late.budget)) is (n_workers == 8)
 
 
 def test_a_given_number_of_workers_or_epochs_goes_first():
     scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, n_workers=8)
     scheduler.expect_workers(100)
-    assert scheduler.budget.epochs == 378
+    assert scheduler.budget.epochs == 324
     scheduler = SwiftASHA(ListSearcher([{}]), max_resource=27, max_epochs=50)
     scheduler.expect_workers(100)
     assert scheduler.budget.epochs == 50
@@ -378,7 +378,7 @@ def test_a_given_number_of_workers_or_epochs_goes_first():
 @pytest.mark.parametrize("n_workers", [2, 8])
 def test_a_simulation_tells_the_number_of_workers(falling, n_workers):
     result = search(falling, n_workers=n_workers)
-    assert result.summary.budget == max(213, round(1.75 * 27 * n_workers))
+    assert result.summary.budget == max(213, 81 * n_workers // 2)
     assert result.utilisation > 0.95
 
 
