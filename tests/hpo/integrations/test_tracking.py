@@ -62,6 +62,7 @@ def run(progress) -> Results:
 @pytest.mark.parametrize("failures", [0, 3])
 def test_each_loss_is_written_once_whatever_fails_on_the_way(failures, caplog, monkeypatch):
     monkeypatch.setattr("hpo.run.recorder._SHOW_EVERY", 0.0)
+    monkeypatch.setattr("hpo.run.recorder._SHOW_SHARE", float("inf"))
     memory = Memory(failures)
     with caplog.at_level(logging.WARNING):
         results = run(Several(Progress(), memory))
