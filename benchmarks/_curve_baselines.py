@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from typing import Any
 
@@ -119,7 +120,40 @@ class NearestRow:
         return row
 
 
-class TPESearcher:
+class PointSearcher(ABC):
+    """Proposes untried rows, and knows which one each trial is; a base class.
+
+    Parameters
+    ----------
+    table : CurveTable
+        Whose rows.
+    seed : int
+        Of the order of the rows.
+    """
+
+    def __init__(self, table: CurveTable, seed: int) -> None:
+        self._table = table
+        self._rows = NearestRow(table, seed)
+        self._row_of_trial: dict[int, int] = {}
+
+    @abstractmethod
+    def _next_row(self) -> int | None:
+        """Take the row of the next trial, None where none is left."""
+
+    def propose(self, trial_id: int) -> dict[str, Any] | None:
+        """Return the configuration of trial `trial_id`, None past the end of the table."""
+        row = self._next_row()
+        if row is None:
+            return None
+        self._row_of_trial[trial_id] = row
+        return dict(self._table.configs[row])
+
+    def row_of(self, job: TrainJob) -> int:
+        """Return the row that a job trains."""
+        return self._row_of_trial[job.trial_id]
+
+
+class TPESearcher(PointSearcher):
     """BOHB's searcher with Optuna's TPE: a model of the losses after the most units.
 
     A third of the configurations comes at random (in the order of `TableSearcher`); for the others
@@ -132,30 +166,18 @@ class TPESearcher:
     """
 
     def __init__(self, table: CurveTable, seed: int, random_fraction: float = 1 / 3) -> None:
-        self._table = table
+        super().__init__(table, seed)
         self._seed = seed
         self._random_fraction = random_fraction
         self._rng = np.random.default_rng([seed, 1])
-        self._rows = NearestRow(table, seed)
-        self._row_of_trial: dict[int, int] = {}
         self._studies: dict[int, Any] = {}  # resource -> study
         self._n_told: dict[int, int] = defaultdict(int)
 
-    def propose(self, trial_id: int) -> dict[str, Any] | None:
-        """Return the configuration of trial `trial_id`, None past the end of the table."""
+    def _next_row(self) -> int | None:
         resource = self._modelled()
         if resource is None or self._rng.random() < self._random_fraction:
-            row = self._rows.first()
-        else:
-            row = self._rows.nearest(self._suggest(resource))
-        if row is None:
-            return None
-        self._row_of_trial[trial_id] = row
-        return dict(self._table.configs[row])
-
-    def row_of(self, job: TrainJob) -> int:
-        """Return the row that a job trains."""
-        return self._row_of_trial[job.trial_id]
+            return self._rows.first()
+        return self._rows.nearest(self._suggest(resource))
 
     def decided(self, job: Job) -> None:
         """Ignore the job."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from threadpoolctl import threadpool_limits
 import hpo
 from _curve_methods import METHODS, Method, Setup
 from _curve_tables import Task
+from hpo.files import write_atomically
 from hpo.loop import drive
 from hpo.simulation import SimulatedRunner
 from hpo.trial import Job, Report, SchedulerSummary, TrainJob, TrainReport, finite_or_worst
@@ -167,9 +167,7 @@ class Cache:
         """Write a run; a reader finds all of it or nothing."""
         path = self._path(name, task, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(asdict(run)), encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, json.dumps(asdict(run)).encode())
 
     def _path(self, name: str, task: Task, seed: int) -> Path:
         table = f"{task.name.replace(' ', '-')}-{task.fingerprint}"

@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from _curve_baselines import NearestRow, hyperband_epochs
+from _curve_baselines import NearestRow, PointSearcher, hyperband_epochs
 from _curve_methods import Build, Setup, asha_for_hyperbands_epochs, forecasting, named
 from _curve_runs import code_of, code_of_hpo
 from _curve_tables import REDUCTION_FACTOR, Task
+from hpo.files import write_atomically
 from hpo.loop import drive
 from hpo.schedulers import Hyperband
 from hpo.simulation import CurveTable, SimulatedRunner
@@ -64,7 +65,7 @@ class Entry:
     max_seeds: int | None = None
 
 
-class NearestPoints:
+class NearestPoints(PointSearcher):
     """Proposes the untried rows that are nearest to random points, as the peers' points are taken.
 
     Parameters
@@ -76,22 +77,11 @@ class NearestPoints:
     """
 
     def __init__(self, table: CurveTable, seed: int) -> None:
-        self._table = table
+        super().__init__(table, seed)
         self._rng = np.random.default_rng([seed, 3])
-        self._rows = NearestRow(table, seed)
-        self._row_of_trial: dict[int, int] = {}
 
-    def propose(self, trial_id: int) -> dict[str, Any] | None:
-        """Return the configuration of trial `trial_id`, None where no row is left."""
-        row = self._rows.nearest(self._rng.random(self._rows.points.shape[1]))
-        if row is None:
-            return None
-        self._row_of_trial[trial_id] = row
-        return dict(self._table.configs[row])
-
-    def row_of(self, job: TrainJob) -> int:
-        """Return the row that a job trains."""
-        return self._row_of_trial[job.trial_id]
+    def _next_row(self) -> int | None:
+        return self._rows.nearest(self._rng.random(self._rows.points.shape[1]))
 
 
 def hyperband_on_points(table: CurveTable, seed: int) -> Setup:
@@ -398,7 +388,5 @@ class Work:
             return Result(**json.loads(path.read_text(encoding="utf-8")))
         result = run(self.name, self.task, seed, self.n_workers, self.pythons)
         folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(asdict(result)), encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, json.dumps(asdict(result)).encode())
         return result

@@ -27,7 +27,7 @@ from _curve_report import markdown, put_into, table_parser
 from _curve_tables import Task, load_tasks
 from _harness import Bars
 from _hpo_common import show
-from hpo.loop import drive
+from hpo.loop import Scheduler, drive
 from hpo.simulation import SimulatedRunner
 from hpo.trial import ForecastReport, Job, Report, TrialStatus
 
@@ -47,52 +47,46 @@ class Moment:
 
 
 class Watch:
-    """Notes the state after every forecast."""
+    """Notes epochs and regret at every forecast."""
 
-    def __init__(self, task: Task, setup: object) -> None:
+    def __init__(self, task: Task, scheduler: Scheduler) -> None:
         self._task = task
-        self._setup = setup
-        self.moments: list[Moment] = []
+        self._scheduler = scheduler
+        self.states: list[tuple[int, float]] = []
 
     def decided(self, job: Job) -> None:
         """Nothing to note."""
 
     def reported(self, report: Report) -> None:
-        """Note the state that the next call of `Scheduler.tell` leaves, at the report after it."""
+        """Note the state at a forecast."""
         if isinstance(report, ForecastReport):
-            self.moments.append(self.state())
+            self.note()
 
-    def state(self) -> Moment:
-        """Return the state of the search now."""
-        summary = self._setup.scheduler.summary()
+    def note(self) -> None:
+        """Note the state of the search now."""
+        summary = self._scheduler.summary()
         done = [t.last_loss for t in summary.trials if t.status is TrialStatus.COMPLETED]
-        forecasts = [e for e in summary.events if e.kind == "forecast"]
-        final = self._task.table.losses[:, -1]
-        spread = float(np.median(final) - final.min())
-        expected = forecasts[-1].expected_improvement if forecasts else None
-        return Moment(
-            summary.epochs,
-            self._task.regret(min(done)) if done else math.inf,
-            None if expected is None else expected / spread,
-        )
+        self.states.append((summary.epochs, self._task.regret(min(done)) if done else math.inf))
 
 
 def search(task: Task, seed: int) -> list[Moment]:
     """Return the state at every forecast, and that at the end."""
     with threadpool_limits(1):
         setup = METHODS["swift-asha"].build(task.table, seed)
-        watch = Watch(task, setup)
+        watch = Watch(task, setup.scheduler)
         runner = SimulatedRunner(
             task.table, setup.searcher.row_of, predictor=setup.predictor, searcher=setup.searcher
         )
         drive(setup.scheduler, runner, watch)
-        # A forecast's expectation is known at the report after it.
-        states = [*watch.moments[1:], watch.state()]
-        shifted = [
-            Moment(now.epochs, now.regret, later.expected)
-            for now, later in zip(watch.moments, states, strict=True)
-        ]
-        return [*shifted, watch.state()]
+    watch.note()
+    final = task.table.losses[:, -1]
+    spread = float(np.median(final) - final.min())
+    events = setup.scheduler.summary().events
+    gains = [event.expected_improvement for event in events if event.kind == "forecast"]
+    expected = [None if gain is None else gain / spread for gain in gains]
+    # The end has no forecast of its own.
+    pairs = zip(watch.states, [*expected, expected[-1]], strict=True)
+    return [Moment(epochs, regret, gain) for (epochs, regret), gain in pairs]
 
 
 def stopped(moments: Sequence[Moment], least: float) -> Moment:

@@ -39,6 +39,7 @@ from _curve_runs import Trace, code_of, code_of_hpo, final_regret
 from _curve_tables import Task, load_tasks
 from _harness import Bars
 from _hpo_common import show
+from hpo.files import write_atomically
 from hpo.loop import drive
 from hpo.simulation import CurveTable, SimulatedRunner
 from hpo.trial import Job, Report, TrainJob
@@ -204,9 +205,7 @@ def _measured(work: Work, seed: int) -> Timing:
         return Timing(**json.loads(path.read_text(encoding="utf-8")))
     timing = measure(work.task, form, seed, work.n_workers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(timing)), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, json.dumps(asdict(timing)).encode())
     return timing
 
 

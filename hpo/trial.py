@@ -485,6 +485,18 @@ class SchedulerSummary:
     budget: int | None = None
 
 
+def latest_expected_improvement(events: Sequence[Event]) -> float | None:
+    """Return the expected improvement by the latest forecast; None without one.
+
+    Parameters
+    ----------
+    events : sequence of Event
+        In order of time.
+    """
+    forecasts = (event for event in reversed(events) if event.kind == "forecast")
+    return next((event.expected_improvement for event in forecasts), None)
+
+
 def finite_or_worst(loss: float) -> float:
     """Return `loss`, or infinity where it is NaN or minus infinity."""
     return loss if math.isfinite(loss) else math.inf

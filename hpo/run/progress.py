@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hpo.run.baseline import HyperbandBaseline
-from hpo.trial import SchedulerSummary, TrialStatus
+from hpo.trial import SchedulerSummary, TrialStatus, latest_expected_improvement
 
 
 class Progress:
@@ -90,7 +90,6 @@ class Snapshot:
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
         newest = max(running, key=lambda trial: trial.trial_id, default=None)
-        gains = [event.expected_improvement for event in summary.events if event.kind == "forecast"]
         skills = [event.skill for event in summary.events if event.skill is not None]
         return cls(
             epochs=summary.epochs,
@@ -106,7 +105,7 @@ class Snapshot:
             bracket=None if newest is None else newest.bracket,
             rung=None if newest is None else newest.rung,
             skill=skills[-1] if skills else None,
-            expected_improvement=gains[-1] if gains else None,
+            expected_improvement=latest_expected_improvement(summary.events),
             degraded=sum(event.kind == "degraded" for event in summary.events),
         )
 

@@ -30,6 +30,7 @@ from hpo.trial import (
     TrainReport,
     TrialStatus,
     TrialSummary,
+    latest_expected_improvement,
 )
 
 
@@ -260,8 +261,7 @@ class Results:
         In units of the loss, by the latest forecast; None if the scheduler makes none, or before a
         trial is complete.
         """
-        gains = [event.expected_improvement for event in self.events if event.kind == "forecast"]
-        return gains[-1] if gains else None
+        return latest_expected_improvement(self.events)
 
     def predictor_skill(self) -> list[dict[str, Any]]:
         """Return the predictor's skill at each decision (positive: better than last value)."""

@@ -71,6 +71,11 @@ class TrialArrays:
         return self._failed.view
 
     @property
+    def complete(self) -> BoolArray:
+        """Whether it was trained to the end."""
+        return self.over & ~self.failed
+
+    @property
     def idle(self) -> BoolArray:
         """Whether it may have a job."""
         return ~(self.running | self.over)

@@ -309,13 +309,13 @@ class SwiftASHA:
             trials.units, next_lengths(trials.units, self._max_resource)
         )
         # A scheduled trial counts whatever its new losses are, which may not be known yet.
-        counts = trials.scheduled | (trials.over & ~trials.failed)
+        counts = trials.scheduled | trials.complete
         means = trials.mean[counts & ~np.isnan(trials.mean)]
         self._mean_to_beat = float(means.min(initial=math.inf))
 
     def _expected_improvement(self, report: ForecastReport, trials: Int64Array) -> float | None:
         """Return the expected improvement of the best final loss by the remaining epochs."""
-        done = self._trials.over & ~self._trials.failed
+        done = self._trials.complete
         if not done.any() or not report.scale:
             return None
         scale = scale_of(report.scale)

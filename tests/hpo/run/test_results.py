@@ -7,14 +7,13 @@ import io
 import math
 import multiprocessing
 import signal
-import sys
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
+from calls import calls_during
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report.plots import FATES, fates, plot_curves, plot_regret, save_figures
 from hpo.report.runs import read_run
@@ -291,18 +290,7 @@ def test_a_journal_is_read_and_parsed_once(tmp_path):
                 journal.reported(report)
                 scheduler.tell(report)
         read_run(path, ASHA(ListSearcher(configs), **settings))  # imports
-        calls: Counter[str] = Counter()
-
-        def count(frame, event, argument):
-            if event == "call":
-                calls[frame.f_code.co_name] += 1
-
-        before = sys.getprofile()
-        sys.setprofile(count)
-        try:
-            read_run(path, ASHA(ListSearcher(configs), **settings))
-        finally:
-            sys.setprofile(before)
+        _, calls, _ = calls_during(lambda: read_run(path, ASHA(ListSearcher(configs), **settings)))
         return calls, len(path.read_bytes().splitlines())
 
     few, n_few = cost(50)

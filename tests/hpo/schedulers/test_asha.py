@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import sys
 from random import Random
 
 import pytest
 
+from calls import calls_during
 from hpo.schedulers import ASHA
 from hpo.searchers import ListSearcher
 from hpo.simulation import simulate
@@ -109,19 +109,8 @@ def test_no_call_costs_more_as_the_search_grows(kind):
 
         def counted(work, *args):
             nonlocal most
-            calls = 0
-
-            def count(frame, event, argument):
-                nonlocal calls
-                calls += event in ("call", "c_call")
-
-            before = sys.getprofile()
-            sys.setprofile(count)
-            try:
-                result = work(*args)
-            finally:
-                sys.setprofile(before)
-            most = max(most, calls)
+            result, python, n_c = calls_during(lambda: work(*args))
+            most = max(most, sum(python.values()) + n_c)
             return result
 
         while isinstance(job := counted(search.ask), TrainJob):

@@ -5,12 +5,11 @@ Function calls are counted, which is the same on every machine.
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from scipy import stats
 
+from calls import calls_during
 from hpo.searchers import SpaceCandidates, make_searcher
 from hpo.space import SearchSpace
 
@@ -27,19 +26,8 @@ OTHERS = {
 
 def calls_of(work):
     """Count calls of functions, those of C included."""
-    count = 0
-
-    def count_call(frame, event, argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count_call)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
+    _, python, n_c = calls_during(work)
+    return sum(python.values()) + n_c
 
 
 def space_with(other):
