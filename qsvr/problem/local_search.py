@@ -56,7 +56,7 @@ def descend_levels(
         dual.penalised_kernel, np.diag(dual.penalised_kernel).copy(), float(dual.epsilon),
         float(dual.overlap_penalty), encoding.offset, encoding.width, encoding.grid,
     )  # fmt: skip
-    scale = float(np.abs(dual.y) @ dual.C) + abs(qubo.constant)
+    scale = float(np.abs(dual.y) @ dual.reach) + abs(qubo.constant)
     tol = 1e-13 * max(scale, np.finfo(float).tiny)
     uneven = None if encoding.is_even else True
     result, values = levels.copy(), encoding.values(levels)

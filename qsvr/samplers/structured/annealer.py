@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from qsvr._typing import FloatArray
 from qsvr._validation import check_integer, shown
+from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.samplers.base import check_options
@@ -115,6 +116,7 @@ class _Problem:
     separate: bool  # whether the coefficients of a sample are
     blocks: tuple[NDArray[np.int64], NDArray[np.int64]]
     plan: Plan
+    encoding: FixedPointEncoding
 
     @classmethod
     def of(cls, qubo: SVRQubo, beta: FloatArray, seed: int) -> _Problem:
@@ -145,6 +147,7 @@ class _Problem:
             separate=separate,
             blocks=(neighbour_blocks(kernel, orders, sizes), sizes),
             plan=plan,
+            encoding=qubo.encoding,
         )
 
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
@@ -157,9 +160,10 @@ class _Problem:
         width = LANES if n_batches >= n_jobs else MULTIPLE
         firsts = range(0, num_reads, width)
         signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
-        x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
+        x = np.concatenate(signed, axis=1)[:, :num_reads].T
         if self.separate:
-            return np.abs(x.reshape(num_reads, 2, -1))
+            return self.encoding.expanded(np.abs(x.astype(np.int64)))
+        x = (x + _middle(self.encoding)).astype(np.int64)
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
     def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
@@ -169,9 +173,10 @@ class _Problem:
         batch, first_lane = divmod(first_read, LANES)
         lanes, n = slice(first_lane, first_lane + width), self.y.size
         rng = np.random.default_rng([seed, batch + 1])
-        low, high = self.weights[:, 4:6].astype(np.int64).T[..., None]
+        low, high = self.weights[:, 4:6].T[..., None]
+        counts = (high - low).astype(np.int64) + 1
         field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
-        x[:] = rng.integers(low, high + 1, size=(n, LANES))[:, lanes]
+        x[:] = low + rng.integers(0, counts, size=(n, LANES))[:, lanes]
         states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
         b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
@@ -198,16 +203,43 @@ class _Problem:
         return np.asarray(self.offset[:, None] + up * rise + down * fall, dtype=np.float32)
 
 
+def _middle(encoding: FixedPointEncoding) -> FloatArray:
+    """Return the signed levels at which x is 0, shape (n_samples,).
+
+    That is the middle of a box of one side, so that boxes of either side look alike.
+    """
+    return np.asarray(0.5 * (encoding.grid.size - 1) * encoding.side)
+
+
+def _costs(qubo: SVRQubo) -> FloatArray:
+    """Return the linear energy per unit of a and a-hat, shape (2, n_samples).
+
+    With the other coefficient at its offset the overlap term is linear too.
+    """
+    dual = qubo.dual
+    return np.asarray(dual.epsilon + dual.overlap_penalty * qubo.encoding.offset[::-1])
+
+
 def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) separately."""
-    dual, offset = qubo.dual, qubo.encoding.offset
+    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) separately.
+
+    A box of one side has no corner of the cost within it: there the cost is a part of the target.
+    """
+    dual, encoding, offset = qubo.dual, qubo.encoding, qubo.encoding.offset
     if not separate:
-        return dual.penalised_kernel, dual.y, offset[0] - offset[1]
+        step, cost, side = encoding.width.max(axis=0), _costs(qubo), encoding.side
+        middle = _middle(encoding) * step / (encoding.grid.size - 1)
+        slope = side * np.where(side > 0, cost[0], cost[1])
+        return dual.penalised_kernel, dual.y - slope, offset[0] - offset[1] + middle
     kernel = np.tile(dual.penalised_kernel, (2, 2))
     n = np.arange(dual.n_samples)
     kernel[n, n + n.size] -= dual.overlap_penalty
     kernel[n + n.size, n] -= dual.overlap_penalty
-    return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
+    y, signed = np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
+    active = encoding.active
+    if active.size < y.size:
+        return kernel[np.ix_(active, active)], y[active], signed[active]
+    return kernel, y, signed
 
 
 def _exponents(qubo: SVRQubo, kernel: FloatArray, offset: FloatArray) -> tuple[int, int]:
@@ -234,7 +266,7 @@ def _levels(
 
     They are in the units of `_exponents`.
     """
-    dual, encoding = qubo.dual, qubo.encoding
+    dual, encoding, active = qubo.dual, qubo.encoding, qubo.encoding.active
     top = encoding.grid.size - 1
     step = encoding.width / top  # (2, n)
     none, all_levels = np.zeros(dual.n_samples), np.full(dual.n_samples, float(top))
@@ -242,10 +274,14 @@ def _levels(
         up, down = np.concatenate([step[0], none]), np.concatenate([none, step[1]])
         cost_up, cost_down = dual.epsilon * up, dual.epsilon * down
         low, high = np.concatenate([none, -all_levels]), np.concatenate([all_levels, none])
+        up, down, low, high = up[active], down[active], low[active], high[active]
+        cost_up, cost_down = cost_up[active], cost_down[active]
     else:
-        # With the other coefficient at its offset the overlap term is linear too.
-        cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
-        (up, down), (cost_up, cost_down), low, high = step, cost, -all_levels, all_levels
+        is_one = encoding.side != 0
+        up, down = np.where(is_one, step.max(axis=0), step)
+        cost_up, cost_down = np.where(is_one, 0.0, step * _costs(qubo))
+        high = np.where(is_one, 0.5 * all_levels, all_levels)
+        low = -high
     columns = [
         *np.ldexp([up, down], -length), *np.ldexp([cost_up, cost_down], -energy), low, high
     ]  # fmt: skip
@@ -256,4 +292,6 @@ def _levels(
         table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
     steps, costs = weights[:, :2], weights[:, 2:4]
     even = table is None and not separate and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
-    return Levels(tuple(weights[0]), table, np.float32(top)), weights, bool(even)
+    even = even and np.ptp(high) == 0.0
+    highest = np.float32(max(high.max(), -low.min()))
+    return Levels(tuple(weights[0]), table, highest), weights, bool(even)
