@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem
+    from qsvr.estimators import QSVC, QSVR, QSVREnsemble, QSVRProblem
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "QSVR",
+    "QSVC",
     "QSVREnsemble",
     "QSVRProblem",
     "Solutions",
@@ -90,7 +91,7 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem"),
+    "qsvr.estimators": ("QSVC", "QSVR", "QSVREnsemble", "QSVRProblem"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

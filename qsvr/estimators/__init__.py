@@ -2,6 +2,7 @@
 
 from qsvr.estimators.ensemble import MemberFailure, QSVREnsemble
 from qsvr.estimators.problem import QSVRProblem
+from qsvr.estimators.svc import QSVC
 from qsvr.estimators.svr import QSVR
 
-__all__ = ["QSVR", "MemberFailure", "QSVREnsemble", "QSVRProblem"]
+__all__ = ["QSVC", "QSVR", "MemberFailure", "QSVREnsemble", "QSVRProblem"]
