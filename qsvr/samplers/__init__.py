@@ -9,6 +9,7 @@ from qsvr.samplers.factory import (
     check_portable,
     get_sampler,
     open_sampler,
+    sampler_names,
 )
 from qsvr.samplers.kinds import SamplerKind, kind_of
 from qsvr.samplers.relax_round import RelaxRound
@@ -29,4 +30,5 @@ __all__ = [
     "get_sampler",
     "kind_of",
     "open_sampler",
+    "sampler_names",
 ]
