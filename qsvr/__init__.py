@@ -103,7 +103,12 @@ _ROOMS = {
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
     "qsvr.samplers": (
-        "SAMPLER_NAMES", "AccessPlan", "Sampler", "SamplerFactory", "get_sampler", "sampler_names",
+        "SAMPLER_NAMES",
+        "AccessPlan",
+        "Sampler",
+        "SamplerFactory",
+        "get_sampler",
+        "sampler_names",
     ),
     "qsvr.samplers.dwave": ("scan_chain_strength",),
 }

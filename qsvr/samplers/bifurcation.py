@@ -78,7 +78,9 @@ class SimulatedBifurcationSampler(dimod.Sampler):
         import torch
 
         if parameters:
-            raise ValueError(f"unknown parameters {sorted(parameters)}; known: {[*self.parameters]}.")
+            raise ValueError(
+                f"unknown parameters {sorted(parameters)}; known: {[*self.parameters]}."
+            )
         model = bqm.change_vartype(dimod.BINARY, inplace=False)
         order = list(model.variables)
         linear, (rows, columns, biases), _ = model.to_numpy_vectors(variable_order=order)

@@ -12,9 +12,9 @@ import traceback
 
 import numpy as np
 import pytest
-from coin_toss import CoinToss
 from sklearn.base import clone
 
+from coin_toss import CoinToss
 from qsvr import (
     QSVR,
     SAMPLER_NAMES,
