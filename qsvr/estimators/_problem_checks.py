@@ -80,8 +80,8 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> Non
 
 def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     """Raise ValueError where squares or energies of a dual leave the range of floating point."""
-    y, largest_C = float(np.abs(dual.y).max()), float(dual.C.max())
-    C = largest_C * dual.C.size
+    y, largest_C = float(np.abs(dual.y).max()), float(dual.box.max())
+    C = largest_C * dual.y.size
     kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
     lower = "Lower it."
     target = "Scale y, or set normalize_y=True: C and epsilon are then in units of its deviation."

@@ -537,7 +537,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         solutions, predictions = combine(
             problem.dual, found, data, combination=self.combination, intercept=self.intercept
         )
-        self._spread = Spread.of(solutions, data, predictions, problem.dual.C)
+        self._spread = Spread.of(solutions, data, predictions, problem.dual.reach)
         self._kernel = data.kernel
         self.y_std_ = data.unit
         self.solutions_ = replace(

@@ -73,7 +73,7 @@ class LevelDescent:
             dual.penalised_kernel, np.diag(dual.penalised_kernel).copy(), float(dual.epsilon),
             float(dual.overlap_penalty), encoding.offset, encoding.width, encoding.grid,
         )  # fmt: skip
-        scale = float(np.abs(dual.y) @ dual.C) + abs(qubo.constant)
+        scale = float(np.abs(dual.y) @ dual.reach) + abs(qubo.constant)
         tol = 1e-13 * max(scale, np.finfo(float).tiny)
         return cls(problem, tol, None if encoding.is_even else True)
 

@@ -20,11 +20,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.dual import Relaxation, SVRDual
 from qsvr.problem.local_search import LevelDescent
 from qsvr.problem.qubo import SVRQubo
@@ -35,7 +36,8 @@ __all__ = ["QuboStack", "relax_all", "stack_key"]
 def stack_key(qubo: SVRQubo) -> Hashable:
     """Return what must be equal for two QUBOs to be stacked: size, levels, and their evenness."""
     encoding = qubo.encoding
-    return encoding.n_samples, encoding.unit_weights.tobytes(), encoding.is_even
+    shape = (encoding.n_samples, encoding.active.size)
+    return shape, encoding.unit_weights.tobytes(), encoding.is_even
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,11 @@ class QuboStack:
         """Return coefficients of levels, both of shape (n_members, n_reads, 2, n_samples)."""
         return np.asarray(self.offset[:, None] + self.width[:, None] * self.grid[levels])
 
+    @cached_property
+    def active(self) -> IntArray:
+        """`FixedPointEncoding.active` of each, shape (n_members, n_active)."""
+        return np.stack([qubo.encoding.active for qubo in self.qubos])
+
     def decode(self, bits: NDArray[np.uint8]) -> FloatArray:
         """Return coefficients, (n_members, n_reads, 2, n_samples), of bits.
 
@@ -101,21 +108,37 @@ class QuboStack:
         bits : ndarray of shape (n_members, n_reads, n_variables)
         """
         encoding = self.qubos[0].encoding
-        shape = (*bits.shape[:2], 2, encoding.n_samples, encoding.n_bits)
-        unit = bits.reshape(shape) @ encoding.unit_weights
+        shape = (*bits.shape[:2], self.active.shape[1], encoding.n_bits)
+        unit = self._expanded(bits.reshape(shape) @ encoding.unit_weights)
         return np.asarray(self.offset[:, None] + self.width[:, None] * unit)
 
     def bits(self, levels: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return bit strings, (n_members, n_reads, n_variables), of levels as for `values`."""
         n_members, n_reads = levels.shape[:2]
+        if self.active.shape[1] < levels.shape[2] * levels.shape[3]:
+            pairs = zip(self.qubos, levels, strict=True)
+            return np.stack([qubo.encoding.bits(each) for qubo, each in pairs])
         flat = self.qubos[0].encoding.bits(levels.reshape(-1, *levels.shape[2:]))
         return flat.reshape(n_members, n_reads, -1)
 
     def levels(self, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return levels as for `values` of bits (n_members, n_reads, n_variables)."""
         n_members, n_reads, n_variables = bits.shape
+        if self.active.shape[1] < 2 * self.y.shape[1]:
+            pairs = zip(self.qubos, bits, strict=True)
+            return np.stack([qubo.encoding.levels(each) for qubo, each in pairs])
         flat = self.qubos[0].encoding.levels(bits.reshape(-1, n_variables))
         return flat.reshape(n_members, n_reads, *flat.shape[1:])
+
+    def _expanded(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the coefficients that have bits as (..., 2, n_samples); others are 0."""
+        n_members, n_reads, n_active = values.shape
+        n = self.y.shape[1]
+        if n_active < 2 * n:
+            full = np.zeros((n_members, n_reads, 2 * n), dtype=values.dtype)
+            np.put_along_axis(full, self.active[:, None], values, axis=2)
+            values = full
+        return values.reshape(n_members, n_reads, 2, n)
 
     def nearest_levels(self, coefficients: FloatArray) -> NDArray[np.int64]:
         """Return the levels nearest to coefficients, both as for `values`."""

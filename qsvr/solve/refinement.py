@@ -290,13 +290,13 @@ class _Rounds:
         )  # fmt: skip
         b = self.solution.b
         _, objective = lowest_average(
-            np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
+            np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.box
         )
         self.loss_gaps.append(loss_gap(dual, objective))
 
     def _reached(self, point: FloatArray, start_energy: float, source: str) -> RefinementRound:
         dual, b = self.dual, point[0] - point[1]
-        gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
+        gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.box, dual.epsilon).gap
         energy = float(dual.energy(point))
         return RefinementRound(
             energy, start_energy, dual.bound, gap, self.centre, self.width, source

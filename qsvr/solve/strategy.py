@@ -62,16 +62,25 @@ class Strategy:
     verbose: int = 0
 
     def working_size(
-        self, sampler: Sampler, *, n_samples: int, n_bits: int, name: str
+        self, sampler: Sampler, *, n_samples: int, n_bits: int, name: str, n_sides: int = 2
     ) -> int | None:
         """Return the samples of a working set, or None where one QUBO holds them all.
+
+        Parameters
+        ----------
+        sampler : Sampler
+        n_samples, n_bits : int
+        name : str
+            Of the sampler, in messages.
+        n_sides : int
+            Coefficients of a sample that have bits: 1 where boxes have one side.
 
         Raises
         ------
         CapacityError
             If one QUBO does not hold them and working sets are not allowed or cannot hold two.
         """
-        per_sample = 2 * n_bits
+        per_sample = n_sides * n_bits
         limit = sampler.max_variables
         most = n_samples if limit is None else limit // per_sample
         if self.max_variables is None:
@@ -80,9 +89,8 @@ class Strategy:
                     f"{n_samples} samples at n_bits={n_bits} need {per_sample * n_samples} binary "
                     f"variables in one QUBO, and the sampler {name!r} takes at most {limit}. Use "
                     "sampler='structured' (up to 60000 variables), max_variables='auto' (working "
-                    f"sets), fewer bits, or at most {most} samples: a subsample, QSVREnsemble, or "
-                    "sklearn.ensemble.BaggingRegressor(QSVR(...), "
-                    f"max_samples={max(most, 1)})."
+                    f"sets), fewer bits, or at most {most} samples: a subsample, or an ensemble of "
+                    f"members with max_samples={max(most, 1)}."
                 )
             return None
         if self.max_variables == "auto":
@@ -182,7 +190,7 @@ class DualProblem:
 
         ``epsilon`` and the penalties are the parameters of `QSVR`.
         """
-        y, C = data.y[data.train], encoding.width[0]
+        y, C = data.y[data.train], encoding.width
         dual: SVRDual | LargeDual
         if working_size is None:
             matrix = symmetric(data.kernel_matrix(data.train))

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_integer, shown
+from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
 from qsvr.problem.stack import QuboStack
@@ -151,6 +152,7 @@ class _Problem:
     separate: bool  # whether the coefficients of a sample are
     blocks: tuple[NDArray[np.int64], NDArray[np.int64]]
     plan: Plan
+    encoding: FixedPointEncoding
 
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
         """Return levels of shape (num_reads, 2, n_samples)."""
@@ -162,9 +164,10 @@ class _Problem:
         width = LANES if n_batches >= n_jobs and num_reads > MULTIPLE else MULTIPLE
         firsts = range(0, num_reads, width)
         signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
-        x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
+        x = np.concatenate(signed, axis=1)[:, :num_reads].T
         if self.separate:
-            return np.abs(x.reshape(num_reads, 2, -1))
+            return self.encoding.expanded(np.abs(x.astype(np.int64)))
+        x = (x + _middle(self.encoding)).astype(np.int64)
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
     def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
@@ -174,9 +177,10 @@ class _Problem:
         batch, first_lane = divmod(first_read, LANES)
         lanes, n = slice(first_lane, first_lane + width), self.y.size
         rng = np.random.default_rng([seed, batch + 1])
-        low, high = self.weights[:, 4:6].astype(np.int64).T[..., None]
+        low, high = self.weights[:, 4:6].T[..., None]
+        counts = (high - low).astype(np.int64) + 1
         field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
-        x[:] = rng.integers(low, high + 1, size=(n, LANES))[:, lanes]
+        x[:] = low + rng.integers(0, counts, size=(n, LANES))[:, lanes]
         states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
         b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
@@ -225,7 +229,10 @@ def _problems(
     offsets = np.ldexp(offset, -length[:, None]).astype(np.float32)
     most = float(np.finfo(np.float32).max)
     problems = []
-    alike = np.ptp(weights[..., :2], axis=(1, 2)) + np.ptp(weights[..., 2:4], axis=(1, 2)) == 0.0
+    low, high = weights[..., 4], weights[..., 5]
+    highest = np.maximum(high.max(axis=1), -low.min(axis=1))
+    parts = (weights[..., :2], weights[..., 2:4], weights[..., 5:])
+    alike = sum(np.ptp(part, axis=(1, 2)) for part in parts) == 0.0
     for m, beta in enumerate(betas):
         scaled_beta = np.minimum(np.ldexp(beta, energy[m]), most).astype(np.float32)
         plan = Plan(
@@ -234,12 +241,29 @@ def _problems(
         problems.append(
             _Problem(
                 kernel=scaled[m], y=targets[m], offset=offsets[m],
-                levels=Levels(tuple(weights[m, 0]), table, np.float32(top)), weights=weights[m],
+                levels=Levels(tuple(weights[m, 0]), table, highest[m]), weights=weights[m],
                 even=table is None and not separate and bool(alike[m]), separate=separate,
-                blocks=(blocks[m], sizes), plan=plan,
+                blocks=(blocks[m], sizes), plan=plan, encoding=stack.qubos[m].encoding,
             )
         )  # fmt: skip
     return problems
+
+
+def _middle(encoding: FixedPointEncoding) -> FloatArray:
+    """Return the signed levels at which x is 0, shape (n_samples,).
+
+    That is the middle of a box of one side, so that boxes of either side look alike.
+    """
+    return np.asarray(0.5 * (encoding.grid.size - 1) * encoding.side)
+
+
+def _costs(stack: QuboStack) -> FloatArray:
+    """Return the linear energy per unit of a and a-hat, shape (n_members, 2, n_samples).
+
+    With the other coefficient at its offset the overlap term is linear too.
+    """
+    epsilon, overlap = stack.scalar("epsilon"), stack.scalar("overlap_penalty")
+    return np.asarray(epsilon[..., None] + overlap[..., None] * stack.offset[:, ::-1])
 
 
 def _quadratic_form(
@@ -247,16 +271,26 @@ def _quadratic_form(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return kernels, targets and offsets of b, of the samples or of a and -(a-hat) separately.
 
-    Of shape (n_members, n, n) and (n_members, n).
+    Of shape (n_members, n, n) and (n_members, n). A box of one side has no corner of the cost
+    within it: there the cost is a part of the target.
     """
-    offset = stack.offset
+    offset, top = stack.offset, stack.grid.size - 1
     if not separate:
-        return stack.penalised_kernel, stack.y, offset[:, 0] - offset[:, 1]
+        step, cost = stack.width.max(axis=1), _costs(stack)
+        side = np.stack([qubo.encoding.side for qubo in stack.qubos])
+        middle = np.stack([_middle(qubo.encoding) for qubo in stack.qubos]) * step / top
+        slope = side * np.where(side > 0, cost[:, 0], cost[:, 1])
+        return stack.penalised_kernel, stack.y - slope, offset[:, 0] - offset[:, 1] + middle
     kernel = np.tile(stack.penalised_kernel, (1, 2, 2))
     n, overlap = np.arange(stack.y.shape[1]), stack.scalar("overlap_penalty")
     kernel[:, n, n + n.size] -= overlap
     kernel[:, n + n.size, n] -= overlap
-    return kernel, np.tile(stack.y, (1, 2)), np.concatenate([offset[:, 0], -offset[:, 1]], axis=1)
+    y, signed = np.tile(stack.y, (1, 2)), np.concatenate([offset[:, 0], -offset[:, 1]], axis=1)
+    if stack.active.shape[1] < y.shape[1]:
+        member, active = np.arange(len(stack))[:, None], stack.active
+        kernel = kernel[member[..., None], active[:, :, None], active[:, None]]
+        return kernel, y[member, active], signed[member, active]
+    return kernel, y, signed
 
 
 def _exponents(
@@ -289,18 +323,23 @@ def _levels(
     top = stack.grid.size - 1
     step = stack.width / top  # (n_members, 2, n)
     none, all_levels = np.zeros_like(stack.y), np.full_like(stack.y, float(top))
-    epsilon, overlap = stack.scalar("epsilon"), stack.scalar("overlap_penalty")
+    epsilon = stack.scalar("epsilon")
     if separate:
         up = np.concatenate([step[:, 0], none], axis=1)
         down = np.concatenate([none, step[:, 1]], axis=1)
-        cost_up, cost_down = epsilon * up, epsilon * down
         low = np.concatenate([none, -all_levels], axis=1)
         high = np.concatenate([all_levels, none], axis=1)
+        up, down, low, high = (
+            np.take_along_axis(each, stack.active, axis=1) for each in (up, down, low, high)
+        )
+        cost_up, cost_down = epsilon * up, epsilon * down
     else:
-        # With the other coefficient at its offset the overlap term is linear too.
-        cost = step * (epsilon[..., None] + overlap[..., None] * stack.offset[:, ::-1])
-        (up, down), (cost_up, cost_down) = step.swapaxes(0, 1), cost.swapaxes(0, 1)
-        low, high = -all_levels, all_levels
+        is_one = np.stack([qubo.encoding.side for qubo in stack.qubos]) != 0
+        both, costs = step.swapaxes(0, 1), (step * _costs(stack)).swapaxes(0, 1)
+        up, down = np.where(is_one, step.max(axis=1), both)
+        cost_up, cost_down = np.where(is_one, 0.0, costs)
+        high = np.where(is_one, 0.5 * all_levels, all_levels)
+        low = -high
     lengths, energies = -length[:, None], -energy[:, None]
     columns = [
         np.ldexp(up, lengths), np.ldexp(down, lengths),
