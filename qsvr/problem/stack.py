@@ -17,6 +17,7 @@ compute for one, with the same operations in the same order: results are equal t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,7 +120,7 @@ class QuboStack:
             pairs = zip(self.qubos, levels, strict=True)
             return np.stack([qubo.encoding.bits(each) for qubo, each in pairs])
         flat = self.qubos[0].encoding.bits(levels.reshape(-1, *levels.shape[2:]))
-        return flat.reshape(n_members, n_reads, -1)
+        return flat.reshape(n_members, n_reads, flat.shape[1])
 
     def levels(self, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return levels as for `values` of bits (n_members, n_reads, n_variables)."""
@@ -163,13 +164,27 @@ class QuboStack:
         penalty = 2.0 * self.scalar("equality_penalty")[..., None]
         return np.asarray(b @ self.kernel + penalty * total - self.y[:, None])
 
-    def descended(self, levels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the local minima that `descend_levels` reaches from levels as for `values`."""
+    def descended(self, levels: NDArray[np.int64], *, n_jobs: int = 1) -> NDArray[np.int64]:
+        """Return the local minima that `descend_levels` reaches from levels as for `values`.
+
+        ``n_jobs`` threads share the members, or the reads of a single one.
+        """
+        from qsvr._numba import in_threads
+
         values = self.values(levels)
         fields = self.fields(values[:, :, 0] - values[:, :, 1])
-        result = levels.copy()
-        for m, descent in enumerate(self._descents):
-            descent.run(result[m], values[m], fields[m])
+        result, n_reads = levels.copy(), levels.shape[1]
+        n_parts = 1 if len(self) > 1 else min(n_jobs, n_reads)
+        ends = np.linspace(0, n_reads, n_parts + 1).astype(int)
+        parts = [
+            (m, slice(*pair)) for m in range(len(self)) for pair in itertools.pairwise(ends)
+        ]  # fmt: skip
+
+        def descend(member_part: tuple[int, slice]) -> None:
+            m, part = member_part
+            self._descents[m].run(result[m, part], values[m, part], fields[m, part])
+
+        in_threads(descend, parts, n_jobs)
         return result
 
     def excitations(self, levels: NDArray[np.int64], partners: NDArray[np.int64]) -> FloatArray:
@@ -196,7 +211,7 @@ class QuboStack:
         epsilon, overlap = self.scalar("epsilon"), self.scalar("overlap_penalty")
 
         def shift(down: int) -> tuple[FloatArray, FloatArray]:
-            """Return changes of b and costs: one coefficient down, or else, if even, the other up."""
+            """Return changes of b and costs: one coefficient down, or if even the other up."""
             falls = levels[:, down] > 0
             side = np.where(falls | (not encoding.is_even), down, 1 - down)
             old = levels[member, side, n]
@@ -218,7 +233,7 @@ class QuboStack:
         return np.where(possible, energies, np.inf)
 
     def polished(
-        self, bits: NDArray[np.uint8], energies: FloatArray
+        self, bits: NDArray[np.uint8], energies: FloatArray, *, n_jobs: int = 1
     ) -> tuple[NDArray[np.uint8], FloatArray]:
         """Return bits and energies after `polish`.
 
@@ -226,8 +241,10 @@ class QuboStack:
         ----------
         bits : ndarray of shape (n_members, n_reads, n_variables)
         energies : ndarray of shape (n_members, n_reads)
+        n_jobs : int
+            Threads.
         """
-        levels = self.descended(self.levels(bits))
+        levels = self.descended(self.levels(bits), n_jobs=n_jobs)
         lowered, found = self.energies(self.values(levels)), self.bits(levels)
         worse = lowered > energies
         found[worse], lowered[worse] = bits[worse], energies[worse]

@@ -1,6 +1,6 @@
 """Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
 
-from qsvr.samplers.base import ChargedSampler, Sampler
+from qsvr.samplers.base import ChargedSampler, Sampler, StackSampler
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dimod import DimodSampler
 from qsvr.samplers.factory import (
@@ -25,6 +25,7 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "SamplerKind",
+    "StackSampler",
     "StructuredAnnealer",
     "check_portable",
     "get_sampler",

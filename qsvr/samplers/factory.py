@@ -327,8 +327,8 @@ def _adapted(sampler: Any) -> Sampler:
     if isinstance(sampler, type):
         name = sampler.__name__
         raise TypeError(
-            f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr sampler "
-            f"or a dimod sampler; got the class {name}. Pass an instance, {name}(), or "
+            f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr "
+            f"sampler or a dimod sampler; got the class {name}. Pass an instance, {name}(), or "
             f"SamplerFactory('{sampler.__module__}.{name}')."
         )
     if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
@@ -345,8 +345,8 @@ def _adapted(sampler: Any) -> Sampler:
     if can_sample:
         return _adapted_dimod(sampler)
     raise TypeError(
-        f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr sampler or "
-        f"a dimod sampler; got {type(sampler).__name__}."
+        f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr sampler "
+        f"or a dimod sampler; got {type(sampler).__name__}."
     )
 
 

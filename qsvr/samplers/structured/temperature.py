@@ -40,9 +40,9 @@ def single_flip_beta_range(qubo: SVRQubo) -> tuple[float, float]:
     """Return the hot and cold inverse temperature for annealers that flip single bits.
 
     A flip crosses the equality penalty, which costs more than a pair move, so both ends are hotter
-    than those of `pair_beta_ranges`. The factors gave the lowest median energies in a scan over friedman1 at
-    20 and 50 samples; dwave-samplers' own estimate is colder, loops over couplings in Python, and
-    makes sampling slower.
+    than those of `pair_beta_ranges`. The factors gave the lowest median energies in a scan over
+    friedman1 at 20 and 50 samples; dwave-samplers' own estimate is colder, loops over couplings in
+    Python, and makes sampling slower.
     """
     ((hot, cold),) = pair_beta_ranges(QuboStack.of([qubo]))
     return 0.02 * hot, 0.03 * cold
