@@ -33,6 +33,7 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
+from qsvr.estimators._prepared import PreparedFit, access_plan
 from qsvr.estimators._problem_checks import (
     check_finite,
     check_magnitudes,
@@ -316,41 +317,55 @@ class QSVR(RegressorMixin, BaseEstimator):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
+        return self._solved(self._prepared(X, y, sample_weight))
+
+    def _prepared(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> PreparedFit:
+        """Check everything and build the dual."""
         check_parameters(type(self).__name__, vars(self))
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         direct = replace(self._direct_solver(), deadline=deadline)
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
-        random_state = random_state_of(self.random_state)
+        return self._prepared_of(direct, X, y, weight, random_state_of(self.random_state))
+
+    def _prepared_of(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> PreparedFit:
+        """Build the dual of parameters and data that have been checked."""
         train, validation = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
         strategy = Strategy(
-            n_refinements=self.n_refinements,
-            max_variables=self.max_variables,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            deadline=deadline,
-            verbose=self.verbose,
-        )
+            self.n_refinements, self.max_variables, self.tol, self.max_iter, direct.deadline,
+            self.verbose,
+        )  # fmt: skip
         working_size = strategy.working_size(
             direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
         )
         data, problem = self._problem(X, y, weight, (train, validation), working_size)
-        plan = self._access_plan(direct, train.size, working_size)
+        plan = access_plan(self, direct, train.size, working_size)
         if plan is not None:
             plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
+        return PreparedFit(data, problem, direct, strategy, self.n_solutions, seed, plan)
+
+    def _solved(self, fit: PreparedFit, found: DualSolution | None = None) -> Self:
+        """Set the fitted attributes, of a solution that was found already or of a new one."""
         try:
-            found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
+            found = fit.solve() if found is None else found
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = self._copy()
-                partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
+                partial._set_solution(fit.data, fit.problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
-        self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, plan)
+        self._set_solution(fit.data, fit.problem, found)
+        self._warn_and_summarise(fit.problem, fit.plan)
         return self
 
     def make_problem(
@@ -495,40 +510,10 @@ class QSVR(RegressorMixin, BaseEstimator):
             weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
         )
 
-    def _access_plan(
-        self, direct: DirectSolver, n_samples: int, working_size: int | None
-    ) -> AccessPlan | None:
-        """Return what the fit will cost, or None where the sampler's time costs nothing.
-
-        A refinement is planned with all its rounds. How many working sets a decomposition needs is
-        not known before, so it must have a limit, which is then charged problem by problem.
-        """
-        sampler, options = direct.sampler, direct.options
-        if not hasattr(sampler, "plan"):
-            return None
-        name = type(self).__name__
-        if working_size is not None and options.get("max_access_time") is None:
-            raise ValueError(
-                f"sampler_options of {name} must have max_access_time, in seconds, when the "
-                f"samples need more than one problem of {working_size} samples each: how many is "
-                "not known before. Set it, for example {'max_access_time': 5}, or train a "
-                "QSVREnsemble, whose number of problems is."
-            )
-        n_refinements = 0 if self.n_refinements == "auto" else int(self.n_refinements)
-        plan: AccessPlan | None = sampler.plan(
-            2 * self.n_bits * (working_size or n_samples),
-            n_problems=1 if working_size else 1 + n_refinements,
-            num_reads=direct.num_reads,
-            options=options,
-        )
-        if self.verbose and plan is not None:
-            print(f"[{name}] estimate: {plan}")
-        return plan
-
     def _check_access_time(self, n_members: int, n_samples: int) -> None:
         """Raise CostLimitError if so many fits of so many samples exceed ``max_access_time``."""
         direct = self._direct_solver()
-        plan = self._access_plan(direct, n_samples, None)
+        plan = access_plan(self, direct, n_samples, None)
         if plan is not None:
             plan.times(n_members).check(direct.options.get("max_access_time"))
 
