@@ -115,9 +115,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Ensemble of `QSVR` models on subsamples sized to an annealer.
 
     Members are independent, so the time grows with the number of members and not with a power of
-    the number of samples. With this package's annealer all members are solved together, round by
-    round in one call; the result is that of one by one. A live sampler is shared by all members, so that what it caches (an
-    embedding, for members of equal size) is used again.
+    the number of samples. With this package's annealer all members are solved together, each round
+    in one call; the result is that of one by one. A live sampler is shared by all members, so that
+    what it caches (an embedding, for members of equal size) is used again.
 
     Parameters
     ----------
@@ -228,11 +228,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             self.sampling, X_checked[rows], targets[rows], size=self._size(rows.size),
             n_members=self.n_estimators, random_state=random_state,
         )  # fmt: skip
-        self._member(0)._check_access_time(  # noqa: SLF001
+        self._members([0])[0]._check_access_time(  # noqa: SLF001
             self.n_estimators, max(map(len, subsamples))
         )
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
-        members = [self._member(int(seed)) for seed in seeds]
+        members = self._members(seeds.tolist())
         parts = [rows[part] for part in subsamples]
         results = self._fitted(members, X_checked, targets, weight, parts)
         solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
@@ -312,11 +312,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _template(self) -> QSVR:
         return QSVR() if self.estimator is None else self.estimator
 
-    def _member(self, seed: int) -> QSVR:
-        """Return an unfitted member. Not `clone`, which would copy a live sampler."""
+    def _members(self, seeds: list[int]) -> list[QSVR]:
+        """Return unfitted members. Not `clone`, which would copy a live sampler."""
         template = self._template()
-        parameters = {**template.get_params(deep=False), "random_state": seed, "n_jobs": 1}
-        return type(template)(**parameters)
+        parameters = {**template.get_params(deep=False), "n_jobs": 1}
+        return [type(template)(**{**parameters, "random_state": seed}) for seed in seeds]
 
     def _check_parameters(self) -> None:
         owner = type(self).__name__

@@ -270,5 +270,90 @@ def _energies(
 
 
 def relax_all(duals: Sequence[SVRDual]) -> list[Relaxation]:
-    """Return `SVRDual.relaxation` of duals of equal size, each of which keeps its own."""
+    """Return `SVRDual.relaxation` of duals of any size, each of which keeps its own.
+
+    Those of equal size are relaxed side by side; the result is that of one by one.
+    """
+    groups: dict[int, list[SVRDual]] = {}
+    for dual in duals:
+        if "relaxation" not in vars(dual):
+            groups.setdefault(dual.n_samples, []).append(dual)
+    for members in groups.values():
+        if len(members) > 1:
+            _relax_side_by_side(members)
     return [dual.relaxation for dual in duals]
+
+
+def _relax_side_by_side(duals: Sequence[SVRDual]) -> None:
+    """Do what `SVRDual.relax` does by default, step by step for all duals."""
+    from qsvr.problem._smo import Box, smo
+
+    n, rtol = duals[0].n_samples, 1e-6
+    limit = 1000 + 500 * n
+    kernel, y = np.stack([dual.kernel_matrix for dual in duals]), np.stack([d.y for d in duals])
+    upper = np.stack([dual.box for dual in duals])
+    names = ("epsilon", "equality_penalty", "overlap_penalty")
+    epsilon, equality, overlap = (np.array([getattr(d, name) for d in duals]) for name in names)
+    low, high = 0.0 - upper[:, 1], upper[:, 0] - 0.0
+    most = np.maximum(np.abs(low), np.abs(high)).sum(axis=1)
+    point = np.zeros((len(duals), n + 1))
+    for m, dual in enumerate(duals):
+        start = vars(dual).get("_start")
+        if start is not None:
+            point[m, :-1] = start[0] - start[1]
+    point[:, :-1] = np.clip(point[:, :-1], low, high)
+    boxes = [
+        Box(
+            np.append(low[m], -most[m]), np.append(high[m], most[m]), np.zeros(n + 1),
+            np.append(np.full(n, epsilon[m]), 0.0),
+        )
+        for m in range(len(duals))
+    ]  # fmt: skip
+    diagonal = np.diagonal(kernel, axis1=1, axis2=2)
+    diagonal = np.concatenate([diagonal, 2.0 * equality[:, None]], axis=1)
+    tol, n_pairs = np.full(len(duals), np.inf), np.zeros(len(duals), np.int64)
+    left = np.arange(len(duals))
+    while left.size:
+        b, K, targets = point[left, :-1], kernel[left], y[left]
+        a = np.maximum(0.0, b)
+        z = np.clip(np.stack([a, a - b], axis=1), 0.0, upper[left])
+        energy = _energies(
+            K, targets, z[:, None], epsilon=epsilon[left, None], equality=equality[left, None],
+            overlap=overlap[left, None],
+        )[:, 0]  # fmt: skip
+        gap = _frank_wolfe_gaps(K, targets, z, upper[left], epsilon[left], equality[left])
+        ends = (gap <= rtol * np.abs(energy)) | (n_pairs[left] >= limit) | (tol[left] == 0.0)
+        for i in np.flatnonzero(ends):
+            _keep_relaxation(duals[left[i]], z[i], float(energy[i]), float(gap[i]))
+        b, left = b[~ends], left[~ends]
+        point[left, -1] = -b.sum(axis=1)
+        fields = np.empty((left.size, n + 1))
+        fields[:, :-1] = (b[:, None] @ kernel[left])[:, 0] - y[left]
+        fields[:, -1] = 2.0 * equality[left] * point[left, -1]
+        least = 0.03 * (np.ptp(fields, axis=1) + 2.0 * epsilon[left])
+        tols = 0.03 * np.minimum(tol[left], least)
+        tol[left] = np.where(tols < 1e-14 * np.abs(fields).max(axis=1), 0.0, tols)
+        for i, m in enumerate(left.tolist()):
+            n_pairs[m] += 1 + smo(
+                duals[m].kernel_matrix, diagonal[m], fields[i], point[m], boxes[m], float(tol[m]),
+                limit - int(n_pairs[m]),
+            )  # fmt: skip
+
+
+def _frank_wolfe_gaps(
+    kernel: FloatArray, y: FloatArray, z: FloatArray, upper: FloatArray, epsilon: FloatArray,
+    equality: FloatArray,
+) -> FloatArray:  # fmt: skip
+    b = z[:, 0] - z[:, 1]
+    field = (b[:, None] @ kernel)[:, 0] + 2.0 * equality[:, None] * b.sum(axis=1, keepdims=True) - y
+    gradient = np.stack([field, -field], axis=1) + epsilon[:, None, None]
+    terms = gradient * (z - np.where(gradient > 0.0, 0.0, upper))
+    return np.asarray(terms.reshape(len(z), -1).sum(axis=1))
+
+
+def _keep_relaxation(dual: SVRDual, z: FloatArray, energy: float, gap: float) -> None:
+    bound = energy - dual.overlap_penalty * float((z[0] * z[1]).sum()) - gap
+    if dual.smallest_curvature < 0.0:
+        reach = dual.box.sum(axis=0)
+        bound += 0.5 * dual.smallest_curvature * float(reach @ reach)
+    vars(dual)["relaxation"] = Relaxation(z, energy, float(bound))
