@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     from qsvr.inspection import SampleEnergyDisplay, SamplerReport
     from qsvr.model import Solutions
     from qsvr.problem import FixedPointEncoding, Relaxation, Samples, SVRDual, SVRQubo
-    from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers import (
+        SAMPLER_NAMES,
+        AccessPlan,
+        Sampler,
+        SamplerFactory,
+        get_sampler,
+        sampler_names,
+    )
     from qsvr.samplers.dwave import scan_chain_strength
     from qsvr.warm_up import warm_up
 
@@ -63,6 +70,7 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "get_sampler",
+    "sampler_names",
     "AccessPlan",
     "scan_chain_strength",
     "warm_up",
@@ -95,7 +103,14 @@ _ROOMS = {
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
-    "qsvr.samplers": ("SAMPLER_NAMES", "AccessPlan", "Sampler", "SamplerFactory", "get_sampler"),
+    "qsvr.samplers": (
+        "SAMPLER_NAMES",
+        "AccessPlan",
+        "Sampler",
+        "SamplerFactory",
+        "get_sampler",
+        "sampler_names",
+    ),
     "qsvr.samplers.dwave": ("scan_chain_strength",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

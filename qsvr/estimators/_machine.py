@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import validated_rows
+from qsvr.estimators._prepared import access_plan
 from qsvr.estimators._problem_checks import (
     check_finite,
     check_magnitudes,
@@ -128,35 +129,12 @@ class SupportVectorMachine(BaseEstimator):
             scale, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
         )
 
-    def _access_plan(
-        self, direct: DirectSolver, n_samples: int, working_size: int | None
-    ) -> AccessPlan | None:
-        """Return what solving one dual will cost, or None where the sampler's time costs nothing.
-
-        A refinement is planned with all its rounds. How many working sets a decomposition needs is
-        not known before, so it must have a limit, which is then charged problem by problem.
-        """
-        sampler, options = direct.sampler, direct.options
-        if not hasattr(sampler, "plan"):
-            return None
-        name = type(self).__name__
-        if working_size is not None and options.get("max_access_time") is None:
-            raise ValueError(
-                f"sampler_options of {name} must have max_access_time, in seconds, when the "
-                f"samples need more than one problem of {working_size} samples each: how many is "
-                "not known before. Set it, for example {'max_access_time': 5}, or train a "
-                f"{name}Ensemble, whose number of problems is."
-            )
-        n_refinements = 0 if self.n_refinements == "auto" else int(self.n_refinements)
-        plan: AccessPlan | None = sampler.plan(
-            self._n_sides * self.n_bits * (working_size or n_samples),
-            n_problems=1 if working_size else 1 + n_refinements,
-            num_reads=direct.num_reads,
-            options=options,
-        )
-        if self.verbose and plan is not None:
-            print(f"[{name}] estimate: {plan}")
-        return plan
+    def _check_access_time(self, n_members: int, n_samples: int) -> None:
+        """Raise CostLimitError if so many duals of so many samples exceed ``max_access_time``."""
+        direct = self._direct_solver()
+        plan = access_plan(self, direct, n_samples, None)
+        if plan is not None:
+            plan.times(n_members).check(direct.options.get("max_access_time"))
 
     def _warn_and_summarise(
         self,

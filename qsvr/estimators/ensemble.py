@@ -29,14 +29,17 @@ from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr._validation import check_boolean, check_choice, check_integer, check_real
 from qsvr.estimators._parameters import (
     check_n_jobs,
+    check_parameters,
     checked_weight,
     random_state_of,
     validated,
     validated_rows,
 )
+from qsvr.estimators._prepared import PreparedFit, solve_together
 from qsvr.estimators.svr import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
-from qsvr.samplers import open_sampler
+from qsvr.samplers import StackSampler, open_sampler
+from qsvr.solve import DualSolution
 
 __all__ = ["MemberFailure", "QSVREnsemble", "SAMPLINGS", "draw_subsamples"]
 
@@ -112,8 +115,9 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Ensemble of `QSVR` models on subsamples sized to an annealer.
 
     Members are independent, so the time grows with the number of members and not with a power of
-    the number of samples. A live sampler is shared by all members, so that what it caches (an
-    embedding, for members of equal size) is used again.
+    the number of samples. With this package's annealer all members are solved together, each round
+    in one call; the result is that of one by one. A live sampler is shared by all members, so that
+    what it caches (an embedding, for members of equal size) is used again.
 
     Parameters
     ----------
@@ -134,7 +138,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     oob_score : bool
         Whether to compute ``oob_score_`` (always done for ``combination="oob"``).
     n_jobs : int, optional
-        Threads over members; the result does not depend on it.
+        Threads; the result does not depend on it.
     random_state : int, RandomState instance or None
         Seed of the subsamples and of the members.
 
@@ -224,18 +228,13 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             self.sampling, X_checked[rows], targets[rows], size=self._size(rows.size),
             n_members=self.n_estimators, random_state=random_state,
         )  # fmt: skip
-        self._member(0)._check_access_time(  # noqa: SLF001
+        self._members([0])[0]._check_access_time(  # noqa: SLF001
             self.n_estimators, max(map(len, subsamples))
         )
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
-        jobs = [
-            delayed(_fit_member)(
-                self._member(int(seed)), X_checked, targets, weight, rows[part], number
-            )
-            for number, (seed, part) in enumerate(zip(seeds, subsamples, strict=True))
-        ]
-        n_jobs = min(effective_n_jobs(self.n_jobs), len(jobs))
-        results = Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+        members = self._members(seeds.tolist())
+        parts = [rows[part] for part in subsamples]
+        results = self._fitted(members, X_checked, targets, weight, parts)
         solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
         self.estimators_ = [results[n] for n in solved]
         self.estimators_samples_ = [rows[subsamples[n]] for n in solved]
@@ -264,6 +263,44 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             return np.asarray(np.median(predictions, axis=0))
         return np.asarray(self.weights_ @ predictions)
 
+    def _fitted(
+        self,
+        members: list[QSVR],
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        parts: list[IntArray],
+    ) -> list[QSVR | MemberFailure]:
+        """Return the fitted members: together where the sampler takes many QUBOs in one call."""
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(members))
+        if not self._is_solved_together(members[0]):
+            jobs = [
+                delayed(_fit_member)(member, *_part(member, X, y, weight, part), number)
+                for number, (member, part) in enumerate(zip(members, parts, strict=True))
+            ]
+            return list(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+        check_parameters(type(members[0]).__name__, vars(members[0]))  # they differ in their seeds
+        direct, state = members[0]._direct_solver(), np.random.RandomState()  # noqa: SLF001
+        results: dict[int, QSVR | MemberFailure] = {}
+        fits: dict[int, PreparedFit] = {}
+        for number, (member, part) in enumerate(zip(members, parts, strict=True)):
+            rows, targets, weights = _part(member, X, y, weight, part)
+            member.n_features_in_ = rows.shape[1]
+            state.seed(member.random_state)  # a new generator takes as long as a kernel
+            try:
+                fits[number] = member._prepared_of(direct, rows, targets, weights, state)  # noqa: SLF001
+            except QSVRError as error:
+                results[number] = MemberFailure(number, error)
+        found = solve_together(list(fits.values()), n_jobs=n_jobs)
+        for place, (number, fit) in enumerate(fits.items()):
+            results[number] = _solve_member(members[number], fit, found.get(place), number)
+        return [results[number] for number in range(len(members))]
+
+    def _is_solved_together(self, member: QSVR) -> bool:
+        """Whether members are: one by one if a time limit holds for each of them."""
+        sampler, _ = open_sampler(member.sampler, member.sampler_options)
+        return isinstance(sampler, StackSampler) and member.time_limit is None
+
     def _member_predictions(self, X: Any) -> FloatArray:
         """Return the members' predictions, shape (n_members, n_samples)."""
         precomputed = self._template().kernel == "precomputed"
@@ -275,11 +312,11 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _template(self) -> QSVR:
         return QSVR() if self.estimator is None else self.estimator
 
-    def _member(self, seed: int) -> QSVR:
-        """Return an unfitted member. Not `clone`, which would copy a live sampler."""
+    def _members(self, seeds: list[int]) -> list[QSVR]:
+        """Return unfitted members. Not `clone`, which would copy a live sampler."""
         template = self._template()
-        parameters = {**template.get_params(deep=False), "random_state": seed, "n_jobs": 1}
-        return type(template)(**parameters)
+        parameters = {**template.get_params(deep=False), "n_jobs": 1}
+        return [type(template)(**{**parameters, "random_state": seed}) for seed in seeds]
 
     def _check_parameters(self) -> None:
         owner = type(self).__name__
@@ -379,17 +416,28 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return tags
 
 
-def _fit_member(
-    member: QSVR,
-    X: Any,
-    y: FloatArray,
-    weight: FloatArray,
-    samples: IntArray,
-    number: int,
-) -> QSVR | MemberFailure:
+def _part(
+    member: QSVR, X: Any, y: FloatArray, weight: FloatArray, samples: IntArray
+) -> tuple[Any, FloatArray, FloatArray]:
+    """Return the data of some samples."""
     part = X[np.ix_(samples, samples)] if member.kernel == "precomputed" else X[samples]
+    return part, y[samples], weight[samples]
+
+
+def _fit_member(
+    member: QSVR, X: Any, y: FloatArray, weight: FloatArray, number: int
+) -> QSVR | MemberFailure:
     try:
-        return member.fit(part, y[samples], sample_weight=weight[samples])
+        return member.fit(X, y, sample_weight=weight)
+    except QSVRError as error:
+        return MemberFailure(number, error)
+
+
+def _solve_member(
+    member: QSVR, fit: PreparedFit, found: DualSolution | None, number: int
+) -> QSVR | MemberFailure:
+    try:
+        return member._solved(fit, found)  # noqa: SLF001
     except QSVRError as error:
         return MemberFailure(number, error)
 

@@ -49,6 +49,7 @@ from qsvr.estimators._parameters import (
     validated_classes,
     validated_rows,
 )
+from qsvr.estimators._prepared import PreparedFit, access_plan, solve_together
 from qsvr.estimators._problem_checks import check_unrefined, check_whole
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
@@ -62,7 +63,6 @@ from qsvr.problem import (
     one_sided,
     split_rows,
 )
-from qsvr.samplers import AccessPlan
 from qsvr.samplers.base import portable_sampleset
 from qsvr.samplers.given import GivenSamples
 from qsvr.solve import DirectSolver, DualProblem, DualSolution
@@ -293,32 +293,26 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         training = self._checked(X, y, sample_weight)
         if self.probability:
-            return self._fit_calibrated(X, y, sample_weight, training)
+            return self._fit_calibrated(X, sample_weight, training)
         direct = replace(self._direct_solver(), deadline=deadline)
-        random_state = random_state_of(self.random_state)
         tasks = binary_tasks(self.multi_class, self.classes_.size)
-        rows = [self._rows(training, task, random_state) for task in tasks]
-        strategy = self._strategy(deadline)
-        sizes = [self._working_size(strategy, direct, train.size) for train, _ in rows]
-        plans = self._plans(direct, [train.size for train, _ in rows], sizes)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=len(tasks)).tolist()
-        starts = self._starts(len(tasks))
+        fits = self._prepared(training, tasks, direct)
+        found = solve_together(fits, n_jobs=direct.n_jobs)
         solved: list[SolvedTask] = []
-        for n, task in enumerate(tasks):
-            data, problem = self._problem(training, task, rows[n], sizes[n], starts[n])
+        for n, fit in enumerate(fits):
             try:
-                found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seeds[n])
+                solution = found[n] if n in found else fit.solve()
             except SamplerError as error:
-                if error.partial_solution is not None and n == len(tasks) - 1:
-                    last = self._solved(data, problem, error.partial_solution)
+                if error.partial_solution is not None and n == len(fits) - 1:
+                    last = self._solved(fit.data, fit.problem, error.partial_solution)
                     partial = self._copy()
                     partial._set_solutions(training, tasks, [*solved, last])  # noqa: SLF001
                     error.partial_model = partial
                 raise
-            solved.append(self._solved(data, problem, found))
+            solved.append(self._solved(fit.data, fit.problem, solution))
         self._set_solutions(training, tasks, solved)
-        for plan, each in zip(plans, solved, strict=True):
-            self._warn_and_summarise(each.problem, each.found, each.solutions, plan)
+        for fit, each in zip(fits, solved, strict=True):
+            self._warn_and_summarise(each.problem, each.found, each.solutions, fit.plan)
         return self
 
     def _checked(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Training:
@@ -386,22 +380,27 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
             data, encoding, working_size, epsilon=0.0, overlap_penalty=0.0, start=start
         )
 
-    def _plans(
-        self, direct: DirectSolver, n_samples: Sequence[int], working_sizes: Sequence[int | None]
-    ) -> list[AccessPlan | None]:
-        """Return what each problem will cost, after a check of them all."""
+    def _prepared(
+        self, training: Training, tasks: Sequence[BinaryTask], direct: DirectSolver
+    ) -> list[PreparedFit]:
+        """Check what a fit will cost, and build its duals."""
+        random_state = random_state_of(self.random_state)
+        strategy = self._strategy(direct.deadline)
+        rows = [self._rows(training, task, random_state) for task in tasks]
+        sizes = [self._working_size(strategy, direct, train.size) for train, _ in rows]
         plans = [
-            self._access_plan(direct, n, size)
-            for n, size in zip(n_samples, working_sizes, strict=True)
+            access_plan(self, direct, train.size, size)
+            for (train, _), size in zip(rows, sizes, strict=True)
         ]
         total_plan(plans).check(direct.options.get("max_access_time"))
-        return plans
-
-    def _check_access_time(self, n_members: int, n_samples: int) -> None:
-        """Raise CostLimitError if so many two-class fits exceed ``max_access_time``."""
-        direct = self._direct_solver()
-        plan = total_plan([self._access_plan(direct, n_samples, None)])
-        plan.times(n_members).check(direct.options.get("max_access_time"))
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=len(tasks)).tolist()
+        return [
+            PreparedFit(
+                *self._problem(training, task, rows[n], sizes[n], start), direct, strategy,
+                self.n_solutions, seeds[n], plans[n],
+            )
+            for n, (task, start) in enumerate(zip(tasks, self._starts(len(tasks)), strict=True))
+        ]  # fmt: skip
 
     def _solved(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> SolvedTask:
         solutions, _ = combine(
@@ -446,7 +445,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         self.__dict__.pop("calibration_", None)
 
     def _fit_calibrated(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, training: Training
+        self, X: ArrayLike, sample_weight: ArrayLike | None, training: Training
     ) -> Self:
         """Fit on all data and on folds of it, and calibrate on what the folds leave out."""
         owner = type(self).__name__
@@ -462,14 +461,14 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         if hasattr(direct.sampler, "plan") and limit is not None:
             tasks = binary_tasks(self.multi_class, self.classes_.size)
             rows = [np.flatnonzero(task.takes(training.codes)) for task in tasks]
-            plans = [self._access_plan(direct, part.size, None) for part in rows]
+            plans = [access_plan(self, direct, part.size, None) for part in rows]
             total_plan(plans).times(n_folds + 1).check(limit)
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = int(random_state_of(seed).randint(np.iinfo(np.int32).max))
         parameters = {**self.get_params(deep=False), "probability": False, "random_state": seed}
         calibration = CalibratedClassifierCV(type(self)(**parameters), cv=n_folds, ensemble=False)
-        calibration.fit(X, y, sample_weight=sample_weight)
+        calibration.fit(X, self.classes_[training.codes], sample_weight=sample_weight)
         (calibrated,) = calibration.calibrated_classifiers_
         fitted = vars(calibrated.estimator).items()
         self.__dict__.update((name, value) for name, value in fitted if name not in parameters)

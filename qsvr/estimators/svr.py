@@ -33,6 +33,7 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
+from qsvr.estimators._prepared import PreparedFit, access_plan
 from qsvr.estimators._problem_checks import (
     check_unrefined,
     check_whole,
@@ -304,32 +305,50 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
+        return self._solved(self._prepared(X, y, sample_weight))
+
+    def _prepared(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> PreparedFit:
+        """Check everything and build the dual."""
         check_parameters(type(self).__name__, vars(self))
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         direct = replace(self._direct_solver(), deadline=deadline)
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
-        random_state = random_state_of(self.random_state)
+        return self._prepared_of(direct, X, y, weight, random_state_of(self.random_state))
+
+    def _prepared_of(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> PreparedFit:
+        """Build the dual of parameters and data that have been checked."""
         train, validation = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
-        strategy = self._strategy(deadline)
+        strategy = self._strategy(direct.deadline)
         working_size = self._working_size(strategy, direct, train.size)
         data, problem = self._problem(X, y, weight, (train, validation), working_size)
-        plan = self._access_plan(direct, train.size, working_size)
+        plan = access_plan(self, direct, train.size, working_size)
         if plan is not None:
             plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
+        return PreparedFit(data, problem, direct, strategy, self.n_solutions, seed, plan)
+
+    def _solved(self, fit: PreparedFit, found: DualSolution | None = None) -> Self:
+        """Set the fitted attributes, of a solution that was found already or of a new one."""
         try:
-            found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
+            found = fit.solve() if found is None else found
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = self._copy()
-                partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
+                partial._set_solution(fit.data, fit.problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
-        self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, found, self.solutions_, plan)
+        self._set_solution(fit.data, fit.problem, found)
+        self._warn_and_summarise(fit.problem, found, self.solutions_, fit.plan)
         return self
 
     def make_problem(
@@ -433,13 +452,6 @@ class QSVR(RegressorMixin, SupportVectorMachine):
             overlap_penalty=self.overlap_penalty,
             start=start,
         )
-
-    def _check_access_time(self, n_members: int, n_samples: int) -> None:
-        """Raise CostLimitError if so many fits of so many samples exceed ``max_access_time``."""
-        direct = self._direct_solver()
-        plan = self._access_plan(direct, n_samples, None)
-        if plan is not None:
-            plan.times(n_members).check(direct.options.get("max_access_time"))
 
     def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""

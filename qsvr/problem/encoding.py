@@ -18,7 +18,7 @@ array([[[5.],
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -131,23 +131,19 @@ class FixedPointEncoding:
         """Weight of every bit, shape (2, n_samples, n_bits)."""
         return self.width[:, :, None] * self.unit_weights
 
-    @cached_property
+    @property
     def _level_table(self) -> tuple[FloatArray, NDArray[np.int64]]:
-        codes = np.arange(1 << self.n_bits)
-        values = _unpack(codes, self.n_bits) @ self.unit_weights
-        order = np.argsort(values, kind="stable")
-        return values[order], codes[order]
+        return _level_table(self.unit_weights.tobytes())
 
     @property
     def grid(self) -> FloatArray:
         """The 2**n_bits values a coefficient can take, ascending, for offset 0 and width 1."""
         return self._level_table[0]
 
-    @cached_property
+    @property
     def is_uniform(self) -> bool:
         """Whether the levels are equally spaced (powers of two in either direction)."""
-        steps = np.diff(self.grid)
-        return bool(np.allclose(steps, steps[0], rtol=1e-12, atol=0.0))
+        return _is_uniform(self.unit_weights.tobytes())
 
     @cached_property
     def is_even(self) -> bool:
@@ -167,9 +163,11 @@ class FixedPointEncoding:
 
     def bits(self, levels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return the bit strings of levels, shape (n_reads, n_variables)."""
-        flat = levels.reshape(levels.shape[0], 2 * self.n_samples)[:, self.active]
-        codes = self._level_table[1][flat]
-        return _unpack(codes, self.n_bits).reshape(levels.shape[0], self.n_variables)
+        flat = levels.reshape(levels.shape[0], 2 * self.n_samples)
+        if self.active.size < flat.shape[1]:
+            flat = flat[:, self.active]
+        of_levels = _bits_of_codes(self.n_bits)[self._level_table[1]]
+        return of_levels[flat].reshape(levels.shape[0], self.n_variables)
 
     def levels(self, bits: NDArray[Any]) -> NDArray[np.int64]:
         """Return levels, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""
@@ -197,6 +195,29 @@ class FixedPointEncoding:
         upper = np.clip(np.searchsorted(self.grid, unit), 1, self.grid.size - 1)
         nearer_below = unit - self.grid[upper - 1] <= self.grid[upper] - unit
         return upper - nearer_below
+
+
+@lru_cache(maxsize=64)  # of equal weights in all members of an ensemble, and in all rounds
+def _level_table(unit_weights: bytes) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Return the values of all levels, ascending, and their codes; neither can be written."""
+    weights = np.frombuffer(unit_weights)
+    codes = np.arange(1 << weights.size)
+    values = _unpack(codes, weights.size) @ weights
+    order = np.argsort(values, kind="stable")
+    values, codes = values[order], codes[order]
+    values.flags.writeable = codes.flags.writeable = False
+    return values, codes
+
+
+@lru_cache(maxsize=64)
+def _is_uniform(unit_weights: bytes) -> bool:
+    steps = np.diff(_level_table(unit_weights)[0])
+    return bool(np.allclose(steps, steps[0], rtol=1e-12, atol=0.0))
+
+
+@lru_cache(maxsize=16)
+def _bits_of_codes(n_bits: int) -> NDArray[np.uint8]:
+    return _unpack(np.arange(1 << n_bits), n_bits)
 
 
 def _unpack(codes: NDArray[np.int64], n_bits: int) -> NDArray[np.uint8]:

@@ -52,7 +52,10 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
     points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=-1)
     sides = two_sided(weights)
     if (sides == sides[0, 0]).all():
-        return np.asarray(np.median(points, axis=-1))
+        # Their median, in less time than numpy's, which counts where samples are few.
+        n = residuals.shape[-1]
+        middle = np.partition(points, (n - 1, n), axis=-1)[..., n - 1 : n + 1]
+        return np.asarray(0.5 * (middle[..., 0] + middle[..., 1]))
     order = np.argsort(points, axis=-1)
     points = np.take_along_axis(points, order, axis=-1)
     mass = np.cumsum(sides.reshape(-1)[order], axis=-1)

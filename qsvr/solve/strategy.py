@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +19,12 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
 from qsvr.problem import FixedPointEncoding, KernelRows, LargeDual, SVRDual, TrainingData, symmetric
+from qsvr.problem.stack import relax_all
 from qsvr.samplers import Sampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 from qsvr.solve.decomposition import DecompositionSolver
-from qsvr.solve.direct import DirectSolver, DualSolution
+from qsvr.solve.direct import DirectProblem, DirectSolver, DualSolution
 from qsvr.solve.refinement import RefinementSolver
 
 __all__ = ["DualProblem", "Strategy"]
@@ -135,6 +137,26 @@ class Strategy:
         if n_rounds != 0:
             solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
         return solver.solve(dual, problem.encoding, n_solutions=n_solutions, seed=seed)
+
+    def solve_all(
+        self,
+        direct: DirectSolver,
+        problems: Sequence[DualProblem],
+        *,
+        n_solutions: int,
+        seeds: Sequence[int],
+    ) -> list[DualSolution]:
+        """Solve duals without working sets together; the results are those of `solve`."""
+        pairs: list[Any] = [(problem.dual, problem.encoding) for problem in problems]
+        n_rounds = self.rounds(direct.sampler)
+        if n_rounds != 0:
+            solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
+            return solver.solve_all(pairs, n_solutions=n_solutions, seeds=seeds)
+        relax_all([dual for dual, _ in pairs])
+        each = zip(pairs, seeds, strict=True)
+        return direct.solve_all(
+            [DirectProblem(*pair, seed) for pair, seed in each], n_solutions=n_solutions
+        )
 
     def rounds(self, sampler: Sampler) -> int | None:
         """Return the number of refinements, or None for as many as are needed.
