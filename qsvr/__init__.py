@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVC, QSVR, QSVREnsemble, QSVRProblem
+    from qsvr.estimators import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, QSVRProblem
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -57,6 +57,7 @@ __all__ = [
     "QSVR",
     "QSVC",
     "QSVREnsemble",
+    "QSVCEnsemble",
     "QSVRProblem",
     "Solutions",
     "SampleEnergyDisplay",
@@ -99,7 +100,7 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVC", "QSVR", "QSVREnsemble", "QSVRProblem"),
+    "qsvr.estimators": ("QSVC", "QSVCEnsemble", "QSVR", "QSVREnsemble", "QSVRProblem"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from qsvr._typing import FloatArray, IntArray
+from qsvr._typing import FloatArray
 from qsvr._validation import (
     MAX_INTEGER,
     check_boolean,
@@ -151,21 +151,18 @@ def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tup
 
 def validated_classes(
     estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object
-) -> tuple[Any, NDArray[Any], IntArray, NDArray[Any]]:
-    """Return training data, classes, each sample's place among them, and the labels.
-
-    The places have shape (n_samples,).
-    """
+) -> tuple[Any, NDArray[Any]]:
+    """Return training data and labels, of at least two classes."""
     X, labels = _validated(estimator, X, y, kernel)
     labels = column_or_1d(labels, warn=True)
     check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
+    classes = np.unique(labels)
     if classes.size < 2:
         raise ValueError(
             f"y of {type(estimator).__name__} must have at least 2 classes; got {classes.size} "
             f"class: {classes.tolist()}."
         )
-    return X, classes, codes, labels
+    return X, labels
 
 
 def _validated(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from qsvr.problem import TrainingData
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
-__all__ = ["PreparedFit", "access_plan", "solve_together"]
+__all__ = ["Begun", "PreparedFit", "access_plan", "solve_together"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,21 @@ class PreparedFit:
             direct.sampler, direct.num_reads, direct.polish, options, self.strategy,
             self.n_solutions,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A model before its duals are solved.
+
+    Attributes
+    ----------
+    fits : list of PreparedFit
+    complete : callable
+        Takes the solutions, None for those that are still to be found, and returns the model.
+    """
+
+    fits: Sequence[PreparedFit]
+    complete: Callable[[Sequence[DualSolution | None]], Any]
 
 
 def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, DualSolution]:

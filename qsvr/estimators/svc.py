@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, Self
 
 import dimod
@@ -24,7 +23,6 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
@@ -32,6 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_boolean, check_choice, check_integer
+from qsvr.estimators._calibration import fit_calibrated
 from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._multiclass import (
     BinaryTask,
@@ -49,7 +48,7 @@ from qsvr.estimators._parameters import (
     validated_classes,
     validated_rows,
 )
-from qsvr.estimators._prepared import PreparedFit, access_plan, solve_together
+from qsvr.estimators._prepared import Begun, PreparedFit, access_plan, solve_together
 from qsvr.estimators._problem_checks import check_unrefined, check_whole
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
@@ -68,8 +67,6 @@ from qsvr.samplers.given import GivenSamples
 from qsvr.solve import DirectSolver, DualProblem, DualSolution
 
 __all__ = ["QSVC"]
-
-_MOST_FOLDS = 5  # of the calibration
 
 
 def _gives_probabilities(model: QSVC) -> bool:
@@ -289,34 +286,21 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
-        check_parameters(type(self).__name__, vars(self))
+        self._check_parameters()
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
-        training = self._checked(X, y, sample_weight)
+        rows, labels = validated_classes(self, X, y, self.kernel)
+        weight = checked_weight(sample_weight, rows)
         if self.probability:
-            return self._fit_calibrated(X, sample_weight, training)
+            self._training(rows, labels, weight)
+            fit_calibrated(self, X, labels, weight)
+            return self
         direct = replace(self._direct_solver(), deadline=deadline)
-        tasks = binary_tasks(self.multi_class, self.classes_.size)
-        fits = self._prepared(training, tasks, direct)
-        found = solve_together(fits, n_jobs=direct.n_jobs)
-        solved: list[SolvedTask] = []
-        for n, fit in enumerate(fits):
-            try:
-                solution = found[n] if n in found else fit.solve()
-            except SamplerError as error:
-                if error.partial_solution is not None and n == len(fits) - 1:
-                    last = self._solved(fit.data, fit.problem, error.partial_solution)
-                    partial = self._copy()
-                    partial._set_solutions(training, tasks, [*solved, last])  # noqa: SLF001
-                    error.partial_model = partial
-                raise
-            solved.append(self._solved(fit.data, fit.problem, solution))
-        self._set_solutions(training, tasks, solved)
-        for fit, each in zip(fits, solved, strict=True):
-            self._warn_and_summarise(each.problem, each.found, each.solutions, fit.plan)
+        begun = self._begun(direct, rows, labels, weight, random_state_of(self.random_state))
+        found = solve_together(begun.fits, n_jobs=direct.n_jobs)
+        begun.complete([found.get(n) for n in range(len(begun.fits))])
         return self
 
-    def _checked(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Training:
-        """Check parameters and data; set the classes and their weights."""
+    def _check_parameters(self) -> None:
         owner = type(self).__name__
         check_parameters(owner, vars(self))
         check_boolean(owner, "probability", self.probability)
@@ -329,16 +313,56 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
                 f"break_ties of {owner} must be False when decision_function_shape is 'ovo', which "
                 "has no column for each class; got True. Set decision_function_shape='ovr'."
             )
-        rows, self.classes_, codes, labels = validated_classes(self, X, y, self.kernel)
-        if shape == "ovo" and self.multi_class == "ovr" and self.classes_.size > 2:
-            raise ValueError(
-                f"decision_function_shape of {owner} must be 'ovr' with multi_class='ovr', which "
-                "solves no pairs of classes; got 'ovo'. Set multi_class='ovo'."
-            )
+
+    def _begun(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: NDArray[Any],
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> Begun:
+        """Return the fits of parameters and data that have been checked, to be solved."""
+        training = self._training(X, y, weight)
+        tasks = binary_tasks(self.multi_class, self.classes_.size)
+        fits = self._prepared(training, tasks, direct, random_state)
+        return Begun(fits, lambda found: self._completed(training, tasks, fits, found))
+
+    def _completed(
+        self,
+        training: Training,
+        tasks: list[BinaryTask],
+        fits: Sequence[PreparedFit],
+        found: Sequence[DualSolution | None],
+    ) -> Self:
+        """Set the fitted attributes, of solutions that were found already or of new ones."""
+        solved: list[SolvedTask] = []
+        for fit, known in zip(fits, found, strict=True):
+            try:
+                solution = fit.solve() if known is None else known
+            except SamplerError as error:
+                if error.partial_solution is not None and len(solved) == len(fits) - 1:
+                    last = self._solved(fit.data, fit.problem, error.partial_solution)
+                    partial = self._copy()
+                    partial._set_solutions(training, tasks, [*solved, last])  # noqa: SLF001
+                    error.partial_model = partial
+                raise
+            solved.append(self._solved(fit.data, fit.problem, solution))
+        self._set_solutions(training, tasks, solved)
+        for fit, each in zip(fits, solved, strict=True):
+            self._warn_and_summarise(each.problem, each.found, each.solutions, fit.plan)
+        return self
+
+    def _training(self, X: Any, labels: NDArray[Any], weight: FloatArray) -> Training:
+        """Set the classes and their weights."""
+        owner = type(self).__name__
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if self.multi_class == "ovr" and self.classes_.size > 2:
+            check_choice(owner, "decision_function_shape", self.decision_function_shape, ("ovr",))
         self.class_weight_ = compute_class_weight(
             self.class_weight, classes=self.classes_, y=labels
         ).astype(np.float64)
-        weight = checked_weight(sample_weight, rows) * self.class_weight_[codes]
+        weight = weight * self.class_weight_[codes]
         mass = np.bincount(codes, weights=weight)
         if (self.class_weight_ < 0.0).any() or not (mass > 0.0).all():
             raise ValueError(
@@ -346,7 +370,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
                 f"add up to {dict(zip(self.classes_.tolist(), mass.tolist(), strict=True))}. "
                 "Change class_weight or sample_weight, or leave the class out."
             )
-        return Training(rows, codes, weight, self._resolved_kernel(rows))
+        return Training(X, codes, weight, self._resolved_kernel(X))
 
     def _rows(
         self, training: Training, task: BinaryTask, random_state: np.random.RandomState
@@ -381,10 +405,13 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         )
 
     def _prepared(
-        self, training: Training, tasks: Sequence[BinaryTask], direct: DirectSolver
+        self,
+        training: Training,
+        tasks: Sequence[BinaryTask],
+        direct: DirectSolver,
+        random_state: np.random.RandomState,
     ) -> list[PreparedFit]:
         """Check what a fit will cost, and build its duals."""
-        random_state = random_state_of(self.random_state)
         strategy = self._strategy(direct.deadline)
         rows = [self._rows(training, task, random_state) for task in tasks]
         sizes = [self._working_size(strategy, direct, train.size) for train, _ in rows]
@@ -443,37 +470,6 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         self.fit_status_ = 0
         self.shape_fit_ = training.X.shape
         self.__dict__.pop("calibration_", None)
-
-    def _fit_calibrated(
-        self, X: ArrayLike, sample_weight: ArrayLike | None, training: Training
-    ) -> Self:
-        """Fit on all data and on folds of it, and calibrate on what the folds leave out."""
-        owner = type(self).__name__
-        smallest = int(np.bincount(training.codes).min())
-        n_folds = min(_MOST_FOLDS, smallest)
-        if n_folds < 2:
-            raise ValueError(
-                f"probability of {owner} must be False where a class of y has fewer than 2 "
-                f"samples; got {smallest} of one class. Add samples, or set probability=False."
-            )
-        direct = self._direct_solver()
-        limit = direct.options.get("max_access_time")
-        if hasattr(direct.sampler, "plan") and limit is not None:
-            tasks = binary_tasks(self.multi_class, self.classes_.size)
-            rows = [np.flatnonzero(task.takes(training.codes)) for task in tasks]
-            plans = [access_plan(self, direct, part.size, None) for part in rows]
-            total_plan(plans).times(n_folds + 1).check(limit)
-        seed = self.random_state
-        if not isinstance(seed, Integral):
-            seed = int(random_state_of(seed).randint(np.iinfo(np.int32).max))
-        parameters = {**self.get_params(deep=False), "probability": False, "random_state": seed}
-        calibration = CalibratedClassifierCV(type(self)(**parameters), cv=n_folds, ensemble=False)
-        calibration.fit(X, self.classes_[training.codes], sample_weight=sample_weight)
-        (calibrated,) = calibration.calibrated_classifiers_
-        fitted = vars(calibrated.estimator).items()
-        self.__dict__.update((name, value) for name, value in fitted if name not in parameters)
-        self.calibration_ = calibration
-        return self
 
     def make_problems(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -556,7 +552,9 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Training, list[BinaryTask], list[tuple[TrainingData, DualProblem]], list[int]]:
         """Return the data, the problems of all samples, and the seeds of a fit."""
-        training = self._checked(X, y, sample_weight)
+        self._check_parameters()
+        checked, labels = validated_classes(self, X, y, self.kernel)
+        training = self._training(checked, labels, checked_weight(sample_weight, checked))
         random_state = random_state_of(self.random_state)
         tasks = binary_tasks(self.multi_class, self.classes_.size)
         rows = [self._rows(training, task, random_state) for task in tasks]

@@ -33,7 +33,7 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
-from qsvr.estimators._prepared import PreparedFit, access_plan
+from qsvr.estimators._prepared import Begun, PreparedFit, access_plan
 from qsvr.estimators._problem_checks import (
     check_unrefined,
     check_whole,
@@ -315,6 +315,21 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
         return self._prepared_of(direct, X, y, weight, random_state_of(self.random_state))
+
+    def _check_parameters(self) -> None:
+        check_parameters(type(self).__name__, vars(self))
+
+    def _begun(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> Begun:
+        """Return the fit of parameters and data that have been checked, to be solved."""
+        fit = self._prepared_of(direct, X, y, weight, random_state)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
 
     def _prepared_of(
         self,
