@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem
+    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem, fit_many
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -57,6 +57,7 @@ __all__ = [
     "QSVR",
     "QSVREnsemble",
     "QSVRProblem",
+    "fit_many",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -98,7 +99,7 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem"),
+    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem", "fit_many"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
