@@ -231,12 +231,12 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self._members([0])[0]._check_access_time(  # noqa: SLF001
             self.n_estimators, max(map(len, subsamples))
         )
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
-        members = self._members(seeds.tolist())
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators).tolist()
+        members = self._members(seeds)
         parts = [rows[part] for part in subsamples]
-        results = self._fitted(members, X_checked, targets, weight, parts)
+        results = self._fitted(members, seeds, X_checked, targets, weight, parts)
         solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
-        self.estimators_ = [results[n] for n in solved]
+        self.estimators_ = [result for result in results if isinstance(result, QSVR)]
         self.estimators_samples_ = [rows[subsamples[n]] for n in solved]
         self.failures_ = [result for result in results if isinstance(result, MemberFailure)]
         self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
@@ -266,6 +266,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _fitted(
         self,
         members: list[QSVR],
+        seeds: list[int],
         X: Any,
         y: FloatArray,
         weight: FloatArray,
@@ -286,7 +287,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         for number, (member, part) in enumerate(zip(members, parts, strict=True)):
             rows, targets, weights = _part(member, X, y, weight, part)
             member.n_features_in_ = rows.shape[1]
-            state.seed(member.random_state)  # a new generator takes as long as a kernel
+            state.seed(seeds[number])  # a new generator takes as long as a kernel
             try:
                 fits[number] = member._prepared_of(direct, rows, targets, weights, state)  # noqa: SLF001
             except QSVRError as error:
