@@ -1,9 +1,10 @@
 """Samplers against each other on the same QUBOs: energy, time, and time to a given quality.
 
 Energies are raw, as each sampler returned them, except in rows that say "+ polish" and in
-relax-round, which polishes by definition. Samplers of a service are not in the table. The gap is relative to the best energy known (found by
-any row or by a long anneal with polish). Time to reach a gap is the time per read times the reads
-needed to reach it once with 99% confidence. One thread.
+relax-round, which polishes by definition. Samplers of a service are not in the table. The
+gap is relative to the best energy known (found by any row or by a long anneal with polish). Time to
+reach a gap is the time per read times the reads needed to reach it once with 99% confidence. One
+thread.
 
 Read it with care. "Speed-up" compares with dwave-samplers' default annealer at that annealer's own
 10%-quantile energy: it measures the move set (pair moves cross the equality penalty), not

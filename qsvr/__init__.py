@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, QSVRProblem
+    from qsvr.estimators import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, QSVRProblem, fit_many
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -59,6 +59,7 @@ __all__ = [
     "QSVREnsemble",
     "QSVCEnsemble",
     "QSVRProblem",
+    "fit_many",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -100,7 +101,7 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVC", "QSVCEnsemble", "QSVR", "QSVREnsemble", "QSVRProblem"),
+    "qsvr.estimators": ("QSVC", "QSVCEnsemble", "QSVR", "QSVREnsemble", "QSVRProblem", "fit_many"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -19,8 +19,8 @@ __all__ = ["fit_calibrated"]
 _MOST_FOLDS = 5
 
 
-def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: FloatArray) -> None:
-    """Fit a `QSVC` on all data and on folds of it, and calibrate on what the folds leave out.
+def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: FloatArray) -> Any:
+    """Return a `QSVC`, fitted on all data and calibrated on what folds of it leave out.
 
     Parameters
     ----------
@@ -54,3 +54,4 @@ def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: Float
     fitted = vars(calibrated.estimator).items()
     vars(model).update((name, value) for name, value in fitted if name not in parameters)
     model.calibration_ = calibration
+    return model

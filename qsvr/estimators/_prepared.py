@@ -10,7 +10,7 @@ from qsvr.problem import TrainingData
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
-__all__ = ["Begun", "PreparedFit", "access_plan", "solve_together"]
+__all__ = ["Begun", "PreparedFit", "access_plan", "solve_together", "solved_together"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,24 @@ def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, Dua
         )
         found.update(zip(members, solutions, strict=True))
     return found
+
+
+def solved_together(begun: Sequence[Begun], *, n_jobs: int) -> list[Any]:
+    """Return the models, complete: their duals are solved together where they can be.
+
+    Parameters
+    ----------
+    begun : sequence of Begun
+    n_jobs : int
+        As for `solve_together`.
+    """
+    found = solve_together([fit for each in begun for fit in each.fits], n_jobs=n_jobs)
+    models, first = [], 0
+    for each in begun:
+        solutions = [found.get(first + n) for n in range(len(each.fits))]
+        models.append(each.complete(solutions))
+        first += len(each.fits)
+    return models
 
 
 def access_plan(

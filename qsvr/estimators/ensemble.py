@@ -132,9 +132,10 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         parts = [rows[part] for part in subsamples]
         parts = self._completed_parts(parts, rows, groups, random_state)
         self._check_access_time(parts, groups)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=(self.n_estimators,))
-        members = self._members(seeds.tolist())
-        results = self._fitted(members, X, y, weight, parts)
+        n_members: int = self.n_estimators
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=n_members).tolist()
+        members = self._members(seeds)
+        results = self._fitted(members, seeds, X, y, weight, parts)
         solved = [n for n, each in enumerate(results) if not isinstance(each, MemberFailure)]
         self.estimators_ = [results[n] for n in solved]
         self.estimators_samples_ = [parts[n] for n in solved]
@@ -178,6 +179,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
     def _fitted(
         self,
         members: list[Any],
+        seeds: list[int],
         X: Any,
         y: NDArray[Any],
         weight: FloatArray,
@@ -199,7 +201,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         for number, (member, part) in enumerate(zip(members, parts, strict=True)):
             rows, targets, weights = _part(member, X, y, weight, part)
             member.n_features_in_ = rows.shape[1]
-            state.seed(member.random_state)  # a new generator takes as long as a kernel
+            state.seed(seeds[number])  # a new generator takes as long as a kernel
             try:
                 begun[number] = member._begun(direct, rows, targets, weights, state)  # noqa: SLF001
             except QSVRError as error:

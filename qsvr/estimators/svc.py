@@ -48,7 +48,7 @@ from qsvr.estimators._parameters import (
     validated_classes,
     validated_rows,
 )
-from qsvr.estimators._prepared import Begun, PreparedFit, access_plan, solve_together
+from qsvr.estimators._prepared import Begun, PreparedFit, access_plan, solved_together
 from qsvr.estimators._problem_checks import check_unrefined, check_whole
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
@@ -286,19 +286,21 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
+        begun = self._started(X, y, sample_weight)
+        solved_together([begun], n_jobs=effective_n_jobs(self.n_jobs))
+        return self
+
+    def _started(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Begun:
+        """Check everything and build the duals, to be solved."""
         self._check_parameters()
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         rows, labels = validated_classes(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, rows)
         if self.probability:
             self._training(rows, labels, weight)
-            fit_calibrated(self, X, labels, weight)
-            return self
+            return Begun([], lambda _: fit_calibrated(self, X, labels, weight))
         direct = replace(self._direct_solver(), deadline=deadline)
-        begun = self._begun(direct, rows, labels, weight, random_state_of(self.random_state))
-        found = solve_together(begun.fits, n_jobs=direct.n_jobs)
-        begun.complete([found.get(n) for n in range(len(begun.fits))])
-        return self
+        return self._begun(direct, rows, labels, weight, random_state_of(self.random_state))
 
     def _check_parameters(self) -> None:
         owner = type(self).__name__

@@ -319,6 +319,11 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     def _check_parameters(self) -> None:
         check_parameters(type(self).__name__, vars(self))
 
+    def _started(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Begun:
+        """Check everything and build the dual, to be solved."""
+        fit = self._prepared(X, y, sample_weight)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
+
     def _begun(
         self,
         direct: DirectSolver,

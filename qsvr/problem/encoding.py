@@ -167,7 +167,7 @@ class FixedPointEncoding:
         if self.active.size < flat.shape[1]:
             flat = flat[:, self.active]
         of_levels = _bits_of_codes(self.n_bits)[self._level_table[1]]
-        return of_levels[flat].reshape(levels.shape[0], self.n_variables)
+        return np.asarray(of_levels[flat].reshape(levels.shape[0], self.n_variables))
 
     def levels(self, bits: NDArray[Any]) -> NDArray[np.int64]:
         """Return levels, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""

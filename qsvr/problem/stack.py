@@ -334,10 +334,11 @@ def _relax_side_by_side(duals: Sequence[SVRDual]) -> None:
         tols = 0.03 * np.minimum(tol[left], least)
         tol[left] = np.where(tols < 1e-14 * np.abs(fields).max(axis=1), 0.0, tols)
         for i, m in enumerate(left.tolist()):
-            n_pairs[m] += 1 + smo(
+            moved = smo(
                 duals[m].kernel_matrix, diagonal[m], fields[i], point[m], boxes[m], float(tol[m]),
                 limit - int(n_pairs[m]),
             )  # fmt: skip
+            n_pairs[m] += 1 + moved
 
 
 def _frank_wolfe_gaps(

@@ -16,7 +16,7 @@ import numpy as np
 __all__ = ["SimulatedBifurcationSampler"]
 
 
-class SimulatedBifurcationSampler(dimod.Sampler):
+class SimulatedBifurcationSampler:
     """Simulated bifurcation of the package of that name: one agent per read.
 
     Raises
@@ -83,7 +83,8 @@ class SimulatedBifurcationSampler(dimod.Sampler):
             )
         model = bqm.change_vartype(dimod.BINARY, inplace=False)
         order = list(model.variables)
-        linear, (rows, columns, biases), _ = model.to_numpy_vectors(variable_order=order)
+        vectors: Any = model.to_numpy_vectors(variable_order=order)
+        linear, (rows, columns, biases), _ = vectors
         matrix = np.zeros((len(order), len(order)))
         np.add.at(matrix, (rows, columns), 0.5 * np.asarray(biases))
         matrix += matrix.T
@@ -97,9 +98,10 @@ class SimulatedBifurcationSampler(dimod.Sampler):
             warnings.filterwarnings("ignore", "No agent has converged")
             if seed is not None:
                 torch.manual_seed(seed)
-            vectors, _ = self._minimize(
+            found, _ = self._minimize(
                 scaled, domain="binary", agents=num_reads, best_only=False, verbose=False,
                 max_steps=max_steps, mode=mode, heated=heated, dtype=torch.float32, device=device,
             )  # fmt: skip
-        bits = vectors.reshape(num_reads, len(order)).cpu().numpy().round().astype(np.int8)
-        return dimod.SampleSet.from_samples_bqm((bits, order), model)
+        bits = found.reshape(num_reads, len(order)).cpu().numpy().round().astype(np.int8)
+        answer: dimod.SampleSet = dimod.SampleSet.from_samples_bqm((bits, order), model)
+        return answer

@@ -153,10 +153,11 @@ class Strategy:
             solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
             return solver.solve_all(pairs, n_solutions=n_solutions, seeds=seeds)
         relax_all([dual for dual, _ in pairs])
-        each = zip(pairs, seeds, strict=True)
-        return direct.solve_all(
-            [DirectProblem(*pair, seed) for pair, seed in each], n_solutions=n_solutions
-        )
+        given = [
+            DirectProblem(dual, encoding, seed)
+            for (dual, encoding), seed in zip(pairs, seeds, strict=True)
+        ]
+        return direct.solve_all(given, n_solutions=n_solutions)
 
     def rounds(self, sampler: Sampler) -> int | None:
         """Return the number of refinements, or None for as many as are needed.

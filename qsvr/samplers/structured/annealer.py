@@ -96,7 +96,7 @@ class StructuredAnnealer:
         }
         return [
             Samples(*each, {**info, "beta_range": beta_range})
-            for *each, beta_range in zip(bits, energies, ranges, strict=True)
+            for each, beta_range in zip(zip(bits, energies, strict=True), ranges, strict=True)
         ]
 
 
