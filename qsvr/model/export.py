@@ -195,5 +195,9 @@ def _set_support(
         return dual_coef
     model.support_ = np.arange(support.size, dtype=np.int32)
     model.support_vectors_ = np.empty((0, 0)) if callable(function) else support_vectors
-    is_sparse = sparse.issparse(support_vectors) and not callable(function)
-    return sparse.csr_matrix(dual_coef) if is_sparse else dual_coef
+    if callable(function) or not sparse.issparse(support_vectors):
+        return dual_coef
+    # With all zeros stored, as libsvm goes by position.
+    columns = np.tile(np.arange(support.size), len(dual_coef))
+    ends = support.size * np.arange(len(dual_coef) + 1)
+    return sparse.csr_matrix((dual_coef.reshape(-1), columns, ends), dual_coef.shape)
