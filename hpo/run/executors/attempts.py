@@ -100,7 +100,7 @@ def _claim(segment: Segment, attempts: Path) -> tuple[Path, Outcome | None]:
     home = segment.checkpoint.parent
     earlier = _those_in(attempts)
     states = [each / home.name for each in reversed(earlier) if (each / home.name).is_dir()]
-    if home.is_dir():  # accepted, so that of an attempt is out of date
+    if home.is_dir() and not (states and _removed(home)):  # accepted, so the others are out of date
         states.insert(0, home)
     for each in reversed(earlier):
         outcome = _read(each, segment)
@@ -116,12 +116,18 @@ def _claim(segment: Segment, attempts: Path) -> tuple[Path, Outcome | None]:
         if states[0] != home:
             for leftover in state.rglob(".*.tmp"):  # it was interrupted
                 leftover.unlink(missing_ok=True)
-    else:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        state.mkdir()
     for each in earlier:
         shutil.rmtree(each, ignore_errors=True)
     return place, None
+
+
+def _removed(folder: Path) -> bool:
+    """Remove a directory if it is empty; return whether it was."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _those_in(attempts: Path) -> list[Path]:
