@@ -1,7 +1,8 @@
-"""A trainer whose training is done by a child process, as a script that is reused; who trained when."""
+"""A trainer whose training is done by a child process, as by a script; and who trained when."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -21,7 +22,7 @@ def train(config, start, stop, checkpoint):
     return json.loads(checkpoint.read_text())[start:stop]
 '''
 
-CHILD = '''
+CHILD = """
 import json, os, signal, sys, time
 from pathlib import Path
 
@@ -33,8 +34,8 @@ trace = os.open(Path(__file__).with_name("trace.txt"), os.O_WRONLY | os.O_APPEND
 
 
 def write(unit):
-    line = f"{{checkpoint.parent.name}} {{unit}} {{os.getpid()}} {{os.getppid()}} {{time.monotonic()}}\\n"
-    os.write(trace, line.encode())
+    where = f"{{checkpoint.parent.name}} {{unit}}"
+    os.write(trace, f"{{where}} {{os.getpid()}} {{os.getppid()}} {{time.monotonic()}}\\n".encode())
 
 
 losses = json.loads(checkpoint.read_text()) if checkpoint.exists() else []
@@ -57,12 +58,10 @@ for unit in units:
     write(unit)
 if {counts}:
     checkpoint.write_text(json.dumps(losses))
-'''
+"""
 
 
-def write_trainer(
-    workshop, epoch: float, *, stubborn: bool = False, counts: bool = False
-) -> None:
+def write_trainer(workshop, epoch: float, *, stubborn: bool = False, counts: bool = False) -> None:
     """Write the trainer and its child into a workshop.
 
     Parameters
@@ -98,7 +97,7 @@ def overlaps(workshop) -> list[tuple[str, int, int]]:
         order = sorted((min(times), max(times), child) for child, times in children.items())
         found += [
             (trial, first, second)
-            for (_, end, first), (begin, _, second) in zip(order, order[1:], strict=False)
+            for (_, end, first), (begin, _, second) in itertools.pairwise(order)
             if begin < end
         ]
     return found

@@ -4,16 +4,16 @@ The state of a trial is a directory, ``trial-00007``, with the checkpoint in it.
 directory, and it is moved, never copied:
 
 - It lies in the directory of the checkpoints while nobody trains the trial.
-- An attempt moves it into a directory of its own (``attempts/trial-00007/000003-9f3c21aa/``), trains
-  there, and writes the losses beside it (``outcome.json``).
+- An attempt moves it into a directory of its own (``attempts/trial-00007/000003-9f3c21aa/``),
+  trains there, and writes the losses beside it (``outcome.json``).
 - The leading process moves it back when it accepts the report.
 
 So an attempt that was given up, on a machine that was taken for lost, has lost its place, and
-cannot write into a trial that goes on. Each attempt holds the lock of its trial, until all processes
-that its trainer has started are gone (`hpo.run.executors.guardian`); the next one waits for that. If
-the earlier one has finished the segment, although its report never came (the leading process was
-killed), its losses are the result, and nothing is trained again. If it was interrupted, the next one
-goes on from what it left.
+cannot write into a trial that goes on. Each attempt holds the lock of its trial, until all
+processes that its trainer has started are gone (`hpo.run.executors.guardian`); the next one waits
+for that. If the earlier one has finished the segment, although its report never came (the leading
+process was killed), its losses are the result, and nothing is trained again. If it was interrupted,
+the next one goes on from what it left.
 
 The locks are those of `flock`, which also hold between the machines of a shared file system (NFS
 since Linux 2.6.12, Lustre where it is mounted with ``flock``). Where there are none, the places of
@@ -41,7 +41,9 @@ from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 try:
     import fcntl
 except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]
+    _flock = None
+else:
+    _flock = fcntl.flock
 
 _OUTCOME = "outcome.json"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -169,7 +171,7 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock; wait while another process, or what it has started, holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    if _flock is None:
         from filelock import FileLock
 
         with FileLock(path):
@@ -177,18 +179,18 @@ def _locked(path: Path) -> Iterator[None]:
         return
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        _lock(fd, path)
+        _wait_for_lock(fd, path)
         with guardian().holding(fd):
             try:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    fcntl.flock(fd, fcntl.LOCK_UN)  # also for the guardian
+                    _flock(fd, fcntl.LOCK_UN)  # also for the guardian
     finally:
         os.close(fd)
 
 
-def _lock(fd: int, path: Path) -> None:
+def _wait_for_lock(fd: int, path: Path) -> None:
     begun = time.monotonic()
     pause, said = _FIRST_PAUSE, False
     while True:

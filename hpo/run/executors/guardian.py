@@ -1,10 +1,10 @@
 """The guardian of a worker: a small process that ends what the worker leaves behind.
 
 A trainer may start processes: a script by `subprocess`, data loaders, ``torchrun``. They do not end
-with the worker that started them, least of all after ``kill -9``, and a process that trains on would
-train the same trial as the retry that follows. So each process that trains has a guardian, which
-waits for its end, then asks what is left to stop (SIGTERM), ends it after `GRACE` seconds (SIGKILL),
-and only then ends itself. Meanwhile it holds the locks that the worker held
+with the worker that started them, least of all after ``kill -9``, and a process that trains on
+would train the same trial as the retry that follows. So each process that trains has a guardian,
+which waits for its end, then asks what is left to stop (SIGTERM), ends it after `GRACE` seconds
+(SIGKILL), and only then ends itself. Meanwhile it holds the locks that the worker held
 (`hpo.run.executors.attempts`), since an open file description is free when its last holder is gone.
 
 What belongs to a worker is found in two ways:
@@ -236,7 +236,7 @@ def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
         time.sleep(_POLL)
 
 
-def main(control: int, parent: int, leader: int, session: int, mark: str) -> None:
+def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> None:
     """Watch a process until it ends, then end what it leaves behind."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
@@ -290,4 +290,4 @@ def _has_ended(parent: int, leader: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:5]), sys.argv[5])
+    main(*(int(text) for text in sys.argv[1:5]), mark=sys.argv[5])

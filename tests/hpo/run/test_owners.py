@@ -96,7 +96,7 @@ class Leader:
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_tuner_killed_at_random_moments(workshop, environment, scheduler) -> None:
-    """Nothing finished is lost, never two train at once, and nothing is alive five seconds later."""
+    """Nothing finished is lost, never two train at once, nothing is alive five seconds later."""
     write_trainer(workshop, EPOCH)
     spec = workshop.spec(**settings_of(scheduler), executor="process", n_workers=2)
     plan, script = workshop.root / "plan.json", workshop.root / "lead.py"
@@ -186,9 +186,9 @@ def test_workers_killed_at_random_moments(workshop, environment, scheduler) -> N
 
 
 class Site:
-    """Where trials are trained: commands that start and resume a run there, and what can be lost."""
+    """Where trials are trained: how a run is started and resumed there, and what can be lost."""
 
-    changes: dict[str, object]
+    name: str
     retries = "9"
 
     def __init__(self, workshop: Workshop, environment: dict[str, str]) -> None:
@@ -300,7 +300,7 @@ class RayHere(Site):
         return next(each.pid for each in family if each.name() == "raylet")
 
 
-SITES: dict[str, type[Site]] = {site.name: site for site in (OwnProcesses, DaskCluster, Mpi, RayHere)}
+SITES = {site.name: site for site in (OwnProcesses, DaskCluster, Mpi, RayHere)}
 ACCIDENTS = ("worker killed", "engine killed", "leader stopped", "leader killed")
 NEEDS = {
     "dask": pytest.mark.skipif(
@@ -340,7 +340,8 @@ def test_losses_are_those_of_an_undisturbed_run(site, make_workshop, outcome_of,
     write_trainer(killed, 0.1, counts=site.name == "dask" and accident.startswith("leader"))
     leader = site.launch(*site.run_args())
     wait_until(lambda: len({row[0] for row in trained(killed)}) > 4, "training")
-    wait_until(lambda n=killed.epochs(): killed.epochs() > n, "an epoch")
+    before = killed.epochs()
+    wait_until(lambda: killed.epochs() > before, "an epoch")
     worker = trained(killed)[-1][3]
     victim, signum = {
         "worker killed": (lambda: worker, signal.SIGKILL),
