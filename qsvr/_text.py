@@ -49,9 +49,7 @@ def visible(text: object, *, lines: bool = False) -> str:
     string = str(text)
     if string.isprintable():
         return string
-    return "".join(
-        c if c.isprintable() or (lines and c == "\n") else _written(c) for c in string
-    )
+    return "".join(c if c.isprintable() or (lines and c == "\n") else _written(c) for c in string)
 
 
 def _written(character: str) -> str:

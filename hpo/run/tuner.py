@@ -52,6 +52,7 @@ from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.spec import RunSpec
+from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
 from hpo.trainers.loading import named_trainer
@@ -222,7 +223,7 @@ class Tuner:
             tuner = cls.from_spec(spec, journal=journal, **settings)
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
-                _log.warning("%s has changed since the run began", file)
+                _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects; resume it from Python with "
@@ -288,7 +289,8 @@ class Tuner:
             workers.check_import()
             kept = store.adopt(journal.header)
             if not kept and content.reports():
-                _log.warning("%s was gone: trials will be trained from the beginning", store.root)
+                gone = visible(store.root)
+                _log.warning("%s was gone: trials will be trained from the beginning", gone)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             return self._go(workers, store, journal, pending, content)
 
