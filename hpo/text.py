@@ -1,4 +1,4 @@
-"""Cells of terminals, HTML, CSV and figures from any text, shown as it is.
+r"""Cells of terminals, HTML, CSV and figures from any text, shown as it is.
 
 Names and values of hyperparameters, messages of errors, and paths are text of others: a bracket in
 them is no markup of Rich, a tag no HTML, a leading ``=`` no formula, a dollar sign no mathematics,
@@ -7,10 +7,10 @@ these functions:
 
 >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-0.5)
 ("'=1+1", '-0.5', -0.5)
->>> html_text("<b> & \\x1b")
-'&lt;b&gt; &amp; \\\\x1b'
->>> print(shell_word("runs/caf\\udce9.jsonl"))
-$'runs/caf\\xe9.jsonl'
+>>> html_text("<b> & \x1b")
+'&lt;b&gt; &amp; \\x1b'
+>>> print(shell_word("runs/caf\udce9.jsonl"))
+$'runs/caf\xe9.jsonl'
 """
 
 from __future__ import annotations

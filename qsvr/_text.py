@@ -1,10 +1,10 @@
-"""Text as it is shown: one rule for whatever a user, a trainer or a service has written.
+r"""Text as it is shown: one rule for whatever a user, a trainer or a service has written.
 
 Text of others may hold escape sequences that recolour or rewrite a terminal, marks that reverse the
 order in which letters are shown, and bytes that are no valid Unicode. `visible` writes them out:
 
->>> print(visible("loss \\x1b[31m!\\nnan"))
-loss \\x1b[31m!\\nnan
+>>> print(visible("loss \x1b[31m!\nnan"))
+loss \x1b[31m!\nnan
 
 Everything that this distribution prints goes through `say`; `hpo.text` builds cells of tables, HTML
 and CSV on the same rule.
@@ -28,11 +28,11 @@ _BYTES = range(0xDC80, 0xDD00)
 
 
 def visible(text: object, *, lines: bool = False) -> str:
-    """Return text in which nothing is hidden: control characters are written as escapes.
+    r"""Return text in which nothing is hidden: control characters are written as escapes.
 
     Written out are the C0 and C1 controls (so every ANSI escape), marks of direction, invisible
     formats, line separators, and surrogates; a byte that is no valid Unicode (a latin-1 path) is
-    written as ``\\xe9``. The result can be encoded, and is unchanged by a second call.
+    written as ``\xe9``. The result can be encoded, and is unchanged by a second call.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def visible(text: object, *, lines: bool = False) -> str:
 
     Examples
     --------
-    >>> print(visible("caf\\udce9 \\u202egnp.exe"))
-    caf\\xe9 \\u202egnp.exe
+    >>> print(visible("caf\udce9 \u202egnp.exe"))
+    caf\xe9 \u202egnp.exe
     """
     string = str(text)
     if string.isprintable():
@@ -66,7 +66,7 @@ def _written(character: str) -> str:
 
 
 def label(text: object) -> str:
-    """Return text for a figure: visible, and no mathematics for Matplotlib between dollar signs.
+    r"""Return text for a figure: visible, and no mathematics for Matplotlib between dollar signs.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def label(text: object) -> str:
     Examples
     --------
     >>> print(label("$x_1$"))
-    \\$x_1\\$
+    \$x_1\$
     """
     return visible(text).replace("$", r"\$")
 

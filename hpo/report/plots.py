@@ -24,7 +24,7 @@ FATES = {
 }
 _KEPT = "#009E73"
 _LARGEST = 1e100
-"""Losses are drawn up to this size: Matplotlib cannot draw an axis of all floating-point numbers."""
+"""Losses are drawn up to this size: Matplotlib cannot draw an axis of all floats."""
 _SMALLEST = 1e-100
 """Least positive loss on a logarithmic axis."""
 
