@@ -63,6 +63,7 @@ class _FilePath(click.Path):
 
 
 _PATH = _FilePath()
+_WORKERS = click.IntRange(max=100_000)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -134,12 +135,16 @@ def cli() -> None:
 )
 @click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random number generators."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random number generators.",
 )
 @click.option(
     "--workers",
     "n_workers",
-    type=int,
+    type=_WORKERS,
     help="Workers [default: all of a cluster, 1 here].",
 )
 @click.option(
@@ -209,7 +214,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 
 @cli.command()
 @click.argument("journal", type=_PATH)
-@click.option("--workers", "n_workers", type=int, help="Number of workers [as before].")
+@click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @click.option("--executor", help="Executor [as before].")
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
@@ -289,9 +294,15 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option("--seeds", type=int, default=10, show_default=True, help="Runs of each scheduler.")
 @click.option(
-    "--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated workers."
+    "--seeds",
+    type=click.IntRange(max=10_000),
+    default=10,
+    show_default=True,
+    help="Runs of each scheduler.",
+)
+@click.option(
+    "--workers", "n_workers", type=_WORKERS, default=1, show_default=True, help="Simulated workers."
 )
 @_pairs("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:

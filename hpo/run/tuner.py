@@ -23,6 +23,7 @@ import logging
 import multiprocessing
 import pickle
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -401,5 +402,8 @@ def _check_at_least(name: str, value: object, least: int) -> None:
 
 
 def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
+            f"{value!r}"
+        )
