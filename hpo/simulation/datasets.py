@@ -46,8 +46,13 @@ def read_table(path: str | Path) -> CurveTable:
         raise ValueError(f"a table of learning curves must be a .csv or .npz file, got {path}")
     try:
         return readers[path.suffix](path)
-    except (ValueError, KeyError, StopIteration) as error:
-        raise ValueError(f"{path} is no table of learning curves: {error}") from None
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of csv, numpy, zipfile, zlib: whatever a file causes
+        why = str(error) or type(error).__name__
+        raise ValueError(
+            f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
+        ) from None
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:
