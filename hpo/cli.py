@@ -39,6 +39,10 @@ _EXIT_CLOSED_PIPE = 141
 """By the convention of shells: 128 plus the number of SIGPIPE."""
 
 
+_MAX_LINE = 1500
+"""Characters of a message: values in it may have thousands."""
+
+
 class _FilePath(click.Path):
     """A path that the system can have, whether a file is there or not."""
 
@@ -49,8 +53,12 @@ class _FilePath(click.Path):
         """Refuse what no file can be named."""
         try:
             os.lstat(value)
-        except ValueError:
-            self.fail(f"{value!r} holds a zero byte, which no path can; leave it out", param, ctx)
+        except ValueError:  # among them what cannot be encoded
+            self.fail(
+                f"{value!r} holds a zero byte or what is no Unicode, which no path can; leave it out",
+                param,
+                ctx,
+            )
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 self.fail(
@@ -411,5 +419,6 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _complain(message: str) -> int:
-    _warn("Error: " + " ".join(message.split()))
+    line = " ".join(message.split())
+    _warn(f"Error: {line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 3] + '...'}")
     return _EXIT_USAGE

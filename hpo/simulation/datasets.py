@@ -111,9 +111,15 @@ def _read_csv(path: Path) -> CurveTable:
         header = next(reader)
         rows = [row for row in reader if row]
     places = {name: place for place, name in enumerate(header)}
-    units = [places[f"loss_{unit}"] for unit in range(sum(n.startswith("loss_") for n in header))]
-    if not units or not rows:
-        raise ValueError("it needs columns loss_0, loss_1, ... and at least one row")
+    if len(places) < len(header):
+        raise ValueError("it has two columns of one name")
+    names = [f"loss_{unit}" for unit in range(sum(n.startswith("loss_") for n in header))]
+    if not names or not rows or not places.keys() >= set(names):
+        raise ValueError("it needs columns loss_0, loss_1, ... without a gap, and at least one row")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, its header {len(header)}")
+    units = [places[name] for name in names]
     others = [n for n in header if not n.startswith("loss_") and n != "cost"]
     configs = tuple({name: _scalar(row[places[name]]) for name in others} for row in rows)
     losses = np.array([[float(row[place]) for place in units] for row in rows])

@@ -126,8 +126,17 @@ class SearchSpace:
             spec = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except RecursionError:
             raise ValueError(f"{path} must nest its tables and lists less deeply") from None
-        except ValueError as error:  # of TOML, of UTF-8, or an integer of thousands of digits
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} must be UTF-8 text, as TOML is, got byte 0x{error.object[error.start]:02x} "
+                f"at position {error.start}; save it as UTF-8"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} is no valid TOML: {error}") from None
+        except ValueError:
+            raise ValueError(
+                f"{path} must hold no integer of thousands of digits; write a float or a text"
+            ) from None
         return cls.from_dict(spec)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,20 @@ def mostly(random: Random, good: Any, bad: tuple[Any, ...], share: float = 0.7) 
     return good if random.random() < share else random.choice(bad)
 
 
+_GOOD: tuple[dict[str, Any], ...] = (
+    {"type": "categorical", "choices": [each for each in HOSTILE if each != "\ud800"]},
+    {"type": "categorical", "choices": [True, 1, "1", None, 2.5, math.inf, 2**63 - 1]},
+    {"type": "int", "low": -(2**62), "high": 2**61},
+    {"type": "int", "low": 1, "high": 2**62, "log": True},
+    {"type": "float", "low": -8e307, "high": 8e307},
+    {"type": "float", "low": 5e-324, "high": 1e-20, "log": True},
+    {"type": "float", "low": 0.0, "high": 1.0, "step": 0.25},
+    {"type": "constant", "value": "[/x]"},
+    {"type": "scipy", "name": "norm", "args": [0.0, 1.0]},
+    {"type": "int", "low": 1, "high": 3, "when": {"lr": 0.5}},
+)
+
+
 def domain(random: Random, names: list[str]) -> Any:
     """Return the specification of a domain, as TOML or Python has it."""
     low = mostly(random, random.choice((0.0, 1e-4, 1.0)), PLAIN, 0.8)
@@ -74,7 +88,11 @@ def domain(random: Random, names: list[str]) -> Any:
 
 
 def space(random: Random) -> dict[str, Any]:
-    """Return a space."""
+    """Return a space, good ones under any names among them."""
+    if random.random() < 0.4:
+        return {"lr": {"type": "float", "low": 0.0, "high": 1.0}} | {
+            mostly(random, "p", HOSTILE): random.choice(_GOOD) for _ in range(random.randint(0, 3))
+        }
     names = ["lr"] if random.random() < 0.8 else []
     names += [mostly(random, f"p{n}", HOSTILE) for n in range(random.randint(0, 3))]
     found = {name: domain(random, names) for name in names}
@@ -124,7 +142,8 @@ def options(random: Random, flag: str, names: tuple[str, ...], share: float) -> 
     found: list[str] = []
     while random.random() < share:
         name = mostly(random, random.choice(names) if names else "x", ("seed", "name", *HOSTILE), 0.8)
-        pair = mostly(random, f"{name}={random.choice(VALUES)}", HOSTILE, 0.9)
+        value = mostly(random, random.choice(("1", "2", "3", "0.5", "true")), VALUES, 0.6)
+        pair = mostly(random, f"{name}={value}", HOSTILE, 0.95)
         found += [f"{flag}", pair] if random.random() < 0.5 else [f"{flag}={pair}"]
     return found
 
@@ -132,29 +151,30 @@ def options(random: Random, flag: str, names: tuple[str, ...], share: float) -> 
 def run(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo run``."""
     scheduler = mostly(
-        random, random.choice(("hyperband", "asha", "random-search", *SCHEDULERS)), HOSTILE, 0.9
+        random, random.choice(("hyperband", "asha", "random-search", *SCHEDULERS)), HOSTILE, 0.95
     )
-    searcher = mostly(random, random.choice(("random", "grid", *SEARCHERS)), HOSTILE, 0.9)
+    learns = ("curves", "tpe") if scheduler == "swift-asha" else ()
+    searcher = mostly(random, random.choice(("random", "grid", *learns)), HOSTILE, 0.9)
     known = scheduler_options(scheduler) if scheduler in SCHEDULERS else ()
     common = ("seed", "max_resource", "searcher", "reduction_factor")
     args = [
         "run",
-        mostly(random, files["trainer"], (*HOSTILE, "none.py:train", "a..b:c", ".:x", "os:path"), 0.93),
-        *("--max-resource", mostly(random, random.choice("1234"), NUMBERS, 0.93)),
+        mostly(random, files["trainer"], (*HOSTILE, "none.py:train", "a..b:c", ".:x", "os:path"), 0.96),
+        *("--max-resource", mostly(random, random.choice("1234"), NUMBERS, 0.96)),
         *("--scheduler", scheduler),
         *("--executor", mostly(random, "inline", ("cloud", *HOSTILE), 0.95)),
-        *options(random, "--scheduler-option", (*known, *common), 0.35),
-        *options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.15),
+        *options(random, "--scheduler-option", known or common, 0.25),
+        *options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.1),
         *options(random, "--executor-option", ("devices", "threads", "address"), 0.05),
     ]
     if searcher in SEARCHERS:
-        args += options(random, "--searcher-option", searcher_options(searcher), 0.15)
+        args += options(random, "--searcher-option", searcher_options(searcher), 0.1)
     extras = (
         ("--searcher", searcher),
         ("--space", mostly(random, files["space"], (files["folder"], files["bytes"], *HOSTILE), 0.9)),
-        ("--predictor", mostly(random, random.choice(list(PREDICTORS)), HOSTILE)),
-        ("--reduction-factor", mostly(random, "2", NUMBERS)),
-        ("--seed", mostly(random, "1", NUMBERS)),
+        ("--predictor", mostly(random, random.choice(list(PREDICTORS)), HOSTILE, 0.9)),
+        ("--reduction-factor", mostly(random, "2", NUMBERS, 0.9)),
+        ("--seed", mostly(random, "1", NUMBERS, 0.9)),
         ("--min-improvement", random.choice(NUMBERS)),
         ("--timeout", random.choice(NUMBERS)),
         ("--max-retries", random.choice(NUMBERS)),
@@ -162,7 +182,7 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
         ("--checkpoint-dir", random.choice((files["bytes"], "x" * 300, "a\0b", "new"))),
         ("--journal", random.choice((files["folder"], ".", "", "/", *HOSTILE))),
     )
-    for pair, share in zip(extras, (0.4, 0.9, 0.2, 0.3, 0.3, *[0.05] * 6), strict=True):
+    for pair, share in zip(extras, (0.4, 0.97, 0.2, 0.3, 0.3, *[0.03] * 6), strict=True):
         args += pair if random.random() < share else ()
     return [*args, *(["--quiet"] if random.random() < 0.9 else [])]
 
