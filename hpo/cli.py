@@ -55,7 +55,7 @@ class _FilePath(click.Path):
             os.lstat(value)
         except ValueError:  # among them what cannot be encoded
             self.fail(
-                f"{value!r} holds a zero byte or what is no Unicode, which no path can; leave it out",
+                f"{value!r} must be a path: without zero bytes, and text that can be encoded",
                 param,
                 ctx,
             )
@@ -216,6 +216,8 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         target = trainer.rpartition(":")[0]
         stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
         journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+    if journal.is_dir():
+        raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(tuner.run, journal), journal)
 

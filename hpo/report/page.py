@@ -89,6 +89,8 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
         If the file exists and may not be replaced, or cannot be written.
     """
     path = Path(path)
+    if not path.name or path.is_dir():
+        raise UsageError(f"the page must be a file, got the directory {path}; name a file in it")
     try:
         write_atomically(path, render(run).encode(), overwrite=overwrite)
     except OSError as error:

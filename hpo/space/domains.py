@@ -446,12 +446,18 @@ class Scipy(Domain):
             raise ValueError(f"name of a scipy distribution must be text, got {brief(self.name)}")
         if not isinstance(self.args, list | tuple) or not isinstance(self.kwds, Mapping | None):
             raise ValueError(f"args must be a list and kwds a table of numbers, got {got}")
+        self._family  # noqa: B018 - raises where there is none
         try:
             with np.errstate(all="ignore"):
                 width = float(self._frozen.std())
-        except (TypeError, ValueError, ArithmeticError) as error:
+        except (TypeError, ValueError, ArithmeticError):
+            shapes = self._family.shapes
+            takes = ", ".join(
+                [shapes] * bool(shapes) + ["loc"] + ["scale"] * (not self._is_discrete)
+            )
             raise ValueError(
-                f"scipy.stats.{self.name} must take its parameters, got {got}: {error}"
+                f"scipy.stats.{self.name} takes the numbers {takes} (see its documentation), got "
+                f"{got}"
             ) from None
         if math.isnan(width):
             raise ValueError(
@@ -532,18 +538,22 @@ class Scipy(Domain):
     @cached_property
     def _frozen(self) -> Any:
         """The distribution with its parameters, which scipy takes long to build."""
+        return self._family(*self.args, **(self.kwds or {}))
+
+    @property
+    def _family(self) -> Any:
         from scipy import stats
 
         family = getattr(stats, self.name, None)
         if not isinstance(family, stats.rv_continuous | stats.rv_discrete):
-            raise ValueError(f"scipy.stats has no distribution named {self.name!r}")
-        return family(*self.args, **(self.kwds or {}))
+            raise ValueError(f"scipy.stats has no distribution named {brief(self.name)}")
+        return family
 
     @cached_property
     def _is_discrete(self) -> bool:
         from scipy import stats
 
-        return isinstance(self._frozen.dist, stats.rv_discrete)
+        return isinstance(self._family, stats.rv_discrete)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone, from which the distribution is built again."""

@@ -127,9 +127,10 @@ class SearchSpace:
         except RecursionError:
             raise ValueError(f"{path} must nest its tables and lists less deeply") from None
         except UnicodeDecodeError as error:
+            byte = error.object[error.start]
             raise ValueError(
-                f"{path} must be UTF-8 text, as TOML is, got byte 0x{error.object[error.start]:02x} "
-                f"at position {error.start}; save it as UTF-8"
+                f"{path} must be UTF-8 text, as TOML is, got byte 0x{byte:02x} at position "
+                f"{error.start}; save it as UTF-8"
             ) from None
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} is no valid TOML: {error}") from None

@@ -17,8 +17,9 @@ from hpo.searchers.registry import SEARCHERS, searcher_options
 
 HOSTILE = (
     "[/red]", "[bold]x", "a]b[", "\x1b[31mred\x1b[0m", "\x9b2J", "\u202egnp.exe", "line\nfeed",
-    "=1+1", "@SUM(A1)", "-0.5", "+x", "\ttab", "<b>&amp;", "$x_1$", "$\\frac{", "caf\udce9", "\ud800",
-    "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte", "\u2028", "\\",
+    "=1+1", "@SUM(A1)", "-0.5", "+x", "\ttab", "<b>&amp;", "$x_1$", "$\\frac{", "caf\udce9",
+    "\ud800", "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte", "\u2028",
+    "\\",
 )  # fmt: skip
 NUMBERS = (
     "0", "1", "2", "3", "-1", "7", "0.5", "1.5", "-0.5", "1e400", "-1e400", "nan", "inf", "1e308",
@@ -29,8 +30,8 @@ VALUES = (
     '{"a": 1}', "[" * 100_000, "=", "a=b", "stable", "stopping", *HOSTILE,
 )  # fmt: skip
 PLAIN = (
-    0, 1, 2, 3, -1, 0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, True, False, None, 2**53 + 1,
-    2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"], [math.nan], {},
+    0, 1, 2, 3, -1, 0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, True, False, None,
+    2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"], [math.nan], {},
     {"a": 1}, [[1]], *HOSTILE,
 )  # fmt: skip
 
@@ -60,7 +61,7 @@ def domain(random: Random, names: list[str]) -> Any:
     high = mostly(random, random.choice((2.0, 10.0)), PLAIN, 0.8)
     kinds: tuple[dict[str, Any], ...] = (
         {"type": "float", "low": low, "high": high},
-        {"type": "float", "low": low, "high": high, "log": mostly(random, True, PLAIN)},
+        {"type": "float", "low": low, "high": high, "log": mostly(random, good=True, bad=PLAIN)},
         {"type": "float", "low": low, "high": high, "step": mostly(random, 0.5, PLAIN, 0.6)},
         {"type": "int", "low": mostly(random, 1, PLAIN), "high": mostly(random, 9, PLAIN)},
         {"type": "int", "low": 1, "high": mostly(random, 9, PLAIN), "log": True},
@@ -113,7 +114,9 @@ def toml(random: Random, spec: dict[str, Any]) -> bytes:
     raw = "\n".join(lines).encode("utf-8", "replace")
     if random.random() < 0.1:
         place = random.randrange(len(raw) + 1)
-        damage = random.choice((b"", b"\xff", b"\0", b"[", b"=", b"\xef\xbb\xbf", b"x = " + b"[" * 9999))
+        damage = random.choice(
+            (b"", b"\xff", b"\0", b"[", b"=", b"\xef\xbb\xbf", b"x = " + b"[" * 9999)
+        )
         raw = raw[:place] + damage + raw[place + random.randint(0, 3) :]
     return raw
 
@@ -141,7 +144,9 @@ def options(random: Random, flag: str, names: tuple[str, ...], share: float) -> 
     """Return options of the form ``--x-option NAME=VALUE``, most often none."""
     found: list[str] = []
     while random.random() < share:
-        name = mostly(random, random.choice(names) if names else "x", ("seed", "name", *HOSTILE), 0.8)
+        name = mostly(
+            random, random.choice(names) if names else "x", ("seed", "name", *HOSTILE), 0.8
+        )
         value = mostly(random, random.choice(("1", "2", "3", "0.5", "true")), VALUES, 0.6)
         pair = mostly(random, f"{name}={value}", HOSTILE, 0.95)
         found += [f"{flag}", pair] if random.random() < 0.5 else [f"{flag}={pair}"]
@@ -159,7 +164,9 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
     common = ("seed", "max_resource", "searcher", "reduction_factor")
     args = [
         "run",
-        mostly(random, files["trainer"], (*HOSTILE, "none.py:train", "a..b:c", ".:x", "os:path"), 0.96),
+        mostly(
+            random, files["trainer"], (*HOSTILE, "none.py:train", "a..b:c", ".:x", "os:path"), 0.96
+        ),
         *("--max-resource", mostly(random, random.choice("1234"), NUMBERS, 0.96)),
         *("--scheduler", scheduler),
         *("--executor", mostly(random, "inline", ("cloud", *HOSTILE), 0.95)),
@@ -171,7 +178,10 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
         args += options(random, "--searcher-option", searcher_options(searcher), 0.1)
     extras = (
         ("--searcher", searcher),
-        ("--space", mostly(random, files["space"], (files["folder"], files["bytes"], *HOSTILE), 0.9)),
+        (
+            "--space",
+            mostly(random, files["space"], (files["folder"], files["bytes"], *HOSTILE), 0.9),
+        ),
         ("--predictor", mostly(random, random.choice(list(PREDICTORS)), HOSTILE, 0.9)),
         ("--reduction-factor", mostly(random, "2", NUMBERS, 0.9)),
         ("--seed", mostly(random, "1", NUMBERS, 0.9)),
@@ -212,7 +222,9 @@ def report(random: Random, files: dict[str, str]) -> list[str]:
             if flag == "--top":
                 args.append(random.choice(NUMBERS))
             elif flag != "--overwrite":
-                args.append(random.choice((files["folder"], files["bytes"], ".", "/", "", *HOSTILE)))
+                args.append(
+                    random.choice((files["folder"], files["bytes"], ".", "/", "", *HOSTILE))
+                )
     return args
 
 
@@ -230,8 +242,8 @@ def resume(random: Random, files: dict[str, str]) -> list[str]:
 def export(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo export``."""
     storages = (
-        f"sqlite:///{files['bytes']}", "sqlite:///none/of/these.db", "sqlite:///", "x://y", "://", "",
-        "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"], files["journal"],
+        f"sqlite:///{files['bytes']}", "sqlite:///none/of/these.db", "sqlite:///", "x://y", "://",
+        "",        "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"], files["journal"],
         files["bytes"], files["trainer"], "new.log", *HOSTILE,
     )  # fmt: skip
     args = ["export", journal(random, files), random.choice(storages)]
@@ -264,7 +276,17 @@ def simulate(random: Random, files: dict[str, str]) -> list[str]:
 
 def anything(random: Random, files: dict[str, str]) -> list[str]:
     """Return words in any order."""
-    words = ("run", "report", "--help", "--version", "--", "-x", files["journal"], *HOSTILE, *NUMBERS)
+    words = (
+        "run",
+        "report",
+        "--help",
+        "--version",
+        "--",
+        "-x",
+        files["journal"],
+        *HOSTILE,
+        *NUMBERS,
+    )
     return random.choices(words, k=random.randint(0, 4))
 
 

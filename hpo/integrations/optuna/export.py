@@ -126,7 +126,8 @@ def _storage_errors(storage: str | Path | BaseStorage) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
         cause = error if error.__cause__ is None else error.__cause__
-        lines = str(cause).splitlines() or [""]
+        why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        lines = why.splitlines() or [""]
         if isinstance(storage, BaseStorage):
             where = type(storage).__name__
         else:
@@ -148,6 +149,11 @@ def _without_password(text: str) -> str:
 def _storage(storage: str | Path | BaseStorage) -> BaseStorage:
     if isinstance(storage, BaseStorage):
         return storage
+    if visible(storage) != str(storage):
+        raise UsageError(
+            f"storage {str(storage)!r} must be a path or an address without control characters; "
+            "name another"
+        )
     if isinstance(storage, str) and "://" in storage:
         return optuna.storages.RDBStorage(storage)
     _check_file(Path(storage))
