@@ -21,7 +21,15 @@ _ATTEMPTS = "attempts"
 
 
 def default_directory(journal: Path) -> Path:
-    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``."""
+    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``.
+
+    Raises
+    ------
+    UsageError
+        If the path names a directory such as ``.`` and not a file.
+    """
+    if not journal.name or journal.is_dir():
+        raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     return journal.with_name(f"{journal.stem}.checkpoints")
 
 

@@ -23,6 +23,7 @@ import logging
 import multiprocessing
 import pickle
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -52,6 +53,7 @@ from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.spec import RunSpec
+from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
 from hpo.trainers.loading import named_trainer
@@ -222,7 +224,7 @@ class Tuner:
             tuner = cls.from_spec(spec, journal=journal, **settings)
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
-                _log.warning("%s has changed since the run began", file)
+                _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects; resume it from Python with "
@@ -288,7 +290,8 @@ class Tuner:
             workers.check_import()
             kept = store.adopt(journal.header)
             if not kept and content.reports():
-                _log.warning("%s was gone: trials will be trained from the beginning", store.root)
+                gone = visible(store.root)
+                _log.warning("%s was gone: trials will be trained from the beginning", gone)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             return self._go(workers, store, journal, pending, content)
 
@@ -401,5 +404,8 @@ def _check_at_least(name: str, value: object, least: int) -> None:
 
 
 def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
+            f"{value!r}"
+        )
