@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from hpo.errors import UsageError
-from hpo.files import write_atomically
-from hpo.run.journal import Header, encode_line
+from hpo.errors import JournalError, UsageError
+from hpo.files import is_temporary, write_atomically
+from hpo.run.journal import Header, checked_header, encode_line
 
 _IDENTITY = "run.json"
 
@@ -40,17 +41,20 @@ class CheckpointStore:
         UsageError
             If it exists and is not empty, or is no directory.
         """
-        try:
-            used = self.root.exists() and any(self.root.iterdir())
-        except OSError as error:
-            raise UsageError(
-                f"checkpoint_dir {self.root} cannot be used: {error.strerror}"
-            ) from None
-        if used:
+        if self._used():
             raise UsageError(
                 f"checkpoint_dir {self.root} must be empty for a new run; resume the run that it "
                 "belongs to, or name another directory"
             )
+
+    def _used(self) -> bool:
+        """Return whether the directory holds more than what a start that was killed leaves."""
+        try:
+            return self.root.exists() and not all(map(is_temporary, self.root.iterdir()))
+        except OSError as error:
+            raise UsageError(
+                f"checkpoint_dir {self.root} cannot be used: {error.strerror}; name another"
+            ) from None
 
     def create(self, header: Header) -> None:
         """Create the directory for the run that `header` describes.
@@ -83,33 +87,72 @@ class CheckpointStore:
             If it belongs to another run.
         """
         identity = self.root / _IDENTITY
-        if not identity.is_file():
-            if self.root.exists() and any(self.root.iterdir()):
+        if not identity.exists():
+            if self._used():
                 raise UsageError(
                     f"checkpoint_dir {self.root} holds no {_IDENTITY}, so it is not this run's"
                 )
             self.create(header)
+            self._remove_temporaries()
             return False
-        owner = json.loads(identity.read_text())["run_id"]
+        owner = self._owner(header.run_id)
         if owner != header.run_id:
             raise UsageError(
                 f"checkpoint_dir {self.root} belongs to run {owner}, the journal to run "
                 f"{header.run_id}; give the directory that this run was started with"
             )
+        self._remove_temporaries()
+        return True
+
+    def _remove_temporaries(self) -> None:
         for leftover in self.root.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-        return True
+
+    def _owner(self, run_id: str) -> str:
+        """Return the run that the directory belongs to.
+
+        Raises
+        ------
+        UsageError
+            If the file that says so cannot be read, or says nothing.
+        """
+        identity = self.root / _IDENTITY
+        try:
+            return str(_object(identity.read_bytes())["run_id"])
+        except OSError as error:
+            why = error.strerror or str(error)
+        except (ValueError, RecursionError, KeyError):
+            why = "it is not the one that hpo wrote"
+        raise UsageError(
+            f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
+            f'checkpoints beside it are of this run, replace the file by {{"run_id": "{run_id}"}}; '
+            "if not, name another checkpoint_dir, and trials are trained from the beginning"
+        )
 
     def restore_journal(self, journal: Path) -> None:
         """Restore the header of a journal that ends within it; otherwise do nothing."""
-        identity = self.root / _IDENTITY
-        if not identity.is_file() or not journal.is_file():
-            return
-        line, _ = encode_line(json.loads(identity.read_text()))
-        kept = journal.read_bytes()
+        try:
+            with journal.open("rb") as file:
+                if file.readline().endswith(b"\n"):
+                    return
+                file.seek(0)
+                kept = file.read()
+            copy = _object((self.root / _IDENTITY).read_bytes())
+            checked_header(copy, self.root / _IDENTITY)
+        except (OSError, ValueError, RecursionError, JournalError):
+            return  # whoever reads the journal says what is wrong with it
+        line, _ = encode_line(copy)
         if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
             write_atomically(journal, line)
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""
         return self.root / f"trial-{trial_id:05d}" / "checkpoint"
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that the bytes hold; ValueError if they hold something else."""
+    data = json.loads(raw)
+    if not isinstance(data, dict):
+        raise ValueError(f"a JSON object is needed, got {type(data).__name__}")
+    return data
