@@ -176,6 +176,9 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Resume the run of JOURNAL, which was stopped or killed."""
@@ -196,11 +199,12 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
 @click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
+@click.option("--salvage", is_flag=True, help="Show what is left of a damaged journal.")
 def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
     """Show the results of the run of JOURNAL so far, without changing it."""
     from hpo.report import read_run, write_report
 
-    run = read_run(journal)
+    run = read_run(journal, salvage=page["salvage"])
     if csv is not None:
         run.results.write_csv(csv)
     _show(run.results, journal, top)

@@ -51,7 +51,7 @@ class Value:
                 f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
             )
         values = {name: _restored(data[name]) for name in data if name != "type"}
-        for name, (is_valid, rule) in _rules(cls).items():
+        for name, (is_valid, rule) in _rules(cls).items():  # type: ignore[arg-type]
             if name in values and not is_valid(values[name]):
                 got = type(values[name]).__name__
                 raise ValueError(f"{name} of a {cls.__name__} must be {rule}, got {got}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,7 @@ class CheckpointStore:
             return str(_object(identity.read_bytes())["run_id"])
         except OSError as error:
             why = error.strerror or str(error)
-        except (ValueError, RecursionError, KeyError):
+        except (ValueError, RecursionError, LookupError):
             why = "it is not the one that hpo wrote"
         raise UsageError(
             f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
@@ -129,21 +131,63 @@ class CheckpointStore:
             "if not, name another checkpoint_dir, and trials are trained from the beginning"
         )
 
+    def header_line(self) -> bytes | None:
+        """Return the first line of the run's journal, by its copy; None without a valid one."""
+        identity = self.root / _IDENTITY
+        try:
+            copy = _object(identity.read_bytes())
+            checked_header(copy, identity)
+        except (OSError, ValueError, RecursionError):
+            return None
+        return encode_line(copy)[0]
+
     def restore_journal(self, journal: Path) -> None:
-        """Restore the header of a journal that ends within it; otherwise do nothing."""
+        """Restore the header of a journal that ends within it; otherwise do nothing.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        line = self.header_line()
         try:
             with journal.open("rb") as file:
-                if file.readline().endswith(b"\n"):
-                    return
-                file.seek(0)
-                kept = file.read()
-            copy = _object((self.root / _IDENTITY).read_bytes())
-            checked_header(copy, self.root / _IDENTITY)
-        except (OSError, ValueError, RecursionError, JournalError):
+                kept = file.read(0 if line is None else len(line))
+        except (OSError, ValueError):
             return  # whoever reads the journal says what is wrong with it
-        line, _ = encode_line(copy)
-        if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
-            write_atomically(journal, line)
+        if line is None or kept == line or not line.startswith(kept):
+            return
+        try:
+            write_atomically(journal, line)  # the file holds nothing that could be lost
+        except OSError as error:
+            raise JournalError(
+                f"cannot restore the first line of journal {journal}: {error.strerror}"
+            ) from None
+
+    def set_aside(self, trials: Iterable[int], known: Container[int]) -> None:
+        """Rename the directories of trials whose checkpoints may be ahead of the journal.
+
+        Parameters
+        ----------
+        trials : iterable of int
+            Trials that such a journal has lost lines about.
+        known : container of int
+            Trials that it knows; all others are set aside as well.
+
+        Raises
+        ------
+        OSError
+            If that is not possible.
+        """
+        ahead = set(trials)
+        for folder in sorted(self.root.glob("trial-*")):
+            match = re.fullmatch(r"trial-(\d+)", folder.name)
+            if match is None or (int(match[1]) in known and int(match[1]) not in ahead):
+                continue
+            number = 1
+            while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+                number += 1
+            folder.rename(place)
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""

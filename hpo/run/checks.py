@@ -96,7 +96,9 @@ def check_entry(data: Any) -> None:
 def _check_note(note: Mapping[str, Any]) -> None:
     what = note.get("what")
     for name, (is_valid, rule) in (_NOTES.get(what) or {} if isinstance(what, str) else {}).items():
-        _need(is_valid(_get(note, name)), f"{name} of a note on {what!r} must be {rule}", note[name])
+        _need(
+            is_valid(_get(note, name)), f"{name} of a note on {what!r} must be {rule}", note[name]
+        )
 
 
 def is_number(value: object) -> bool:

@@ -126,10 +126,12 @@ class Damage:
 
     def __str__(self) -> str:
         """Say what is left out in one line."""
-        return (
-            f"the journal is damaged in line {self.line} ({self.reason}); left out: "
-            f"{self.n_lines} lines with {self.n_reports} readable reports, about "
-            f"{len(self.trials)} trials"
+        text = f"the journal is damaged in line {self.line} ({self.reason}); "
+        if not self.n_lines:
+            return text + "nothing is left out"
+        return text + (
+            f"left out: {self.n_lines} lines, with {self.n_reports} reports that can be read, "
+            f"about {len(self.trials)} trials"
         )
 
 
@@ -568,6 +570,22 @@ def _locked(path: Path) -> IO[bytes]:
             f"journal {path} is in use by another process; wait for it or stop it first"
         )
     return file
+
+
+@contextlib.contextmanager
+def locked_journal(path: Path) -> Iterator[None]:
+    """Keep other processes from opening a journal to write.
+
+    Raises
+    ------
+    JournalError
+        If another process has it open.
+    """
+    file = _locked(path)
+    try:
+        yield
+    finally:
+        file.close()
 
 
 def _rewrite(content: JournalContent) -> None:

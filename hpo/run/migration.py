@@ -68,7 +68,7 @@ def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any
         return lines
     header = {**lines[0], "format": FORMAT, "spec": _spec(spec)}
     forecasts: set[int] = set()  # ids of the forecast jobs so far
-    translated = [header]
+    translated: list[Mapping[str, Any]] = [header]
     for line, entry in enumerate(lines[1:], 2):
         try:
             translated.append(_entry(entry, forecasts))

@@ -16,10 +16,11 @@ from rich.table import Table
 from hpo.errors import JournalError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import read_journal
+from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import replay
+from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.trial import (
     Done,
@@ -75,6 +76,8 @@ class Results:
         What savings are measured against.
     finished : bool
         Whether the run came to its end.
+    damage : Damage or None
+        What was left out of a damaged journal.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -85,6 +88,7 @@ class Results:
     notes: tuple[Mapping[str, Any], ...] = ()
     baseline: HyperbandBaseline | None = None
     finished: bool = False
+    damage: Damage | None = None
 
     @classmethod
     def of(
@@ -95,6 +99,7 @@ class Results:
         baseline: HyperbandBaseline | None,
         *,
         finished: bool,
+        damage: Damage | None = None,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -102,7 +107,7 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished
+        reports, notes, baseline, finished, damage
             See the attributes.
         """
         return cls(
@@ -114,6 +119,7 @@ class Results:
             notes=tuple(notes),
             baseline=baseline,
             finished=finished,
+            damage=damage,
         )
 
     @classmethod
@@ -123,6 +129,7 @@ class Results:
         scheduler: Scheduler | None = None,
         *,
         decided: Callable[[Job], None] | None = None,
+        salvage: bool = False,
     ) -> Self:
         """Read the results of a run, finished or not, without changing anything.
 
@@ -135,18 +142,40 @@ class Results:
             a `RunSpec`.
         decided : callable, optional
             Called with each job that was decided.
+        salvage : bool
+            Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
         ------
         JournalError
             If the journal cannot be used or does not fit the scheduler.
         """
-        content = read_journal(path)
-        spec = RunSpec.from_json(content.header.spec) if content.header.spec else None
+        content = read_salvaged(path) if salvage else read_journal(path)
+        return cls.of_content(content, scheduler, decided=decided)
+
+    @classmethod
+    def of_content(
+        cls,
+        content: JournalContent,
+        scheduler: Scheduler | None = None,
+        *,
+        decided: Callable[[Job], None] | None = None,
+    ) -> Self:
+        """Return the results of a run whose journal has been read.
+
+        Parameters
+        ----------
+        content : JournalContent
+            Content of its journal.
+        scheduler, decided
+            As in `from_journal`, which says what is raised.
+        """
+        header = content.header
+        spec = RunSpec.from_json(header.spec, content.path) if header.spec else None
         if scheduler is None:
             if spec is None:
                 raise JournalError(
-                    f"journal {path} was started from Python objects; read it from Python, by "
+                    f"journal {content.path} was started from Python objects; read it from Python, by "
                     "Results.from_journal or read_run with a scheduler as the run began with"
                 )
             scheduler = spec.build_scheduler()
@@ -154,7 +183,14 @@ class Results:
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
         baseline = None if spec is None else spec.baseline()
-        return cls.of(summary, content.reports(), content.notes(), baseline, finished=finished)
+        return cls.of(
+            summary,
+            content.reports(),
+            content.notes(),
+            baseline,
+            finished=finished,
+            damage=content.damage,
+        )
 
     @property
     def saved(self) -> int | None:
@@ -226,6 +262,9 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if self.damage is not None:
+            missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
+            lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         if self.best is not None:
             config = ", ".join(f"{k}={_short(v)}" for k, v in self.best.config.items())
             lines.append(

@@ -51,6 +51,7 @@ from hpo.run.recorder import RunRecorder
 from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
+from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
@@ -189,7 +190,13 @@ class Tuner:
 
     @classmethod
     def resume(
-        cls, journal: Path, trainer: Any = None, scheduler: Scheduler | None = None, **settings: Any
+        cls,
+        journal: Path,
+        trainer: Any = None,
+        scheduler: Scheduler | None = None,
+        *,
+        salvage: bool = False,
+        **settings: Any,
     ) -> Results:
         """Resume a run that was stopped or killed, and run it to its end.
 
@@ -199,6 +206,10 @@ class Tuner:
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
             As given when the run began; needed if it was not built from a `RunSpec`.
+        salvage : bool
+            Whether to go on from the lines before the damage if the journal is damaged. The damaged
+            file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
+            more about (``trial-00003.damaged-1``), which are trained from the beginning.
         **settings
             Further parameters of `Tuner`.
 
@@ -216,9 +227,11 @@ class Tuner:
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
+        if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
+            _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
         if header.spec:
-            spec = RunSpec.from_json(header.spec)
+            spec = RunSpec.from_json(header.spec, journal)
             tuner = cls.from_spec(spec, journal=journal, **settings)
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
