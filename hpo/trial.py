@@ -99,22 +99,12 @@ def _rules(kind: type[Value]) -> dict[str, _Rule]:
 
 def _rule(hint: Any) -> _Rule:
     """Return how values of an annotation are checked, and the rule as text."""
-    if hint is int:
-        return _is_integer, "an integer of 64 bits"
-    if hint is float:
-        return lambda value: _are_numbers((value,)), "a number"
-    if hint is str:
-        return lambda value: isinstance(value, str), "text"
-    if hint == Mapping[str, float]:
-        return lambda value: isinstance(value, Mapping) and _are_numbers(value.values()), (
-            "an object of numbers"
-        )
-    if hint == Mapping[str, Any]:
-        return lambda value: isinstance(value, Mapping), "an object"
+    if hint in _RULES:
+        return _RULES[hint]
     if hint in (int | None, float | None):
-        is_valid, rule = _rule(int if hint == int | None else float)
+        is_valid, rule = _RULES[int if hint == int | None else float]
         return lambda value: value is None or is_valid(value), f"{rule} or null"
-    items = hint.__args__[0]
+    items = hint.__args__[0]  # of a tuple of any length
     if items is float:
         return lambda value: isinstance(value, tuple) and _are_numbers(value), "a list of numbers"
     return lambda value: isinstance(value, tuple) and all(isinstance(v, items) for v in value), (
@@ -132,6 +122,18 @@ def _are_numbers(values: Iterable[Any]) -> bool:
     if types <= {float}:
         return True
     return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**1000) for v in values)
+
+
+_RULES: dict[Any, _Rule] = {
+    int: (_is_integer, "an integer of 64 bits"),
+    float: (lambda value: _are_numbers((value,)), "a number"),
+    str: (lambda value: isinstance(value, str), "text"),
+    Mapping[str, Any]: (lambda value: isinstance(value, Mapping), "an object"),
+    Mapping[str, float]: (
+        lambda value: isinstance(value, Mapping) and _are_numbers(value.values()),
+        "an object of numbers",
+    ),
+}
 
 
 def from_json(data: Mapping[str, Any]) -> Any:

@@ -95,10 +95,10 @@ def check_entry(data: Any) -> None:
 
 def _check_note(note: Mapping[str, Any]) -> None:
     what = note.get("what")
-    for name, (is_valid, rule) in (_NOTES.get(what) or {} if isinstance(what, str) else {}).items():
-        _need(
-            is_valid(_get(note, name)), f"{name} of a note on {what!r} must be {rule}", note[name]
-        )
+    rules = _NOTES.get(what, {}) if isinstance(what, str) else {}
+    for name, (is_valid, rule) in rules.items():
+        value = _get(note, name)
+        _need(is_valid(value), f"{name} of a note on {what!r} must be {rule}", value)
 
 
 def is_number(value: object) -> bool:
@@ -112,7 +112,7 @@ def is_integer(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return is_integer(value) and 0 <= value  # type: ignore[operator]  # an integer
+    return is_integer(value) and value >= 0  # type: ignore[operator]  # an integer
 
 
 _Rule = tuple[Callable[[object], bool], str]

@@ -118,4 +118,4 @@ def _short(data: Mapping[str, Any]) -> str:
     if kind != "TrainJob":
         return shown(kind) if job is None else f"{shown(kind)} {shown(job)}"
     trial, start, stop = (shown(data.get(name)) for name in ("trial_id", "start", "stop"))
-    return f"to train trial {trial} ({str(data.get('config')):.200}) from {start} to {stop}"
+    return f"to train trial {trial} ({data.get('config')!s:.200}) from {start} to {stop}"

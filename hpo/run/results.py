@@ -175,10 +175,10 @@ class Results:
         if scheduler is None:
             if spec is None:
                 raise JournalError(
-                    f"journal {content.path} was started from Python objects; read it from Python, by "
-                    "Results.from_journal or read_run with a scheduler as the run began with"
+                    f"journal {content.path} was started from Python objects; read it from Python "
+                    "by Results.from_journal or read_run, with a scheduler as the run began with"
                 )
-            scheduler = spec.build_scheduler()
+            scheduler = spec.scheduler_of(content.path)
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)

@@ -89,10 +89,8 @@ def salvage_journal(journal: Path, checkpoint_dir: Path | None = None) -> Path |
             if content.damage is None:
                 return None
             aside = _keep_damaged(journal)
-            named = content.header.spec.get("checkpoint_dir")
-            directory = checkpoint_dir or (
-                Path(str(named)) if named else default_directory(journal)
-            )
+            named = str(content.header.spec.get("checkpoint_dir", ""))
+            directory = checkpoint_dir or named or default_directory(journal)
             known: set[Any] = {entry.data.get("trial_id") for entry in content.entries}
             CheckpointStore(Path(directory)).set_aside(content.damage.trials, known)
             note = {
@@ -151,7 +149,7 @@ def _keep_damaged(journal: Path) -> Path:
         try:
             os.link(journal, aside)
         except FileExistsError:
-            if os.path.samefile(journal, aside):
+            if aside.samefile(journal):
                 return aside
             number += 1
         except OSError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from hpo.errors import JournalError, UsageError, usage_checked
+from hpo.errors import JournalError, MissingPackageError, UsageError, usage_checked
 from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
@@ -154,6 +154,21 @@ class RunSpec:
             )
         )
         return scheduler
+
+    def scheduler_of(self, journal: Path) -> Scheduler:
+        """Build the scheduler of a run whose journal holds this specification.
+
+        Raises
+        ------
+        JournalError
+            If a name or a setting is invalid.
+        """
+        try:
+            return self.build_scheduler()
+        except MissingPackageError:
+            raise
+        except UsageError as error:
+            raise JournalError(f"line 1 of journal {journal} describes no run: {error}") from error
 
     def build_searcher(self) -> Searcher:
         """Build the searcher, which proposes configurations.

@@ -30,7 +30,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
+from hpo.errors import (
+    InterruptedRunError,
+    JournalError,
+    MissingPackageError,
+    TrainerError,
+    UsageError,
+)
 from hpo.loop import Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
@@ -232,7 +238,12 @@ class Tuner:
         header = read_header(journal)
         if header.spec:
             spec = RunSpec.from_json(header.spec, journal)
-            tuner = cls.from_spec(spec, journal=journal, **settings)
+            try:
+                tuner = cls.from_spec(spec, journal=journal, **settings)
+            except (JournalError, TrainerError, MissingPackageError):
+                raise
+            except UsageError as error:
+                raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
                 _log.warning("%s has changed since the run began", file)
