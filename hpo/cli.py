@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
+"""The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``simulate``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
 status 1, and Ctrl-C with 130 after printing the command that resumes the run.
@@ -215,6 +215,22 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 
         for path in usage_checked(save_figures, {journal.stem: run.results}, figures):
             click.echo(f"Figure: {path}")
+
+
+@cli.command()
+@click.argument("journal", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def status(journal: Path, *, as_json: bool) -> None:
+    """Show what the run of JOURNAL does at this moment, without disturbing it."""
+    from hpo.report import read_status
+
+    state = read_status(journal)
+    if as_json:
+        click.echo(json.dumps(state.to_json(), indent=2))
+    else:
+        console = _console()
+        for line in state.lines():
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Container, Iterable
@@ -10,7 +11,9 @@ from typing import Any
 
 from hpo.errors import JournalError, UsageError
 from hpo.files import is_temporary, write_atomically
+from hpo.run.checks import is_number
 from hpo.run.journal import Header, checked_header, encode_line
+from hpo.trainers.place import FILE
 
 _IDENTITY = "run.json"
 
@@ -180,14 +183,27 @@ class CheckpointStore:
             If that is not possible.
         """
         ahead = set(trials)
-        for folder in sorted(self.root.glob("trial-*")):
-            match = re.fullmatch(r"trial-(\d+)", folder.name)
-            if match is None or (int(match[1]) in known and int(match[1]) not in ahead):
-                continue
-            number = 1
-            while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-                number += 1
-            folder.rename(place)
+        for pattern in ("trial-*", "attempts/trial-*"):  # of attempts that have not ended
+            for folder in sorted(self.root.glob(pattern)):
+                match = re.fullmatch(r"trial-(\d+)", folder.name)
+                if match is None or (int(match[1]) in known and int(match[1]) not in ahead):
+                    continue
+                number = 1
+                while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+                    number += 1
+                folder.rename(place)
+
+    def place(self, trial_id: int) -> dict[str, Any]:
+        """Return where a trial was last seen to be trained (see `hpo.trainers.place`), if known."""
+        name = self.checkpoint(trial_id).parent.name
+        found = [*self.root.glob(f"{name}/{FILE}"), *self.root.glob(f"attempts/{name}/*/*/{FILE}")]
+        latest: dict[str, Any] = {}
+        for file in found:
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                place = _object(file.read_bytes())
+                if is_number(place.get("started")) and place["started"] >= latest.get("started", 0):
+                    latest = place
+        return latest
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""

@@ -89,6 +89,8 @@ def check_entry(data: Any) -> None:
     _need(kind in KINDS, f"kind must be one of {', '.join(KINDS)}", kind)
     _check_time("time", _get(data, "time"))
     _need(isinstance(content, dict), "data must be an object", content)
+    where = data.get("where", {})
+    _need(isinstance(where, dict), "where must be an object", where)
     if kind == "note":
         _check_note(content)
 
@@ -126,6 +128,7 @@ _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
 _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
+    "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _OBJECT},
     "workers": {"n_workers": _POSITIVE},
     "overlap": {

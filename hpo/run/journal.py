@@ -36,7 +36,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -92,12 +92,16 @@ class Entry:
         Seconds since the epoch.
     line : int
         Line number in the file, from 1.
+    where : Mapping
+        Of a training report: where and since when the segment ran (see `hpo.trainers.place`), if
+        that was recorded. For display only.
     """
 
     kind: str
     data: Mapping[str, Any]
     time: float
     line: int
+    where: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,7 @@ def parse(raw: bytes, path: Path, *, salvage: bool = False) -> JournalContent:
     version = lines[0]["format"]
     header, *rest = migrate(lines, path)
     entries = tuple(
-        Entry(data["kind"], data["data"], float(data["time"]), number)
+        Entry(data["kind"], data["data"], float(data["time"]), number, data.get("where", {}))
         for number, data in enumerate(rest, 2)
     )
     return JournalContent(path, _header(header), entries, version, end, checksum, damage)
@@ -509,8 +513,12 @@ class Journal:
             raise
         return cls(path, file, content.header, content.checksum), content
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+    def append(
+        self, kind: str, data: Mapping[str, Any], where: Mapping[str, Any] | None = None
+    ) -> None:
         """Write one entry, its `kind` and plain `data`, and wait until it is on disk.
+
+        Earlier versions of hpo ignore `where` when they read a journal.
 
         Raises
         ------
@@ -518,6 +526,8 @@ class Journal:
             If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
+        if where:
+            entry["where"] = where
         line, self._checksum = encode_line(entry, self._checksum)
         written = 0
         try:
@@ -533,9 +543,9 @@ class Journal:
         """Write down a job before it is submitted."""
         self.append("decided", compact(job))
 
-    def reported(self, report: Report) -> None:
-        """Write down a report before the scheduler is told."""
-        self.append("reported", report.to_json())
+    def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
+        """Write down a report, and where its segment ran, before the scheduler is told."""
+        self.append("reported", report.to_json(), where)
 
     def close(self) -> None:
         """Close the file and release the lock."""
@@ -594,6 +604,8 @@ def _rewrite(content: JournalContent) -> None:
     lines = [line]
     for entry in content.entries:
         data = {"kind": entry.kind, "time": entry.time, "data": entry.data}
+        if entry.where:
+            data["where"] = entry.where
         line, checksum = encode_line(data, checksum)
         lines.append(line)
     try:

@@ -78,6 +78,8 @@ class Results:
         Whether the run came to its end.
     damage : Damage or None
         What was left out of a damaged journal.
+    budget : int or None
+        Units that the search will spend; None if that is not known beforehand.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -89,6 +91,7 @@ class Results:
     baseline: HyperbandBaseline | None = None
     finished: bool = False
     damage: Damage | None = None
+    budget: int | None = None
 
     @classmethod
     def of(
@@ -120,6 +123,7 @@ class Results:
             baseline=baseline,
             finished=finished,
             damage=damage,
+            budget=summary.budget,
         )
 
     @classmethod

@@ -20,6 +20,7 @@ from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.recorder import SEGMENT
 from hpo.trainers.base import Outcome, Segment, Trainer
 from hpo.trial import (
     ForecastJob,
@@ -242,14 +243,18 @@ class JobRunner:
         """Turn an outcome into a report, or queue another attempt and return None."""
         job = attempt.job
         where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
+        place = {"where": dict(outcome.place)} if outcome.place else {}
+        retry = outcome.retry and attempt.number <= self._policy.max_retries
+        if place and not (outcome.reason and retry):
+            self._note({"what": SEGMENT, **where, **place})  # goes into the line of the report
         if not outcome.reason:
             if outcome.extra:
                 extra = {name: list(values) for name, values in outcome.extra.items()}
                 self._note({"what": "metrics", **where, "extra": extra})
             return TrainReport(job.trial_id, job.start, job.stop, outcome.losses)
-        if outcome.retry and attempt.number <= self._policy.max_retries:
+        if retry:
             what = {"what": "retry", **where, "attempt": attempt.number, "reason": outcome.reason}
-            self._note(what)
+            self._note({**what, **place})
             self._queue.appendleft(_Attempt(job, attempt.number + 1))
             return None
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""

@@ -21,7 +21,9 @@ import contextlib
 import dataclasses
 import logging
 import multiprocessing
+import os
 import pickle
+import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -53,7 +55,7 @@ from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
-from hpo.run.recorder import RunRecorder
+from hpo.run.recorder import LEADER, RunRecorder
 from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
@@ -325,6 +327,11 @@ class Tuner:
         before: JournalContent | None = None,
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        if journal is not None:
+            executor = self.executor if isinstance(self.executor, str) else "executor"
+            n_workers = workers.pool.n_workers
+            place = {"host": socket.gethostname(), "pid": os.getpid()}
+            recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
         runner = JobRunner(
             workers.trainer,

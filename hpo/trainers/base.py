@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
+from hpo.trainers.place import here, write_place
 from hpo.trial import Config
 
 REASON_LENGTH = 300
@@ -105,12 +106,15 @@ class Outcome:
         Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
+    place : Mapping
+        Where and since when it ran, if that is known (see `hpo.trainers.place`).
     """
 
     losses: tuple[float, ...] = ()
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
@@ -124,19 +128,21 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     trainer : Trainer
     segment : Segment
     """
+    place = here()
     try:
         segment.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        write_place(segment.checkpoint.parent, place, segment.start, segment.stop)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
         metrics = result if isinstance(result, Metrics) else Metrics(result)
         n = segment.stop - segment.start
         losses = _floats(metrics.losses, "losses", n)
         extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
-        return Outcome(losses, extra)
+        return Outcome(losses, extra, place=place)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
         _keep_traceback(error, segment)
-        return Outcome(reason=describe(error))
+        return Outcome(reason=describe(error), place=place)
 
 
 def _floats(values: Sequence[float], name: str, expected: int) -> tuple[float, ...]:
