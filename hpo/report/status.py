@@ -61,7 +61,13 @@ class RunningSegment:
     pid: int | None = None
 
     def line(self, now: float) -> str:
-        """Return one line of text."""
+        """Return one line of text.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since the epoch.
+        """
         text = f"trial {self.trial_id}, units {self.start} to {self.stop}, for "
         text += _duration(now - self.since)
         text += f", attempt {self.attempt}" if self.attempt > 1 else ""

@@ -250,7 +250,12 @@ def parse(raw: bytes, path: Path, *, salvage: bool = False) -> JournalContent:
     raw : bytes
         The file.
     path, salvage
-        As in `read_journal`, which says what is raised.
+        As in `read_journal`.
+
+    Raises
+    ------
+    JournalError
+        As in `read_journal`.
     """
     lines, end, checksum, damage = _whole_lines(raw, path)
     if damage is not None and not salvage:
@@ -585,6 +590,11 @@ def _locked(path: Path) -> IO[bytes]:
 @contextlib.contextmanager
 def locked_journal(path: Path) -> Iterator[None]:
     """Keep other processes from opening a journal to write.
+
+    Parameters
+    ----------
+    path : Path
+        The journal, which is not changed.
 
     Raises
     ------

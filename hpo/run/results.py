@@ -172,7 +172,12 @@ class Results:
         content : JournalContent
             Content of its journal.
         scheduler, decided
-            As in `from_journal`, which says what is raised.
+            As in `from_journal`.
+
+        Raises
+        ------
+        JournalError
+            If the journal does not fit the scheduler, or needs one.
         """
         header = content.header
         spec = RunSpec.from_json(header.spec, content.path) if header.spec else None

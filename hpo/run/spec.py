@@ -122,16 +122,17 @@ class RunSpec:
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        problem = ""
+        for name, hint in get_type_hints(cls).items():
+            if name in data and not _fits(data[name], hint):
+                problem = f"{name} has the value {shown(data[name])}"
         try:
-            for name, hint in get_type_hints(cls).items():
-                if name in data and not _fits(data[name], hint):
-                    raise TypeError(f"{name} has the value {shown(data[name])}")
-            return cls(**data)
+            if not problem:
+                return cls(**data)
         except TypeError as error:
-            where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
-            raise JournalError(
-                f"{where} does not describe a run of this hpo version: {error}"
-            ) from None
+            problem = str(error)
+        where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
+        raise JournalError(f"{where} does not describe a run of this hpo version: {problem}")
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
