@@ -1,10 +1,15 @@
-"""The checkpoints of a run: a directory per trial, and a file that says which run they are of."""
+"""The checkpoints of a run: a directory per trial, and a file that says which run they are of.
+
+While a trial is trained, its directory lies in that of the attempt (`hpo.run.executors.attempts`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import shutil
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,14 +17,24 @@ from typing import Any
 from hpo.errors import JournalError, UsageError
 from hpo.files import is_temporary, write_atomically
 from hpo.run.checks import is_number
+from hpo.run.executors.attempts import settle
 from hpo.run.journal import Header, checked_header, encode_line
 from hpo.trainers.place import FILE
 
 _IDENTITY = "run.json"
+_ATTEMPTS = "attempts"
 
 
 def default_directory(journal: Path) -> Path:
-    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``."""
+    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``.
+
+    Raises
+    ------
+    UsageError
+        If the path names a directory such as ``.`` and not a file.
+    """
+    if not journal.name or journal.is_dir():
+        raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     return journal.with_name(f"{journal.stem}.checkpoints")
 
 
@@ -110,8 +125,9 @@ class CheckpointStore:
         return True
 
     def _remove_temporaries(self) -> None:
-        for leftover in self.root.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        for pattern in (".*.tmp", "trial-*/**/.*.tmp"):  # an attempt may still be running
+            for leftover in self.root.glob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def _owner(self, run_id: str) -> str:
         """Return the run that the directory belongs to.
@@ -183,7 +199,7 @@ class CheckpointStore:
             If that is not possible.
         """
         ahead = set(trials)
-        for pattern in ("trial-*", "attempts/trial-*"):  # of attempts that have not ended
+        for pattern in ("trial-*", f"{_ATTEMPTS}/trial-*"):  # of attempts that have not ended
             for folder in sorted(self.root.glob(pattern)):
                 match = re.fullmatch(r"trial-(\d+)", folder.name)
                 if match is None or (int(match[1]) in known and int(match[1]) not in ahead):
@@ -195,8 +211,9 @@ class CheckpointStore:
 
     def place(self, trial_id: int) -> dict[str, Any]:
         """Return where a trial was last seen to be trained (see `hpo.trainers.place`), if known."""
-        name = self.checkpoint(trial_id).parent.name
-        found = [*self.root.glob(f"{name}/{FILE}"), *self.root.glob(f"attempts/{name}/*/*/{FILE}")]
+        name = _name(trial_id)
+        attempts = self.attempts(trial_id).glob(f"*/{name}/{FILE}")
+        found = [*self.root.glob(f"{name}/{FILE}"), *attempts]
         latest: dict[str, Any] = {}
         for file in found:
             with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -207,7 +224,37 @@ class CheckpointStore:
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""
-        return self.root / f"trial-{trial_id:05d}" / "checkpoint"
+        return self.root / _name(trial_id) / "checkpoint"
+
+    def attempts(self, trial_id: int) -> Path:
+        """Return the directory of the attempts to train a trial."""
+        return self.root / _ATTEMPTS / _name(trial_id)
+
+    def settle(self, trial_id: int, attempt: str = "") -> None:
+        """Make what an attempt has left the trial's own, once its report is accepted.
+
+        Parameters
+        ----------
+        trial_id : int
+        attempt : str
+            Name of the attempt; by default the last one, which has failed.
+        """
+        settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)
+
+    def tidy(self) -> None:
+        """Delete what the attempts of a finished run have left, but no state of a trial."""
+        attempts = self.root / _ATTEMPTS
+        if not attempts.is_dir():
+            return
+        for name in os.listdir(attempts):  # noqa: PTH208 - the quickest way
+            if (self.root / name).is_dir():
+                shutil.rmtree(attempts / name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not empty
+            attempts.rmdir()
+
+
+def _name(trial_id: int) -> str:
+    return f"trial-{trial_id:05d}"
 
 
 def _object(raw: bytes) -> dict[str, Any]:

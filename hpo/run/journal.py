@@ -30,7 +30,6 @@ import gc
 import hashlib
 import json
 import os
-import shlex
 import stat
 import time
 import uuid
@@ -46,6 +45,7 @@ from hpo.errors import JournalError, JournalWriteError
 from hpo.files import remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.migration import FORMAT, READABLE, migrate
+from hpo.text import shell_word
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 
@@ -259,7 +259,7 @@ def parse(raw: bytes, path: Path, *, salvage: bool = False) -> JournalContent:
     """
     lines, end, checksum, damage = _whole_lines(raw, path)
     if damage is not None and not salvage:
-        name = shlex.quote(str(path))
+        name = shell_word(path)
         raise JournalError(
             f"journal {path} is damaged in line {damage.line} ({damage.reason}), with "
             f"{damage.n_lines - 1} more lines after it; nothing was changed. Restore the file from "

@@ -117,10 +117,11 @@ def _kept(journal: Path, checkpoint_dir: Path | None) -> _Kept:
         content = read_journal(journal, salvage=True)
         return _Kept(content, journal.read_bytes()[: content.end])
     except JournalError as error:
-        kept = _with_copied_header(journal, Path(checkpoint_dir or default_directory(journal)))
-        if kept is None:
-            raise error from None
-        return kept
+        if journal.is_file():
+            directory = Path(checkpoint_dir or default_directory(journal))
+            if (kept := _with_copied_header(journal, directory)) is not None:
+                return kept
+        raise error from None
 
 
 def _with_copied_header(journal: Path, directory: Path) -> _Kept | None:

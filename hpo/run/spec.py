@@ -14,10 +14,11 @@ from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
 from hpo.schedulers import FORECASTING, make_scheduler
+from hpo.schedulers.registry import check_scheduler_options
 from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
+from hpo.searchers.registry import check_searcher_options
 from hpo.space.search_space import SearchSpace
 
-_SETTINGS = ("name", "space", "searcher", "max_resource", "reduction_factor", "seed")
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
 
 
@@ -142,7 +143,8 @@ class RunSpec:
         UsageError
             If a name or a setting is invalid.
         """
-        _refuse_settings("scheduler_options", self.scheduler_options)
+        # Before the call: an option may have the name of one of its parameters.
+        usage_checked(check_scheduler_options, self.scheduler, self.scheduler_options)
         searcher = self.build_searcher()
         scheduler: Scheduler = usage_checked(
             lambda: make_scheduler(
@@ -194,7 +196,7 @@ class RunSpec:
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
-        _refuse_settings("searcher_options", self.searcher_options)
+        usage_checked(check_searcher_options, name, self.searcher_options)
         options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
         searcher: Searcher = usage_checked(lambda: make_searcher(name, space, self.seed, **options))
         return searcher
@@ -208,7 +210,6 @@ class RunSpec:
         name = self.predictor
         if name == "auto":
             name = "mixed" if self._forecasts else "nusvr"
-        _refuse_settings("predictor_options", self.predictor_options)
         predictor = usage_checked(lambda: make_predictor(name, **self.predictor_options))
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 
@@ -232,16 +233,6 @@ def _fits(value: object, hint: Any) -> bool:
     if hint == Mapping[str, Any]:
         return isinstance(value, Mapping)
     return type(value) is hint
-
-
-def _refuse_settings(owner: str, options: Mapping[str, Any]) -> None:
-    """Refuse options that are settings of the run of their own."""
-    for name in options:
-        if name in _SETTINGS:
-            raise UsageError(
-                f"{owner} must not hold {name!r}, which is a setting of the run itself; set "
-                f"{name} there (on the command line with an option of its own)"
-            )
 
 
 def _refuse_secrets(options: Mapping[str, Any]) -> None:

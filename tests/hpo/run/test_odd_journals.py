@@ -395,9 +395,3 @@ def test_a_bad_run_json_blames_itself(workshop, content: str | bytes | None) -> 
     run_id = read_journal(workshop.journal).header.run_id
     identity.write_text(json.dumps({"run_id": run_id}))  # as the message says
     assert Tuner.resume(workshop.journal).finished
-
-
-def test_options_that_are_settings_are_refused(workshop) -> None:
-    for name in ("seed", "max_resource"):
-        with pytest.raises(UsageError, match=f"scheduler_options must not hold '{name}'"):
-            workshop.spec(scheduler_options={name: 3}).build_scheduler()
