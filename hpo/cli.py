@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hpo.errors import (
-    ExecutorBrokenError,
+    AllTrialsFailedWarning,
     InterruptedRunError,
-    JournalWriteError,
+    StoppedRunError,
     UsageError,
     usage_checked,
 )
@@ -123,6 +124,11 @@ def cli() -> None:
     show_default=True,
     help="Retries of a failed job.",
 )
+@click.option(
+    "--max-lost",
+    type=int,
+    help="Segments lost in a row, with their workers, that end the run [default: 10].",
+)
 @click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
@@ -175,6 +181,8 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
+@click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
+@click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
@@ -273,12 +281,14 @@ def _progress(*, quiet: bool) -> Any:
 def _watched(work: Callable[[], Results], journal: Path) -> Results:
     """Do the work; if it is stopped or fails, say what was kept and how to resume."""
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AllTrialsFailedWarning)  # `_show` says it
+            return work()
     except InterruptedRunError as stop:
         _stopped(str(stop), journal, stop.exit_code)
     except KeyboardInterrupt:
         _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED)
-    except (ExecutorBrokenError, JournalWriteError) as error:
+    except StoppedRunError as error:
         _stopped(f"Error: {error}", journal, _EXIT_FAILED)
 
 
@@ -299,7 +309,7 @@ def _show(results: Results, journal: Path, top: int = 10) -> None:
     for line in results.summary_lines():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     click.echo(f"Journal: {journal}")
-    if results.finished and results.best is None:
+    if results.finished and results.incumbent is None:
         click.echo("Error: no trial ended with a finite loss; see the reasons above", err=True)
         raise SystemExit(_EXIT_FAILED)
 

@@ -35,7 +35,7 @@ from hpo.run.executors.forkserver import (
     ForkServer,
     parent_of_workers,
 )
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call, run_segment
 from hpo.trainers.loading import NamedTrainer, load_trainer
 
 P = ParamSpec("P")
@@ -242,12 +242,12 @@ class Worker:
         if error is None:
             return inner.result()
         if not isinstance(error, BrokenExecutor):
-            return Outcome(reason=describe(error))
+            return failed_call(error)
         ending = self._process.ending()
         self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
-        return Outcome(reason=f"worker process {ending}")
+        return Outcome(reason=f"worker process {ending}", cause="lost")
 
     def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
         with self._lock:
