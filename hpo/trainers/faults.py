@@ -8,10 +8,8 @@ checkpoint that is lost or damaged makes its trial start afresh.
 from __future__ import annotations
 
 import errno
-import lzma
 import os
 import pickle
-import zipfile
 import zlib
 from collections.abc import Iterator
 from json import JSONDecodeError
@@ -39,12 +37,11 @@ _DAMAGED = (  # what readers of truncated or overwritten files raise
     CheckpointError,
     EOFError,
     pickle.UnpicklingError,
-    zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     JSONDecodeError,
     UnicodeDecodeError,
 )
+_DAMAGED_TOO = {"BadZipFile", "LZMAError", "SafetensorError"}  # by name: not imported for this
 _READING_FAILED = ("PytorchStreamReader failed", "Failed to interpret file")  # torch, numpy
 _FULL = 1 << 16
 """Bytes that are left on a disk that counts as full."""
@@ -112,7 +109,7 @@ def is_checkpoint_fault(error: BaseException, folder: Path) -> bool:
         Directory of the trial.
     """
     for each in _causes(error):
-        if isinstance(each, _DAMAGED):
+        if isinstance(each, _DAMAGED) or type(each).__name__ in _DAMAGED_TOO:
             return True
         if any(sign in _text(each) for sign in _READING_FAILED):
             return True
