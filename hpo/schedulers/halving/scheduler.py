@@ -360,4 +360,3 @@ class BracketScheduler:
         round_.given = True  # the curves were handed in when the bracket ended
         for trial in members:
             round_.enter(trial)
-
