@@ -20,7 +20,7 @@ from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
-from hpo.trainers.base import Outcome, Segment, Trainer
+from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -81,6 +81,7 @@ class _Attempt:
     job: TrainJob
     number: int = 1
     restarted: bool = False  # the trial starts afresh
+    serial: int = 0  # of its start
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,12 @@ class _Finished:
     future: Future[Outcome]
 
 
-_Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
+@dataclass(frozen=True)
+class _Probed:
+    future: Future[Outcome]
+
+
+_Event = _Finished | _Probed | ModelReport | None  # None: `wait` is woken up to stop
 
 
 class JobRunner:
@@ -139,7 +145,9 @@ class JobRunner:
         self._signum: int | None = None
         self._error: StoppedRunError | None = None  # raised once all reports are delivered
         self._n_lost = 0  # segments lost in a row
-        self._doubtful: list[TrainFailure] = []  # lost, and nothing has ended since
+        self._n_started = 0
+        # Lost, and nothing has ended that started since: with the number of starts until then.
+        self._doubtful: list[tuple[int, TrainFailure]] = []
         self._keeps = any(note.get("what") == CHECKPOINTS for note in notes)
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
@@ -217,6 +225,8 @@ class JobRunner:
 
     def _start_training(self, attempt: _Attempt) -> None:
         job = attempt.job
+        self._n_started += 1
+        attempt = replace(attempt, serial=self._n_started)
         segment = Segment(
             dict(job.config),
             0 if attempt.restarted else job.start,
@@ -234,6 +244,13 @@ class JobRunner:
 
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
+
+    def _start_probe(self, trial_id: int) -> None:
+        """Find out whether a worker ends by itself, since no other job is there to show it."""
+        segment = Segment({}, 0, 1, self._checkpoints.checkpoint(trial_id))
+        self._training += 1
+        future = self._pool.submit(Probe(), segment, None)
+        future.add_done_callback(lambda done: self._events.put(_Probed(done)))
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
@@ -260,11 +277,13 @@ class JobRunner:
     def _collect(self) -> list[Report]:
         """Wait for an event, then process all events in the queue."""
         if not self._stopping and not self._training and not self._predicting:
-            if self._doubtful:  # nothing else can show whether workers are failing
+            if not self._doubtful:
+                raise ExecutorBrokenError(
+                    "every worker of the executor is occupied by a job that was abandoned"
+                )
+            if not self._pool.free:
                 return self._released()
-            raise ExecutorBrokenError(
-                "every worker of the executor is occupied by a job that was abandoned"
-            )
+            self._start_probe(self._doubtful[0][1].trial_id)
         events = [] if self._stopping else [self._events.get()]
         with contextlib.suppress(Empty):
             while True:
@@ -291,6 +310,10 @@ class JobRunner:
         if isinstance(event, _Finished):
             self._training -= 1
             return self._ended(event.attempt, event.future.result())
+        if isinstance(event, _Probed):
+            self._training -= 1
+            outcome = event.future.result()
+            return self._released() if not outcome.reason else self._lost(outcome)
         if event is None:
             return []
         self._predicting.remove(event.job_id)
@@ -300,33 +323,43 @@ class JobRunner:
 
     def _ended(self, attempt: _Attempt, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
-        if outcome.cause == "machine":
-            self._error = self._error or MachineError(f"{outcome.reason} and resume")
-            return []
-        if outcome.cause in ("lost", "executor"):
-            self._n_lost += 1
-            if self._n_lost >= self._policy.most_lost(self._pool.n_workers):
-                self._error = self._error or ExecutorBrokenError(
-                    f"{self._n_lost} segments in a row were lost with their workers, the last one "
-                    f"so: {outcome.reason}; no trial was judged by that, see to the workers and "
-                    "resume"
-                )
-                return []
-            failure = self._failed(attempt, outcome)
-            self._doubtful += [] if failure is None else [failure]
+        if outcome.cause in ("lost", "executor", "machine"):
+            self._lost(outcome)
+            if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
+                self._doubtful.append((self._n_started, failure))
             return []
         self._n_lost = 0
         if outcome.reason:
             report: Report | None = self._failed(attempt, outcome)
         else:
             report = self._succeeded(attempt, outcome)
-        return self._released() + ([] if report is None else [report])
+        return self._released(attempt.serial) + ([] if report is None else [report])
 
-    def _released(self) -> list[Report]:
-        """Return the failures of jobs that ended their workers, as others do not."""
-        released: list[Report] = [*self._doubtful]
-        self._doubtful.clear()
-        return released
+    def _lost(self, outcome: Outcome) -> list[Report]:
+        """Count a job that was lost through no trial's fault, for all that is known; no reports."""
+        self._n_lost += 1
+        if self._error is not None:
+            return []
+        if outcome.cause == "machine":
+            self._error = MachineError(f"{outcome.reason} and resume")
+        elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
+            self._error = ExecutorBrokenError(
+                f"{self._n_lost} segments in a row were lost with their workers, the last one so: "
+                f"{outcome.reason}; no trial was judged by that, see to the workers and resume"
+            )
+        return []
+
+    def _released(self, serial: int | None = None) -> list[Report]:
+        """Return the failures of jobs that ended their workers, as others do not.
+
+        Parameters
+        ----------
+        serial : int or None
+            Start of a job that ended well; None for a job that started after all others.
+        """
+        before = [(n, failure) for n, failure in self._doubtful if serial is None or n < serial]
+        self._doubtful = [each for each in self._doubtful if each not in before]
+        return [failure for _, failure in before]
 
     def _succeeded(self, attempt: _Attempt, outcome: Outcome) -> TrainReport:
         job = attempt.job

@@ -196,6 +196,17 @@ def set_aside(folder: Path) -> None:
             folder.rename(place)
 
 
+class Probe:
+    """A trainer that trains nothing, to find out whether a worker works."""
+
+    def train(
+        self, config: Config, start: int, stop: int, checkpoint: Path
+    ) -> Sequence[float] | Metrics:
+        """Return zeros."""
+        del config, checkpoint
+        return [0.0] * (stop - start)
+
+
 _DEATHS = ("KilledWorker", "WorkerCrashedError", "OutOfMemoryError")
 """Errors of Dask and Ray that a worker died, which its trial may have caused."""
 
