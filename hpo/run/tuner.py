@@ -60,7 +60,7 @@ from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
 from hpo.run.replay import RETRY_FAILED, WORKERS, replay
 from hpo.run.results import Results
-from hpo.run.runner import RESTART, JobRunner, Policy, signals_stop
+from hpo.run.runner import RESTART, JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
@@ -261,7 +261,7 @@ class Tuner:
             )
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
-        with _machine_errors():
+        with _told_apart():
             return tuner._resume(retry_failed=retry_failed)
 
     def run(self) -> Results:
@@ -290,7 +290,7 @@ class Tuner:
         AllTrialsFailedWarning
             If no trial ended with a finite loss.
         """
-        with _machine_errors():
+        with _told_apart():
             return self._run()
 
     def _run(self) -> Results:
@@ -463,20 +463,29 @@ class Tuner:
             )
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
-        stack.callback(pool.close)
+        stack.callback(_close, pool)
         if isinstance(pool, ProcessPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
-        stack.callback(model.close)
+        stack.callback(_close, model)
         return _Workers(trainer, pool, model)
 
 
+def _close(workers: WorkerPool | ModelRunner) -> None:
+    with interrupts_ignored():
+        workers.close()
+
+
 @contextlib.contextmanager
-def _machine_errors() -> Iterator[None]:
-    """Say of an error of the machine what to do about it."""
+def _told_apart() -> Iterator[None]:
+    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
     try:
         yield
+    except KeyboardInterrupt as second:  # between the end of the run and that of its workers
+        if isinstance(second.__context__, InterruptedRunError):
+            raise second.__context__ from None
+        raise
     except (OSError, MemoryError) as error:
         remedy = machine_fault(error, memory=True)
         if not remedy:
