@@ -483,9 +483,10 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as second:  # between the end of the run and that of its workers
-        if isinstance(second.__context__, InterruptedRunError):
-            raise second.__context__ from None
-        raise
+        first = second.__context__
+        if isinstance(second, InterruptedRunError) or not isinstance(first, InterruptedRunError):
+            raise
+        raise first from None
     except (OSError, MemoryError) as error:
         remedy = machine_fault(error, memory=True)
         if not remedy:
