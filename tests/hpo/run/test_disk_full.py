@@ -16,7 +16,6 @@ import pytest
 
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
-from hpo.run.tuner import Tuner
 
 MOMENTS = 20 if os.environ.get("THOROUGH") else 2  # `make thorough`
 

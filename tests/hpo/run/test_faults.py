@@ -80,7 +80,7 @@ def verdicts(journal: Path) -> list[str]:
         ("raise OSError(errno.EIO, 'Input/output error')", "check the disk"),
         ("raise OSError(errno.EDQUOT, 'Disk quota exceeded')", "quota"),
         (
-            "raise RuntimeError('[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0')",
+            "raise RuntimeError('[enforce fail at inline_container.cc:603] . unexpected pos 64')",
             "make room",
         ),
         ("raise RuntimeError('PytorchStreamWriter failed writing file data/0')", "make room"),
@@ -409,7 +409,7 @@ def test_now_and_then_a_lost_call_changes_nothing(workshop, outcome_of, error, n
 
 def test_max_lost_is_an_option(workshop) -> None:
     executor = Flaky(lambda call: True, ConnectionError("gone"))
-    with pytest.raises(ExecutorBrokenError, match="^3 segments in a row"):
+    with pytest.raises(ExecutorBrokenError, match=r"^3 segments in a row"):
         Tuner.from_spec(workshop.spec(max_lost=3), executor=executor).run()
     with pytest.raises(UsageError, match="max_lost must be an integer of at least 1, got 0"):
         Tuner.from_spec(workshop.spec(max_lost=0))

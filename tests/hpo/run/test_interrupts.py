@@ -15,7 +15,7 @@ import pytest
 
 from hpo.errors import InterruptedRunError
 
-SCRIPT = '''
+SCRIPT = """
 import json, sys
 from pathlib import Path
 from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
@@ -38,7 +38,7 @@ if __name__ == "__main__":
             "text": str(stop),
             "lines": results.summary_lines(),
         }}))
-'''
+"""
 
 
 def wait_for_epochs(workshop, n: int, patience: float = 60) -> None:
@@ -80,7 +80,7 @@ def test_ctrl_c_returns_the_results(workshop, environment, journal, executor, si
         assert "kept in run.jsonl" in found["text"]
 
 
-CELL = '''
+CELL = """
 from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
 space = SearchSpace.from_dict({{"lr": {{"type": "float", "low": 0.0, "high": 1.0}}}})
 scheduler = make_scheduler(
@@ -88,12 +88,12 @@ scheduler = make_scheduler(
 )
 tuner = Tuner("{trainer}:train", scheduler, executor="{executor}")
 results = tuner.run()
-'''
-AFTER = '''
+"""
+AFTER = """
 import sys
 found = sys.last_value.results
 print(type(sys.last_value).__name__, found.epochs, found.finished, found.best.trial_id >= 0)
-'''
+"""
 
 
 @pytest.mark.parametrize("executor", ["inline", "process"])
