@@ -10,12 +10,16 @@ from typing import Any
 from hpo.errors import JournalError
 from hpo.loop import RetriesTrials, Scheduler, expect_workers
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
-from hpo.trial import Job
+from hpo.trial import Job, TrainJob
 
 WORKERS = "workers"
 """Kind of the journal's note of the number of workers for which the run began."""
 RETRY_FAILED = "retry-failed"
 """Kind of the journal's note that the scheduler took failed trials back."""
+RESTART = "restart"
+"""Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
+CHECKPOINTS = "checkpoints"
+"""Kind of the journal's note that the trainer keeps checkpoints."""
 
 
 @collector_paused()
@@ -83,6 +87,22 @@ def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
         raise JournalError(
             f"line {entry.line} of journal {path} does not fit this run: {error}"
         ) from None
+
+
+def restarting(content: JournalContent) -> set[int]:
+    """Return the trials whose last job started them afresh: it is not known how far it came.
+
+    Parameters
+    ----------
+    content : JournalContent
+    """
+    trials: set[int] = set()
+    for entry in content.entries:
+        if entry.kind == "decided" and entry.data.get("type") == TrainJob.__name__:
+            trials.discard(entry.data["trial_id"])
+        elif entry.kind == "note" and entry.data.get("what") == RESTART:
+            trials.add(entry.data["trial_id"])
+    return trials
 
 
 def _key(value: Any) -> tuple[str, int]:

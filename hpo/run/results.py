@@ -19,8 +19,7 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
-from hpo.run.replay import replay
-from hpo.run.runner import RESTART
+from hpo.run.replay import RESTART, replay
 from hpo.run.spec import RunSpec
 from hpo.trial import (
     Done,

@@ -20,6 +20,7 @@ from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.replay import CHECKPOINTS, RESTART
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trial import (
     ForecastJob,
@@ -34,10 +35,6 @@ from hpo.trial import (
 
 Note = Callable[[Mapping[str, Any]], None]
 
-RESTART = "restart"
-"""Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
-CHECKPOINTS = "checkpoints"
-"""Kind of the journal's note that the trainer keeps checkpoints."""
 _LEAST_LOST, _LOST_PER_WORKER = 10, 3
 
 

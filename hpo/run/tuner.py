@@ -58,9 +58,9 @@ from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
-from hpo.run.replay import RETRY_FAILED, WORKERS, replay
+from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
-from hpo.run.runner import RESTART, JobRunner, Policy, interrupts_ignored, signals_stop
+from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
@@ -360,7 +360,7 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
-        afresh = set() if before is None else _restarting(before)
+        afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
                 for job in pending:
@@ -492,17 +492,6 @@ def _told_apart() -> Iterator[None]:
         if not remedy:
             raise
         raise MachineError(f"{describe(error)}; {remedy} and resume") from error
-
-
-def _restarting(content: JournalContent) -> set[int]:
-    """Return the trials whose last job started the trial afresh: it is not known how far."""
-    trials: set[int] = set()
-    for entry in content.entries:
-        if entry.kind == "decided" and entry.data.get("type") == TrainJob.__name__:
-            trials.discard(entry.data["trial_id"])
-        elif entry.kind == "note" and entry.data.get("what") == RESTART:
-            trials.add(entry.data["trial_id"])
-    return trials
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import zlib
 from collections.abc import Iterator
 from json import JSONDecodeError
@@ -27,11 +28,12 @@ _REMEDIES = {
     errno.EIO: "check the disk",
     errno.ENOMEM: "free some memory",
 }
-_WRITING_FAILED = (
-    "PytorchStreamWriter failed",  # torch.save, which hides the reason
-    "[enforce fail at inline_container.cc",  # the same, when it closes the file
-    "database or disk is full",  # SQLite
-    "errno = 28",  # HDF5
+_WRITING_FAILED = re.compile(
+    r"PytorchStreamWriter failed"  # torch.save, which hides the reason
+    r"|enforce fail at inline_container\.cc"  # the same, when it closes the file
+    r"|\d+ requested and \d+ written"  # numpy.ndarray.tofile
+    r"|database or disk is full"  # SQLite
+    r"|errno = 28\b"  # HDF5
 )
 _DAMAGED = (  # what readers of truncated or overwritten files raise
     CheckpointError,
@@ -41,8 +43,16 @@ _DAMAGED = (  # what readers of truncated or overwritten files raise
     JSONDecodeError,
     UnicodeDecodeError,
 )
-_DAMAGED_TOO = {"BadZipFile", "LZMAError", "SafetensorError"}  # by name: not imported for this
-_READING_FAILED = ("PytorchStreamReader failed", "Failed to interpret file")  # torch, numpy
+_DAMAGED_TOO = {
+    "BadZipFile",
+    "BadGzipFile",
+    "LZMAError",
+    "SafetensorError",
+}  # not imported for this
+_READING_FAILED = re.compile(
+    r"PytorchStreamReader failed"  # torch.load
+    r"|Failed to interpret file|file contains pickled|Failed to read all data|reading array data"
+)
 _FULL = 1 << 16
 """Bytes that are left on a disk that counts as full."""
 
@@ -75,7 +85,7 @@ def machine_fault(error: BaseException, *, memory: bool = False) -> str:
                 continue
             if code == known or (code is None and os.strerror(known) in text):
                 return remedy
-        if any(sign in text for sign in _WRITING_FAILED):
+        if _WRITING_FAILED.search(text):
             return _REMEDIES[errno.ENOSPC]
     return ""
 
@@ -111,7 +121,7 @@ def is_checkpoint_fault(error: BaseException, folder: Path) -> bool:
     for each in _causes(error):
         if isinstance(each, _DAMAGED) or type(each).__name__ in _DAMAGED_TOO:
             return True
-        if any(sign in _text(each) for sign in _READING_FAILED):
+        if _READING_FAILED.search(_text(each)):
             return True
         name = each.filename if isinstance(each, OSError) else None
         if isinstance(name, str | os.PathLike) and folder in Path(name).parents:

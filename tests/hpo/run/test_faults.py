@@ -22,8 +22,9 @@ from hpo.errors import (
 from hpo.run.executors.options import Devices
 from hpo.run.executors.remote import WorkerSetup
 from hpo.run.journal import Journal, read_journal
+from hpo.run.progress import Progress
 from hpo.run.results import Results
-from hpo.run.runner import RESTART
+from hpo.run.replay import RESTART
 from hpo.run.tuner import Tuner
 from hpo.schedulers import ASHA, make_scheduler
 from hpo.searchers import ListSearcher
@@ -84,6 +85,7 @@ def verdicts(journal: Path) -> list[str]:
             "make room",
         ),
         ("raise RuntimeError('PytorchStreamWriter failed writing file data/0')", "make room"),
+        ("raise OSError('100000 requested and 0 written')", "make room"),
         ("raise Library('hdf5: errno = 28, No space left on device')", "make room"),
     ],
 )
@@ -119,6 +121,37 @@ def test_the_command_line_stops_with_1(workshop) -> None:
     broken.unlink()
     assert workshop.cli("resume", "run.jsonl").returncode == 0
     assert not verdicts(workshop.journal)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (MemoryError(), "free some memory"),
+        (OSError(12, "Cannot allocate memory"), "free some memory"),
+        (OSError(24, "Too many open files"), "limit of open files"),
+        (OSError(28, "No space left on device"), "make room"),
+    ],
+)
+def test_errors_of_the_machine_in_the_tuner(workshop, outcome_of, error, remedy) -> None:
+    class Fails(Progress):
+        def show(self, summary, baseline):
+            if summary.epochs > 5:
+                raise error
+
+    with pytest.raises(MachineError, match=f"{remedy}.* and resume"):
+        Tuner.from_spec(workshop.spec(), journal=workshop.journal, progress=Fails()).run()
+    assert not verdicts(workshop.journal)
+    results = Tuner.resume(workshop.journal)
+    assert outcome_of(results) == outcome_of(Tuner.from_spec(workshop.spec()).run())
+
+
+def test_another_error_in_the_tuner_is_shown_as_it_is(workshop) -> None:
+    class Fails(Progress):
+        def show(self, summary, baseline):
+            raise FileNotFoundError(2, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        Tuner.from_spec(workshop.spec(), progress=Fails()).run()
 
 
 def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch) -> None:
