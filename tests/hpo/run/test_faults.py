@@ -23,8 +23,8 @@ from hpo.run.executors.options import Devices
 from hpo.run.executors.remote import WorkerSetup
 from hpo.run.journal import Journal, read_journal
 from hpo.run.progress import Progress
-from hpo.run.results import Results
 from hpo.run.replay import RESTART
+from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.schedulers import ASHA, make_scheduler
 from hpo.searchers import ListSearcher
