@@ -229,6 +229,7 @@ class JobRunner:
             0 if attempt.restarted else job.start,
             job.stop,
             self._checkpoints.checkpoint(job.trial_id),
+            self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted,
             expects_checkpoint=self._keeps,
         )
@@ -242,9 +243,9 @@ class JobRunner:
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
 
-    def _start_probe(self, trial_id: int) -> None:
+    def _start_probe(self) -> None:
         """Find out whether a worker ends by itself, since no other job is there to show it."""
-        segment = Segment({}, 0, 1, self._checkpoints.checkpoint(trial_id))
+        segment = Segment({}, 0, 1, self._checkpoints.root / "probe" / "checkpoint")
         self._training += 1
         future = self._pool.submit(Probe(), segment, None)
         future.add_done_callback(lambda done: self._events.put(_Probed(done)))
@@ -280,7 +281,7 @@ class JobRunner:
                 )
             if not self._pool.free:
                 return self._released()
-            self._start_probe(self._doubtful[0][1].trial_id)
+            self._start_probe()
         events = [] if self._stopping else [self._events.get()]
         with contextlib.suppress(Empty):
             while True:
@@ -360,6 +361,7 @@ class JobRunner:
 
     def _succeeded(self, attempt: _Attempt, outcome: Outcome) -> TrainReport:
         job = attempt.job
+        self._checkpoints.settle(job.trial_id, outcome.attempt)
         skipped = job.start if attempt.restarted else 0  # trained again, and known
         if outcome.extra:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
@@ -382,6 +384,7 @@ class JobRunner:
             self._note({**what, "reason": outcome.reason})
             self._queue.appendleft(replace(attempt, number=attempt.number + is_counted))
             return None
+        self._checkpoints.settle(job.trial_id, outcome.attempt)
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
 

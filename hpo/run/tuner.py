@@ -24,6 +24,7 @@ import multiprocessing
 import pickle
 import signal
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.spec import RunSpec
+from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
 from hpo.trainers.faults import machine_fault
@@ -253,7 +255,7 @@ class Tuner:
             tuner = cls.from_spec(spec, journal=journal, **settings)
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
-                _log.warning("%s has changed since the run began", file)
+                _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects; resume it from Python with "
@@ -299,9 +301,9 @@ class Tuner:
             if self.journal is None:
                 if self.checkpoint_dir is None:
                     directory = stack.enter_context(tempfile.TemporaryDirectory())
-                    store = CheckpointStore(Path(directory))
+                    store = CheckpointStore(Path(directory).absolute())
                 else:
-                    store = CheckpointStore(Path(self.checkpoint_dir))
+                    store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
                 workers.check_import()
@@ -335,7 +337,8 @@ class Tuner:
             workers.check_import()
             kept = store.adopt(journal.header)
             if not kept and content.reports():
-                _log.warning("%s was gone: trials will be trained from the beginning", store.root)
+                gone = visible(store.root)
+                _log.warning("%s was gone: trials will be trained from the beginning", gone)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             if retry_failed:
                 self._retry_failed(journal, content)
@@ -370,6 +373,7 @@ class Tuner:
                         runner.submit(job)
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
+            store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
             signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
             results = self._results(recorder, finished=False)
@@ -450,7 +454,8 @@ class Tuner:
         return trainer
 
     def _store(self, journal: Path) -> CheckpointStore:
-        return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))
+        place = Path(self.checkpoint_dir or default_directory(Path(journal)))
+        return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
         self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
@@ -514,5 +519,8 @@ def _check_at_least(name: str, value: object, least: int) -> None:
 
 
 def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
+            f"{value!r}"
+        )

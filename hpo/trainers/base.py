@@ -60,8 +60,10 @@ class Trainer(Protocol):
             Absolute resource units, ``0 <= start < stop``. The same call may be repeated after a
             crash; units that the checkpoint covers need not be trained again.
         checkpoint : Path
-            Place for the state of this trial. Its directory exists and belongs to the trial; the
-            path itself does not exist before the trainer creates it (a file or a directory).
+            Place for the state of this trial, an absolute path. Its directory exists and belongs
+            to the trial; the path itself does not exist before the trainer creates it (a file or a
+            directory). The path differs from call to call, what is in it does not: keep no path
+            in a checkpoint.
 
         Returns
         -------
@@ -83,6 +85,9 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
+    attempts : Path or None
+        Directory of the trial's attempts, each of which trains in a place of its own (see
+        `hpo.run.executors.attempts`); None trains in `checkpoint`.
     call_id : str
         Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
     fresh : bool
@@ -95,6 +100,7 @@ class Segment:
     start: int
     stop: int
     checkpoint: Path
+    attempts: Path | None = None
     call_id: str = ""
     fresh: bool = False
     expects_checkpoint: bool = False
@@ -124,6 +130,8 @@ class Outcome:
         What the failure is about (see `Cause`).
     kept : bool
         Whether there is a checkpoint after the segment.
+    attempt : str
+        Name of the attempt, empty for a segment without `attempts`.
     """
 
     losses: tuple[float, ...] = ()
@@ -132,6 +140,7 @@ class Outcome:
     retry: bool = True
     cause: Cause = "trial"
     kept: bool = False
+    attempt: str = ""
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
@@ -148,7 +157,7 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     folder = segment.checkpoint.parent
     try:
         if segment.fresh:
-            set_aside(folder)
+            set_aside(folder, folder)
         elif segment.start > 0 and _is_lost(segment):
             return Outcome(reason=f"its checkpoint is gone from {folder}", cause="checkpoint")
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,13 +185,16 @@ def _is_lost(segment: Segment) -> bool:
     return not place.exists()
 
 
-def set_aside(folder: Path) -> None:
-    """Rename the directory of a trial, if there is one, so that the trial starts afresh.
+def set_aside(folder: Path, home: Path) -> None:
+    """Move the directory of a trial out of the way, if there is one, so that it starts afresh.
 
     Parameters
     ----------
     folder : Path
-        ``trial-00003`` becomes ``trial-00003.damaged-1``.
+        The directory.
+    home : Path
+        Where it lies while nobody trains the trial: ``trial-00003`` becomes
+        ``trial-00003.damaged-1`` there.
 
     Raises
     ------
@@ -191,7 +203,7 @@ def set_aside(folder: Path) -> None:
     """
     numbers = itertools.count(1)
     while folder.exists():
-        place = folder.with_name(f"{folder.name}.damaged-{next(numbers)}")
+        place = home.with_name(f"{home.name}.damaged-{next(numbers)}")
         if not place.exists():
             folder.rename(place)
 
