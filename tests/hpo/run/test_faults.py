@@ -259,8 +259,8 @@ def test_an_interrupted_restart_starts_afresh_again(workshop, outcome_of) -> Non
     with pytest.raises(MachineError):
         Tuner.resume(workshop.journal)
     left = [n for n in read_journal(workshop.journal).notes() if n["what"] == RESTART]
-    place = workshop.root / f"run.checkpoints/trial-{left[-1]['trial_id']:05d}/checkpoint"
-    assert place.exists()  # of the attempt that was interrupted
+    name = f"trial-{left[-1]['trial_id']:05d}/checkpoint"
+    assert list((workshop.root / "run.checkpoints/attempts").rglob(name))  # it was interrupted
     workshop.write_trainer(BY_UNITS)
     assert outcome_of(Tuner.resume(workshop.journal)) == outcome_of(reference)
 
