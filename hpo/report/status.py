@@ -360,7 +360,7 @@ def _predictions(content: JournalContent) -> int:
 def _known(results: Results) -> tuple[int, dict[str, int], dict[str, Any] | None]:
     """Return units, trials by state and the best trial of a run whose scheduler is known."""
     best = None
-    if (trial := results.best) is not None:
+    if (trial := results.incumbent) is not None:
         best = _best(trial.trial_id, trial.last_loss, len(trial.losses), trial.config)
     return results.epochs, dict(Counter(str(trial.status) for trial in results.trials)), best
 

@@ -19,6 +19,7 @@ from hpo.files import is_temporary, write_atomically
 from hpo.run.checks import is_number
 from hpo.run.executors.attempts import settle
 from hpo.run.journal import Header, checked_header, encode_line
+from hpo.trainers.faults import machine_fault
 from hpo.trainers.place import FILE
 
 _IDENTITY = "run.json"
@@ -88,8 +89,9 @@ class CheckpointStore:
             self.root.mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
         except OSError as error:
+            remedy = machine_fault(error) or "name another"
             raise UsageError(
-                f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
+                f"checkpoint_dir {self.root} cannot be written: {error.strerror}; {remedy}"
             ) from None
 
     def adopt(self, header: Header) -> bool:

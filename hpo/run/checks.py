@@ -124,10 +124,15 @@ _AMOUNT: _Rule = (lambda value: is_number(value) and 0 <= value < 1e15, "a numbe
 _NUMBER: _Rule = (is_number, "a number")
 _TEXT: _Rule = (lambda value: isinstance(value, str), "text")
 _OBJECT: _Rule = (lambda value: isinstance(value, dict), "an object")
+_TRIALS: _Rule = (
+    lambda value: isinstance(value, list) and all(map(_is_count, value)),
+    "a list of integers from 0 on",
+)
 _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
 _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
+    "retry-failed": {"trials": _TRIALS},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _OBJECT},
     "workers": {"n_workers": _POSITIVE},
