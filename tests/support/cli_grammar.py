@@ -18,8 +18,8 @@ from hpo.searchers.registry import SEARCHERS, searcher_options
 HOSTILE = (
     "[/red]", "[bold]x", "a]b[", "\x1b[31mred\x1b[0m", "\x9b2J", "\u202egnp.exe", "line\nfeed",
     "=1+1", "@SUM(A1)", "-0.5", "+x", "\ttab", "<b>&amp;", "$x_1$", "$\\frac{", "caf\udce9",
-    "\ud800", "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte", "\u2028",
-    "\\",
+    "\ud800", "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte",
+    "\u2028", "\\",
 )  # fmt: skip
 NUMBERS = (
     "0", "1", "2", "3", "-1", "7", "0.5", "1.5", "-0.5", "1e400", "-1e400", "nan", "inf", "1e308",
@@ -31,8 +31,8 @@ VALUES = (
 )  # fmt: skip
 PLAIN = (
     0, 1, 2, 3, -1, 0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, True, False, None,
-    2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"], [math.nan], {},
-    {"a": 1}, [[1]], *HOSTILE,
+    2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"],
+    [math.nan], {}, {"a": 1}, [[1]], *HOSTILE,
 )  # fmt: skip
 
 
@@ -243,8 +243,8 @@ def export(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo export``."""
     storages = (
         f"sqlite:///{files['bytes']}", "sqlite:///none/of/these.db", "sqlite:///", "x://y", "://",
-        "",        "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"], files["journal"],
-        files["bytes"], files["trainer"], "new.log", *HOSTILE,
+        "", "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"],
+        files["journal"], files["bytes"], files["trainer"], "new.log", *HOSTILE,
     )  # fmt: skip
     args = ["export", journal(random, files), random.choice(storages)]
     return args + (["--study", random.choice(HOSTILE)] if random.random() < 0.5 else [])
