@@ -31,7 +31,7 @@ MESSAGE = "expected input[batch, 3], got [/red] =1+1 \x1b[31m \x9b2J \u202e \udc
 TRAINER = f"""
 def train(config, start, stop, checkpoint):
     if config["[/red]"] == "[/]":
-        raise ValueError({ascii(MESSAGE)})
+        raise ValueError({MESSAGE!a})
     return [config["lr"] + 1 / (unit + 1) for unit in range(start, stop)]
 """
 FOLDER = "d\udce9\x1b[31m[r]$x^$"
@@ -263,7 +263,8 @@ def test_any_encoding(hostile, encoding) -> None:
 
 @pytest.mark.parametrize("command", ["report", "resume"])
 def test_a_closed_pipe_ends_quietly(hostile, command) -> None:
-    script = f"{sys.executable} -m hpo {command} {shell_word(hostile)} | head -c 10; echo ${{PIPESTATUS[0]}}"
+    script = f"{sys.executable} -m hpo {command} {shell_word(hostile)} | head -c 10"
+    script += "; echo ${PIPESTATUS[0]}"
     done = subprocess.run(
         ["bash", "-c", script], env=environment() | {"PYTHONUNBUFFERED": "1"},
         capture_output=True, text=True, check=False, timeout=100,
