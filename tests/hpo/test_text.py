@@ -179,7 +179,8 @@ def test_figures_of_any_losses(workshop, losses, monkeypatch, capsys) -> None:
     workshop.write_trainer(
         f"nan, inf = float('nan'), float('inf')\n\n\n"
         f"def train(config, start, stop, checkpoint):\n"
-        f"    return [{losses!r}[(unit + int(99 * config['lr'])) % 2] for unit in range(start, stop)]\n"
+        f"    places = [(unit + int(99 * config['lr'])) % 2 for unit in range(start, stop)]\n"
+        f"    return [{losses!r}[place] for place in places]\n"
     )
     main_args = workshop.run_args()
     with pytest.raises(SystemExit):
@@ -325,3 +326,43 @@ def test_visible_text_stays_visible() -> None:
     assert html_text("<\x1b>") == r"&lt;\x1b&gt;"
     assert label("$a$") == r"\$a\$"
     assert plain({"\x1b": ["\x9b", 1, None]}) == {r"\x1b": [r"\x9b", 1, None]}
+
+
+def test_a_closed_display_does_not_end_the_run(workshop) -> None:
+    workshop.slow(0.02)
+    reader, writer = os.pipe()
+    os.close(reader)
+    script = (
+        "from hpo.run.progress import RichProgress; RichProgress.LINES_EVERY = 0.1\n"
+        "from hpo.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *workshop.run_args()],
+        cwd=workshop.root, env=environment(), stdout=subprocess.PIPE, stderr=writer, check=False,
+        timeout=100,
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == 0
+    assert b"Best: trial" in done.stdout
+
+
+def test_a_trainer_in_a_folder_that_is_no_unicode(workshop) -> None:
+    """Worker processes, checkpoints and a resume below a path in latin-1."""
+    root = workshop.root / "caf\udce9 [x]"
+    root.mkdir()
+    (root / "work.py").write_text(workshop.trainer.read_text())
+    (root / "work.toml").write_text(workshop.space.read_text())
+    command = [sys.executable, "-m", "hpo"]
+    run = ["run", "work.py:train", "--max-resource", "4", "--scheduler", "hyperband", "--quiet"]
+    for args in ([*run, "--workers", "2"], ["resume", "work-hyperband.jsonl", "--quiet"]):
+        done = subprocess.run(
+            [*command, *args], cwd=root, env=environment(), capture_output=True, check=False,
+            timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == b""
+
+
+def test_the_traceback_of_an_odd_message_is_kept(hostile) -> None:
+    kept = [path.read_text("utf-8") for path in Path().rglob("error.txt")]
+    assert any("expected input[batch, 3]" in text and r"\udce9" in text for text in kept)

@@ -171,7 +171,7 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
         *("--scheduler", scheduler),
         *("--executor", mostly(random, "inline", ("cloud", *HOSTILE), 0.95)),
         *options(random, "--scheduler-option", known or common, 0.25),
-        *options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.1),
+        *options(random, "--predictor-option", PREDICTOR_OPTIONS, 0.1),
         *options(random, "--executor-option", ("devices", "threads", "address"), 0.05),
     ]
     if searcher in SEARCHERS:
@@ -197,7 +197,7 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
     return [*args, *(["--quiet"] if random.random() < 0.9 else [])]
 
 
-_PREDICTOR_OPTIONS = (
+PREDICTOR_OPTIONS = (
     "values", "space", "folds", "scale", "C", "nu", "kernel", "max_points", "regressor", "gap",
     "forecasters", "predictor", "build", "features", "max_samples", "iterations",
 )  # fmt: skip
@@ -271,7 +271,7 @@ def simulate(random: Random, files: dict[str, str]) -> list[str]:
     ):  # fmt: skip
         bad = NUMBERS if good == "2" else HOSTILE
         args += [flag, mostly(random, good, bad, 0.8)] if random.random() < 0.4 else []
-    return args + options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.1)
+    return args + options(random, "--predictor-option", PREDICTOR_OPTIONS, 0.1)
 
 
 def anything(random: Random, files: dict[str, str]) -> list[str]:
