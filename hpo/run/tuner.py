@@ -254,9 +254,9 @@ class Tuner:
             if self.journal is None:
                 if self.checkpoint_dir is None:
                     directory = stack.enter_context(tempfile.TemporaryDirectory())
-                    store = CheckpointStore(Path(directory))
+                    store = CheckpointStore(Path(directory).absolute())
                 else:
-                    store = CheckpointStore(Path(self.checkpoint_dir))
+                    store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
                 workers.check_import()
@@ -319,6 +319,7 @@ class Tuner:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
+            store.tidy()
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
         summary = self.scheduler.summary()
@@ -360,7 +361,8 @@ class Tuner:
         return trainer
 
     def _store(self, journal: Path) -> CheckpointStore:
-        return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))
+        place = Path(self.checkpoint_dir or default_directory(Path(journal)))
+        return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
         self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
