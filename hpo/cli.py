@@ -118,9 +118,9 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
 
     if value and not context.resilient_parsing:
         try:
-            click.echo(f"hpo {version('qsvr')}")
+            _print(f"hpo {version('qsvr')}")
         except PackageNotFoundError:
-            click.echo("hpo (not installed, run from its source)")
+            _print("hpo (not installed, run from its source)")
         context.exit()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+import hpo
 from hpo.cli import main
 from hpo.integrations.optuna import export_journal
 from hpo.integrations.tracking import track
@@ -366,3 +368,18 @@ def test_a_trainer_in_a_folder_that_is_no_unicode(workshop) -> None:
 def test_the_traceback_of_an_odd_message_is_kept(hostile) -> None:
     kept = [path.read_text("utf-8") for path in Path().rglob("error.txt")]
     assert any("expected input[batch, 3]" in text and r"\udce9" in text for text in kept)
+
+
+def test_nothing_prints_but_through_the_module_of_text() -> None:
+    """Rich is given cells; what a trainer's own process printed is passed on as it is."""
+    root = Path(hpo.__file__).parents[1]
+    passed_on = {"hpo/trainers/torch/launch.py"}
+    found = []
+    for path in [*root.glob("hpo/**/*.py"), *root.glob("qsvr/**/*.py")]:
+        place = path.relative_to(root).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and place not in passed_on:
+                name = ast.unparse(node.func)
+                if name == "print" or name.endswith((".echo", ".secho")):
+                    found.append((place, node.lineno, name))
+    assert not found
