@@ -23,6 +23,7 @@ from hpo.errors import (
     InterruptedRunError,
     JournalWriteError,
     UsageError,
+    import_optional,
     usage_checked,
 )
 from hpo.text import say, shell_word, write
@@ -280,6 +281,7 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    import_optional("optuna", "hpo export", "optuna")
     from hpo.integrations.optuna import export_journal
 
     done = usage_checked(export_journal, journal, storage, study_name=study)

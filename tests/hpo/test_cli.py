@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -385,3 +386,13 @@ def test_a_space_of_long_chains_and_byte_order_marks(workshop) -> None:
     assert space.parents_first[:2] == ("p0", "p1")
     workshop.space.write_bytes(b"\xef\xbb\xbf" + workshop.space.read_bytes())
     assert list(SearchSpace.from_toml(workshop.space).domains) == ["lr"]
+
+
+@pytest.mark.parametrize("package", ["optuna", "matplotlib.figure"])
+def test_a_missing_package_is_named(workshop, call, monkeypatch, package) -> None:
+    call(*workshop.run_args(), "--quiet")
+    monkeypatch.setitem(sys.modules, package, None)
+    args = ["export", "run.jsonl", "x.db"] if package == "optuna" else ["report", "run.jsonl"]
+    code, _, err = call(*args, *([] if package == "optuna" else ["--figures", "figures"]))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pip install 'qsvr[" in err

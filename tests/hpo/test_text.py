@@ -20,7 +20,7 @@ import hpo
 from hpo.cli import main
 from hpo.integrations.optuna import export_journal
 from hpo.integrations.tracking import track
-from hpo.report import read_run, render
+from hpo.report import read_run, render, write_report
 from hpo.run.progress import RichProgress
 from hpo.run.results import Results
 from hpo.text import cell, csv_cell, html_text, label, plain, shell_word, visible
@@ -383,3 +383,41 @@ def test_nothing_prints_but_through_the_module_of_text() -> None:
                 if name == "print" or name.endswith((".echo", ".secho")):
                     found.append((place, node.lineno, name))
     assert not found
+
+
+@pytest.mark.slow
+def test_the_page_shows_it_in_a_browser(hostile, browser, tmp_path) -> None:
+    path = write_report(read_run(hostile), tmp_path / "page.html")
+    browser.errors.clear()
+    browser.open(path.as_uri(), ready="document.documentElement.dataset.ready === 'yes'")
+    text = browser.evaluate("document.body.innerText")
+    for each in (*NAMES, *VALUES, MESSAGE):
+        assert visible(each) in text
+    assert not HIDDEN.search(text.replace("\t", " "))
+    assert browser.evaluate("document.title") == visible(hostile.stem)
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+def test_the_page_of_huge_losses_in_a_browser(workshop, browser, monkeypatch) -> None:
+    monkeypatch.chdir(workshop.root)
+    workshop.write_trainer(
+        "def train(config, start, stop, checkpoint):\n"
+        "    return [10.0 ** (600 * config['lr'] - 300) for _ in range(start, stop)]\n"
+    )
+    workshop.space.write_text(
+        '[lr]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n["constructor"]\ntype = "int"\nlow = 0\n'
+        f"high = {2**60}\nwhen = {{ __proto__ = 1 }}\n"
+        "[__proto__]\ntype = 'int'\nlow = 0\nhigh = 1\n"
+    )
+    for args in ([*workshop.run_args(), "--quiet"], ["report", "run.jsonl", "--html", "page.html"]):
+        with pytest.raises(SystemExit):
+            main(args)
+    browser.errors.clear()
+    ready = "document.documentElement.dataset.ready === 'yes'"
+    browser.open((workshop.root / "page.html").as_uri(), ready=ready)
+    text = browser.evaluate("document.body.innerText")
+    assert browser.errors == []
+    assert "NaN" not in text
+    assert "native code" not in text
+    assert "[object Object]" not in text
