@@ -24,6 +24,7 @@ from hpo.errors import (
     InterruptedRunError,
     StoppedRunError,
     UsageError,
+    import_optional,
     usage_checked,
 )
 from hpo.text import say, shell_word, write
@@ -119,9 +120,9 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
 
     if value and not context.resilient_parsing:
         try:
-            click.echo(f"hpo {version('qsvr')}")
+            _print(f"hpo {version('qsvr')}")
         except PackageNotFoundError:
-            click.echo("hpo (not installed, run from its source)")
+            _print("hpo (not installed, run from its source)")
         context.exit()
 
 
@@ -288,6 +289,7 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    import_optional("optuna", "hpo export", "optuna")
     from hpo.integrations.optuna import export_journal
 
     done = usage_checked(export_journal, journal, storage, study_name=study)

@@ -294,6 +294,7 @@ def _keep_traceback(error: BaseException, segment: Segment) -> None:
     """Write the traceback (code only, no values of variables) beside the checkpoint."""
     try:
         text = "".join(traceback.format_exception(error))
+        text = text.encode("utf-8", "backslashreplace").decode()  # a path may be no Unicode
         with (segment.checkpoint.parent / "error.txt").open("a", encoding="utf-8") as file:
             file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
     except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway

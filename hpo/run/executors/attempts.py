@@ -28,7 +28,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.run.executors.guardian import guardian
+from hpo.text import say
 from hpo.trainers.base import Outcome, Segment, Trainer, failed_call, run_segment, set_aside
 
 try:
@@ -202,7 +202,7 @@ def _wait_for_lock(fd: int, path: Path) -> None:
         except BlockingIOError:
             if not said and time.monotonic() - begun > _SILENT:
                 holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-                print(f"waiting for {path}: {holder} still trains this trial", file=sys.stderr)
+                say(f"waiting for {path}: {holder} still trains this trial", err=True)
                 said = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
