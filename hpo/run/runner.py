@@ -18,6 +18,7 @@ from typing import Any
 from hpo.errors import ExecutorBrokenError, InterruptedRunError
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.executors.signals import STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.trainers.base import Outcome, Segment, Trainer
@@ -258,22 +259,28 @@ class JobRunner:
 
 @contextlib.contextmanager
 def signals_stop(runner: JobRunner) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C stops it at once.
+    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
-    Signal handlers belong to the main thread; in another thread this does nothing.
+    They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
+    A second Ctrl-C stops the run at once. Signal handlers belong to the main thread; in another
+    thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
         runner.stop(signum)
         if not runner.background:
             os.write(2, b"\nStopping after the running segment; Ctrl-C again stops at once.\n")
 
-    stoppers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {signum: signal.signal(signum, stop) for signum in stoppers}
+    before: dict[int, Any] = {
+        signum: signal.signal(signum, stop)
+        for signum in STOP_SIGNALS
+        if signum.name != "SIGHUP" or signal.getsignal(signum) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
