@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -10,13 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from hpo.errors import ExecutorBrokenError, InterruptedRunError
+from hpo.errors import AT_DEADLINE, ExecutorBrokenError, InterruptedRunError
 from hpo.run.checkpoints import CheckpointStore
+from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
@@ -59,12 +61,15 @@ class Policy:
 class _Attempt:
     job: TrainJob
     number: int = 1
+    known: tuple[float, ...] = ()  # losses of a first part, which was cut at the deadline
 
 
 @dataclass(frozen=True)
 class _Finished:
     attempt: _Attempt
+    segment: Segment
     future: Future[Outcome]
+    seconds: float
 
 
 _Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
@@ -87,6 +92,9 @@ class JobRunner:
         Retries and time limits.
     note : callable
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
+    deadline : Deadline, optional
+        When the run stops: nothing is started that cannot end by then, and a segment that is too
+        long is trained in part.
     """
 
     def __init__(
@@ -97,6 +105,7 @@ class JobRunner:
         checkpoints: CheckpointStore,
         policy: Policy,
         note: Note,
+        deadline: Deadline | None = None,
     ) -> None:
         self._trainer = trainer
         self._pool = pool
@@ -104,6 +113,8 @@ class JobRunner:
         self._checkpoints = checkpoints
         self._policy = policy
         self._note = note
+        self._deadline = deadline
+        self._late: list[_Attempt] = []  # cannot be trained before the deadline
         self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
@@ -118,14 +129,21 @@ class JobRunner:
     @property
     def free(self) -> int:
         """Number of training jobs that may be submitted now; 0 once the run is stopping."""
-        if self._signum is not None:
+        if self._signum is not None or self._late:
             return 0
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
 
-    def submit(self, job: Job) -> None:
-        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
-        self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
+    def submit(self, job: Job, known: tuple[float, ...] = ()) -> None:
+        """Accept a job without blocking; it starts in the next `wait` with a free worker.
+
+        Parameters
+        ----------
+        job : Job
+        known : tuple of float
+            Losses of its first units, which an earlier session trained.
+        """
+        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
 
     def stop(self, signum: int) -> None:
         """Make `wait` raise `InterruptedRunError` soon; safe to call from a signal handler."""
@@ -138,12 +156,15 @@ class JobRunner:
         Raises
         ------
         InterruptedRunError
-            If `stop` was called and all reports are delivered.
+            If `stop` was called or nothing more can be trained before the deadline, and all reports
+            are delivered.
         ExecutorBrokenError
             If no worker is left to run on.
         """
         while True:
             self._start_jobs()
+            if self._late and not self._training:
+                self.stop(AT_DEADLINE)
             reports = self._collect()
             if reports:
                 return reports
@@ -166,14 +187,22 @@ class JobRunner:
 
     def _start_training(self, attempt: _Attempt) -> None:
         job = attempt.job
+        start, stop = job.start + len(attempt.known), job.stop
+        fit = math.inf if self._deadline is None else self._deadline.units(job.trial_id)
+        if fit < stop - start:
+            stop = start + int(fit)
+        if stop == start:
+            self._late.append(attempt)
+            return
         checkpoint = self._checkpoints.checkpoint(job.trial_id)
-        segment = Segment(dict(job.config), job.start, job.stop, checkpoint)
+        segment = Segment(dict(job.config), start, stop, checkpoint)
         self._training += 1
         self._mark(training=+1)
+        begun = time.monotonic()
 
         def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
             self._mark(training=-1)
-            self._events.put(_Finished(attempt, future))
+            self._events.put(_Finished(attempt, segment, future, time.monotonic() - begun))
 
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
@@ -206,11 +235,21 @@ class JobRunner:
             raise ExecutorBrokenError(
                 "every worker of the executor is occupied by a job that was abandoned"
             )
-        events = [] if self._signum is not None else [self._events.get()]
+        events = [] if self._signum is not None else [self._next_event()]
         with contextlib.suppress(Empty):
             while True:
                 events.append(self._events.get_nowait())
         return [report for event in self._in_order(events) if (report := self._processed(event))]
+
+    def _next_event(self) -> _Event:
+        """Wait for an event, until the deadline."""
+        try:
+            return self._events.get(
+                timeout=None if self._deadline is None else self._deadline.remaining
+            )
+        except Empty:
+            self.stop(AT_DEADLINE)
+            return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
@@ -231,7 +270,7 @@ class JobRunner:
         """Return the report that follows from an event, if there is one."""
         if isinstance(event, _Finished):
             self._training -= 1
-            return self._report(event.attempt, event.future.result())
+            return self._report(event)
         if event is None:
             return None
         self._predicting.remove(event.job_id)
@@ -239,19 +278,27 @@ class JobRunner:
         self._note(self.overlap().to_note())
         return event
 
-    def _report(self, attempt: _Attempt, outcome: Outcome) -> TrainReport | TrainFailure | None:
+    def _report(self, event: _Finished) -> TrainReport | TrainFailure | None:
         """Turn an outcome into a report, or queue another attempt and return None."""
+        attempt, segment, outcome = event.attempt, event.segment, event.future.result()
         job = attempt.job
-        where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
+        where = {"trial_id": job.trial_id, "start": segment.start, "stop": segment.stop}
         if not outcome.reason:
             if outcome.extra:
                 extra = {name: list(values) for name, values in outcome.extra.items()}
                 self._note({"what": "metrics", **where, "extra": extra})
-            return TrainReport(job.trial_id, job.start, job.stop, outcome.losses)
+            losses = attempt.known + outcome.losses
+            if self._deadline is not None:
+                self._deadline.measured(job.trial_id, segment.stop - segment.start, event.seconds)
+            if segment.stop < job.stop:
+                self._note(part_note(job, losses))
+                self._queue.appendleft(replace(attempt, known=losses))
+                return None
+            return TrainReport(job.trial_id, job.start, job.stop, losses)
         if outcome.retry and attempt.number <= self._policy.max_retries:
             what = {"what": "retry", **where, "attempt": attempt.number, "reason": outcome.reason}
             self._note(what)
-            self._queue.appendleft(_Attempt(job, attempt.number + 1))
+            self._queue.appendleft(replace(attempt, number=attempt.number + 1))
             return None
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)

@@ -35,6 +35,7 @@ from hpo.loop import Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
+from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import (
     ExecutorPool,
@@ -55,7 +56,7 @@ from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.base import describe
 from hpo.trainers.loading import named_trainer
-from hpo.trial import Job
+from hpo.trial import Job, TrainJob
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,12 @@ class Tuner:
     predict_timeout : float or None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
         which is reported. Not for "inline".
+    deadline : float, timedelta, datetime, str or None
+        When to stop in good order: seconds or a duration from the start, a moment, or text (see
+        `hpo.run.deadline.seconds_until`). No training job is started that, by what was measured,
+        cannot end by then; a job that is too long is trained in part. What still runs at the
+        deadline is ended (by "inline": finished first). Then `InterruptedRunError` is raised, and
+        `resume` goes on. It is no part of the run: name another when you resume.
     checkpoint_dir : Path or None
         Directory for checkpoints; default: beside the journal or, without a journal, a temporary
         directory that is deleted at the end.
@@ -124,6 +131,7 @@ class Tuner:
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
+    deadline: Moment | None = None
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
@@ -135,6 +143,8 @@ class Tuner:
         _check_at_least("max_retries", self.max_retries, 0)
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
+        if self.deadline is not None:
+            seconds_until(self.deadline)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -245,8 +255,10 @@ class Tuner:
             If the journal or the checkpoint directory exists already, or the trainer cannot be
             imported or sent to workers. Nothing has been written then.
         InterruptedRunError
-            On Ctrl-C or SIGTERM, after the run was stopped in good order.
+            On Ctrl-C, SIGTERM or a batch system's signal, or at the deadline, after the run was
+            stopped in good order.
         """
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
@@ -260,7 +272,7 @@ class Tuner:
                 workers.check_import()
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
-                return self._go(workers, store)
+                return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
@@ -273,9 +285,10 @@ class Tuner:
             except UsageError:
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, journal)
+            return self._go(workers, store, deadline, journal)
 
     def _resume(self) -> Results:
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
@@ -290,14 +303,20 @@ class Tuner:
             if not kept and content.reports():
                 _log.warning("%s was gone: trials will be trained from the beginning", store.root)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
-            return self._go(workers, store, journal, pending, content)
+            parts = content.notes() if kept else []
+            unfinished = [
+                (job, known_part(job, parts) if isinstance(job, TrainJob) else ())
+                for job in pending
+            ]
+            return self._go(workers, store, deadline, journal, unfinished, content)
 
     def _go(
         self,
         workers: _Workers,
         store: CheckpointStore,
+        deadline: Deadline | None,
         journal: Journal | None = None,
-        pending: Sequence[Job] = (),
+        pending: Sequence[tuple[Job, tuple[float, ...]]] = (),
         before: JournalContent | None = None,
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
@@ -309,17 +328,22 @@ class Tuner:
             store,
             Policy(self.max_retries, self.timeout, self.predict_timeout),
             recorder.note,
+            deadline,
         )
         try:
             with self.progress, signals_stop(runner):
-                for job in pending:
-                    runner.submit(job)
+                for job, known in pending:
+                    runner.submit(job, known)
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
         summary = self.scheduler.summary()
         return Results.of(summary, recorder.reports, recorder.notes, self.baseline, finished=True)
+
+    def _begun_deadline(self) -> Deadline | None:
+        """Return the deadline of a run that starts now."""
+        return None if self.deadline is None else Deadline(seconds_until(self.deadline))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
