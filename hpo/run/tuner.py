@@ -44,6 +44,7 @@ from hpo.run.executors.pools import (
     ProcessPool,
     WorkerPool,
 )
+from hpo.run.executors.remote import ClusterPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
@@ -269,7 +270,7 @@ class Tuner:
                     store = CheckpointStore(Path(self.checkpoint_dir))
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
-                workers.check_import()
+                workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
                 return self._go(workers, store, deadline)
@@ -277,7 +278,7 @@ class Tuner:
             store = self._store(self.journal)
             store.check_unused()
             workers = self._workers(trainer, store, stack)
-            workers.check_import()  # before anything is written
+            workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -298,7 +299,7 @@ class Tuner:
             store = self._store(self.journal)
             workers = self._workers(trainer, store, stack)
             pending = replay(content, self.scheduler)  # while they start
-            workers.check_import()
+            workers.check_import(store.root)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 _log.warning("%s was gone: trials will be trained from the beginning", store.root)
@@ -411,10 +412,18 @@ class _Workers:
     pool: WorkerPool
     model: ModelRunner
 
-    def check_import(self) -> None:
-        """Wait until the first worker process has imported the trainer, or raise its error."""
+    def check_import(self, root: Path) -> None:
+        """Wait until workers have imported the trainer, or raise their error.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of the checkpoints, which workers elsewhere have to see.
+        """
         if isinstance(self.pool, ProcessPool):
             self.pool.check_import(self.trainer)
+        elif isinstance(self.pool, ClusterPool):
+            self.pool.check_workers(self.trainer, root)
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:
