@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_SEE_EVERY = 0.1
+_SEE_EVERY = 0.02
+_LEAST = 1.0
+"""Seconds that a scheduler has to answer, however long its file was waited for."""
+
 _LOOK_EVERY = 5.0
 """Seconds between two looks whether there are workers, while a call runs."""
 
@@ -151,17 +154,15 @@ class _Client:
             self._greeter.greet(trainer, root, self._ask)
 
     def _ask(self, question: Question) -> tuple[list[Reply], list[str]]:
-        import distributed
-
-        patience = self._greeter.patience
         asked = {
             self._client.submit(
                 eval, *question.parcel(), workers=[worker], priority=_FIRST, pure=False
             ): worker
             for worker in sorted(self._there())
         }
-        with contextlib.suppress(TimeoutError):
-            distributed.wait(list(asked), timeout=patience)  # type: ignore[no-untyped-call]
+        end = time.monotonic() + self._greeter.patience
+        while time.monotonic() < end and not all(future.done() for future in asked):
+            time.sleep(_SEE_EVERY)
         replies = [future.result() for future in asked if future.done()]
         unanswered = [worker for future, worker in asked.items() if not future.done()]
         for future in asked:
@@ -205,14 +206,30 @@ def _connect(options: ExecutorOptions, place: str) -> Any:
     distributed = import_optional("distributed", "executor 'dask'", "dask")
     end = time.monotonic() + options.patience
     address = options.address or _written_address(Path(options.scheduler_file), end)
-    left = max(1.0, end - time.monotonic())
     try:
-        return distributed.Client(address=address, timeout=left, set_as_default=False)
+        with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop in this one
+            thread.submit(asyncio.run, _ask_scheduler(address, end)).result()
     except (OSError, ValueError, TimeoutError) as error:
         raise UsageError(
             f"no Dask scheduler answers at {place} within patience={options.patience:g} s "
             f"({type(error).__name__}); start it first, or correct the address"
         ) from None
+    left = max(_LEAST, end - time.monotonic())
+    return distributed.Client(address=address, timeout=left, set_as_default=False)
+
+
+async def _ask_scheduler(address: str, end: float) -> None:
+    """Ask a scheduler for its name: a client of Dask may wait for ever, and leaves tracebacks."""
+    from distributed import Security
+    from distributed.core import rpc
+
+    security = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
+    left = max(_LEAST, end - time.monotonic())
+    scheduler = rpc(address, timeout=left, connection_args=security)
+    try:
+        await asyncio.wait_for(scheduler.identity(), left)
+    finally:
+        await scheduler.close_rpc()
 
 
 def _written_address(file: Path, end: float) -> str:
