@@ -225,11 +225,11 @@ async def _ask_scheduler(address: str, end: float) -> None:
 
     security = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
     left = max(_LEAST, end - time.monotonic())
-    scheduler = rpc(address, timeout=left, connection_args=security)
+    scheduler = rpc(address, timeout=left, connection_args=security)  # type: ignore[no-untyped-call]
     try:
         await asyncio.wait_for(scheduler.identity(), left)
     finally:
-        await scheduler.close_rpc()
+        await scheduler.close_rpc()  # type: ignore[no-untyped-call]
 
 
 def _written_address(file: Path, end: float) -> str:
