@@ -19,6 +19,12 @@ from hpo.trainers.base import Trainer
 T = TypeVar("T")
 
 _TRY_EVERY = 0.5
+"""Seconds between two tries to reach a cluster."""
+
+# HTTP/2 (RFC 9113, sections 3.4 and 6.5): a client sends this preface and an empty SETTINGS frame,
+# and a server answers with a SETTINGS frame.
+_FRAME_HEADER, _SETTINGS = 9, b"\x04"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0\0\0\0\0"
 
 
 def ray_pool(n_workers: int | None, options: ExecutorOptions) -> ClusterPool:
@@ -160,15 +166,25 @@ def _wait_for(address: str, patience: float) -> None:
         return  # Ray finds its own, or complains at once
     end = time.monotonic() + patience
     while True:
-        left = max(0.1, end - time.monotonic())
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), left).close()
-        except (OSError, OverflowError) as error:
-            if time.monotonic() + _TRY_EVERY > end:
-                raise UsageError(
-                    f"no Ray cluster answers at {place} within patience={patience:g} s ({error}); "
-                    "start it first (ray start --head), or correct the address"
-                ) from None
-            time.sleep(_TRY_EVERY)
-        else:
+        problem = _problem_at(host.strip("[]"), int(port), max(_TRY_EVERY, end - time.monotonic()))
+        if not problem:
             return
+        if time.monotonic() + _TRY_EVERY > end:
+            raise UsageError(
+                f"no Ray cluster answers at {place} within patience={patience:g} s ({problem}); "
+                "start it first (ray start --head), or correct the address"
+            )
+        time.sleep(_TRY_EVERY)
+
+
+def _problem_at(host: str, port: int, patience: float) -> str:
+    """Return why no server of gRPC, which Ray uses, answers here; empty if one does."""
+    try:
+        with socket.create_connection((host, port), patience) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "1":
+                return ""
+            connection.sendall(_PREFACE)
+            answer = connection.recv(_FRAME_HEADER)
+    except (OSError, OverflowError) as error:
+        return str(error) or type(error).__name__
+    return "" if answer[3:4] == _SETTINGS else "another service answers"
