@@ -6,9 +6,11 @@ stops in good order. Schedulers see no clock: the runner compares each segment w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -19,13 +21,15 @@ from hpo.run.overlap import RESUMED
 from hpo.trial import TrainJob
 
 SLURM_END = "SLURM_JOB_END_TIME"
-"""Variable in which Slurm (from version 22.05 on) says when the job ends, in seconds since 1970."""
+"""Variable in which newer versions of Slurm say when the job ends, in seconds since 1970."""
 
 PART = "part"
 """Kind of the journal's note of a part of a segment, which was cut at the deadline."""
 
 _SLURM_MARGIN = 60.0
 """Seconds before the end of a Slurm job at which the run stops."""
+
+_SLURM_PATIENCE = 60.0
 
 _SAFETY = 1.2
 """A segment is expected to take so many times what was measured."""
@@ -91,14 +95,7 @@ def seconds_until(deadline: object) -> float:
 def _read(text: str) -> float:
     """Return the seconds from now that some text means, NaN where it means nothing."""
     if text == "slurm":
-        end = os.environ.get(SLURM_END, "")
-        if not end.isdecimal():
-            raise UsageError(
-                f"deadline 'slurm' needs the variable {SLURM_END} of a Slurm job (22.05 or later), "
-                f"got {end!r}; give the time yourself: "
-                "--deadline $(squeue -h -j $SLURM_JOB_ID -o %e)"
-            )
-        return int(end) - _SLURM_MARGIN - time.time()
+        return _end_of_slurm_job() - _SLURM_MARGIN - time.time()
     if text.startswith("@"):
         return _number(text[1:]) - time.time()
     if text and (parts := _CLOCK.fullmatch(text) or _UNITS.fullmatch(text)):
@@ -109,6 +106,33 @@ def _read(text: str) -> float:
         return _number(text) if moment is None else moment.timestamp() - time.time()
     except (ValueError, OverflowError, OSError):
         return math.nan
+
+
+def _end_of_slurm_job() -> float:
+    """Return when this Slurm job ends, in seconds since 1970.
+
+    Raises
+    ------
+    UsageError
+        If this is no Slurm job, or one without a limit.
+    """
+    if (end := os.environ.get(SLURM_END, "")).isdecimal():
+        return int(end)
+    job = os.environ.get("SLURM_JOB_ID", "")
+    command = ["squeue", "--noheader", "--jobs", job, "--format", "%e"]
+    answer = ""
+    if job.isdecimal():  # an older Slurm
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            answer = subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, timeout=_SLURM_PATIENCE, check=True
+            ).stdout.strip()
+    try:
+        return datetime.fromisoformat(answer).timestamp()
+    except ValueError:
+        raise UsageError(
+            f"deadline 'slurm' needs a Slurm job with a time limit (variable {SLURM_END} or "
+            f"squeue --format %e), got {answer or 'none'!r}; give the time yourself, as 03:55:00"
+        ) from None
 
 
 def _number(text: str) -> float:

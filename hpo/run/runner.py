@@ -195,7 +195,8 @@ class JobRunner:
             self._late.append(attempt)
             return
         checkpoint = self._checkpoints.checkpoint(job.trial_id)
-        segment = Segment(dict(job.config), start, stop, checkpoint)
+        attempts = self._checkpoints.attempts(job.trial_id)
+        segment = Segment(dict(job.config), start, stop, checkpoint, attempts)
         self._training += 1
         self._mark(training=+1)
         begun = time.monotonic()
@@ -284,6 +285,7 @@ class JobRunner:
         job = attempt.job
         where = {"trial_id": job.trial_id, "start": segment.start, "stop": segment.stop}
         if not outcome.reason:
+            self._checkpoints.settle(job.trial_id, outcome.attempt)
             if outcome.extra:
                 extra = {name: list(values) for name, values in outcome.extra.items()}
                 self._note({"what": "metrics", **where, "extra": extra})
@@ -300,6 +302,7 @@ class JobRunner:
             self._note(what)
             self._queue.appendleft(replace(attempt, number=attempt.number + 1))
             return None
+        self._checkpoints.settle(job.trial_id, outcome.attempt)
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
 

@@ -329,8 +329,8 @@ class SwiftHyperBand(TrialScheduler):
             _log.warning(
                 "Ray's snapshot of this search is older than its journal %s: losses that Ray had "
                 "forgotten were taken from the journal, and the checkpoints that Ray names for "
-                "such trials are of earlier units; hpo.integrations.ray.read_run(journal) has every "
-                "trial and loss",
+                "such trials are of earlier units; hpo.integrations.ray.read_run(journal) has "
+                "every trial and loss",
                 self._journal_path,
             )
 

@@ -47,7 +47,8 @@ def test_moments(monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 3660))
     assert seconds_until("slurm") == pytest.approx(3600, abs=5)
     monkeypatch.delenv("SLURM_JOB_END_TIME")
-    with pytest.raises(UsageError, match="squeue"):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(UsageError, match="needs a Slurm job with a time limit"):
         seconds_until("slurm")
 
 
