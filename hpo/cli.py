@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hpo.errors import (
-    ExecutorBrokenError,
+    AllTrialsFailedWarning,
     InterruptedRunError,
-    JournalWriteError,
+    StoppedRunError,
     UsageError,
     usage_checked,
 )
@@ -184,6 +185,11 @@ def cli() -> None:
     show_default=True,
     help="Retries of a failed job.",
 )
+@click.option(
+    "--max-lost",
+    type=int,
+    help="Segments lost in a row, with their workers, that end the run [default: 10].",
+)
 @click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
@@ -240,6 +246,8 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @_deadline
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
+@click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
+@click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
@@ -379,12 +387,14 @@ def _progress(*, quiet: bool) -> Any:
 def _watched(work: Callable[[], Results], journal: Path) -> Results:
     """Do the work; if it is stopped or fails, say what was kept and how to resume."""
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AllTrialsFailedWarning)  # `_show` says it
+            return work()
     except InterruptedRunError as stop:
         _stopped(str(stop), journal, stop.exit_code)
     except KeyboardInterrupt:
         _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED)
-    except (ExecutorBrokenError, JournalWriteError) as error:
+    except StoppedRunError as error:
         _stopped(f"Error: {error}", journal, _EXIT_FAILED)
 
 
@@ -403,7 +413,7 @@ def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] =
     """Print the table of the best trials, the cost, the savings and the files."""
     lines = [*results.summary_lines(), f"Journal: {journal}", *files]
     _print(*lines, table=results.table(top))
-    if results.finished and results.best is None:
+    if results.finished and results.incumbent is None:
         _warn("Error: no trial ended with a finite loss; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
 

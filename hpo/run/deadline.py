@@ -18,6 +18,7 @@ from typing import Any
 
 from hpo.errors import UsageError
 from hpo.run.overlap import RESUMED
+from hpo.run.replay import RESTART
 from hpo.trial import TrainJob
 
 SLURM_END = "SLURM_JOB_END_TIME"
@@ -191,8 +192,9 @@ def known_part(job: TrainJob, notes: Iterable[Mapping[str, Any]]) -> tuple[float
     known: tuple[float, ...] = ()
     this = (job.trial_id, job.start, job.stop)
     for note in notes:
-        if note.get("what") == RESUMED and not note.get("checkpoints", True):
-            known = ()  # the trial begins anew
+        lost = note.get("what") == RESUMED and not note.get("checkpoints", True)
+        if lost or (note.get("what") == RESTART and note.get("trial_id") == job.trial_id):
+            known = ()  # the trial starts afresh
         if note.get("what") == PART and this == tuple(map(note.get, ("trial_id", "start", "stop"))):
             known = tuple(float(loss) for loss in note["losses"])
     return known[: job.stop - job.start - 1]

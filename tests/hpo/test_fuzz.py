@@ -37,10 +37,21 @@ INTERNAL = re.compile(
     r"out of range:|index out of range|sys\.set_int|Errno"
 )
 HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-KEPT = (
-    "run work.py:train --space space.toml --max-resource 4 --quiet --scheduler hyperband "
-    "--executor inline --journal kept.jsonl"
-).split()
+KEPT = [
+    "run",
+    "work.py:train",
+    "--space",
+    "space.toml",
+    "--max-resource",
+    "4",
+    "--quiet",
+    "--scheduler",
+    "hyperband",
+    "--executor",
+    "inline",
+    "--journal",
+    "kept.jsonl",
+]
 TRAINER = """
 CALLS = []
 

@@ -43,7 +43,7 @@ from hpo.run.executors.forkserver import (
 )
 from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
 from hpo.run.executors.signals import GROUP_SIGNALS, ignore_group_signals
-from hpo.trainers.base import Outcome, Segment, Trainer, describe
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
 from hpo.trainers.loading import NamedTrainer, load_trainer
 
 P = ParamSpec("P")
@@ -260,12 +260,12 @@ class Worker:
         if error is None:
             return inner.result()
         if not isinstance(error, BrokenExecutor):
-            return Outcome(reason=describe(error))
+            return failed_call(error)
         ending = self._process.ending()
         self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
-        return Outcome(reason=f"worker process {ending}")
+        return Outcome(reason=f"worker process {ending}", cause="lost")
 
     def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
         with self._lock:

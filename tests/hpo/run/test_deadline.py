@@ -82,6 +82,8 @@ def test_a_part_is_known_until_its_checkpoint_is_lost() -> None:
     assert str(known_part(job, notes)) == "(0.5, nan)"
     assert known_part(other, notes) == ()
     assert known_part(job, [*notes, {"what": "resumed", "checkpoints": False}]) == ()
+    assert known_part(job, [*notes, {"what": "restart", "trial_id": 3}]) == ()
+    assert len(known_part(job, [*notes, {"what": "restart", "trial_id": 4}])) == 2
     assert len(known_part(job, [*notes, {"what": "resumed", "checkpoints": True}])) == 2
 
 

@@ -206,3 +206,17 @@ def test_a_rank_of_another_version_is_named(workshop, mpi_environment) -> None:
     assert re.search(r"Error: mpi worker rank 2 \(host .*\) must have hpo of source", done.stderr)
     assert f"in {place}" in done.stderr
     assert not workshop.journal.exists()
+
+
+def test_fewer_devices_than_ranks(make_workshop, mpi_environment, outcome_of) -> None:
+    """The run ends at once, and no trial is judged by it."""
+    shop = make_workshop("devices")
+    command = mpiexec(4, "-m", "hpo", *shop.run_args(executor="mpi"), "--quiet")
+    done = run([*command, "--executor-option", "devices=0,1"], mpi_environment, shop.root)
+    assert done.returncode != 0
+    assert "must name one device a worker: 3 workers, got 2" in done.stderr
+    entries = read_journal(shop.journal).entries
+    assert not [entry for entry in entries if entry.data.get("type") == "TrainFailure"]
+    results = Tuner.resume(shop.journal, executor="inline", n_workers=1, executor_options={})
+    reference = Tuner.from_spec(make_workshop("calm").spec()).run()
+    assert outcome_of(results) == outcome_of(reference)
