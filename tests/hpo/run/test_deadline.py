@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.run.deadline import Deadline, known_part, part_note, seconds_until
 from hpo.run.journal import read_journal
+from hpo.run.progress import Progress
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.trial import TrainJob
@@ -141,3 +143,22 @@ def test_command_line(workshop) -> None:
     assert workshop.cli("resume", "run.jsonl", "--deadline", "1h").returncode == 0
     assert Results.from_journal(workshop.journal).epochs == 69
     assert workshop.repeated() <= 1
+
+
+def test_a_trial_that_starts_afresh_in_parts(workshop, outcome_of) -> None:
+    """Its checkpoint is lost: it is trained again in parts, and the same losses are known."""
+    reference = Tuner.from_spec(workshop.spec()).run()
+    spec, seen = workshop.spec(scheduler="hyperband"), []
+
+    class Losing(Progress):
+        def show(self, summary, baseline) -> None:
+            promoted = [t for t in summary.trials if len(t.losses) == 3]
+            for trial in promoted[:1] if not seen else []:
+                seen.append(trial.trial_id)
+                shutil.rmtree(workshop.root / "run.checkpoints" / f"trial-{trial.trial_id:05d}")
+
+    results = Tuner.from_spec(
+        spec, journal=workshop.journal, progress=Losing(), deadline="1h"
+    ).run()
+    assert seen
+    assert outcome_of(results) == outcome_of(reference)

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.errors import TrainerError, UsageError
+from hpo.errors import MachineError, TrainerError, UsageError
+from hpo.run.journal import read_journal
 from hpo.run.tuner import Tuner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -224,3 +225,26 @@ def test_silence_ends_after_patience(workshop, cluster, tmp_path: Path) -> None:
     frozen = cluster.worker()
     frozen.send_signal(19)  # SIGSTOP
     refused("got no answer of tcp://127.0.0.1", scheduler_file=cluster.file)
+
+
+@pytest.mark.parametrize("executor", ["process", "dask"])
+def test_a_trainer_that_cannot_be_imported_any_more_stops_the_run(
+    make_workshop, outcome_of, executor
+) -> None:
+    """Workers that are started again, since each trial ends its own, find a broken file."""
+    workshop = make_workshop("work")
+    good = workshop.trainer.read_text()
+    breaking = (
+        "    losses = []\n    (HERE / 'work.py').write_text('import not_there')\n    os._exit(1)\n"
+    )
+    text = good.replace('checkpoint."""\n', f'checkpoint."""\n{breaking}')
+    assert text != good
+    workshop.write_trainer(text)
+    spec = workshop.spec(executor=executor, n_workers=2, max_retries=1)
+    with pytest.raises(MachineError, match=r"No module named 'not_there'.*; mend that and resume"):
+        Tuner.from_spec(spec, journal=workshop.journal).run()
+    entries = read_journal(workshop.journal).entries
+    assert not [entry for entry in entries if entry.kind == "reported"], "no trial is judged"
+    workshop.write_trainer(good)
+    results = Tuner.resume(workshop.journal, executor="process", executor_options={})
+    assert outcome_of(results) == outcome_of(Tuner.from_spec(make_workshop("calm").spec()).run())
