@@ -1,8 +1,9 @@
 """The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
-status 1, Ctrl-C with 130 after printing the command that resumes the run, and a closed pipe of the
-output (``hpo report RUN | head``) with 141. All text is printed by `hpo.text`.
+status 1. A run that is stopped in good order prints the command that resumes it, and exits with
+status 128 plus the signal (130 for Ctrl-C), or 75 at its deadline. A closed pipe of the output
+(``hpo report RUN | head``) gives 141. All text is printed by `hpo.text`.
 """
 
 from __future__ import annotations
@@ -114,6 +115,13 @@ def _pairs(name: str, text: str) -> Callable[..., Any]:
     return click.option(name, multiple=True, metavar="NAME=VALUE", help=f"{text}; repeatable.")
 
 
+_deadline = click.option(
+    "--deadline",
+    metavar="TIME",
+    help="Stop in good order by then: HH:MM:SS from now, 55m, a date and time, or slurm.",
+)
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
@@ -170,6 +178,7 @@ def cli() -> None:
 )
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@_deadline
 @click.option(
     "--max-retries",
     type=int,
@@ -206,6 +215,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
+        "deadline": options.pop("deadline"),
     }
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_improvement")) is not None:
@@ -235,6 +245,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--executor", help="Executor [as before].")
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
+@_deadline
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")

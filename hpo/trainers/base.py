@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol
 
-from hpo.errors import UsageError
+from hpo.errors import TrainerError, UsageError
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trial import Config
 
@@ -169,6 +169,8 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         return Outcome(losses, extra, kept=segment.checkpoint.exists())
     except KeyboardInterrupt:
         raise
+    except TrainerError as error:  # it cannot be imported, so no trial can be trained here
+        return Outcome(reason=f"{error}; mend that", cause="machine")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
         remedy = machine_fault(error) or disk_fault(folder)
         if remedy:
