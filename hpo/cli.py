@@ -1,8 +1,9 @@
 """The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``simulate``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
-status 1, Ctrl-C with 130 after printing the command that resumes the run, and a closed pipe of the
-output (``hpo report RUN | head``) with 141. All text is printed by `hpo.text`.
+status 1. A run that is stopped in good order prints the command that resumes it, and exits with
+status 128 plus the signal (130 for Ctrl-C), or 75 at its deadline. A closed pipe of the output
+(``hpo report RUN | head``) gives 141. All text is printed by `hpo.text`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hpo.errors import (
     InterruptedRunError,
     StoppedRunError,
     UsageError,
+    import_optional,
     usage_checked,
 )
 from hpo.text import say, shell_word, write
@@ -113,15 +115,22 @@ def _pairs(name: str, text: str) -> Callable[..., Any]:
     return click.option(name, multiple=True, metavar="NAME=VALUE", help=f"{text}; repeatable.")
 
 
+_deadline = click.option(
+    "--deadline",
+    metavar="TIME",
+    help="Stop in good order by then: HH:MM:SS from now, 55m, a date and time, or slurm.",
+)
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
 
     if value and not context.resilient_parsing:
         try:
-            click.echo(f"hpo {version('qsvr')}")
+            _print(f"hpo {version('qsvr')}")
         except PackageNotFoundError:
-            click.echo("hpo (not installed, run from its source)")
+            _print("hpo (not installed, run from its source)")
         context.exit()
 
 
@@ -169,6 +178,7 @@ def cli() -> None:
 )
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@_deadline
 @click.option(
     "--max-retries",
     type=int,
@@ -205,6 +215,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
+        "deadline": options.pop("deadline"),
     }
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_improvement")) is not None:
@@ -234,6 +245,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--executor", help="Executor [as before].")
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
+@_deadline
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
@@ -303,6 +315,7 @@ def status(journal: Path, *, as_json: bool) -> None:
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    import_optional("optuna", "hpo export", "optuna")
     from hpo.integrations.optuna import export_journal
 
     done = usage_checked(export_journal, journal, storage, study_name=study)

@@ -74,13 +74,19 @@ class AllTrialsFailedWarning(RuntimeWarning):
     """The run came to its end, and no trial has a finite loss."""
 
 
+AT_DEADLINE = 0
+"""In place of a signal: the run stopped at its deadline."""
+
+_EXIT_AT_DEADLINE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
 class InterruptedRunError(KeyboardInterrupt):
-    """The run was stopped by Ctrl-C, a notebook's stop or SIGTERM, in good order.
+    """The run was stopped by a signal such as Ctrl-C, or at its deadline, in good order.
 
     Parameters
     ----------
     signum : int
-        The signal.
+        The signal; `AT_DEADLINE` for none.
     journal : Path or None
         Journal of the run; None for a run without one, which cannot be resumed.
     results : Results or None
@@ -95,17 +101,18 @@ class InterruptedRunError(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """Exit status by the convention of shells: 128 plus the signal (130 for Ctrl-C)."""
-        return 128 + self.signum
+        """Exit status: 128 plus the signal (130 for Ctrl-C), as in a shell; 75 at the deadline."""
+        return 128 + self.signum if self.signum != AT_DEADLINE else _EXIT_AT_DEADLINE
 
     def __str__(self) -> str:
         """Say what was kept and how to go on."""
+        stopped = "Stopped" if self.signum != AT_DEADLINE else "Stopped at the deadline"
         if self.journal is None:
             return (
-                "Stopped. The run had no journal, so it cannot be resumed; what it found is the "
+                f"{stopped}. The run had no journal, so it cannot be resumed; what it found is the "
                 "attribute results of this exception."
             )
-        return f"Stopped; every finished report is kept in {self.journal}."
+        return f"{stopped}; every finished report is kept in {self.journal}."
 
 
 def usage_checked(build: Any, /, *args: Any, **kwargs: Any) -> Any:

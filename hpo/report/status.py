@@ -328,9 +328,9 @@ def _segments(content: JournalContent) -> tuple[RunningSegment, ...]:
 
 def _placed(segment: RunningSegment, place: Mapping[str, Any]) -> RunningSegment:
     """Add what the worker has written down, if it is about this attempt."""
-    began = place.get("started")
-    if (place.get("start"), place.get("stop")) != (segment.start, segment.stop):
-        return segment
+    began, end = place.get("started"), place.get("stop")
+    if not is_integer(end) or not segment.start < end <= segment.stop:  # type: ignore[operator]
+        return segment  # one that started afresh, or trains a part, has another start
     if not is_number(began) or began < segment.since - 60:  # type: ignore[operator]  # clocks
         return segment
     pid = place.get("pid")

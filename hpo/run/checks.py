@@ -128,11 +128,16 @@ _TRIALS: _Rule = (
     lambda value: isinstance(value, list) and all(map(_is_count, value)),
     "a list of integers from 0 on",
 )
+_LOSSES: _Rule = (
+    lambda value: isinstance(value, list) and all(map(is_number, value)),
+    "a list of numbers",
+)
 _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
 _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
     "retry-failed": {"trials": _TRIALS},
+    "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _OBJECT},
     "workers": {"n_workers": _POSITIVE},

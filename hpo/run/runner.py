@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -15,9 +16,17 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from hpo.errors import ExecutorBrokenError, InterruptedRunError, MachineError, StoppedRunError
+from hpo.errors import (
+    AT_DEADLINE,
+    ExecutorBrokenError,
+    InterruptedRunError,
+    MachineError,
+    StoppedRunError,
+)
 from hpo.run.checkpoints import CheckpointStore
+from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.recorder import SEGMENT
@@ -54,12 +63,16 @@ class Policy:
     max_lost : int or None
         Number of segments in a row that are lost with their workers or their executor, with none
         in between that ends, after which the run ends. None: 10, or 3 per worker if that is more.
+    deadline : Deadline or None
+        When the run stops: nothing is started that cannot end by then, and a segment that is too
+        long is trained in part.
     """
 
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
     max_lost: int | None = None
+    deadline: Deadline | None = None
 
     def most_lost(self, n_workers: int) -> int:
         """Return `max_lost` or its default.
@@ -80,12 +93,20 @@ class _Attempt:
     number: int = 1
     restarted: bool = False  # the trial starts afresh
     serial: int = 0  # of its start
+    known: tuple[float, ...] = ()  # losses of a first part, which was cut at the deadline
+
+    @property
+    def start(self) -> int:
+        """Units that are done: those of the job's start, or none if the trial starts afresh."""
+        return len(self.known) + (0 if self.restarted else self.job.start)
 
 
 @dataclass(frozen=True)
 class _Finished:
     attempt: _Attempt
+    stop: int  # of the segment
     future: Future[Outcome]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -133,6 +154,8 @@ class JobRunner:
         self._checkpoints = checkpoints
         self._policy = policy
         self._note = note
+        self._deadline = policy.deadline
+        self._late: list[_Attempt] = []  # cannot be trained before the deadline
         self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
@@ -153,7 +176,7 @@ class JobRunner:
     @property
     def free(self) -> int:
         """Number of training jobs that may be submitted now; 0 once the run is stopping."""
-        if self._stopping:
+        if self._stopping or self._late:
             return 0
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
@@ -162,9 +185,16 @@ class JobRunner:
     def _stopping(self) -> bool:
         return self._signum is not None or self._error is not None
 
-    def submit(self, job: Job) -> None:
-        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
-        self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
+    def submit(self, job: Job, known: tuple[float, ...] = ()) -> None:
+        """Accept a job without blocking; it starts in the next `wait` with a free worker.
+
+        Parameters
+        ----------
+        job : Job
+        known : tuple of float
+            Losses of its first units, which an earlier session trained.
+        """
+        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
 
     def submit_afresh(self, job: TrainJob) -> None:
         """Accept a job of a trial whose restart was interrupted: it starts afresh again.
@@ -189,7 +219,8 @@ class JobRunner:
         Raises
         ------
         InterruptedRunError
-            If `stop` was called and all reports are delivered.
+            If `stop` was called or nothing more can be trained before the deadline, and all reports
+            are delivered.
         MachineError
             If the machine fails, and all reports are delivered.
         ExecutorBrokenError
@@ -197,6 +228,8 @@ class JobRunner:
         """
         while True:
             self._start_jobs()
+            if self._late and not self._training:
+                self.stop(AT_DEADLINE)
             reports = self._collect()
             if reports:
                 return reports
@@ -222,24 +255,31 @@ class JobRunner:
                 return  # in turn: deliver one report before the next job runs
 
     def _start_training(self, attempt: _Attempt) -> None:
-        job = attempt.job
+        job, stop = attempt.job, attempt.job.stop
+        fit = math.inf if self._deadline is None else self._deadline.units(job.trial_id)
+        if fit < stop - attempt.start:
+            stop = attempt.start + int(fit)
+        if stop == attempt.start:
+            self._late.append(attempt)
+            return
         self._n_started += 1
         attempt = replace(attempt, serial=self._n_started)
         segment = Segment(
             dict(job.config),
-            0 if attempt.restarted else job.start,
-            job.stop,
+            attempt.start,
+            stop,
             self._checkpoints.checkpoint(job.trial_id),
             self._checkpoints.attempts(job.trial_id),
-            fresh=attempt.restarted,
+            fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
         )
         self._training += 1
         self._mark(training=+1)
+        begun = time.monotonic()
 
         def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
             self._mark(training=-1)
-            self._events.put(_Finished(attempt, future))
+            self._events.put(_Finished(attempt, stop, future, time.monotonic() - begun))
 
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
@@ -283,11 +323,21 @@ class JobRunner:
             if not self._pool.free:
                 return self._released()
             self._start_probe()
-        events = [] if self._stopping else [self._events.get()]
+        events = [] if self._stopping else [self._next_event()]
         with contextlib.suppress(Empty):
             while True:
                 events.append(self._events.get_nowait())
         return [report for event in self._in_order(events) for report in self._processed(event)]
+
+    def _next_event(self) -> _Event:
+        """Wait for an event, until the deadline."""
+        try:
+            return self._events.get(
+                timeout=None if self._deadline is None else self._deadline.remaining
+            )
+        except Empty:
+            self.stop(AT_DEADLINE)
+            return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
@@ -308,7 +358,7 @@ class JobRunner:
         """Return the reports that follow from an event."""
         if isinstance(event, _Finished):
             self._training -= 1
-            return self._ended(event.attempt, event.future.result())
+            return self._ended(event, event.future.result())
         if isinstance(event, _Probed):
             self._training -= 1
             outcome = event.future.result()
@@ -320,8 +370,9 @@ class JobRunner:
         self._note(self.overlap().to_note())
         return [event]
 
-    def _ended(self, attempt: _Attempt, outcome: Outcome) -> list[Report]:
+    def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
+        attempt = event.attempt
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
@@ -331,7 +382,7 @@ class JobRunner:
         if outcome.reason:
             report: Report | None = self._failed(attempt, outcome)
         else:
-            report = self._succeeded(attempt, outcome)
+            report = self._succeeded(event, outcome)
         return self._released(attempt.serial) + ([] if report is None else [report])
 
     def _lost(self, outcome: Outcome) -> list[Report]:
@@ -360,18 +411,29 @@ class JobRunner:
         self._doubtful = [each for each in self._doubtful if each not in before]
         return [failure for _, failure in before]
 
-    def _succeeded(self, attempt: _Attempt, outcome: Outcome) -> TrainReport:
-        job = attempt.job
+    def _succeeded(self, event: _Finished, outcome: Outcome) -> TrainReport | None:
+        """Return the report of a job, or queue the rest of one that was trained in part."""
+        attempt, job = event.attempt, event.attempt.job
         self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
-        skipped = job.start if attempt.restarted else 0  # trained again, and known
-        if outcome.extra:
+        if self._deadline is not None:
+            units = event.stop - attempt.start
+            self._deadline.measured(job.trial_id, units, event.seconds)
+        skipped = max(0, job.start - attempt.start)  # trained again, and known
+        if outcome.extra and event.stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
-            self._note({"what": "metrics", **_place(job), "extra": extra})
+            place = {**_place(job), "start": attempt.start + skipped, "stop": event.stop}
+            self._note({"what": "metrics", **place, "extra": extra})
         if outcome.kept and not self._keeps:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
-        return TrainReport(job.trial_id, job.start, job.stop, outcome.losses[skipped:])
+        losses = attempt.known + outcome.losses
+        if event.stop < job.stop:
+            if not attempt.restarted:  # one that is resumed starts afresh again
+                self._note(part_note(job, losses))
+            self._queue.appendleft(replace(attempt, known=losses))
+            return None
+        return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
 
     def _note_place(self, job: TrainJob, outcome: Outcome) -> None:
         """Say where a segment ran, which goes into the line of its report."""
@@ -383,7 +445,7 @@ class JobRunner:
         job = attempt.job
         if outcome.cause == "checkpoint" and not attempt.restarted:
             self._note({"what": RESTART, **_place(job), "reason": outcome.reason})
-            self._queue.appendleft(replace(attempt, restarted=True))
+            self._queue.appendleft(replace(attempt, restarted=True, known=()))
             return None
         is_counted = outcome.cause != "executor"
         if outcome.retry and (attempt.number <= self._policy.max_retries or not is_counted):
@@ -403,22 +465,28 @@ def _place(job: TrainJob) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def signals_stop(runner: JobRunner) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C stops it at once.
+    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
-    Signal handlers belong to the main thread; in another thread this does nothing.
+    They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
+    A second Ctrl-C stops the run at once. Signal handlers belong to the main thread; in another
+    thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
         runner.stop(signum)
         if not runner.background:
             os.write(2, b"\nStopping after the running segment; Ctrl-C again stops at once.\n")
 
-    stoppers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {signum: signal.signal(signum, stop) for signum in stoppers}
+    before: dict[int, Any] = {
+        signum: signal.signal(signum, stop)
+        for signum in STOP_SIGNALS
+        if signum.name != "SIGHUP" or signal.getsignal(signum) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
@@ -428,12 +496,13 @@ def signals_stop(runner: JobRunner) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C while workers are ended, which takes some seconds at most."""
+    """Ignore Ctrl-C and its like while workers are ended, which takes some seconds at most."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in GROUP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -49,6 +49,7 @@ from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
+from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import (
     ExecutorPool,
@@ -57,6 +58,7 @@ from hpo.run.executors.pools import (
     ProcessPool,
     WorkerPool,
 )
+from hpo.run.executors.remote import ClusterPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
@@ -109,6 +111,12 @@ class Tuner:
     predict_timeout : float or None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
         which is reported. Not for "inline".
+    deadline : float, timedelta, datetime, str or None
+        When to stop in good order: seconds or a duration from the start, a moment, or text (see
+        `hpo.run.deadline.seconds_until`). No training job is started that, by what was measured,
+        cannot end by then; a job that is too long is trained in part. What still runs at the
+        deadline is ended (by "inline": finished first). Then `InterruptedRunError` is raised, and
+        `resume` goes on. It is no part of the run: name another when you resume.
     max_lost : int or None
         Number of segments in a row that are lost with their workers or the executor, with none in
         between that ends, after which the run ends with `ExecutorBrokenError`; no trial is judged
@@ -145,6 +153,7 @@ class Tuner:
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
+    deadline: Moment | None = None
     max_lost: int | None = None
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
@@ -159,6 +168,8 @@ class Tuner:
             _check_at_least("max_lost", self.max_lost, 1)
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
+        if self.deadline is not None:
+            seconds_until(self.deadline)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -295,8 +306,9 @@ class Tuner:
             If the journal or the checkpoint directory exists already, or the trainer cannot be
             imported or sent to workers. Nothing has been written then.
         InterruptedRunError
-            On Ctrl-C, a notebook's stop or SIGTERM, after the run was stopped in good order; its
-            attribute ``results`` holds what the run found.
+            On Ctrl-C, a notebook's stop, SIGTERM or a batch system's signal, or at the deadline,
+            after the run was stopped in good order; its attribute ``results`` holds what the run
+            found.
         MachineError
             If the machine fails, not a trial: a full disk, a read-only place, too little memory in
             this process. No trial is judged by that; mend it and resume.
@@ -312,6 +324,7 @@ class Tuner:
             return self._run()
 
     def _run(self) -> Results:
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
@@ -322,15 +335,15 @@ class Tuner:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
-                workers.check_import()
+                workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
-                return self._go(workers, store)
+                return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
             workers = self._workers(trainer, store, stack)
-            workers.check_import()  # before anything is written
+            workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -338,9 +351,10 @@ class Tuner:
             except UsageError:
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, journal)
+            return self._go(workers, store, deadline, journal)
 
     def _resume(self, *, retry_failed: bool) -> Results:
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
@@ -350,7 +364,7 @@ class Tuner:
             store = self._store(self.journal)
             workers = self._workers(trainer, store, stack)
             pending = replay(content, self.scheduler)  # while they start
-            workers.check_import()
+            workers.check_import(store.root)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 gone = visible(store.root)
@@ -358,15 +372,18 @@ class Tuner:
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             if retry_failed:
                 self._retry_failed(journal, content)
-            return self._go(workers, store, journal, pending, content)
+            parts = content.notes() if kept else []
+            return self._go(workers, store, deadline, journal, pending, content, parts)
 
     def _go(
         self,
         workers: _Workers,
         store: CheckpointStore,
+        deadline: Deadline | None,
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
+        parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
         if journal is not None:
@@ -380,7 +397,7 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost),
+            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
             recorder.note,
             recorder.notes,
         )
@@ -388,10 +405,12 @@ class Tuner:
         try:
             with self.progress, signals_stop(runner):
                 for job in pending:
-                    if isinstance(job, TrainJob) and job.trial_id in afresh:
+                    if not isinstance(job, TrainJob):
+                        runner.submit(job)
+                    elif job.trial_id in afresh:
                         runner.submit_afresh(job)
                     else:
-                        runner.submit(job)
+                        runner.submit(job, known_part(job, parts))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
             store.tidy()
@@ -438,6 +457,10 @@ class Tuner:
         journal.append("note", {"what": RETRY_FAILED, "trials": failed})
         scheduler.retry(failed)
         _log.warning("retry_failed: %d failed trials are trained again", len(failed))
+
+    def _begun_deadline(self) -> Deadline | None:
+        """Return the deadline of a run that starts now."""
+        return None if self.deadline is None else Deadline(seconds_until(self.deadline))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -528,10 +551,18 @@ class _Workers:
     pool: WorkerPool
     model: ModelRunner
 
-    def check_import(self) -> None:
-        """Wait until the first worker process has imported the trainer, or raise its error."""
+    def check_import(self, root: Path) -> None:
+        """Wait until workers have imported the trainer, or raise their error.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of the checkpoints, which workers elsewhere have to see.
+        """
         if isinstance(self.pool, ProcessPool):
             self.pool.check_import(self.trainer)
+        elif isinstance(self.pool, ClusterPool):
+            self.pool.check_workers(self.trainer, root)
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from hpo.errors import UsageError
+from hpo.errors import TrainerError, UsageError
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trainers.place import here, write_place
 from hpo.trial import Config
@@ -174,6 +174,8 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         return Outcome(losses, extra, kept=segment.checkpoint.exists(), place=where)
     except KeyboardInterrupt:
         raise
+    except TrainerError as error:  # it cannot be imported, so no trial can be trained here
+        return Outcome(reason=f"{error}; mend that", cause="machine")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
         remedy = machine_fault(error) or disk_fault(folder)
         if remedy:
@@ -301,6 +303,7 @@ def _keep_traceback(error: BaseException, segment: Segment) -> None:
     """Write the traceback (code only, no values of variables) beside the checkpoint."""
     try:
         text = "".join(traceback.format_exception(error))
+        text = text.encode("utf-8", "backslashreplace").decode()  # a path may be no Unicode
         with (segment.checkpoint.parent / "error.txt").open("a", encoding="utf-8") as file:
             file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
     except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway

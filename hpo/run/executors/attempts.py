@@ -36,14 +36,15 @@ from pathlib import Path
 from typing import Any
 
 from hpo.run.executors.guardian import guardian
+from hpo.text import say
 from hpo.trainers.base import Outcome, Segment, Trainer, failed_call, run_segment, set_aside
 
 try:
     import fcntl
 except ImportError:  # not POSIX
-    _flock = None
+    _has_flock = False
 else:
-    _flock = fcntl.flock
+    _has_flock = True
 
 _OUTCOME = "outcome.json"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -174,7 +175,7 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock; wait while another process, or what it has started, holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _flock is None:
+    if sys.platform == "win32" or not _has_flock:
         from filelock import FileLock
 
         with FileLock(path):
@@ -188,12 +189,14 @@ def _locked(path: Path) -> Iterator[None]:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    _flock(fd, fcntl.LOCK_UN)  # also for the guardian
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # also for the guardian
     finally:
         os.close(fd)
 
 
 def _wait_for_lock(fd: int, path: Path) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError  # see `_locked`
     begun = time.monotonic()
     pause, said = _FIRST_PAUSE, False
     while True:
@@ -202,7 +205,7 @@ def _wait_for_lock(fd: int, path: Path) -> None:
         except BlockingIOError:
             if not said and time.monotonic() - begun > _SILENT:
                 holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-                print(f"waiting for {path}: {holder} still trains this trial", file=sys.stderr)
+                say(f"waiting for {path}: {holder} still trains this trial", err=True)
                 said = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
