@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from hpo.run.executors.guardian import guardian
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.text import say
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call, run_segment, set_aside
 
 try:
     import fcntl
@@ -68,13 +69,16 @@ def run_attempt(trainer: Trainer, segment: Segment) -> Outcome:
             place, outcome = _claim(segment, segment.attempts)
             if outcome is None:
                 checkpoint = place / segment.checkpoint.parent.name / segment.checkpoint.name
+                if segment.fresh:
+                    set_aside(checkpoint.parent, segment.checkpoint.parent)
+                placed = replace(segment, checkpoint=checkpoint, fresh=False)
                 with guardian().marked():
-                    outcome = run_segment(trainer, replace(segment, checkpoint=checkpoint))
+                    outcome = run_segment(trainer, placed)
                 if not outcome.reason:
                     _write(outcome, segment, place)
             return replace(outcome, attempt=place.name)
     except OSError as error:  # no place to train in
-        return Outcome(reason=describe(error))
+        return failed_call(error)
 
 
 def settle(home: Path, attempts: Path, attempt: str = "") -> None:
@@ -201,7 +205,7 @@ def _wait_for_lock(fd: int, path: Path) -> None:
         except BlockingIOError:
             if not said and time.monotonic() - begun > _SILENT:
                 holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-                print(f"waiting for {path}: {holder} still trains this trial", file=sys.stderr)
+                say(f"waiting for {path}: {holder} still trains this trial", err=True)
                 said = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

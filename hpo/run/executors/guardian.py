@@ -41,6 +41,7 @@ _POLL = 0.02
 _SWEEP = 0.05  # a process gets its mark when it is executed, shortly after it was forked
 _WATCH = 0.5  # between two looks at a parent where nothing tells of its end
 _MARK = "HPO_WORKER_ID"
+_IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 _MESSAGE = struct.Struct("!cQ")
 _HOLD, _DROP, _QUIT = b"h", b"d", b"q"
 
@@ -248,7 +249,7 @@ def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> 
     """Watch a process until it ends, then end what it leaves behind."""
     if sys.platform == "win32":
         raise NotImplementedError  # there are no guardians
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signum in [getattr(signal, name) for name in _IGNORED if hasattr(signal, name)]:
         signal.signal(signum, signal.SIG_IGN)
     connection = socket.socket(fileno=control)
     watched = _opened(parent, leader)
