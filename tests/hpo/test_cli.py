@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import time
 import pytest
 
 from hpo.cli import main
+from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.journal import Journal
 from hpo.run.results import Results
 from hpo.space import SearchSpace
@@ -324,8 +324,13 @@ def test_simulate(workshop, call) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["inline", "process"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("executor", "signum"),
+    [
+        *((executor, each) for executor in ("inline", "process") for each in STOP_SIGNALS[:2]),
+        *(("process", each) for each in STOP_SIGNALS[2:]),
+    ],
+)
 def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, signum) -> None:
     workshop.slow(0.02)
     workers = "2" if executor == "process" else "1"
@@ -343,7 +348,8 @@ def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, s
         time.sleep(0.005)
     import os
 
-    os.killpg(process.pid, signum) if signum == signal.SIGINT else process.send_signal(signum)
+    # Ctrl-C and the signals of a batch system reach all processes of the group
+    os.killpg(process.pid, signum) if signum in GROUP_SIGNALS else process.send_signal(signum)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum, err
     assert "Go on with: python -m hpo resume run.jsonl" in err
