@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import validated_rows
 from qsvr.estimators._prepared import access_plan
@@ -152,7 +153,7 @@ class SupportVectorMachine(BaseEstimator):
             bound = problem.dual.bound if found.bound is None else found.bound
             summary = fit_summary(found.info, found.n_qubos, float(found.energies[0]), bound)
             n_combined = np.count_nonzero(solutions.weights)
-            print(
+            say(
                 f"[{type(self).__name__}] {summary}; {n_combined} solutions, "
                 f"{self.support_.size} support vectors"
             )

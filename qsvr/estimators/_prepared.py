@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qsvr._text import say
 from qsvr.problem import TrainingData
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
@@ -142,5 +143,5 @@ def access_plan(
         options=options,
     )
     if model.verbose and plan is not None:
-        print(f"[{name}] estimate: {plan}")
+        say(f"[{name}] estimate: {plan}")
     return plan

@@ -28,6 +28,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted
 
+from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_boolean, check_choice, check_integer
 from qsvr.estimators._calibration import fit_calibrated
@@ -666,7 +667,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         report = SamplerReport.from_info(
             self.sampler_info_[number], float(self.relaxation_bound_[number])
         )
-        print(report)
+        say(report)
         return report
 
     def to_svc(self) -> Any:

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._parameters import (
@@ -551,7 +552,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         """Print how good the samples were, raw and polished, and return the figures."""
         check_is_fitted(self)
         report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
-        print(report)
+        say(report, lines=True)
         return report
 
     def to_svr(self) -> Any:
