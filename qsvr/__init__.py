@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem, fit_many
+    from qsvr.estimators import QSVR, C_path, QSVREnsemble, QSVRPath, QSVRProblem, fit_many
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -58,6 +58,8 @@ __all__ = [
     "QSVREnsemble",
     "QSVRProblem",
     "fit_many",
+    "C_path",
+    "QSVRPath",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -99,7 +101,14 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem", "fit_many"),
+    "qsvr.estimators": (
+        "QSVR",
+        "C_path",
+        "QSVREnsemble",
+        "QSVRPath",
+        "QSVRProblem",
+        "fit_many",
+    ),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -2,7 +2,16 @@
 
 from qsvr.estimators.ensemble import MemberFailure, QSVREnsemble
 from qsvr.estimators.many import fit_many
+from qsvr.estimators.path import C_path, QSVRPath
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.estimators.svr import QSVR
 
-__all__ = ["QSVR", "MemberFailure", "QSVREnsemble", "QSVRProblem", "fit_many"]
+__all__ = [
+    "QSVR",
+    "C_path",
+    "MemberFailure",
+    "QSVREnsemble",
+    "QSVRPath",
+    "QSVRProblem",
+    "fit_many",
+]
