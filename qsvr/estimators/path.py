@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from qsvr._typing import FloatArray
+from qsvr._validation import check_integer
 from qsvr.estimators._prepared import PreparedFit
 from qsvr.estimators.svr import QSVR
 from qsvr.model import combine
@@ -88,8 +89,10 @@ class QSVRPath:
             raise ValueError(
                 f"X has {rows.shape[1]} features; the path was fitted with {model.n_features_in_}."
             )
-        vectors = data.X if data.kernel.function == "precomputed" else data.X[data.train]
-        kernel = model._kernel_of(rows, data.train, vectors)  # noqa: SLF001
+        if data.kernel.function == "precomputed":
+            kernel = np.asarray(rows[:, data.train])
+        else:
+            kernel = data.kernel(rows, data.X[data.train])
         return np.asarray(self.coefficients @ kernel.T + self.intercepts[..., None])
 
     def model(self, epsilon: int, C: int) -> QSVR:
@@ -143,6 +146,8 @@ def C_path(
     ------
     ValueError
         On values, parameters or data that cannot be used.
+    TypeError
+        If the estimator is no `QSVR`.
     SamplerError
         If the sampler fails.
 
@@ -151,6 +156,12 @@ def C_path(
     sklearn.linear_model.lasso_path : The same for the lasso.
     """
     template = QSVR() if estimator is None else estimator
+    if not isinstance(template, QSVR):
+        raise TypeError(
+            f"estimator of C_path must be a QSVR; got {type(estimator).__name__}. Use "
+            "sklearn.model_selection.GridSearchCV for other estimators."
+        )
+    check_integer("C_path", "n_Cs", n_Cs, low=1)
     if template.base is not None:
         raise ValueError(
             f"base of C_path's estimator must be None, since its weights imply one C; got "
