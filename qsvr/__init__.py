@@ -15,7 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, QSVRProblem, fit_many
+    from qsvr.estimators import (
+        QSVC,
+        QSVR,
+        C_path,
+        QSVCEnsemble,
+        QSVREnsemble,
+        QSVRPath,
+        QSVRProblem,
+        fit_many,
+    )
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -60,6 +69,8 @@ __all__ = [
     "QSVCEnsemble",
     "QSVRProblem",
     "fit_many",
+    "C_path",
+    "QSVRPath",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -101,7 +112,16 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVC", "QSVCEnsemble", "QSVR", "QSVREnsemble", "QSVRProblem", "fit_many"),
+    "qsvr.estimators": (
+        "QSVC",
+        "QSVR",
+        "C_path",
+        "QSVCEnsemble",
+        "QSVREnsemble",
+        "QSVRPath",
+        "QSVRProblem",
+        "fit_many",
+    ),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),

@@ -228,7 +228,8 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
         -------
         ndarray of shape (n_samples,)
         """
-        return np.asarray(self.classes_[_codes_of(self.decision_function(X))])
+        codes = _codes_of(self.decision_function(X))
+        return np.asarray(self.classes_[codes])
 
     def _weigh(self, X: Any, codes: IntArray, rows: IntArray) -> None:
         """Set weights and scores that use the samples a member was not trained on."""

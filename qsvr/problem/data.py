@@ -63,10 +63,11 @@ class TrainingData:
 
     def kernel_matrix(self, rows: IntArray) -> FloatArray:
         """Return the matrix that the dual has for some training rows, correction included."""
-        if self.spectrum is None or self.matrix is None:
+        if self.matrix is None:
             return gram(self.kernel, self.X, rows, rows)
         samples = np.searchsorted(self.train, rows)  # train is ascending
-        return self.spectrum.applied(self.matrix[np.ix_(samples, samples)], samples)
+        matrix = self.matrix[np.ix_(samples, samples)]
+        return matrix if self.spectrum is None else self.spectrum.applied(matrix, samples)
 
     def predicting(self, b: FloatArray) -> FloatArray:
         """Return the coefficients with which the kernel predicts, of those of the dual.

@@ -199,8 +199,28 @@ class SVRDual(_Boxed):
         other = replace(self, y=self.y - shift)
         kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
         vars(other).update({name: vars(self)[name] for name in kept})
+        start = vars(self).get("_start")
         if "relaxation" in vars(self):
-            vars(other)["_start"] = self.relaxation.coefficients
+            start = self.relaxation.coefficients
+        if start is not None:
+            vars(other)["_start"] = start
+        return other
+
+    def with_box(self, C: FloatArray, epsilon: float, start: FloatArray | None = None) -> SVRDual:
+        """Return the dual of another box and tube; what was derived from the kernel is kept.
+
+        Parameters
+        ----------
+        C : ndarray of shape (n_samples,) or (2, n_samples)
+        epsilon : float
+        start : ndarray of shape (2, n_samples), optional
+            Initial point of its relaxation.
+        """
+        other = replace(self, C=C, epsilon=epsilon)
+        kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
+        vars(other).update({name: vars(self)[name] for name in kept})
+        if start is not None:
+            vars(other)["_start"] = start
         return other
 
     def field(self, b: FloatArray) -> FloatArray:

@@ -114,6 +114,7 @@ class Kernel:
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
+        matrix: Any
         with np.errstate(all="ignore"):  # what overflows is an error below
             if self.function == "rbf" and type(X) is type(Y) is np.ndarray:
                 matrix = _rbf(X, Y, self.gamma)

@@ -333,12 +333,14 @@ def _relax_side_by_side(duals: Sequence[SVRDual]) -> None:
         least = 0.03 * (np.ptp(fields, axis=1) + 2.0 * epsilon[left])
         tols = 0.03 * np.minimum(tol[left], least)
         tol[left] = np.where(tols < 1e-14 * np.abs(fields).max(axis=1), 0.0, tols)
-        for i, m in enumerate(left.tolist()):
-            moved = smo(
+        moved = [
+            smo(
                 duals[m].kernel_matrix, diagonal[m], fields[i], point[m], boxes[m], float(tol[m]),
                 limit - int(n_pairs[m]),
-            )  # fmt: skip
-            n_pairs[m] += 1 + moved
+            )
+            for i, m in enumerate(left.tolist())
+        ]  # fmt: skip
+        n_pairs[left] += 1 + np.array(moved, dtype=np.int64)
 
 
 def _frank_wolfe_gaps(

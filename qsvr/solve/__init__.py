@@ -2,7 +2,7 @@
 
 from qsvr.solve.decomposition import DecompositionSolver
 from qsvr.solve.direct import DirectSolver, DualSolution
-from qsvr.solve.refinement import RefinementRound, RefinementSolver
+from qsvr.solve.refinement import RefinementRound, RefinementSolver, WarmStart
 from qsvr.solve.strategy import DualProblem, Strategy
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "RefinementRound",
     "RefinementSolver",
     "Strategy",
+    "WarmStart",
 ]

@@ -55,7 +55,7 @@ from qsvr.problem import (
 from qsvr.problem.stack import relax_all
 from qsvr.solve.direct import DirectProblem, DirectSolver, DualSolution
 
-__all__ = ["RefinementRound", "RefinementSolver", "window_around"]
+__all__ = ["RefinementRound", "RefinementSolver", "WarmStart", "window_around"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,27 @@ _SHORT_SHRINKAGE = 0.25
 _STALLED = 0.8
 
 
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """What a dual's refinement takes over from that of a similar one.
+
+    Its first windows are narrow ones around the relaxation to real coefficients, which itself
+    starts from that of the similar dual (`SVRDual.with_box`).
+
+    Attributes
+    ----------
+    dual : SVRDual
+        The dual with ``centre`` taken off its targets.
+    centre : float
+    width : float
+        Width of the first windows as a fraction of the box.
+    """
+
+    dual: SVRDual
+    centre: float
+    width: float
+
+
 @dataclass(frozen=True)
 class RefinementSolver:
     """Solves a dual in rounds of shrinking windows.
@@ -162,7 +183,13 @@ class RefinementSolver:
     deadline: float | None = None
 
     def solve(
-        self, dual: SVRDual, encoding: FixedPointEncoding, *, n_solutions: int, seed: int
+        self,
+        dual: SVRDual,
+        encoding: FixedPointEncoding,
+        *,
+        n_solutions: int,
+        seed: int,
+        start: WarmStart | None = None,
     ) -> DualSolution:
         """Return the distinct solutions of the last round, the best point so far among them.
 
@@ -176,6 +203,8 @@ class RefinementSolver:
         encoding : FixedPointEncoding
             Of the first round.
         n_solutions, seed : int
+        start : WarmStart, optional
+            Without one the windows of the first round are the whole box.
 
         Raises
         ------
@@ -185,6 +214,9 @@ class RefinementSolver:
         """
         rounds = _Rounds(dual, encoding)
         direct = self.direct
+        if start is not None:
+            rounds.begin(start)
+            direct = direct.short() if self.n_refinements is None else direct
         while True:
             try:
                 problem = rounds.problem(seed)
@@ -304,6 +336,15 @@ class _Rounds:
         self.solution: DualSolution | None = None
         self.history: list[RefinementRound] = []
         self.loss_gaps: list[float] = []
+
+    def begin(self, start: WarmStart) -> None:
+        """Set the windows of the first round around the solution over real coefficients."""
+        self.dual, self.centre, self.width = start.dual, start.centre, start.width
+        relaxed = self.dual.relaxation.coefficients
+        point = canonical(relaxed[0] - relaxed[1])
+        self.encoding = window_around(
+            self.encoding, point, self.dual.gradient(point), self.box, self.width * self.box
+        )
 
     def problem(self, seed: int) -> DirectProblem:
         """Return the problem of the present windows; all zeros are a candidate at first."""
