@@ -15,7 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, C_path, QSVREnsemble, QSVRPath, QSVRProblem, fit_many
+    from qsvr.estimators import (
+        QSVC,
+        QSVR,
+        C_path,
+        QSVCEnsemble,
+        QSVREnsemble,
+        QSVRPath,
+        QSVRProblem,
+        fit_many,
+    )
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -55,7 +64,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "QSVR",
+    "QSVC",
     "QSVREnsemble",
+    "QSVCEnsemble",
     "QSVRProblem",
     "fit_many",
     "C_path",
@@ -102,8 +113,10 @@ __all__ = [
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
     "qsvr.estimators": (
+        "QSVC",
         "QSVR",
         "C_path",
+        "QSVCEnsemble",
         "QSVREnsemble",
         "QSVRPath",
         "QSVRProblem",

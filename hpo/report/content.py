@@ -19,6 +19,8 @@ from hpo.trial import Event, TrialSummary
 
 _SHOWN_POINTS = 2000
 """Maximum number of points of the history, and of predictions."""
+_EXACT_IN_JSON = 2**53
+"""Largest integer that a browser reads exactly."""
 _WITHIN = ("decision", "degraded")
 """Kinds of events of a rung."""
 
@@ -57,8 +59,8 @@ def content(run: Run) -> dict[str, Any]:
 
 def _key_figures(results: Results) -> list[list[str]]:
     figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
-    if results.best is not None:
-        best = results.best
+    if results.incumbent is not None:
+        best = results.incumbent
         figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
     if results.baseline is not None and results.saved is not None:
@@ -230,6 +232,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         number = _number(value)
         return str(value) if number is None else number
+    if isinstance(value, int) and abs(value) > _EXACT_IN_JSON:
+        return str(value)
     return value if isinstance(value, int | str) or value is None else str(value)
 
 

@@ -13,14 +13,16 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from hpo.errors import JournalError, UsageError, import_optional
+from hpo.errors import JournalError, NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import read_journal
+from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
-from hpo.run.replay import replay
+from hpo.run.replay import RESTART, replay
+from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
+from hpo.text import cell, csv_row, visible
 from hpo.trial import (
     Done,
     Event,
@@ -61,10 +63,10 @@ class Results:
     ----------
     trials : tuple of TrialSummary
         All trials in the order of their ids.
-    best : TrialSummary or None
-        Trial with the lowest last loss.
+    incumbent : TrialSummary or None
+        Trial with the lowest last loss; None before the first finite one, and where all failed.
     epochs : int
-        Resource units trained.
+        Resource units trained, each of a trial counted once (see `repeated_epochs`).
     events : tuple of Event
         Decisions and degradations.
     reports : tuple of (float, Report)
@@ -75,16 +77,22 @@ class Results:
         What savings are measured against.
     finished : bool
         Whether the run came to its end.
+    damage : Damage or None
+        What was left out of a damaged journal.
+    budget : int or None
+        Units that the search will spend; None if that is not known beforehand.
     """
 
     trials: tuple[TrialSummary, ...]
-    best: TrialSummary | None
+    incumbent: TrialSummary | None
     epochs: int
     events: tuple[Event, ...]
     reports: tuple[tuple[float, Report], ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
     baseline: HyperbandBaseline | None = None
     finished: bool = False
+    damage: Damage | None = None
+    budget: int | None = None
 
     @classmethod
     def of(
@@ -95,6 +103,7 @@ class Results:
         baseline: HyperbandBaseline | None,
         *,
         finished: bool,
+        damage: Damage | None = None,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -102,18 +111,20 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished
+        reports, notes, baseline, finished, damage
             See the attributes.
         """
         return cls(
             trials=summary.trials,
-            best=summary.best,
+            incumbent=summary.best,
             epochs=summary.epochs,
             events=summary.events,
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
             finished=finished,
+            damage=damage,
+            budget=summary.budget,
         )
 
     @classmethod
@@ -123,6 +134,7 @@ class Results:
         scheduler: Scheduler | None = None,
         *,
         decided: Callable[[Job], None] | None = None,
+        salvage: bool = False,
     ) -> Self:
         """Read the results of a run, finished or not, without changing anything.
 
@@ -135,26 +147,91 @@ class Results:
             a `RunSpec`.
         decided : callable, optional
             Called with each job that was decided.
+        salvage : bool
+            Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
         ------
         JournalError
             If the journal cannot be used or does not fit the scheduler.
         """
-        content = read_journal(path)
-        spec = RunSpec.from_json(content.header.spec) if content.header.spec else None
+        content = read_salvaged(path) if salvage else read_journal(path)
+        return cls.of_content(content, scheduler, decided=decided)
+
+    @classmethod
+    def of_content(
+        cls,
+        content: JournalContent,
+        scheduler: Scheduler | None = None,
+        *,
+        decided: Callable[[Job], None] | None = None,
+    ) -> Self:
+        """Return the results of a run whose journal has been read.
+
+        Parameters
+        ----------
+        content : JournalContent
+            Content of its journal.
+        scheduler, decided
+            As in `from_journal`.
+
+        Raises
+        ------
+        JournalError
+            If the journal does not fit the scheduler, or needs one.
+        """
+        header = content.header
+        spec = RunSpec.from_json(header.spec, content.path) if header.spec else None
         if scheduler is None:
             if spec is None:
                 raise JournalError(
-                    f"journal {path} was started from Python objects; read it from Python, by "
-                    "Results.from_journal or read_run with a scheduler as the run began with"
+                    f"journal {content.path} was started from Python objects; read it from Python "
+                    "by Results.from_journal or read_run, with a scheduler as the run began with"
                 )
-            scheduler = spec.build_scheduler()
+            scheduler = spec.scheduler_of(content.path)
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
         baseline = None if spec is None else spec.baseline()
-        return cls.of(summary, content.reports(), content.notes(), baseline, finished=finished)
+        return cls.of(
+            summary,
+            content.reports(),
+            content.notes(),
+            baseline,
+            finished=finished,
+            damage=content.damage,
+        )
+
+    @property
+    def best(self) -> TrialSummary:
+        """Trial with the lowest last loss (`incumbent` is None where there is none).
+
+        Raises
+        ------
+        NoBestTrialError
+            If no trial has a finite loss; the message names the first reason.
+        """
+        if self.incumbent is None:
+            raise NoBestTrialError(self.no_best_text)
+        return self.incumbent
+
+    @property
+    def no_best_text(self) -> str:
+        """Why there is no best trial, for a message."""
+        reasons = [trial.reason for trial in self.trials if trial.status is TrialStatus.FAILED]
+        text = "no trial ended with a finite loss" if self.finished else "no trial has a loss yet"
+        if not reasons:
+            return text
+        return (
+            f"{text}: {len(reasons)} of {len(self.trials)} failed, the first with: {reasons[0]}; "
+            "once that is mended, Tuner.resume(journal, retry_failed=True) or hpo resume "
+            "--retry-failed trains them again"
+        )
+
+    @property
+    def repeated_epochs(self) -> int:
+        """Resource units trained again because checkpoints were lost or damaged."""
+        return sum(note["start"] for note in self.notes if note.get("what") == RESTART)
 
     @property
     def saved(self) -> int | None:
@@ -201,6 +278,9 @@ class Results:
     def write_csv(self, path: Path) -> None:
         """Write the records to a new CSV file (no pandas needed).
 
+        Control characters in text are written as escapes, and a text that a spreadsheet would take
+        for a formula gets an apostrophe in front (`hpo.text.csv_cell`); numbers stay as they are.
+
         Parameters
         ----------
         path : Path
@@ -215,9 +295,10 @@ class Results:
         names = list(dict.fromkeys(name for record in records for name in record))
         try:
             with Path(path).open("x", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, names)
-                writer.writeheader()
-                writer.writerows(records)
+                writer = csv.writer(file)
+                writer.writerow(csv_row(names))
+                rows = ((record.get(name, "") for name in names) for record in records)
+                writer.writerows(map(csv_row, rows))
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}; name a new file in a writable place"
@@ -226,11 +307,15 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
-        if self.best is not None:
-            config = ", ".join(f"{k}={_short(v)}" for k, v in self.best.config.items())
+        if self.damage is not None:
+            missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
+            lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
+        best = self.incumbent
+        if best is not None:
+            config = ", ".join(f"{k}={_short(v)}" for k, v in best.config.items())
             lines.append(
-                f"Best: trial {self.best.trial_id}, loss {self.best.last_loss:.6g} after "
-                f"{len(self.best.losses)} epochs, {config}"
+                f"Best: trial {best.trial_id}, loss {best.last_loss:.6g} after "
+                f"{len(best.losses)} epochs, {config}"
             )
         lines.append(f"Epochs: {self.epochs}")
         if self.baseline is not None and self.saved is not None:
@@ -238,6 +323,8 @@ class Results:
             lines[-1] += f"; plain Hyperband takes {total}"
             if self.saved:
                 lines[-1] += f", saved so far {self.saved / total:.1%}"
+        if self.repeated_epochs:
+            lines.append(f"Epochs trained again after lost checkpoints: {self.repeated_epochs}")
         gain = self.expected_improvement
         if gain is not None and not self.finished:
             lines.append(
@@ -252,7 +339,8 @@ class Results:
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
-        return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])
+        lines += [f"Failed: {failed} of {len(self.trials)} trials"] if failed else []
+        return [visible(line) for line in lines]
 
     @property
     def expected_improvement(self) -> float | None:
@@ -287,10 +375,11 @@ class Results:
         for heading in ("trial", "status", "epochs", "last loss", "retries"):
             table.add_column(heading, justify="right" if heading != "status" else "left")
         for name in names:
-            table.add_column(name.removeprefix("config_"), overflow="fold")
+            table.add_column(cell(name.removeprefix("config_")), overflow="fold")
         table.add_column("reason", overflow="fold")
         for record in shown:
-            table.add_row(*_cells(record, names), style="red" if record["trouble"] else None)
+            cells = map(cell, _cells(record, names))
+            table.add_row(*cells, style="red" if record["trouble"] else None)
         return table
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qsvr._text import say
 from qsvr.problem import TrainingData
 from qsvr.samplers import AccessPlan
 from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
-__all__ = ["PreparedFit", "access_plan", "solve_together"]
+__all__ = ["Begun", "PreparedFit", "access_plan", "solve_together", "solved_together"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,21 @@ class PreparedFit:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A model before its duals are solved.
+
+    Attributes
+    ----------
+    fits : list of PreparedFit
+    complete : callable
+        Takes the solutions, None for those that are still to be found, and returns the model.
+    """
+
+    fits: Sequence[PreparedFit]
+    complete: Callable[[Sequence[DualSolution | None]], Any]
+
+
 def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, DualSolution]:
     """Return the solutions, by position, of the fits that can be solved together.
 
@@ -82,10 +98,28 @@ def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, Dua
     return found
 
 
+def solved_together(begun: Sequence[Begun], *, n_jobs: int) -> list[Any]:
+    """Return the models, complete: their duals are solved together where they can be.
+
+    Parameters
+    ----------
+    begun : sequence of Begun
+    n_jobs : int
+        As for `solve_together`.
+    """
+    found = solve_together([fit for each in begun for fit in each.fits], n_jobs=n_jobs)
+    models, first = [], 0
+    for each in begun:
+        solutions = [found.get(first + n) for n in range(len(each.fits))]
+        models.append(each.complete(solutions))
+        first += len(each.fits)
+    return models
+
+
 def access_plan(
     model: Any, direct: DirectSolver, n_samples: int, working_size: int | None
 ) -> AccessPlan | None:
-    """Return what the fit of a `QSVR` will cost, or None where the sampler's time costs nothing.
+    """Return what the solution of one dual will cost, or None where the time costs nothing.
 
     A refinement is planned with all its rounds. How many working sets a decomposition needs is not
     known before, so it must have a limit, which is then charged problem by problem.
@@ -98,16 +132,16 @@ def access_plan(
         raise ValueError(
             f"sampler_options of {name} must have max_access_time, in seconds, when the samples "
             f"need more than one problem of {working_size} samples each: how many is not known "
-            "before. Set it, for example {'max_access_time': 5}, or train a QSVREnsemble, whose "
-            "number of problems is."
+            f"before. Set it, for example {{'max_access_time': 5}}, or train a "
+            f"{name}Ensemble, whose number of problems is."
         )
     n_refinements = 0 if model.n_refinements == "auto" else int(model.n_refinements)
     plan: AccessPlan | None = sampler.plan(
-        2 * model.n_bits * (working_size or n_samples),
+        model._n_sides * model.n_bits * (working_size or n_samples),  # noqa: SLF001
         n_problems=1 if working_size else 1 + n_refinements,
         num_reads=direct.num_reads,
         options=options,
     )
     if model.verbose and plan is not None:
-        print(f"[{name}] estimate: {plan}")
+        say(f"[{name}] estimate: {plan}")
     return plan

@@ -61,8 +61,11 @@ def check_unrefined(owner: str, n_refinements: object) -> None:
         )
 
 
-def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> None:
-    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples."""
+def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int, n_sides: int = 2) -> None:
+    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples.
+
+    ``n_sides`` is the number of a sample's coefficients that have bits.
+    """
     seed, most = values["random_state"], values["max_variables"]
     if values["combination_fraction"] and not isinstance(seed, Integral):
         raise ValueError(
@@ -70,7 +73,7 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> Non
             "same samples are held out when the problem is made and when its samples are read; "
             f"got {seed!r}."
         )
-    n_variables = 2 * values["n_bits"] * n_samples
+    n_variables = n_sides * values["n_bits"] * n_samples
     if isinstance(most, Integral) and n_variables > int(most):
         raise CapacityError(
             f"the problem of {n_samples} samples has {n_variables} binary variables, and "

@@ -22,26 +22,30 @@ equal size are therefore solved together, round by round, each round in one call
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 
 from qsvr.estimators._parameters import check_n_jobs
-from qsvr.estimators._prepared import solve_together
+from qsvr.estimators._prepared import solved_together
+from qsvr.estimators.svc import QSVC
 from qsvr.estimators.svr import QSVR
 
 __all__ = ["fit_many"]
 
+Model = TypeVar("Model", QSVR, QSVC)
+
 
 def fit_many(
-    models: Sequence[QSVR],
+    models: Sequence[Model],
     Xs: Sequence[ArrayLike],
     ys: Sequence[ArrayLike],
     sample_weights: Sequence[ArrayLike | None] | None = None,
     *,
     n_jobs: int | None = None,
-) -> list[QSVR]:
-    """Fit models together: the results are those of their `QSVR.fit`, to the bit.
+) -> list[Model]:
+    """Fit models together: the results are those of their ``fit``, to the bit.
 
     Models with a sampler of this machine that takes many QUBOs in one call (the structured
     annealer), no working sets and no time limit are solved together. The others are fitted one by
@@ -49,9 +53,10 @@ def fit_many(
 
     Parameters
     ----------
-    models : sequence of QSVR
+    models : sequence of QSVR or QSVC
+        Of a classifier, the problems of all pairs of classes.
     Xs, ys : sequence of array-like
-        Training data of each model, as for `QSVR.fit`.
+        Training data of each model, as for their ``fit``.
     sample_weights : sequence of array-like or None, optional
         Weights for each model.
     n_jobs : int, optional
@@ -59,7 +64,7 @@ def fit_many(
 
     Returns
     -------
-    list of QSVR
+    list of QSVR or QSVC
         The models, fitted.
 
     Raises
@@ -83,7 +88,5 @@ def fit_many(
             "than once. Use sklearn.base.clone."
         )
     data = zip(models, Xs, ys, weights, strict=True)
-    fits = [model._prepared(X, y, weight) for model, X, y, weight in data]  # noqa: SLF001
-    found = solve_together(fits, n_jobs=effective_n_jobs(n_jobs))
-    pairs = enumerate(zip(models, fits, strict=True))
-    return [model._solved(fit, found.get(m)) for m, (model, fit) in pairs]  # noqa: SLF001
+    started = [model._started(X, y, weight) for model, X, y, weight in data]  # noqa: SLF001
+    return solved_together(started, n_jobs=effective_n_jobs(n_jobs))

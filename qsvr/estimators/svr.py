@@ -13,19 +13,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
 import dimod
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import gen_batches
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
+from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._parameters import (
     check_parameters,
     checked_weight,
@@ -33,24 +34,16 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
-from qsvr.estimators._prepared import PreparedFit, access_plan
+from qsvr.estimators._prepared import Begun, PreparedFit, access_plan
 from qsvr.estimators._problem_checks import (
-    check_finite,
-    check_magnitudes,
-    check_psd,
-    check_start,
     check_unrefined,
     check_whole,
-    warn_if_coarse,
-    warn_if_indefinite,
 )
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
-from qsvr.inspection import SamplerReport, fit_summary
+from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
 from qsvr.problem import (
-    FixedPointEncoding,
-    Kernel,
     KernelFunction,
     SVRDual,
     SVRQubo,
@@ -58,18 +51,14 @@ from qsvr.problem import (
     split_rows,
     target_unit,
 )
-from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
-from qsvr.samplers.base import check_options, portable_sampleset
+from qsvr.samplers.base import portable_sampleset
 from qsvr.samplers.given import GivenSamples
-from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
+from qsvr.solve import DirectSolver, DualProblem, DualSolution
 
 __all__ = ["QSVR"]
 
-# Most numbers of a kernel matrix that prediction holds at a time, 16 MB.
-_KERNEL_PART = 2_000_000
 
-
-class QSVR(RegressorMixin, BaseEstimator):
+class QSVR(RegressorMixin, SupportVectorMachine):
     """Support vector regression whose dual is solved as a QUBO.
 
     Each dual coefficient is written with ``n_bits`` bits. A sampler solves the resulting quadratic
@@ -328,6 +317,26 @@ class QSVR(RegressorMixin, BaseEstimator):
         weight = checked_weight(sample_weight, X)
         return self._prepared_of(direct, X, y, weight, random_state_of(self.random_state))
 
+    def _check_parameters(self) -> None:
+        check_parameters(type(self).__name__, vars(self))
+
+    def _started(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Begun:
+        """Check everything and build the dual, to be solved."""
+        fit = self._prepared(X, y, sample_weight)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
+
+    def _begun(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> Begun:
+        """Return the fit of parameters and data that have been checked, to be solved."""
+        fit = self._prepared_of(direct, X, y, weight, random_state)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
+
     def _prepared_of(
         self,
         direct: DirectSolver,
@@ -340,13 +349,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         train, validation = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
-        strategy = Strategy(
-            self.n_refinements, self.max_variables, self.tol, self.max_iter, direct.deadline,
-            self.verbose,
-        )  # fmt: skip
-        working_size = strategy.working_size(
-            direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
-        )
+        strategy = self._strategy(direct.deadline)
+        working_size = self._working_size(strategy, direct, train.size)
         data, problem = self._problem(X, y, weight, (train, validation), working_size)
         plan = access_plan(self, direct, train.size, working_size)
         if plan is not None:
@@ -365,7 +369,7 @@ class QSVR(RegressorMixin, BaseEstimator):
                 error.partial_model = partial
             raise
         self._set_solution(fit.data, fit.problem, found)
-        self._warn_and_summarise(fit.problem, fit.plan)
+        self._warn_and_summarise(fit.problem, found, self.solutions_, fit.plan)
         return self
 
     def make_problem(
@@ -425,14 +429,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         dual: Any = problem.dual
         found = direct.solve(dual, problem.encoding, n_solutions=self.n_solutions, seed=seed)
         self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, None, can_refine=False)
+        self._warn_and_summarise(problem, found, self.solutions_, None, can_refine=False)
         return self
-
-    def _copy(self) -> Self:
-        """Return a shallow copy, which shares a live sampler."""
-        other = object.__new__(type(self))
-        other.__dict__.update(vars(self))
-        return other
 
     def _whole_problem(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -456,11 +454,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         working_size: int | None,
     ) -> tuple[TrainingData, DualProblem]:
         """Return the data and the dual of the rows to train and to score on."""
-        check_psd(type(self).__name__, self.psd, working_size)
-        kernel = Kernel.resolve(
-            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
-        )
-        train, validation = rows
+        kernel, (train, validation) = self._resolved_kernel(X), rows
         unit = target_unit(y[np.flatnonzero(weight)]) if self.normalize_y else 1.0
         # The exact dual does not depend on a constant in y; the penalised one is more accurate
         # without.
@@ -468,54 +462,17 @@ class QSVR(RegressorMixin, BaseEstimator):
         data = TrainingData(
             kernel, X, (y - centre) / unit, centre, train, validation, self.cache_size, unit
         )
-        if self.psd is not None:
-            data = data.corrected(self.psd)
         start: FloatArray | None = None
         if self.warm_start and hasattr(self, "solutions_"):
             start = self.solutions_.combined[0] / unit
-            check_start(type(self).__name__, start, train.size)
-        problem = DualProblem.of(
+        return self._dual_problem(
             data,
             self._encoding(weight[train]),
             working_size,
             epsilon=self.epsilon,
-            equality_penalty=self.equality_penalty,
             overlap_penalty=self.overlap_penalty,
             start=start,
         )
-        check_magnitudes(type(self).__name__, problem.dual)
-        return data, problem
-
-    @property
-    def _sampler_name(self) -> str:
-        if self.sampler is None:
-            return "structured"
-        return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
-
-    def _direct_solver(self) -> DirectSolver:
-        """Open the sampler and check its options."""
-        sampler, options = open_sampler(self.sampler, self.sampler_options)
-        # The problems of a service cost time each, so that num_reads is one of its options.
-        more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
-        check_options(self._sampler_name, options, sampler.parameters | more)
-        num_reads = options.pop("num_reads", self.num_reads)
-        budget = AccessBudget(options.get("max_access_time")) if hasattr(sampler, "plan") else None
-        n_jobs = effective_n_jobs(self.n_jobs)
-        return DirectSolver(sampler, num_reads, self.polish, n_jobs, options, budget)
-
-    def _encoding(self, weight: FloatArray) -> FixedPointEncoding:
-        if self.base is None:
-            return FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
-        return FixedPointEncoding.from_base(
-            weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
-        )
-
-    def _check_access_time(self, n_members: int, n_samples: int) -> None:
-        """Raise CostLimitError if so many fits of so many samples exceed ``max_access_time``."""
-        direct = self._direct_solver()
-        plan = access_plan(self, direct, n_samples, None)
-        if plan is not None:
-            plan.times(n_members).check(direct.options.get("max_access_time"))
 
     def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
@@ -532,11 +489,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         combined, offset = self.solutions_.combined
         combined = data.predicting(combined)
-        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        nonzero = self._nonzero(combined)
         self.intercept_ = np.array([data.centre + offset])
         self.support_ = data.train[nonzero].astype(np.int32)
-        empty = self.kernel == "precomputed"
-        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
+        self.support_vectors_ = self._vectors_of(data.X, self.support_)
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
         self.energy_ = float(found.energies[0])
@@ -546,19 +502,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         if found.sampleset is not None:
             self.sampleset_ = portable_sampleset(found.sampleset)
         self.n_iter_ = found.n_qubos
-
-    def _warn_and_summarise(
-        self, problem: DualProblem, plan: AccessPlan | None, *, can_refine: bool = True
-    ) -> None:
-        if "refinement_history" not in self.sampler_info_:  # which has its own warning
-            warn_if_coarse(problem, self.solutions_.objective, plan, can_refine=can_refine)
-        warn_if_indefinite(problem.dual, self.psd)
-        if self.verbose:
-            found = fit_summary(
-                self.sampler_info_, self.n_iter_, self.energy_, self.relaxation_bound_
-            )
-            n_combined = np.count_nonzero(self.solutions_.weights)
-            print(f"[QSVR] {found}; {n_combined} solutions, {self.n_support_[0]} support vectors")
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -598,45 +541,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         return prediction, std
 
-    def _by_parts(
-        self, function: Callable[[FloatArray], Any], rows: Any, columns: NDArray[Any], vectors: Any
-    ) -> FloatArray:
-        """Return ``function`` of the kernel of rows, of which a part is in memory at a time."""
-        results = []
-        for part in gen_batches(rows.shape[0], max(_KERNEL_PART // columns.size, 1)):
-            kernel = self._kernel_of(rows[part], columns, vectors)
-            with np.errstate(over="ignore", invalid="ignore"):
-                results.append(function(kernel))
-            check_finite(results[-1], kernel)
-        return np.concatenate(results)
-
-    def kernel_matrix(self, X: ArrayLike) -> FloatArray:
-        """Return the fitted kernel of samples with the support vectors.
-
-        ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction, also with ``psd``:
-        clipping is in the coefficients, and a shift is on the training diagonal only.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_SV)
-        """
-        check_is_fitted(self)
-        rows = validated_rows(self, X, self.kernel)
-        if not self.support_.size:
-            return np.empty((rows.shape[0], 0))
-        return self._kernel_of(rows, self.support_, self.support_vectors_)
-
-    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
-        """Return the kernel of rows with training samples, given as columns and as vectors."""
-        if self._kernel.function == "precomputed":
-            return np.asarray(rows[:, columns])
-        return self._kernel(rows, vectors)
-
     @property
     def coef_(self) -> FloatArray:
         """Weights of the features, shape (1, n_features); linear kernel only."""
@@ -648,7 +552,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         """Print how good the samples were, raw and polished, and return the figures."""
         check_is_fitted(self)
         report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
-        print(report)
+        say(report, lines=True)
         return report
 
     def to_svr(self) -> Any:
@@ -668,17 +572,3 @@ class QSVR(RegressorMixin, BaseEstimator):
         if hasattr(self, "feature_names_in_"):
             svr.feature_names_in_ = self.feature_names_in_
         return svr
-
-    def __sklearn_clone__(self) -> Self:
-        check_portable(self.sampler)
-        return super().__sklearn_clone__()  # type: ignore[no-any-return]
-
-    def __getstate__(self) -> Any:
-        check_portable(self.sampler)
-        return super().__getstate__()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.sparse = self.kernel != "precomputed"
-        return tags

@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import ExecutorBrokenError, ExecutorLostError, UsageError
+from hpo.run.executors.attempts import run_attempt
 from hpo.run.executors.forkserver import ForkServer
+from hpo.run.executors.guardian import guardian
 from hpo.run.executors.process import ProcessSetup, Worker, interrupts_blocked
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.base import Outcome, Segment, Trainer, describe, failed_call
 from hpo.trainers.imports import imported_libraries
 from hpo.trainers.loading import NamedTrainer
 
@@ -92,11 +94,12 @@ class InlinePool:
                 "hanging trainer; use executor='process' or no timeout"
             )
         future: Future[Outcome] = Future()
-        future.set_result(run_segment(trainer, segment))
+        future.set_result(run_attempt(trainer, segment))
         return future
 
     def close(self) -> None:
-        """Do nothing."""
+        """End what watches over this process."""
+        guardian().retire()
 
 
 class ProcessPool:
@@ -186,13 +189,18 @@ class ProcessPool:
         return worker.submit(trainer, segment, timeout)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, with those that their trainers have started."""
+        for worker in self._workers:
+            worker.interrupt()  # all of them have the same time to end
         for worker in self._workers:
             worker.close()
         if self._server is not None:
             self._server.close()
         if self._starter is not None:
             self._starter.join()
+
+
+_UNWANTED = Outcome(reason="the executor was closed", cause="executor")
 
 
 @dataclass
@@ -242,6 +250,7 @@ class ExecutorPool:
         self._running: list[_Task] = []
         self._suspects: deque[_Task] = deque()
         self._abandoned = 0
+        self._closed = False
         self._numbers = itertools.count()
 
     def _build(self) -> Executor:
@@ -284,7 +293,7 @@ class ExecutorPool:
             try:
                 call_id = f"{id(self):x}-{next(self._numbers)}"
                 segment = replace(task.segment, call_id=call_id)
-                return self._generation.executor.submit(run_segment, task.trainer, segment)
+                return self._generation.executor.submit(run_attempt, task.trainer, segment)
             except (BrokenExecutor, RuntimeError) as error:
                 if last_try:
                     raise _broken(error) from None
@@ -299,7 +308,8 @@ class ExecutorPool:
             self._generation = _Generation(self._build())
         except Exception as failed:
             raise ExecutorBrokenError(
-                f"the executor broke and cannot be built again ({describe(failed)})"
+                "the executor broke and cannot be built again "
+                f"({failed if isinstance(failed, UsageError) else describe(failed)})"
             ) from failed
 
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
@@ -308,7 +318,7 @@ class ExecutorPool:
             if task.abandoned:
                 self._abandoned -= 1
                 return
-            outcome = self._outcome(task, inner)
+            outcome = _UNWANTED if self._closed else self._outcome(task, inner)
             self._running.remove(task)
             if outcome is None:
                 task.suspect = True
@@ -330,15 +340,15 @@ class ExecutorPool:
             if generation is not None and generation.alone is None:
                 generation.alone = len(self._running) == 1
             if generation is None or generation.alone:
-                return Outcome(reason=f"worker died ({type(error).__name__})")
+                return Outcome(reason=f"worker died ({type(error).__name__})", cause="lost")
             return None
         except CancelledError:
-            return Outcome(reason="cancelled by the executor")
+            return Outcome(reason="cancelled by the executor", cause="executor")
         except Exception as error:  # noqa: BLE001 - executors report lost workers by their own types
-            return Outcome(reason=describe(error.with_traceback(None)))
+            return failed_call(error.with_traceback(None))
 
     def _next_suspect(self) -> None:
-        if not self._suspects or self._running:
+        if not self._suspects or self._running or self._closed:
             return
         task = self._suspects.popleft()
         try:
@@ -362,6 +372,7 @@ class ExecutorPool:
 
     def close(self) -> None:
         """Shut the executor down if it was built here."""
+        self._closed = True
         if not isinstance(self._source, Executor):
             self._generation.executor.shutdown(wait=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from qsvr import QSVR, QSVREnsemble, get_sampler
+from qsvr import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, get_sampler
 from qsvr.exceptions import CostLimitError, FallbackWarning
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 
@@ -42,6 +43,37 @@ def test_all_members_of_an_ensemble_are_in_the_plan(api, data):
     assert not api.problems
     few = QSVREnsemble(member, n_estimators=3, max_samples=6, random_state=0).fit(X, y)
     assert len(api.problems) == len(few.estimators_) == 3
+
+
+def test_all_pairs_of_classes_are_in_the_plan(api, data):
+    """Three classes are three problems; calibration solves them once more for each fold."""
+    X, _ = data
+    y = np.arange(12) % 3
+    model = QSVC(sampler="qpu", num_reads=8, sampler_options={"max_access_time": 0.04})
+    with pytest.raises(CostLimitError, match=r"3 problems .*Nothing was submitted"):
+        model.fit(X[:12], y)
+    with pytest.raises(CostLimitError, match=r"15 problems .*Nothing was submitted"):
+        model.set_params(probability=True, sampler_options={"max_access_time": 0.2}).fit(X[:12], y)
+    assert not api.problems
+    with pytest.raises(CostLimitError, match=r"30 problems .*Nothing was submitted"):
+        QSVCEnsemble(model.set_params(probability=False), n_estimators=10, max_samples=9).fit(
+            X[:12], y
+        )
+    assert not api.problems
+    model.set_params(sampler_options={"max_access_time": 1.0}).fit(X[:12], y)
+    assert len(api.problems) == len(model.samplesets_) == 3
+    assert [info["n_variables"] for info in model.sampler_info_] == [24] * 3
+    assert model.sampler_info_[-1]["total_problems"] == 3
+
+
+@pytest.mark.parametrize("sampler", ["hybrid", "cqm", "nl"])
+def test_hybrid_solvers_classify(api, data, sampler):
+    X, _ = data
+    y = np.where(X[:8, 0] > np.median(X[:8, 0]), "high", "low")
+    model = QSVC(C=5.0, sampler=sampler, num_reads=4, random_state=0).fit(X[:8], y)
+    assert model.sampler_info_[0]["n_variables"] == 24
+    assert model.sampler_info_[0].get("feasible_fraction", 1.0) > 0.0
+    assert model.score(X[:8], y) > 0.7
 
 
 def test_estimate_is_the_solvers_own(api, data, capsys):
