@@ -165,7 +165,8 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         elif segment.start > 0 and _is_lost(segment):
             return Outcome(reason=f"its checkpoint is gone from {folder}", cause="checkpoint")
         folder.mkdir(parents=True, exist_ok=True)
-        write_place(folder, where, segment.start, segment.stop)
+        if segment.attempts is not None:  # of a run, which has a directory for each trial
+            write_place(folder, where, segment.start, segment.stop)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
         metrics = result if isinstance(result, Metrics) else Metrics(result)
         n = segment.stop - segment.start

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from qsvr._typing import FloatArray
+from qsvr._validation import check_integer
 from qsvr.estimators._prepared import PreparedFit
 from qsvr.estimators.svr import QSVR
 from qsvr.model import combine
@@ -33,7 +34,8 @@ __all__ = ["C_path", "QSVRPath"]
 # Of the first windows around the solution before: an eighth of the box, a level of 3 bits.
 _WARM_WIDTH = 0.125
 # There a few reads of a few sweeps, polished, are distinct solutions of low energy.
-_READS, _SWEEPS = 8, 8
+_READS, _SWEEPS = 4, 8
+_RTOL = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +89,10 @@ class QSVRPath:
             raise ValueError(
                 f"X has {rows.shape[1]} features; the path was fitted with {model.n_features_in_}."
             )
-        vectors = data.X if data.kernel.function == "precomputed" else data.X[data.train]
-        kernel = model._kernel_of(rows, data.train, vectors)  # noqa: SLF001
+        if data.kernel.function == "precomputed":
+            kernel = np.asarray(rows[:, data.train])
+        else:
+            kernel = data.kernel(rows, data.X[data.train])
         return np.asarray(self.coefficients @ kernel.T + self.intercepts[..., None])
 
     def model(self, epsilon: int, C: int) -> QSVR:
@@ -142,6 +146,8 @@ def C_path(
     ------
     ValueError
         On values, parameters or data that cannot be used.
+    TypeError
+        If the estimator is no `QSVR`.
     SamplerError
         If the sampler fails.
 
@@ -150,6 +156,12 @@ def C_path(
     sklearn.linear_model.lasso_path : The same for the lasso.
     """
     template = QSVR() if estimator is None else estimator
+    if not isinstance(template, QSVR):
+        raise TypeError(
+            f"estimator of C_path must be a QSVR; got {type(estimator).__name__}. Use "
+            "sklearn.model_selection.GridSearchCV for other estimators."
+        )
+    check_integer("C_path", "n_Cs", n_Cs, low=1)
     if template.base is not None:
         raise ValueError(
             f"base of C_path's estimator must be None, since its weights imply one C; got "
@@ -230,6 +242,23 @@ class _Place:
     relaxed: FloatArray | None = None  # (2, n_samples)
     centre: float = 0.0
     beta_range: tuple[float, float] | None = None
+    before: tuple[FloatArray, FloatArray] | None = None  # b of the relaxation, and C, before this
+
+    def relaxation_at(self, C: FloatArray) -> FloatArray | None:
+        """Return a point, (2, n_samples), near the relaxation for another C.
+
+        Between values at which a coefficient reaches or leaves its bound, solutions are linear in C
+        (Hastie, Rosset, Tibshirani and Zhu 2004).
+        """
+        if self.relaxed is None:
+            return None
+        b = self.relaxed[0] - self.relaxed[1]
+        moved = _moved(b, self.C, C)
+        if self.before is not None:
+            old, old_C = self.before
+            ratio = float((C.max() - self.C.max()) / (self.C.max() - old_C.max()))
+            moved = np.clip(b + ratio * (b - old), -C, C)
+        return np.stack([np.maximum(moved, 0.0), np.maximum(-moved, 0.0)])
 
 
 def _step(
@@ -246,8 +275,7 @@ def _step(
         fit = replace(fit, problem=replace(given, dual=dual, encoding=encoding, start=start))
         found = fit.solve()
         return fit, found, _Place(C, found.b[0])
-    relaxed = None if before is None or before.relaxed is None else before.relaxed
-    begin = None if relaxed is None or before is None else _moved(relaxed, before.C, C)
+    begin = None if before is None else before.relaxation_at(C)
     dual = dual.with_box(C, model.epsilon, begin)
     fit = replace(fit, problem=replace(given, dual=dual, encoding=encoding))
     n_rounds = fit.strategy.rounds(fit.direct.sampler)
@@ -256,6 +284,8 @@ def _step(
         found = fit.solve()
     else:
         centre, known = before.centre, dual.recentred(before.centre)
+        start = vars(known).get("_start")
+        vars(known)["relaxation"] = known.relax(start=start, rtol=_RTOL)
         direct = fit.direct if n_rounds is not None else _brief(fit.direct, before, C)
         solver = RefinementSolver(direct, n_rounds, fit.strategy.tol, fit.strategy.deadline)
         found = solver.solve(
@@ -265,7 +295,11 @@ def _step(
     history = found.info.get("refinement_history")
     centre = history[-1].centre if history else centre
     beta_range = found.info.get("beta_range") if before is not None else None
-    return fit, found, _Place(C, found.b[0], known.relaxation.coefficients, centre, beta_range)
+    earlier = None
+    if before is not None and before.relaxed is not None and before.C.max() < C.max():
+        earlier = before.relaxed[0] - before.relaxed[1], before.C
+    relaxed = known.relaxation.coefficients
+    return fit, found, _Place(C, found.b[0], relaxed, centre, beta_range, earlier)
 
 
 def _brief(direct: DirectSolver, before: _Place, C: FloatArray) -> DirectSolver:
@@ -275,8 +309,8 @@ def _brief(direct: DirectSolver, before: _Place, C: FloatArray) -> DirectSolver:
         options.setdefault("num_sweeps", _SWEEPS)
         if before.beta_range is not None:  # energies grow with the square of the windows
             ratio = float((before.C.max() / C.max()) ** 2)
-            hot, cold = before.beta_range
-            options.setdefault("beta_range", (hot * ratio, cold * ratio))
+            cold = before.beta_range[1] * ratio
+            options.setdefault("beta_range", (cold / 8.0, cold))
     return replace(direct, num_reads=min(direct.num_reads, _READS), options=options)
 
 

@@ -114,14 +114,14 @@ class Kernel:
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
-        matrix: Any
+        found: Any
         with np.errstate(all="ignore"):  # what overflows is an error below
             if self.function == "rbf" and type(X) is type(Y) is np.ndarray:
-                matrix = _rbf(X, Y, self.gamma)
+                found = _rbf(X, Y, self.gamma)
             else:
-                matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
-        matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
-        matrix = np.asarray(matrix, dtype=np.float64)
+                found = pairwise_kernels(X, Y, metric=self.function, **arguments)
+        found = found.toarray() if sparse.issparse(found) else found
+        matrix = np.asarray(found, dtype=np.float64)
         if not _is_finite(matrix):
             values = "".join(f", {name}={value:.4g}" for name, value in arguments.items())
             largest = max(_largest(X), _largest(Y))

@@ -25,6 +25,7 @@ from qsvr import (
 )
 from qsvr.problem.local_search import polish
 from qsvr.samplers import DimodSampler
+from qsvr.samplers.base import check_options
 
 
 class UniformSampler(dimod.Sampler):
@@ -44,6 +45,20 @@ class UniformSampler(dimod.Sampler):
         )
 
 
+class OnTorch:
+    """The structured annealer in PyTorch."""
+
+    is_local = True
+    parameters = frozenset({"num_sweeps"})
+    max_variables = None
+
+    def sample(self, qubo, *, num_reads, seed, **options):
+        check_options("structured in PyTorch", options, self.parameters)
+        return get_sampler("structured").sample(
+            qubo, num_reads=num_reads, seed=seed, device="cpu", **options
+        )
+
+
 @dataclass(frozen=True)
 class Subject:
     """A sampler under test."""
@@ -56,6 +71,7 @@ class Subject:
 
 SAMPLERS = {
     "structured": Subject("structured"),
+    "structured, PyTorch": Subject(OnTorch(), n_samples=12, needs="torch"),
     "sa": Subject("sa"),
     "neal": Subject("neal"),
     "tabu": Subject("tabu"),

@@ -216,12 +216,12 @@ def journal(random: Random, files: dict[str, str]) -> str:
 def report(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo report``."""
     args = ["report", journal(random, files)]
-    for flag in ("--csv", "--html", "--top", "--figures", "--overwrite"):
+    for flag in ("--csv", "--html", "--top", "--figures", "--overwrite", "--salvage"):
         if random.random() < 0.25:
             args.append(flag)
             if flag == "--top":
                 args.append(random.choice(NUMBERS))
-            elif flag != "--overwrite":
+            elif flag not in ("--overwrite", "--salvage"):
                 args.append(
                     random.choice((files["folder"], files["bytes"], ".", "/", "", *HOSTILE))
                 )
@@ -232,11 +232,17 @@ def resume(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo resume``."""
     args = ["resume", journal(random, files), "--quiet"]
     args += options(random, "--executor-option", ("devices", "threads"), 0.1)
+    args += ["--salvage"] if random.random() < 0.2 else []
     for flag in ("--workers", "--timeout", "--max-retries"):
         args += [flag, random.choice(NUMBERS)] if random.random() < 0.1 else []
     for flag in ("--executor", "--checkpoint-dir"):
         args += [flag, random.choice(HOSTILE)] if random.random() < 0.1 else []
     return args
+
+
+def status(random: Random, files: dict[str, str]) -> list[str]:
+    """Return a command line of ``hpo status``."""
+    return ["status", journal(random, files), *(["--json"] if random.random() < 0.3 else [])]
 
 
 def export(random: Random, files: dict[str, str]) -> list[str]:
@@ -290,7 +296,7 @@ def anything(random: Random, files: dict[str, str]) -> list[str]:
     return random.choices(words, k=random.randint(0, 4))
 
 
-COMMANDS = (run, run, run, run, report, resume, export, simulate, anything)
+COMMANDS = (run, run, run, run, run, report, resume, status, export, simulate, anything)
 
 
 def command(random: Random, files: dict[str, str]) -> list[str]:

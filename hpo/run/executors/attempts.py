@@ -151,7 +151,13 @@ def _key(segment: Segment) -> list[Any]:
 def _write(outcome: Outcome, segment: Segment, place: Path) -> None:
     """Keep the outcome of a finished segment; not to disk, as after a power cut it is trained."""
     extra = {name: list(values) for name, values in outcome.extra.items()}
-    data = {"segment": _key(segment), "losses": list(outcome.losses), "extra": extra}
+    data = {
+        "segment": _key(segment),
+        "losses": list(outcome.losses),
+        "extra": extra,
+        "kept": outcome.kept,
+        "place": dict(outcome.place),
+    }
     temporary = place / f".{_OUTCOME}.tmp"
     with contextlib.suppress(OSError):  # the report may come through
         temporary.write_text(json.dumps(data), encoding="utf-8")
@@ -166,7 +172,8 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
             return None
         losses = tuple(map(float, data["losses"]))
         extra = {str(name): tuple(map(float, each)) for name, each in data["extra"].items()}
-        return Outcome(losses, extra)
+        kept, where = bool(data["kept"]), dict(data["place"])
+        return Outcome(losses, extra, kept=kept, place=where)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or a power cut has damaged it
 

@@ -52,11 +52,13 @@ class StructuredAnnealer:
 
     Options of `sample`: ``num_sweeps`` (by default it grows with the root of n_samples),
     ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
-    `pair_beta_ranges`), ``n_jobs`` (threads; the samples do not depend on it).
+    `pair_beta_ranges`), ``n_jobs`` (threads; the samples do not depend on it), ``device``
+    (PyTorch's name of a device, such as ``"cuda"``, on which all QUBOs of a stack are annealed at
+    once; by default the compiled annealer runs on the processor, which needs no PyTorch).
     """
 
     is_local = True
-    parameters = frozenset({"num_sweeps", "beta_range", "n_jobs"})
+    parameters = frozenset({"num_sweeps", "beta_range", "n_jobs", "device"})
     max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
@@ -86,7 +88,11 @@ class StructuredAnnealer:
         # A pool of NaN threads never ends.
         n_jobs = check_integer("sampler_options", "n_jobs", options.get("n_jobs", 1), low=1)
         betas = [np.geomspace(hot, cold, num_sweeps) for hot, cold in ranges]
-        levels = anneal_all(_problems(stack, betas, seeds), num_reads, seeds, n_jobs)
+        problems, device = _problems(stack, betas, seeds), options.get("device")
+        if device is None:
+            levels = anneal_all(problems, num_reads, seeds, n_jobs)
+        else:
+            levels = _annealed_on(_checked_device(device), problems, num_reads, seeds)
         bits, energies = stack.bits(levels), stack.energies(stack.values(levels))
         info = {
             "sampler": "structured",
@@ -123,7 +129,7 @@ def _schedules(
 
 
 def anneal_all(
-    problems: Sequence[_Problem], num_reads: int, seeds: Sequence[int], n_jobs: int
+    problems: Sequence[AnnealingProblem], num_reads: int, seeds: Sequence[int], n_jobs: int
 ) -> NDArray[np.int64]:
     """Return levels of shape (n_members, num_reads, 2, n_samples)."""
     from qsvr._numba import in_threads
@@ -135,7 +141,7 @@ def anneal_all(
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class AnnealingProblem:
     """A QUBO and a schedule in the form that the compiled loops take.
 
     Its samples are those of the QUBO, or its coefficients where levels are not even. Coefficients
@@ -164,11 +170,35 @@ class _Problem:
         width = LANES if n_batches >= n_jobs and num_reads > MULTIPLE else MULTIPLE
         firsts = range(0, num_reads, width)
         signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
-        x = np.concatenate(signed, axis=1)[:, :num_reads].T
+        return self.unsigned(np.concatenate(signed, axis=1)[:, :num_reads])
+
+    def unsigned(self, x: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return levels, shape (n_reads, 2, n_samples), of signed ones, shape (n, n_reads)."""
+        x = x.T
         if self.separate:
             return self.encoding.expanded(np.abs(x.astype(np.int64)))
         x = (x + _middle(self.encoding)).astype(np.int64)
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
+
+    @staticmethod
+    def batches(num_reads: int) -> range:
+        """Return the numbers of the batches that so many reads fill."""
+        from qsvr.samplers.structured._lanes import LANES
+
+        return range(-(-num_reads // LANES))
+
+    def start(
+        self, seed: int, batch: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint32], np.uint32]:
+        """Return the first signed levels, (n, LANES), and random states of lanes and of a batch."""
+        from qsvr.samplers.structured._lanes import LANES
+
+        rng, n = np.random.default_rng([seed, batch + 1]), self.y.size
+        low, high = self.weights[:, 4:6].T[..., None]
+        counts = (high - low).astype(np.int64) + 1
+        x = low + rng.integers(0, counts, size=(n, LANES))
+        states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)
+        return x.astype(np.float32), states, np.uint32(rng.integers(1, 2**32))
 
     def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
         """Return signed levels, shape (n, width), of some reads of one batch."""
@@ -176,13 +206,9 @@ class _Problem:
 
         batch, first_lane = divmod(first_read, LANES)
         lanes, n = slice(first_lane, first_lane + width), self.y.size
-        rng = np.random.default_rng([seed, batch + 1])
-        low, high = self.weights[:, 4:6].T[..., None]
-        counts = (high - low).astype(np.int64) + 1
+        first_x, states, shared = self.start(seed, batch)
         field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
-        x[:] = low + rng.integers(0, counts, size=(n, LANES))[:, lanes]
-        states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
-        shared = np.uint32(rng.integers(1, 2**32))
+        x[:], states = first_x[:, lanes], states[lanes].copy()
         b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
         state = Batch(field, x, states, b, everyone)
         memory = empty_memory(self.blocks[0].shape[2], width)
@@ -209,7 +235,7 @@ class _Problem:
 
 def _problems(
     stack: QuboStack, betas: Sequence[FloatArray], seeds: Sequence[int]
-) -> list[_Problem]:
+) -> list[AnnealingProblem]:
     """Return each QUBO of a stack, with its schedule, as the compiled loops take it."""
     from qsvr.samplers.structured._blocks import neighbour_blocks
 
@@ -239,7 +265,7 @@ def _problems(
             scaled_beta, reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT, _SWEEPS_PER_HEAT_BATH
         )
         problems.append(
-            _Problem(
+            AnnealingProblem(
                 kernel=scaled[m], y=targets[m], offset=offsets[m],
                 levels=Levels(tuple(weights[m, 0]), table, highest[m]), weights=weights[m],
                 even=table is None and not separate and bool(alike[m]), separate=separate,
@@ -264,6 +290,27 @@ def _costs(stack: QuboStack) -> FloatArray:
     """
     epsilon, overlap = stack.scalar("epsilon"), stack.scalar("overlap_penalty")
     return np.asarray(epsilon[..., None] + overlap[..., None] * stack.offset[:, ::-1])
+
+
+def _checked_device(device: object) -> str:
+    if not isinstance(device, str) or not device:
+        raise ValueError(
+            "device of sampler_options must be PyTorch's name of a device, such as 'cuda', or None "
+            f"for the compiled annealer; got {shown(device)}."
+        )
+    return device
+
+
+def _annealed_on(
+    device: str, problems: Sequence[AnnealingProblem], num_reads: int, seeds: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return levels as `anneal_all` does, annealed by PyTorch."""
+    from qsvr.samplers.structured._torch import anneal_tensors
+
+    signed = anneal_tensors(
+        problems, num_reads, seeds, device=device, refresh=_SWEEPS_PER_REFRESH
+    )  # fmt: skip
+    return np.stack([p.unsigned(x) for p, x in zip(problems, signed, strict=True)])
 
 
 def _quadratic_form(

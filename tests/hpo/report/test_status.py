@@ -34,7 +34,7 @@ def reached(condition, patience: float = 60) -> None:
 
 @pytest.mark.slow
 def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
-    workshop.slow(0.3)
+    workshop.slow(1.5)  # so that it lasts longer than the calls below on a busy machine
     args = [*workshop.run_args(executor="process", workers="2", executor_option="devices=0,1")]
     with subprocess.Popen(
         workshop.command(*args, "--quiet"),
@@ -42,7 +42,7 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
         env=environment,
         stdout=subprocess.DEVNULL,
     ) as process:
-        reached(lambda: workshop.epochs() >= 4)
+        reached(lambda: workshop.epochs() >= 3)
         reached(lambda: len(read_status(workshop.journal).hosts) == 1)
         status = workshop.cli("status", "run.jsonl")
         data = json.loads(workshop.cli("status", "run.jsonl", "--json").stdout)
