@@ -7,7 +7,7 @@ variables); the sign of a QSVR at 2 bits, which takes twice the variables; SVC. 
 is `tno-quantum-ml-classifiers-svm`, at its defaults, in an environment of its own (see
 peers_env/README.md); without it its rows are left out.
 
-Then ten data sets with 10 splits of 80 training samples, C = 1, features standardised on them.
+Then ten data sets with 10 splits of 80 training and at most 200 test samples, C = 1, features standardised on them.
 Columns: classes, accuracy of SVC, QSVC minus SVC for 8 bits in one QUBO, for 3 bits with 15
 refinements, for the default, for decomposition into QUBOs of 120 variables (the sets that need it
 have more than 40 samples in a pair of classes) and one against rest; then the other package minus
@@ -59,6 +59,7 @@ def data_sets() -> dict[str, tuple[NDArray[np.float64], NDArray[Any]]]:
     """Return ten sets that need no download, four of them with more than two classes."""
     X_diabetes, y_diabetes = datasets.load_diabetes(return_X_y=True)
     X_wine, y_wine = datasets.load_wine(return_X_y=True)
+    X_digits, y_digits = datasets.load_digits(n_class=5, return_X_y=True)
     make = datasets.make_classification
     return {
         "breast cancer": datasets.load_breast_cancer(return_X_y=True),
@@ -69,16 +70,19 @@ def data_sets() -> dict[str, tuple[NDArray[np.float64], NDArray[Any]]]:
         "hastie": datasets.make_hastie_10_2(400, random_state=0),
         "iris": datasets.load_iris(return_X_y=True),
         "wine": (X_wine, y_wine),
-        "digits": datasets.load_digits(return_X_y=True),
+        "digits 0 to 4": (X_digits, y_digits),
         "four classes, unequal": make(
             400, 8, n_informative=6, n_classes=4, weights=[0.5, 0.3, 0.15], random_state=0
         ),
     }
 
 
-def split(X: NDArray[np.float64], y: NDArray[Any], n: int, seed: int) -> Split:
-    """Return X, y, X_test, y_test, scaled on n training samples."""
-    X, X_test, y, y_test = train_test_split(X, y, train_size=n, random_state=seed, stratify=y)
+def split(X: NDArray[np.float64], y: NDArray[Any], n: int, seed: int, most: int) -> Split:
+    """Return X, y, X_test, y_test, scaled on n training samples, with at most ``most`` for test."""
+    n_test = min(most, len(y) - n)
+    X, X_test, y, y_test = train_test_split(
+        X, y, train_size=n, test_size=n_test, random_state=seed, stratify=y
+    )
     scaler = StandardScaler().fit(X)
     return scaler.transform(X), y, scaler.transform(X_test), y_test
 
@@ -147,7 +151,7 @@ def compare_on_cancer(python: str | None, n_splits: int, sizes: Sequence[int], b
     data = datasets.load_breast_cancer(return_X_y=True)
     rows = []
     for n in sizes:
-        splits = [split(*data, n, seed) for seed in range(n_splits)]
+        splits = [split(*data, n, seed, len(data[1])) for seed in range(n_splits)]
         makers: dict[str, Callable[[], Any]] = {
             "SVC": SVC,
             "QSVC": lambda: QSVC(random_state=0),
@@ -180,7 +184,7 @@ def compare_on_many(python: str | None, n_splits: int, names: Sequence[str], bar
     rows = []
     for name in names:
         X, y = data_sets()[name]
-        splits = [split(X, y, 80, seed) for seed in range(n_splits)]
+        splits = [split(X, y, 80, seed, 200) for seed in range(n_splits)]
         svc, _ = measure(SVC, splits)
         row = [name, str(len(np.unique(y))), f"{svc.mean():.3f}"]
         for variant, settings in VARIANTS.items():

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_moons
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    load_wine,
+    make_friedman1,
+    make_moons,
+)
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -157,3 +163,33 @@ def test_regression_is_the_same_to_the_bit_by_boxes_of_two_rows(overlap_penalty)
         solved.append((found.coefficients, found.energies, dual.bound, objective))
     for one, two in zip(*solved, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+# Energy, bound and sum of predictions, from the code before boxes had sides of their own.
+BEFORE = {
+    "1 bit": ({"n_bits": 1}, -606.4496834024137, -606.548152025606, 829.2651087334302),
+    "8 bits": ({"n_bits": 8}, -606.5708932397697, -606.5713574084162, 829.2528300940372),
+    "base 3": (
+        {"C": "implied", "base": 3.0}, -734.1577175409172, -734.1578241770485, 830.116475241945,
+    ),
+    "overlap": (
+        {"overlap_penalty": 1.0}, -606.5176821157813, -606.5481844408918, 829.5027356808723,
+    ),
+    "refined": ({"n_refinements": 6}, -606.5479230604715, -606.5484135434577, 829.2859033134797),
+    "decomposed": (
+        {"max_variables": 120}, -606.5480504525472, -606.5573802035184, 829.2878196858546,
+    ),
+    "weights": ({}, -463.51835127611974, -463.5478953613698, 801.7799562048918),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_regression_is_what_it_was(name):
+    settings, energy, bound, total = BEFORE[name]
+    X, y = make_friedman1(60, noise=1.0, random_state=0)
+    weight = np.arange(60) % 4 * 0.5 if name == "weights" else None
+    options = {"C": 5.0, "sampler": "relax-round", "num_reads": 16, "random_state": 0, **settings}
+    model = QSVR(**options).fit(X, y, weight)
+    assert model.energy_ == pytest.approx(energy, rel=1e-7)
+    assert model.relaxation_bound_ == pytest.approx(bound, rel=1e-7)
+    assert model.predict(X).sum() == pytest.approx(total, rel=1e-6)
