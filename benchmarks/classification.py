@@ -7,12 +7,12 @@ variables); the sign of a QSVR at 2 bits, which takes twice the variables; SVC. 
 is `tno-quantum-ml-classifiers-svm`, at its defaults, in an environment of its own (see
 peers_env/README.md); without it its rows are left out.
 
-Then ten data sets with 10 splits of 80 training and at most 200 test samples, C = 1, features standardised on them.
-Columns: classes, accuracy of SVC, QSVC minus SVC for 8 bits in one QUBO, for 3 bits with 15
-refinements, for the default, for decomposition into QUBOs of 120 variables (the sets that need it
-have more than 40 samples in a pair of classes) and one against rest; then the other package minus
-QSVC at 2 bits, and its processor time in units of QSVC's. It has two classes only; for more it is
-put into scikit-learn's OneVsOneClassifier.
+Then ten data sets with 10 splits of 80 training samples and at most 200 test samples, C = 1,
+features standardised on the former. Columns: classes, accuracy of SVC, QSVC minus SVC for 8 bits in
+one QUBO, for 3 bits with 15 refinements, for the default, for decomposition into QUBOs of 120
+variables (the sets that need it have more than 40 samples in a pair of classes) and for one against
+rest; then the other package minus QSVC at 2 bits, and its processor time in units of QSVC's. It has
+two classes only; for more it is put into scikit-learn's OneVsOneClassifier.
 """
 
 from __future__ import annotations
