@@ -40,8 +40,9 @@ _KERNEL_PART = 2_000_000
 class SupportVectorMachine(BaseEstimator):
     """An estimator whose duals are solved as QUBOs. Its parameters are those of `QSVR`."""
 
-    # Coefficients of a sample that have bits.
+    # Coefficients of a sample that have bits, and what trains many small models.
     _n_sides = 2
+    _ensemble = "QSVREnsemble, or sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={})"
 
     def _copy(self) -> Self:
         """Return a shallow copy, which shares a live sampler."""
@@ -119,7 +120,7 @@ class SupportVectorMachine(BaseEstimator):
     def _working_size(self, strategy: Strategy, direct: DirectSolver, n_samples: int) -> int | None:
         return strategy.working_size(
             direct.sampler, n_samples=n_samples, n_bits=self.n_bits, name=self._sampler_name,
-            n_sides=self._n_sides,
+            n_sides=self._n_sides, ensemble=self._ensemble,
         )  # fmt: skip
 
     def _encoding(self, scale: FloatArray) -> FixedPointEncoding:

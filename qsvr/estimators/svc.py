@@ -183,6 +183,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
     """
 
     _n_sides = 1
+    _ensemble = "QSVCEnsemble, or sklearn.ensemble.BaggingClassifier(QSVC(...), max_samples={})"
 
     def __init__(
         self,

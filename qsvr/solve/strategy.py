@@ -64,7 +64,14 @@ class Strategy:
     verbose: int = 0
 
     def working_size(
-        self, sampler: Sampler, *, n_samples: int, n_bits: int, name: str, n_sides: int = 2
+        self,
+        sampler: Sampler,
+        *,
+        n_samples: int,
+        n_bits: int,
+        name: str,
+        n_sides: int = 2,
+        ensemble: str = "an ensemble of members with max_samples={}",
     ) -> int | None:
         """Return the samples of a working set, or None where one QUBO holds them all.
 
@@ -76,6 +83,8 @@ class Strategy:
             Of the sampler, in messages.
         n_sides : int
             Coefficients of a sample that have bits: 1 where boxes have one side.
+        ensemble : str
+            What trains members of so many samples, in messages.
 
         Raises
         ------
@@ -91,8 +100,8 @@ class Strategy:
                     f"{n_samples} samples at n_bits={n_bits} need {per_sample * n_samples} binary "
                     f"variables in one QUBO, and the sampler {name!r} takes at most {limit}. Use "
                     "sampler='structured' (up to 60000 variables), max_variables='auto' (working "
-                    f"sets), fewer bits, or at most {most} samples: a subsample, or an ensemble of "
-                    f"members with max_samples={max(most, 1)}."
+                    f"sets), fewer bits, or at most {most} samples: a subsample, or "
+                    f"{ensemble.format(max(most, 1))}."
                 )
             return None
         if self.max_variables == "auto":
