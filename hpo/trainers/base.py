@@ -141,7 +141,7 @@ class Outcome:
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict, compare=False)
     cause: Cause = "trial"
     kept: bool = False
     attempt: str = ""
