@@ -271,6 +271,7 @@ class Tuner:
             try:
                 store.create(journal.header)
             except UsageError:
+                journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
             return self._go(workers, store, journal)

@@ -26,15 +26,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 from hpo.errors import TrainerError
-from hpo.run.executors.forkserver import (
-    THREAD_VARIABLES,
-    ForkContext,
-    ForkServer,
-    parent_of_workers,
-)
+from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 from hpo.trainers.loading import NamedTrainer, load_trainer
 
@@ -88,7 +83,7 @@ class OwnProcess:
 
     def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
         self._setup = setup
-        self._context = _SpawnContext() if server is None else ForkContext(server)
+        self._context = _SpawnContext() if server is None else server.context()
         self._executor: ProcessPoolExecutor | None = None
         self._starting = threading.RLock()
 
@@ -300,7 +295,13 @@ def _ending(process: BaseProcess | None) -> str:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C in processes that are started here: it reaches the whole group."""
+    """Block Ctrl-C in processes that are started here: it reaches the whole group.
+
+    Where signals cannot be blocked (Windows), a process ignores Ctrl-C once it is set up.
+    """
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # it would unblock the signal if it started in between
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -309,7 +310,7 @@ def interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_early_output: BinaryIO | None = None  # what a worker printed before its first segment
+_early_output: IO[bytes] | None = None  # what a worker printed before its first segment
 
 
 def _start_process(
@@ -322,9 +323,11 @@ def _start_process(
     os.environ.clear()  # of the server, if there is one
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    with contextlib.suppress(OSError, AttributeError):  # the kernel kills it with its parent
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # the kernel kills it with its parent
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != (parent_of_workers() or parent):
         os._exit(1)
     if parent_of_workers() is not None and "numpy" in sys.modules:
@@ -333,8 +336,9 @@ def _start_process(
     limit_threads(threads)
     if keep_output:
         global _early_output  # noqa: PLW0603 - of this process
-        _early_output = tempfile.TemporaryFile()  # noqa: SIM115 - until the first segment
-        _print_into(_early_output.fileno())
+        early: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - until the first segment
+        _early_output = early
+        _print_into(early.fileno())
 
 
 def _run(log: Path | None, trainer: Trainer, segment: Segment) -> Outcome:
