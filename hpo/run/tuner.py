@@ -21,7 +21,6 @@ import contextlib
 import dataclasses
 import logging
 import multiprocessing
-import pickle
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import InterruptedRunError, JournalError, TrainerError, UsageError
+from hpo.errors import InterruptedRunError, JournalError, UsageError
 from hpo.loop import Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
@@ -53,8 +52,8 @@ from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
-from hpo.trainers.base import describe
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.sending import sendable
 from hpo.trial import Job
 
 _log = logging.getLogger(__name__)
@@ -347,15 +346,9 @@ class Tuner:
         if self.executor == "process" and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
-        if self.executor != "inline" and not isinstance(trainer, NamedTrainer):
-            try:
-                pickle.dumps(trainer)
-            except Exception as error:  # noqa: BLE001 - pickle raises whatever the object does
-                raise TrainerError(
-                    f"trainer cannot be sent to worker processes ({describe(error)}); define it at "
-                    "the top of a file and pass 'FILE.py:name', or use executor='inline'"
-                ) from None
-        return trainer
+        if self.executor == "inline":
+            return trainer
+        return sendable(trainer, checked=self.executor == "process")
 
     def _store(self, journal: Path) -> CheckpointStore:
         return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))

@@ -40,7 +40,11 @@ class NamedTrainer:
         self, config: Config, start: int, stop: int, checkpoint: Path
     ) -> Sequence[float] | Metrics:
         """Load the trainer if this process has not yet, and call it."""
-        return load_trainer(self.name).train(config, start, stop, checkpoint)
+        return self.load().train(config, start, stop, checkpoint)
+
+    def load(self) -> Trainer:
+        """Import the trainer, once in a process (see `load_trainer`)."""
+        return load_trainer(self.name)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, empty for a module."""

@@ -31,7 +31,8 @@ from typing import IO, Any, ParamSpec, TypeVar
 from hpo.errors import TrainerError
 from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
-from hpo.trainers.loading import NamedTrainer, load_trainer
+from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.sending import SentTrainer, main_left_alone
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,7 +101,7 @@ class OwnProcess:
         BrokenExecutor
             If the process died while it was idle.
         """
-        with self._starting, interrupts_blocked():
+        with self._starting, interrupts_blocked(), main_left_alone():
             if self._executor is None:
                 environment = {**os.environ, **self._setup.environment}
                 setup = (self._setup.threads, self._setup.log is not None, environment)
@@ -219,6 +220,8 @@ class Worker:
     def _begin(self, trainer: Trainer, segment: Segment) -> tuple[Future[str], Future[Outcome]]:
         with self._starting:
             ready = self.start(trainer)
+            if isinstance(trainer, SentTrainer):
+                trainer = trainer.reminder()
             return ready, self._process.submit(_run, self._setup.log, trainer, segment)
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
@@ -257,7 +260,7 @@ class Worker:
                 self._timed_out = timeout
                 self._process.kill()
 
-    def check_import(self, trainer: NamedTrainer) -> None:
+    def check_import(self, trainer: NamedTrainer | SentTrainer) -> None:
         """Wait until the process has imported the trainer.
 
         Raises
@@ -268,8 +271,13 @@ class Worker:
         try:
             error = self.start(trainer).result()
         except BrokenExecutor:
-            target = trainer.name.rpartition(":")[0]
-            error = f"cannot import trainer from {target}: worker process {self._process.ending()}"
+            named = isinstance(trainer, NamedTrainer)
+            what = (
+                f"import trainer from {trainer.name.rpartition(':')[0]}"
+                if named
+                else "load trainer"
+            )
+            error = f"cannot {what}: worker process {self._process.ending()}"
             self._process.discard()
         if error:
             raise TrainerError(error)
@@ -386,9 +394,9 @@ def _print_into(handle: int) -> None:
 def _prepare(trainer: Trainer, threads: int) -> str:
     """Import the trainer; return the error, which is raised again in the segment."""
     error = ""
-    if isinstance(trainer, NamedTrainer):
+    if isinstance(trainer, NamedTrainer | SentTrainer):
         try:
-            load_trainer(trainer.name)
+            trainer.load()
         except Exception as problem:  # noqa: BLE001 - whatever an import raises
             error = str(problem)
     limit_threads(threads)
