@@ -15,6 +15,7 @@ from hpo.errors import ExecutorLostError, UsageError, import_optional
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.remote import CallingExecutor, WorkerSetup
+from hpo.trainers.sending import main_left_alone
 
 T = TypeVar("T")
 
@@ -152,6 +153,7 @@ class _Local(_Client):
         import dask
 
         self._settings = contextlib.ExitStack()
+        self._settings.enter_context(main_left_alone())  # by workers, whenever they start
         self._settings.enter_context(
             dask.config.set({"distributed.deploy.lost-worker-timeout": _RESTART})
         )

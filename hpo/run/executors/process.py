@@ -271,12 +271,9 @@ class Worker:
         try:
             error = self.start(trainer).result()
         except BrokenExecutor:
-            named = isinstance(trainer, NamedTrainer)
-            what = (
-                f"import trainer from {trainer.name.rpartition(':')[0]}"
-                if named
-                else "load trainer"
-            )
+            what = "load trainer"
+            if isinstance(trainer, NamedTrainer):
+                what = f"import trainer from {trainer.name.rpartition(':')[0]}"
             error = f"cannot {what}: worker process {self._process.ending()}"
             self._process.discard()
         if error:
