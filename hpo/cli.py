@@ -144,6 +144,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     from hpo.space.search_space import SearchSpace
     from hpo.trainers.loading import default_space
 
+    _see_working_directory()
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
@@ -181,6 +182,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Resume the run of JOURNAL, which was stopped or killed."""
     from hpo.run.tuner import Tuner
 
+    _see_working_directory()
     executor_options = parse_options(options.pop("executor_option"))
     given = {name: value for name, value in options.items() if value is not None}
     if executor_options or "executor" in given:  # another executor has other options
@@ -255,6 +257,13 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
     _console().print(table_of(rows, setting))
+
+
+def _see_working_directory() -> None:
+    """Let modules of the working directory be imported, as ``python -m`` does; workers follow."""
+    here = str(Path.cwd())
+    if not sys.flags.safe_path and not {here, ""} & set(sys.path):
+        sys.path.insert(0, here)
 
 
 def _console() -> Console:

@@ -224,7 +224,8 @@ class Tuner:
                 _log.warning("%s has changed since the run began", file)
         elif trainer is None or scheduler is None:
             raise JournalError(
-                f"journal {journal} was started from Python objects; resume it from Python with "
+                f"journal {journal} was started from Python objects, which it cannot name; resume "
+                "it from Python (a notebook: run the cell of the trainer first) with "
                 "Tuner.resume(journal, trainer, scheduler) and the same objects"
             )
         else:

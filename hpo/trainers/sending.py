@@ -73,10 +73,10 @@ class SentTrainer:
                 return _loaded[self.digest]
             try:
                 trainer: Trainer = pickle.loads(self.data)  # noqa: S301 - from the leading process
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever its modules raise
                 raise TrainerError(
                     f"trainer cannot be loaded in a worker process ({describe(error)}); {_REMEDY}"
-                ) from error
+                ) from None
             if self.digest:
                 _loaded.clear()
                 _loaded[self.digest] = trainer

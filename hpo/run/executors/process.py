@@ -30,7 +30,9 @@ from typing import IO, Any, ParamSpec, TypeVar
 
 from hpo.errors import TrainerError
 from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
+from hpo.trainers import failures
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.failures import Log, printed
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
 
@@ -168,6 +170,7 @@ class Worker:
         self._current: Future[Outcome] | None = None
         self._timer: threading.Timer | None = None
         self._timed_out: float | None = None
+        self._output = Log(None)
 
     @property
     def busy(self) -> bool:
@@ -207,6 +210,7 @@ class Worker:
         """
         outer: Future[Outcome] = Future()
         self._current, self._timed_out = outer, None
+        self._output = Log(self._setup.log)
         try:
             ready, inner = self._begin(trainer, segment)
         except BrokenExecutor:  # it died while it was idle
@@ -245,7 +249,7 @@ class Worker:
         self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
-        return Outcome(reason=f"worker process {ending}")
+        return Outcome(reason=f"worker process {ending}{printed(self._output.tail())}")
 
     def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
         with self._lock:
@@ -373,6 +377,7 @@ def limit_threads(threads: int) -> None:
 
 def print_to(log: Path) -> None:
     """Redirect the output of this process to a file; it would disturb the progress display."""
+    failures.own_log = log
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     _print_into(handle)
     os.close(handle)
