@@ -261,7 +261,10 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
 
 def _see_working_directory() -> None:
     """Let modules of the working directory be imported, as ``python -m`` does; workers follow."""
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except OSError:  # it was deleted
+        return
     if not sys.flags.safe_path and not {here, ""} & set(sys.path):
         sys.path.insert(0, here)
 

@@ -6,6 +6,7 @@ the *user's* code, since a line of a library seldom says what to mend.
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -115,7 +116,9 @@ def _place(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
         return f" ({Path(error.filename).name}:{error.lineno})"
-    others = [place for place in _lines(error.__traceback__) if not _is_ours(place[0])]
+    skipped = ("<frozen ", importlib.__file__)  # how Python imports
+    lines = [place for place in _lines(error.__traceback__) if not place[0].startswith(skipped)]
+    others = [place for place in lines if not _is_ours(place[0])]
     if not others:
         return ""
     first = _package(others[0][0])  # what this package has called
@@ -142,7 +145,7 @@ def _is_ours(file: str) -> bool:
 
 
 def _is_library(file: str) -> bool:
-    return bool(_package(file)) or file.startswith((_STANDARD_LIBRARY, "<frozen "))
+    return bool(_package(file)) or file.startswith(_STANDARD_LIBRARY)
 
 
 def _package(file: str) -> str:

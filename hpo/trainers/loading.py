@@ -201,7 +201,11 @@ def _import(target: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever user code raises at import
-        raise TrainerError(f"cannot import trainer from {target}: {describe(error)}") from None
+        why = describe(error)
+        top = target.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and error.name == top and not _is_file(target):
+            why += "; start in the folder that holds it, or set PYTHONPATH"
+        raise TrainerError(f"cannot import trainer from {target}: {why}") from None
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -7,6 +7,7 @@ import io
 import math
 import multiprocessing
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 

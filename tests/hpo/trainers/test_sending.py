@@ -64,17 +64,13 @@ if __name__ == "__main__":
     print(search(fails, executor=EXECUTOR, n_workers=2).trials[0].reason)
 """
 EXPECTED = [f"{name} True" for name in ("function", "object", "closure")]
-EXECUTORS = [
-    "process",
-    "dask",
-    pytest.param(
-        "ray",
-        marks=(
-            pytest.mark.ray,
-            pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="ray is not installed"),
-        ),
+RAY = pytest.param(
+    *("ray", "-"),
+    marks=(
+        pytest.mark.ray,
+        pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="ray is not installed"),
     ),
-]
+)
 
 
 def environment() -> dict[str, str]:
@@ -103,27 +99,27 @@ def check(lines: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("how", ["-c", "-", "script.py", "-i"])
+@pytest.mark.parametrize(
+    ("executor", "how"),
+    [("process", "-c"), ("process", "-"), ("process", "-i"), ("dask", "-"), RAY],
+)
 def test_without_a_notebook(executor: str, how: str, tmp_path: Path) -> None:
     program = PROGRAM.replace("EXECUTOR", repr(executor))
-    if executor != "process" and how in ("script.py", "-i"):
-        pytest.skip("as for 'process'")
     if how == "-c":
         check(printed("-c", program, cwd=tmp_path))
     elif how == "-":
         check(printed("-", text=program, cwd=tmp_path))
     else:
         (tmp_path / "script.py").write_text(program)
-        check(printed("script.py", cwd=tmp_path))
-        if how == "-i":
-            text = "def train(c, a, b, p): return [c['lr'] + OFFSET] * (b - a)\n\n"
-            text += "print(losses(train, executor='inline') == losses(train, n_workers=2))\n"
-            assert printed("-i", "script.py", text=text, cwd=tmp_path)[-1] == "True"
+        text = "def train(c, a, b, p): return [c['lr'] + OFFSET] * (b - a)\n\n"
+        text += "print(losses(train, executor='inline') == losses(train, n_workers=2))\n"
+        *script, last = printed("-i", "script.py", text=text, cwd=tmp_path)
+        check(script)
+        assert last == "True"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", EXECUTORS[:2])
+@pytest.mark.parametrize("executor", ["process", "dask"])
 def test_in_a_notebook(executor: str, tmp_path: Path, monkeypatch) -> None:
     nbclient = pytest.importorskip("nbclient", reason="pip install 'qsvr[notebooks]'")
     nbformat = pytest.importorskip("nbformat", reason="pip install 'qsvr[notebooks]'")
@@ -187,7 +183,7 @@ def test_code_that_only_this_process_has_is_refused_before_the_run(workshop, mon
     module = types.ModuleType("made_here")
     exec("def train(c, a, b, p): return [1.0] * (b - a)", vars(module))
     monkeypatch.setitem(sys.modules, "made_here", module)
-    with pytest.raises(TrainerError, match="cannot be loaded in a worker process .*made_here"):
+    with pytest.raises(TrainerError, match=r"cannot be loaded in a worker process .*made_here"):
         Tuner(module.train, workshop.spec().build_scheduler(), journal=workshop.journal).run()
     assert not workshop.journal.exists()
 
