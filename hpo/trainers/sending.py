@@ -13,9 +13,12 @@ import builtins
 import contextlib
 import hashlib
 import importlib
+import io
 import pickle
 import sys
 import threading
+import types
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +30,9 @@ from hpo.trainers.loading import NamedTrainer
 from hpo.trial import Config
 
 _REMEDY = "define it at the top of a file and pass 'FILE.py:name', or use executor='inline'"
+_NO_FILE = "<dynamic-code>"
+"""What cloudpickle gives as the file of all code, so that equal code has equal pickles."""
+
 _loading = threading.RLock()
 _loaded: dict[str, Trainer] = {}  # the last trainer that came by value, by its digest
 
@@ -125,12 +131,29 @@ def _by_value(trainer: Trainer, why: str) -> SentTrainer:
             f"sends such code; {_REMEDY}"
         )
     try:
-        data = cloudpickle.dumps(trainer)
+        data = _dumped(cloudpickle, trainer)
     except Exception as error:
         raise TrainerError(
             f"trainer cannot be sent to worker processes ({describe(error)}); {_REMEDY}"
         ) from error
     return SentTrainer(hashlib.sha256(data).hexdigest(), data, trainer)
+
+
+def _dumped(cloudpickle: Any, trainer: Trainer) -> bytes:
+    """Pickle a trainer by value; its code keeps the names of its files, which errors name."""
+    reduced = cloudpickle.Pickler.dispatch_table
+
+    def code(value: types.CodeType) -> tuple[Any, tuple[Any, ...]]:
+        build, arguments = reduced[types.CodeType](value)
+        return build, tuple(
+            value.co_filename if isinstance(each, str) and each == _NO_FILE else each
+            for each in arguments
+        )
+
+    buffer = io.BytesIO()
+    table = {"dispatch_table": ChainMap({types.CodeType: code}, reduced)}
+    type("Pickler", (cloudpickle.Pickler,), table)(buffer).dump(trainer)
+    return buffer.getvalue()
 
 
 def main_is_script() -> bool:
