@@ -1,8 +1,9 @@
 """A trainer of your own, without any framework: a two-layer network on handwritten digits.
 
 It shows what a trainer has to do: train from one epoch to another, keep what the next epoch needs
-in its checkpoint, and draw random numbers by the epoch's number, so that stopping and going on
-changes nothing. Use it from the command line::
+and how many epochs that covers in its checkpoint, and draw random numbers by the epoch's number, so
+that stopping and going on changes nothing. A checkpoint may cover more epochs than `start`, after a
+job that was interrupted, or none, if it was lost. Use it from the command line::
 
     hpo run examples/digits_numpy.py:trainer --space examples/digits_numpy_space.toml \
         --max-resource 16 --workers 2
@@ -45,20 +46,22 @@ def train(config: Mapping[str, float], start: int, stop: int, checkpoint: Path) 
     start, stop : int
         Epochs done before and after.
     checkpoint : Path
-        Where weights and momentum are kept, as an ``.npz`` archive.
+        Where weights, momentum and the losses of all epochs so far are kept, as an ``.npz``
+        archive.
 
     Returns
     -------
     list of float
         Cross-entropy on the validation images, ``stop - start`` numbers.
     """
-    state = initial(config["hidden"]) if start == 0 else load(checkpoint)
-    losses = []
-    for epoch in range(start, stop):
+    state, losses = load(checkpoint) if checkpoint.exists() else (initial(config["hidden"]), [])
+    done = len(losses)  # epochs that the checkpoint covers: not always `start`
+    for epoch in range(done, stop):
         one_epoch(state, config, np.random.default_rng([1, epoch]))
         losses.append(validate(state))
-    save(state, checkpoint)
-    return losses
+    if done < stop:
+        save(state, losses, checkpoint)
+    return losses[start:stop]
 
 
 def initial(hidden: int) -> Weights:
@@ -114,15 +117,16 @@ def validate(state: Weights) -> float:
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
-def save(state: Weights, path: Path) -> None:
-    """Write the state, all or nothing."""
-    write_atomically(path, lambda file: np.savez(file, **state))
+def save(state: Weights, losses: list[float], path: Path) -> None:
+    """Write the state and the losses so far, one an epoch, all or nothing."""
+    write_atomically(path, lambda file: np.savez(file, losses=losses, **state))
 
 
-def load(path: Path) -> Weights:
+def load(path: Path) -> tuple[Weights, list[float]]:
     """Read what `save` wrote; nothing in such a file can run."""
     with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        state = {name: archive[name] for name in archive.files}
+    return state, state.pop("losses").tolist()
 
 
 trainer = FunctionTrainer(train)

@@ -1,4 +1,4 @@
-"""Rungs and brackets in integer arithmetic, and checks of settings that schedulers share.
+"""Rungs and brackets in integer arithmetic, and checks of settings and options.
 
 ``floor(log(243, 3))`` is 4 in floating point; here it is 5, since only integers are used.
 
@@ -10,7 +10,17 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+MAX_INTEGER = 2**63 - 1
+"""Largest integer that a setting may have: that of 64 bits."""
+MAX_RESOURCE = 10**6
+"""Most resource units of a trial: one loss is kept for each."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,10 @@ def check_resources(max_resource: int, reduction_factor: int) -> None:
     Raises
     ------
     ValueError
-        If `max_resource` is no integer of at least 1 or `reduction_factor` none of at least 2.
+        If `max_resource` is no integer from 1 to a million or `reduction_factor` none of at least
+        2.
     """
-    check_integer("max_resource (maximum resource per trial)", max_resource, 1)
+    check_integer("max_resource (maximum resource per trial)", max_resource, 1, MAX_RESOURCE)
     check_integer("reduction_factor (halving rate)", reduction_factor, 2)
 
 
@@ -102,7 +113,7 @@ def check_iterations(iterations: int) -> None:
     check_integer("iterations", iterations, 1)
 
 
-def check_integer(name: str, value: object, least: int) -> None:
+def check_integer(name: str, value: object, least: int, most: int = MAX_INTEGER) -> None:
     """Check an integer setting.
 
     Parameters
@@ -111,16 +122,104 @@ def check_integer(name: str, value: object, least: int) -> None:
         Name of the setting, with its meaning if that helps the reader of the error message.
     value : object
         Its value.
-    least : int
-        Lowest valid value.
+    least, most : int
+        Lowest and highest valid value.
 
     Raises
     ------
     ValueError
-        If the value is no integer, or too low.
+        If the value is no integer, too low or too high.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {brief(value)}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {brief(value)}; take fewer")
+
+
+def check_options(
+    owner: str,
+    build: Callable[..., Any],
+    options: Mapping[str, Any],
+    valid: Sequence[str],
+    elsewhere: Mapping[str, str] | None = None,
+) -> None:
+    """Check options that are given by name and as plain values, before anything is built of them.
+
+    Parameters
+    ----------
+    owner : str
+        Whose options they are, for the error message.
+    build : callable
+        What they are passed to; a value must be of a type that the signature names.
+    options : Mapping
+        The options.
+    valid : sequence of str
+        Names of the options that it takes.
+    elsewhere : Mapping, optional
+        Names that are no options, each with where it is set instead.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown (the message lists the valid ones) or a value is of another type.
+    """
+    for name in options:
+        if elsewhere and name in elsewhere:
+            raise ValueError(
+                f"{name} is no option of {owner}: it is set by {elsewhere[name]}; give it there"
+            )
+    if unknown := sorted(set(options) - set(valid)):
+        takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
+        raise ValueError(f"{owner} {takes}; got {', '.join(unknown)}")
+    parameters = inspect.signature(build).parameters
+    for name, value in options.items():
+        if name in parameters:
+            _check_type(f"{owner}: {name}", value, str(parameters[name].annotation))
+
+
+_WORDS = {
+    "int": "an integer of at most 64 bits",
+    "float": "a finite number",
+    "bool": "true or false",
+    "str": "text",
+    "None": "None (null)",
+}
+
+
+def _check_type(name: str, value: object, annotation: str) -> None:
+    kinds = annotation.split(" | ")
+    if not set(kinds) <= set(_WORDS):
+        return  # checked by its owner
+    match value:
+        case None:
+            fits = "None" in kinds
+        case bool():
+            fits = "bool" in kinds
+        case str():
+            fits = "str" in kinds
+        case Integral():
+            fits = not {"int", "float"}.isdisjoint(kinds) and abs(int(value)) <= MAX_INTEGER
+        case Real():
+            fits = "float" in kinds and math.isfinite(value)
+        case _:
+            fits = False
+    if not fits:
+        rule = " or ".join(_WORDS[kind] for kind in kinds)
+        raise ValueError(f"{name} must be {rule}, got {brief(value)}")
+
+
+def brief(value: object) -> str:
+    """Return a value for an error message: its repr, cut where it is long.
+
+    Parameters
+    ----------
+    value : object
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "an integer of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_fraction(name: str, value: float, *, ends: bool) -> None:

@@ -1,15 +1,18 @@
 """The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
-status 1, and Ctrl-C with 130 after printing the command that resumes the run.
+status 1, Ctrl-C with 130 after printing the command that resumes the run, and a closed pipe of the
+output (``hpo report RUN | head``) with 141. All text is printed by `hpo.text`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import shlex
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,16 +25,53 @@ from hpo.errors import (
     UsageError,
     usage_checked,
 )
+from hpo.text import say, shell_word, write
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
     from hpo.run.results import Results
 
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
-_PATH = click.Path(path_type=Path)
+_EXIT_CLOSED_PIPE = 141
+"""By the convention of shells: 128 plus the number of SIGPIPE."""
+
+
+_MAX_LINE = 1500
+"""Characters of a message: values in it may have thousands."""
+
+
+class _FilePath(click.Path):
+    """A path that the system can have, whether a file is there or not."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what no file can be named."""
+        try:
+            os.lstat(value)
+        except ValueError:  # among them what cannot be encoded
+            self.fail(
+                f"{value!r} must be a path: without zero bytes, and text that can be encoded",
+                param,
+                ctx,
+            )
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                self.fail(
+                    f"{str(value)[:40]!r}... is too long for a file name (on most systems, 255 "
+                    "bytes); give a shorter one",
+                    param,
+                    ctx,
+                )
+        return super().convert(value, param, ctx)
+
+
+_PATH = _FilePath()
+_WORKERS = click.IntRange(max=100_000)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -40,7 +80,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If a pair has no ``=``.
+        If a pair has no ``=``, a name is given twice, or a value is beyond all measure.
 
     Examples
     --------
@@ -52,10 +92,18 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"options are given as NAME=VALUE, got {pair!r}")
+        name = name.replace("-", "_")
+        if name in options:
+            raise UsageError(f"option {name!r} is given twice; give it once")
         try:
-            options[name.replace("-", "_")] = json.loads(value)
+            options[name] = json.loads(value)
         except json.JSONDecodeError:
-            options[name.replace("-", "_")] = value
+            options[name] = value
+        except (ValueError, RecursionError):  # an integer of thousands of digits; "[[[[..."
+            raise UsageError(
+                f"option {name!r} must be a number, a short list or text, got {len(value)} "
+                f"characters: {value[:40]!r}...; give a simpler value"
+            ) from None
     return options
 
 
@@ -95,12 +143,16 @@ def cli() -> None:
 )
 @click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random number generators."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random number generators.",
 )
 @click.option(
     "--workers",
     "n_workers",
-    type=int,
+    type=_WORKERS,
     help="Workers [default: all of a cluster, 1 here].",
 )
 @click.option(
@@ -165,13 +217,15 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         target = trainer.rpartition(":")[0]
         stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
         journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+    if journal.is_dir():
+        raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(tuner.run, journal), journal)
 
 
 @cli.command()
 @click.argument("journal", type=_PATH)
-@click.option("--workers", "n_workers", type=int, help="Number of workers [as before].")
+@click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @click.option("--executor", help="Executor [as before].")
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
@@ -193,7 +247,13 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
 @cli.command()
 @click.argument("journal", type=_PATH)
-@click.option("--top", type=int, default=10, show_default=True, help="Number of trials to list.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Number of trials to list.",
+)
 @click.option("--csv", type=_PATH, help="Write all trials to this new file.")
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
@@ -203,16 +263,17 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
     from hpo.report import read_run, write_report
 
     run = read_run(journal)
+    files = []  # before anything is shown: the output may be a pipe that is closed
     if csv is not None:
         run.results.write_csv(csv)
-    _show(run.results, journal, top)
     if page["html"] is not None:
-        click.echo(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
+        files.append(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
     if figures is not None:
         from hpo.report.plots import save_figures
 
-        for path in usage_checked(save_figures, {journal.stem: run.results}, figures):
-            click.echo(f"Figure: {path}")
+        paths = usage_checked(save_figures, {journal.stem: run.results}, figures)
+        files += [f"Figure: {path}" for path in paths]
+    _show(run.results, journal, top, files)
 
 
 @cli.command()
@@ -224,7 +285,7 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     from hpo.integrations.optuna import export_journal
 
     done = usage_checked(export_journal, journal, storage, study_name=study)
-    click.echo(
+    _print(
         f"Study {done.study}: {done.added} trials added, {done.updated} updated, "
         f"{done.unchanged} unchanged"
     )
@@ -245,9 +306,15 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option("--seeds", type=int, default=10, show_default=True, help="Runs of each scheduler.")
 @click.option(
-    "--workers", "n_workers", type=int, default=1, show_default=True, help="Simulated workers."
+    "--seeds",
+    type=click.IntRange(max=10_000),
+    default=10,
+    show_default=True,
+    help="Runs of each scheduler.",
+)
+@click.option(
+    "--workers", "n_workers", type=_WORKERS, default=1, show_default=True, help="Simulated workers."
 )
 @_pairs("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
@@ -256,7 +323,7 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
 
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
-    _console().print(table_of(rows, setting))
+    _print(table=table_of(rows, setting))
 
 
 def _see_working_directory() -> None:
@@ -269,11 +336,39 @@ def _see_working_directory() -> None:
         sys.path.insert(0, here)
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _print(*lines: str, table: Table | None = None) -> None:
+    """Print a table and lines; end the command where the output cannot be written."""
+    with _output():
+        if table is not None:
+            from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
+            console = Console()
+            console = console if console.is_terminal else Console(width=120)
+            with console.capture() as capture:
+                console.print(table)
+            write(capture.get(), sys.stdout)
+        for line in lines:
+            say(line)
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            # What is left in the buffer, Python would try to write again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(_EXIT_CLOSED_PIPE) from None
+        _warn(f"Error: cannot write to standard output: {error.strerror}")
+        raise SystemExit(_EXIT_FAILED) from None
+
+
+def _warn(line: str) -> None:
+    """Print a line to standard error, where there is one."""
+    with contextlib.suppress(OSError):
+        say(line, err=True)
 
 
 def _progress(*, quiet: bool) -> Any:
@@ -295,24 +390,22 @@ def _watched(work: Callable[[], Results], journal: Path) -> Results:
 
 
 def _stopped(message: str, journal: Path, code: int) -> NoReturn:
-    click.echo(message, err=True)
+    _warn(message)
     if journal.exists():
         command = "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
         if "mpi4py.futures" in sys.orig_argv:
             command = "mpiexec -n N python -m mpi4py.futures -m hpo"
-        click.echo(f"Go on with: {command} resume {shlex.quote(str(journal))}", err=True)
+        name = f"./{journal}" if str(journal).startswith("-") else journal
+        _warn(f"Go on with: {command} resume {shell_word(name)}")
     raise SystemExit(code)
 
 
-def _show(results: Results, journal: Path, top: int = 10) -> None:
-    """Print the table of the best trials, the cost and the savings."""
-    console = _console()
-    console.print(results.table(top))
-    for line in results.summary_lines():
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    click.echo(f"Journal: {journal}")
+def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] = ()) -> None:
+    """Print the table of the best trials, the cost, the savings and the files."""
+    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    _print(*lines, table=results.table(top))
     if results.finished and results.best is None:
-        click.echo("Error: no trial ended with a finite loss; see the reasons above", err=True)
+        _warn("Error: no trial ended with a finite loss; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
 
 
@@ -334,11 +427,12 @@ def main(args: Sequence[str] | None = None) -> None:
     except UsageError as error:
         code = _complain(str(error))
     except click.Abort:
-        click.echo("Stopped.", err=True)
+        _warn("Stopped.")
         code = _EXIT_INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str) -> int:
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    line = " ".join(message.split())
+    _warn(f"Error: {line if len(line) <= _MAX_LINE else line[: _MAX_LINE - 3] + '...'}")
     return _EXIT_USAGE

@@ -75,7 +75,7 @@ class InterruptedRunError(KeyboardInterrupt):
         return f"Stopped; every finished report is kept in {self.journal}."
 
 
-def usage_checked(build: Any, *args: Any, **kwargs: Any) -> Any:
+def usage_checked(build: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call ``build(*args, **kwargs)``.
 
     Raises

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from qsvr._text import say
 from qsvr.estimators import QSVR
 
 __all__ = ["warm_up"]
@@ -60,7 +61,7 @@ def warm_up(*, verbose: int = 1) -> float:
     if verbose:
         from qsvr._numba import kept_in
 
-        print(f"[qsvr] compiled or loaded in {seconds:.1f} s; {kept_in()}")
+        say(f"[qsvr] compiled or loaded in {seconds:.1f} s; {kept_in()}")
     return seconds
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from hpo.errors import import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
-from hpo.trial import SchedulerSummary, TrialStatus
+from hpo.text import visible
+from hpo.trial import Config, SchedulerSummary, TrialStatus
 
 _STATUS = {
     TrialStatus.STOPPED: "FINISHED",
@@ -20,6 +21,10 @@ _TRIAL = "hpo.trial"
 _PARENT = "mlflow.parentRunId"
 _BATCH = 500
 """Metrics in one request; MLflow takes 1000."""
+_MAX_NAME = 250
+"""Length of a parameter's name that MLflow takes."""
+_MAX_VALUE = 500
+"""Length of a value that every server takes."""
 
 
 class MLflowTracker(Tracker):
@@ -108,7 +113,8 @@ class MLflowTracker(Tracker):
             self._client.log_batch(child, metrics=metrics[first : first + _BATCH])
         if update.over:
             for name in ("status", "reason", "rung"):
-                self._client.set_tag(child, f"hpo.{name}", str(getattr(trial, name)))
+                text = visible(getattr(trial, name))[:_MAX_VALUE]
+                self._client.set_tag(child, f"hpo.{name}", text)
             self._client.set_terminated(child, _STATUS[trial.status])
 
     def _new_child(self, update: Update) -> str:
@@ -118,10 +124,7 @@ class MLflowTracker(Tracker):
         name = f"trial {trial.trial_id}"
         run = self._client.create_run(self._experiment_id, tags=tags, run_name=name)
         param = self._mlflow.entities.Param
-        params = [
-            param(re.sub(r"[^\w .:/-]", "_", str(key), flags=re.ASCII), str(value))
-            for key, value in trial.config.items()  # MLflow refuses other characters in a name
-        ]
+        params = [param(key, value) for key, value in _params(trial.config).items()]
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
@@ -139,3 +142,20 @@ class MLflowTracker(Tracker):
 
     def _close(self, *, failed: bool) -> None:
         self._client.set_terminated(self.parent_run_id, "KILLED" if failed else "FINISHED")
+
+
+def _params(config: Config) -> dict[str, str]:
+    """Return a configuration as MLflow takes it: names of letters and a few signs, short values.
+
+    Names that become equal are numbered: MLflow refuses a second value of a parameter.
+    """
+    params: dict[str, str] = {}
+    for key, value in config.items():
+        name = re.sub(r"[^\w .:/-]", "_", str(key), flags=re.ASCII)[:_MAX_NAME]
+        if not name.strip(" ./") or name.startswith(("/", "..")) or "//" in name or "/." in name:
+            name = f"_{name.replace('/', '_')}"[:_MAX_NAME]  # no path within the server's folder
+        stem, number = name[: _MAX_NAME - 8], 2
+        while name in params:
+            name, number = f"{stem} ({number})".replace("(", "_").replace(")", "_"), number + 1
+        params[name] = visible(value)[:_MAX_VALUE]
+    return params

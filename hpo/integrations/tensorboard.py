@@ -10,6 +10,7 @@ from typing import Any
 from hpo.errors import UsageError, import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
+from hpo.text import visible
 from hpo.trial import SchedulerSummary
 
 _MOST_OPEN = 64
@@ -48,9 +49,10 @@ class TensorBoardTracker(Tracker):
         if update.first:
             from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-            known = (bool, int, float, str)  # what TensorBoard takes
+            known = (bool, int, float)  # what TensorBoard takes beside text
             config = {
-                str(k): v if isinstance(v, known) else str(v) for k, v in trial.config.items()
+                visible(k): v if isinstance(v, known) else visible(v)
+                for k, v in trial.config.items()
             }
             self._add(name, hparams_pb(config, trial_id=name), 0)
         for step, loss in enumerate(update.losses, update.start + 1):

@@ -18,6 +18,7 @@ from typing import Self
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import Progress
 from hpo.run.results import Results
+from hpo.text import visible
 from hpo.trial import SchedulerSummary, TrialSummary
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Tracker(Progress, ABC):
                 self._epochs = summary.epochs
         except Exception as error:  # noqa: BLE001 - whatever a client of a service may raise
             if not self._trouble:
-                _log.warning("%s: %s; the run goes on", type(self).__name__, error)
+                _log.warning("%s: %s; the run goes on", type(self).__name__, visible(error))
             self._trouble = f"{type(error).__name__}: {error}"
         else:
             self._trouble = ""
@@ -107,11 +108,13 @@ class Tracker(Progress, ABC):
     ) -> None:
         """Disconnect."""
         if self._trouble:
-            _log.error("%s did not write everything: %s", type(self).__name__, self._trouble)
+            _log.error(
+                "%s did not write everything: %s", type(self).__name__, visible(self._trouble)
+            )
         try:
             self._close(failed=kind is not None)
         except Exception as trouble:  # noqa: BLE001 - as above
-            _log.error("%s: %s", type(self).__name__, trouble)
+            _log.error("%s: %s", type(self).__name__, visible(trouble))
 
 
 class Several(Progress):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from hpo.brackets import check_options
 from hpo.predictors.base import BasePredictor, CurvePredictor
 from hpo.predictors.baselines import LastValuePredictor, PowerLawPredictor
 from hpo.predictors.joint import JointPredictor
@@ -41,7 +42,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def make_predictor(predictor: Any = "nusvr", **options: Any) -> CurvePredictor:
+def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredictor:
     """Build a curve predictor.
 
     Parameters
@@ -83,8 +84,10 @@ def _build(name: str, build: Callable[..., Any], options: dict[str, Any]) -> Cur
     if "settings" in valid:
         valid.remove("settings")
         valid += build().regressor.get_params()
-    if unknown := sorted(set(options) - set(valid)):
-        raise ValueError(f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}")
+    check_options(name, build, options, valid)
+    check_options(
+        name, CurveFeatures, {k: options[k] for k in _FEATURES if k in options}, _FEATURES
+    )
     chosen = {name: options.pop(name) for name in _FEATURES if name in options}
     if chosen:
         options["features"] = CurveFeatures(**chosen)

@@ -19,6 +19,8 @@ from hpo.trial import Event, TrialSummary
 
 _SHOWN_POINTS = 2000
 """Maximum number of points of the history, and of predictions."""
+_EXACT_IN_JSON = 2**53
+"""Largest integer that a browser reads exactly."""
 _WITHIN = ("decision", "degraded")
 """Kinds of events of a rung."""
 
@@ -230,6 +232,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         number = _number(value)
         return str(value) if number is None else number
+    if isinstance(value, int) and abs(value) > _EXACT_IN_JSON:
+        return str(value)
     return value if isinstance(value, int | str) or value is None else str(value)
 
 

@@ -1,7 +1,8 @@
 """One HTML file from plain values.
 
 No user text becomes markup: the values are embedded as JSON, in which ``<``, ``>`` and ``&`` are
-escaped, and the script inserts them into the page as text only. A content security policy allows
+escaped, and the script inserts them into the page as text only. Control characters and marks of
+direction in them are shown as escapes (`hpo.text`). A content security policy allows
 only the embedded script to run, and nothing to be loaded.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import string
 from collections.abc import Iterable, Mapping
@@ -21,6 +21,7 @@ from hpo.errors import UsageError
 from hpo.files import write_atomically
 from hpo.report.content import content
 from hpo.report.runs import Run
+from hpo.text import html_text, plain
 
 _SCRIPTS = (
     "base.js",
@@ -48,7 +49,7 @@ def render(run: Run) -> str:
     str
         HTML without external resources.
     """
-    values = content(run)
+    values = plain(content(run))
     data = json.dumps(values, separators=(",", ":"), allow_nan=False)
     for character in "&<>":  # so that the JSON is safe within a script element
         data = data.replace(character, f"\\u{ord(character):04x}")
@@ -56,8 +57,8 @@ def render(run: Run) -> str:
     style = _asset("style.css")
     return string.Template(_asset("page.html")).substitute(
         policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}",
-        title=html.escape(run.name),
-        lines="\n".join(f"<li>{html.escape(line)}</li>" for line in values["lines"]),
+        title=html_text(run.name),
+        lines="\n".join(f"<li>{html_text(line)}</li>" for line in values["lines"]),
         best=_best_table(values["trials"]),
         style=style,
         data=data,
@@ -88,6 +89,8 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
         If the file exists and may not be replaced, or cannot be written.
     """
     path = Path(path)
+    if not path.name or path.is_dir():
+        raise UsageError(f"the page must be a file, got the directory {path}; name a file in it")
     try:
         write_atomically(path, render(run).encode(), overwrite=overwrite)
     except OSError as error:
@@ -113,7 +116,7 @@ def _best_table(trials: Iterable[Mapping[str, Any]]) -> str:
     known = [t for t in trials if t["losses"] and t["losses"][-1] is not None]
     rows = [
         f"<tr><td>{t['id']}</td><td>{t['losses'][-1]:.5g}</td><td>{len(t['losses'])}</td>"
-        f"<td>{html.escape(', '.join(f'{k}={v}' for k, v in t['config'].items()))}</td></tr>"
+        f"<td>{html_text(', '.join(f'{k}={v}' for k, v in t['config'].items()))}</td></tr>"
         for t in sorted(known, key=lambda t: t["losses"][-1])[:10]
     ]
     return "\n".join(rows)

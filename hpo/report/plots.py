@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import import_optional
 from hpo.run.results import Results
+from hpo.text import label as shown
 from hpo.trial import TrialStatus, TrialSummary
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
@@ -21,6 +23,10 @@ FATES = {
     "best": "#000000",
 }
 _KEPT = "#009E73"
+_LARGEST = 1e100
+"""Losses are drawn up to this size: Matplotlib cannot draw an axis of all floats."""
+_SMALLEST = 1e-100
+"""Least positive loss on a logarithmic axis."""
 
 
 def fates(results: Results) -> dict[int, str]:
@@ -67,9 +73,12 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     for trial in sorted(results.trials, key=lambda t: order.index(ends[t.trial_id])):
         _draw_curve(ax, trial, ends[trial.trial_id], counts)
     _mark_decisions(ax, results)
-    _scale_losses(ax, [loss for trial in results.trials for loss in trial.losses])
+    losses = [loss for trial in results.trials for loss in trial.losses]
+    _scale_losses(ax, losses)
     _scale_epochs(ax, results)
-    ax.set(xlabel="epochs", ylabel="loss", title=title)
+    huge = any(_LARGEST < abs(loss) < math.inf for loss in losses)
+    ylabel = f"loss (beyond {_LARGEST:g} drawn there)" if huge else "loss"
+    ax.set(xlabel="epochs", ylabel=ylabel, title=shown(title))
     handles, labels = ax.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     ax.legend(unique.values(), unique.keys(), fontsize=8, framealpha=0.9)
@@ -77,7 +86,7 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
 
 
 def _draw_curve(ax: Any, trial: TrialSummary, name: str, counts: Mapping[str, int]) -> None:
-    losses = [loss if math.isfinite(loss) else math.nan for loss in trial.losses]
+    losses = [_drawn(loss) for loss in trial.losses]
     if not losses:
         return
     strong = name in ("best", "failed", "trained to the end")
@@ -94,6 +103,11 @@ def _draw_curve(ax: Any, trial: TrialSummary, name: str, counts: Mapping[str, in
     )
 
 
+def _drawn(loss: float) -> float:
+    """Return where a loss is drawn: NaN for none, and within what Matplotlib can draw."""
+    return min(max(loss, -_LARGEST), _LARGEST) if math.isfinite(loss) else math.nan
+
+
 def _mark_decisions(ax: Any, results: Results) -> None:
     """Mark the points at which predictions decided: filled if stopped, hollow if kept."""
     curves = {trial.trial_id: trial.losses for trial in results.trials}
@@ -103,7 +117,7 @@ def _mark_decisions(ax: Any, results: Results) -> None:
         ("decision: kept", [(e.resource, t) for e in decisions for t in e.kept], "none"),
     )
     for label, points, face in groups:
-        known = [(r, curves[t][r - 1]) for r, t in points if 0 < r <= len(curves[t])]
+        known = [(r, _drawn(curves[t][r - 1])) for r, t in points if 0 < r <= len(curves[t])]
         if known:
             ax.scatter(
                 *zip(*known, strict=True),
@@ -118,11 +132,11 @@ def _mark_decisions(ax: Any, results: Results) -> None:
 
 def _scale_losses(ax: Any, losses: Sequence[float]) -> None:
     """Limit the axis to the bulk of the losses, so that a few huge ones do not flatten the rest."""
-    finite = sorted(loss for loss in losses if math.isfinite(loss))
+    finite = sorted(_drawn(loss) for loss in losses if math.isfinite(loss))
     if not finite:
         return
     low, high = finite[0], finite[int(0.98 * (len(finite) - 1))]
-    if low > 0 and high / low > 10:
+    if low >= _SMALLEST and high / low > 10:
         ax.set_yscale("log")
         ax.set_ylim(low * 0.8, high * 1.3)
     elif high > low:
@@ -162,24 +176,26 @@ def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | 
     """
     ax = _new_axes() if ax is None else ax
     histories = {name: results.history() for name, results in runs.items()}
-    finite = [p.best for points in histories.values() for p in points if math.isfinite(p.best)]
+    finite = [
+        _drawn(p.best) for points in histories.values() for p in points if math.isfinite(p.best)
+    ]
     best = min(finite, default=0.0) if reference is None else reference
-    positive = [loss - best for loss in finite if loss > best]
+    positive = [max(loss - best, _SMALLEST) for loss in finite if loss > best]
     floor = min(positive, default=1.0) / 3
     colours = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
     for number, (name, points) in enumerate(histories.items()):
         known = [point for point in points if math.isfinite(point.best)]
         ax.step(
             [point.epochs for point in known],
-            [max(point.best - best, floor) for point in known],
+            [max(_drawn(point.best) - best, floor) for point in known],
             where="post",
-            label=f"{name}: {runs[name].epochs} epochs",
+            label=shown(f"{name}: {runs[name].epochs} epochs"),
             color=colours[number % len(colours)],
             linestyle=("-", "--", "-.", ":")[number % 4],
             linewidth=1.8,
         )
         if known:
-            end = max(known[-1].best - best, floor)
+            end = max(_drawn(known[-1].best) - best, floor)
             colour = colours[number % len(colours)]
             ax.plot([known[-1].epochs], [end], marker="o", markersize=5, color=colour)
     ax.set_yscale("log")
@@ -229,7 +245,9 @@ def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:
     paths = []
     for name, ax in figures.items():
         paths.append(directory / f"{name}.png")
-        ax.figure.savefig(paths[-1], dpi=150)
+        with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+            ax.figure.savefig(paths[-1], dpi=150)
     return paths
 
 

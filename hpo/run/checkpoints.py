@@ -1,19 +1,35 @@
-"""The checkpoints of a run: a directory per trial, and a file that says which run they are of."""
+"""The checkpoints of a run: a directory per trial, and a file that says which run they are of.
+
+While a trial is trained, its directory lies in that of the attempt (`hpo.run.executors.attempts`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 from hpo.errors import UsageError
 from hpo.files import write_atomically
+from hpo.run.executors.attempts import settle
 from hpo.run.journal import Header, encode_line
 
 _IDENTITY = "run.json"
+_ATTEMPTS = "attempts"
 
 
 def default_directory(journal: Path) -> Path:
-    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``."""
+    """Return the directory beside a journal: ``run.jsonl`` -> ``run.checkpoints``.
+
+    Raises
+    ------
+    UsageError
+        If the path names a directory such as ``.`` and not a file.
+    """
+    if not journal.name or journal.is_dir():
+        raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     return journal.with_name(f"{journal.stem}.checkpoints")
 
 
@@ -96,8 +112,9 @@ class CheckpointStore:
                 f"checkpoint_dir {self.root} belongs to run {owner}, the journal to run "
                 f"{header.run_id}; give the directory that this run was started with"
             )
-        for leftover in self.root.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        for pattern in (".*.tmp", "trial-*/**/.*.tmp"):  # an attempt may still be running
+            for leftover in self.root.glob(pattern):
+                leftover.unlink(missing_ok=True)
         return True
 
     def restore_journal(self, journal: Path) -> None:
@@ -112,4 +129,34 @@ class CheckpointStore:
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""
-        return self.root / f"trial-{trial_id:05d}" / "checkpoint"
+        return self.root / _name(trial_id) / "checkpoint"
+
+    def attempts(self, trial_id: int) -> Path:
+        """Return the directory of the attempts to train a trial."""
+        return self.root / _ATTEMPTS / _name(trial_id)
+
+    def settle(self, trial_id: int, attempt: str = "") -> None:
+        """Make what an attempt has left the trial's own, once its report is accepted.
+
+        Parameters
+        ----------
+        trial_id : int
+        attempt : str
+            Name of the attempt; by default the last one, which has failed.
+        """
+        settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)
+
+    def tidy(self) -> None:
+        """Delete what the attempts of a finished run have left, but no state of a trial."""
+        attempts = self.root / _ATTEMPTS
+        if not attempts.is_dir():
+            return
+        for name in os.listdir(attempts):  # noqa: PTH208 - the quickest way
+            if (self.root / name).is_dir():
+                shutil.rmtree(attempts / name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not empty
+            attempts.rmdir()
+
+
+def _name(trial_id: int) -> str:
+    return f"trial-{trial_id:05d}"

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hpo.run.baseline import HyperbandBaseline
+from hpo.text import cell
 from hpo.trial import SchedulerSummary, TrialStatus, latest_expected_improvement
 
 
@@ -142,6 +143,14 @@ def skill_text(skill: float) -> str:
     return f"{skill:+.2f}" if skill > -10 else "below -10"
 
 
+class _Display(Console):
+    """A console on which nothing is shown any more once its pipe is closed: the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Show nothing from now on, where Rich would end the process."""
+        self.quiet = True
+
+
 class RichProgress(Progress):
     """A live display on a terminal, or a line every ten seconds where there is none (a log file).
 
@@ -158,7 +167,7 @@ class RichProgress(Progress):
 
     def __init__(self, title: str = "", console: Console | None = None) -> None:
         self._title = title
-        self._console = Console(stderr=True) if console is None else console
+        self._console = _Display(stderr=True) if console is None else console
         self._live: Live | None = None
         self._snapshot: Snapshot | None = None
         self._started = self._last_line = time.monotonic()
@@ -171,7 +180,7 @@ class RichProgress(Progress):
 
     def announce(self, line: str) -> None:
         """Show a line before the run starts."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._print(line)
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -200,8 +209,10 @@ class RichProgress(Progress):
         self._last_line = time.monotonic()
         if self._snapshot is not None:
             text = "  ".join(f"{label}: {value}" for label, value in self._snapshot.fields())
-            line = f"[{self._elapsed()}] {text}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._print(f"[{self._elapsed()}] {text}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(cell(line), highlight=False, soft_wrap=True)
 
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
@@ -211,8 +222,8 @@ class RichProgress(Progress):
         table = Table.grid(padding=(0, 2))
         table.add_column(style="cyan", justify="right")
         table.add_column()
-        table.add_row("time", f"{self._elapsed()}  {self._title}")
+        table.add_row("time", cell(f"{self._elapsed()}  {self._title}"))
         fields = [("", "starting workers")] if self._snapshot is None else self._snapshot.fields()
         for label, value in fields:
-            table.add_row(label, value)
+            table.add_row(cell(label), cell(value))
         return table

@@ -21,6 +21,7 @@ from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import replay
 from hpo.run.spec import RunSpec
+from hpo.text import cell, csv_row, visible
 from hpo.trial import (
     Done,
     Event,
@@ -201,6 +202,9 @@ class Results:
     def write_csv(self, path: Path) -> None:
         """Write the records to a new CSV file (no pandas needed).
 
+        Control characters in text are written as escapes, and a text that a spreadsheet would take
+        for a formula gets an apostrophe in front (`hpo.text.csv_cell`); numbers stay as they are.
+
         Parameters
         ----------
         path : Path
@@ -215,9 +219,10 @@ class Results:
         names = list(dict.fromkeys(name for record in records for name in record))
         try:
             with Path(path).open("x", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, names)
-                writer.writeheader()
-                writer.writerows(records)
+                writer = csv.writer(file)
+                writer.writerow(csv_row(names))
+                rows = ((record.get(name, "") for name in names) for record in records)
+                writer.writerows(map(csv_row, rows))
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}; name a new file in a writable place"
@@ -252,7 +257,8 @@ class Results:
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
-        return lines + ([f"Failed: {failed} of {len(self.trials)} trials"] if failed else [])
+        lines += [f"Failed: {failed} of {len(self.trials)} trials"] if failed else []
+        return [visible(line) for line in lines]
 
     @property
     def expected_improvement(self) -> float | None:
@@ -287,10 +293,11 @@ class Results:
         for heading in ("trial", "status", "epochs", "last loss", "retries"):
             table.add_column(heading, justify="right" if heading != "status" else "left")
         for name in names:
-            table.add_column(name.removeprefix("config_"), overflow="fold")
+            table.add_column(cell(name.removeprefix("config_")), overflow="fold")
         table.add_column("reason", overflow="fold")
         for record in shown:
-            table.add_row(*_cells(record, names), style="red" if record["trouble"] else None)
+            cells = map(cell, _cells(record, names))
+            table.add_row(*cells, style="red" if record["trouble"] else None)
         return table
 
 

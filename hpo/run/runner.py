@@ -166,7 +166,8 @@ class JobRunner:
     def _start_training(self, attempt: _Attempt) -> None:
         job = attempt.job
         checkpoint = self._checkpoints.checkpoint(job.trial_id)
-        segment = Segment(dict(job.config), job.start, job.stop, checkpoint)
+        attempts = self._checkpoints.attempts(job.trial_id)
+        segment = Segment(dict(job.config), job.start, job.stop, checkpoint, attempts)
         self._training += 1
         self._mark(training=+1)
 
@@ -243,6 +244,7 @@ class JobRunner:
         job = attempt.job
         where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
         if not outcome.reason:
+            self._checkpoints.settle(job.trial_id, outcome.attempt)
             if outcome.extra:
                 extra = {name: list(values) for name, values in outcome.extra.items()}
                 self._note({"what": "metrics", **where, "extra": extra})
@@ -252,6 +254,7 @@ class JobRunner:
             self._note(what)
             self._queue.appendleft(_Attempt(job, attempt.number + 1))
             return None
+        self._checkpoints.settle(job.trial_id, outcome.attempt)
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
 

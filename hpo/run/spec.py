@@ -12,7 +12,9 @@ from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.schedulers import FORECASTING, make_scheduler
+from hpo.schedulers.registry import check_scheduler_options
 from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
+from hpo.searchers.registry import check_searcher_options
 from hpo.space.search_space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -132,6 +134,8 @@ class RunSpec:
         UsageError
             If a name or a setting is invalid.
         """
+        # Before the call: an option may have the name of one of its parameters.
+        usage_checked(check_scheduler_options, self.scheduler, self.scheduler_options)
         scheduler: Scheduler = usage_checked(
             make_scheduler,
             self.scheduler,
@@ -166,6 +170,7 @@ class RunSpec:
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
+        usage_checked(check_searcher_options, name, self.searcher_options)
         options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
         searcher: Searcher = usage_checked(make_searcher, name, space, self.seed, **options)
         return searcher

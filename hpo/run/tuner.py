@@ -22,6 +22,7 @@ import dataclasses
 import logging
 import multiprocessing
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -51,6 +52,7 @@ from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.spec import RunSpec
+from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.sending import sendable
@@ -221,7 +223,7 @@ class Tuner:
             tuner = cls.from_spec(spec, journal=journal, **settings)
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
-                _log.warning("%s has changed since the run began", file)
+                _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects, which it cannot name; resume "
@@ -252,9 +254,9 @@ class Tuner:
             if self.journal is None:
                 if self.checkpoint_dir is None:
                     directory = stack.enter_context(tempfile.TemporaryDirectory())
-                    store = CheckpointStore(Path(directory))
+                    store = CheckpointStore(Path(directory).absolute())
                 else:
-                    store = CheckpointStore(Path(self.checkpoint_dir))
+                    store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
                 workers.check_import()
@@ -289,7 +291,8 @@ class Tuner:
             workers.check_import()
             kept = store.adopt(journal.header)
             if not kept and content.reports():
-                _log.warning("%s was gone: trials will be trained from the beginning", store.root)
+                gone = visible(store.root)
+                _log.warning("%s was gone: trials will be trained from the beginning", gone)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             return self._go(workers, store, journal, pending, content)
 
@@ -317,6 +320,7 @@ class Tuner:
                     runner.submit(job)
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
+            store.tidy()
         except InterruptedRunError as stop:
             raise InterruptedRunError(stop.signum, self.journal) from None
         summary = self.scheduler.summary()
@@ -352,7 +356,8 @@ class Tuner:
         return sendable(trainer, checked=self.executor == "process")
 
     def _store(self, journal: Path) -> CheckpointStore:
-        return CheckpointStore(Path(self.checkpoint_dir or default_directory(Path(journal))))
+        place = Path(self.checkpoint_dir or default_directory(Path(journal)))
+        return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
         self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
@@ -394,5 +399,8 @@ def _check_at_least(name: str, value: object, least: int) -> None:
 
 
 def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise UsageError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
+            f"{value!r}"
+        )

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hpo.brackets import check_options
 from hpo.loop import Scheduler
 from hpo.schedulers.asha import ASHA
 from hpo.schedulers.early_stopping import EarlyStopping
@@ -36,7 +37,14 @@ REMOVED = {
     "swift-fast": "use swift-asha with budget_fraction=0.33",
 }
 """Schedulers of earlier versions, and what takes their place."""
-_COMMON = ("searcher", "max_resource", "reduction_factor", "seed")
+_COMMON = {
+    "searcher": "--searcher, or searcher",
+    "max_resource": "--max-resource, or max_resource",
+    "reduction_factor": "--reduction-factor, or reduction_factor",
+    "seed": "--seed, or seed",
+    "name": "--scheduler, or the scheduler's name",
+}
+"""Settings of all schedulers, which are no options of one, and where each is given."""
 
 
 def scheduler_options(name: str) -> tuple[str, ...]:
@@ -53,6 +61,25 @@ def scheduler_options(name: str) -> tuple[str, ...]:
         If there is no such scheduler.
     """
     return tuple(option for option in _parameters(name) if option not in _COMMON)
+
+
+def check_scheduler_options(name: str, options: Mapping[str, Any]) -> None:
+    """Check the options of a scheduler, as far as that is possible without building it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SCHEDULERS`.
+    options : Mapping
+        Options by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scheduler, an option is unknown or a setting of its own
+        (``max_resource``), or a value is of another type.
+    """
+    check_options(name, _factory(name), options, scheduler_options(name), _COMMON)
 
 
 def make_scheduler(
@@ -88,9 +115,7 @@ def make_scheduler(
         If the name or an option is unknown (the message lists the valid ones), or a value is out
         of range.
     """
-    valid = scheduler_options(name)
-    if unknown := sorted(set(options) - set(valid)):
-        raise ValueError(f"{name} takes the options {', '.join(valid)}; got {', '.join(unknown)}")
+    check_scheduler_options(name, options)
     if "seed" in _parameters(name):
         options["seed"] = seed
     return SCHEDULERS[name](
@@ -99,8 +124,12 @@ def make_scheduler(
 
 
 def _parameters(name: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(_factory(name)).parameters)
+
+
+def _factory(name: str) -> Callable[..., Scheduler]:
     if name in REMOVED:
         raise ValueError(f"scheduler {name!r} no longer exists; {REMOVED[name]}")
     if name not in SCHEDULERS:
         raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}")
-    return tuple(inspect.signature(SCHEDULERS[name]).parameters)
+    return SCHEDULERS[name]

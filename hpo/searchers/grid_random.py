@@ -12,6 +12,9 @@ from hpo.space.domains import among
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
 
+_MAX_POINTS = 100_000
+"""Points of an axis of a grid, all of which are kept."""
+
 
 class ListSearcher:
     """Proposes given configurations, one after the other.
@@ -56,13 +59,15 @@ class GridSearcher:
     Raises
     ------
     ValueError
-        If `points` is no integer or below 1.
+        If `points` is no integer, below 1 or above 100,000.
     """
 
     def __init__(
         self, space: SearchSpace, points: int = 3, *, allow_duplicates: bool = False
     ) -> None:
         check_count("points", points, 1)
+        if points > _MAX_POINTS:
+            raise ValueError(f"points must be at most {_MAX_POINTS}, got {points!r}; take fewer")
         self.space = space
         self.allow_duplicates = allow_duplicates
         needs = tuple(all_needs(space.parents_first, space.conditions).values())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from hpo.brackets import check_options
 from hpo.searchers.base import Searcher
 from hpo.searchers.curves import CurveSearcher
 from hpo.searchers.grid_random import GridSearcher, RandomSearcher
@@ -75,6 +76,25 @@ def searcher_options(name: str) -> tuple[str, ...]:
     return tuple(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
 
 
+def check_searcher_options(name: str, options: Mapping[str, Any]) -> None:
+    """Check the options of a searcher, as far as that is possible without building it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SEARCHERS`.
+    options : Mapping
+        Options by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such searcher, an option is unknown, or a value is of another type.
+    """
+    elsewhere = {"space": "--space, or space", "seed": "--seed, or seed", "name": "--searcher"}
+    check_options(f"searcher {name}", _factory(name), options, searcher_options(name), elsewhere)
+
+
 def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) -> Searcher:
     """Build a searcher by name.
 
@@ -104,10 +124,7 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     >>> make_searcher("grid", space, points=5).propose(1)
     {'lr': 0.25}
     """
-    valid = searcher_options(name)
-    if unknown := sorted(set(options) - set(valid)):
-        takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
-        raise ValueError(f"searcher {name} {takes}; got {', '.join(unknown)}")
+    check_searcher_options(name, options)
     return _factory(name)(space, seed, **options)
 
 

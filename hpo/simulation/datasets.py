@@ -46,8 +46,15 @@ def read_table(path: str | Path) -> CurveTable:
         raise ValueError(f"a table of learning curves must be a .csv or .npz file, got {path}")
     try:
         return readers[path.suffix](path)
-    except (ValueError, KeyError, StopIteration) as error:
-        raise ValueError(f"{path} is no table of learning curves: {error}") from None
+    except OSError:
+        raise
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} must be UTF-8 text if it is a .csv file") from None
+    except Exception as error:  # noqa: BLE001 - of csv, numpy, zipfile, zlib: whatever a file causes
+        why = str(error) or type(error).__name__
+        raise ValueError(
+            f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
+        ) from None
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:
@@ -106,14 +113,34 @@ def _read_csv(path: Path) -> CurveTable:
         header = next(reader)
         rows = [row for row in reader if row]
     places = {name: place for place, name in enumerate(header)}
-    units = [places[f"loss_{unit}"] for unit in range(sum(n.startswith("loss_") for n in header))]
-    if not units or not rows:
-        raise ValueError("it needs columns loss_0, loss_1, ... and at least one row")
+    if len(places) < len(header):
+        raise ValueError("it has two columns of one name")
+    names = [f"loss_{unit}" for unit in range(sum(n.startswith("loss_") for n in header))]
+    if not names or not rows or not places.keys() >= set(names):
+        raise ValueError("it needs columns loss_0, loss_1, ... without a gap, and at least one row")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, its header {len(header)}")
+    units = [places[name] for name in names]
     others = [n for n in header if not n.startswith("loss_") and n != "cost"]
     configs = tuple({name: _scalar(row[places[name]]) for name in others} for row in rows)
-    losses = np.array([[float(row[place]) for place in units] for row in rows])
-    cost = np.array([float(row[places["cost"]]) for row in rows]) if "cost" in places else None
-    return CurveTable(configs, losses, cost)
+    losses = np.array([_numbers(rows, place, header[place]) for place in units]).T
+    cost = _numbers(rows, places["cost"], "cost") if "cost" in places else None
+    if cost is not None and not all(0 < each < np.inf for each in cost):
+        raise ValueError("each cost must be above 0 and finite")
+    return CurveTable(configs, losses, None if cost is None else np.array(cost))
+
+
+def _numbers(rows: list[list[str]], place: int, name: str) -> list[float]:
+    found = []
+    for number, row in enumerate(rows, 1):
+        try:
+            found.append(float(row[place]))
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a number, got {row[place][:40]!r} in row {number}"
+            ) from None
+    return found
 
 
 def _scalar(text: str) -> float | int | str:

@@ -13,9 +13,10 @@ all at once. A parent may have a condition itself; if it is absent, so are its c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo.brackets import brief
 from hpo.space.domains import Categorical, Constant, Domain, Int, Scalar, among
 from hpo.trial import Config
 
@@ -44,17 +45,25 @@ def parents_first(names: Sequence[str], conditions: Conditions) -> tuple[str, ..
     """
     done: dict[str, None] = {}
 
-    def visit(name: str, path: tuple[str, ...]) -> None:
+    path: dict[str, Iterator[str]] = {}  # names on the way from one to its parents
+
+    def enter(name: str) -> None:
         if name in path:
-            circle = " needs ".join(repr(each) for each in (*path[path.index(name) :], name))
+            around = [*path][[*path].index(name) :]
+            circle = " needs ".join(map(repr, (*around, name)))
             raise ValueError(f"the conditions go in a circle: {circle}; leave one of them out")
         if name not in done:
-            for parent in conditions.get(name, {}):
-                visit(parent, (*path, name))
-            done[name] = None
+            path[name] = iter(conditions.get(name, {}))
 
-    for name in names:
-        visit(name, ())
+    for first in names:
+        enter(first)
+        while path:  # no recursion: chains may be long
+            name, parents = next(reversed(path.items()))
+            if (parent := next(parents, None)) is not None:
+                enter(parent)
+            else:
+                del path[name]
+                done[name] = None
     return tuple(done)
 
 
@@ -100,7 +109,7 @@ def _check_parent(parent: str, values: Sequence[Any], domains: Mapping[str, Doma
     for value in values:
         if value not in domain:
             raise ValueError(
-                f"when gives {parent!r} the value {value!r}, which it cannot take; "
+                f"when gives {parent!r} the value {brief(value)}, which it cannot take; "
                 f"{_values(domain)}"
             )
 

@@ -13,8 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hpo._typing import FloatArray
+from hpo.brackets import MAX_INTEGER, brief
 
 Scalar = float | int | str | bool | None
+_MAX_VALUES = 2**62
+"""Bound of whole numbers, and of their count in a range: both fit into 64 bits."""
 
 
 class Domain(ABC):
@@ -104,23 +107,42 @@ def among(value: Any, values: Iterable[Any]) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    """Return whether a value is a finite number that a float can have."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False
 
 
 def _check_range(low: float, high: float, *, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"low and high must be finite, got low={low}, high={high}")
+    got = f"got low={brief(low)}, high={brief(high)}"
+    if not (_is_number(low) and _is_number(high)):
+        raise ValueError(f"low and high must be finite real numbers, {got}")
+    if not isinstance(log, bool):
+        raise ValueError(f"log must be true or false, got log={brief(log)}")
     if not low < high:
-        raise ValueError(f"low must be below high, got low={low}, high={high}")
+        raise ValueError(f"low must be below high, {got}")
+    if not math.isfinite(float(high) - float(low)):
+        raise ValueError(f"high - low must not exceed the largest float, {got}; narrow the range")
     if log and low <= 0:
+        raise ValueError(f"a logarithmic range must not touch or cross zero, {got}; raise low")
+    if log and not 1 < high / low < math.inf:
         raise ValueError(
-            f"a logarithmic range must not touch or cross zero, got low={low}; raise low"
+            f"a logarithmic range must span a factor that a float can have, {got}; change one end"
         )
 
 
 def _check_scalar(owner: str, value: object) -> None:
     if value is not None and not isinstance(value, float | int | str):
-        raise ValueError(f"{owner} must be a number, string, boolean or None, got {value!r}")
+        raise ValueError(f"{owner} must be a number, string, boolean or None, got {brief(value)}")
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError(f"{owner} must equal itself, got nan; use a text such as 'nan'")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(
+            f"{owner} must have at most 64 bits if it is an integer, got {brief(value)}; use a text"
+        )
 
 
 def _to_unit(value: float, low: float, high: float, *, log: bool) -> float:
@@ -172,10 +194,18 @@ class Float(_Range):
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, log=self.log)
-        if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
+        if self.step is None:
+            return
+        ok = _is_number(self.step) and not self.log and 0 < self.step <= self.high - self.low
+        if not ok:
             raise ValueError(
-                f"step must lie in (0, high - low] and cannot go with log, got step={self.step}, "
-                f"log={self.log}"
+                f"step must lie in (0, high - low] and cannot go with log, got "
+                f"step={brief(self.step)}, log={self.log}"
+            )
+        if not (self.high - self.low) / self.step < _MAX_VALUES:
+            raise ValueError(
+                f"step must leave fewer than 2**62 values, got step={self.step} from {self.low} to "
+                f"{self.high}; leave it out or raise it"
             )
 
     def __contains__(self, value: Any) -> bool:
@@ -237,7 +267,13 @@ class Int(_Range):
     def __post_init__(self) -> None:
         if any(isinstance(v, bool) or not isinstance(v, int) for v in (self.low, self.high)):
             raise ValueError(
-                f"low and high of an int must be whole numbers, got {self.low!r}, {self.high!r}"
+                f"low and high of an int must be whole numbers, got {brief(self.low)}, "
+                f"{brief(self.high)}"
+            )
+        if max(abs(self.low), abs(self.high)) > _MAX_VALUES:
+            raise ValueError(
+                f"low and high of an int must lie within -2**62 and 2**62, got "
+                f"low={brief(self.low)}, high={brief(self.high)}; use a float or narrow the range"
             )
         _check_range(self.low, self.high, log=self.log)
 
@@ -290,12 +326,16 @@ class Categorical(Domain):
     choices: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.choices, list | tuple):
+            raise ValueError(f"choices must be a list of values, got {brief(self.choices)}")
         if not self.choices:
             raise ValueError("choices must hold at least one value, got none")
         for choice in self.choices:
             _check_scalar("each choice", choice)
-        if len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            raise ValueError(f"choices must be distinct, got {self.choices!r}")
+        if len({(isinstance(each, bool), each) for each in self.choices}) < len(self.choices):
+            raise ValueError(
+                f"choices must be distinct (1 equals 1.0), got {brief(self.choices)}; leave one out"
+            )
 
     def __contains__(self, value: Any) -> bool:
         return among(value, self.choices)
@@ -401,14 +441,29 @@ class Scipy(Domain):
     kwds: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
+        got = f"args={brief(self.args)}, kwds={brief(self.kwds)}"
+        if not isinstance(self.name, str):
+            raise ValueError(f"name of a scipy distribution must be text, got {brief(self.name)}")
+        if not isinstance(self.args, list | tuple) or not isinstance(self.kwds, Mapping | None):
+            raise ValueError(f"args must be a list and kwds a table of numbers, got {got}")
+        self._family  # noqa: B018 - raises where there is none
         try:
-            width = float(self._frozen.std())
-        except (TypeError, ValueError) as error:
+            with np.errstate(all="ignore"):
+                width = float(self._frozen.std())
+        except (TypeError, ValueError, ArithmeticError):
+            shapes = self._family.shapes
+            takes = ", ".join(
+                [shapes] * bool(shapes) + ["loc"] + ["scale"] * (not self._is_discrete)
+            )
             raise ValueError(
-                f"scipy.stats.{self.name} does not take {self.args}, {self.kwds}: {error}"
+                f"scipy.stats.{self.name} takes the numbers {takes} (see its documentation), got "
+                f"{got}"
             ) from None
         if math.isnan(width):
-            raise ValueError(f"scipy.stats.{self.name} is not defined for {self.args}, {self.kwds}")
+            raise ValueError(
+                f"scipy.stats.{self.name} is not defined for {got}, or has no standard deviation; "
+                "change them"
+            )
 
     @property
     def size(self) -> int | None:
@@ -483,18 +538,22 @@ class Scipy(Domain):
     @cached_property
     def _frozen(self) -> Any:
         """The distribution with its parameters, which scipy takes long to build."""
+        return self._family(*self.args, **(self.kwds or {}))
+
+    @property
+    def _family(self) -> Any:
         from scipy import stats
 
         family = getattr(stats, self.name, None)
         if not isinstance(family, stats.rv_continuous | stats.rv_discrete):
-            raise ValueError(f"scipy.stats has no distribution named {self.name!r}")
-        return family(*self.args, **(self.kwds or {}))
+            raise ValueError(f"scipy.stats has no distribution named {brief(self.name)}")
+        return family
 
     @cached_property
     def _is_discrete(self) -> bool:
         from scipy import stats
 
-        return isinstance(self._frozen.dist, stats.rv_discrete)
+        return isinstance(self._family, stats.rv_discrete)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone, from which the distribution is built again."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from hpo.brackets import brief
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy, among
 
 _TYPES: dict[str, type[Any]] = {
@@ -23,8 +24,8 @@ def parse_domain(name: str, spec: Any) -> Domain:
     """
     try:
         return _parse(spec)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"hyperparameter {name!r}: {error}") from None
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"hyperparameter {brief(name)}: {error}") from None
 
 
 def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...]]]:
@@ -45,8 +46,8 @@ def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...
     when = spec["when"]
     if not isinstance(when, Mapping) or not when:
         raise ValueError(
-            f"hyperparameter {name!r}: when must be a table of other hyperparameters and the "
-            f"values that they must have, such as {{'optimizer': 'sgd'}}, got {when!r}"
+            f"hyperparameter {brief(name)}: when must be a table of other hyperparameters and the "
+            f"values that they must have, such as {{'optimizer': 'sgd'}}, got {brief(when)}"
         )
     rule = {str(parent): _values(values) for parent, values in when.items()}
     return {key: value for key, value in spec.items() if key != "when"}, rule
@@ -75,7 +76,7 @@ def _parse(spec: Any) -> Domain:
 def _from_table(table: Mapping[str, Any]) -> Domain:
     kind = _TYPES.get(str(table.get("type")))
     if kind is None:
-        raise ValueError(f"type must be one of {', '.join(_TYPES)}, got {table.get('type')!r}")
+        raise ValueError(f"type must be one of {', '.join(_TYPES)}, got {brief(table.get('type'))}")
     options = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in table.items()
@@ -87,7 +88,7 @@ def _from_table(table: Mapping[str, Any]) -> Domain:
         raise ValueError(
             f"{table['type']} needs {', '.join(required)}; {', '.join(missing)} is missing"
         )
-    if unknown := sorted(set(options) - set(names)):
+    if unknown := sorted(brief(name) for name in options if name not in names):
         raise ValueError(
             f"{table['type']} takes {', '.join(names)} and when, got {', '.join(unknown)}"
         )

@@ -32,10 +32,14 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import FloatArray
+from hpo.brackets import brief
 from hpo.space.conditions import Conditions, check_conditions, parents_first, present
 from hpo.space.domains import Categorical, Constant, Domain
 from hpo.space.parsing import parse_domain, split_condition
 from hpo.trial import Config
+
+_MAX_NAME = 255
+"""Characters of a hyperparameter's name that databases and services take."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ class SearchSpace:
     Raises
     ------
     ValueError
-        If there is no domain, or a condition does not fit: an unknown name, a value that is never
-        taken, a circle, conditions that exclude each other.
+        If there is no domain, a name is longer than 255 characters or holds a zero byte, or a
+        condition does not fit: an unknown name, a value that is never taken, a circle, conditions
+        that exclude each other.
     """
 
     domains: Mapping[str, Domain]
@@ -63,6 +68,12 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if not self.domains:
             raise ValueError("the search space is empty: name at least one hyperparameter")
+        for name in self.domains:
+            if len(name) > _MAX_NAME or "\0" in name:
+                raise ValueError(
+                    f"hyperparameter {brief(name)}: a name must have at most {_MAX_NAME} "
+                    f"characters, none of them a zero byte, got {len(name)}; rename it"
+                )
         check_conditions(self.domains, self.conditions)
 
     @classmethod
@@ -88,6 +99,8 @@ class SearchSpace:
         domains, conditions = {}, {}
         for key, value in spec.items():
             name = str(key)
+            if name in domains:
+                raise ValueError(f"hyperparameter {name!r} is given twice, as text and as {key!r}")
             table, rule = split_condition(name, value)
             domains[name] = parse_domain(name, table)
             if rule:
@@ -110,9 +123,21 @@ class SearchSpace:
             If the file cannot be read.
         """
         try:
-            spec = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            spec = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except RecursionError:
+            raise ValueError(f"{path} must nest its tables and lists less deeply") from None
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise ValueError(
+                f"{path} must be UTF-8 text, as TOML is, got byte 0x{byte:02x} at position "
+                f"{error.start}; save it as UTF-8"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} is no valid TOML: {error}") from None
+        except ValueError:
+            raise ValueError(
+                f"{path} must hold no integer of thousands of digits; write a float or a text"
+            ) from None
         return cls.from_dict(spec)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -54,8 +54,10 @@ class Trainer(Protocol):
             Absolute resource units, ``0 <= start < stop``. The same call may be repeated after a
             crash; units that the checkpoint covers need not be trained again.
         checkpoint : Path
-            Place for the state of this trial. Its directory exists and belongs to the trial; the
-            path itself does not exist before the trainer creates it (a file or a directory).
+            Place for the state of this trial, an absolute path. Its directory exists and belongs
+            to the trial; the path itself does not exist before the trainer creates it (a file or a
+            directory). The path differs from call to call, what is in it does not: keep no path
+            in a checkpoint.
 
         Returns
         -------
@@ -77,6 +79,9 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
+    attempts : Path or None
+        Directory of the trial's attempts, each of which trains in a place of its own (see
+        `hpo.run.executors.attempts`); None trains in `checkpoint`.
     call_id : str
         Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
     """
@@ -85,6 +90,7 @@ class Segment:
     start: int
     stop: int
     checkpoint: Path
+    attempts: Path | None = None
     call_id: str = ""
 
 
@@ -102,12 +108,15 @@ class Outcome:
         Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
+    attempt : str
+        Name of the attempt, empty for a segment without `attempts`.
     """
 
     losses: tuple[float, ...] = ()
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
+    attempt: str = ""
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:

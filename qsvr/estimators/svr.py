@@ -25,6 +25,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
 from qsvr.estimators._parameters import (
     check_parameters,
@@ -522,7 +523,7 @@ class QSVR(RegressorMixin, BaseEstimator):
             options=options,
         )
         if self.verbose and plan is not None:
-            print(f"[{name}] estimate: {plan}")
+            say(f"[{name}] estimate: {plan}")
         return plan
 
     def _check_access_time(self, n_members: int, n_samples: int) -> None:
@@ -573,7 +574,7 @@ class QSVR(RegressorMixin, BaseEstimator):
                 self.sampler_info_, self.n_iter_, self.energy_, self.relaxation_bound_
             )
             n_combined = np.count_nonzero(self.solutions_.weights)
-            print(f"[QSVR] {found}; {n_combined} solutions, {self.n_support_[0]} support vectors")
+            say(f"[QSVR] {found}; {n_combined} solutions, {self.n_support_[0]} support vectors")
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -663,7 +664,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         """Print how good the samples were, raw and polished, and return the figures."""
         check_is_fitted(self)
         report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
-        print(report)
+        say(report, lines=True)
         return report
 
     def to_svr(self) -> Any:

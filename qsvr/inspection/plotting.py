@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from qsvr._text import label as shown
 from qsvr.inspection.report import SamplerReport
 
 __all__ = ["SampleEnergyDisplay"]
@@ -67,7 +68,7 @@ class SampleEnergyDisplay:
         report, scale = self.report, abs(self.report.bound) or 1.0
         energies = {
             "random bit strings": report.random_energies,
-            f"{report.sampler}, as sampled": report.raw_energies,
+            shown(f"{report.sampler}, as sampled"): report.raw_energies,
             "after polish": report.polished_energies,
         }
         gaps = [np.maximum((each - report.bound) / scale, 1e-9) for each in energies.values()]

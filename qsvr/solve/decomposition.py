@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from qsvr._text import say
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.exceptions import SamplerError, TimeLimitError
 from qsvr.problem import (
@@ -476,7 +477,7 @@ class _Search:
             self.progress = len(self.gaps), self.energies[-1], min(now, left)
         verbose, number = self.settings.verbose, len(self.gaps)
         if verbose > 1 or (verbose and number % 10 == 0):
-            print(
+            say(
                 f"[QSVR] working set {number} of {working.size} samples: energy "
                 f"{self.energies[-1]:.6g}, violation {self.gaps[-1]:.3g} (tol "
                 f"{self.settings.tol:g}), {done}"

@@ -33,6 +33,13 @@ def test_stopping_and_going_on_changes_nothing(trainer, tmp_path):
     assert parts == whole
 
 
+def test_a_checkpoint_of_another_epoch_changes_nothing(trainer, tmp_path):
+    """As after a job whose report never came, or after the checkpoint was lost."""
+    whole = trainer.train(CONFIG, 0, 4, tmp_path / "checkpoint")
+    assert trainer.train(CONFIG, 1, 3, tmp_path / "checkpoint") == whole[1:3]
+    assert trainer.train(CONFIG, 1, 3, tmp_path / "lost") == whole[1:3]
+
+
 def test_its_space_fits_it(root, trainer, tmp_path):
     space = SearchSpace.from_toml(root / "examples" / "digits_numpy_space.toml")
     config = space.sample(np.random.default_rng(0))

@@ -7,9 +7,11 @@ failed one FAIL.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,12 @@ from hpo.run.spec import RunSpec
 from hpo.searchers.optuna import search_distributions
 from hpo.space.domains import Constant, Scipy
 from hpo.space.search_space import SearchSpace
+from hpo.text import visible
 from hpo.trial import TrialStatus, TrialSummary
 
 _RUN = "hpo:run"
 _TRIAL = "hpo:trial"
+_MAX_MESSAGE = 200
 _STATES = {
     TrialStatus.RUNNING: TrialState.RUNNING,
     TrialStatus.WAITING: TrialState.RUNNING,
@@ -96,27 +100,79 @@ def export_journal(
     JournalError
         If the journal cannot be used or does not fit the scheduler.
     UsageError
-        If the study belongs to another run, or the space is needed and not given.
+        If the study belongs to another run, the space is needed and not given, or the storage
+        cannot be used: it is locked, damaged, or not to be reached.
     """
     journal = Path(journal)
     content = read_journal(journal)
     results = Results.from_journal(journal, scheduler)
     space = _space(content) if space is None else space
-    study = _study(_storage(storage), study_name or journal.stem, content.header.run_id)
-    exporter = _Exporter(study, space, _times(content), finished=results.finished)
-    there = {t.user_attrs[_TRIAL]: t for t in study.get_trials() if _TRIAL in t.user_attrs}
-    outcomes = [exporter.write(trial, there.get(trial.trial_id)) for trial in results.trials]
+    name = visible(study_name or journal.stem)
+    with _storage_errors(storage):
+        study = _study(_storage(storage), name, content.header.run_id)
+        exporter = _Exporter(study, space, _times(content), finished=results.finished)
+        there = {t.user_attrs[_TRIAL]: t for t in study.get_trials() if _TRIAL in t.user_attrs}
+        outcomes = [exporter.write(trial, there.get(trial.trial_id)) for trial in results.trials]
     counts = {kind: outcomes.count(kind) for kind in ("added", "updated", "unchanged")}
     return Exported(study.study_name, **counts)
+
+
+@contextlib.contextmanager
+def _storage_errors(storage: str | Path | BaseStorage) -> Iterator[None]:
+    """Say what a database or its driver refused; without passwords, which addresses may hold."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
+        cause = error if error.__cause__ is None else error.__cause__
+        why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        lines = why.splitlines() or [""]
+        if isinstance(storage, BaseStorage):
+            where = type(storage).__name__
+        else:
+            where = f"storage {_without_password(str(storage))!r}"
+        raise UsageError(
+            f"cannot export to {where}: {type(cause).__name__}: "
+            f"{_without_password(lines[0])[:_MAX_MESSAGE]}; see that it can be written, that no "
+            "other program has locked it, and export again"
+        ) from None
+
+
+def _without_password(text: str) -> str:
+    text = re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(
+        r"((?:password|passwd|token|secret)=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE
+    )
 
 
 def _storage(storage: str | Path | BaseStorage) -> BaseStorage:
     if isinstance(storage, BaseStorage):
         return storage
+    if visible(storage) != str(storage):
+        raise UsageError(
+            f"storage {str(storage)!r} must be a path or an address without control characters; "
+            "name another"
+        )
     if isinstance(storage, str) and "://" in storage:
         return optuna.storages.RDBStorage(storage)
-    backend = JournalFileBackend(str(storage))
-    return optuna.storages.JournalStorage(backend)
+    _check_file(Path(storage))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(storage)))
+
+
+def _check_file(path: Path) -> None:
+    """Check that a file, to which Optuna would append, is one of Optuna's."""
+    if path.is_dir() or not path.name:
+        raise UsageError(f"storage {str(path)!r} must be a file or an address, got a directory")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        line = file.readline(10_000)
+    if line and not line.startswith(b'{"op_code"'):
+        raise UsageError(
+            f"storage {str(path)!r} must be a new file or a journal of Optuna, which this file is "
+            "not; nothing was changed, name another"
+        )
 
 
 def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
@@ -219,14 +275,14 @@ class _Exporter:
             "bracket": trial.bracket,
             "rung": trial.rung,
             "status": str(trial.status),
-            **({"reason": trial.reason} if trial.reason else {}),
+            **({"reason": visible(trial.reason)} if trial.reason else {}),
         }
         frozen = create_trial(
             state=state,
             value=trial.losses[-1] if state is TrialState.COMPLETE else None,
-            params=dict(trial.config),
+            params={visible(name): value for name, value in trial.config.items()},
             distributions={
-                name: self._distribution(name, trial.config[name])
+                visible(name): self._distribution(name, trial.config[name])
                 for name in self._space.domains
                 if name in trial.config
             },

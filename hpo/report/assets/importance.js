@@ -51,7 +51,7 @@ function drawImportance(place, each) {
 
 function sliceOf(name, resource) {
   const place = make("div", { class: "figure" });
-  const points = data.trials.filter((trial) => trial.losses.length >= resource && trial.losses[resource - 1] !== null && name in trial.config);
+  const points = data.trials.filter((trial) => trial.losses.length >= resource && trial.losses[resource - 1] !== null && Object.hasOwn(trial.config, name));
   requestAnimationFrame(() => drawSlice(place, name, points, resource));
   return make("div", {}, make("h3", {}, name), place);
 }

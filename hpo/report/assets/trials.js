@@ -6,7 +6,7 @@ function trialsSection() {
   const columns = [
     ["trial", (trial) => trial.id], ["last loss", (trial) => trial.losses.at(-1) ?? null], ["epochs", (trial) => trial.losses.length],
     ["bracket", (trial) => trial.bracket], ["fate", (trial) => data.fates[trial.fate]],
-    ...names.map((name) => [name, (trial) => trial.config[name]]), ["retries", (trial) => trial.retries], ["reason", (trial) => trial.reason],
+    ...names.map((name) => [name, (trial) => (Object.hasOwn(trial.config, name) ? trial.config[name] : undefined)]), ["retries", (trial) => trial.retries], ["reason", (trial) => trial.reason],
   ];
   const state = { column: 1, down: false, words: "", shown: PAGE };
   const body = make("tbody");

@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import ExecutorBrokenError, ExecutorLostError, UsageError
+from hpo.run.executors.attempts import run_attempt
 from hpo.run.executors.forkserver import ForkServer
+from hpo.run.executors.guardian import guardian
 from hpo.run.executors.process import ProcessSetup, Worker, interrupts_blocked
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.base import Outcome, Segment, Trainer, describe
 from hpo.trainers.imports import imported_libraries
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer
@@ -93,11 +95,12 @@ class InlinePool:
                 "hanging trainer; use executor='process' or no timeout"
             )
         future: Future[Outcome] = Future()
-        future.set_result(run_segment(trainer, segment))
+        future.set_result(run_attempt(trainer, segment))
         return future
 
     def close(self) -> None:
-        """Do nothing."""
+        """End what watches over this process."""
+        guardian().retire()
 
 
 class ProcessPool:
@@ -187,7 +190,9 @@ class ProcessPool:
         return worker.submit(trainer, segment, timeout)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, with those that their trainers have started."""
+        for worker in self._workers:
+            worker.interrupt()  # all of them have the same time to end
         for worker in self._workers:
             worker.close()
         if self._server is not None:
@@ -285,7 +290,7 @@ class ExecutorPool:
             try:
                 call_id = f"{id(self):x}-{next(self._numbers)}"
                 segment = replace(task.segment, call_id=call_id)
-                return self._generation.executor.submit(run_segment, task.trainer, segment)
+                return self._generation.executor.submit(run_attempt, task.trainer, segment)
             except (BrokenExecutor, RuntimeError) as error:
                 if last_try:
                     raise _broken(error) from None

@@ -5,6 +5,10 @@ not say which job caused it. So each worker here is an executor with a single pr
 hang or a failed import concerns exactly the job that ran there, and only that process is started
 again.
 
+A worker leads a session of its own, which is ended as a whole: the worker is asked to stop, and is
+killed after a moment, and what its trainer has started is ended by its guardian
+(`hpo.run.executors.guardian`), also when the worker or this process was killed.
+
 On Linux the processes are forked from a server that has imported the trainer's libraries
 (`hpo.run.executors.forkserver`), elsewhere each is a new interpreter.
 """
@@ -19,6 +23,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -29,9 +34,11 @@ from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
 from hpo.errors import TrainerError
+from hpo.run.executors.attempts import run_attempt
 from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
+from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
 from hpo.trainers import failures
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.trainers.base import Outcome, Segment, Trainer, describe
 from hpo.trainers.failures import Log, printed
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
@@ -42,6 +49,8 @@ T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 _PATIENCE = 5.0
 """Seconds to wait for an idle process to exit."""
+
+_PAUSE = 0.02
 
 
 class _SpawnContext(SpawnContext):
@@ -116,10 +125,16 @@ class OwnProcess:
             return self._executor.submit(work, *args, **kwargs)
 
     def kill(self) -> None:
-        """Kill the process; its call raises `BrokenExecutor`."""
-        if self._context.last is not None:
-            with contextlib.suppress(ValueError, OSError):
-                self._context.last.kill()
+        """End the process, by SIGKILL after a moment; its call raises `BrokenExecutor`."""
+        process = self._context.last
+        if process is None:
+            return
+        with contextlib.suppress(ValueError, OSError):
+            if process.exitcode is None:
+                _ask_to_stop(process)
+                killer = threading.Timer(GRACE, _kill, (process,))
+                killer.daemon = True
+                killer.start()
 
     def ending(self) -> str:
         """Describe how the process ended."""
@@ -141,6 +156,8 @@ class OwnProcess:
             self._join(patience)
         self.kill()  # busy, or kept alive by a thread of the trainer
         self._join(_PATIENCE)  # its server, which knows how it ended, may end next
+        if self._context.last is not None:
+            _wait_for_session(self._context.last.pid)
         self._executor = None
 
     def _join(self, seconds: float) -> None:
@@ -283,9 +300,42 @@ class Worker:
         if error:
             raise TrainerError(error)
 
+    def interrupt(self) -> None:
+        """Begin to end the process if a segment runs."""
+        if self.busy:
+            self._process.kill()
+
     def close(self) -> None:
         """End the process: at once if a segment runs, else when it exits."""
         self._process.close(patience=0.0 if self.busy else _PATIENCE)
+
+
+def _ask_to_stop(process: BaseProcess) -> None:
+    """Send SIGTERM to the session of a process, or to itself where it has none (yet)."""
+    if process.pid is not None and hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGTERM)
+            return
+    process.terminate()
+
+
+def _kill(process: BaseProcess) -> None:
+    with contextlib.suppress(ValueError, OSError):
+        if process.exitcode is None:
+            process.kill()
+
+
+def _wait_for_session(leader: int | None) -> None:
+    """Wait until the guardian of a process that has ended has ended all of its session."""
+    if leader is None or not hasattr(os, "killpg"):
+        return
+    end = time.monotonic() + 2 * GRACE
+    with contextlib.suppress(OSError):  # there is no such group any more
+        while time.monotonic() < end:
+            os.killpg(leader, 0)
+            if not members(leader):  # but perhaps processes that nobody has waited for
+                return
+            time.sleep(_PAUSE)
 
 
 def _ending(process: BaseProcess | None) -> str:
@@ -334,8 +384,11 @@ def _start_process(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # the kernel kills it with its parent
+    lead_session(parent)
+    if parent_of_workers() is None:
+        guardian().start()
+    elif sys.platform == "linux":  # the kernel kills it with its parent, sooner than the guardian
+        with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != (parent_of_workers() or parent):
         os._exit(1)
@@ -360,7 +413,7 @@ def _run(log: Path | None, trainer: Trainer, segment: Segment) -> Outcome:
             for chunk in iter(lambda: early.read(1 << 16), b""):
                 os.write(1, chunk)
         _early_output = None
-    return run_segment(trainer, segment)
+    return run_attempt(trainer, segment)
 
 
 def limit_threads(threads: int) -> None:
@@ -395,6 +448,7 @@ def _print_into(handle: int) -> None:
 
 def _prepare(trainer: Trainer, threads: int) -> str:
     """Import the trainer; return the error, which is raised again in the segment."""
+    guardian().start()
     error = ""
     if isinstance(trainer, NamedTrainer | SentTrainer):
         try:

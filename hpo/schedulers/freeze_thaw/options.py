@@ -42,7 +42,8 @@ class FreezeThawOptions:
         gain = self.min_improvement
         positive = gain is None or 0 < gain < math.inf
         _check("min_improvement", gain, "above 0 and finite, or None", ok=positive)
-        _check("n_proposals", self.n_proposals, "at least 1", ok=self.n_proposals >= 1)
+        n, most = self.n_proposals, 10_000  # each is predicted with every forecast
+        _check("n_proposals", n, f"in 1..{most}", ok=1 <= n <= most)
 
 
 @dataclass(frozen=True)

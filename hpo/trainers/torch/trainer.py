@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import CheckpointError
 from hpo.files import write_atomically
+from hpo.text import visible
 from hpo.trainers.base import Metrics
 from hpo.trainers.torch.group import GroupRandomState, ProcessGroup
 from hpo.trainers.torch.precision import Precision
@@ -133,7 +134,8 @@ class TorchTrainer:
         state = _load(checkpoint, config)
         done = 0 if state is None else len(state["losses"])
         if done < start:
-            _log.warning("%s holds %d of %d epochs; training them again", checkpoint, done, start)
+            place = visible(checkpoint)
+            _log.warning("%s holds %d of %d epochs; training them again", place, done, start)
         history = _History.of(state)
         if done < stop:
             with isolated_random(self.seed) as random:

@@ -1,0 +1,293 @@
+"""The guardian of a worker: a small process that ends what the worker leaves behind.
+
+A trainer may start processes: a script by `subprocess`, data loaders, ``torchrun``. They do not end
+with the worker that started them, least of all after ``kill -9``, and a process that trains on
+would train the same trial as the retry that follows. So each process that trains has a guardian,
+which waits for its end, then asks what is left to stop (SIGTERM), ends it after `GRACE` seconds
+(SIGKILL), and only then ends itself. Meanwhile it holds the locks that the worker held
+(`hpo.run.executors.attempts`), since an open file description is free when its last holder is gone.
+
+What belongs to a worker is found in two ways:
+
+- its *session*, if it has one of its own (`process`), wherever there are sessions;
+- a *mark*, an environment variable that processes inherit which are started while a segment runs.
+  It finds processes in sessions of their own (those of ``torchrun``), and those of workers that
+  somebody else started (Dask, MPI, Ray, this process). Found on Linux only, in ``/proc``.
+
+There is a guardian where there are POSIX processes, elsewhere nothing is done. The program of the
+guardian is this file, run without any other import than the standard library's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+GRACE = 2.0
+"""Seconds that processes have to end by themselves."""
+
+_UNKILLABLE = 10.0  # seconds after which a process is given up, as one that waits for a dead disk
+_POLL = 0.02
+_SWEEP = 0.05  # a process gets its mark when it is executed, shortly after it was forked
+_WATCH = 0.5  # between two looks at a parent where nothing tells of its end
+_MARK = "HPO_WORKER_ID"
+_MESSAGE = struct.Struct("!cQ")
+_HOLD, _DROP, _QUIT = b"h", b"d", b"q"
+
+
+class Guardian:
+    """The guardian of this process, started when it is first needed.
+
+    Parameters
+    ----------
+    session : bool
+        Whether this process leads a session of its own, which is ended as a whole.
+    leader : int or None
+        Another process whose end is the end of this one too.
+    """
+
+    def __init__(self, *, session: bool = False, leader: int | None = None) -> None:
+        self._session = session
+        self._leader = leader
+        self._mark = os.urandom(16).hex()
+        self._socket: socket.socket | None = None
+        self._started = False
+        self._marking = 0
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the guardian, unless it runs or cannot run here; returns at once."""
+        with self._lock:
+            if self._started or os.name != "posix" or not sys.executable:
+                return
+            import subprocess  # which the program of the guardian does not need
+
+            self._started = True
+            ours, theirs = socket.socketpair()
+            arguments = (
+                *(str(theirs.fileno()), str(os.getpid()), str(self._leader or 0)),
+                *(str(os.getpid() if self._session else 0), self._mark),
+            )
+            try:
+                with theirs:
+                    process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                        [sys.executable, "-I", "-S", __file__, *arguments],
+                        pass_fds=(theirs.fileno(),),
+                        start_new_session=True,  # what ends this process must not end it
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        cwd="/",
+                        env={k: v for k, v in os.environ.items() if k != _MARK},
+                    )
+            except OSError:  # no more processes: train without
+                ours.close()
+                return
+            process.returncode = 0  # it outlives this process, so nobody waits for it
+            self._socket = ours
+
+    @contextlib.contextmanager
+    def marked(self) -> Iterator[None]:
+        """Mark the processes that are started meanwhile; they end with this process."""
+        self.start()
+        with self._lock:
+            self._marking += 1
+            os.environ[_MARK] = self._mark
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._marking -= 1
+                if not self._marking:
+                    os.environ.pop(_MARK, None)
+
+    @contextlib.contextmanager
+    def holding(self, fd: int) -> Iterator[None]:
+        """Keep a file description open until all that belongs to this process has ended."""
+        self.start()
+        with self._lock:
+            self._held += 1
+            number = self._held
+        self._send(_HOLD, number, fd)
+        try:
+            yield
+        finally:
+            self._send(_DROP, number)
+
+    def retire(self) -> None:
+        """End the guardian, and nothing else, unless it is needed."""
+        if self._session or self._marking:
+            return
+        self._send(_QUIT)
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = None
+            self._started = False
+
+    def _send(self, what: bytes, number: int = 0, fd: int | None = None) -> None:
+        with self._lock, contextlib.suppress(OSError):  # it was killed: go on without
+            if self._socket is not None:
+                message = [_MESSAGE.pack(what, number)]
+                if fd is None:
+                    self._socket.sendall(message[0])
+                else:
+                    socket.send_fds(self._socket, message, [fd])
+
+
+_current: tuple[int, Guardian] | None = None
+_making = threading.Lock()
+
+
+def guardian() -> Guardian:
+    """Return the guardian of this process."""
+    global _current  # noqa: PLW0603 - one a process
+    with _making:
+        if _current is None or _current[0] != os.getpid():  # a fork has none yet
+            _current = os.getpid(), Guardian()
+        return _current[1]
+
+
+def lead_session(leader: int) -> None:
+    """Give this process a session of its own, which ends with it and with `leader`."""
+    global _current  # noqa: PLW0603 - one a process
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # it leads one already
+            os.setsid()
+        _current = os.getpid(), Guardian(session=os.getsid(0) == os.getpid(), leader=leader)
+
+
+def members(session: int, mark: str = "") -> list[int]:
+    """Return the processes of a session, and those that carry a mark, without this one.
+
+    Parameters
+    ----------
+    session : int
+        Process id of its leader, which may have ended; 0 for none.
+    mark : str
+        Value of the mark; empty for none.
+
+    Returns
+    -------
+    list of int
+        Process ids. Where there is no ``/proc``, the negative id of the session's first group.
+    """
+    if not Path("/proc/self/stat").exists():
+        try:
+            os.kill(-session, 0)  # of 0: of this group, which is there
+        except OSError:
+            return []
+        return [-session] if session else []
+    text = f"{_MARK}={mark}".encode()
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 - the quickest way
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
+                state, _, _, of_session = file.read().rpartition(b")")[2].split()[:4]
+            if state in (b"Z", b"X"):  # ended already
+                continue
+            if session and int(of_session) == session:
+                found.append(int(name))
+            elif mark:
+                with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123 - as above
+                    if text in file.read().split(b"\0"):
+                        found.append(int(name))
+        except (OSError, ValueError):  # it ended meanwhile, or belongs to another user
+            continue
+    return found
+
+
+def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
+    """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
+    deadline = time.monotonic() + grace
+    asked: set[int] = set()
+    swept = bool(session)
+    while True:
+        found = members(session, mark)
+        if not found:
+            if swept:
+                return
+            swept = True
+            time.sleep(_SWEEP)
+            continue
+        now = time.monotonic()
+        if now > deadline + _UNKILLABLE:
+            return
+        for pid in found:
+            with contextlib.suppress(OSError):
+                if now >= deadline:
+                    os.kill(pid, signal.SIGKILL)
+                elif pid not in asked:
+                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGCONT)  # one that is stopped could not end
+        asked.update(found)
+        time.sleep(_POLL)
+
+
+def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> None:
+    """Watch a process until it ends, then end what it leaves behind."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    connection = socket.socket(fileno=control)
+    watched = _opened(parent, leader)
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    for fd in watched:
+        poller.register(fd, select.POLLIN)
+    held: dict[int, int] = {}
+    while True:
+        events = {fd for fd, _ in poller.poll(None if watched else _WATCH * 1000)}
+        ended = bool(events & watched) or _has_ended(parent, leader)
+        if connection.fileno() in events and not ended:
+            data, fds, _, _ = socket.recv_fds(connection, _MESSAGE.size, 1)
+            if len(data) < _MESSAGE.size:  # it ends, as will be seen at once
+                poller.unregister(connection)
+                continue
+            what, number = _MESSAGE.unpack(data)
+            if what == _QUIT:
+                return
+            if what == _HOLD and fds:
+                held[number] = fds[0]
+            elif number in held:
+                os.close(held.pop(number))
+        if ended:
+            # Locks that it has not read of are held by the connection, until this process ends.
+            end(session, mark)
+            return
+
+
+def _opened(parent: int, leader: int) -> set[int]:
+    """Return descriptors that are readable once a process has ended, where there are such."""
+    found = set()
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):
+            found = {os.pidfd_open(pid) for pid in (parent, leader) if pid}
+    return found
+
+
+def _has_ended(parent: int, leader: int) -> bool:
+    if os.getppid() != parent:
+        return True
+    try:
+        os.kill(leader, 0)  # of pid 0: of this group
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+if __name__ == "__main__":
+    main(*(int(text) for text in sys.argv[1:5]), mark=sys.argv[5])
