@@ -30,7 +30,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ from typing import Any
 from hpo.run.executors.guardian import guardian
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
 
-try:
-    import fcntl
-except ImportError:  # not POSIX
-    _flock = None
-else:
-    _flock = fcntl.flock
+_flock: Callable[[int, int], object] | None = None
+_LOCK = _UNLOCK = 0
+if sys.platform != "win32":
+    with contextlib.suppress(ImportError):  # no POSIX either
+        import fcntl
+
+        _flock = fcntl.flock
+        _LOCK, _UNLOCK = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
 
 _OUTCOME = "outcome.json"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -171,7 +173,7 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock; wait while another process, or what it has started, holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _flock is None:
+    if sys.platform == "win32" or _flock is None:
         from filelock import FileLock
 
         with FileLock(path):
@@ -185,17 +187,19 @@ def _locked(path: Path) -> Iterator[None]:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    _flock(fd, fcntl.LOCK_UN)  # also for the guardian
+                    _flock(fd, _UNLOCK)  # also for the guardian
     finally:
         os.close(fd)
 
 
 def _wait_for_lock(fd: int, path: Path) -> None:
+    if sys.platform == "win32" or _flock is None:
+        return
     begun = time.monotonic()
     pause, said = _FIRST_PAUSE, False
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(fd, _LOCK)
         except BlockingIOError:
             if not said and time.monotonic() - begun > _SILENT:
                 holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"

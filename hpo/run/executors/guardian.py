@@ -141,7 +141,7 @@ class Guardian:
                 message = [_MESSAGE.pack(what, number)]
                 if fd is None:
                     self._socket.sendall(message[0])
-                else:
+                elif sys.platform != "win32":
                     socket.send_fds(self._socket, message, [fd])
 
 
@@ -161,7 +161,7 @@ def guardian() -> Guardian:
 def lead_session(leader: int) -> None:
     """Give this process a session of its own, which ends with it and with `leader`."""
     global _current  # noqa: PLW0603 - one a process
-    if os.name == "posix":
+    if sys.platform != "win32":
         with contextlib.suppress(OSError):  # it leads one already
             os.setsid()
         _current = os.getpid(), Guardian(session=os.getsid(0) == os.getpid(), leader=leader)
@@ -211,6 +211,8 @@ def members(session: int, mark: str = "") -> list[int]:
 
 def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
     """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
+    if sys.platform == "win32":
+        return
     deadline = time.monotonic() + grace
     asked: set[int] = set()
     swept = bool(session)
@@ -236,8 +238,12 @@ def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
         time.sleep(_POLL)
 
 
-def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> None:
+def main(  # noqa: C901 - half of it asks what there is
+    control: int, parent: int, leader: int, session: int, *, mark: str
+) -> None:
     """Watch a process until it ends, then end what it leaves behind."""
+    if sys.platform == "win32":
+        return
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     connection = socket.socket(fileno=control)
