@@ -69,7 +69,8 @@ class Tuner:
     ----------
     trainer : Trainer, callable or str
         A `Trainer`, a function with the signature of `Trainer.train`, or a name
-        (``"FILE.py:trainer"``). It must be picklable for worker processes; a name always is.
+        (``"FILE.py:trainer"``). What pickle cannot send to worker processes is sent by
+        cloudpickle, where it is installed (`hpo.trainers.sending`); a name always can be.
     scheduler : Scheduler
         Scheduler, fresh from its constructor.
     journal : Path or None
