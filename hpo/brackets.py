@@ -21,6 +21,8 @@ MAX_INTEGER = 2**63 - 1
 """Largest integer that a setting may have: that of 64 bits."""
 MAX_RESOURCE = 10**6
 """Most resource units of a trial: one loss is kept for each."""
+MAX_ITERATIONS = 10_000
+"""Most runs through all brackets, which are planned at the start."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ def check_iterations(iterations: int) -> None:
     Raises
     ------
     ValueError
-        If it is no integer of at least 1.
+        If it is no integer from 1 to 10,000.
     """
-    check_integer("iterations", iterations, 1)
+    check_integer("iterations", iterations, 1, MAX_ITERATIONS)
 
 
 def check_integer(name: str, value: object, least: int, most: int = MAX_INTEGER) -> None:

@@ -1,8 +1,9 @@
 """The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
-status 1, Ctrl-C with 130 after printing the command that resumes the run, and a closed pipe of the
-output (``hpo report RUN | head``) with 141. All text is printed by `hpo.text`.
+status 1. A run that is stopped in good order prints the command that resumes it, and exits with
+status 128 plus the signal (130 for Ctrl-C), or 75 at its deadline. A closed pipe of the output
+(``hpo report RUN | head``) gives 141. All text is printed by `hpo.text`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,10 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hpo.errors import (
-    ExecutorBrokenError,
+    AllTrialsFailedWarning,
     InterruptedRunError,
-    JournalWriteError,
+    StoppedRunError,
     UsageError,
+    import_optional,
     usage_checked,
 )
 from hpo.text import say, shell_word, write
@@ -112,15 +115,22 @@ def _pairs(name: str, text: str) -> Callable[..., Any]:
     return click.option(name, multiple=True, metavar="NAME=VALUE", help=f"{text}; repeatable.")
 
 
+_deadline = click.option(
+    "--deadline",
+    metavar="TIME",
+    help="Stop in good order by then: HH:MM:SS from now, 55m, a date and time, or slurm.",
+)
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
 
     if value and not context.resilient_parsing:
         try:
-            click.echo(f"hpo {version('qsvr')}")
+            _print(f"hpo {version('qsvr')}")
         except PackageNotFoundError:
-            click.echo("hpo (not installed, run from its source)")
+            _print("hpo (not installed, run from its source)")
         context.exit()
 
 
@@ -168,12 +178,18 @@ def cli() -> None:
 )
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@_deadline
 @click.option(
     "--max-retries",
     type=int,
     default=1,
     show_default=True,
     help="Retries of a failed job.",
+)
+@click.option(
+    "--max-lost",
+    type=int,
+    help="Segments lost in a row, with their workers, that end the run [default: 10].",
 )
 @click.option("--journal", type=_PATH, help="New journal file [default: by trainer's name].")
 @click.option(
@@ -200,6 +216,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
+        "deadline": options.pop("deadline"),
     }
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_improvement")) is not None:
@@ -229,7 +246,10 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--executor", help="Executor [as before].")
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
+@_deadline
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
+@click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
+@click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
@@ -282,6 +302,7 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
 @click.option("--study", help="Name of the study [default: the journal's].")
 def export(journal: Path, storage: str, study: str | None) -> None:
     """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    import_optional("optuna", "hpo export", "optuna")
     from hpo.integrations.optuna import export_journal
 
     done = usage_checked(export_journal, journal, storage, study_name=study)
@@ -380,12 +401,14 @@ def _progress(*, quiet: bool) -> Any:
 def _watched(work: Callable[[], Results], journal: Path) -> Results:
     """Do the work; if it is stopped or fails, say what was kept and how to resume."""
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AllTrialsFailedWarning)  # `_show` says it
+            return work()
     except InterruptedRunError as stop:
         _stopped(str(stop), journal, stop.exit_code)
     except KeyboardInterrupt:
         _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED)
-    except (ExecutorBrokenError, JournalWriteError) as error:
+    except StoppedRunError as error:
         _stopped(f"Error: {error}", journal, _EXIT_FAILED)
 
 
@@ -404,7 +427,7 @@ def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] =
     """Print the table of the best trials, the cost, the savings and the files."""
     lines = [*results.summary_lines(), f"Journal: {journal}", *files]
     _print(*lines, table=results.table(top))
-    if results.finished and results.best is None:
+    if results.finished and results.incumbent is None:
         _warn("Error: no trial ended with a finite loss; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
 

@@ -35,44 +35,84 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be used; raised while a trial trains, so that only this trial fails."""
 
 
-class ExecutorBrokenError(RuntimeError):
+class StoppedRunError(RuntimeError):
+    """The run cannot go on for a reason that is no trial's; the journal keeps its state.
+
+    Attributes
+    ----------
+    results : Results or None
+        What the run found; None if it did not begin.
+    """
+
+    results: Any = None
+
+
+class ExecutorBrokenError(StoppedRunError):
     """No worker is left and none can be started; the journal keeps the state of the run."""
+
+
+class MachineError(StoppedRunError):
+    """The machine fails: a full disk, a read-only place, no memory or open file left.
+
+    No trial is to blame, and none is judged. Mend what the message names, and resume.
+    """
 
 
 class ExecutorLostError(BrokenExecutor):
     """The executor as a whole is lost, such as its scheduler process; no job caused it."""
 
 
-class JournalWriteError(RuntimeError):
+class JournalWriteError(MachineError):
     """The journal cannot be written, for example on a full disk; its content is safe."""
 
 
+class NoBestTrialError(RuntimeError):
+    """No trial has a finite loss, so none is the best; the message names the first reason."""
+
+
+class AllTrialsFailedWarning(RuntimeWarning):
+    """The run came to its end, and no trial has a finite loss."""
+
+
+AT_DEADLINE = 0
+"""In place of a signal: the run stopped at its deadline."""
+
+_EXIT_AT_DEADLINE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
 class InterruptedRunError(KeyboardInterrupt):
-    """The run was stopped by Ctrl-C or SIGTERM, in good order.
+    """The run was stopped by a signal such as Ctrl-C, or at its deadline, in good order.
 
     Parameters
     ----------
     signum : int
-        The signal.
+        The signal; `AT_DEADLINE` for none.
     journal : Path or None
         Journal of the run; None for a run without one, which cannot be resumed.
+    results : Results or None
+        What the run found so far.
     """
 
-    def __init__(self, signum: int, journal: Path | None = None) -> None:
+    def __init__(self, signum: int, journal: Path | None = None, results: Any = None) -> None:
         super().__init__(signum, journal)
         self.signum = signum
         self.journal = journal
+        self.results = results
 
     @property
     def exit_code(self) -> int:
-        """Exit status by the convention of shells: 128 plus the signal (130 for Ctrl-C)."""
-        return 128 + self.signum
+        """Exit status: 128 plus the signal (130 for Ctrl-C), as in a shell; 75 at the deadline."""
+        return 128 + self.signum if self.signum != AT_DEADLINE else _EXIT_AT_DEADLINE
 
     def __str__(self) -> str:
         """Say what was kept and how to go on."""
+        stopped = "Stopped" if self.signum != AT_DEADLINE else "Stopped at the deadline"
         if self.journal is None:
-            return "Stopped. The run had no journal, so it cannot be resumed."
-        return f"Stopped; every finished report is kept in {self.journal}."
+            return (
+                f"{stopped}. The run had no journal, so it cannot be resumed; what it found is the "
+                "attribute results of this exception."
+            )
+        return f"{stopped}; every finished report is kept in {self.journal}."
 
 
 def usage_checked(build: Any, /, *args: Any, **kwargs: Any) -> Any:

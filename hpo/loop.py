@@ -63,6 +63,29 @@ class WorkerAware(Protocol):
         ...
 
 
+@runtime_checkable
+class RetriesTrials(Protocol):
+    """A scheduler that takes failed trials back."""
+
+    def retry(self, trial_ids: Sequence[int]) -> None:
+        """Take failed trials back: each is trained again, from the units that it has.
+
+        What was decided without them stays. They are compared with the trials that were trained
+        meanwhile, as if they came late, and go on or stop. The scheduler may have been `Done`.
+
+        Parameters
+        ----------
+        trial_ids : sequence of int
+            Trials whose last report is a `TrainFailure`, ascending.
+
+        Raises
+        ------
+        ValueError
+            If one of them did not fail so.
+        """
+        ...
+
+
 def expect_workers(scheduler: Scheduler, n_workers: int) -> None:
     """Tell a scheduler the number of workers if it is `WorkerAware`, before its first `ask`.
 

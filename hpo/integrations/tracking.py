@@ -163,6 +163,6 @@ def track(results: Results, tracker: Tracker) -> None:
     tracker : Tracker
         Tracker that writes them.
     """
-    summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
+    summary = SchedulerSummary(results.trials, results.incumbent, results.epochs, results.events)
     with tracker:
         tracker.show(summary, results.baseline)

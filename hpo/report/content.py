@@ -59,8 +59,8 @@ def content(run: Run) -> dict[str, Any]:
 
 def _key_figures(results: Results) -> list[list[str]]:
     figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
-    if results.best is not None:
-        best = results.best
+    if results.incumbent is not None:
+        best = results.incumbent
         figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
     if results.baseline is not None and results.saved is not None:

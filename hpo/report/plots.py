@@ -32,7 +32,7 @@ _SMALLEST = 1e-100
 def fates(results: Results) -> dict[int, str]:
     """Return the fate of each trial of `results`, a key of `FATES`."""
     dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
-    best = None if results.best is None else results.best.trial_id
+    best = None if results.incumbent is None else results.incumbent.trial_id
     return {
         trial.trial_id: "best" if trial.trial_id == best else _fate(trial, dropped)
         for trial in results.trials

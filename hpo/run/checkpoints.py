@@ -15,6 +15,7 @@ from hpo.errors import UsageError
 from hpo.files import write_atomically
 from hpo.run.executors.attempts import settle
 from hpo.run.journal import Header, encode_line
+from hpo.trainers.faults import machine_fault
 
 _IDENTITY = "run.json"
 _ATTEMPTS = "attempts"
@@ -80,8 +81,9 @@ class CheckpointStore:
             self.root.mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / _IDENTITY, json.dumps(header.to_json()).encode())
         except OSError as error:
+            remedy = machine_fault(error) or "name another"
             raise UsageError(
-                f"checkpoint_dir {self.root} cannot be written: {error.strerror}; name another"
+                f"checkpoint_dir {self.root} cannot be written: {error.strerror}; {remedy}"
             ) from None
 
     def adopt(self, header: Header) -> bool:

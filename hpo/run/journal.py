@@ -42,6 +42,7 @@ from typing import Any, Self
 from hpo.errors import JournalError, JournalWriteError
 from hpo.files import LockedError, lock_file, write_atomically
 from hpo.run.migration import FORMAT, READABLE, migrate
+from hpo.trainers.faults import machine_fault
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 
@@ -398,16 +399,20 @@ class Journal:
             If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
-        line, self._checksum = encode_line(entry, self._checksum)
+        line, checksum = encode_line(entry, self._checksum)
         written = 0
         try:
             while written < len(line):
                 written += self._file.write(line[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):  # whatever follows must not come after half a line
+                self._file.truncate(self._file.tell() - written)
+            remedy = machine_fault(error) or "see to its disk"
             raise JournalWriteError(
-                f"cannot write journal {self.path}: {error.strerror}; make room and resume"
+                f"cannot write journal {self.path}: {error.strerror}; {remedy} and resume"
             ) from None
+        self._checksum = checksum
 
     def decided(self, job: Job) -> None:
         """Write down a job before it is submitted."""

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.loop import Scheduler, expect_workers
+from hpo.loop import RetriesTrials, Scheduler, expect_workers
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
-from hpo.trial import Job
+from hpo.trial import Job, TrainJob
 
 WORKERS = "workers"
 """Kind of the journal's note of the number of workers for which the run began."""
+RETRY_FAILED = "retry-failed"
+"""Kind of the journal's note that the scheduler took failed trials back."""
+RESTART = "restart"
+"""Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
+CHECKPOINTS = "checkpoints"
+"""Kind of the journal's note that the trainer keeps checkpoints."""
 
 
 @collector_paused()
@@ -54,6 +60,8 @@ def replay(
                 decided(job)
         elif entry.kind == "note" and entry.data.get("what") == WORKERS:
             expect_workers(scheduler, entry.data["n_workers"])
+        elif entry.kind == "note" and entry.data.get("what") == RETRY_FAILED:
+            _retry(scheduler, entry, content.path)
         elif entry.kind == "reported":
             _, report = next(reports)
             try:
@@ -64,6 +72,37 @@ def replay(
                 ) from None
             pending.pop(_key(report), None)
     return list(pending.values())
+
+
+def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    """Let the scheduler take failed trials back, as in the run."""
+    if not isinstance(scheduler, RetriesTrials):
+        raise JournalError(
+            f"line {entry.line} of journal {path} takes failed trials back, which "
+            f"{type(scheduler).__name__} cannot; use the scheduler that the run was resumed with"
+        )
+    try:
+        scheduler.retry(entry.data["trials"])
+    except ValueError as error:
+        raise JournalError(
+            f"line {entry.line} of journal {path} does not fit this run: {error}"
+        ) from None
+
+
+def restarting(content: JournalContent) -> set[int]:
+    """Return the trials whose last job started them afresh: it is not known how far it came.
+
+    Parameters
+    ----------
+    content : JournalContent
+    """
+    trials: set[int] = set()
+    for entry in content.entries:
+        if entry.kind == "decided" and entry.data.get("type") == TrainJob.__name__:
+            trials.discard(entry.data["trial_id"])
+        elif entry.kind == "note" and entry.data.get("what") == RESTART:
+            trials.add(entry.data["trial_id"])
+    return trials
 
 
 def _key(value: Any) -> tuple[str, int]:

@@ -13,13 +13,13 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from hpo.errors import JournalError, UsageError, import_optional
+from hpo.errors import JournalError, NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
-from hpo.run.replay import replay
+from hpo.run.replay import RESTART, replay
 from hpo.run.spec import RunSpec
 from hpo.text import cell, csv_row, visible
 from hpo.trial import (
@@ -62,10 +62,10 @@ class Results:
     ----------
     trials : tuple of TrialSummary
         All trials in the order of their ids.
-    best : TrialSummary or None
-        Trial with the lowest last loss.
+    incumbent : TrialSummary or None
+        Trial with the lowest last loss; None before the first finite one, and where all failed.
     epochs : int
-        Resource units trained.
+        Resource units trained, each of a trial counted once (see `repeated_epochs`).
     events : tuple of Event
         Decisions and degradations.
     reports : tuple of (float, Report)
@@ -79,7 +79,7 @@ class Results:
     """
 
     trials: tuple[TrialSummary, ...]
-    best: TrialSummary | None
+    incumbent: TrialSummary | None
     epochs: int
     events: tuple[Event, ...]
     reports: tuple[tuple[float, Report], ...] = ()
@@ -108,7 +108,7 @@ class Results:
         """
         return cls(
             trials=summary.trials,
-            best=summary.best,
+            incumbent=summary.best,
             epochs=summary.epochs,
             events=summary.events,
             reports=tuple(reports),
@@ -156,6 +156,37 @@ class Results:
         finished = not pending and isinstance(scheduler.ask(), Done)
         baseline = None if spec is None else spec.baseline()
         return cls.of(summary, content.reports(), content.notes(), baseline, finished=finished)
+
+    @property
+    def best(self) -> TrialSummary:
+        """Trial with the lowest last loss (`incumbent` is None where there is none).
+
+        Raises
+        ------
+        NoBestTrialError
+            If no trial has a finite loss; the message names the first reason.
+        """
+        if self.incumbent is None:
+            raise NoBestTrialError(self.no_best_text)
+        return self.incumbent
+
+    @property
+    def no_best_text(self) -> str:
+        """Why there is no best trial, for a message."""
+        reasons = [trial.reason for trial in self.trials if trial.status is TrialStatus.FAILED]
+        text = "no trial ended with a finite loss" if self.finished else "no trial has a loss yet"
+        if not reasons:
+            return text
+        return (
+            f"{text}: {len(reasons)} of {len(self.trials)} failed, the first with: {reasons[0]}; "
+            "once that is mended, Tuner.resume(journal, retry_failed=True) or hpo resume "
+            "--retry-failed trains them again"
+        )
+
+    @property
+    def repeated_epochs(self) -> int:
+        """Resource units trained again because checkpoints were lost or damaged."""
+        return sum(note["start"] for note in self.notes if note.get("what") == RESTART)
 
     @property
     def saved(self) -> int | None:
@@ -231,11 +262,12 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
-        if self.best is not None:
-            config = ", ".join(f"{k}={_short(v)}" for k, v in self.best.config.items())
+        best = self.incumbent
+        if best is not None:
+            config = ", ".join(f"{k}={_short(v)}" for k, v in best.config.items())
             lines.append(
-                f"Best: trial {self.best.trial_id}, loss {self.best.last_loss:.6g} after "
-                f"{len(self.best.losses)} epochs, {config}"
+                f"Best: trial {best.trial_id}, loss {best.last_loss:.6g} after "
+                f"{len(best.losses)} epochs, {config}"
             )
         lines.append(f"Epochs: {self.epochs}")
         if self.baseline is not None and self.saved is not None:
@@ -243,6 +275,8 @@ class Results:
             lines[-1] += f"; plain Hyperband takes {total}"
             if self.saved:
                 lines[-1] += f", saved so far {self.saved / total:.1%}"
+        if self.repeated_epochs:
+            lines.append(f"Epochs trained again after lost checkpoints: {self.repeated_epochs}")
         gain = self.expected_improvement
         if gain is not None and not self.finished:
             lines.append(

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from hpo.errors import ExecutorBrokenError, InterruptedRunError
+from hpo.errors import (
+    AT_DEADLINE,
+    ExecutorBrokenError,
+    InterruptedRunError,
+    MachineError,
+    StoppedRunError,
+)
 from hpo.run.checkpoints import CheckpointStore
+from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
-from hpo.trainers.base import Outcome, Segment, Trainer
+from hpo.run.replay import CHECKPOINTS, RESTART
+from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -33,6 +43,8 @@ from hpo.trial import (
 )
 
 Note = Callable[[Mapping[str, Any]], None]
+
+_LEAST_LOST, _LOST_PER_WORKER = 10, 3
 
 
 @dataclass(frozen=True)
@@ -47,26 +59,61 @@ class Policy:
         Time limit of one attempt, in seconds.
     predict_timeout : float or None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband.
+    max_lost : int or None
+        Number of segments in a row that are lost with their workers or their executor, with none
+        in between that ends, after which the run ends. None: 10, or 3 per worker if that is more.
+    deadline : Deadline or None
+        When the run stops: nothing is started that cannot end by then, and a segment that is too
+        long is trained in part.
     """
 
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
+    max_lost: int | None = None
+    deadline: Deadline | None = None
+
+    def most_lost(self, n_workers: int) -> int:
+        """Return `max_lost` or its default.
+
+        Parameters
+        ----------
+        n_workers : int
+            Number of segments that run at the same time.
+        """
+        if self.max_lost is not None:
+            return self.max_lost
+        return max(_LEAST_LOST, _LOST_PER_WORKER * n_workers)
 
 
 @dataclass(frozen=True)
 class _Attempt:
     job: TrainJob
     number: int = 1
+    restarted: bool = False  # the trial starts afresh
+    serial: int = 0  # of its start
+    known: tuple[float, ...] = ()  # losses of a first part, which was cut at the deadline
+
+    @property
+    def start(self) -> int:
+        """Units that are done: those of the job's start, or none if the trial starts afresh."""
+        return len(self.known) + (0 if self.restarted else self.job.start)
 
 
 @dataclass(frozen=True)
 class _Finished:
     attempt: _Attempt
+    stop: int  # of the segment
+    future: Future[Outcome]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Probed:
     future: Future[Outcome]
 
 
-_Event = _Finished | ModelReport | None  # None: `wait` is woken up to stop
+_Event = _Finished | _Probed | ModelReport | None  # None: `wait` is woken up to stop
 
 
 class JobRunner:
@@ -86,6 +133,8 @@ class JobRunner:
         Retries and time limits.
     note : callable
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
+    notes : iterable of Mapping
+        Notes of the run before it was resumed.
     """
 
     def __init__(
@@ -96,6 +145,7 @@ class JobRunner:
         checkpoints: CheckpointStore,
         policy: Policy,
         note: Note,
+        notes: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         self._trainer = trainer
         self._pool = pool
@@ -103,6 +153,8 @@ class JobRunner:
         self._checkpoints = checkpoints
         self._policy = policy
         self._note = note
+        self._deadline = policy.deadline
+        self._late: list[_Attempt] = []  # cannot be trained before the deadline
         self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
@@ -111,20 +163,46 @@ class JobRunner:
         self._forecasting: set[int] = set()
         self._held: list[_Finished] = []  # of a single worker, until the forecast has ended
         self._signum: int | None = None
+        self._error: StoppedRunError | None = None  # raised once all reports are delivered
+        self._n_lost = 0  # segments lost in a row
+        self._n_started = 0
+        # Lost, and nothing has ended that started since: with the number of starts until then.
+        self._doubtful: list[tuple[int, TrainFailure]] = []
+        self._keeps = any(note.get("what") == CHECKPOINTS for note in notes)
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
 
     @property
     def free(self) -> int:
         """Number of training jobs that may be submitted now; 0 once the run is stopping."""
-        if self._signum is not None:
+        if self._stopping or self._late:
             return 0
         queued = sum(isinstance(item, _Attempt) for item in self._queue)
         return max(0, min(self._pool.free, self._pool.n_workers - self._training) - queued)
 
-    def submit(self, job: Job) -> None:
-        """Accept a job without blocking; it starts in the next `wait` with a free worker."""
-        self._queue.append(_Attempt(job) if isinstance(job, TrainJob) else job)
+    @property
+    def _stopping(self) -> bool:
+        return self._signum is not None or self._error is not None
+
+    def submit(self, job: Job, known: tuple[float, ...] = ()) -> None:
+        """Accept a job without blocking; it starts in the next `wait` with a free worker.
+
+        Parameters
+        ----------
+        job : Job
+        known : tuple of float
+            Losses of its first units, which an earlier session trained.
+        """
+        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
+
+    def submit_afresh(self, job: TrainJob) -> None:
+        """Accept a job of a trial whose restart was interrupted: it starts afresh again.
+
+        Parameters
+        ----------
+        job : TrainJob
+        """
+        self._queue.append(_Attempt(job, restarted=True))
 
     def stop(self, signum: int) -> None:
         """Make `wait` raise `InterruptedRunError` soon; safe to call from a signal handler."""
@@ -134,23 +212,35 @@ class JobRunner:
     def wait(self) -> Sequence[Report]:
         """Start jobs, block until there is a report, and return all reports.
 
+        There is none if a job was lost with its worker and another worker is free: it is not known
+        yet whether the job ended its worker, or the workers are failing.
+
         Raises
         ------
         InterruptedRunError
-            If `stop` was called and all reports are delivered.
+            If `stop` was called or nothing more can be trained before the deadline, and all reports
+            are delivered.
+        MachineError
+            If the machine fails, and all reports are delivered.
         ExecutorBrokenError
-            If no worker is left to run on.
+            If no worker is left to run on, or too many were lost in a row.
         """
         while True:
             self._start_jobs()
+            if self._late and not self._training:
+                self.stop(AT_DEADLINE)
             reports = self._collect()
             if reports:
                 return reports
+            if self._error is not None:
+                raise self._error
             if self._signum is not None:
                 raise InterruptedRunError(self._signum)
+            if self._doubtful and self.free > 0:
+                return []
 
     def _start_jobs(self) -> None:
-        if self._signum is not None:
+        if self._stopping:
             return
         for _ in range(len(self._queue)):
             item = self._queue.popleft()
@@ -164,19 +254,41 @@ class JobRunner:
                 return  # in turn: deliver one report before the next job runs
 
     def _start_training(self, attempt: _Attempt) -> None:
-        job = attempt.job
-        checkpoint = self._checkpoints.checkpoint(job.trial_id)
-        attempts = self._checkpoints.attempts(job.trial_id)
-        segment = Segment(dict(job.config), job.start, job.stop, checkpoint, attempts)
+        job, stop = attempt.job, attempt.job.stop
+        fit = math.inf if self._deadline is None else self._deadline.units(job.trial_id)
+        if fit < stop - attempt.start:
+            stop = attempt.start + int(fit)
+        if stop == attempt.start:
+            self._late.append(attempt)
+            return
+        self._n_started += 1
+        attempt = replace(attempt, serial=self._n_started)
+        segment = Segment(
+            dict(job.config),
+            attempt.start,
+            stop,
+            self._checkpoints.checkpoint(job.trial_id),
+            self._checkpoints.attempts(job.trial_id),
+            fresh=attempt.restarted and attempt.start == 0,
+            expects_checkpoint=self._keeps,
+        )
         self._training += 1
         self._mark(training=+1)
+        begun = time.monotonic()
 
         def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
             self._mark(training=-1)
-            self._events.put(_Finished(attempt, future))
+            self._events.put(_Finished(attempt, stop, future, time.monotonic() - begun))
 
         future = self._pool.submit(self._trainer, segment, self._policy.timeout)
         future.add_done_callback(finished)
+
+    def _start_probe(self) -> None:
+        """Find out whether a worker ends by itself, since no other job is there to show it."""
+        segment = Segment({}, 0, 1, self._checkpoints.root / "probe" / "checkpoint")
+        self._training += 1
+        future = self._pool.submit(Probe(), segment, None)
+        future.add_done_callback(lambda done: self._events.put(_Probed(done)))
 
     def _start_prediction(self, job: ModelJob) -> None:
         self._predicting.add(job.job_id)
@@ -202,15 +314,29 @@ class JobRunner:
 
     def _collect(self) -> list[Report]:
         """Wait for an event, then process all events in the queue."""
-        if self._signum is None and not self._training and not self._predicting:
-            raise ExecutorBrokenError(
-                "every worker of the executor is occupied by a job that was abandoned"
-            )
-        events = [] if self._signum is not None else [self._events.get()]
+        if not self._stopping and not self._training and not self._predicting:
+            if not self._doubtful:
+                raise ExecutorBrokenError(
+                    "every worker of the executor is occupied by a job that was abandoned"
+                )
+            if not self._pool.free:
+                return self._released()
+            self._start_probe()
+        events = [] if self._stopping else [self._next_event()]
         with contextlib.suppress(Empty):
             while True:
                 events.append(self._events.get_nowait())
-        return [report for event in self._in_order(events) if (report := self._processed(event))]
+        return [report for event in self._in_order(events) for report in self._processed(event)]
+
+    def _next_event(self) -> _Event:
+        """Wait for an event, until the deadline."""
+        try:
+            return self._events.get(
+                timeout=None if self._deadline is None else self._deadline.remaining
+            )
+        except Empty:
+            self.stop(AT_DEADLINE)
+            return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
@@ -223,60 +349,150 @@ class JobRunner:
             return
         self._held += [event for event in events if isinstance(event, _Finished)]
         yield from (event for event in events if not isinstance(event, _Finished))
-        if not self._forecasting or self._signum is not None:
+        if not self._forecasting or self._stopping:
             held, self._held = self._held, []
             yield from held
 
-    def _processed(self, event: _Event) -> Report | None:
-        """Return the report that follows from an event, if there is one."""
+    def _processed(self, event: _Event) -> list[Report]:
+        """Return the reports that follow from an event."""
         if isinstance(event, _Finished):
             self._training -= 1
-            return self._report(event.attempt, event.future.result())
+            return self._ended(event, event.future.result())
+        if isinstance(event, _Probed):
+            self._training -= 1
+            outcome = event.future.result()
+            return self._released() if not outcome.reason else self._lost(outcome)
         if event is None:
-            return None
+            return []
         self._predicting.remove(event.job_id)
         self._forecasting.discard(event.job_id)
         self._note(self.overlap().to_note())
-        return event
+        return [event]
 
-    def _report(self, attempt: _Attempt, outcome: Outcome) -> TrainReport | TrainFailure | None:
-        """Turn an outcome into a report, or queue another attempt and return None."""
+    def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
+        """Turn an outcome into reports, or queue another attempt, or stop the run."""
+        attempt = event.attempt
+        if outcome.cause in ("lost", "executor", "machine"):
+            self._lost(outcome)
+            if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
+                self._doubtful.append((self._n_started, failure))
+            return []
+        self._n_lost = 0
+        if outcome.reason:
+            report: Report | None = self._failed(attempt, outcome)
+        else:
+            report = self._succeeded(event, outcome)
+        return self._released(attempt.serial) + ([] if report is None else [report])
+
+    def _lost(self, outcome: Outcome) -> list[Report]:
+        """Count a job that was lost through no trial's fault, for all that is known; no reports."""
+        self._n_lost += 1
+        if self._error is not None:
+            return []
+        if outcome.cause == "machine":
+            self._error = MachineError(f"{outcome.reason} and resume")
+        elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
+            self._error = ExecutorBrokenError(
+                f"{self._n_lost} segments in a row were lost with their workers, the last one so: "
+                f"{outcome.reason}; no trial was judged by that, see to the workers and resume"
+            )
+        return []
+
+    def _released(self, serial: int | None = None) -> list[Report]:
+        """Return the failures of jobs that ended their workers, as others do not.
+
+        Parameters
+        ----------
+        serial : int or None
+            Start of a job that ended well; None for a job that started after all others.
+        """
+        before = [(n, failure) for n, failure in self._doubtful if serial is None or n < serial]
+        self._doubtful = [each for each in self._doubtful if each not in before]
+        return [failure for _, failure in before]
+
+    def _succeeded(self, event: _Finished, outcome: Outcome) -> TrainReport | None:
+        """Return the report of a job, or queue the rest of one that was trained in part."""
+        attempt, job = event.attempt, event.attempt.job
+        self._checkpoints.settle(job.trial_id, outcome.attempt)
+        if self._deadline is not None:
+            units = event.stop - attempt.start
+            self._deadline.measured(job.trial_id, units, event.seconds)
+        skipped = max(0, job.start - attempt.start)  # trained again, and known
+        if outcome.extra and event.stop > job.start:
+            extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
+            place = {**_place(job), "start": attempt.start + skipped, "stop": event.stop}
+            self._note({"what": "metrics", **place, "extra": extra})
+        if outcome.kept and not self._keeps:
+            self._keeps = True
+            self._note({"what": CHECKPOINTS})
+        losses = attempt.known + outcome.losses
+        if event.stop < job.stop:
+            if not attempt.restarted:  # one that is resumed starts afresh again
+                self._note(part_note(job, losses))
+            self._queue.appendleft(replace(attempt, known=losses))
+            return None
+        return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
+
+    def _failed(self, attempt: _Attempt, outcome: Outcome) -> TrainFailure | None:
+        """Queue another attempt and return None, or return the failure if there is none left."""
         job = attempt.job
-        where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
-        if not outcome.reason:
-            self._checkpoints.settle(job.trial_id, outcome.attempt)
-            if outcome.extra:
-                extra = {name: list(values) for name, values in outcome.extra.items()}
-                self._note({"what": "metrics", **where, "extra": extra})
-            return TrainReport(job.trial_id, job.start, job.stop, outcome.losses)
-        if outcome.retry and attempt.number <= self._policy.max_retries:
-            what = {"what": "retry", **where, "attempt": attempt.number, "reason": outcome.reason}
-            self._note(what)
-            self._queue.appendleft(_Attempt(job, attempt.number + 1))
+        if outcome.cause == "checkpoint" and not attempt.restarted:
+            self._note({"what": RESTART, **_place(job), "reason": outcome.reason})
+            self._queue.appendleft(replace(attempt, restarted=True, known=()))
+            return None
+        is_counted = outcome.cause != "executor"
+        if outcome.retry and (attempt.number <= self._policy.max_retries or not is_counted):
+            what = {"what": "retry", **_place(job), "attempt": attempt.number}
+            self._note({**what, "reason": outcome.reason})
+            self._queue.appendleft(replace(attempt, number=attempt.number + is_counted))
             return None
         self._checkpoints.settle(job.trial_id, outcome.attempt)
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)
 
 
+def _place(job: TrainJob) -> dict[str, Any]:
+    return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
+
+
 @contextlib.contextmanager
 def signals_stop(runner: JobRunner) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in good order; a second Ctrl-C stops it at once.
+    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
-    Signal handlers belong to the main thread; in another thread this does nothing.
+    They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
+    A second Ctrl-C stops the run at once. Signal handlers belong to the main thread; in another
+    thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
         runner.stop(signum)
         if not runner.background:
             os.write(2, b"\nStopping after the running segment; Ctrl-C again stops at once.\n")
 
-    stoppers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {signum: signal.signal(signum, stop) for signum in stoppers}
+    before: dict[int, Any] = {
+        signum: signal.signal(signum, stop)
+        for signum in STOP_SIGNALS
+        if signum.name != "SIGHUP" or signal.getsignal(signum) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C and its like while workers are ended, which takes some seconds at most."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in GROUP_SIGNALS}
     try:
         yield
     finally:

@@ -61,6 +61,8 @@ class RunSpec:
         Time limit of one attempt, in seconds.
     predict_timeout : float or None
         Time limit of a prediction, in seconds.
+    max_lost : int or None
+        Number of segments in a row that may be lost with their workers (see `hpo.Tuner`).
     checkpoint_dir : str
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
@@ -85,6 +87,7 @@ class RunSpec:
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
+    max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
 

@@ -21,20 +21,30 @@ import contextlib
 import dataclasses
 import logging
 import multiprocessing
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import InterruptedRunError, JournalError, UsageError
-from hpo.loop import Scheduler, WorkerAware, drive
+from hpo.errors import (
+    AllTrialsFailedWarning,
+    InterruptedRunError,
+    JournalError,
+    MachineError,
+    StoppedRunError,
+    UsageError,
+)
+from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
+from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import (
     ExecutorPool,
@@ -43,20 +53,23 @@ from hpo.run.executors.pools import (
     ProcessPool,
     WorkerPool,
 )
+from hpo.run.executors.remote import ClusterPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import RunRecorder
-from hpo.run.replay import WORKERS, replay
+from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy, signals_stop
+from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.spec import RunSpec
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
+from hpo.trainers.failures import describe
+from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.sending import sendable
-from hpo.trial import Job
+from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +107,16 @@ class Tuner:
     predict_timeout : float or None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
         which is reported. Not for "inline".
+    deadline : float, timedelta, datetime, str or None
+        When to stop in good order: seconds or a duration from the start, a moment, or text (see
+        `hpo.run.deadline.seconds_until`). No training job is started that, by what was measured,
+        cannot end by then; a job that is too long is trained in part. What still runs at the
+        deadline is ended (by "inline": finished first). Then `InterruptedRunError` is raised, and
+        `resume` goes on. It is no part of the run: name another when you resume.
+    max_lost : int or None
+        Number of segments in a row that are lost with their workers or the executor, with none in
+        between that ends, after which the run ends with `ExecutorBrokenError`; no trial is judged
+        by them. None: 10, or 3 per worker if that is more.
     checkpoint_dir : Path or None
         Directory for checkpoints; default: beside the journal or, without a journal, a temporary
         directory that is deleted at the end.
@@ -126,6 +149,8 @@ class Tuner:
     max_retries: int = 1
     timeout: float | None = None
     predict_timeout: float | None = None
+    deadline: Moment | None = None
+    max_lost: int | None = None
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
@@ -135,8 +160,12 @@ class Tuner:
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
+        if self.max_lost is not None:
+            _check_at_least("max_lost", self.max_lost, 1)
         _check_seconds("timeout", self.timeout)
         _check_seconds("predict_timeout", self.predict_timeout)
+        if self.deadline is not None:
+            seconds_until(self.deadline)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -184,6 +213,7 @@ class Tuner:
             "max_retries": spec.max_retries,
             "timeout": spec.timeout,
             "predict_timeout": spec.predict_timeout,
+            "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
         }
@@ -191,7 +221,13 @@ class Tuner:
 
     @classmethod
     def resume(
-        cls, journal: Path, trainer: Any = None, scheduler: Scheduler | None = None, **settings: Any
+        cls,
+        journal: Path,
+        trainer: Any = None,
+        scheduler: Scheduler | None = None,
+        *,
+        retry_failed: bool = False,
+        **settings: Any,
     ) -> Results:
         """Resume a run that was stopped or killed, and run it to its end.
 
@@ -201,6 +237,10 @@ class Tuner:
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
             As given when the run began; needed if it was not built from a `RunSpec`.
+        retry_failed : bool
+            Train the trials again that failed, each from the last units that it reported, and let
+            the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
+            NaN or infinite did not fail in this sense.
         **settings
             Further parameters of `Tuner`.
 
@@ -213,7 +253,9 @@ class Tuner:
         JournalError
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
-            If a setting is invalid.
+            If a setting is invalid, or the scheduler cannot take failed trials back.
+        InterruptedRunError, MachineError, ExecutorBrokenError
+            As `run`.
         """
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
@@ -233,7 +275,8 @@ class Tuner:
             )
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
-        return tuner._resume()
+        with _told_apart():
+            return tuner._resume(retry_failed=retry_failed)
 
     def run(self) -> Results:
         """Run the search.
@@ -248,8 +291,25 @@ class Tuner:
             If the journal or the checkpoint directory exists already, or the trainer cannot be
             imported or sent to workers. Nothing has been written then.
         InterruptedRunError
-            On Ctrl-C or SIGTERM, after the run was stopped in good order.
+            On Ctrl-C, a notebook's stop, SIGTERM or a batch system's signal, or at the deadline,
+            after the run was stopped in good order; its attribute ``results`` holds what the run
+            found.
+        MachineError
+            If the machine fails, not a trial: a full disk, a read-only place, too little memory in
+            this process. No trial is judged by that; mend it and resume.
+        ExecutorBrokenError
+            If no worker is left, or `max_lost` segments in a row were lost.
+
+        Warns
+        -----
+        AllTrialsFailedWarning
+            If no trial ended with a finite loss.
         """
+        with _told_apart():
+            return self._run()
+
+    def _run(self) -> Results:
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
@@ -260,15 +320,15 @@ class Tuner:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
                 workers = self._workers(trainer, store, stack)
-                workers.check_import()
+                workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
-                return self._go(workers, store)
+                return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
             workers = self._workers(trainer, store, stack)
-            workers.check_import()  # before anything is written
+            workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(Journal.create(self.journal, spec))
             try:
@@ -277,9 +337,10 @@ class Tuner:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, journal)
+            return self._go(workers, store, deadline, journal)
 
-    def _resume(self) -> Results:
+    def _resume(self, *, retry_failed: bool) -> Results:
+        deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
@@ -289,21 +350,26 @@ class Tuner:
             store = self._store(self.journal)
             workers = self._workers(trainer, store, stack)
             pending = replay(content, self.scheduler)  # while they start
-            workers.check_import()
+            workers.check_import(store.root)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 gone = visible(store.root)
                 _log.warning("%s was gone: trials will be trained from the beginning", gone)
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
-            return self._go(workers, store, journal, pending, content)
+            if retry_failed:
+                self._retry_failed(journal, content)
+            parts = content.notes() if kept else []
+            return self._go(workers, store, deadline, journal, pending, content, parts)
 
     def _go(
         self,
         workers: _Workers,
         store: CheckpointStore,
+        deadline: Deadline | None,
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
+        parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
         self._expect_workers(workers.pool.n_workers, recorder)
@@ -312,20 +378,70 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout),
+            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
             recorder.note,
+            recorder.notes,
         )
+        afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
                 for job in pending:
-                    runner.submit(job)
+                    if not isinstance(job, TrainJob):
+                        runner.submit(job)
+                    elif job.trial_id in afresh:
+                        runner.submit_afresh(job)
+                    else:
+                        runner.submit(job, known_part(job, parts))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
             store.tidy()
-        except InterruptedRunError as stop:
-            raise InterruptedRunError(stop.signum, self.journal) from None
+        except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
+            signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
+            results = self._results(recorder, finished=False)
+            raise InterruptedRunError(signum, self.journal, results) from None
+        except StoppedRunError as error:
+            error.results = self._results(recorder, finished=False)
+            raise
+        results = self._results(recorder, finished=True)
+        if results.incumbent is None:
+            warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
+        return results
+
+    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
-        return Results.of(summary, recorder.reports, recorder.notes, self.baseline, finished=True)
+        return Results.of(
+            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+        )
+
+    def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
+        """Let the scheduler take failed trials back, and write it down first."""
+        latest = {
+            report.trial_id: report
+            for _, report in content.reports()
+            if isinstance(report, TrainFailure | TrainReport)
+        }
+        scheduler = self.scheduler
+        trials = scheduler.summary().trials
+        failed = [
+            trial
+            for trial, report in sorted(latest.items())
+            if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
+        ]
+        if not failed:
+            _log.warning("retry_failed: no trial of %s has failed", journal.path)
+            return
+        if not isinstance(scheduler, RetriesTrials):
+            raise UsageError(
+                f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
+                f"{type(scheduler).__name__}; resume without it"
+            )
+        journal.append("note", {"what": RETRY_FAILED, "trials": failed})
+        scheduler.retry(failed)
+        _log.warning("retry_failed: %d failed trials are trained again", len(failed))
+
+    def _begun_deadline(self) -> Deadline | None:
+        """Return the deadline of a run that starts now."""
+        return None if self.deadline is None else Deadline(seconds_until(self.deadline))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -371,13 +487,35 @@ class Tuner:
             )
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
-        stack.callback(pool.close)
+        stack.callback(_close, pool)
         if isinstance(pool, ProcessPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
-        stack.callback(model.close)
+        stack.callback(_close, model)
         return _Workers(trainer, pool, model)
+
+
+def _close(workers: WorkerPool | ModelRunner) -> None:
+    with interrupts_ignored():
+        workers.close()
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
+    try:
+        yield
+    except KeyboardInterrupt as second:  # between the end of the run and that of its workers
+        first = second.__context__
+        if isinstance(second, InterruptedRunError) or not isinstance(first, InterruptedRunError):
+            raise
+        raise first from None
+    except (OSError, MemoryError) as error:
+        remedy = machine_fault(error, memory=True)
+        if not remedy:
+            raise
+        raise MachineError(f"{describe(error)}; {remedy} and resume") from error
 
 
 @dataclass(frozen=True)
@@ -388,10 +526,18 @@ class _Workers:
     pool: WorkerPool
     model: ModelRunner
 
-    def check_import(self) -> None:
-        """Wait until the first worker process has imported the trainer, or raise its error."""
+    def check_import(self, root: Path) -> None:
+        """Wait until workers have imported the trainer, or raise their error.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of the checkpoints, which workers elsewhere have to see.
+        """
         if isinstance(self.pool, ProcessPool):
             self.pool.check_import(self.trainer)
+        elif isinstance(self.pool, ClusterPool):
+            self.pool.check_workers(self.trainer, root)
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:

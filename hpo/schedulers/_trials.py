@@ -48,6 +48,7 @@ class _Trial:
     job: TrainJob | None = None
     failure: TrainFailure | None = None
     summary: TrialSummary | None = None  # of the present state, created when needed
+    was_waiting: bool = False  # when `stop_waiting` stopped it
 
 
 class TrialStore:
@@ -156,6 +157,10 @@ class TrialStore:
         """Return the bracket that the trial belongs to."""
         return self._trials[trial_id].bracket
 
+    def rung(self, trial_id: int) -> int:
+        """Return the last rung that the trial entered."""
+        return self._trials[trial_id].rung
+
     def failed(self, trial_id: int) -> bool:
         """Return whether the trial failed for good."""
         return self._trials[trial_id].status is TrialStatus.FAILED
@@ -192,11 +197,43 @@ class TrialStore:
         """
         self._waiting_stopped = True
 
+    def retry(self, trial_id: int) -> None:
+        """Take a trial back whose training failed: it waits to be trained further.
+
+        Raises
+        ------
+        ValueError
+            If it did not fail so.
+        """
+        trial = self._trials[trial_id] if 0 <= trial_id < len(self._trials) else None
+        if trial is None or trial.status is not TrialStatus.FAILED or trial.failure is None:
+            state = "unknown" if trial is None else f"{trial.status} {trial.reason}".strip()
+            raise ValueError(
+                f"retry takes trials whose training failed, got trial {trial_id}: {state}"
+            )
+        trial.failure = None
+        self._set(trial, TrialStatus.WAITING)
+
+    def reopen(self, trial_id: int) -> None:
+        """Let a trial wait again that was stopped."""
+        trial = self._trials[trial_id]
+        if trial.status is TrialStatus.STOPPED:
+            self._set(trial, TrialStatus.WAITING)
+
+    def resume_waiting(self) -> None:
+        """Let the trials wait again that `stop_waiting` stopped."""
+        self._waiting_stopped = False
+        for trial in self._trials:
+            if trial.was_waiting:
+                trial.was_waiting = False
+                self._set(trial, TrialStatus.WAITING)
+
     def _settled(self, trial: _Trial) -> _Trial:
         """Return the trial, marked as stopped if `stop_waiting` stopped it."""
         if self._waiting_stopped and trial.status is TrialStatus.WAITING:
             reason = f"not among the best after {len(trial.losses)} units"
             self._set(trial, TrialStatus.STOPPED, reason)
+            trial.was_waiting = True
         return trial
 
     def complete(self, trial_id: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Literal
 
@@ -109,7 +110,8 @@ class ASHA:
             min_resource *= reduction_factor
         self._rungs.append(_Rung(max_resource, reduction_factor))
         self._target: dict[int, int] = {}  # running trial -> level of the rung it is trained to
-        # Of type "stopping": trials that qualified, and the levels they are to be trained to.
+        self._failed_at: dict[int, int] = {}  # trial -> level of the rung that it failed to reach
+        # Trials that continue without being promoted, and the levels they are to be trained to.
         self._continuing: deque[tuple[int, int]] = deque()
 
     # -- the scheduler's three methods -------------------------------------------------------
@@ -143,6 +145,19 @@ class ASHA:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retry(self, trial_ids: Sequence[int]) -> None:
+        """Take failed trials back (see `hpo.loop.RetriesTrials`): they did not reach their rungs.
+
+        Trials that paused when the search ended wait again, since fewer have been seen.
+        """
+        if trial_ids:
+            self._trials.resume_waiting()
+        for trial in trial_ids:
+            self._trials.retry(trial)
+            level = self._failed_at.pop(trial)
+            self._rungs[level].n_seen -= 1
+            self._continuing.append((trial, level))
+
     # -- decisions ---------------------------------------------------------------------------
 
     def _arrived(self, trial: int) -> None:
@@ -151,6 +166,7 @@ class ASHA:
         rung = self._rungs[level]
         rung.n_seen += 1
         if self._trials.failed(trial):
+            self._failed_at[trial] = level
             return
         if level == len(self._rungs) - 1:
             self._trials.complete(trial)

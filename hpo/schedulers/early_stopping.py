@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 from scipy.special import ndtr
 
@@ -143,6 +144,15 @@ class EarlyStopping:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    def retry(self, trial_ids: Sequence[int]) -> None:
+        """Take failed trials back (see `hpo.loop.RetriesTrials`), to go on as all others do.
+
+        A `RewardedSearcher` receives their final losses too, after the infinity of their failure.
+        """
+        for trial in trial_ids:
+            self._trials.retry(trial)
+            self._ready.append(trial)
 
     # -- training ----------------------------------------------------------------------------
 

@@ -90,10 +90,11 @@ class SuccessiveHalving(BracketScheduler):
         depth: int | None = None,
     ) -> None:
         check_resources(max_resource, reduction_factor)
+        deepest = floor_log(max_resource, reduction_factor)
         if depth is None:
-            depth = floor_log(max_resource, reduction_factor)
+            depth = deepest
         if n_trials is None:
-            n_trials = reduction_factor ** max(depth, 0)
+            n_trials = reduction_factor ** min(max(depth, 0), deepest)
         super().__init__(
             searcher,
             max_resource=max_resource,

@@ -12,13 +12,16 @@ each unit. It stores its state in a checkpoint, so that training can be continue
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+from hpo.errors import TrainerError, UsageError
 from hpo.trainers import failures
 from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
+from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trial import Config
 
 
@@ -84,6 +87,10 @@ class Segment:
         `hpo.run.executors.attempts`); None trains in `checkpoint`.
     call_id : str
         Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
+    fresh : bool
+        Whether the trial starts afresh: what its directory holds is moved aside.
+    expects_checkpoint : bool
+        Whether the trainer keeps checkpoints, so that one that is missing has been lost.
     """
 
     config: Config
@@ -92,6 +99,14 @@ class Segment:
     checkpoint: Path
     attempts: Path | None = None
     call_id: str = ""
+    fresh: bool = False
+    expects_checkpoint: bool = False
+
+
+Cause = Literal["trial", "checkpoint", "lost", "executor", "machine"]
+"""What a failure is about: the trial; its checkpoint, without which it starts afresh; its worker,
+which was lost while it trained, be it by the trial or not; the executor, which failed to run it; or
+the machine, which nothing can run on before it is mended."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,10 @@ class Outcome:
         Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
+    cause : {"trial", "checkpoint", "lost", "executor", "machine"}
+        What the failure is about (see `Cause`).
+    kept : bool
+        Whether there is a checkpoint after the segment.
     attempt : str
         Name of the attempt, empty for a segment without `attempts`.
     """
@@ -116,6 +135,8 @@ class Outcome:
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
+    cause: Cause = "trial"
+    kept: bool = False
     attempt: str = ""
 
 
@@ -132,19 +153,96 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     segment : Segment
     """
     output = failures.Log(failures.own_log)
+    folder = segment.checkpoint.parent
     try:
-        segment.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        if segment.fresh:
+            set_aside(folder, folder)
+        elif segment.start > 0 and _is_lost(segment):
+            return Outcome(reason=f"its checkpoint is gone from {folder}", cause="checkpoint")
+        folder.mkdir(parents=True, exist_ok=True)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
         metrics = result if isinstance(result, Metrics) else Metrics(result)
         n = segment.stop - segment.start
         losses = _floats(metrics.losses, "losses", n)
         extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
-        return Outcome(losses, extra)
+        return Outcome(losses, extra, kept=segment.checkpoint.exists())
     except KeyboardInterrupt:
         raise
+    except TrainerError as error:  # it cannot be imported, so no trial can be trained here
+        return Outcome(reason=f"{error}; mend that", cause="machine")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
+        remedy = machine_fault(error) or disk_fault(folder)
+        if remedy:
+            return Outcome(reason=f"{describe(error)}, in {folder}; {remedy}", cause="machine")
         _keep_traceback(error, segment)
-        return Outcome(reason=failures.describe_with_output(error, output))
+        reason = failures.describe_with_output(error, output)
+        damaged = segment.checkpoint.exists() or segment.start > 0
+        is_checkpoint = damaged and is_checkpoint_fault(error, folder)
+        return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial")
+
+
+def _is_lost(segment: Segment) -> bool:
+    """Return whether a trial that was trained has lost its checkpoint."""
+    place = segment.checkpoint if segment.expects_checkpoint else segment.checkpoint.parent
+    return not place.exists()
+
+
+def set_aside(folder: Path, home: Path) -> None:
+    """Move the directory of a trial out of the way, if there is one, so that it starts afresh.
+
+    Parameters
+    ----------
+    folder : Path
+        The directory.
+    home : Path
+        Where it lies while nobody trains the trial: ``trial-00003`` becomes
+        ``trial-00003.damaged-1`` there.
+
+    Raises
+    ------
+    OSError
+        If that is not possible.
+    """
+    numbers = itertools.count(1)
+    while folder.exists():
+        place = home.with_name(f"{home.name}.damaged-{next(numbers)}")
+        if not place.exists():
+            folder.rename(place)
+
+
+class Probe:
+    """A trainer that trains nothing, to find out whether a worker works."""
+
+    def train(
+        self, config: Config, start: int, stop: int, checkpoint: Path
+    ) -> Sequence[float] | Metrics:
+        """Return zeros."""
+        del config, checkpoint
+        return [0.0] * (stop - start)
+
+
+_DEATHS = ("KilledWorker", "WorkerCrashedError", "OutOfMemoryError")
+"""Errors of Dask and Ray that a worker died, which its trial may have caused."""
+
+
+def failed_call(error: BaseException) -> Outcome:
+    """Return the outcome of a segment that an executor failed to run.
+
+    `run_segment` turns whatever a trainer raises into an `Outcome`, so an exception that reaches
+    the tuner is the executor's or the machine's.
+
+    Parameters
+    ----------
+    error : BaseException
+        Raised by the executor's future.
+    """
+    reason = describe(error)
+    if isinstance(error, UsageError):  # a worker cannot be set up, nor can any other
+        return Outcome(reason=f"{error}; mend that", cause="machine")
+    remedy = machine_fault(error)
+    if remedy:
+        return Outcome(reason=f"{reason}; {remedy}", cause="machine")
+    return Outcome(reason=reason, cause="lost" if type(error).__name__ in _DEATHS else "executor")
 
 
 def _floats(values: Sequence[float], name: str, expected: int) -> tuple[float, ...]:

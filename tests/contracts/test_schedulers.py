@@ -87,6 +87,7 @@ class World:
     failures: float = 0.0
     nans: float = 0.0
     duplicates: float = 0.0
+    retries: float = 0.0
     digits: int = 16
     pending: list = field(default_factory=list)
     log: list = field(default_factory=list)
@@ -112,6 +113,8 @@ class World:
             report = self.report(job)
             told.append(report)
             self.tell(report)
+            if self.retries and self.random.random() < self.retries:
+                self.retry()
             if self.random.random() < self.duplicates:
                 before = repr(self.scheduler.summary())
                 self.tell(self.random.choice(told))
@@ -121,6 +124,23 @@ class World:
     def tell(self, report):
         self.log.append(("tell", report.to_json()))
         self.scheduler.tell(report)
+
+    def failed(self):
+        """Return the trials whose last report is a failure."""
+        reports = [from_json(data) for kind, data in self.log if kind == "tell"]
+        reports = [r for r in reports if isinstance(r, TrainReport | TrainFailure)]
+        latest = {report.trial_id: report for report in reports}
+        trials = self.scheduler.summary().trials
+        return [
+            trial
+            for trial, report in sorted(latest.items())
+            if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
+        ]
+
+    def retry(self):
+        failed = self.failed()
+        self.log.append(("retry", failed))
+        self.scheduler.retry(failed)
 
     def check(self, job):
         if isinstance(job, ForecastJob):
@@ -210,6 +230,95 @@ def test_any_order_of_reports_failures_and_duplicates(name, world, max_resource,
         else:
             twin.tell(from_json(data))
     assert repr(twin.summary()) == repr(scheduler.summary())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@relaxed
+@given(
+    world=worlds,
+    max_resource=st.integers(1, 12),
+    reduction_factor=st.integers(2, 4),
+    retries=st.sampled_from([0.0, 0.2]),
+)
+def test_failed_trials_are_taken_back(name, world, max_resource, reduction_factor, retries):
+    scheduler = build(name, max_resource, reduction_factor)
+    run = World(scheduler, **(world | {"duplicates": 0.0}), retries=retries)
+    if run.failures == 1.0:
+        run.retries = 0.0  # it would never end
+    run.run()
+    failed = run.failed()
+    before = scheduler.summary()
+    run.retry()
+    run.failures = run.retries = 0.0
+    summary = run.run()
+
+    assert not run.failed()
+    assert all(trial.status in ENDED for trial in summary.trials)
+    assert isinstance(scheduler.ask(), Done)
+    assert len(summary.trials) <= most_trials(name, max_resource, reduction_factor)
+    assert summary.budget is None or summary.epochs <= summary.budget
+    assert summary.epochs == sum(len(trial.losses) for trial in summary.trials)
+    for trial in failed:
+        assert len(summary.trials[trial].losses) > len(before.trials[trial].losses)
+    for old, new in zip(before.trials, summary.trials, strict=False):
+        assert new.losses[: len(old.losses)] == pytest.approx(old.losses, nan_ok=True)
+        if old.status is TrialStatus.COMPLETED:
+            assert repr(new) == repr(old)
+
+    twin = build(name, max_resource, reduction_factor)
+    for kind, data in run.log:
+        if kind == "ask":
+            assert same(twin.ask(), from_json(data))
+        elif kind == "tell":
+            twin.tell(from_json(data))
+        else:
+            twin.retry(data)
+    assert repr(twin.summary()) == repr(scheduler.summary())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_failed_trials_are_taken_back(name):
+    scheduler = build(name)
+    job = scheduler.ask()
+    with pytest.raises(ValueError, match=f"got trial {job.trial_id}: running"):
+        scheduler.retry([job.trial_id])
+    nan = (math.nan,) * (job.stop - job.start)
+    scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, nan))
+    for trial, state in ((job.trial_id, "failed loss is nan"), (99, "unknown"), (-1, "unknown")):
+        with pytest.raises(ValueError, match=f"got trial {trial}: {state}"):
+            scheduler.retry([trial])
+
+
+@pytest.mark.parametrize("name", ["hyperband", "successive-halving", "random-search"])
+@pytest.mark.parametrize("n_failures", [1, 5, 1000])
+def test_first_failures_taken_back_change_nothing_in_halving(name, n_failures):
+    """Where the first trials failed of a disk that was full, the search ends as without it."""
+
+    def run(n_failures, n_workers):
+        world = World(build(name), Random(n_workers), n_workers=n_workers)
+        failing = n_failures
+
+        def report(job):
+            nonlocal failing
+            if failing > 0:
+                failing -= 1
+                return TrainFailure(job.trial_id, job.start, job.stop, "disk full")
+            world.units[job.trial_id] = job.stop
+            draws = Random(job.trial_id)
+            losses = tuple(draws.random() for _ in range(job.stop))
+            return TrainReport(job.trial_id, job.start, job.stop, losses[job.start :])
+
+        world.report = report
+        world.run()
+        failing = 0
+        world.retry()
+        return {(t.trial_id, t.status, t.losses) for t in world.run().trials}
+
+    calm, disturbed = run(0, 1), run(n_failures, 3)
+    if n_failures == 1000:  # every bracket is decided again as a whole
+        assert disturbed == calm
+    completed = {trial for trial, status, _ in disturbed if status is TrialStatus.COMPLETED}
+    assert completed >= {trial for trial, status, _ in calm if status is TrialStatus.COMPLETED}
 
 
 @pytest.mark.parametrize("name", NAMES)

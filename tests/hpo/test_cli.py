@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from hpo.cli import main
+from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.journal import Journal
 from hpo.run.results import Results
+from hpo.space import SearchSpace
 
 
 @pytest.fixture
@@ -74,12 +76,17 @@ BAD_RUNS = {
         "searcher": "grid",
         "searcher_option": "points=0",
     },
-    "min_observations must be an integer of at least 2, got 'few'": {
+    "min_observations must be an integer of at least 2, got 1": {
+        "searcher": "tpe",
+        "scheduler": "swift-asha",
+        "searcher_option": "min_observations=1",
+    },
+    "min_observations must be an integer of at most 64 bits or None .null., got 'few'": {
         "searcher": "tpe",
         "scheduler": "swift-asha",
         "searcher_option": "min_observations=few",
     },
-    "random_share must be a number in .0, 1., got 'some'": {
+    "random_share must be a finite number, got 'some'": {
         "searcher": "curves",
         "scheduler": "swift-asha",
         "searcher_option": "random_share=some",
@@ -95,6 +102,29 @@ BAD_RUNS = {
     "cannot write journal .*: File exists": {"journal": "work.py/run.jsonl"},
     "cannot use none.toml: No such file": {"space": "none.toml"},
     "Invalid value for '--max-resource'": {"max_resource": "many"},
+    "max_resource .* must be at most 1000000, got 10+; take fewer": {
+        "max_resource": "1" + "0" * 30
+    },
+    "seed is no option of hyperband: it is set by --seed": {"scheduler_option": "seed=5"},
+    "max_resource is no option of hyperband: it is set by --max-resource": {
+        "scheduler_option": "max_resource=3"
+    },
+    "name is no option of searcher random: it is set by --searcher": {"searcher_option": "name=x"},
+    "nusvr takes the options .*; got build": {"predictor": "nusvr", "predictor_option": "build=1"},
+    "allow_duplicates must be true or false, got 'no'": {"searcher_option": "allow_duplicates=no"},
+    "option 'iterations' must be a number, a short list or text, got 5000 characters": {
+        "scheduler_option": "iterations=" + "9" * 5000
+    },
+    "option 'x' must be a number, .* got 100000 characters": {
+        "executor_option": "x=" + "[" * 100_000
+    },
+    "timeout must be a positive number of seconds, finite": {
+        "timeout": "inf",
+        "executor": "process",
+    },
+    "is too long for a file name": {"journal": "x" * 300},
+    "must be a path: without zero bytes": {"journal": "a\0b"},
+    "journal must be a file, got the directory .": {"journal": "."},
 }
 
 
@@ -118,6 +148,18 @@ def test_bad_settings(workshop, call, message: str) -> None:
         ('[lr]\ntype = "float"\nlow = 2.0\nhigh = 1.0\n', "lr"),
         ('[lr]\ntype = "quaternion"\n', "quaternion"),
         ("[lr\n", "space.toml"),
+        ('[lr]\ntype = "float"\nlow = 1e400\nhigh = 1.0\n', "'lr': low and high must be finite"),
+        ('[lr]\ntype = "float"\nlow = -1.7e308\nhigh = 1.7e308\n', "high - low must not exceed"),
+        ('[lr]\ntype = "float"\nlow = 1e-300\nhigh = 1e300\nlog = true\n', "span a factor"),
+        ('[lr]\ntype = "int"\nlow = 0\nhigh = 99999999999999999999\n', "-2**62 and 2**62"),
+        ('[lr]\ntype = "int"\nlow = 0\nhigh = ' + "9" * 5000, "thousands of digits"),
+        ("lr = [nan, 1.0]\n", "'lr': each choice must equal itself, got nan"),
+        ("lr = nan\n", "'lr': a constant must equal itself, got nan"),
+        ("lr = [1, 1.0]\n", "'lr': choices must be distinct (1 equals 1.0)"),
+        ("x" * 256 + " = 1\n", "a name must have at most 255 characters"),
+        ('"a\\u0000b" = 1\n', "none of them a zero byte"),
+        ("lr = " + "[" * 9999, "nest its tables and lists less deeply"),
+        ('[lr]\ntype = "categorical"\nchoices = "adam"\n', "choices must be a list"),
     ],
 )
 def test_bad_space(workshop, call, text: str, message: str) -> None:
@@ -282,8 +324,13 @@ def test_simulate(workshop, call) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["inline", "process"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("executor", "signum"),
+    [
+        *((executor, each) for executor in ("inline", "process") for each in STOP_SIGNALS[:2]),
+        *(("process", each) for each in STOP_SIGNALS[2:]),
+    ],
+)
 def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, signum) -> None:
     workshop.slow(0.02)
     workers = "2" if executor == "process" else "1"
@@ -301,7 +348,8 @@ def test_stopping_keeps_the_state(workshop, environment, outcome_of, executor, s
         time.sleep(0.005)
     import os
 
-    os.killpg(process.pid, signum) if signum == signal.SIGINT else process.send_signal(signum)
+    # Ctrl-C and the signals of a batch system reach all processes of the group
+    os.killpg(process.pid, signum) if signum in GROUP_SIGNALS else process.send_signal(signum)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum, err
     assert "Go on with: python -m hpo resume run.jsonl" in err
@@ -323,3 +371,34 @@ def test_a_small_space_ends_unless_duplicates_are_allowed(workshop, call) -> Non
     repeated = [arg.replace("run.jsonl", "again.jsonl") for arg in workshop.run_args()]
     code, out, _ = call(*repeated, "--allow-duplicates", "--quiet")
     assert (code, "of 17 trials" in out) == (0, True)
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "", "x" * 300, "a\0b", "work.py/x", "\udce9"])
+@pytest.mark.parametrize("command", ["resume", "report", "export"])
+def test_what_is_no_journal(workshop, call, command, path) -> None:
+    before = files(workshop)
+    code, out, err = call(command, path, *(["new.db"] if command == "export" else []))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("Error: ")
+    assert files(workshop) == before
+
+
+def test_a_space_of_long_chains_and_byte_order_marks(workshop) -> None:
+    tables = {
+        f"p{n}": {"type": "int", "low": 1, "high": 2, "when": {f"p{n - 1}": 1}}
+        for n in range(1500, 0, -1)
+    }
+    space = SearchSpace.from_dict({**tables, "p0": {"type": "int", "low": 1, "high": 2}})
+    assert space.parents_first[:2] == ("p0", "p1")
+    workshop.space.write_bytes(b"\xef\xbb\xbf" + workshop.space.read_bytes())
+    assert list(SearchSpace.from_toml(workshop.space).domains) == ["lr"]
+
+
+@pytest.mark.parametrize("package", ["optuna", "matplotlib.figure"])
+def test_a_missing_package_is_named(workshop, call, monkeypatch, package) -> None:
+    call(*workshop.run_args(), "--quiet")
+    monkeypatch.setitem(sys.modules, package, None)
+    args = ["export", "run.jsonl", "x.db"] if package == "optuna" else ["report", "run.jsonl"]
+    code, _, err = call(*args, *([] if package == "optuna" else ["--figures", "figures"]))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pip install 'qsvr[" in err

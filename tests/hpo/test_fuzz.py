@@ -6,6 +6,7 @@ A few hundred by default, 2,500 with ``THOROUGH=1``. A failing call is repeated 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,10 +20,14 @@ import numpy as np
 import pytest
 
 import cli_grammar
-from hpo.cli import main
+from hpo.cli import main, parse_options
 from hpo.errors import UsageError
 from hpo.integrations.optuna import export_journal
+from hpo.predictors.registry import PREDICTORS
+from hpo.run.spec import RunSpec
+from hpo.schedulers.registry import SCHEDULERS, scheduler_options
 from hpo.searchers.optuna import from_search, to_search
+from hpo.searchers.registry import SEARCHERS, searcher_options
 from hpo.space import SearchSpace
 
 THOROUGH = os.environ.get("THOROUGH") == "1"
@@ -37,10 +42,8 @@ INTERNAL = re.compile(
     r"out of range:|index out of range|sys\.set_int|Errno"
 )
 HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-KEPT = (
-    "run work.py:train --space space.toml --max-resource 4 --quiet --scheduler hyperband "
-    "--executor inline --journal kept.jsonl"
-).split()
+KEPT = ["run", "work.py:train", "--space", "space.toml", "--max-resource", "4", "--quiet"]
+KEPT += ["--scheduler", "hyperband", "--executor", "inline", "--journal", "kept.jsonl"]
 TRAINER = """
 CALLS = []
 
@@ -209,3 +212,56 @@ def test_export_never_appends_to_another_file(files, workshop, capsys, quiet_opt
         assert (workshop.root / name).read_bytes() == before
     with pytest.raises(UsageError, match="journal of Optuna"):
         export_journal(workshop.root / "kept.jsonl", "work.py")
+
+
+def values_of_options() -> list[Any]:
+    values = []
+    for text in cli_grammar.VALUES:
+        with contextlib.suppress(UsageError):  # beyond all measure
+            values.append(parse_options([f"x={text}"])["x"])
+    return values
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_each_option_of_a_scheduler(name) -> None:
+    """It is refused by its name, or the scheduler begins."""
+    space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    for option in (*scheduler_options(name), "seed", "name", "searcher", "x"):
+        for value in values_of_options():
+            spec = RunSpec(
+                "work.py:train", space.to_dict(), 4, name, scheduler_options={option: value}
+            )
+            begun_or_refused(lambda spec=spec: spec.build_scheduler().ask(), option, value)
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_each_option_of_a_searcher(name) -> None:
+    space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    for option in (*searcher_options(name), "seed", "name", "space", "x"):
+        for value in values_of_options():
+            spec = RunSpec(
+                "work.py:train", space.to_dict(), 4, searcher=name, searcher_options={option: value}
+            )
+            begun_or_refused(lambda spec=spec: spec.build_scheduler().ask(), option, value)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_each_option_of_a_predictor(name) -> None:
+    options = [option for option in cli_grammar.PREDICTOR_OPTIONS if option != "forecasters"]
+    for option in options:
+        for value in values_of_options():
+            spec = RunSpec(
+                "work.py:train", {}, 4, "hyperband", predictor=name,
+                predictor_options={option: value},
+            )  # fmt: skip
+            begun_or_refused(spec.build_predictor, option, value)
+
+
+def begun_or_refused(build: Callable[[], Any], option: str, value: Any) -> None:
+    message = option
+    try:
+        build()
+    except UsageError as error:
+        message = str(error)
+    assert option in message, (option, value, message)
+    assert not INTERNAL.search(message), (option, value, message)

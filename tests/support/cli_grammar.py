@@ -18,8 +18,8 @@ from hpo.searchers.registry import SEARCHERS, searcher_options
 HOSTILE = (
     "[/red]", "[bold]x", "a]b[", "\x1b[31mred\x1b[0m", "\x9b2J", "\u202egnp.exe", "line\nfeed",
     "=1+1", "@SUM(A1)", "-0.5", "+x", "\ttab", "<b>&amp;", "$x_1$", "$\\frac{", "caf\udce9",
-    "\ud800", "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte", "\u2028",
-    "\\",
+    "\ud800", "日本", ":bomb:", "%s %d {0}", "'\"`", "__proto__", "", " ", "x" * 300, "nul\0byte",
+    "\u2028", "\\",
 )  # fmt: skip
 NUMBERS = (
     "0", "1", "2", "3", "-1", "7", "0.5", "1.5", "-0.5", "1e400", "-1e400", "nan", "inf", "1e308",
@@ -31,8 +31,8 @@ VALUES = (
 )  # fmt: skip
 PLAIN = (
     0, 1, 2, 3, -1, 0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, True, False, None,
-    2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"], [math.nan], {},
-    {"a": 1}, [[1]], *HOSTILE,
+    2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, "adam", "nan", [], [1], ["a", "b"],
+    [math.nan], {}, {"a": 1}, [[1]], *HOSTILE,
 )  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
         *("--scheduler", scheduler),
         *("--executor", mostly(random, "inline", ("cloud", *HOSTILE), 0.95)),
         *options(random, "--scheduler-option", known or common, 0.25),
-        *options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.1),
+        *options(random, "--predictor-option", PREDICTOR_OPTIONS, 0.1),
         *options(random, "--executor-option", ("devices", "threads", "address"), 0.05),
     ]
     if searcher in SEARCHERS:
@@ -197,7 +197,7 @@ def run(random: Random, files: dict[str, str]) -> list[str]:
     return [*args, *(["--quiet"] if random.random() < 0.9 else [])]
 
 
-_PREDICTOR_OPTIONS = (
+PREDICTOR_OPTIONS = (
     "values", "space", "folds", "scale", "C", "nu", "kernel", "max_points", "regressor", "gap",
     "forecasters", "predictor", "build", "features", "max_samples", "iterations",
 )  # fmt: skip
@@ -243,8 +243,8 @@ def export(random: Random, files: dict[str, str]) -> list[str]:
     """Return a command line of ``hpo export``."""
     storages = (
         f"sqlite:///{files['bytes']}", "sqlite:///none/of/these.db", "sqlite:///", "x://y", "://",
-        "",        "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"], files["journal"],
-        files["bytes"], files["trainer"], "new.log", *HOSTILE,
+        "", "postgresql://u:secret@localhost:1/x", "sqlite:///a\0b", files["folder"],
+        files["journal"], files["bytes"], files["trainer"], "new.log", *HOSTILE,
     )  # fmt: skip
     args = ["export", journal(random, files), random.choice(storages)]
     return args + (["--study", random.choice(HOSTILE)] if random.random() < 0.5 else [])
@@ -271,7 +271,7 @@ def simulate(random: Random, files: dict[str, str]) -> list[str]:
     ):  # fmt: skip
         bad = NUMBERS if good == "2" else HOSTILE
         args += [flag, mostly(random, good, bad, 0.8)] if random.random() < 0.4 else []
-    return args + options(random, "--predictor-option", _PREDICTOR_OPTIONS, 0.1)
+    return args + options(random, "--predictor-option", PREDICTOR_OPTIONS, 0.1)
 
 
 def anything(random: Random, files: dict[str, str]) -> list[str]:

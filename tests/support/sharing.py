@@ -20,6 +20,8 @@ GROUPS = {
         "tests/hpo/run/executors/test_dask_cluster.py",
         "tests/hpo/run/test_failures.py",
         "tests/hpo/run/test_kill.py",
+        "tests/hpo/run/test_owners.py",
+        "tests/hpo/run/executors/test_attempts.py",
         "tests/hpo/run/executors/test_mpi.py",
         "tests/hpo/run/test_overlap.py",
         "tests/hpo/run/executors/test_slurm.py",

@@ -18,11 +18,13 @@ by its decision. The decisions are those of `hpo.Tuner` on the same configuratio
     tuner.fit()
 
 Ray does not save a scheduler's state. With a journal, `tune.Tuner.restore` goes on where the
-search was: the scheduler finds its journal and rebuilds its state from it.
+search was: the scheduler finds its journal and rebuilds its state from it. Ray's own snapshot is
+some seconds older than a crash; losses that it lacks are reported to Ray again from the journal.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from hpo.integrations.conductor import Arrivals, Conductor
 from hpo.integrations.ray.records import RayJournal, build_scheduler, known_losses, known_trials
 from hpo.predictors import CurvePredictor, make_predictor, run_predict_job
 from hpo.run.replay import replay
+
+_log = logging.getLogger(__name__)
 
 _SCHEDULERS = ("swift-hyperband", "fast-hyperband", "hyperband", "successive-halving")
 _PATIENCE = 60.0
@@ -125,6 +129,7 @@ class SwiftHyperBand(TrialScheduler):
         self._live: set[int] = set()
         self._errored: set[int] = set()
         self._idle_since: float | None = None
+        self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings alone: Ray pickles a scheduler before it runs, to restore it."""
@@ -308,7 +313,26 @@ class SwiftHyperBand(TrialScheduler):
                 Trial.PAUSED,
                 Trial.PENDING,
             ):
+                self._report_again(conductor, number, trial)
                 tune_controller.stop_trial(trial)
+
+    def _report_again(self, conductor: Conductor, number: int, trial: Trial) -> None:
+        """Give Ray the losses of a trial that its own snapshot lacks, after it was restored."""
+        seen = int(trial.last_result.get(self._time_attr, 0))
+        losses = conductor.losses[number]
+        sign = -1.0 if self._mode == "max" else 1.0
+        for unit, loss in enumerate(losses[seen:], seen + 1):
+            values = {self._time_attr: unit, self._metric: sign * loss, "config": trial.config}
+            trial.update_last_result({**trial.last_result, **values})
+        if seen < len(losses) and not self._warned:
+            self._warned = True
+            _log.warning(
+                "Ray's snapshot of this search is older than its journal %s: losses that Ray had "
+                "forgotten were taken from the journal, and the checkpoints that Ray names for "
+                "such trials are of earlier units; hpo.integrations.ray.read_run(journal) has "
+                "every trial and loss",
+                self._journal_path,
+            )
 
     def _complain_if_stuck(self, conductor: Conductor) -> None:
         if conductor.jobs or conductor.done or not self._live:

@@ -30,22 +30,21 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpo.run.executors.guardian import guardian
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, run_segment
+from hpo.text import say
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call, run_segment, set_aside
 
-_flock: Callable[[int, int], object] | None = None
-_LOCK = _UNLOCK = 0
-if sys.platform != "win32":
-    with contextlib.suppress(ImportError):  # no POSIX either
-        import fcntl
-
-        _flock = fcntl.flock
-        _LOCK, _UNLOCK = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    _has_flock = False
+else:
+    _has_flock = True
 
 _OUTCOME = "outcome.json"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -70,13 +69,16 @@ def run_attempt(trainer: Trainer, segment: Segment) -> Outcome:
             place, outcome = _claim(segment, segment.attempts)
             if outcome is None:
                 checkpoint = place / segment.checkpoint.parent.name / segment.checkpoint.name
+                if segment.fresh:
+                    set_aside(checkpoint.parent, segment.checkpoint.parent)
+                placed = replace(segment, checkpoint=checkpoint, fresh=False)
                 with guardian().marked():
-                    outcome = run_segment(trainer, replace(segment, checkpoint=checkpoint))
+                    outcome = run_segment(trainer, placed)
                 if not outcome.reason:
                     _write(outcome, segment, place)
             return replace(outcome, attempt=place.name)
     except OSError as error:  # no place to train in
-        return Outcome(reason=describe(error))
+        return failed_call(error)
 
 
 def settle(home: Path, attempts: Path, attempt: str = "") -> None:
@@ -173,7 +175,7 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock; wait while another process, or what it has started, holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32" or _flock is None:
+    if sys.platform == "win32" or not _has_flock:
         from filelock import FileLock
 
         with FileLock(path):
@@ -187,23 +189,23 @@ def _locked(path: Path) -> Iterator[None]:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    _flock(fd, _UNLOCK)  # also for the guardian
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # also for the guardian
     finally:
         os.close(fd)
 
 
 def _wait_for_lock(fd: int, path: Path) -> None:
-    if sys.platform == "win32" or _flock is None:
-        return
+    if sys.platform == "win32":
+        raise NotImplementedError  # see `_locked`
     begun = time.monotonic()
     pause, said = _FIRST_PAUSE, False
     while True:
         try:
-            _flock(fd, _LOCK)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not said and time.monotonic() - begun > _SILENT:
                 holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-                print(f"waiting for {path}: {holder} still trains this trial", file=sys.stderr)
+                say(f"waiting for {path}: {holder} still trains this trial", err=True)
                 said = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

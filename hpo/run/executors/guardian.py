@@ -40,6 +40,7 @@ _POLL = 0.02
 _SWEEP = 0.05  # a process gets its mark when it is executed, shortly after it was forked
 _WATCH = 0.5  # between two looks at a parent where nothing tells of its end
 _MARK = "HPO_WORKER_ID"
+_IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 _MESSAGE = struct.Struct("!cQ")
 _HOLD, _DROP, _QUIT = b"h", b"d", b"q"
 
@@ -68,7 +69,7 @@ class Guardian:
     def start(self) -> None:
         """Start the guardian, unless it runs or cannot run here; returns at once."""
         with self._lock:
-            if self._started or os.name != "posix" or not sys.executable:
+            if self._started or sys.platform == "win32" or not sys.executable:
                 return
             import subprocess  # which the program of the guardian does not need
 
@@ -137,11 +138,11 @@ class Guardian:
 
     def _send(self, what: bytes, number: int = 0, fd: int | None = None) -> None:
         with self._lock, contextlib.suppress(OSError):  # it was killed: go on without
-            if self._socket is not None:
+            if self._socket is not None and sys.platform != "win32":
                 message = [_MESSAGE.pack(what, number)]
                 if fd is None:
                     self._socket.sendall(message[0])
-                elif sys.platform != "win32":
+                else:
                     socket.send_fds(self._socket, message, [fd])
 
 
@@ -212,7 +213,7 @@ def members(session: int, mark: str = "") -> list[int]:
 def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
     """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
     if sys.platform == "win32":
-        return
+        raise NotImplementedError  # there are no guardians
     deadline = time.monotonic() + grace
     asked: set[int] = set()
     swept = bool(session)
@@ -238,13 +239,11 @@ def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
         time.sleep(_POLL)
 
 
-def main(  # noqa: C901 - half of it asks what there is
-    control: int, parent: int, leader: int, session: int, *, mark: str
-) -> None:
+def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> None:
     """Watch a process until it ends, then end what it leaves behind."""
     if sys.platform == "win32":
-        return
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        raise NotImplementedError  # there are no guardians
+    for signum in [getattr(signal, name) for name in _IGNORED if hasattr(signal, name)]:
         signal.signal(signum, signal.SIG_IGN)
     connection = socket.socket(fileno=control)
     watched = _opened(parent, leader)
@@ -255,23 +254,31 @@ def main(  # noqa: C901 - half of it asks what there is
     held: dict[int, int] = {}
     while True:
         events = {fd for fd, _ in poller.poll(None if watched else _WATCH * 1000)}
-        ended = bool(events & watched) or _has_ended(parent, leader)
-        if connection.fileno() in events and not ended:
-            data, fds, _, _ = socket.recv_fds(connection, _MESSAGE.size, 1)
-            if len(data) < _MESSAGE.size:  # it ends, as will be seen at once
-                poller.unregister(connection)
-                continue
-            what, number = _MESSAGE.unpack(data)
-            if what == _QUIT:
-                return
-            if what == _HOLD and fds:
-                held[number] = fds[0]
-            elif number in held:
-                os.close(held.pop(number))
-        if ended:
-            # Locks that it has not read of are held by the connection, until this process ends.
+        if events & watched or _has_ended(parent, leader):
+            # Locks that were not read of are held by the connection, until this process ends.
             end(session, mark)
             return
+        if connection.fileno() in events:
+            what = _obey(connection, held)
+            if what == _QUIT:
+                return
+            if not what:  # the process ends, as will be seen at once
+                poller.unregister(connection)
+
+
+def _obey(connection: socket.socket, held: dict[int, int]) -> bytes:
+    """Do what a message asks for, and return what it was; empty at the end of the connection."""
+    if sys.platform == "win32":
+        raise NotImplementedError  # there are no guardians
+    data, fds, _, _ = socket.recv_fds(connection, _MESSAGE.size, 1)
+    if len(data) < _MESSAGE.size:
+        return b""
+    what, number = _MESSAGE.unpack(data)
+    if what == _HOLD and fds:
+        held[number] = fds[0]
+    elif what == _DROP and number in held:
+        os.close(held.pop(number))
+    return bytes(what)
 
 
 def _opened(parent: int, leader: int) -> set[int]:

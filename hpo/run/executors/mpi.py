@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from concurrent.futures import wait
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from hpo.errors import UsageError, import_optional
+from hpo.run.executors.handshake import Greeter, Question, Reply, raise_refused
 from hpo.run.executors.options import ExecutorOptions
-from hpo.run.executors.pools import ExecutorPool
-from hpo.run.executors.remote import WorkerSetup
+from hpo.run.executors.remote import ClusterPool, WorkerSetup
+from hpo.trainers.base import Trainer
 
-P = ParamSpec("P")
 T = TypeVar("T")
+
+_PAUSE = 0.1
+"""Seconds that a rank is busy with a question, in which the others get theirs."""
 
 LAUNCH = "mpiexec -n N python -m mpi4py.futures -m hpo"
 
 
-def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
+def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ClusterPool:
     """Build a pool on the MPI processes that this one was started with.
 
     Parameters
@@ -46,8 +52,7 @@ def mpi_pool(n_workers: int | None, options: ExecutorOptions) -> ExecutorPool:
             f"n_workers must be at most {ranks}, the MPI processes beside the leading one, got "
             f"{n_workers}; start more: mpiexec -n {n_workers + 1}"
         )
-    setup = WorkerSetup(options.threads, None, options.devices, socket.gethostname())
-    return ExecutorPool(lambda: _MpiExecutor(setup), n_workers or ranks)
+    return ClusterPool(lambda: _Mpi(options, ranks), n_workers or ranks)
 
 
 def _other_ranks() -> int:
@@ -66,20 +71,45 @@ def _other_ranks() -> int:
     return ranks
 
 
-class _MpiExecutor(Executor):
-    """The shared pool of ranks, each set up before its first call."""
+class _Mpi:
+    """The shared pool of ranks."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
+    def __init__(self, options: ExecutorOptions, ranks: int) -> None:
         from mpi4py.futures import MPIPoolExecutor
 
         self._pool: Any = MPIPoolExecutor()
-        self._setup = setup
+        self._ranks = ranks
+        self._setup = WorkerSetup(options.threads, None, options.devices, socket.gethostname())
+        self._greeter = Greeter("mpi", options.patience)
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start a call."""
-        future: Future[T] = self._pool.submit(self._setup.run, fn, *args, **kwargs)
-        return future
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a call on an idle rank."""
+        parcel = self._greeter.parcel(partial(self._setup.run, work))
+        kind, result = self._pool.submit(eval, *parcel).result()
+        if kind == "refused":
+            raise_refused([result], "mpi")
+        done: T = result
+        return done
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def greet(self, trainer: Trainer, root: Path) -> None:
+        """Check every rank."""
+        self._greeter.greet(trainer, root, self._ask)
+
+    def _ask(self, question: Question) -> tuple[list[Reply], list[str]]:
+        """Ask as many times as there are ranks: each is busy for a moment, so each is asked."""
+        replies: dict[str, Reply] = {}
+        end = time.monotonic() + self._greeter.patience
+        while len(replies) < self._ranks and (left := end - time.monotonic()) > 0:
+            parcel = question.parcel(pause=_PAUSE)
+            futures = [self._pool.submit(eval, *parcel) for _ in range(self._ranks)]
+            for future in wait(futures, left).done:
+                reply: Reply = future.result()
+                replies[reply[1]["name"]] = reply
+            if any(kind == "refused" for kind, _ in replies.values()):
+                break
+        missing = {f"rank {number}" for number in range(1, self._ranks + 1)} - set(replies)
+        return list(replies.values()), sorted(missing)
+
+    def close(self) -> None:
         """Take no more calls; the ranks stay for the next executor."""
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._pool.shutdown(wait=False, cancel_futures=True)

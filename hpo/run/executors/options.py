@@ -69,7 +69,8 @@ class ExecutorOptions:
     threads : int
         Number of threads of numerical libraries in a worker.
     patience : float
-        Seconds to wait for a cluster to answer, and for its first worker.
+        Seconds to wait for a cluster, for its first worker, and for the workers' answers to the
+        handshake.
     """
 
     address: str = ""

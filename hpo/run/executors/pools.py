@@ -30,7 +30,7 @@ from hpo.run.executors.attempts import run_attempt
 from hpo.run.executors.forkserver import ForkServer
 from hpo.run.executors.guardian import guardian
 from hpo.run.executors.process import ProcessSetup, Worker, interrupts_blocked
-from hpo.trainers.base import Outcome, Segment, Trainer, describe
+from hpo.trainers.base import Outcome, Segment, Trainer, describe, failed_call
 from hpo.trainers.imports import imported_libraries
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer
@@ -336,12 +336,12 @@ class ExecutorPool:
             if generation is not None and generation.alone is None:
                 generation.alone = len(self._running) == 1
             if generation is None or generation.alone:
-                return Outcome(reason=f"worker died ({type(error).__name__})")
+                return Outcome(reason=f"worker died ({type(error).__name__})", cause="lost")
             return None
         except CancelledError:
-            return Outcome(reason="cancelled by the executor")
+            return Outcome(reason="cancelled by the executor", cause="executor")
         except Exception as error:  # noqa: BLE001 - executors report lost workers by their own types
-            return Outcome(reason=describe(error.with_traceback(None)))
+            return failed_call(error.with_traceback(None))
 
     def _next_suspect(self) -> None:
         if not self._suspects or self._running:

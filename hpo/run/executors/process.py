@@ -37,8 +37,9 @@ from hpo.errors import TrainerError
 from hpo.run.executors.attempts import run_attempt
 from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
 from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
+from hpo.run.executors.signals import GROUP_SIGNALS, ignore_group_signals
 from hpo.trainers import failures
-from hpo.trainers.base import Outcome, Segment, Trainer, describe
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
 from hpo.trainers.failures import Log, printed
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
@@ -261,12 +262,13 @@ class Worker:
         if error is None:
             return inner.result()
         if not isinstance(error, BrokenExecutor):
-            return Outcome(reason=describe(error))
+            return failed_call(error)
         ending = self._process.ending()
         self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
-        return Outcome(reason=f"worker process {ending}{printed(self._output.tail())}")
+        reason = f"worker process {ending}{printed(self._output.tail())}"
+        return Outcome(reason=reason, cause="lost")
 
     def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
         with self._lock:
@@ -354,15 +356,16 @@ def _ending(process: BaseProcess | None) -> str:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C in processes that are started here: it reaches the whole group.
+    """Block, in processes that are started here, signals that reach the whole group.
 
-    Where signals cannot be blocked (Windows), a process ignores Ctrl-C once it is set up.
+    Where signals cannot be blocked (Windows), a process ignores them once it is set up.
     """
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # it would unblock the signal if it started in between
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    resource_tracker.ensure_running()  # as it starts, it unblocks Ctrl-C
+    signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:
         yield
     finally:
@@ -378,12 +381,12 @@ def _start_process(
     keep_output: bool,
     environment: Mapping[str, str],
 ) -> None:
-    """Set a process up: no Ctrl-C, death with the parent, few threads, its own output."""
+    """Set a process up: no Ctrl-C or its like, death with the parent, few threads, its output."""
     os.environ.clear()  # of the server, if there is one
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_group_signals()
     if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     lead_session(parent)
     if parent_of_workers() is None:
         guardian().start()

@@ -15,8 +15,8 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "process": _DEVICES,
     "inline": (),
     "dask": (*_DEVICES, "address", "scheduler_file", "patience"),
-    "mpi": _DEVICES,
-    "ray": (*_DEVICES, "address"),
+    "mpi": (*_DEVICES, "patience"),
+    "ray": (*_DEVICES, "address", "patience"),
 }
 
 EXECUTORS = tuple(_OPTIONS)

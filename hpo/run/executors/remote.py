@@ -18,7 +18,9 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from hpo.errors import UsageError
 from hpo.run.executors.options import Devices
+from hpo.run.executors.pools import ExecutorPool
 from hpo.run.executors.process import limit_threads, print_to
+from hpo.trainers.base import Trainer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,6 +91,16 @@ class Cluster(Protocol):
         """
         ...
 
+    def greet(self, trainer: Trainer, root: Path) -> None:
+        """Check the workers (see `hpo.run.executors.handshake`).
+
+        Raises
+        ------
+        UsageError
+            If a worker cannot be used.
+        """
+        ...
+
     def close(self) -> None:
         """Disconnect and end whatever was started here; calls that still wait raise."""
         ...
@@ -122,3 +134,56 @@ class CallingExecutor(Executor):
             self._threads.shutdown(wait=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._cluster.close()
+
+
+class ClusterPool(ExecutorPool):
+    """A pool on the workers of a cluster, which are checked before they train.
+
+    Parameters
+    ----------
+    connect : callable
+        Connects to the cluster; called again after that was lost.
+    n_workers : int
+        Number of segments to run at the same time.
+    """
+
+    def __init__(self, connect: Callable[[], Cluster], n_workers: int) -> None:
+        self._connect = connect
+        self._cluster: Cluster | None = None
+        self._run: tuple[Trainer, Path] | None = None
+        super().__init__(self._connected, n_workers)
+
+    def _connected(self) -> Executor:
+        self._cluster = self._connect()
+        if self._run is not None:
+            self._greet(self._cluster, *self._run)
+        return CallingExecutor(self._cluster, self.n_workers)
+
+    def check_workers(self, trainer: Trainer, root: Path) -> None:
+        """Check the workers now, and each one that comes later with its first call.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Has to be imported by each worker.
+        root : Path
+            Folder of the checkpoints, which each worker has to read and write.
+
+        Raises
+        ------
+        TrainerError
+            If a worker cannot import the trainer.
+        UsageError
+            If a worker cannot be used for another reason, or none answers in time.
+        """
+        self._run = trainer, root
+        if self._cluster is not None:
+            self._greet(self._cluster, trainer, root)
+
+    @staticmethod
+    def _greet(cluster: Cluster, trainer: Trainer, root: Path) -> None:
+        try:
+            cluster.greet(trainer, root)
+        except BaseException:
+            cluster.close()
+            raise

@@ -115,6 +115,10 @@ class TrialArrays:
         self.over[trial] = over
         self.failed[trial] = failed
 
+    def reopened(self, trial: int) -> None:
+        """Note that a trial that failed may be resumed."""
+        self.over[trial] = self.failed[trial] = False
+
     def forecast_asked(self) -> None:
         """Note that the next forecast includes all reports so far."""
         self.scheduled[:] = self.running

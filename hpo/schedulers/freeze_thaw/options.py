@@ -14,6 +14,9 @@ TRAININGS_PER_WORKER = 1.5
 
 On eight workers, 16 tables and four seeds (those that it was chosen on, with the beginning of the
 endgame) a search has less regret than Hyperband in a third of its time; with 2.0 in half of it."""
+_MAX_FRACTION = 1000
+_MAX_WORKERS = 1_000_000
+_MAX_EPOCHS = 10**15
 _MIN_STARTS = 10
 """Epochs to spend beside one full training, if Hyperband spends as many."""
 
@@ -74,12 +77,15 @@ class Budget:
     n_workers: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.fraction > 0:
+        if not 0 < self.fraction <= _MAX_FRACTION:
             raise ValueError(
-                f"budget_fraction (of Hyperband's epochs) must be above 0, got {self.fraction!r}"
+                f"budget_fraction (of Hyperband's epochs) must be above 0 and at most "
+                f"{_MAX_FRACTION}, got {self.fraction!r}"
             )
         if self.n_workers is not None:
-            check_integer("n_workers", self.n_workers, 1)
+            check_integer("n_workers", self.n_workers, 1, _MAX_WORKERS)
+        if self.max_epochs is not None:
+            check_integer("max_epochs", self.max_epochs, 1, _MAX_EPOCHS)
         if self.max_epochs is not None and self.max_epochs < self.max_resource:
             raise ValueError(
                 f"max_epochs must be at least max_resource={self.max_resource}, enough to train "

@@ -8,7 +8,8 @@ is due, keeps the budget, and completes the most promising trial now and then.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -175,12 +176,14 @@ class SwiftASHA:
         self._new_epochs = 0  # epochs reported since a forecast was asked for
         self._end_reason = "unlikely to be the best when the epochs were spent"
         self._expects_little = False  # by the latest forecast
+        self._failed_jobs: dict[int, int] = {}  # trial that failed -> units after its job
+        self._retries: deque[Choice] = deque()  # such jobs, to be handed out again
 
     # -- the budget --------------------------------------------------------------------------
 
     @property
     def budget(self) -> Budget:
-        """Number of epochs to spend, never exceeded; those of failed jobs count."""
+        """Number of epochs to spend, never exceeded; those of failed jobs count until `retry`."""
         return self._budget
 
     def expect_workers(self, n_workers: int) -> None:
@@ -250,6 +253,27 @@ class SwiftASHA:
         """Return the state of the search as a frozen value."""
         return replace(self._store.summary(), budget=self._budget.epochs)
 
+    def retry(self, trial_ids: Sequence[int]) -> None:
+        """Take failed trials back (see `hpo.loop.RetriesTrials`).
+
+        The epochs of the jobs that failed are given back to the budget, and the jobs are handed out
+        again before all others. Then the trials are resumed or not by their forecasts.
+
+        Parameters
+        ----------
+        trial_ids : sequence of int
+        """
+        for trial in trial_ids:
+            self._store.retry(trial)
+            stop = self._failed_jobs.pop(trial)
+            self._trials.reopened(trial)
+            self._remaining += stop - self._store.resource(trial)
+            self._retries.append(Choice(trial, stop))
+        if self._over and trial_ids:
+            self._over = False
+            for trial in np.flatnonzero(~self._trials.over).tolist():
+                self._store.reopen(trial)
+
     # -- reports -----------------------------------------------------------------------------
 
     def _train_ended(self, report: TrainReport | TrainFailure) -> None:
@@ -260,7 +284,9 @@ class SwiftASHA:
         over = failed or units >= self._max_resource
         self._trials.ended(trial, units, over=over, failed=failed)
         self._endgame.ended(trial, epochs)
-        if over and not failed:
+        if failed:
+            self._failed_jobs[trial] = report.stop
+        elif over:
             self._store.complete(trial)
 
     def _forecast_ended(self, report: ForecastReport | PredictFailure) -> None:
@@ -411,7 +437,10 @@ class SwiftASHA:
 
     def _train_job(self) -> TrainJob | None:
         sampler = self._sampler
-        if sampler is None:
+        choice: Choice | None
+        if self._retries:
+            choice = self._retries.popleft()
+        elif sampler is None:
             choice = self._first_trial()
         elif self._endgame.begun(self._remaining):
             forecasting = self._pending is not None

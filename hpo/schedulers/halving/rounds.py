@@ -198,6 +198,11 @@ class Round:
             for power, plan in enumerate((self.plan, *self.later), 1)
         )
 
+    def retry(self, trial_id: int) -> None:
+        """Train a trial to the end of the round that failed in it, unless it awaits a decision."""
+        if trial_id not in self.paused:
+            self._send(trial_id, self.plan.stop)
+
     def arrived(self, trial_id: int) -> bool:
         """Record that a job of the trial ended; return whether the round waited for it.
 

@@ -9,8 +9,10 @@ paused trial would get if it were chosen to continue.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hpo.brackets import Bracket, check_iterations, check_resources, hyperband_brackets
 from hpo.schedulers._trials import TrialStore
@@ -113,6 +115,12 @@ class BracketScheduler:
         self._ready: list[tuple[int, int, int, int]] = []  # bracket, serial number, trial, stop
         self._ahead: list[tuple[int, float, int, int]] = []  # bracket, loss, trial, point
         self._serial = 0
+        # By bracket and rung, of rounds that ended: their plans with those that follow, and the
+        # losses of the trials that went on, ascending.
+        self._ended: dict[tuple[int, int], tuple[RoundPlan, ...]] = {}
+        self._passed: dict[tuple[int, int], list[float]] = {}
+        self._closed: set[int] = set()  # brackets that ended
+        self._late: dict[int, dict[int, int]] = {}  # bracket -> trial taken back -> its rung
 
     # -- the scheduler's three methods -------------------------------------------------------
 
@@ -151,6 +159,30 @@ class BracketScheduler:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    def retry(self, trial_ids: Sequence[int]) -> None:
+        """Take failed trials back (see `hpo.loop.RetriesTrials`).
+
+        A trial whose round is under way takes part in it. The others go through the rounds of their
+        bracket together, once it has ended, without predictions. They go on from a round if they
+        are among its best, those that went on before included; nothing of that depends on the order
+        of reports.
+
+        Parameters
+        ----------
+        trial_ids : sequence of int
+        """
+        for trial in trial_ids:
+            self._trials.retry(trial)
+            bracket = self._trials.bracket(trial)
+            round_ = self._rounds.get(bracket)
+            if round_ is not None and trial in round_.members:
+                round_.retry(trial)
+            else:
+                self._late.setdefault(bracket, {})[trial] = self._trials.rung(trial)
+        for bracket in sorted(self._late):
+            if bracket not in self._rounds:
+                self._start_late_round(bracket)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -259,13 +291,14 @@ class BracketScheduler:
     def _end(self, round_: Round) -> None:
         """Rank the trials of a round, stop the losers, and start the next round or end."""
         plan = round_.plan
-        ranking = round_.ranking()
-        kept = ranking[: plan.n_next] if round_.later else ranking
-        dropped = tuple(ranking[len(kept) :])
+        kept, dropped = self._ranked(round_)
         for trial in dropped:
             self._trials.stop(trial, f"not among the best {plan.n_next} after {plan.stop} units")
-        event = Event("rung", plan.bracket, plan.rung, plan.stop, tuple(kept), dropped)
+        event = Event("rung", plan.bracket, plan.rung, plan.stop, tuple(kept), tuple(dropped))
         self._trials.events.append(event)
+        if plan.bracket in self._closed:
+            self._start_late_round(plan.bracket, round_.later, kept)
+            return
         if round_.later and kept:
             following = self._start_round(round_.later, len(kept))
             for trial in kept:
@@ -276,3 +309,54 @@ class BracketScheduler:
         for skipped in round_.later:
             self._hand_in(plan.bracket, skipped.stop, None)
         del self._rounds[plan.bracket]
+        self._closed.add(plan.bracket)
+        if plan.bracket in self._late:
+            self._start_late_round(plan.bracket)
+
+    def _ranked(self, round_: Round) -> tuple[list[int], list[int]]:
+        """Return the trials that go on from a round, best first, and those that do not."""
+        plan = round_.plan
+        where = plan.bracket, plan.rung
+        ranking = round_.ranking()
+        losses = [self._trials.loss(trial, plan.stop) for trial in ranking]
+        passed = self._passed.get(where, [])  # of earlier trials, if these ones are late
+        places = [place + bisect_right(passed, loss) for place, loss in enumerate(losses)]
+        n_kept = sum(place < plan.n_next for place in places) if round_.later else len(ranking)
+        self._ended[where] = (plan, *round_.later)
+        self._passed[where] = sorted([*passed, *losses[:n_kept]])
+        return ranking[:n_kept], ranking[n_kept:]
+
+    def _start_late_round(
+        self, bracket: int, later: Sequence[RoundPlan] = (), kept: Sequence[int] = ()
+    ) -> None:
+        """Start a round of trials that were taken back after their bracket had ended.
+
+        Parameters
+        ----------
+        bracket : int
+        later : sequence of RoundPlan
+            The rounds that follow the one which the trials in `kept` have passed.
+        kept : sequence of int
+        """
+        late = self._late.get(bracket, {})
+        if not later:
+            for trial in kept:
+                self._trials.complete(trial)
+        if later and kept:
+            plans = later
+        elif late:
+            plans = self._ended[bracket, min(late.values())]
+        else:
+            self._rounds.pop(bracket, None)
+            return
+        rung = plans[0].rung
+        members = [*kept] if later else []
+        members += [trial for trial, failed_at in late.items() if failed_at == rung]
+        self._late[bracket] = {trial: at for trial, at in late.items() if at != rung}
+        if not self._late[bracket]:
+            del self._late[bracket]
+        first = replace(plans[0], n_full=len(members), points=())  # all are trained to its end
+        round_ = self._start_round((first, *plans[1:]), len(members))
+        round_.given = True  # the curves were handed in when the bracket ended
+        for trial in members:
+            round_.enter(trial)

@@ -104,6 +104,7 @@ def _run(command: Sequence[str], answer: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="backslashreplace",
         env=environment,
     ) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for

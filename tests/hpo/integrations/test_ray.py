@@ -97,7 +97,10 @@ def main():
             run_config=tune.RunConfig(name="search", storage_path=str(HERE / "results"), verbose=0),
         )
     grid = tuner.fit()
-    print("BEST", grid.get_best_result().config["row"], "ERRORS", grid.num_errors)
+    best = grid.get_best_result()
+    print("BEST", best.config["row"], "ERRORS", grid.num_errors)
+    print("VALUE", best.metrics["{metric}"], "UNIT", best.metrics["training_iteration"])
+    print("ROWS", json.dumps({{r.config["row"]: r.metrics.get("{metric}") for r in grid}}))
 
 
 main()
@@ -118,6 +121,7 @@ class Search:
         values = defaults | {"metric": "loss", "mode": "min"} | values
         script = textwrap.dedent(SCRIPT).format(units=UNITS, trials=TRIALS, **values)
         self.root = root
+        self.snapshots = "1"  # seconds between Ray's own
         self.journal = root / "swift.jsonl"
         self.place = tempfile.mkdtemp(prefix="ray")  # short: sockets lie in it
         request.addfinalizer(lambda: shutil.rmtree(self.place, ignore_errors=True))
@@ -131,7 +135,7 @@ class Search:
             "PYTHONPATH": source,
             "RAY_HERE": self.place,
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            "TUNE_GLOBAL_CHECKPOINT_S": "1",
+            "TUNE_GLOBAL_CHECKPOINT_S": self.snapshots,
             "RAY_DISABLE_IMPORT_WARNING": "1",
         }
         return subprocess.Popen(
@@ -237,6 +241,28 @@ def test_a_killed_search_is_restored_from_the_journal(make_search):
     assert outcome(results.trials) == outcome(ours.trials)
     assert results.finished
     assert f"BEST {ours.best.config['row']}" in out
+
+
+def test_ray_names_the_best_trial_after_a_kill_that_its_snapshot_does_not_know(make_search):
+    """Ray's snapshot is of the start; the kill comes when nearly everything is trained."""
+    search = make_search(epoch=0.05, metric="gain", mode="max")
+    search.snapshots = "1000"
+    ours = our_own()
+    process = search.start()
+    end = time.monotonic() + 300
+    while sum(search.trace().values()) < ours.epochs - 2:
+        assert process.poll() is None, process.communicate()[0][-4000:]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    out = search.run("restore")
+    assert outcome(search.results().trials) == outcome(ours.trials)
+    assert f"BEST {ours.best.config['row']}" in out
+    assert f"VALUE {-ours.best.losses[-1]} UNIT {len(ours.best.losses)}" in out
+    rows = json.loads(next(line[5:] for line in out.splitlines() if line.startswith("ROWS ")))
+    assert rows == {str(t.config["row"]): -t.losses[-1] for t in ours.trials}
+    assert "Ray's snapshot of this search is older than its journal" in out
 
 
 def test_a_search_without_a_journal_cannot_be_restored():

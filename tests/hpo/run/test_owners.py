@@ -30,7 +30,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
 ]
-KILLS = 50 if os.environ.get("THOROUGH") else 3  # `make thorough`
+THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
+KILLS = 50 if THOROUGH else 3
 EPOCH = 0.03
 SCHEDULERS = ("hyperband", "swift-hyperband", "asha")
 
@@ -67,7 +68,11 @@ def reports_of(journal: Path) -> list[str]:
 
 def settings_of(scheduler: str) -> dict[str, object]:
     options = {"min_curves": 4, "train_ahead": False} if scheduler == "swift-hyperband" else {}
-    return {"scheduler": scheduler, "scheduler_options": options, "max_resource": 27}
+    return {
+        "scheduler": scheduler,
+        "scheduler_options": options,
+        "max_resource": 27 if THOROUGH else 9,
+    }
 
 
 class Leader:
@@ -107,7 +112,7 @@ def test_tuner_killed_at_random_moments(workshop, environment, scheduler) -> Non
     hits = 0
     for _ in range(KILLS):
         leader = Leader(workshop, environment, sys.executable, str(script))
-        goal = workshop.epochs() + dice.randrange(1, 24)
+        goal = workshop.epochs() + dice.randrange(1, 24 if THOROUGH else 8)
         wait_until(
             lambda g=goal, p=leader.process: workshop.epochs() >= g or p.poll() is not None,
             "training",

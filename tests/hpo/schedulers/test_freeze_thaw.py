@@ -330,13 +330,13 @@ def test_losses_that_explode_do_not_stop_the_search():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"budget_fraction": 0.0}, "budget_fraction .* must be above 0, got 0.0"),
+        ({"budget_fraction": 0.0}, "budget_fraction .* must be above 0 and at most 1000, got 0.0"),
         ({"n_first": 0}, "n_first must be at least 1, got 0"),
         ({"forecast_interval": 0.0}, r"forecast_interval must be in \(0, 1\], got 0.0"),
         ({"min_resource": 28}, r"min_resource must lie in 1..27 \(max_resource\), got 28"),
         ({"n_workers": 0}, "n_workers must be an integer of at least 1, got 0"),
         ({"max_step": 0}, "max_step must be at least 1 or None, got 0"),
-        ({"n_proposals": 0}, "n_proposals must be at least 1, got 0"),
+        ({"n_proposals": 0}, "n_proposals must be in 1..10000, got 0"),
         ({"improvement_fraction": 1.5}, r"improvement_fraction must be in \[0, 1\], got 1.5"),
     ],
 )

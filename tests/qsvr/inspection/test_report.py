@@ -101,3 +101,23 @@ def test_display_says_the_result():
     display = SampleEnergyDisplay(QSVR(random_state=0).fit(X, y).sampler_report()).plot()
     assert "better than random" in display.ax_.get_title()
     plt.close("all")
+
+
+def test_text_of_a_sampler_is_shown_as_it_is(capsys):
+    """Its name comes from a class of the user or from a service."""
+    import matplotlib as mpl
+
+    from qsvr._text import say
+    from qsvr.inspection import SampleEnergyDisplay
+
+    mpl.use("agg")
+    info = {**_info(0.0, np.random.default_rng(0)), "sampler": "a$x^$ \x1b[31m \udce9"}
+    report = SamplerReport.from_info(info, -10.0)
+    say(report, lines=True)
+    out = capsys.readouterr().out
+    assert r"Samples of a$x^$ \x1b[31m \xe9:" in out
+    assert len(out.splitlines()) > 5
+    display = SampleEnergyDisplay(report).plot()
+    display.ax_.figure.canvas.draw()  # Matplotlib would refuse the mathematics
+    assert any(r"a\$x^\$ \x1b" in text.get_text() for text in display.ax_.get_legend().get_texts())
+    mpl.pyplot.close("all")

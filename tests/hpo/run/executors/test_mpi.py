@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -157,3 +158,65 @@ def test_too_few_ranks_are_refused(workshop, mpi_environment, ranks, args, messa
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert not workshop.journal.exists()
+
+
+def test_a_batch_signal_stops_all_ranks_in_good_order(
+    workshop, outcome_of, mpi_environment
+) -> None:
+    """``mpiexec`` passes SIGUSR1 and SIGUSR2 on to every rank: the leader stops, no rank dies."""
+    reference = Tuner.from_spec(workshop.spec()).run()
+    (workshop.root / "trace.txt").unlink()
+    workshop.slow(0.05)
+    first = mpiexec(3, "-m", "hpo", *workshop.run_args(executor="mpi"))
+    again = mpiexec(3, "-m", "hpo", "resume", "run.jsonl", "--quiet")
+    for command, signum in ((first, signal.SIGUSR1), (again, signal.SIGUSR2)):
+        begun = workshop.epochs()
+        with subprocess.Popen(
+            command,
+            env=mpi_environment,
+            cwd=workshop.root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            wait_until(lambda n=begun: workshop.epochs() >= n + 10, "training to go on")
+            process.send_signal(signum)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 128 + signum, err
+        assert "Go on with: mpiexec -n N python -m mpi4py.futures -m hpo resume run.jsonl" in err
+        assert "Traceback" not in err
+    late = run([*again, "--deadline", "2s"], mpi_environment, workshop.root)
+    assert late.returncode in (0, 75), late.stderr
+    last = run(again, mpi_environment, workshop.root)
+    assert last.returncode == 0, last.stderr
+    assert outcome_of(Results.from_journal(workshop.journal)) == outcome_of(reference)
+    assert workshop.repeated() <= 6
+
+
+def test_a_rank_of_another_version_is_named(workshop, mpi_environment) -> None:
+    place = workshop.root / "other" / "hpo"
+    shutil.copytree(Path(sys.modules["hpo"].__file__ or "").parent, place)
+    (place / "errors.py").write_text((place / "errors.py").read_text() + "\nOLD = True\n")
+    python = [sys.executable, "-m", "mpi4py.futures", "-m", "hpo"]
+    args = workshop.run_args(executor="mpi")
+    other = ["-x", f"PYTHONPATH={place.parent}"]
+    command = ["mpiexec", "-n", "2", *python, *args, ":", "-n", "1", *other, *python, *args]
+    done = run(command, mpi_environment, workshop.root)
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"Error: mpi worker rank 2 \(host .*\) must have hpo of source", done.stderr)
+    assert f"in {place}" in done.stderr
+    assert not workshop.journal.exists()
+
+
+def test_fewer_devices_than_ranks(make_workshop, mpi_environment, outcome_of) -> None:
+    """The run ends at once, and no trial is judged by it."""
+    shop = make_workshop("devices")
+    command = mpiexec(4, "-m", "hpo", *shop.run_args(executor="mpi"), "--quiet")
+    done = run([*command, "--executor-option", "devices=0,1"], mpi_environment, shop.root)
+    assert done.returncode != 0
+    assert "must name one device a worker: 3 workers, got 2" in done.stderr
+    entries = read_journal(shop.journal).entries
+    assert not [entry for entry in entries if entry.data.get("type") == "TrainFailure"]
+    results = Tuner.resume(shop.journal, executor="inline", n_workers=1, executor_options={})
+    reference = Tuner.from_spec(make_workshop("calm").spec()).run()
+    assert outcome_of(results) == outcome_of(reference)

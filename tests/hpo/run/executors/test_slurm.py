@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,7 @@ SlurmdPort={ports[1]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/none
+AuthInfo=cred_expire=5
 CredType=cred/none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -99,6 +101,12 @@ class Slurm:
         """Submit a job; return its number."""
         script = f"--wrap={command}"
         answer = self.ask("sbatch", "--parsable", f"--chdir={self.root}", *options, script)
+        assert answer.strip(), (self.root / "slurmctld.log").read_text()
+        return answer.strip()
+
+    def submit(self, folder: Path, script: Path) -> str:
+        """Submit a script in its folder; return the number of the job."""
+        answer = self.ask("sbatch", "--parsable", f"--chdir={folder}", str(script))
         assert answer.strip(), (self.root / "slurmctld.log").read_text()
         return answer.strip()
 
@@ -212,29 +220,139 @@ def test_dask_jobqueue(make_workshop, slurm, outcome_of, monkeypatch) -> None:
     assert len({pid for *_, pid in busy.trace()}) == 2
 
 
-@pytest.mark.skipif(
+GUIDE = Path(__file__).parents[4] / "docs" / "executors.md"
+NEEDS_MPI = pytest.mark.skipif(
     shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
     reason="needs MPI (Debian: openmpi-bin) and mpi4py (pip install 'qsvr[mpi]')",
 )
-def test_mpi_job_goes_on_when_it_is_submitted_again(make_workshop, slurm, outcome_of) -> None:
-    """The batch script of the guide, twice: MPI gives up, the same script resumes."""
+
+
+def printed(first: str) -> str:
+    """Return the block of the guide that holds a text."""
+    blocks = re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = (block for block in blocks if first in block)
+    return block
+
+
+def prepared(workshop, name: str, first: str, **changes: str) -> Path:
+    """Write a script of the guide into a workshop, with its trainer, size and time."""
+    script = printed(first)
+    for old, new in {
+        "train.py:trainer": "work.py:train --scheduler hyperband --reduction-factor 3",
+        "--max-resource 81": "--max-resource 9",
+        "--ntasks=33": "--ntasks=3",
+        "--cpus-per-task=16": "--cpus-per-task=2",
+        **changes,
+    }.items():
+        assert old in script or old not in printed(first)
+        script = script.replace(old, new)
+    bin_folder = workshop.root / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    for command, line in {"python": "", "hpo": "-m hpo"}.items():
+        file = bin_folder / command
+        file.write_text(f'#!/bin/sh\nexec {sys.executable} {line} "$@"\n')
+        file.chmod(0o755)
+    (workshop.root / "environment.sh").write_text(f"export PATH={bin_folder}:$PATH\n")
+    path = workshop.root / name
+    path.write_text(script)
+    return path
+
+
+def test_the_scripts_of_the_guide_are_bash(tmp_path) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 4
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"{number}.sh"
+        file.write_text(block)
+        done = subprocess.run(["bash", "-n", str(file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_deadline_of_a_job_is_asked_for(slurm, tmp_path) -> None:
+    code = "from hpo.run.deadline import seconds_until; print(seconds_until('slurm'))"
+    file = tmp_path / "ask.sh"
+    file.write_text(f'#!/bin/bash\n#SBATCH --time=00:10:00\n{sys.executable} -c "{code}"\n')
+    job = slurm.submit(tmp_path, file)
+    wait_until(lambda: slurm.over(job), "the job to end")
+    assert 440 < float((tmp_path / f"slurm-{job}.out").read_text()) <= 541
+
+
+def output_of(slurm: Slurm, workshop) -> str:
+    texts = [path.read_text() for path in sorted(workshop.root.glob("slurm-*.out"))]
+    return "\n".join([*texts, (slurm.root / "slurmctld.log").read_text()[-2000:]])
+
+
+@NEEDS_MPI
+def test_mpi_job_requeues_itself_until_the_search_is_finished(
+    make_workshop, slurm, outcome_of
+) -> None:
+    """``search.sbatch``: a deadline shorter than the search, and a rank that is killed."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
-    busy.slow(0.02)
-    hpo = f"mpiexec -n 3 {sys.executable} -m mpi4py.futures -m hpo"
-    run = " ".join(busy.run_args(executor="mpi"))
-    script = (
-        f"cd {busy.root}; if test -e run.jsonl; then {hpo} resume run.jsonl; else {hpo} {run}; fi"
-    )
-    first = slurm.batch("--ntasks=3", command=script)
-    wait_until(lambda: busy.epochs() >= 20, "training to go on")
+    busy.slow(0.3)
+    script = prepared(busy, "search.sbatch", "HPO=", **{"--deadline slurm": "--deadline 7s"})
+    first = slurm.submit(busy.root, script)
+    wait_until(lambda: busy.epochs() >= 10, "training to go on")
     os.kill(busy.trace()[-1][-1], signal.SIGKILL)
     wait_until(lambda: slurm.over(first), "the job to end")
     assert not Results.from_journal(busy.journal).finished
-    second = slurm.batch("--ntasks=3", command=script)
-    wait_until(lambda: slurm.over(second), "the job to end")
-    output = (slurm.root / f"slurm-{second}.out").read_text()
+    second = slurm.submit(busy.root, script)
+    wait_until(lambda: slurm.over(second), "the job to end, with those that it queued")
+    results = Results.from_journal(busy.journal)
+    output = output_of(slurm, busy)
+    assert results.finished, output
+    assert "Stopped at the deadline" in output
+    assert outcome_of(results) == outcome_of(reference)
+    assert busy.repeated() <= 8
+
+
+@NEEDS_MPI
+def test_mpi_jobs_in_a_chain(make_workshop, slurm, outcome_of) -> None:
+    """The chain of the guide: jobs without requeueing, each after the one before."""
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    busy.slow(0.2)
+    requeue = "if test $code = 75; then scontrol requeue $SLURM_JOB_ID; fi\n"
+    changes = {"--deadline slurm": "--deadline 7s", requeue: ""}
+    prepared(busy, "search.sbatch", "HPO=", **changes)
+    chain = subprocess.run(
+        ["bash", "-c", printed("--dependency=afterany")],
+        cwd=busy.root,
+        env=slurm.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert chain.returncode == 0, chain.stderr
+    wait_until(lambda: slurm.ask("squeue", "-h").strip() == "", "the chain to end")
+    output = output_of(slurm, busy)
+    assert output.count("Stopped at the deadline") >= 1, output
     results = Results.from_journal(busy.journal)
     assert results.finished, output
     assert outcome_of(results) == outcome_of(reference)
-    assert busy.repeated() <= 2
+    assert busy.repeated() <= 6
+
+
+def test_job_with_checkpoints_on_the_disk_of_its_node(make_workshop, slurm, outcome_of) -> None:
+    """``node.sbatch``: told to stop by Slurm, it copies its checkpoints back; then to the end."""
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    busy.slow(0.1)
+    script = prepared(busy, "node.sbatch", "LOCAL=", **{"${TMPDIR:-/tmp}": f"{busy.root}/disk"})
+    job = slurm.submit(busy.root, script)
+    wait_until(lambda: busy.epochs() >= 10, "training to go on")
+    slurm.ask("scancel", "--batch", "--signal=USR1", job)
+    wait_until(lambda: slurm.over(job), "the job to end")
+    output = output_of(slurm, busy)
+    assert "Go on with: python -m hpo resume run.jsonl" in output or "hpo resume" in output, output
+    assert list((busy.root / "checkpoints").glob("**/checkpoint")), output
+    assert not Results.from_journal(busy.journal).finished
+    for left in (busy.root / "disk").iterdir():
+        pytest.fail(f"{left} was left on the node")
+    again = slurm.submit(busy.root, script)
+    wait_until(lambda: slurm.over(again), "the job to end")
+    results = Results.from_journal(busy.journal)
+    output = output_of(slurm, busy)
+    assert results.finished, output
+    assert outcome_of(results) == outcome_of(reference)
+    assert busy.repeated() <= 4

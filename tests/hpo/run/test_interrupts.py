@@ -1,0 +1,137 @@
+"""Ctrl-C and a notebook's stop return what there is, with or without a journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import InterruptedRunError
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+from hpo.errors import InterruptedRunError
+
+if __name__ == "__main__":
+    space = SearchSpace.from_dict({{"lr": {{"type": "float", "low": 0.0, "high": 1.0}}}})
+    scheduler = make_scheduler(
+        "asha", RandomSearcher(space, seed=0), max_resource=27, reduction_factor=3
+    )
+    try:
+        Tuner("work.py:train", scheduler, executor="{executor}", journal={journal}).run()
+    except InterruptedRunError as stop:
+        results = stop.results
+        print(json.dumps({{
+            "epochs": results.epochs,
+            "best": results.best.trial_id,
+            "finished": results.finished,
+            "code": stop.exit_code,
+            "text": str(stop),
+            "lines": results.summary_lines(),
+        }}))
+"""
+
+
+def wait_for_epochs(workshop, n: int, patience: float = 60) -> None:
+    end = time.monotonic() + patience
+    while workshop.epochs() < n:
+        assert time.monotonic() < end, "the search does not begin"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("journal", [None, "run.jsonl"])
+@pytest.mark.parametrize("executor", ["inline", "process"])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_returns_the_results(workshop, environment, journal, executor, signals) -> None:
+    workshop.slow(0.02)
+    script = workshop.root / "search.py"
+    script.write_text(SCRIPT.format(executor=executor, journal=repr(journal)))
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=workshop.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_epochs(workshop, 12)
+        for _ in range(signals):  # the second one stops at once
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    assert not found["finished"]
+    assert 5 <= found["epochs"] <= workshop.epochs()
+    assert found["code"] == 130
+    assert found["lines"][0] == "The run is not finished."
+    if journal is None:
+        assert "no journal" in found["text"]
+        assert "attribute results" in found["text"]
+    else:
+        assert "kept in run.jsonl" in found["text"]
+
+
+CELL = """
+from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+space = SearchSpace.from_dict({{"lr": {{"type": "float", "low": 0.0, "high": 1.0}}}})
+scheduler = make_scheduler(
+    "asha", RandomSearcher(space, seed=0), max_resource=27, reduction_factor=3
+)
+tuner = Tuner("{trainer}:train", scheduler, executor="{executor}")
+results = tuner.run()
+"""
+AFTER = """
+import sys
+found = sys.last_value.results
+print(type(sys.last_value).__name__, found.epochs, found.finished, found.best.trial_id >= 0)
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_a_notebooks_stop_returns_the_results(workshop, environment, executor) -> None:
+    """In a real kernel, interrupted as the stop button does."""
+    manager_module = pytest.importorskip("jupyter_client.manager")
+    pytest.importorskip("ipykernel")
+    workshop.slow(0.02)
+    manager = manager_module.KernelManager(kernel_name="python3")
+    manager.start_kernel(env=environment, cwd=str(workshop.root))
+    client = manager.client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        cell = client.execute(CELL.format(trainer=workshop.trainer, executor=executor))
+        wait_for_epochs(workshop, 12)
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=60)
+        while reply["parent_header"]["msg_id"] != cell:
+            reply = client.get_shell_msg(timeout=60)
+        assert reply["content"]["ename"] == "InterruptedRunError"
+        assert "attribute results" in reply["content"]["evalue"]
+        printed = []
+        client.execute_interactive(
+            AFTER,
+            timeout=60,
+            output_hook=lambda message: printed.append(message["content"].get("text", "")),
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    name, epochs, finished, has_best = "".join(printed).split()
+    assert (name, finished, has_best) == ("InterruptedRunError", "False", "True")
+    assert int(epochs) >= 5
+
+
+def test_the_error_travels() -> None:
+    error = InterruptedRunError(signal.SIGTERM, Path("j"), results=object)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.signum, copy.journal, copy.exit_code) == (signal.SIGTERM, Path("j"), 143)
+    assert os.fspath(copy.journal) in str(copy)
