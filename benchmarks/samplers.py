@@ -1,9 +1,10 @@
 """Samplers against each other on the same QUBOs: energy, time, and time to a given quality.
 
 Energies are raw, as each sampler returned them, except in rows that say "+ polish" and in
-relax-round, which polishes by definition. The gap is relative to the best energy known (found by
-any row or by a long anneal with polish). Time to reach a gap is the time per read times the reads
-needed to reach it once with 99% confidence. One thread.
+relax-round, which polishes by definition. Samplers of a service are not in the table. The
+gap is relative to the best energy known (found by any row or by a long anneal with polish). Time to
+reach a gap is the time per read times the reads needed to reach it once with 99% confidence. One
+thread.
 
 Read it with care. "Speed-up" compares with dwave-samplers' default annealer at that annealer's own
 10%-quantile energy: it measures the move set (pair moves cross the equality penalty), not
@@ -29,7 +30,15 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVR
 
 from _harness import Bars, arguments, print_table, scaled_data
-from qsvr import FixedPointEncoding, Samples, SVRDual, SVRQubo, get_sampler
+from qsvr import (
+    SAMPLER_NAMES,
+    FixedPointEncoding,
+    Samples,
+    SVRDual,
+    SVRQubo,
+    get_sampler,
+    sampler_names,
+)
 from qsvr.problem.local_search import polish
 from qsvr.samplers import DimodSampler
 
@@ -38,6 +47,9 @@ GAPS = (0.05, 0.01, 0.001)
 # The prototype's figures on friedman1 with gamma 0.3: speed-up and median gap per n.
 BARS = {20: (1.1e4, 0.001), 50: (2.2e4, 0.005), 100: (2.6e4, 0.008), 200: (3.3e4, 0.015)}
 SA_READS = {20: 50, 50: 50, 100: 30, 200: 20, 500: 10}
+# Other packages' samplers, slow beside these, draw fewer reads, and of small problems only.
+OTHERS = ("path-integral", "openjij-sa", "openjij-sqa", "simulated-bifurcation")
+OTHERS_READS = {20: 20, 50: 8, 100: 4}
 
 
 @dataclass(frozen=True)
@@ -100,12 +112,20 @@ def measure(qubo: SVRQubo, n: int, seed: int = 1) -> list[Row]:
         return structured.sample(qubo, num_reads=num_reads, seed=seed)
 
     few = SA_READS[n]
+
+    def other(name: str) -> Row:
+        sampler, number = get_sampler(name), OTHERS_READS[n]
+        return timed(name, lambda: sampler.sample(qubo, num_reads=number, seed=seed))
+
+    # Those of installed packages too: who installs one finds it in this table.
+    names = [*OTHERS, *(set(sampler_names()) - set(SAMPLER_NAMES))] if n in OTHERS_READS else []
     return [
         timed("structured", anneal),
         timed("structured + polish", lambda: polish(qubo, anneal())),
         timed("sa default", lambda: plain.sample(qubo, num_reads=few, seed=seed)),
         timed("sa tuned", lambda: get_sampler("sa").sample(qubo, num_reads=few, seed=seed)),
         timed("tabu", lambda: get_sampler("tabu").sample(qubo, num_reads=few, seed=seed)),
+        *(other(name) for name in names if is_installed(name)),
         timed("random bits", lambda: random_start(qubo, reads, polished=False)),
         timed("random bits + polish", lambda: random_start(qubo, reads // 4, polished=True)),
         timed(
@@ -114,6 +134,16 @@ def measure(qubo: SVRQubo, n: int, seed: int = 1) -> list[Row]:
         ),
         timed("libsvm rounded + polish", lambda: rounded_libsvm(qubo)),
     ]
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a sampler's package is there; say so where it is not."""
+    try:
+        get_sampler(name)
+    except ImportError as error:
+        print(f"left out: {error}")
+        return False
+    return True
 
 
 def best_known(qubo: SVRQubo, rows: list[Row]) -> float:

@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``resume``, ``simulate``, ``report`` and ``export``.
+"""The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``simulate``.
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
 status 1. A run that is stopped in good order prints the command that resumes it, and exits with
@@ -251,6 +251,9 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Resume the run of JOURNAL, which was stopped or killed."""
@@ -278,11 +281,12 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
 @click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
+@click.option("--salvage", is_flag=True, help="Show what is left of a damaged journal.")
 def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
     """Show the results of the run of JOURNAL so far, without changing it."""
     from hpo.report import read_run, write_report
 
-    run = read_run(journal)
+    run = read_run(journal, salvage=page["salvage"])
     files = []  # before anything is shown: the output may be a pipe that is closed
     if csv is not None:
         run.results.write_csv(csv)
@@ -294,6 +298,17 @@ def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, *
         paths = usage_checked(save_figures, {journal.stem: run.results}, figures)
         files += [f"Figure: {path}" for path in paths]
     _show(run.results, journal, top, files)
+
+
+@cli.command()
+@click.argument("journal", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def status(journal: Path, *, as_json: bool) -> None:
+    """Show what the run of JOURNAL does at this moment, without disturbing it."""
+    from hpo.report import read_status
+
+    state = read_status(journal)
+    _print(*(json.dumps(state.to_json(), indent=2).splitlines() if as_json else state.lines()))
 
 
 @cli.command()

@@ -132,6 +132,9 @@ def usage_checked(build: Any, /, *args: Any, **kwargs: Any) -> Any:
         raise UsageError(msg if error.filename else str(error)) from error
     except (ValueError, TypeError, ImportError) as error:
         raise UsageError(" ".join(str(error).split())) from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+        message = " ".join(str(error).split())
+        raise UsageError(f"a value does not fit: {type(error).__name__}: {message}") from error
 
 
 def import_optional(module: str, user: str, extra: str = "") -> Any:

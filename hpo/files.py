@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 """How a file system says that it does not have an operation, such as links on a USB stick."""
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
 
 
 def write_atomically(
@@ -70,6 +72,29 @@ def _rename_to_new(old: Path, new: Path) -> None:
         old.rename(new)
     else:
         old.unlink()
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file is named as the temporary files of `write_atomically` are."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left; nobody may be writing it."""
+    for leftover in _temporaries(path):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def _temporaries(path: Path) -> Iterator[Path]:
+    try:
+        beside = list(path.parent.iterdir())
+    except OSError:  # a directory that may be written but not listed
+        return
+    for file in beside:
+        match = _TEMPORARY.fullmatch(file.name)
+        if match is not None and match["name"] == path.name:
+            yield file
 
 
 def sync_directory(path: Path) -> None:

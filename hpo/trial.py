@@ -12,12 +12,13 @@ True
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 
 class Value:
@@ -43,13 +44,17 @@ class Value:
         Raises
         ------
         ValueError
-            If ``data`` is of another type or lacks a field.
+            If ``data`` is of another type, lacks a field, or a field's value is of another type.
         """
         if data.get("type") != cls.__name__:
             raise ValueError(
                 f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
             )
         values = {name: _restored(data[name]) for name in data if name != "type"}
+        for name, (is_valid, rule) in _rules(cls).items():  # type: ignore[arg-type]
+            if name in values and not is_valid(values[name]):
+                got = type(values[name]).__name__
+                raise ValueError(f"{name} of a {cls.__name__} must be {rule}, got {got}")
         try:
             return cls(**values)
         except TypeError as error:
@@ -83,6 +88,54 @@ def _restored(value: Any) -> Any:
     )
 
 
+_Rule = tuple[Callable[[Any], bool], str]
+
+
+@functools.cache
+def _rules(kind: type[Value]) -> dict[str, _Rule]:
+    """Return, for each field of a type, how its value is checked."""
+    return {name: _rule(hint) for name, hint in get_type_hints(kind).items() if name[0] != "_"}
+
+
+def _rule(hint: Any) -> _Rule:
+    """Return how values of an annotation are checked, and the rule as text."""
+    if hint in _RULES:
+        return _RULES[hint]
+    if hint in (int | None, float | None):
+        is_valid, rule = _RULES[int if hint == int | None else float]
+        return lambda value: value is None or is_valid(value), f"{rule} or null"
+    items = hint.__args__[0]  # of a tuple of any length
+    if items is float:
+        return lambda value: isinstance(value, tuple) and _are_numbers(value), "a list of numbers"
+    return lambda value: isinstance(value, tuple) and all(isinstance(v, items) for v in value), (
+        f"a list of values of type {items.__name__}"
+    )
+
+
+def _is_integer(value: object) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    """Return whether all are numbers that fit into a float (infinity and NaN do)."""
+    types = set(map(type, values))
+    if types <= {float}:
+        return True
+    return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**1000) for v in values)
+
+
+_RULES: dict[Any, _Rule] = {
+    int: (_is_integer, "an integer of 64 bits"),
+    float: (lambda value: _are_numbers((value,)), "a number"),
+    str: (lambda value: isinstance(value, str), "text"),
+    Mapping[str, Any]: (lambda value: isinstance(value, Mapping), "an object"),
+    Mapping[str, float]: (
+        lambda value: isinstance(value, Mapping) and _are_numbers(value.values()),
+        "an object of numbers",
+    ),
+}
+
+
 def from_json(data: Mapping[str, Any]) -> Any:
     """Rebuild any job, decision, report or curve from its `to_json` form.
 
@@ -97,9 +150,10 @@ def from_json(data: Mapping[str, Any]) -> Any:
         If the ``"type"`` is unknown, or the fields do not fit it.
     """
     kinds = Value._kinds  # noqa: SLF001 - of this module
-    kind = kinds.get(str(data.get("type")))
+    name = data.get("type")
+    kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"'type' must be one of {sorted(kinds)}, got {data.get('type')!r}")
+        raise ValueError(f"'type' must be one of {sorted(kinds)}, got {name!r:.60}")
     return kind.from_json(data)
 
 

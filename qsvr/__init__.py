@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qsvr.estimators import QSVR, QSVREnsemble, QSVRProblem
+    from qsvr.estimators import QSVC, QSVR, QSVCEnsemble, QSVREnsemble, QSVRProblem, fit_many
     from qsvr.exceptions import (
         AuthenticationError,
         CapacityError,
@@ -41,15 +41,25 @@ if TYPE_CHECKING:
     from qsvr.inspection import SampleEnergyDisplay, SamplerReport
     from qsvr.model import Solutions
     from qsvr.problem import FixedPointEncoding, Relaxation, Samples, SVRDual, SVRQubo
-    from qsvr.samplers import SAMPLER_NAMES, AccessPlan, Sampler, SamplerFactory, get_sampler
+    from qsvr.samplers import (
+        SAMPLER_NAMES,
+        AccessPlan,
+        Sampler,
+        SamplerFactory,
+        get_sampler,
+        sampler_names,
+    )
     from qsvr.samplers.dwave import scan_chain_strength
     from qsvr.warm_up import warm_up
 
 __version__ = "0.1.0"
 __all__ = [
     "QSVR",
+    "QSVC",
     "QSVREnsemble",
+    "QSVCEnsemble",
     "QSVRProblem",
+    "fit_many",
     "Solutions",
     "SampleEnergyDisplay",
     "SamplerReport",
@@ -62,6 +72,7 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "get_sampler",
+    "sampler_names",
     "AccessPlan",
     "scan_chain_strength",
     "warm_up",
@@ -90,11 +101,18 @@ __all__ = [
 
 # Every other public name is an error or a warning of `qsvr.exceptions`.
 _ROOMS = {
-    "qsvr.estimators": ("QSVR", "QSVREnsemble", "QSVRProblem"),
+    "qsvr.estimators": ("QSVC", "QSVCEnsemble", "QSVR", "QSVREnsemble", "QSVRProblem", "fit_many"),
     "qsvr.inspection": ("SampleEnergyDisplay", "SamplerReport"),
     "qsvr.model": ("Solutions",),
     "qsvr.problem": ("FixedPointEncoding", "Relaxation", "SVRDual", "SVRQubo", "Samples"),
-    "qsvr.samplers": ("SAMPLER_NAMES", "AccessPlan", "Sampler", "SamplerFactory", "get_sampler"),
+    "qsvr.samplers": (
+        "SAMPLER_NAMES",
+        "AccessPlan",
+        "Sampler",
+        "SamplerFactory",
+        "get_sampler",
+        "sampler_names",
+    ),
     "qsvr.samplers.dwave": ("scan_chain_strength",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

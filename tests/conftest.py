@@ -50,18 +50,25 @@ class Case:
     overlap_penalty: float = 0.0
     unequal_C: bool = False
     seed: int = 0
+    sides: str = "both"  # coefficients that have a box: both, "one" of each sample, "mixed"
 
     def qubo(self) -> SVRQubo:
         rng = np.random.default_rng([self.seed, self.n_samples, self.n_bits])
         n = self.n_samples
         X = rng.normal(size=(n, 2))
         C = rng.uniform(0.3, 2.0, n) if self.unequal_C else np.ones(n)
+        if self.sides != "both":
+            C = C * [np.arange(n) % 3 != 0, np.arange(n) % 3 == 0]
+            if self.sides == "mixed":
+                C[:, 0] = 0.7
         encoding = self._encoding(C, rng)
         dual = SVRDual(
             _kernel_matrix(self.kernel, X),
             rng.normal(size=n),
             self.epsilon,
-            encoding.offset[0] + encoding.width[0],
+            encoding.offset[0] + encoding.width[0]
+            if self.sides == "both"
+            else encoding.offset + encoding.width,
             self.equality_penalty,
             self.overlap_penalty,
         )
@@ -105,6 +112,12 @@ CASES = {
     "window per sample, overlap penalty": Case(2, 4, "windows", overlap_penalty=0.3, seed=9),
     "indefinite kernel": Case(8, 1, kernel="sigmoid", seed=10),
     "indefinite kernel, overlap penalty": Case(4, 2, kernel="sigmoid", overlap_penalty=1.0, seed=3),
+    "one side, epsilon 0": Case(8, 2, epsilon=0.0, sides="one"),
+    "one side, 4 bits, unequal C": Case(4, 4, unequal_C=True, seed=1, sides="one"),
+    "one side, papers' weights": Case(4, 3, "papers", epsilon=0.0, seed=2, sides="one"),
+    "one side, base 3": Case(4, 4, "base 3", epsilon=0.02, seed=3, sides="one"),
+    "one side of some samples": Case(6, 2, overlap_penalty=0.3, seed=4, sides="mixed"),
+    "one side of some samples, base 3": Case(4, 3, "base 3", seed=5, sides="mixed"),
 }
 EVEN_CASES = {name: case for name, case in CASES.items() if case.encoding != "base 3"}
 # No encoding of QSVR has windows that differ between a and a-hat; as on uneven levels, the two

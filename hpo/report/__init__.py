@@ -1,4 +1,4 @@
-"""Report of a run as one HTML file, without a server or further files.
+"""Report of a run as one HTML file, without a server or further files, and its state of the moment.
 
 >>> from hpo.report import read_run, write_report  # doctest: +SKIP
 >>> write_report(read_run(Path("run.jsonl")), Path("run.html"))  # doctest: +SKIP
@@ -6,5 +6,14 @@
 
 from hpo.report.page import render, write_report
 from hpo.report.runs import Run, read_run
+from hpo.report.status import RunningSegment, RunStatus, read_status
 
-__all__ = ["Run", "read_run", "render", "write_report"]
+__all__ = [
+    "Run",
+    "RunStatus",
+    "RunningSegment",
+    "read_run",
+    "read_status",
+    "render",
+    "write_report",
+]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.run.journal import read_header
+from hpo.run.journal import read_journal
 from hpo.run.results import Results
+from hpo.run.salvage import read_salvaged
 from hpo.surrogates import scale_of
 from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
@@ -97,7 +98,7 @@ def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:
     return tuple(losses.tolist())
 
 
-def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
+def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool = False) -> Run:
     """Read a run, finished or not, without changing anything.
 
     Parameters
@@ -107,6 +108,9 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     scheduler : Scheduler, optional
         A scheduler in the state in which the run began; needed if the run was not built from a
         `RunSpec`.
+    salvage : bool
+        Whether to read a damaged journal up to the damage; ``results.damage`` says what is left
+        out.
 
     Raises
     ------
@@ -115,6 +119,7 @@ def read_run(journal: Path, scheduler: Scheduler | None = None) -> Run:
     """
     journal = Path(journal)
     jobs: list[Job] = []
-    results = Results.from_journal(journal, scheduler, decided=jobs.append)
+    content = read_salvaged(journal) if salvage else read_journal(journal)
+    results = Results.of_content(content, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
-    return Run(journal.stem, results, predictions, read_header(journal).spec)
+    return Run(journal.stem, results, predictions, content.header.spec)

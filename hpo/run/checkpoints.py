@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Container, Iterable
 from pathlib import Path
+from typing import Any
 
-from hpo.errors import UsageError
-from hpo.files import write_atomically
+from hpo.errors import JournalError, UsageError
+from hpo.files import is_temporary, write_atomically
+from hpo.run.checks import is_number
 from hpo.run.executors.attempts import settle
-from hpo.run.journal import Header, encode_line
+from hpo.run.journal import Header, checked_header, encode_line
 from hpo.trainers.faults import machine_fault
+from hpo.trainers.place import FILE
 
 _IDENTITY = "run.json"
 _ATTEMPTS = "attempts"
@@ -57,17 +62,20 @@ class CheckpointStore:
         UsageError
             If it exists and is not empty, or is no directory.
         """
-        try:
-            used = self.root.exists() and any(self.root.iterdir())
-        except OSError as error:
-            raise UsageError(
-                f"checkpoint_dir {self.root} cannot be used: {error.strerror}"
-            ) from None
-        if used:
+        if self._used():
             raise UsageError(
                 f"checkpoint_dir {self.root} must be empty for a new run; resume the run that it "
                 "belongs to, or name another directory"
             )
+
+    def _used(self) -> bool:
+        """Return whether the directory holds more than what a start that was killed leaves."""
+        try:
+            return self.root.exists() and not all(map(is_temporary, self.root.iterdir()))
+        except OSError as error:
+            raise UsageError(
+                f"checkpoint_dir {self.root} cannot be used: {error.strerror}; name another"
+            ) from None
 
     def create(self, header: Header) -> None:
         """Create the directory for the run that `header` describes.
@@ -101,33 +109,120 @@ class CheckpointStore:
             If it belongs to another run.
         """
         identity = self.root / _IDENTITY
-        if not identity.is_file():
-            if self.root.exists() and any(self.root.iterdir()):
+        if not identity.exists():
+            if self._used():
                 raise UsageError(
                     f"checkpoint_dir {self.root} holds no {_IDENTITY}, so it is not this run's"
                 )
             self.create(header)
+            self._remove_temporaries()
             return False
-        owner = json.loads(identity.read_text())["run_id"]
+        owner = self._owner(header.run_id)
         if owner != header.run_id:
             raise UsageError(
                 f"checkpoint_dir {self.root} belongs to run {owner}, the journal to run "
                 f"{header.run_id}; give the directory that this run was started with"
             )
+        self._remove_temporaries()
+        return True
+
+    def _remove_temporaries(self) -> None:
         for pattern in (".*.tmp", "trial-*/**/.*.tmp"):  # an attempt may still be running
             for leftover in self.root.glob(pattern):
                 leftover.unlink(missing_ok=True)
-        return True
+
+    def _owner(self, run_id: str) -> str:
+        """Return the run that the directory belongs to.
+
+        Raises
+        ------
+        UsageError
+            If the file that says so cannot be read, or says nothing.
+        """
+        identity = self.root / _IDENTITY
+        try:
+            return str(_object(identity.read_bytes())["run_id"])
+        except OSError as error:
+            why = error.strerror or str(error)
+        except (ValueError, RecursionError, LookupError):
+            why = "it is not the one that hpo wrote"
+        raise UsageError(
+            f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
+            f'checkpoints beside it are of this run, replace the file by {{"run_id": "{run_id}"}}; '
+            "if not, name another checkpoint_dir, and trials are trained from the beginning"
+        )
+
+    def header_line(self) -> bytes | None:
+        """Return the first line of the run's journal, by its copy; None without a valid one."""
+        identity = self.root / _IDENTITY
+        try:
+            copy = _object(identity.read_bytes())
+            checked_header(copy, identity)
+        except (OSError, ValueError, RecursionError):
+            return None
+        return encode_line(copy)[0]
 
     def restore_journal(self, journal: Path) -> None:
-        """Restore the header of a journal that ends within it; otherwise do nothing."""
-        identity = self.root / _IDENTITY
-        if not identity.is_file() or not journal.is_file():
+        """Restore the header of a journal that ends within it; otherwise do nothing.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        line = self.header_line()
+        try:
+            with journal.open("rb") as file:
+                kept = file.read(0 if line is None else len(line))
+        except (OSError, ValueError):
+            return  # whoever reads the journal says what is wrong with it
+        if line is None or kept == line or not line.startswith(kept):
             return
-        line, _ = encode_line(json.loads(identity.read_text()))
-        kept = journal.read_bytes()
-        if len(kept) < len(line) and line.startswith(kept):  # it holds nothing that could be lost
-            write_atomically(journal, line)
+        try:
+            write_atomically(journal, line)  # the file holds nothing that could be lost
+        except OSError as error:
+            raise JournalError(
+                f"cannot restore the first line of journal {journal}: {error.strerror}"
+            ) from None
+
+    def set_aside(self, trials: Iterable[int], known: Container[int]) -> None:
+        """Rename the directories of trials whose checkpoints may be ahead of the journal.
+
+        Parameters
+        ----------
+        trials : iterable of int
+            Trials that such a journal has lost lines about.
+        known : container of int
+            Trials that it knows; all others are set aside as well.
+
+        Raises
+        ------
+        OSError
+            If that is not possible.
+        """
+        ahead = set(trials)
+        for pattern in ("trial-*", f"{_ATTEMPTS}/trial-*"):  # of attempts that have not ended
+            for folder in sorted(self.root.glob(pattern)):
+                match = re.fullmatch(r"trial-(\d+)", folder.name)
+                if match is None or (int(match[1]) in known and int(match[1]) not in ahead):
+                    continue
+                number = 1
+                while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+                    number += 1
+                folder.rename(place)
+
+    def place(self, trial_id: int) -> dict[str, Any]:
+        """Return where a trial was last seen to be trained (see `hpo.trainers.place`), if known."""
+        name = _name(trial_id)
+        attempts = self.attempts(trial_id).glob(f"*/{name}/{FILE}")
+        found = [*self.root.glob(f"{name}/{FILE}"), *attempts]
+        latest: dict[str, Any] = {}
+        for file in found:
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                place = _object(file.read_bytes())
+                if is_number(place.get("started")) and place["started"] >= latest.get("started", 0):
+                    latest = place
+        return latest
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""
@@ -162,3 +257,11 @@ class CheckpointStore:
 
 def _name(trial_id: int) -> str:
     return f"trial-{trial_id:05d}"
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that the bytes hold; ValueError if they hold something else."""
+    data = json.loads(raw)
+    if not isinstance(data, dict):
+        raise ValueError(f"a JSON object is needed, got {type(data).__name__}")
+    return data

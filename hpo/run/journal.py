@@ -5,7 +5,7 @@ hexadecimal digits) continues the checksum of the line before, so that a line th
 lost or moved is detected. The first line is the header: format version, run id and the
 specification from which the scheduler can be built again. Every line is on disk (``fsync``) before
 it takes effect, hence a crash can only tear the *last* line. A torn last line is cut off when the
-run is resumed; damage anywhere else is refused.
+run is resumed. Damage anywhere else is refused; `hpo.run.salvage` goes on from the lines before it.
 
 The decisions of a scheduler follow from the header and the entries, so `hpo.run.replay` builds it
 again.
@@ -29,19 +29,22 @@ import gc
 import hashlib
 import json
 import os
+import stat
 import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.files import LockedError, lock_file, write_atomically
+from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
+from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.migration import FORMAT, READABLE, migrate
+from hpo.text import shell_word
 from hpo.trainers.faults import machine_fault
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
@@ -89,12 +92,51 @@ class Entry:
         Seconds since the epoch.
     line : int
         Line number in the file, from 1.
+    where : Mapping
+        Of a training report: where and since when the segment ran (see `hpo.trainers.place`), if
+        that was recorded. For display only.
     """
 
     kind: str
     data: Mapping[str, Any]
     time: float
     line: int
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is left out of a damaged journal.
+
+    Attributes
+    ----------
+    line : int
+        First line that is left out, from 1; the lines before it are whole.
+    reason : str
+        What is wrong with it.
+    n_lines : int
+        Number of lines left out, with that one.
+    n_reports : int
+        Reports in those of them that can be read at all.
+    trials : tuple of int
+        Trials that those lines are about.
+    """
+
+    line: int
+    reason: str
+    n_lines: int
+    n_reports: int
+    trials: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Say what is left out in one line."""
+        text = f"the journal is damaged in line {self.line} ({self.reason}); "
+        if not self.n_lines:
+            return text + "nothing is left out"
+        return text + (
+            f"left out: {self.n_lines} lines, with {self.n_reports} reports that can be read, "
+            f"about {len(self.trials)} trials"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +157,8 @@ class JournalContent:
         Bytes up to the end of the last whole line; anything after it is a torn line.
     checksum : int
         Checksum of the last whole line.
+    damage : Damage or None
+        What was left out, if the journal was read in spite of damage.
     """
 
     path: Path
@@ -123,6 +167,7 @@ class JournalContent:
     format: int
     end: int
     checksum: int
+    damage: Damage | None = None
 
     def reports(self) -> list[tuple[float, Report]]:
         """Return (time in seconds since the epoch, report) in the order of arrival."""
@@ -138,14 +183,19 @@ class JournalContent:
         Raises
         ------
         JournalError
-            If it is of another version.
+            If it is none: the journal is of another version, or was edited.
         """
         try:
-            report: Report = from_json(entry.data)
+            report = from_json(entry.data)
         except ValueError as error:
             raise JournalError(
-                f"line {entry.line} of journal {self.path} is of another version: {error}"
+                f"line {entry.line} of journal {self.path} holds no report of this version: {error}"
             ) from None
+        if not isinstance(report, Report):
+            raise JournalError(
+                f"line {entry.line} of journal {self.path} holds a {type(report).__name__} in "
+                "place of a report; the file was edited or is damaged"
+            )
         return report
 
     def notes(self) -> list[Mapping[str, Any]]:
@@ -170,8 +220,15 @@ def collector_paused() -> Iterator[None]:
 
 
 @collector_paused()
-def read_journal(path: Path) -> JournalContent:
+def read_journal(path: Path, *, salvage: bool = False) -> JournalContent:
     """Read the journal at `path` without changing it.
+
+    Parameters
+    ----------
+    path : Path
+        The journal.
+    salvage : bool
+        Whether to read a damaged one up to the damage, which `JournalContent.damage` describes.
 
     Raises
     ------
@@ -180,16 +237,42 @@ def read_journal(path: Path) -> JournalContent:
         header, or damaged elsewhere than in its last line.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    lines, end, checksum = _whole_lines(raw, path)
+    with _opened(path) as file:
+        raw = file.read()
+    return parse(raw, path, salvage=salvage)
+
+
+def parse(raw: bytes, path: Path, *, salvage: bool = False) -> JournalContent:
+    """Return the content of a journal.
+
+    Parameters
+    ----------
+    raw : bytes
+        The file.
+    path, salvage
+        As in `read_journal`.
+
+    Raises
+    ------
+    JournalError
+        As in `read_journal`.
+    """
+    lines, end, checksum, damage = _whole_lines(raw, path)
+    if damage is not None and not salvage:
+        name = shell_word(path)
+        raise JournalError(
+            f"journal {path} is damaged in line {damage.line} ({damage.reason}), with "
+            f"{damage.n_lines - 1} more lines after it; nothing was changed. Restore the file from "
+            f"a copy, or use the lines before: 'hpo report --salvage {name}' shows them, "
+            f"'hpo resume --salvage {name}' goes on from them"
+        )
     version = lines[0]["format"]
     header, *rest = migrate(lines, path)
-    first = _header(header, path)
-    entries = tuple(_entry(data, number, path) for number, data in enumerate(rest, 2))
-    return JournalContent(path, first, entries, version, end, checksum)
+    entries = tuple(
+        Entry(data["kind"], data["data"], float(data["time"]), number, data.get("where", {}))
+        for number, data in enumerate(rest, 2)
+    )
+    return JournalContent(path, _header(header), entries, version, end, checksum, damage)
 
 
 def read_header(path: Path) -> Header:
@@ -201,54 +284,97 @@ def read_header(path: Path) -> Header:
         As `read_journal`, but damage after the first line is not noticed.
     """
     path = Path(path)
+    with _opened(path) as file:
+        raw = file.readline()
+    lines, *_ = _whole_lines(raw, path)
+    return _header(migrate(lines, path)[0])
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a journal for reading; a pipe or a device is refused, which could be without end."""
+    why = "it is no regular file"
     try:
-        with path.open("rb") as file:
-            raw = file.readline()
+        if stat.S_ISREG(path.stat().st_mode) or path.is_dir():  # which cannot be opened
+            with path.open("rb") as file:
+                yield file
+            return
     except OSError as error:
-        raise _unreadable(path, error) from None
-    lines, _, _ = _whole_lines(raw, path)
-    return _header(migrate(lines, path)[0], path)
+        why = error.strerror or str(error)
+    except ValueError as error:  # no path at all, such as one with a null character
+        why = str(error)
+    raise JournalError(
+        f"cannot read journal {path}: {why}; give the path of an existing journal"
+    ) from None
 
 
-def _unreadable(path: Path, error: OSError) -> JournalError:
-    return JournalError(
-        f"cannot read journal {path}: {error.strerror}; give the path of an existing journal"
-    )
+def checked_header(data: Any, path: Path) -> Header:
+    """Return the header that plain values describe.
 
-
-def _header(data: Mapping[str, Any], path: Path) -> Header:
-    try:
-        return Header(str(data["run_id"]), dict(data["spec"]), float(data["created"]))
-    except (KeyError, TypeError, ValueError):
-        raise JournalError(
-            f"the header of journal {path} lacks a field; the file was edited or is damaged"
-        ) from None
-
-
-def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
-    """Return the valid lines, where they end, and the last checksum; check the version first.
+    Parameters
+    ----------
+    data : Any
+        Decoded first line.
+    path : Path
+        Where it is from, for messages.
 
     Raises
     ------
     JournalError
-        If there is no whole header, or a line other than the last one is damaged.
+        If it is none, or of a version that cannot be read.
     """
-    decode = json.JSONDecoder().decode  # one for all lines: `json.loads` guesses each encoding
+    if not isinstance(data, Mapping) or "format" not in data:
+        raise JournalError(f"{path} is not a journal of hpo: its first line is no header")
+    if data["format"] not in READABLE or type(data["format"]) is not int:
+        raise JournalError(
+            f"journal {path} has format version {shown(data['format'])}, this hpo reads versions "
+            f"{', '.join(map(str, READABLE))}; use the hpo version that wrote it"
+        )
+    try:
+        check_header(data)
+    except ValueError as error:
+        raise JournalError(
+            f"line 1 of journal {path} is no header: {error}; the file was edited or is damaged"
+        ) from None
+    return _header(data)
+
+
+def _header(data: Mapping[str, Any]) -> Header:
+    return Header(data["run_id"], dict(data["spec"]), float(data["created"]))
+
+
+def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int, Damage | None]:
+    """Return the valid lines, where they end, the last checksum, and what is wrong after them.
+
+    The version is checked first: another one may have other rules for the rest.
+
+    Raises
+    ------
+    JournalError
+        If there is no whole header, or a line with a valid checksum holds no header or entry.
+    """
     lines: list[Any] = []
     end, checksum = 0, 0
+    damage = None
     while (newline := raw.find(b"\n", end)) >= 0:
         payload = raw[end + 9 : newline]
         following = zlib.crc32(payload, checksum)
         if raw[end : end + 9] != b"%08x " % following:
             if lines and newline + 1 < len(raw):
-                raise JournalError(
-                    f"journal {path} is damaged in line {len(lines) + 1} (checksum), with more "
-                    "lines after it; restore the file from a copy, nothing was changed"
-                )
+                damage = _damage(raw[end:], len(lines) + 1, "checksum")
             break
-        lines.append(decode(payload.decode()))
-        if len(lines) == 1:
-            _check_version(lines[0], path)  # another version may have other rules for the rest
+        try:
+            data = decoded(payload)
+            if lines:
+                check_entry(data)
+        except ValueError as error:
+            raise JournalError(
+                f"line {len(lines) + 1} of journal {path} is no {'entry' if lines else 'header'}: "
+                f"{error}; the file was edited or is damaged"
+            ) from None
+        if not lines:
+            checked_header(data, path)
+        lines.append(data)
         end, checksum = newline + 1, following
     if not lines:
         torn = b"\n" not in raw and (not raw or b'"format"' in raw or len(raw) < 32)
@@ -259,26 +385,25 @@ def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int]:
             else f"{path} is not a journal of hpo (its first line has no valid checksum); start a "
             "new run with another --journal"
         )
-    return lines, end, checksum
+    return lines, end, checksum, damage
 
 
-def _check_version(header: Any, path: Path) -> None:
-    if not isinstance(header, Mapping) or "format" not in header:
-        raise JournalError(f"{path} is not a journal of hpo: its first line is no header")
-    if header["format"] not in READABLE:
-        raise JournalError(
-            f"journal {path} has format version {header['format']!r}, this hpo reads versions "
-            f"{', '.join(map(str, READABLE))}; use the hpo version that wrote it"
-        )
-
-
-def _entry(data: Any, line: int, path: Path) -> Entry:
-    try:
-        return Entry(str(data["kind"]), data["data"], float(data["time"]), line)
-    except (KeyError, TypeError, ValueError):
-        raise JournalError(
-            f"line {line} of journal {path} is no entry; the file was edited or is damaged"
-        ) from None
+def _damage(raw: bytes, line: int, reason: str) -> Damage:
+    """Describe the lines from the damaged one on, as far as they can be read."""
+    lines = raw.splitlines()
+    trials: set[int] = set()
+    n_reports = 0
+    for each in lines:
+        try:
+            entry = decoded(each[9:])
+            check_entry(entry)
+        except ValueError:
+            continue
+        n_reports += entry["kind"] == "reported"
+        trial = entry["data"].get("trial_id")
+        if type(trial) is int and trial >= 0:
+            trials.add(trial)
+    return Damage(line, reason, len(lines), n_reports, tuple(sorted(trials)))
 
 
 def encode_line(data: Mapping[str, Any], checksum: int = 0) -> tuple[bytes, int]:
@@ -337,10 +462,13 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, line, overwrite=False)
         except OSError as error:
+            cls.check_new(path)  # another process was quicker
             raise JournalError(
                 f"cannot write journal {path}: {error.strerror}; name a writable place"
             ) from None
-        return cls(path, _LockedFile(path), header, checksum)
+        locked = _LockedFile(path)
+        remove_temporaries(path)
+        return cls(path, locked, header, checksum)
 
     @staticmethod
     def check_new(path: Path) -> None:
@@ -385,13 +513,18 @@ class Journal:
                 return cls.open(path)
             locked.file.truncate(content.end)
             os.fsync(locked.file.fileno())
+            remove_temporaries(path)
         except BaseException:
             locked.close()
             raise
         return cls(path, locked, content.header, content.checksum), content
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+    def append(
+        self, kind: str, data: Mapping[str, Any], where: Mapping[str, Any] | None = None
+    ) -> None:
         """Write one entry, its `kind` and plain `data`, and wait until it is on disk.
+
+        Earlier versions of hpo ignore `where` when they read a journal.
 
         Raises
         ------
@@ -399,6 +532,8 @@ class Journal:
             If that is not possible.
         """
         entry = {"kind": kind, "time": round(time.time(), 3), "data": data}
+        if where:
+            entry["where"] = where
         line, checksum = encode_line(entry, self._checksum)
         written = 0
         try:
@@ -418,9 +553,9 @@ class Journal:
         """Write down a job before it is submitted."""
         self.append("decided", compact(job))
 
-    def reported(self, report: Report) -> None:
-        """Write down a report before the scheduler is told."""
-        self.append("reported", report.to_json())
+    def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
+        """Write down a report, and where its segment ran, before the scheduler is told."""
+        self.append("reported", report.to_json(), where)
 
     def close(self) -> None:
         """Close the file and release the lock."""
@@ -482,12 +617,35 @@ class _LockedFile:
         self.file.close()
 
 
+@contextlib.contextmanager
+def locked_journal(path: Path) -> Iterator[None]:
+    """Keep other processes from opening a journal to write.
+
+    Parameters
+    ----------
+    path : Path
+        The journal, which is not changed.
+
+    Raises
+    ------
+    JournalError
+        If another process has it open.
+    """
+    locked = _LockedFile(path)
+    try:
+        yield
+    finally:
+        locked.close()
+
+
 def _rewrite(content: JournalContent, locked: _LockedFile) -> None:
     """Write a journal anew in the present format."""
     line, checksum = encode_line(content.header.to_json())
     lines = [line]
     for entry in content.entries:
         data = {"kind": entry.kind, "time": entry.time, "data": entry.data}
+        if entry.where:
+            data["where"] = entry.where
         line, checksum = encode_line(data, checksum)
         lines.append(line)
     try:

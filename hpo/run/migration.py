@@ -41,7 +41,7 @@ def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any
     Parameters
     ----------
     lines : list of Mapping
-        Header and entries of a journal whose format is in `READABLE`.
+        Header and entries, checked, of a journal whose format is in `READABLE`.
     path : Path
         The journal, for messages.
 
@@ -55,7 +55,7 @@ def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any
     JournalError
         If the journal uses something that no longer exists.
     """
-    number, spec = lines[0]["format"], lines[0].get("spec") or {}
+    number, spec = lines[0]["format"], lines[0]["spec"]
     gone = list(_gone_names(spec))
     if number != FORMAT:
         gone += _gone_options(spec)
@@ -68,13 +68,22 @@ def migrate(lines: list[Mapping[str, Any]], path: Path) -> list[Mapping[str, Any
         return lines
     header = {**lines[0], "format": FORMAT, "spec": _spec(spec)}
     forecasts: set[int] = set()  # ids of the forecast jobs so far
-    return [header, *(_entry(line, forecasts) for line in lines[1:])]
+    translated: list[Mapping[str, Any]] = [header]
+    for line, entry in enumerate(lines[1:], 2):
+        try:
+            translated.append(_entry(entry, forecasts))
+        except (KeyError, TypeError, ValueError) as error:
+            raise JournalError(
+                f"line {line} of journal {path} is no entry of format {number} "
+                f"({type(error).__name__}: {error}); the file was edited or is damaged"
+            ) from None
+    return translated
 
 
 def _gone_names(spec: Mapping[str, Any]) -> Iterator[str]:
     """Yield the scheduler and the predictor of a specification if they no longer exist."""
     for part, names in _REMOVED.items():
-        if spec.get(part) in names:
+        if str(spec.get(part)) in names:
             yield f"{part} {spec[part]!r}, which no longer exists"
 
 
@@ -104,9 +113,7 @@ def _spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(entry: Mapping[str, Any], forecasts: set[int]) -> Mapping[str, Any]:
-    kind, data = entry.get("kind"), entry.get("data")
-    if not isinstance(data, Mapping):
-        return entry
+    kind, data = entry["kind"], entry["data"]
     if kind == "decided" and data.get("type") == "PredictJob" and data.get("n_new") is not None:
         forecasts.add(data["job_id"])
         return {**entry, "data": _forecast_job(data)}

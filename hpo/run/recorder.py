@@ -12,7 +12,12 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.trial import Job, Report
+from hpo.trial import Job, Report, TrainFailure, TrainReport
+
+LEADER = "leader"
+"""Kind of the journal's note of the process that leads the run from there on."""
+SEGMENT = "segment"
+"""Kind of the note of where a segment ran, which is kept with its report."""
 
 _SHOW_EVERY = 0.2
 """Least seconds between two updates of the progress display."""
@@ -57,6 +62,7 @@ class RunRecorder:
         self._progress = progress
         self._baseline = baseline
         self._next_show = -math.inf
+        self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
 
@@ -68,13 +74,22 @@ class RunRecorder:
 
     def reported(self, report: Report) -> None:
         """Record a report."""
+        where = None
+        if isinstance(report, TrainReport | TrainFailure):
+            where = self._places.pop((report.trial_id, report.start), None)
         if self._journal is not None:
-            self._journal.reported(report)
+            self._journal.reported(report, where)
         self.reports.append((time.time(), report))
         self._show_sometimes()
 
     def note(self, data: Mapping[str, Any]) -> None:
-        """Record a retry, extra metrics or overlap figures."""
+        """Record a retry, extra metrics or overlap figures.
+
+        Where a segment ran is written in the line of its report, which follows.
+        """
+        if data.get("what") == SEGMENT:
+            self._places[data["trial_id"], data["start"]] = data["where"]
+            return
         if self._journal is not None:
             self._journal.append("note", data)
         self.notes.append(data)

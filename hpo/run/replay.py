@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
 from hpo.loop import RetriesTrials, Scheduler, expect_workers
+from hpo.run.checks import shown
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
+from hpo.trainers.base import describe
 from hpo.trial import Job, TrainJob
 
 WORKERS = "workers"
@@ -59,19 +62,34 @@ def replay(
             if decided is not None:
                 decided(job)
         elif entry.kind == "note" and entry.data.get("what") == WORKERS:
-            expect_workers(scheduler, entry.data["n_workers"])
+            with _blaming(entry, content.path):
+                expect_workers(scheduler, entry.data["n_workers"])
         elif entry.kind == "note" and entry.data.get("what") == RETRY_FAILED:
             _retry(scheduler, entry, content.path)
         elif entry.kind == "reported":
             _, report = next(reports)
-            try:
+            with _blaming(entry, content.path):
                 scheduler.tell(report)
-            except ValueError as error:
-                raise JournalError(
-                    f"line {entry.line} of journal {content.path} does not fit this run: {error}"
-                ) from None
             pending.pop(_key(report), None)
     return list(pending.values())
+
+
+@contextlib.contextmanager
+def _blaming(entry: Entry, path: Path) -> Iterator[None]:
+    """Turn an exception of the scheduler into the journal's: what it was given comes from there.
+
+    A scheduler checks that reports fit its jobs; what a forecast holds beyond that can make any
+    step fail that calculates with it.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        what = str(error) if isinstance(error, ValueError) else describe(error)
+        raise JournalError(
+            f"line {entry.line} of journal {path} does not fit this run: {what}"
+        ) from error
 
 
 def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
@@ -81,12 +99,8 @@ def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
             f"line {entry.line} of journal {path} takes failed trials back, which "
             f"{type(scheduler).__name__} cannot; use the scheduler that the run was resumed with"
         )
-    try:
+    with _blaming(entry, path):
         scheduler.retry(entry.data["trials"])
-    except ValueError as error:
-        raise JournalError(
-            f"line {entry.line} of journal {path} does not fit this run: {error}"
-        ) from None
 
 
 def restarting(content: JournalContent) -> set[int]:
@@ -99,7 +113,7 @@ def restarting(content: JournalContent) -> set[int]:
     trials: set[int] = set()
     for entry in content.entries:
         if entry.kind == "decided" and entry.data.get("type") == TrainJob.__name__:
-            trials.discard(entry.data["trial_id"])
+            trials.discard(entry.data.get("trial_id", -1))
         elif entry.kind == "note" and entry.data.get("what") == RESTART:
             trials.add(entry.data["trial_id"])
     return trials
@@ -114,7 +128,8 @@ def _key(value: Any) -> tuple[str, int]:
 
 def _asked(scheduler: Scheduler, entry: Entry, path: Path) -> Job:
     """Ask the scheduler and check that it decides as in the journal."""
-    decision = scheduler.ask()
+    with _blaming(entry, path):
+        decision = scheduler.ask()
     if isinstance(decision, Job):
         # Compared as text, in which NaN equals NaN, and first in the order of writing, which is
         # quicker and mostly the same.
@@ -134,9 +149,8 @@ def _sorted(data: Mapping[str, Any]) -> str:
 
 def _short(data: Mapping[str, Any]) -> str:
     """Return a decision in a few words."""
-    if data.get("type") == "TrainJob":
-        return (
-            f"to train trial {data['trial_id']} ({data['config']}) from {data['start']} to "
-            f"{data['stop']}"
-        )
-    return f"{data.get('type')} {data['job_id']}" if "job_id" in data else f"{data.get('type')}"
+    kind, job = data.get("type"), data.get("job_id")
+    if kind != "TrainJob":
+        return shown(kind) if job is None else f"{shown(kind)} {shown(job)}"
+    trial, start, stop = (shown(data.get(name)) for name in ("trial_id", "start", "stop"))
+    return f"to train trial {trial} ({data.get('config')!s:.200}) from {start} to {stop}"

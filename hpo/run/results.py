@@ -16,10 +16,11 @@ from rich.table import Table
 from hpo.errors import JournalError, NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.journal import read_journal
+from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
+from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.text import cell, csv_row, visible
 from hpo.trial import (
@@ -76,6 +77,10 @@ class Results:
         What savings are measured against.
     finished : bool
         Whether the run came to its end.
+    damage : Damage or None
+        What was left out of a damaged journal.
+    budget : int or None
+        Units that the search will spend; None if that is not known beforehand.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -86,6 +91,8 @@ class Results:
     notes: tuple[Mapping[str, Any], ...] = ()
     baseline: HyperbandBaseline | None = None
     finished: bool = False
+    damage: Damage | None = None
+    budget: int | None = None
 
     @classmethod
     def of(
@@ -96,6 +103,7 @@ class Results:
         baseline: HyperbandBaseline | None,
         *,
         finished: bool,
+        damage: Damage | None = None,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -103,7 +111,7 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished
+        reports, notes, baseline, finished, damage
             See the attributes.
         """
         return cls(
@@ -115,6 +123,8 @@ class Results:
             notes=tuple(notes),
             baseline=baseline,
             finished=finished,
+            damage=damage,
+            budget=summary.budget,
         )
 
     @classmethod
@@ -124,6 +134,7 @@ class Results:
         scheduler: Scheduler | None = None,
         *,
         decided: Callable[[Job], None] | None = None,
+        salvage: bool = False,
     ) -> Self:
         """Read the results of a run, finished or not, without changing anything.
 
@@ -136,26 +147,60 @@ class Results:
             a `RunSpec`.
         decided : callable, optional
             Called with each job that was decided.
+        salvage : bool
+            Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
         ------
         JournalError
             If the journal cannot be used or does not fit the scheduler.
         """
-        content = read_journal(path)
-        spec = RunSpec.from_json(content.header.spec) if content.header.spec else None
+        content = read_salvaged(path) if salvage else read_journal(path)
+        return cls.of_content(content, scheduler, decided=decided)
+
+    @classmethod
+    def of_content(
+        cls,
+        content: JournalContent,
+        scheduler: Scheduler | None = None,
+        *,
+        decided: Callable[[Job], None] | None = None,
+    ) -> Self:
+        """Return the results of a run whose journal has been read.
+
+        Parameters
+        ----------
+        content : JournalContent
+            Content of its journal.
+        scheduler, decided
+            As in `from_journal`.
+
+        Raises
+        ------
+        JournalError
+            If the journal does not fit the scheduler, or needs one.
+        """
+        header = content.header
+        spec = RunSpec.from_json(header.spec, content.path) if header.spec else None
         if scheduler is None:
             if spec is None:
                 raise JournalError(
-                    f"journal {path} was started from Python objects; read it from Python, by "
-                    "Results.from_journal or read_run with a scheduler as the run began with"
+                    f"journal {content.path} was started from Python objects; read it from Python "
+                    "by Results.from_journal or read_run, with a scheduler as the run began with"
                 )
-            scheduler = spec.build_scheduler()
+            scheduler = spec.scheduler_of(content.path)
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
         baseline = None if spec is None else spec.baseline()
-        return cls.of(summary, content.reports(), content.notes(), baseline, finished=finished)
+        return cls.of(
+            summary,
+            content.reports(),
+            content.notes(),
+            baseline,
+            finished=finished,
+            damage=content.damage,
+        )
 
     @property
     def best(self) -> TrialSummary:
@@ -262,6 +307,9 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if self.damage is not None:
+            missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
+            lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         best = self.incumbent
         if best is not None:
             config = ", ".join(f"{k}={_short(v)}" for k, v in best.config.items())

@@ -29,6 +29,7 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trial import (
@@ -413,6 +414,7 @@ class JobRunner:
     def _succeeded(self, event: _Finished, outcome: Outcome) -> TrainReport | None:
         """Return the report of a job, or queue the rest of one that was trained in part."""
         attempt, job = event.attempt, event.attempt.job
+        self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
         if self._deadline is not None:
             units = event.stop - attempt.start
@@ -433,6 +435,11 @@ class JobRunner:
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
 
+    def _note_place(self, job: TrainJob, outcome: Outcome) -> None:
+        """Say where a segment ran, which goes into the line of its report."""
+        if outcome.place:
+            self._note({"what": SEGMENT, **_place(job), "where": dict(outcome.place)})
+
     def _failed(self, attempt: _Attempt, outcome: Outcome) -> TrainFailure | None:
         """Queue another attempt and return None, or return the failure if there is none left."""
         job = attempt.job
@@ -443,9 +450,10 @@ class JobRunner:
         is_counted = outcome.cause != "executor"
         if outcome.retry and (attempt.number <= self._policy.max_retries or not is_counted):
             what = {"what": "retry", **_place(job), "attempt": attempt.number}
-            self._note({**what, "reason": outcome.reason})
+            self._note({**what, "reason": outcome.reason, "where": dict(outcome.place)})
             self._queue.appendleft(replace(attempt, number=attempt.number + is_counted))
             return None
+        self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
         attempts = f" [{attempt.number} attempts]" if attempt.number > 1 else ""
         return TrainFailure(job.trial_id, job.start, job.stop, outcome.reason + attempts)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, get_type_hints
 
-from hpo.errors import JournalError, UsageError, usage_checked
+from hpo.errors import JournalError, MissingPackageError, UsageError, usage_checked
 from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.checks import is_integer, is_number, shown
 from hpo.schedulers import FORECASTING, make_scheduler
 from hpo.schedulers.registry import check_scheduler_options
 from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
@@ -106,28 +108,35 @@ class RunSpec:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], journal: Path | None = None) -> Self:
         """Rebuild the specification that `to_json` wrote.
 
         Parameters
         ----------
         data : Mapping
             As `to_json` returns it.
+        journal : Path, optional
+            Journal that holds it, for messages.
 
         Raises
         ------
         JournalError
-            If a field is missing or unknown.
+            If a field is missing or unknown, or its value is of another type.
         """
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        problem = ""
+        for name, hint in get_type_hints(cls).items():
+            if name in data and not _fits(data[name], hint):
+                problem = f"{name} has the value {shown(data[name])}"
         try:
-            return cls(**data)
+            if not problem:
+                return cls(**data)
         except TypeError as error:
-            raise JournalError(
-                f"the journal's header does not describe a run of this hpo version: {error}"
-            ) from None
+            problem = str(error)
+        where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
+        raise JournalError(f"{where} does not describe a run of this hpo version: {problem}")
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
@@ -139,16 +148,33 @@ class RunSpec:
         """
         # Before the call: an option may have the name of one of its parameters.
         usage_checked(check_scheduler_options, self.scheduler, self.scheduler_options)
+        searcher = self.build_searcher()
         scheduler: Scheduler = usage_checked(
-            make_scheduler,
-            self.scheduler,
-            self.build_searcher(),
-            max_resource=self.max_resource,
-            reduction_factor=self.reduction_factor,
-            seed=self.seed,
-            **self.scheduler_options,
+            lambda: make_scheduler(
+                self.scheduler,
+                searcher,
+                max_resource=self.max_resource,
+                reduction_factor=self.reduction_factor,
+                seed=self.seed,
+                **self.scheduler_options,
+            )
         )
         return scheduler
+
+    def scheduler_of(self, journal: Path) -> Scheduler:
+        """Build the scheduler of a run whose journal holds this specification.
+
+        Raises
+        ------
+        JournalError
+            If a name or a setting is invalid.
+        """
+        try:
+            return self.build_scheduler()
+        except MissingPackageError:
+            raise
+        except UsageError as error:
+            raise JournalError(f"line 1 of journal {journal} describes no run: {error}") from error
 
     def build_searcher(self) -> Searcher:
         """Build the searcher, which proposes configurations.
@@ -175,7 +201,7 @@ class RunSpec:
             )
         usage_checked(check_searcher_options, name, self.searcher_options)
         options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
-        searcher: Searcher = usage_checked(make_searcher, name, space, self.seed, **options)
+        searcher: Searcher = usage_checked(lambda: make_searcher(name, space, self.seed, **options))
         return searcher
 
     @property
@@ -187,7 +213,7 @@ class RunSpec:
         name = self.predictor
         if name == "auto":
             name = "mixed" if self._forecasts else "nusvr"
-        predictor = usage_checked(make_predictor, name, **self.predictor_options)
+        predictor = usage_checked(lambda: make_predictor(name, **self.predictor_options))
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor
 
     def baseline(self) -> HyperbandBaseline | None:
@@ -197,6 +223,19 @@ class RunSpec:
         iterations = self.scheduler_options.get("iterations", 1)
         rounds = not self._forecasts
         return HyperbandBaseline(self.max_resource, self.reduction_factor, iterations, rounds)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a plain value is of the type of a field."""
+    if hint in (int | None, float | None) and value is None:
+        return True
+    if hint in (int, int | None):
+        return is_integer(value)
+    if hint == float | None:
+        return is_number(value)
+    if hint == Mapping[str, Any]:
+        return isinstance(value, Mapping)
+    return type(value) is hint
 
 
 def _refuse_secrets(options: Mapping[str, Any]) -> None:

@@ -21,7 +21,9 @@ import contextlib
 import dataclasses
 import logging
 import multiprocessing
+import os
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -37,7 +39,9 @@ from hpo.errors import (
     InterruptedRunError,
     JournalError,
     MachineError,
+    MissingPackageError,
     StoppedRunError,
+    TrainerError,
     UsageError,
 )
 from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
@@ -58,10 +62,11 @@ from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
-from hpo.run.recorder import RunRecorder
+from hpo.run.recorder import LEADER, RunRecorder
 from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
+from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
@@ -226,6 +231,7 @@ class Tuner:
         trainer: Any = None,
         scheduler: Scheduler | None = None,
         *,
+        salvage: bool = False,
         retry_failed: bool = False,
         **settings: Any,
     ) -> Results:
@@ -237,6 +243,10 @@ class Tuner:
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
             As given when the run began; needed if it was not built from a `RunSpec`.
+        salvage : bool
+            Whether to go on from the lines before the damage if the journal is damaged. The damaged
+            file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
+            more about (``trial-00003.damaged-1``), which are trained from the beginning.
         retry_failed : bool
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
@@ -260,10 +270,17 @@ class Tuner:
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
+        if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
+            _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
         if header.spec:
-            spec = RunSpec.from_json(header.spec)
-            tuner = cls.from_spec(spec, journal=journal, **settings)
+            spec = RunSpec.from_json(header.spec, journal)
+            try:
+                tuner = cls.from_spec(spec, journal=journal, **settings)
+            except (JournalError, TrainerError, MissingPackageError):
+                raise
+            except UsageError as error:
+                raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0]
                 _log.warning("%s has changed since the run began", visible(file))
@@ -372,6 +389,11 @@ class Tuner:
         parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        if journal is not None:
+            executor = self.executor if isinstance(self.executor, str) else "executor"
+            n_workers = workers.pool.n_workers
+            place = {"host": socket.gethostname(), "pid": os.getpid()}
+            recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
         runner = JobRunner(
             workers.trainer,

@@ -16,12 +16,13 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from hpo.errors import TrainerError, UsageError
 from hpo.trainers import failures
 from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
+from hpo.trainers.place import here, write_place
 from hpo.trial import Config
 
 
@@ -123,6 +124,8 @@ class Outcome:
         Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
+    place : Mapping
+        Where and since when it ran, if that is known (see `hpo.trainers.place`).
     cause : {"trial", "checkpoint", "lost", "executor", "machine"}
         What the failure is about (see `Cause`).
     kept : bool
@@ -135,6 +138,7 @@ class Outcome:
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
+    place: Mapping[str, Any] = field(default_factory=dict)
     cause: Cause = "trial"
     kept: bool = False
     attempt: str = ""
@@ -153,19 +157,20 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     segment : Segment
     """
     output = failures.Log(failures.own_log)
-    folder = segment.checkpoint.parent
+    folder, where = segment.checkpoint.parent, here()
     try:
         if segment.fresh:
             set_aside(folder, folder)
         elif segment.start > 0 and _is_lost(segment):
             return Outcome(reason=f"its checkpoint is gone from {folder}", cause="checkpoint")
         folder.mkdir(parents=True, exist_ok=True)
+        write_place(folder, where, segment.start, segment.stop)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
         metrics = result if isinstance(result, Metrics) else Metrics(result)
         n = segment.stop - segment.start
         losses = _floats(metrics.losses, "losses", n)
         extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
-        return Outcome(losses, extra, kept=segment.checkpoint.exists())
+        return Outcome(losses, extra, kept=segment.checkpoint.exists(), place=where)
     except KeyboardInterrupt:
         raise
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
@@ -178,7 +183,7 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         reason = failures.describe_with_output(error, output)
         damaged = segment.checkpoint.exists() or segment.start > 0
         is_checkpoint = damaged and is_checkpoint_fault(error, folder)
-        return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial")
+        return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial", place=where)
 
 
 def _is_lost(segment: Segment) -> bool:

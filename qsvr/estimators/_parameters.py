@@ -7,8 +7,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from qsvr._typing import FloatArray
@@ -32,12 +33,17 @@ __all__ = [
     "checked_weight",
     "random_state_of",
     "validated",
+    "validated_classes",
     "validated_rows",
 ]
 
 
 def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first of a QSVR's parameters that cannot be used."""
+    """Raise ValueError for the first of an estimator's parameters that cannot be used.
+
+    Classifiers have none of a regression's own ones.
+    """
+    values = {"epsilon": 0.0, "overlap_penalty": 0.0, "normalize_y": False, **values}
 
     def integer(name: str, **rule: Any) -> None:
         check_integer(owner, name, values[name], **rule)
@@ -132,11 +138,7 @@ def accepts_sparse(kernel: object) -> str | bool:
 
 def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tuple[Any, FloatArray]:
     """Return training data as scikit-learn's conventions want them, at least two samples."""
-    with np.errstate(all="ignore"):  # sums of large values overflow in the check for NaN
-        X, y = validate_data(
-            estimator, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64,
-            y_numeric=True, ensure_min_samples=2, accept_large_sparse=kernel != "laplacian",
-        )  # fmt: skip
+    X, y = _validated(estimator, X, y, kernel, y_numeric=True)
     y = np.asarray(y, dtype=np.float64)
     largest = float(np.abs(y).max())
     if largest > _LARGEST_TARGET:
@@ -144,6 +146,33 @@ def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tup
             f"y reaches {largest:.3g}, where differences and sums overflow. Scale it below "
             f"{_LARGEST_TARGET:.0e}."
         )
+    return X, y
+
+
+def validated_classes(
+    estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object
+) -> tuple[Any, NDArray[Any]]:
+    """Return training data and labels, of at least two classes."""
+    X, labels = _validated(estimator, X, y, kernel)
+    labels = column_or_1d(labels, warn=True)
+    check_classification_targets(labels)
+    classes = np.unique(labels)
+    if classes.size < 2:
+        raise ValueError(
+            f"y of {type(estimator).__name__} must have at least 2 classes; got {classes.size} "
+            f"class: {classes.tolist()}."
+        )
+    return X, labels
+
+
+def _validated(
+    estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object, **options: Any
+) -> tuple[Any, Any]:
+    with np.errstate(all="ignore"):  # sums of large values overflow in the check for NaN
+        X, y = validate_data(
+            estimator, X, y, accept_sparse=accepts_sparse(kernel), dtype=np.float64,
+            ensure_min_samples=2, accept_large_sparse=kernel != "laplacian", **options,
+        )  # fmt: skip
     return X, y
 
 

@@ -61,8 +61,11 @@ def check_unrefined(owner: str, n_refinements: object) -> None:
         )
 
 
-def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> None:
-    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples."""
+def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int, n_sides: int = 2) -> None:
+    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples.
+
+    ``n_sides`` is the number of a sample's coefficients that have bits.
+    """
     seed, most = values["random_state"], values["max_variables"]
     if values["combination_fraction"] and not isinstance(seed, Integral):
         raise ValueError(
@@ -70,7 +73,7 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> Non
             "same samples are held out when the problem is made and when its samples are read; "
             f"got {seed!r}."
         )
-    n_variables = 2 * values["n_bits"] * n_samples
+    n_variables = n_sides * values["n_bits"] * n_samples
     if isinstance(most, Integral) and n_variables > int(most):
         raise CapacityError(
             f"the problem of {n_samples} samples has {n_variables} binary variables, and "
@@ -80,8 +83,8 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int) -> Non
 
 def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     """Raise ValueError where squares or energies of a dual leave the range of floating point."""
-    y, largest_C = float(np.abs(dual.y).max()), float(dual.C.max())
-    C = largest_C * dual.C.size
+    y, largest_C = float(np.abs(dual.y).max()), float(dual.box.max())
+    C = largest_C * dual.y.size
     kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
     lower = "Lower it."
     target = "Scale y, or set normalize_y=True: C and epsilon are then in units of its deviation."

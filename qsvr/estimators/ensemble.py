@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import r2_score
@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr._validation import check_boolean, check_choice, check_integer, check_real
+from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._parameters import (
     check_n_jobs,
     checked_weight,
@@ -34,9 +35,11 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
+from qsvr.estimators._prepared import Begun, solve_together
 from qsvr.estimators.svr import QSVR
 from qsvr.exceptions import MemberFailedWarning, QSVRError, SamplerError
-from qsvr.samplers import open_sampler
+from qsvr.samplers import StackSampler, open_sampler
+from qsvr.solve import DualSolution
 
 __all__ = ["MemberFailure", "QSVREnsemble", "SAMPLINGS", "draw_subsamples"]
 
@@ -46,7 +49,7 @@ SAMPLINGS = ("random", "stratified", "kmeans")
 def draw_subsamples(
     sampling: str,
     X: Any,
-    y: FloatArray,
+    y: NDArray[Any],
     *,
     size: int,
     n_members: int,
@@ -108,12 +111,202 @@ class MemberFailure:
     error: QSVRError
 
 
-class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
+    """Members on subsamples; its parameters are those of `QSVREnsemble`."""
+
+    _member_type: type[SupportVectorMachine]
+
+    def _fit_members(
+        self, X: Any, y: NDArray[Any], weight: FloatArray, groups: NDArray[Any]
+    ) -> IntArray:
+        """Fit the members to checked data; return the rows that take part.
+
+        ``groups`` are numbers by whose order samples are stratified, shape (n_samples,).
+        """
+        random_state = random_state_of(self.random_state)
+        rows = np.flatnonzero(weight)
+        subsamples = draw_subsamples(
+            self.sampling, X[rows], groups[rows], size=self._size(rows.size),
+            n_members=self.n_estimators, random_state=random_state,
+        )  # fmt: skip
+        parts = [rows[part] for part in subsamples]
+        parts = self._completed_parts(parts, rows, groups, random_state)
+        self._check_access_time(parts, groups)
+        n_members: int = self.n_estimators
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=n_members).tolist()
+        members = self._members(seeds)
+        results = self._fitted(members, seeds, X, y, weight, parts)
+        solved = [n for n, each in enumerate(results) if not isinstance(each, MemberFailure)]
+        self.estimators_ = [results[n] for n in solved]
+        self.estimators_samples_ = [parts[n] for n in solved]
+        self.failures_ = [result for result in results if isinstance(result, MemberFailure)]
+        self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
+        return rows
+
+    def _completed_parts(
+        self,
+        parts: list[IntArray],
+        rows: IntArray,
+        groups: Any,
+        random_state: np.random.RandomState,
+    ) -> list[IntArray]:
+        """Return the members' samples, after changes that the task needs."""
+        del rows, groups, random_state
+        return parts
+
+    def _check_access_time(self, parts: list[IntArray], groups: Any) -> None:
+        """Raise CostLimitError if the members exceed ``max_access_time``."""
+        del groups
+        member = self._members([0])[0]
+        member._check_access_time(self.n_estimators, max(map(len, parts)))  # noqa: SLF001
+
+    def _unseen(self, n_samples: int, rows: IntArray) -> BoolArray:
+        """Return which samples each member did not see, (n_members, n_samples)."""
+        unseen = np.zeros((len(self.estimators_), n_samples), dtype=np.bool_)
+        unseen[:, rows] = True
+        for n, samples in enumerate(self.estimators_samples_):
+            unseen[n, samples] = False
+        return unseen
+
+    def _by_members(self, X: Any, method: str) -> FloatArray:
+        """Return what a method of the members gives for samples, (n_members, n_samples, ...)."""
+        precomputed = self._template().kernel == "precomputed"
+        pairs = zip(self.estimators_, self.estimators_samples_, strict=True)
+        return np.stack(
+            [getattr(member, method)(X[:, part] if precomputed else X) for member, part in pairs]
+        )
+
+    def _fitted(
+        self,
+        members: list[Any],
+        seeds: list[int],
+        X: Any,
+        y: NDArray[Any],
+        weight: FloatArray,
+        parts: list[IntArray],
+    ) -> list[Any]:
+        """Return the fitted members: together where the sampler takes many QUBOs in one call."""
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(members))
+        if not self._is_solved_together(members[0]):
+            jobs = [
+                delayed(_fit_member)(member, *_part(member, X, y, weight, part), number)
+                for number, (member, part) in enumerate(zip(members, parts, strict=True))
+            ]
+            return list(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+        # They differ in their seeds.
+        members[0]._check_parameters()  # noqa: SLF001
+        direct, state = members[0]._direct_solver(), np.random.RandomState()  # noqa: SLF001
+        results: dict[int, Any] = {}
+        begun: dict[int, Begun] = {}
+        for number, (member, part) in enumerate(zip(members, parts, strict=True)):
+            rows, targets, weights = _part(member, X, y, weight, part)
+            member.n_features_in_ = rows.shape[1]
+            state.seed(seeds[number])  # a new generator takes as long as a kernel
+            try:
+                begun[number] = member._begun(direct, rows, targets, weights, state)  # noqa: SLF001
+            except QSVRError as error:
+                results[number] = MemberFailure(number, error)
+        found = solve_together([fit for each in begun.values() for fit in each.fits], n_jobs=n_jobs)
+        first = 0
+        for number, each in begun.items():
+            solutions = [found.get(first + n) for n in range(len(each.fits))]
+            results[number] = _solve_member(each, solutions, number)
+            first += len(each.fits)
+        return [results[number] for number in range(len(members))]
+
+    def _is_solved_together(self, member: Any) -> bool:
+        """Whether members are: one by one if a time limit holds for each of them."""
+        sampler, _ = open_sampler(member.sampler, member.sampler_options)
+        return isinstance(sampler, StackSampler) and member.time_limit is None
+
+    def _template(self) -> Any:
+        return self._member_type() if self.estimator is None else self.estimator
+
+    def _members(self, seeds: list[int]) -> list[Any]:
+        """Return unfitted members. Not `clone`, which would copy a live sampler."""
+        template = self._template()
+        parameters = {**template.get_params(deep=False), "n_jobs": 1}
+        return [type(template)(**{**parameters, "random_state": seed}) for seed in seeds]
+
+    def _check_parameters(self) -> None:
+        owner = type(self).__name__
+        kind = self._member_type.__name__
+        if not isinstance(self._template(), self._member_type):
+            raise TypeError(
+                f"estimator of {owner} must be a {kind}; got {type(self.estimator).__name__}. Use "
+                "the bagging of sklearn.ensemble for other estimators."
+            )
+        check_integer(owner, "n_estimators", self.n_estimators, low=1)
+        check_choice(owner, "sampling", self.sampling, SAMPLINGS)
+        check_choice(owner, "combination", self.combination, _COMBINATIONS)
+        check_boolean(owner, "oob_score", self.oob_score)
+        check_n_jobs(owner, self.n_jobs)
+        random_state_of(self.random_state, owner)
+        if self.sampling == "kmeans" and self._template().kernel == "precomputed":
+            raise ValueError(
+                f"sampling of {owner} must not be 'kmeans' with kernel='precomputed', which has no "
+                "features to cluster; use 'random' or 'stratified'."
+            )
+        size: Any = self.max_samples
+        if isinstance(size, Integral):
+            check_integer(owner, "max_samples", size, low=2)
+        elif not (isinstance(size, str) and size == "auto"):
+            check_real(
+                owner, "max_samples", size, strict=True, high=1.0 + 1e-12,
+                hint="It is 'auto', a number of samples, or a fraction of them.",
+            )  # fmt: skip
+
+    def _size(self, n_samples: int) -> int:
+        """Return the number of samples of a member."""
+        size: Any = self.max_samples
+        if isinstance(size, str):  # "auto"
+            member = self._template()
+            sampler, _ = open_sampler(member.sampler, member.sampler_options)
+            limit = sampler.max_variables
+            sides = member._n_sides  # noqa: SLF001
+            size = 2 * _DEFAULT_SAMPLES // sides
+            if limit is not None and limit < _ANNEALER_VARIABLES:
+                size = limit // (sides * member.n_bits)
+        elif not isinstance(size, Integral):
+            size = int(float(size) * n_samples)
+        return int(min(max(int(size), 2), n_samples))
+
+    def _report_failures(self) -> None:
+        if not self.failures_:
+            return
+        n_failed = len(self.failures_)
+        first = self.failures_[0].error
+        message = (
+            f"{n_failed} of {self.n_estimators} members of {type(self).__name__} failed; the first "
+            f"with {type(first).__name__}: {first}"
+        )
+        if 2 * len(self.estimators_) < self.n_estimators:
+            error = SamplerError(
+                f"{message} At least half must succeed. The members that did are in this error's "
+                "partial_model."
+            )
+            error.partial_model = self if self.estimators_ else None
+            raise error from first
+        warnings.warn(
+            f"{message} The other members carry on; see failures_.",
+            MemberFailedWarning,
+            stacklevel=3,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self._template().kernel == "precomputed"
+        tags.input_tags.sparse = self._template().kernel != "precomputed"
+        return tags
+
+
+class QSVREnsemble(RegressorMixin, SubsampleEnsemble):
     """Ensemble of `QSVR` models on subsamples sized to an annealer.
 
     Members are independent, so the time grows with the number of members and not with a power of
-    the number of samples. A live sampler is shared by all members, so that what it caches (an
-    embedding, for members of equal size) is used again.
+    the number of samples. With this package's annealer all members are solved together, each round
+    in one call; the result is that of one by one. A live sampler is shared by all members, so that
+    what it caches (an embedding, for members of equal size) is used again.
 
     Parameters
     ----------
@@ -134,7 +327,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     oob_score : bool
         Whether to compute ``oob_score_`` (always done for ``combination="oob"``).
     n_jobs : int, optional
-        Threads over members; the result does not depend on it.
+        Threads; the result does not depend on it.
     random_state : int, RandomState instance or None
         Seed of the subsamples and of the members.
 
@@ -167,6 +360,8 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> QSVREnsemble(QSVR(C=50), oob_score=True, random_state=0).fit(X, y).oob_score_ > 0.2
     True
     """
+
+    _member_type = QSVR
 
     def __init__(
         self,
@@ -218,29 +413,7 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self._check_parameters()
         X_checked, targets = validated(self, X, y, self._template().kernel)
         weight = checked_weight(sample_weight, X_checked)
-        random_state = random_state_of(self.random_state)
-        rows = np.flatnonzero(weight)
-        subsamples = draw_subsamples(
-            self.sampling, X_checked[rows], targets[rows], size=self._size(rows.size),
-            n_members=self.n_estimators, random_state=random_state,
-        )  # fmt: skip
-        self._member(0)._check_access_time(  # noqa: SLF001
-            self.n_estimators, max(map(len, subsamples))
-        )
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_estimators)
-        jobs = [
-            delayed(_fit_member)(
-                self._member(int(seed)), X_checked, targets, weight, rows[part], number
-            )
-            for number, (seed, part) in enumerate(zip(seeds, subsamples, strict=True))
-        ]
-        n_jobs = min(effective_n_jobs(self.n_jobs), len(jobs))
-        results = Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
-        solved = [n for n, result in enumerate(results) if isinstance(result, QSVR)]
-        self.estimators_ = [results[n] for n in solved]
-        self.estimators_samples_ = [rows[subsamples[n]] for n in solved]
-        self.failures_ = [result for result in results if isinstance(result, MemberFailure)]
-        self.weights_ = np.full(len(solved), 1.0 / max(len(solved), 1))
+        rows = self._fit_members(X_checked, targets, weight, targets)
         if self.estimators_:
             self._weigh(X_checked, targets, rows)
         self._report_failures()
@@ -259,78 +432,16 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        predictions = self._member_predictions(validated_rows(self, X, self._template().kernel))
+        predictions = self._by_members(validated_rows(self, X, self._template().kernel), "predict")
         if self.combination == "median":
             return np.asarray(np.median(predictions, axis=0))
         return np.asarray(self.weights_ @ predictions)
-
-    def _member_predictions(self, X: Any) -> FloatArray:
-        """Return the members' predictions, shape (n_members, n_samples)."""
-        precomputed = self._template().kernel == "precomputed"
-        pairs = zip(self.estimators_, self.estimators_samples_, strict=True)
-        return np.stack(
-            [member.predict(X[:, samples] if precomputed else X) for member, samples in pairs]
-        )
-
-    def _template(self) -> QSVR:
-        return QSVR() if self.estimator is None else self.estimator
-
-    def _member(self, seed: int) -> QSVR:
-        """Return an unfitted member. Not `clone`, which would copy a live sampler."""
-        template = self._template()
-        parameters = {**template.get_params(deep=False), "random_state": seed, "n_jobs": 1}
-        return type(template)(**parameters)
-
-    def _check_parameters(self) -> None:
-        owner = type(self).__name__
-        if not isinstance(self._template(), QSVR):
-            raise TypeError(
-                f"estimator of {owner} must be a QSVR; got {type(self.estimator).__name__}. Use "
-                "sklearn.ensemble.BaggingRegressor for other estimators."
-            )
-        check_integer(owner, "n_estimators", self.n_estimators, low=1)
-        check_choice(owner, "sampling", self.sampling, SAMPLINGS)
-        check_choice(owner, "combination", self.combination, _COMBINATIONS)
-        check_boolean(owner, "oob_score", self.oob_score)
-        check_n_jobs(owner, self.n_jobs)
-        random_state_of(self.random_state, owner)
-        if self.sampling == "kmeans" and self._template().kernel == "precomputed":
-            raise ValueError(
-                f"sampling of {owner} must not be 'kmeans' with kernel='precomputed', which has no "
-                "features to cluster; use 'random' or 'stratified'."
-            )
-        size: Any = self.max_samples
-        if isinstance(size, Integral):
-            check_integer(owner, "max_samples", size, low=2)
-        elif not (isinstance(size, str) and size == "auto"):
-            check_real(
-                owner, "max_samples", size, strict=True, high=1.0 + 1e-12,
-                hint="It is 'auto', a number of samples, or a fraction of them.",
-            )  # fmt: skip
-
-    def _size(self, n_samples: int) -> int:
-        """Return the number of samples of a member."""
-        size: Any = self.max_samples
-        if isinstance(size, str):  # "auto"
-            member = self._template()
-            sampler, _ = open_sampler(member.sampler, member.sampler_options)
-            limit = sampler.max_variables
-            size = _DEFAULT_SAMPLES
-            if limit is not None and limit < _ANNEALER_VARIABLES:
-                size = limit // (2 * self._template().n_bits)
-        elif not isinstance(size, Integral):
-            size = int(float(size) * n_samples)
-        return int(min(max(int(size), 2), n_samples))
 
     def _weigh(self, X: Any, y: FloatArray, rows: IntArray) -> None:
         """Set weights and scores that use the samples a member was not trained on."""
         if not self.oob_score and self.combination != "oob":
             return
-        predictions = self._member_predictions(X)
-        unseen = np.zeros(predictions.shape, dtype=np.bool_)
-        unseen[:, rows] = True
-        for n, samples in enumerate(self.estimators_samples_):
-            unseen[n, samples] = False
+        predictions, unseen = self._by_members(X, "predict"), self._unseen(y.size, rows)
         if self.combination == "oob" and unseen.any(axis=1).all():  # else equal weights
             self.weights_ = _inverse_errors(predictions, y, unseen)
         self.oob_prediction_ = self._oob_combined(predictions, unseen)
@@ -350,46 +461,25 @@ class QSVREnsemble(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         result[known] = (weights * predictions[:, known]).sum(axis=0) / weights.sum(axis=0)
         return result
 
-    def _report_failures(self) -> None:
-        if not self.failures_:
-            return
-        n_failed = len(self.failures_)
-        first = self.failures_[0].error
-        message = (
-            f"{n_failed} of {self.n_estimators} members of {type(self).__name__} failed; the first "
-            f"with {type(first).__name__}: {first}"
-        )
-        if 2 * len(self.estimators_) < self.n_estimators:
-            error = SamplerError(
-                f"{message} At least half must succeed. The members that did are in this error's "
-                "partial_model."
-            )
-            error.partial_model = self if self.estimators_ else None
-            raise error from first
-        warnings.warn(
-            f"{message} The other members carry on; see failures_.",
-            MemberFailedWarning,
-            stacklevel=3,
-        )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self._template().kernel == "precomputed"
-        tags.input_tags.sparse = self._template().kernel != "precomputed"
-        return tags
-
-
-def _fit_member(
-    member: QSVR,
-    X: Any,
-    y: FloatArray,
-    weight: FloatArray,
-    samples: IntArray,
-    number: int,
-) -> QSVR | MemberFailure:
+def _part(
+    member: Any, X: Any, y: NDArray[Any], weight: FloatArray, samples: IntArray
+) -> tuple[Any, NDArray[Any], FloatArray]:
+    """Return the data of some samples."""
     part = X[np.ix_(samples, samples)] if member.kernel == "precomputed" else X[samples]
+    return part, y[samples], weight[samples]
+
+
+def _fit_member(member: Any, X: Any, y: NDArray[Any], weight: FloatArray, number: int) -> Any:
     try:
-        return member.fit(part, y[samples], sample_weight=weight[samples])
+        return member.fit(X, y, sample_weight=weight)
+    except QSVRError as error:
+        return MemberFailure(number, error)
+
+
+def _solve_member(begun: Begun, found: list[DualSolution | None], number: int) -> Any:
+    try:
+        return begun.complete(found)
     except QSVRError as error:
         return MemberFailure(number, error)
 

@@ -13,20 +13,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
 import dimod
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import gen_batches
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
+from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._parameters import (
     check_parameters,
     checked_weight,
@@ -34,23 +34,16 @@ from qsvr.estimators._parameters import (
     validated,
     validated_rows,
 )
+from qsvr.estimators._prepared import Begun, PreparedFit, access_plan
 from qsvr.estimators._problem_checks import (
-    check_finite,
-    check_magnitudes,
-    check_psd,
-    check_start,
     check_unrefined,
     check_whole,
-    warn_if_coarse,
-    warn_if_indefinite,
 )
 from qsvr.estimators.problem import QSVRProblem
 from qsvr.exceptions import SamplerError
-from qsvr.inspection import SamplerReport, fit_summary
+from qsvr.inspection import SamplerReport
 from qsvr.model import Spread, combine
 from qsvr.problem import (
-    FixedPointEncoding,
-    Kernel,
     KernelFunction,
     SVRDual,
     SVRQubo,
@@ -58,18 +51,14 @@ from qsvr.problem import (
     split_rows,
     target_unit,
 )
-from qsvr.samplers import AccessBudget, AccessPlan, check_portable, open_sampler
-from qsvr.samplers.base import check_options, portable_sampleset
+from qsvr.samplers.base import portable_sampleset
 from qsvr.samplers.given import GivenSamples
-from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
+from qsvr.solve import DirectSolver, DualProblem, DualSolution
 
 __all__ = ["QSVR"]
 
-# Most numbers of a kernel matrix that prediction holds at a time, 16 MB.
-_KERNEL_PART = 2_000_000
 
-
-class QSVR(RegressorMixin, BaseEstimator):
+class QSVR(RegressorMixin, SupportVectorMachine):
     """Support vector regression whose dual is solved as a QUBO.
 
     Each dual coefficient is written with ``n_bits`` bits. A sampler solves the resulting quadratic
@@ -317,41 +306,70 @@ class QSVR(RegressorMixin, BaseEstimator):
         CostLimitError
             If the access time exceeds ``max_access_time`` of ``sampler_options``.
         """
+        return self._solved(self._prepared(X, y, sample_weight))
+
+    def _prepared(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> PreparedFit:
+        """Check everything and build the dual."""
         check_parameters(type(self).__name__, vars(self))
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         direct = replace(self._direct_solver(), deadline=deadline)
         X, y = validated(self, X, y, self.kernel)
         weight = checked_weight(sample_weight, X)
-        random_state = random_state_of(self.random_state)
+        return self._prepared_of(direct, X, y, weight, random_state_of(self.random_state))
+
+    def _check_parameters(self) -> None:
+        check_parameters(type(self).__name__, vars(self))
+
+    def _started(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Begun:
+        """Check everything and build the dual, to be solved."""
+        fit = self._prepared(X, y, sample_weight)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
+
+    def _begun(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> Begun:
+        """Return the fit of parameters and data that have been checked, to be solved."""
+        fit = self._prepared_of(direct, X, y, weight, random_state)
+        return Begun([fit], lambda found: self._solved(fit, found[0]))
+
+    def _prepared_of(
+        self,
+        direct: DirectSolver,
+        X: Any,
+        y: FloatArray,
+        weight: FloatArray,
+        random_state: np.random.RandomState,
+    ) -> PreparedFit:
+        """Build the dual of parameters and data that have been checked."""
         train, validation = split_rows(
             np.flatnonzero(weight), self.combination_fraction, random_state
         )
-        strategy = Strategy(
-            n_refinements=self.n_refinements,
-            max_variables=self.max_variables,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            deadline=deadline,
-            verbose=self.verbose,
-        )
-        working_size = strategy.working_size(
-            direct.sampler, n_samples=train.size, n_bits=self.n_bits, name=self._sampler_name
-        )
+        strategy = self._strategy(direct.deadline)
+        working_size = self._working_size(strategy, direct, train.size)
         data, problem = self._problem(X, y, weight, (train, validation), working_size)
-        plan = self._access_plan(direct, train.size, working_size)
+        plan = access_plan(self, direct, train.size, working_size)
         if plan is not None:
             plan.check(direct.options.get("max_access_time"))
         seed = int(random_state.randint(np.iinfo(np.int32).max))
+        return PreparedFit(data, problem, direct, strategy, self.n_solutions, seed, plan)
+
+    def _solved(self, fit: PreparedFit, found: DualSolution | None = None) -> Self:
+        """Set the fitted attributes, of a solution that was found already or of a new one."""
         try:
-            found = strategy.solve(direct, problem, n_solutions=self.n_solutions, seed=seed)
+            found = fit.solve() if found is None else found
         except SamplerError as error:
             if error.partial_solution is not None:
                 partial = self._copy()
-                partial._set_solution(data, problem, error.partial_solution)  # noqa: SLF001
+                partial._set_solution(fit.data, fit.problem, error.partial_solution)  # noqa: SLF001
                 error.partial_model = partial
             raise
-        self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, plan)
+        self._set_solution(fit.data, fit.problem, found)
+        self._warn_and_summarise(fit.problem, found, self.solutions_, fit.plan)
         return self
 
     def make_problem(
@@ -411,14 +429,8 @@ class QSVR(RegressorMixin, BaseEstimator):
         dual: Any = problem.dual
         found = direct.solve(dual, problem.encoding, n_solutions=self.n_solutions, seed=seed)
         self._set_solution(data, problem, found)
-        self._warn_and_summarise(problem, None, can_refine=False)
+        self._warn_and_summarise(problem, found, self.solutions_, None, can_refine=False)
         return self
-
-    def _copy(self) -> Self:
-        """Return a shallow copy, which shares a live sampler."""
-        other = object.__new__(type(self))
-        other.__dict__.update(vars(self))
-        return other
 
     def _whole_problem(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -442,11 +454,7 @@ class QSVR(RegressorMixin, BaseEstimator):
         working_size: int | None,
     ) -> tuple[TrainingData, DualProblem]:
         """Return the data and the dual of the rows to train and to score on."""
-        check_psd(type(self).__name__, self.psd, working_size)
-        kernel = Kernel.resolve(
-            self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, X=X
-        )
-        train, validation = rows
+        kernel, (train, validation) = self._resolved_kernel(X), rows
         unit = target_unit(y[np.flatnonzero(weight)]) if self.normalize_y else 1.0
         # The exact dual does not depend on a constant in y; the penalised one is more accurate
         # without.
@@ -454,91 +462,24 @@ class QSVR(RegressorMixin, BaseEstimator):
         data = TrainingData(
             kernel, X, (y - centre) / unit, centre, train, validation, self.cache_size, unit
         )
-        if self.psd is not None:
-            data = data.corrected(self.psd)
         start: FloatArray | None = None
         if self.warm_start and hasattr(self, "solutions_"):
             start = self.solutions_.combined[0] / unit
-            check_start(type(self).__name__, start, train.size)
-        problem = DualProblem.of(
+        return self._dual_problem(
             data,
             self._encoding(weight[train]),
             working_size,
             epsilon=self.epsilon,
-            equality_penalty=self.equality_penalty,
             overlap_penalty=self.overlap_penalty,
             start=start,
         )
-        check_magnitudes(type(self).__name__, problem.dual)
-        return data, problem
-
-    @property
-    def _sampler_name(self) -> str:
-        if self.sampler is None:
-            return "structured"
-        return self.sampler if isinstance(self.sampler, str) else type(self.sampler).__name__
-
-    def _direct_solver(self) -> DirectSolver:
-        """Open the sampler and check its options."""
-        sampler, options = open_sampler(self.sampler, self.sampler_options)
-        # The problems of a service cost time each, so that num_reads is one of its options.
-        more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
-        check_options(self._sampler_name, options, sampler.parameters | more)
-        num_reads = options.pop("num_reads", self.num_reads)
-        budget = AccessBudget(options.get("max_access_time")) if hasattr(sampler, "plan") else None
-        n_jobs = effective_n_jobs(self.n_jobs)
-        return DirectSolver(sampler, num_reads, self.polish, n_jobs, options, budget)
-
-    def _encoding(self, weight: FloatArray) -> FixedPointEncoding:
-        if self.base is None:
-            return FixedPointEncoding.for_box(weight * float(self.C), self.n_bits)
-        return FixedPointEncoding.from_base(
-            weight, self.n_bits, base=self.base, exponent_shift=self.exponent_shift
-        )
-
-    def _access_plan(
-        self, direct: DirectSolver, n_samples: int, working_size: int | None
-    ) -> AccessPlan | None:
-        """Return what the fit will cost, or None where the sampler's time costs nothing.
-
-        A refinement is planned with all its rounds. How many working sets a decomposition needs is
-        not known before, so it must have a limit, which is then charged problem by problem.
-        """
-        sampler, options = direct.sampler, direct.options
-        if not hasattr(sampler, "plan"):
-            return None
-        name = type(self).__name__
-        if working_size is not None and options.get("max_access_time") is None:
-            raise ValueError(
-                f"sampler_options of {name} must have max_access_time, in seconds, when the "
-                f"samples need more than one problem of {working_size} samples each: how many is "
-                "not known before. Set it, for example {'max_access_time': 5}, or train a "
-                "QSVREnsemble, whose number of problems is."
-            )
-        n_refinements = 0 if self.n_refinements == "auto" else int(self.n_refinements)
-        plan: AccessPlan | None = sampler.plan(
-            2 * self.n_bits * (working_size or n_samples),
-            n_problems=1 if working_size else 1 + n_refinements,
-            num_reads=direct.num_reads,
-            options=options,
-        )
-        if self.verbose and plan is not None:
-            say(f"[{name}] estimate: {plan}")
-        return plan
-
-    def _check_access_time(self, n_members: int, n_samples: int) -> None:
-        """Raise CostLimitError if so many fits of so many samples exceed ``max_access_time``."""
-        direct = self._direct_solver()
-        plan = self._access_plan(direct, n_samples, None)
-        if plan is not None:
-            plan.times(n_members).check(direct.options.get("max_access_time"))
 
     def _set_solution(self, data: TrainingData, problem: DualProblem, found: DualSolution) -> None:
         """Turn what a solver found into the fitted attributes."""
         solutions, predictions = combine(
             problem.dual, found, data, combination=self.combination, intercept=self.intercept
         )
-        self._spread = Spread.of(solutions, data, predictions, problem.dual.C)
+        self._spread = Spread.of(solutions, data, predictions, problem.dual.reach)
         self._kernel = data.kernel
         self.y_std_ = data.unit
         self.solutions_ = replace(
@@ -548,11 +489,10 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         combined, offset = self.solutions_.combined
         combined = data.predicting(combined)
-        nonzero = np.flatnonzero(np.abs(combined) > 1e-12 * np.abs(combined).max(initial=0.0))
+        nonzero = self._nonzero(combined)
         self.intercept_ = np.array([data.centre + offset])
         self.support_ = data.train[nonzero].astype(np.int32)
-        empty = self.kernel == "precomputed"
-        self.support_vectors_ = np.empty((0, 0)) if empty else data.X[self.support_]
+        self.support_vectors_ = self._vectors_of(data.X, self.support_)
         self.dual_coef_ = combined[nonzero][None, :]
         self.n_support_ = np.array([nonzero.size], dtype=np.int32)
         self.energy_ = float(found.energies[0])
@@ -562,19 +502,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         if found.sampleset is not None:
             self.sampleset_ = portable_sampleset(found.sampleset)
         self.n_iter_ = found.n_qubos
-
-    def _warn_and_summarise(
-        self, problem: DualProblem, plan: AccessPlan | None, *, can_refine: bool = True
-    ) -> None:
-        if "refinement_history" not in self.sampler_info_:  # which has its own warning
-            warn_if_coarse(problem, self.solutions_.objective, plan, can_refine=can_refine)
-        warn_if_indefinite(problem.dual, self.psd)
-        if self.verbose:
-            found = fit_summary(
-                self.sampler_info_, self.n_iter_, self.energy_, self.relaxation_bound_
-            )
-            n_combined = np.count_nonzero(self.solutions_.weights)
-            say(f"[QSVR] {found}; {n_combined} solutions, {self.n_support_[0]} support vectors")
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
@@ -614,45 +541,6 @@ class QSVR(RegressorMixin, BaseEstimator):
         )
         return prediction, std
 
-    def _by_parts(
-        self, function: Callable[[FloatArray], Any], rows: Any, columns: NDArray[Any], vectors: Any
-    ) -> FloatArray:
-        """Return ``function`` of the kernel of rows, of which a part is in memory at a time."""
-        results = []
-        for part in gen_batches(rows.shape[0], max(_KERNEL_PART // columns.size, 1)):
-            kernel = self._kernel_of(rows[part], columns, vectors)
-            with np.errstate(over="ignore", invalid="ignore"):
-                results.append(function(kernel))
-            check_finite(results[-1], kernel)
-        return np.concatenate(results)
-
-    def kernel_matrix(self, X: ArrayLike) -> FloatArray:
-        """Return the fitted kernel of samples with the support vectors.
-
-        ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction, also with ``psd``:
-        clipping is in the coefficients, and a shift is on the training diagonal only.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_SV)
-        """
-        check_is_fitted(self)
-        rows = validated_rows(self, X, self.kernel)
-        if not self.support_.size:
-            return np.empty((rows.shape[0], 0))
-        return self._kernel_of(rows, self.support_, self.support_vectors_)
-
-    def _kernel_of(self, rows: Any, columns: NDArray[Any], vectors: Any) -> FloatArray:
-        """Return the kernel of rows with training samples, given as columns and as vectors."""
-        if self._kernel.function == "precomputed":
-            return np.asarray(rows[:, columns])
-        return self._kernel(rows, vectors)
-
     @property
     def coef_(self) -> FloatArray:
         """Weights of the features, shape (1, n_features); linear kernel only."""
@@ -684,17 +572,3 @@ class QSVR(RegressorMixin, BaseEstimator):
         if hasattr(self, "feature_names_in_"):
             svr.feature_names_in_ = self.feature_names_in_
         return svr
-
-    def __sklearn_clone__(self) -> Self:
-        check_portable(self.sampler)
-        return super().__sklearn_clone__()  # type: ignore[no-any-return]
-
-    def __getstate__(self) -> Any:
-        check_portable(self.sampler)
-        return super().__getstate__()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.sparse = self.kernel != "precomputed"
-        return tags

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsvr._typing import FloatArray
-from qsvr.problem import primal_intercept
+from qsvr.problem import primal_intercept, two_sided
 
 __all__ = ["INTERCEPTS", "kkt_intercept", "primal_intercept"]
 
@@ -31,20 +31,23 @@ def kkt_intercept(
 
     Parameters
     ----------
-    residual, b, C : ndarray of shape (n_samples,)
-        y - K b without offset, dual coefficients a - a-hat, and their bounds.
+    residual, b : ndarray of shape (n_samples,)
+        y - K b without offset, and dual coefficients a - a-hat.
+    C : ndarray of shape (n_samples,) or (2, n_samples)
+        Bounds of a and a-hat.
     epsilon : float
     """
-    margin = 1e-9 * C
-    free_above = (b > margin) & (b < C - margin)
-    free_below = (b < -margin) & (b > -C + margin)
+    upper, lower = two_sided(C)
+    margin = 1e-9 * np.maximum(upper, lower)
+    can_rise, can_fall = b < upper - margin, b > margin - lower
+    free_above, free_below = (b > margin) & can_rise, (b < -margin) & can_fall
     values = np.concatenate([residual[free_above] - epsilon, residual[free_below] + epsilon])
     if values.size:
         return float(values.mean())
-    # b = 0 bounds the offset from both sides, b = C from above and b = -C from below.
+    # b = 0 within its box bounds the offset from both sides, b at an end of it from one.
     rising = residual - np.where(b >= 0, epsilon, -epsilon)
     falling = residual - np.where(b > 0, epsilon, -epsilon)
-    low, high = rising[b < C - margin], falling[b > -C + margin]
+    low, high = rising[can_rise], falling[can_fall]
     if not low.size or not high.size:
         return float(primal_intercept(residual, epsilon, C))
     return float(0.5 * (low.max() + high.min()))

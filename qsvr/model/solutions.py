@@ -65,10 +65,12 @@ def combine(
     residuals = dual.y - outputs
     if intercept == "kkt":
         pairs = zip(residuals, b, strict=True)
-        intercepts = np.array([kkt_intercept(r, each, dual.C, dual.epsilon) for r, each in pairs])
+        intercepts = np.array([kkt_intercept(r, each, dual.box, dual.epsilon) for r, each in pairs])
     else:
-        intercepts = primal_intercept(residuals, dual.epsilon, dual.C)
+        intercepts = primal_intercept(residuals, dual.epsilon, dual.box)
     predictions = data.validation_outputs(b, outputs) + intercepts[:, None]
     weights = combination_weights(combination, found.energies, predictions, data.y[data.validation])
-    weights, objective = lowest_average(weights, b, outputs, dual.y, epsilon=dual.epsilon, C=dual.C)
+    weights, objective = lowest_average(
+        weights, b, outputs, dual.y, epsilon=dual.epsilon, C=dual.box
+    )
     return Solutions(b, found.energies, intercepts, weights, objective), predictions

@@ -1,7 +1,7 @@
 """The optimisation problem: kernel, dual, encoding, QUBO, and descent on it."""
 
 from qsvr.problem.data import TrainingData, split_rows, target_unit
-from qsvr.problem.dual import LargeDual, Relaxation, SVRDual
+from qsvr.problem.dual import LargeDual, Relaxation, SVRDual, one_sided, two_sided
 from qsvr.problem.encoding import MAX_BITS, FixedPointEncoding
 from qsvr.problem.kernel_rows import KernelRows
 from qsvr.problem.kernels import KERNEL_NAMES, Kernel, KernelFunction, check_kernel, symmetric
@@ -47,6 +47,7 @@ __all__ = [
     "is_comparable",
     "is_indefinite",
     "lowest_distinct",
+    "one_sided",
     "polish",
     "primal_intercept",
     "loss_gap",
@@ -54,4 +55,5 @@ __all__ = [
     "symmetric",
     "target_unit",
     "training_objective",
+    "two_sided",
 ]

@@ -1,6 +1,7 @@
 """Compiled local search on coefficient levels: 1-opt and pair descent, in double precision.
 
-Levels have shape (2, n): row 0 positions of a in the grid, row 1 of a-hat. A pair move raises b of
+Levels have shape (2, n): row 0 positions of a in the grid, row 1 of a-hat. A coefficient of width 0
+stays at level 0. A pair move raises b of
 one sample and lowers b of another. Where levels are even, each uses the cheaper of its two
 coefficients; where they are not, both ways are tried, and the two coefficients of one sample
 together as well.
@@ -69,6 +70,8 @@ def _sweep_singles(problem: LevelProblem, point: _Point, tol: float) -> float:
         curvature = problem.diagonal[n]
         for side in range(2):
             offset, width, old = problem.offset[side, n], problem.width[side, n], values[side, n]
+            if width == 0.0:
+                continue
             slope = (1.0 - 2.0 * side) * point.field[n] + problem.epsilon
             slope += problem.overlap * values[1 - side, n]
             low, high = 0, grid.size - 1
@@ -92,7 +95,9 @@ def _sweep_singles(problem: LevelProblem, point: _Point, tol: float) -> float:
 
 
 @inner
-def _shifted(levels: Array, n: int, down: Any, stride: int, option: int, top: int) -> Any:
+def _shifted(
+    levels: Array, width: Array, n: int, down: Any, stride: int, option: int, top: int
+) -> Any:
     """Return (side, level) of lowering b of sample n, or of raising it; level -1 if it cannot.
 
     The coefficient that ends lower is a (``down`` 0) for a lower b and a-hat (1) for a higher one.
@@ -101,7 +106,7 @@ def _shifted(levels: Array, n: int, down: Any, stride: int, option: int, top: in
     """
     if option != 1 and levels[down, n] >= stride:
         return down, levels[down, n] - stride
-    if option != 0 and levels[1 - down, n] + stride <= top:
+    if option != 0 and levels[1 - down, n] + stride <= top and width[1 - down, n] > 0.0:
         return 1 - down, levels[1 - down, n] + stride
     return 0, -1
 
@@ -122,7 +127,7 @@ def _set_falls(problem: LevelProblem, point: _Point, n: int, stride: int) -> Non
     n_options = falls.shape[0]
     for option in range(n_options):
         which = option if n_options > 1 else 2
-        side, level = _shifted(point.levels, n, _DOWN, stride, which, top)
+        side, level = _shifted(point.levels, problem.width, n, _DOWN, stride, which, top)
         falls[option, 0, n], falls[option, 1, n] = 0.0, np.inf
         if level >= 0:
             falls[option, 0, n], falls[option, 1, n] = _cost(problem, point, side, n, level)
@@ -168,7 +173,8 @@ def _exchange(problem: LevelProblem, point: _Point, i: int, stride: int, option:
     """
     falls, top = point.falls, problem.grid.size - 1
     n_options = falls.shape[0]
-    side, level = _shifted(point.levels, i, _UP, stride, option if n_options > 1 else 2, top)
+    which = option if n_options > 1 else 2
+    side, level = _shifted(point.levels, problem.width, i, _UP, stride, which, top)
     if level < 0:
         return 0.0
     up, cost = _cost(problem, point, side, i, level)
@@ -184,7 +190,7 @@ def _exchange(problem: LevelProblem, point: _Point, i: int, stride: int, option:
     if best_j < 0:
         return 0.0
     which = best_option if n_options > 1 else 2
-    side_j, level_j = _shifted(point.levels, best_j, _DOWN, stride, which, top)
+    side_j, level_j = _shifted(point.levels, problem.width, best_j, _DOWN, stride, which, top)
     _set_level(problem, point, side, i, level)
     _set_level(problem, point, side_j, best_j, level_j)
     _set_falls(problem, point, i, stride)

@@ -1,4 +1,4 @@
-"""The dual of support vector regression, as a function of non-negative coefficients.
+"""The dual of support vector machines, as a function of non-negative coefficients.
 
 For a kernel matrix K, targets y, tube epsilon and box C, with a_n, ah_n in [0, C_n], b = a - ah::
 
@@ -9,6 +9,10 @@ For a kernel matrix K, targets y, tube epsilon and box C, with a_n, ah_n in [0, 
 the penalty is the same as adding ``2 * equality_penalty`` to the kernel: a regularised offset.
 Coefficients travel as arrays of shape (..., 2, n_samples): row 0 is a, row 1 a-hat.
 
+The box may differ between a and a-hat, so that b_n is in any interval [lower_n, upper_n] around 0.
+Support vector classification is the same problem with epsilon = 0, targets of +-1, and boxes of one
+side: b_n = y_n a_n, so that only a is there where y_n = 1, and only a-hat where it is -1.
+
 >>> import numpy as np
 >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
 >>> relaxation = dual.relax()
@@ -17,6 +21,10 @@ array([[0.9, 0. ],
        [0. , 0.9]])
 >>> round(relaxation.bound, 3)
 -0.81
+
+>>> classification = SVRDual.of_labels(np.eye(2), np.array([1.0, -1.0]), C=np.ones(2))
+>>> classification.lower, classification.upper
+(array([ 0., -1.]), array([1., 0.]))
 """
 
 from __future__ import annotations
@@ -30,7 +38,58 @@ from scipy import linalg
 from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.kernel_rows import KernelRows
 
-__all__ = ["LargeDual", "Relaxation", "SVRDual"]
+__all__ = ["LargeDual", "Relaxation", "SVRDual", "one_sided", "two_sided"]
+
+
+def two_sided(C: FloatArray) -> FloatArray:
+    """Return upper bounds of a and a-hat, shape (2, n_samples).
+
+    Parameters
+    ----------
+    C : ndarray of shape (2, n_samples) or (n_samples,)
+        One bound of each, or the same for both.
+    """
+    return np.asarray(C if C.ndim == 2 else np.tile(C, (2, 1)))
+
+
+def one_sided(C: FloatArray, labels: FloatArray) -> FloatArray:
+    """Return the box of a classification, shape (2, n_samples): 0 where b has another sign.
+
+    Parameters
+    ----------
+    C : ndarray of shape (n_samples,)
+        Largest b_n * labels_n.
+    labels : ndarray of shape (n_samples,)
+        1 or -1.
+    """
+    return np.stack([np.where(labels > 0.0, C, 0.0), np.where(labels > 0.0, 0.0, C)])
+
+
+class _Boxed:
+    """Bounds of a dual's coefficients in all forms."""
+
+    C: FloatArray
+
+    @cached_property
+    def box(self) -> FloatArray:
+        """Upper bounds of a and a-hat, shape (2, n_samples)."""
+        return two_sided(self.C)
+
+    @property
+    def upper(self) -> FloatArray:
+        """Upper bounds of b, shape (n_samples,)."""
+        return np.asarray(self.box[0])
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower bounds of b, shape (n_samples,)."""
+        return np.asarray(0.0 - self.box[1])
+
+    @property
+    def reach(self) -> FloatArray:
+        """Largest absolute value of b, shape (n_samples,): the weight of each sample's loss."""
+        return np.asarray(self.box.max(axis=0))
+
 
 # Kernels of a diagonal between 2 to the power of minus and plus this are relaxed as they are.
 _HARMLESS_EXPONENT = 16
@@ -56,7 +115,7 @@ class Relaxation:
 
 
 @dataclass(frozen=True, eq=False)
-class SVRDual:
+class SVRDual(_Boxed):
     """Energy, gradient, optimality gap and box relaxation of the dual.
 
     Parameters
@@ -67,8 +126,8 @@ class SVRDual:
         Targets (the exact dual does not depend on a constant in them).
     epsilon : float
         Half width of the tube within which errors cost nothing, in units of y.
-    C : ndarray of shape (n_samples,)
-        Upper bound of each sample's coefficients.
+    C : ndarray of shape (n_samples,) or (2, n_samples)
+        Upper bound of each sample's coefficients; of a and of a-hat if there are two rows.
     equality_penalty, overlap_penalty : float
         Weights of (sum b)^2 and of a_n * ah_n.
     """
@@ -79,6 +138,30 @@ class SVRDual:
     C: FloatArray
     equality_penalty: float = 0.0
     overlap_penalty: float = 0.0
+
+    @classmethod
+    def of_labels(
+        cls,
+        kernel_matrix: FloatArray,
+        labels: FloatArray,
+        C: FloatArray,
+        *,
+        equality_penalty: float = 0.0,
+    ) -> SVRDual:
+        """Return the dual of support vector classification.
+
+        Parameters
+        ----------
+        kernel_matrix : ndarray of shape (n_samples, n_samples)
+            Symmetric kernel matrix.
+        labels : ndarray of shape (n_samples,)
+            1 or -1.
+        C : ndarray of shape (n_samples,)
+            Upper bound of each sample's coefficient.
+        equality_penalty : float
+            Weight of (sum b)^2.
+        """
+        return cls(kernel_matrix, labels, 0.0, one_sided(C, labels), equality_penalty)
 
     @property
     def n_samples(self) -> int:
@@ -146,7 +229,7 @@ class SVRDual:
         return gradient
 
     def kkt_gap(self, coefficients: FloatArray) -> float:
-        """Return the largest violation of the optimality conditions over the box [0, C].
+        """Return the largest violation of the optimality conditions over the box.
 
         That is the largest component of the gradient that points out of neither bound, in units of
         y; it is 0 exactly at the minimum of a convex dual. ``coefficients`` have shape
@@ -154,7 +237,7 @@ class SVRDual:
         """
         gradient = self.gradient(coefficients)
         can_fall = np.where(coefficients > 0.0, gradient, 0.0)
-        can_rise = np.where(coefficients < self.C, -gradient, 0.0)
+        can_rise = np.where(coefficients < self.box, -gradient, 0.0)
         return float(max(can_fall.max(), can_rise.max(), 0.0))
 
     @cached_property
@@ -189,7 +272,7 @@ class SVRDual:
         Parameters
         ----------
         lower, upper : ndarray of shape (2, n_samples), optional
-            The box; by default 0 and C.
+            The box; by default 0 and that of the dual.
         start : ndarray of shape (2, n_samples), optional
             Initial point, clipped to the box; 0 by default.
         rtol : float
@@ -200,7 +283,7 @@ class SVRDual:
         from qsvr.problem._smo import Box, smo
 
         lower = np.zeros((2, self.n_samples)) if lower is None else lower
-        upper = np.tile(self.C, (2, 1)) if upper is None else upper
+        upper = self.box if upper is None else upper
         # In terms of b = a - ah, with the cheapest a and ah for it: the cost has its corner where
         # both are at their lower bounds. The slack is minus the sum of b.
         low, high, kink = lower[0] - upper[1], upper[0] - lower[1], lower[0] - lower[1]
@@ -241,7 +324,7 @@ class SVRDual:
 
 
 @dataclass(frozen=True, eq=False)
-class LargeDual:
+class LargeDual(_Boxed):
     """The dual of `SVRDual` with kernel rows on demand instead of a matrix.
 
     Attributes
@@ -249,7 +332,7 @@ class LargeDual:
     rows : KernelRows
     y : ndarray of shape (n_samples,)
     epsilon : float
-    C : ndarray of shape (n_samples,)
+    C : ndarray of shape (n_samples,) or (2, n_samples)
     equality_penalty, overlap_penalty : float
         As in `SVRDual`.
     """

@@ -5,7 +5,8 @@ Each coefficient is an offset plus a sum of weighted bits (Pasetto et al. 2022, 
     a_n = offset_n + width_n * sum_i unit_weights_i * x_{n,i},        sum_i unit_weights_i = 1
 
 so that the largest code is exactly ``offset_n + width_n``. By default ``offset`` is 0, ``width`` is
-C_n and the weights are powers of two: one C, in the encoding and in the model.
+C_n and the weights are powers of two: one C, in the encoding and in the model. A coefficient of
+width 0 has no bits: where boxes have one side, as in classification, a sample has half of them.
 
 >>> import numpy as np
 >>> encoding = FixedPointEncoding.for_box(np.array([7.0]), n_bits=3)
@@ -17,13 +18,14 @@ array([[[5.],
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
+from qsvr.problem.dual import two_sided
 
 __all__ = ["MAX_BITS", "FixedPointEncoding"]
 
@@ -36,7 +38,7 @@ class FixedPointEncoding:
     """Bits <-> coefficients, with an offset and a width for every coefficient.
 
     Variables are ordered sample by sample, first all a, then all a-hat; within a sample from
-    ``unit_weights[0]`` on.
+    ``unit_weights[0]`` on. Coefficients of width 0 have none.
 
     Attributes
     ----------
@@ -56,13 +58,13 @@ class FixedPointEncoding:
 
         Parameters
         ----------
-        C : ndarray of shape (n_samples,)
-            Upper bound of each sample's two coefficients.
+        C : ndarray of shape (n_samples,) or (2, n_samples)
+            Upper bound of each sample's two coefficients; of a and of a-hat if there are two rows.
         n_bits : int
             Bits per coefficient, 1 to `MAX_BITS`.
         """
         weights = 2.0 ** np.arange(_checked_bits(n_bits))
-        width = np.tile(np.asarray(C, dtype=np.float64), (2, 1))
+        width = two_sided(np.asarray(C, dtype=np.float64)).copy()
         return cls(np.zeros_like(width), width, weights / weights.sum())
 
     @classmethod
@@ -80,8 +82,9 @@ class FixedPointEncoding:
 
         Parameters
         ----------
-        scale : ndarray of shape (n_samples,)
-            Factor on each sample's weights (the sample weights; ones in the papers).
+        scale : ndarray of shape (n_samples,) or (2, n_samples)
+            Factor on each sample's weights (the sample weights; ones in the papers), for a and
+            a-hat if there are two rows.
         n_bits : int
             Bits per coefficient.
         base, exponent_shift : float
@@ -89,7 +92,7 @@ class FixedPointEncoding:
         """
         weights = _base_weights(n_bits, base, exponent_shift)
         box = weights.sum()
-        width = np.tile(np.asarray(scale, dtype=np.float64) * box, (2, 1))
+        width = two_sided(np.asarray(scale, dtype=np.float64) * box).copy()
         return cls(np.zeros_like(width), width, weights / box)
 
     @staticmethod
@@ -107,43 +110,52 @@ class FixedPointEncoding:
         """Bits per coefficient."""
         return self.unit_weights.size
 
+    @cached_property
+    def active(self) -> IntArray:
+        """Positions of the coefficients that have bits, in the flattened (2, n_samples)."""
+        return np.asarray(np.flatnonzero(self.width), dtype=np.intp)
+
     @property
     def n_variables(self) -> int:
-        """Binary variables in all: 2 * n_bits * n_samples."""
-        return 2 * self.n_bits * self.n_samples
+        """Binary variables in all: n_bits for each coefficient of positive width."""
+        return self.n_bits * self.active.size
+
+    @cached_property
+    def side(self) -> NDArray[np.int64]:
+        """Shape (n_samples,): 1 where only a has bits, -1 where only a-hat has, 0 elsewhere."""
+        has_bits = (self.width > 0.0).astype(np.int64)
+        return np.asarray(has_bits[0] - has_bits[1])
 
     @property
     def weights(self) -> FloatArray:
         """Weight of every bit, shape (2, n_samples, n_bits)."""
         return self.width[:, :, None] * self.unit_weights
 
-    @cached_property
+    @property
     def _level_table(self) -> tuple[FloatArray, NDArray[np.int64]]:
-        codes = np.arange(1 << self.n_bits)
-        values = _unpack(codes, self.n_bits) @ self.unit_weights
-        order = np.argsort(values, kind="stable")
-        return values[order], codes[order]
+        return _level_table(self.unit_weights.tobytes())
 
     @property
     def grid(self) -> FloatArray:
         """The 2**n_bits values a coefficient can take, ascending, for offset 0 and width 1."""
         return self._level_table[0]
 
-    @cached_property
+    @property
     def is_uniform(self) -> bool:
         """Whether the levels are equally spaced (powers of two in either direction)."""
-        steps = np.diff(self.grid)
-        return bool(np.allclose(steps, steps[0], rtol=1e-12, atol=0.0))
+        return _is_uniform(self.unit_weights.tobytes())
 
     @cached_property
     def is_even(self) -> bool:
-        """Whether one level changes b by the same amount in both coefficients of a sample."""
-        return self.is_uniform and bool((self.width[0] == self.width[1]).all())
+        """Whether a level changes b by the same amount in all coefficients of a sample."""
+        alike = (self.width[0] == self.width[1]) | (self.side != 0)
+        return self.is_uniform and bool(alike.all())
 
     def decode(self, bits: NDArray[Any]) -> FloatArray:
         """Return coefficients, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""
-        per_coefficient = bits.reshape(-1, 2, self.n_samples, self.n_bits)
-        return self.offset + self.width * (per_coefficient @ self.unit_weights)
+        per_coefficient = bits.reshape(-1, self.active.size, self.n_bits)
+        units = self.expanded(per_coefficient @ self.unit_weights)
+        return np.asarray(self.offset + self.width * units)
 
     def values(self, levels: NDArray[np.integer[Any]]) -> FloatArray:
         """Return the coefficients of levels (positions in `grid`) of shape (..., 2, n_samples)."""
@@ -151,16 +163,30 @@ class FixedPointEncoding:
 
     def bits(self, levels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return the bit strings of levels, shape (n_reads, n_variables)."""
-        codes = self._level_table[1][levels]
-        return _unpack(codes, self.n_bits).reshape(levels.shape[0], self.n_variables)
+        flat = levels.reshape(levels.shape[0], 2 * self.n_samples)
+        if self.active.size < flat.shape[1]:
+            flat = flat[:, self.active]
+        of_levels = _bits_of_codes(self.n_bits)[self._level_table[1]]
+        return np.asarray(of_levels[flat].reshape(levels.shape[0], self.n_variables))
 
     def levels(self, bits: NDArray[Any]) -> NDArray[np.int64]:
         """Return levels, shape (n_reads, 2, n_samples), of bits (n_reads, n_variables)."""
         powers = 1 << np.arange(self.n_bits, dtype=np.int64)
-        codes = bits.reshape(-1, 2, self.n_samples, self.n_bits).astype(np.int64) @ powers
+        codes = bits.reshape(-1, self.active.size, self.n_bits).astype(np.int64) @ powers
         position = np.empty(powers[-1] * 2, dtype=np.int64)
         position[self._level_table[1]] = np.arange(position.size)
-        return position[codes]
+        return self.expanded(position[codes])
+
+    def expanded(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values (n_reads, n_active) of the coefficients with bits as (..., 2, n_samples).
+
+        Those of coefficients without bits are 0.
+        """
+        if self.active.size < 2 * self.n_samples:
+            full = np.zeros((values.shape[0], 2 * self.n_samples), dtype=values.dtype)
+            full[:, self.active] = values
+            values = full
+        return values.reshape(-1, 2, self.n_samples)
 
     def nearest_levels(self, coefficients: FloatArray) -> NDArray[np.int64]:
         """Return the levels nearest to coefficients of shape (..., 2, n_samples)."""
@@ -169,6 +195,29 @@ class FixedPointEncoding:
         upper = np.clip(np.searchsorted(self.grid, unit), 1, self.grid.size - 1)
         nearer_below = unit - self.grid[upper - 1] <= self.grid[upper] - unit
         return upper - nearer_below
+
+
+@lru_cache(maxsize=64)  # of equal weights in all members of an ensemble, and in all rounds
+def _level_table(unit_weights: bytes) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Return the values of all levels, ascending, and their codes; neither can be written."""
+    weights = np.frombuffer(unit_weights)
+    codes = np.arange(1 << weights.size)
+    values = _unpack(codes, weights.size) @ weights
+    order = np.argsort(values, kind="stable")
+    values, codes = values[order], codes[order]
+    values.flags.writeable = codes.flags.writeable = False
+    return values, codes
+
+
+@lru_cache(maxsize=64)
+def _is_uniform(unit_weights: bytes) -> bool:
+    steps = np.diff(_level_table(unit_weights)[0])
+    return bool(np.allclose(steps, steps[0], rtol=1e-12, atol=0.0))
+
+
+@lru_cache(maxsize=16)
+def _bits_of_codes(n_bits: int) -> NDArray[np.uint8]:
+    return _unpack(np.arange(1 << n_bits), n_bits)
 
 
 def _unpack(codes: NDArray[np.int64], n_bits: int) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils.extmath import row_norms
 
 from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_real, shown
@@ -114,7 +115,10 @@ class Kernel:
             return np.asarray(X, dtype=np.float64)
         arguments = {name: getattr(self, name) for name in _KERNEL_ARGUMENTS[self.function]}
         with np.errstate(all="ignore"):  # what overflows is an error below
-            matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
+            if self.function == "rbf" and type(X) is type(Y) is np.ndarray:
+                matrix = _rbf(X, Y, self.gamma)
+            else:
+                matrix = pairwise_kernels(X, Y, metric=self.function, **arguments)
         matrix = matrix.toarray() if sparse.issparse(matrix) else matrix
         matrix = np.asarray(matrix, dtype=np.float64)
         if not _is_finite(matrix):
@@ -125,6 +129,21 @@ class Kernel:
                 f"{largest:.3g}: it overflows. {_remedy(self.function, largest)}"
             )
         return matrix
+
+
+def _rbf(X: FloatArray, Y: FloatArray, gamma: float) -> FloatArray:
+    """Return `sklearn.metrics.pairwise.rbf_kernel` of dense arrays, without its checks.
+
+    They take ten times as long as the kernel of 20 samples, and X has been checked.
+    """
+    matrix = np.asarray(-2.0 * (X @ Y.T))
+    matrix += row_norms(X, squared=True)[:, None]
+    matrix += row_norms(Y, squared=True)[None, :]
+    np.maximum(matrix, 0.0, out=matrix)
+    if X is Y:
+        np.fill_diagonal(matrix, 0.0)
+    matrix *= -gamma
+    return np.asarray(np.exp(matrix, out=matrix))
 
 
 def check_kernel(function: object) -> None:

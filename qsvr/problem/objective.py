@@ -1,8 +1,12 @@
-"""The training objective of support vector regression: the primal that the dual bounds.
+"""The training objective of support vector machines: the primal that the dual bounds.
 
-For a regression function ``f = K b + c``, with C_n the weight of each sample's loss::
+For a function ``f = K b + c``, with C_n the weight of each sample's loss::
 
     P(b) = 1/2 b'Kb + sum_n C_n * max(0, |y_n - f_n| - epsilon)
+
+Where the box of b_n is [lower_n, upper_n], errors y_n - f_n above epsilon weigh upper_n, and those
+below -epsilon weigh -lower_n. With one-sided boxes, epsilon = 0 and y_n = +-1 that is the hinge
+loss ``C_n * max(0, 1 - y_n f_n)`` of classification.
 
 with the offset c that makes the loss least. Minus P is never above the energy of a point with
 sum(b) = 0, and both are equal exactly at the optimum. Of two solutions of a coarse dual the one
@@ -19,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsvr._typing import FloatArray
-from qsvr.problem.dual import SVRDual
+from qsvr.problem.dual import SVRDual, two_sided
 
 __all__ = ["is_comparable", "loss_gap", "lowest_average", "primal_intercept", "training_objective"]
 
@@ -29,29 +33,36 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
 
     The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of
     ``|r - epsilon - c| + |r + epsilon - c|`` up to a constant, so the minimiser is the weighted
-    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle.
+    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle. Where the
+    two sides have different weights, the quantile takes the median's place at which the loss has
+    the slope 0.
 
     Parameters
     ----------
     residuals : ndarray of shape (..., n_samples)
         y - K b, without offset.
     epsilon : float
-    weights : ndarray of shape (n_samples,)
-        Of the samples' losses: the box C.
+    weights : ndarray of shape (n_samples,) or (2, n_samples)
+        Of the samples' losses: the box C, for errors above and below if there are two rows.
 
     Returns
     -------
     ndarray of shape (...)
     """
     points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=-1)
-    if (weights == weights[0]).all():
-        return np.asarray(np.median(points, axis=-1))
+    sides = two_sided(weights)
+    if (sides == sides[0, 0]).all():
+        # Their median, in less time than numpy's, which counts where samples are few.
+        n = residuals.shape[-1]
+        middle = np.partition(points, (n - 1, n), axis=-1)[..., n - 1 : n + 1]
+        return np.asarray(0.5 * (middle[..., 0] + middle[..., 1]))
     order = np.argsort(points, axis=-1)
     points = np.take_along_axis(points, order, axis=-1)
-    mass = np.cumsum(np.concatenate([weights, weights])[order], axis=-1)
-    half, tol = 0.5 * mass[..., -1:], 1e-12 * mass[..., -1:]
-    first = np.count_nonzero(mass < half - tol, axis=-1, keepdims=True)
-    last = np.count_nonzero(mass < half + tol, axis=-1, keepdims=True)
+    mass = np.cumsum(sides.reshape(-1)[order], axis=-1)
+    above, below = sides.sum(axis=1)
+    share, tol = above / (above + below) * mass[..., -1:], 1e-12 * mass[..., -1:]
+    first = np.count_nonzero(mass < share - tol, axis=-1, keepdims=True)
+    last = np.count_nonzero(mass < share + tol, axis=-1, keepdims=True)
     ends = np.concatenate([first, np.minimum(last, points.shape[-1] - 1)], axis=-1)
     return np.asarray(np.take_along_axis(points, ends, axis=-1).mean(axis=-1))
 
@@ -68,12 +79,16 @@ def training_objective(
     y : ndarray of shape (n_samples,)
         Targets; a constant in them makes no difference.
     epsilon : float
-    C : ndarray of shape (n_samples,)
-        Weights of the losses.
+    C : ndarray of shape (n_samples,) or (2, n_samples)
+        Weights of the losses, for errors above and below if there are two rows.
     """
-    residuals = y - outputs
-    errors = np.abs(residuals - primal_intercept(residuals, epsilon, C)[:, None])
-    losses = np.maximum(errors - epsilon, 0.0) @ C
+    residuals, sides = y - outputs, two_sided(C)
+    errors = residuals - primal_intercept(residuals, epsilon, C)[:, None]
+    excess = np.maximum(np.abs(errors) - epsilon, 0.0)
+    if (sides[0] == sides[1]).all():
+        losses = excess @ np.ascontiguousarray(sides[0])
+    else:
+        losses = (excess * np.where(errors > 0.0, sides[0], sides[1])).sum(axis=1)
     return np.asarray(0.5 * (b * outputs).sum(axis=1) + losses)
 
 
@@ -132,12 +147,12 @@ def loss_gap(dual: SVRDual, objective: float) -> float:
     objective : float
         Of a regression function for its samples.
     """
-    scale = float(dual.C.sum() * dual.y.std())
+    scale = float(dual.reach.sum() * dual.y.std())
     if scale == 0.0:
         return 0.0
     coefficients = dual.relaxation.coefficients
     b = (coefficients[0] - coefficients[1])[None]
-    least = training_objective(b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C)[0]
+    least = training_objective(b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.box)[0]
     return max(objective - float(least), 0.0) / scale
 
 
@@ -151,5 +166,5 @@ def is_comparable(dual: SVRDual, tol: float) -> bool:
         Gap of interest.
     """
     relaxed = dual.relaxation
-    scale = float(dual.C.sum() * dual.y.std())
+    scale = float(dual.reach.sum() * dual.y.std())
     return relaxed.energy - relaxed.bound <= 0.5 * tol * scale

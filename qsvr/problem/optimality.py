@@ -1,8 +1,9 @@
 """Optimality of the exact dual, whose coefficients sum to zero.
 
-In terms of b alone the dual is ``1/2 b'Kb - y'b + epsilon * sum|b|`` over ``|b_n| <= C_n`` and
-``sum(b) = 0``. A point is optimal where some offset c makes no single rise (by ``Kb - y + c``) and
-no single fall profitable. The gap is how far the best such c falls short: libsvm's stopping rule.
+In terms of b alone the dual is ``1/2 b'Kb - y'b + epsilon * sum|b|`` over ``|b_n| <= C_n``, or
+another interval around 0, and ``sum(b) = 0``. A point is optimal where some offset c makes no
+single rise (by ``Kb - y + c``) and no single fall profitable. The gap is how far the best such c
+falls short: libsvm's stopping rule.
 
 >>> import numpy as np
 >>> conditions = Conditions.of(
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qsvr._typing import FloatArray
+from qsvr.problem.dual import two_sided
 
 __all__ = [
     "Conditions",
@@ -51,11 +53,16 @@ class Conditions:
         C: FloatArray,
         epsilon: float,
     ) -> Conditions:
-        """Return the conditions at b, where ``field`` is K b - y without penalty."""
-        margin = 1e-12 * C
+        """Return the conditions at b, where ``field`` is K b - y without penalty.
+
+        ``C`` is the upper bound of a and a-hat, shape (n_samples,), or of each, (2, n_samples).
+        """
+        upper, lower = two_sided(C)
+        margin = 1e-12 * np.maximum(upper, lower)
         rise = field + np.where(b >= -margin, epsilon, -epsilon)
         fall = field + np.where(b > margin, epsilon, -epsilon)
-        return cls(np.where(b < C - margin, rise, np.inf), np.where(b > -C + margin, fall, -np.inf))
+        can_rise, can_fall = b < upper - margin, b > margin - lower
+        return cls(np.where(can_rise, rise, np.inf), np.where(can_fall, fall, -np.inf))
 
     @property
     def gap(self) -> float:
@@ -91,8 +98,9 @@ def duality_gap(field: FloatArray, b: FloatArray, C: FloatArray, epsilon: float)
     """Return a bound on how far the energy at b is above the minimum of a convex dual.
 
     ``field`` is K b - y plus any constant (the multiplier of sum(b) = 0, best `Conditions.offset`).
-    The energy is bounded from below by its linear part, whose minimum over the box is at -C, 0 or C
-    in each coefficient (a Frank-Wolfe gap).
+    The energy is bounded from below by its linear part, whose minimum over the box is at one of its
+    ends or 0 in each coefficient (a Frank-Wolfe gap). ``C`` is as for `Conditions.of`.
     """
-    lowest = -C * np.maximum(np.abs(field) - epsilon, 0.0)
+    upper, lower = two_sided(C)
+    lowest = -np.where(field > 0.0, lower, upper) * np.maximum(np.abs(field) - epsilon, 0.0)
     return float((field * b + epsilon * np.abs(b) - lowest).sum())

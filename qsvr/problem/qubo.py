@@ -2,7 +2,8 @@
 
 `SVRQubo` joins an `SVRDual` with a `FixedPointEncoding`. With M = [[K', -K'], [-K', K']] (plus
 the overlap penalty), W the weights of the bits and o the offsets, the matrix is ``1/2 W'MW`` plus
-the diagonal ``W' grad E(o)``; energies of bit strings equal the dual's of what they encode.
+the diagonal ``W' grad E(o)``; energies of bit strings equal the dual's of what they encode. Rows
+and columns of coefficients without bits are left out.
 
 >>> import numpy as np
 >>> from qsvr.problem.dual import SVRDual
@@ -32,7 +33,7 @@ __all__ = ["SVRQubo"]
 
 @dataclass(frozen=True, eq=False)
 class SVRQubo:
-    """A support vector regression's dual as a QUBO.
+    """A support vector machine's dual as a QUBO.
 
     Parameters
     ----------
@@ -58,7 +59,10 @@ class SVRQubo:
 
     @property
     def n_variables(self) -> int:
-        """Number of binary variables: 2 * n_bits * n_samples."""
+        """Number of binary variables: n_bits for each coefficient that has a box.
+
+        That is 2 * n_bits * n_samples in regression, half of it in classification.
+        """
         return self.encoding.n_variables
 
     @property
@@ -72,31 +76,40 @@ class SVRQubo:
 
         Built anew at each access: keep it rather than asking twice.
         """
-        n, n_bits = self.dual.n_samples, self.encoding.n_bits
-        weights = self.encoding.weights  # (2, n, n_bits)
-        blocks = np.empty((2, n, n_bits, 2, n * n_bits))
-        # K with every column repeated per bit: (n, n * n_bits), a small part of Q.
-        columns = np.repeat(self.dual.penalised_kernel, n_bits, axis=1)
+        n, n_bits, active = self.dual.n_samples, self.encoding.n_bits, self.encoding.active
+        kernel, weights = self.dual.penalised_kernel, self.encoding.weights  # (2, n, n_bits)
+        # Samples, weights of their bits, and rows of Q, of a and of a-hat.
+        samples = [active[active < n], active[active >= n] - n]
+        signed = [weights[0, samples[0]], -weights[1, samples[1]]]
+        middle = samples[0].size * n_bits
+        rows = [slice(0, middle), slice(middle, None)]
+        Q = np.empty((self.n_variables, self.n_variables))
         for other in range(2):
-            right = columns * weights[other].reshape(-1)
-            signs = np.array([1.0, -1.0]) if other == 0 else np.array([-1.0, 1.0])
-            left = 0.5 * weights * signs[:, None, None]
-            np.multiply(left[..., None], right[None, :, None, :], out=blocks[:, :, :, other])
-        Q = blocks.reshape(self.n_variables, self.n_variables)
+            # K with every column repeated per bit: a small part of Q.
+            right = np.repeat(kernel[:, samples[other]], n_bits, axis=1)
+            right *= signed[other].reshape(-1)
+            for side in range(2):
+                left = 0.5 * signed[side]  # (n_side, n_bits)
+                block = Q[rows[side], rows[other]].reshape(*left.shape, right.shape[1])
+                part = right if samples[side].size == n else right[samples[side]]
+                np.multiply(left[..., None], part[:, None, :], out=block)
         if self.dual.overlap_penalty:
             self._add_overlap(Q)
         gradient = self.dual.gradient(self.encoding.offset)
-        np.einsum("ii->i", Q)[:] += (weights * gradient[:, :, None]).reshape(-1)
+        linear = (weights * gradient[:, :, None]).reshape(-1, n_bits)[active]
+        np.einsum("ii->i", Q)[:] += linear.reshape(-1)
         return Q
 
     def _add_overlap(self, Q: FloatArray) -> None:
-        n, n_bits = self.dual.n_samples, self.encoding.n_bits
-        a, ah = self.encoding.weights  # (n, n_bits) each
+        n, n_bits, active = self.dual.n_samples, self.encoding.n_bits, self.encoding.active
+        both = np.flatnonzero(self.encoding.side == 0)
+        both = both[np.isin(both, active)]
+        a, ah = self.encoding.weights[:, both]  # (n_both, n_bits) each
         block = 0.5 * self.dual.overlap_penalty * a[:, :, None] * ah[:, None, :]
-        view = Q.reshape(2, n, n_bits, 2, n, n_bits)
-        diagonal = np.arange(n)
-        view[0, diagonal, :, 1, diagonal, :] += block
-        view[1, diagonal, :, 0, diagonal, :] += block.transpose(0, 2, 1)
+        view = Q.reshape(active.size, n_bits, active.size, n_bits)
+        first, second = np.searchsorted(active, both), np.searchsorted(active, both + n)
+        view[first, :, second, :] += block
+        view[second, :, first, :] += block.transpose(0, 2, 1)
 
     def energies(self, bits: NDArray[Any]) -> FloatArray:
         """Return the dual's energies of bits of shape (n_reads, n_variables)."""
@@ -120,7 +133,8 @@ class SVRQubo:
         """Return the exact dual over integer levels: sum(b) = 0 is a constraint, not a penalty.
 
         Variable ``side * n_samples + sample`` is the level of that coefficient, from 0 to
-        ``2**n_bits - 1``. On the constraint, ``"sum_b"``, the objective equals the QUBO's energy.
+        ``2**n_bits - 1``; where coefficients have no bits, variables are numbered without them. On
+        the constraint, ``"sum_b"``, the objective equals the QUBO's energy.
 
         Raises
         ------
@@ -128,15 +142,15 @@ class SVRQubo:
             If the levels are not equally spaced, or not on one lattice for all samples: sum(b) = 0
             could then hold for hardly any of them.
         """
-        n, top = self.dual.n_samples, self.encoding.grid.size - 1
+        n, top = self.encoding.active.size, self.encoding.grid.size - 1
         step, linear, square, constant = self._over_levels("CQM")
         objective = dimod.QuadraticModel()
-        for i in range(2 * n):
+        for i in range(n):
             objective.add_variable("INTEGER", i, lower_bound=0, upper_bound=top)
         objective.add_linear_from(enumerate(linear.tolist()))
         objective.add_quadratic_from(
             (i, j, float(square[i, j] if i != j else 0.5 * square[i, i]))
-            for i in range(2 * n)
+            for i in range(n)
             for j in range(i + 1)
         )
         objective.offset = constant
@@ -149,8 +163,8 @@ class SVRQubo:
     def to_nl(self) -> Any:
         """Return the exact dual as a nonlinear model of dwave-optimization, locked.
 
-        Its one decision is an integer array of 2 * n_samples levels, in the order of `to_cqm`;
-        sum(b) = 0 is a constraint. On it the objective equals the QUBO's energy.
+        Its one decision is an integer array of levels, in the order of `to_cqm`; sum(b) = 0 is a
+        constraint. On it the objective equals the QUBO's energy.
 
         Raises
         ------
@@ -159,16 +173,16 @@ class SVRQubo:
         """
         from dwave.optimization.model import Model
 
-        n, top = self.dual.n_samples, self.encoding.grid.size - 1
+        n, top = self.encoding.active.size, self.encoding.grid.size - 1
         step, linear, square, constant = self._over_levels("nonlinear model")
         terms, _, right = self._equation(step, "nonlinear model")
         model = Model()
-        levels = model.integer(2 * n, lower_bound=0, upper_bound=top)
-        rows, columns = np.triu_indices(2 * n)
+        levels = model.integer(n, lower_bound=0, upper_bound=top)
+        rows, columns = np.triu_indices(n)
         values = np.where(rows == columns, 0.5, 1.0) * square[rows, columns]
         quadratic = model.quadratic_model(levels, (values, (rows, columns)), linear)
         model.minimize(quadratic + model.constant(constant))
-        factors = np.zeros(2 * n)
+        factors = np.zeros(n)
         for i, factor in terms:
             factors[i] = factor
         model.add_constraint((model.constant(factors) * levels).sum() == model.constant(right))
@@ -178,21 +192,22 @@ class SVRQubo:
     def _over_levels(self, name: str) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         """Return the dual without its penalty over levels l: step, c, S of c'l + 1/2 l'Sl + r, r.
 
-        ``step`` has shape (2 * n_samples,): what a level adds to each coefficient.
+        ``step`` has shape (n_active,): what a level adds to each coefficient that has bits.
         """
         if not self.encoding.is_uniform:
             raise ValueError(
                 f"a {name} needs equally spaced levels; leave base out, so that bits are powers of "
                 "two."
             )
-        top = self.encoding.grid.size - 1
-        step: FloatArray = (self.encoding.width / top).reshape(-1)
+        top, active = self.encoding.grid.size - 1, self.encoding.active
+        step: FloatArray = (self.encoding.width / top).reshape(-1)[active]
         exact = replace(self.dual, equality_penalty=0.0)
-        linear = step * exact.gradient(self.encoding.offset).reshape(-1)
+        linear = step * exact.gradient(self.encoding.offset).reshape(-1)[active]
         square = np.asarray(np.kron([[1.0, -1.0], [-1.0, 1.0]], exact.kernel_matrix), np.float64)
         if exact.overlap_penalty:
             swap = np.array([[0.0, 1.0], [1.0, 0.0]])
             square += exact.overlap_penalty * np.kron(swap, np.eye(self.dual.n_samples))
+        square = square[np.ix_(active, active)]
         square *= np.outer(step, step)
         return step, linear, square, float(exact.energy(self.encoding.offset))
 
@@ -201,7 +216,7 @@ class SVRQubo:
         positive = step[step > 0.0]
         unit = float(positive.min()) if positive.size else 1.0
         signs = np.repeat([1.0, -1.0], self.dual.n_samples)
-        factors = signs * step / unit
+        factors = signs[self.encoding.active] * step / unit
         right = -float(signs @ self.encoding.offset.reshape(-1)) / unit
         whole, whole_right = factors.round(), round(right)
         if np.abs(factors - whole).max() > 1e-6 or abs(right - whole_right) > 1e-6:

@@ -1,6 +1,6 @@
 """Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
 
-from qsvr.samplers.base import ChargedSampler, Sampler
+from qsvr.samplers.base import ChargedSampler, Sampler, StackSampler
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 from qsvr.samplers.dimod import DimodSampler
 from qsvr.samplers.factory import (
@@ -9,6 +9,7 @@ from qsvr.samplers.factory import (
     check_portable,
     get_sampler,
     open_sampler,
+    sampler_names,
 )
 from qsvr.samplers.kinds import SamplerKind, kind_of
 from qsvr.samplers.relax_round import RelaxRound
@@ -24,9 +25,11 @@ __all__ = [
     "Sampler",
     "SamplerFactory",
     "SamplerKind",
+    "StackSampler",
     "StructuredAnnealer",
     "check_portable",
     "get_sampler",
     "kind_of",
     "open_sampler",
+    "sampler_names",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import dimod
 
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.problem.stack import QuboStack
 from qsvr.samplers.budget import AccessBudget, AccessPlan
 
-__all__ = ["ChargedSampler", "Sampler", "check_options", "portable_sampleset"]
+__all__ = ["ChargedSampler", "Sampler", "StackSampler", "check_options", "portable_sampleset"]
 
 
 @runtime_checkable
@@ -49,6 +50,28 @@ class Sampler(Protocol):
             If an option is not in `parameters`.
         qsvr.exceptions.SamplerError
             If no sample could be drawn.
+        """
+        ...
+
+
+@runtime_checkable
+class StackSampler(Protocol):
+    """A sampler that draws from QUBOs of equal size in one call, in less time than one by one."""
+
+    def sample_stack(
+        self, stack: QuboStack, *, num_reads: int, seeds: Sequence[int], **options: Any
+    ) -> list[Samples]:
+        """Return what `Sampler.sample` returns for each QUBO.
+
+        Parameters
+        ----------
+        stack : QuboStack
+        num_reads : int
+            Of each QUBO.
+        seeds : sequence of int
+            One for each QUBO.
+        **options
+            As for `Sampler.sample`.
         """
         ...
 

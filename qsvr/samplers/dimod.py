@@ -22,9 +22,12 @@ from qsvr.samplers.redaction import learn_client, redact, safe_cause
 
 __all__ = [
     "DimodSampler",
+    "bifurcation_sampler",
     "exact_sampler",
     "neal_sampler",
+    "openjij_sampler",
     "ordered_reads",
+    "path_integral_sampler",
     "sa_sampler",
     "tabu_sampler",
 ]
@@ -241,6 +244,44 @@ def tabu_sampler() -> DimodSampler:
     from dwave.samplers import TabuSampler
 
     return _adapter(TabuSampler(), "tabu")
+
+
+def path_integral_sampler() -> DimodSampler:
+    """Return dwave-samplers' path-integral annealing, a simulation of quantum annealing."""
+    from dwave.samplers import PathIntegralAnnealingSampler
+
+    return _adapter(PathIntegralAnnealingSampler(), "path-integral")
+
+
+def openjij_sampler(name: str) -> DimodSampler:
+    """Return simulated annealing or simulated quantum annealing of OpenJij.
+
+    Parameters
+    ----------
+    name : {"openjij-sa", "openjij-sqa"}
+
+    Raises
+    ------
+    ImportError
+        If OpenJij is not installed.
+    """
+    try:
+        import openjij
+    except ImportError as error:
+        raise ImportError(
+            f"sampler={name!r} needs OpenJij, which is not installed: pip install 'qsvr[openjij]' "
+            f"({error})."
+        ) from error
+    made = openjij.SQASampler() if name == "openjij-sqa" else openjij.SASampler()
+    return _adapter(made, name)
+
+
+def bifurcation_sampler() -> DimodSampler:
+    """Return simulated bifurcation; see `qsvr.samplers.bifurcation`."""
+    from qsvr.samplers.bifurcation import SimulatedBifurcationSampler
+
+    kind = SamplerKind(is_local=True)
+    return DimodSampler(SimulatedBifurcationSampler(), "simulated-bifurcation", kind)
 
 
 def exact_sampler() -> DimodSampler:

@@ -6,34 +6,50 @@ import atexit
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any, cast
 
-from qsvr.exceptions import SamplerError
+from qsvr.exceptions import SamplerError, SamplerWarning
 from qsvr.samplers.base import ChargedSampler, Sampler
 from qsvr.samplers.dimod import (
     DimodSampler,
+    bifurcation_sampler,
     exact_sampler,
     neal_sampler,
+    openjij_sampler,
+    path_integral_sampler,
     sa_sampler,
     tabu_sampler,
 )
 from qsvr.samplers.fallback import FallbackSampler
+from qsvr.samplers.installed import GROUP, installed_samplers
 from qsvr.samplers.kinds import device_of, kind_of
 from qsvr.samplers.redaction import redact, safe_cause
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 
-__all__ = ["SAMPLER_NAMES", "SamplerFactory", "check_portable", "get_sampler", "open_sampler"]
+__all__ = [
+    "SAMPLER_NAMES",
+    "SamplerFactory",
+    "check_portable",
+    "get_sampler",
+    "open_sampler",
+    "sampler_names",
+]
 
 _BY_NAME: dict[str, Callable[[], Sampler]] = {
     "structured": StructuredAnnealer,
     "sa": sa_sampler,
     "neal": neal_sampler,
     "tabu": tabu_sampler,
+    "path-integral": path_integral_sampler,
+    "openjij-sa": partial(openjij_sampler, "openjij-sa"),
+    "openjij-sqa": partial(openjij_sampler, "openjij-sqa"),
+    "simulated-bifurcation": bifurcation_sampler,
     "exact": exact_sampler,
     "relax-round": RelaxRound,
 }
@@ -162,32 +178,68 @@ def _made(maker: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     raise failure
 
 
+def sampler_names() -> tuple[str, ...]:
+    """Return every name that ``sampler=`` takes here.
+
+    Those of `SAMPLER_NAMES`, then those of installed packages; see `qsvr.samplers.installed`.
+    """
+    return (*SAMPLER_NAMES, *(name for name in installed_samplers() if name not in SAMPLER_NAMES))
+
+
+def _factory_of(name: str) -> SamplerFactory:
+    """Return the recipe of an installed package's sampler.
+
+    Raises
+    ------
+    ValueError
+        If no package, or more than one, offers the name.
+    """
+    found = installed_samplers().get(name, ())
+    if len(found) == 1:
+        return SamplerFactory(found[0].value.partition("[")[0].strip().replace(":", "."))
+    if found:
+        raise ValueError(
+            f"sampler={name!r} is offered by more than one installed package: "
+            f"{sorted(each.value for each in found)}. Uninstall one of them, or use a "
+            "SamplerFactory, which names the class."
+        )
+    raise ValueError(
+        f"sampler={name!r} is not known; use one of {list(sampler_names())}, a SamplerFactory or a "
+        f"dimod sampler. An installed package adds names by entry points of the group {GROUP!r}."
+    )
+
+
 def get_sampler(spec: object = None) -> Sampler:
     """Return the sampler that a specification means.
 
     Parameters
     ----------
     spec : None, str, SamplerFactory, Sampler or dimod.Sampler
-        None is the structured annealer; names are in `SAMPLER_NAMES`.
+        None is the structured annealer; names are those of `sampler_names`.
 
     Raises
     ------
     ValueError
-        If the name is not known.
+        If the name is not known, or offered by more than one installed package.
+    ImportError
+        If the sampler's package is optional and not installed.
     TypeError
         If the object has no sampler's interface.
     """
     if spec is None:
         return StructuredAnnealer()
     if isinstance(spec, str):
-        if spec in _BY_SERVICE:
-            return get_sampler(_BY_SERVICE[spec])
-        if spec not in _BY_NAME:
-            raise ValueError(
-                f"sampler={spec!r} is not known; use one of {list(SAMPLER_NAMES)}, a "
-                "SamplerFactory or a dimod sampler."
+        if spec in SAMPLER_NAMES and spec in installed_samplers():
+            offered = [each.value for each in installed_samplers()[spec]]
+            warnings.warn(
+                f"sampler={spec!r} is this package's own; what {offered} offers under that name is "
+                "not used. Use a SamplerFactory, which names the class.",
+                SamplerWarning,
+                stacklevel=2,
             )
-        return _BY_NAME[spec]()
+        if spec in _BY_NAME:
+            return _BY_NAME[spec]()
+        return get_sampler(_BY_SERVICE.get(spec) or _factory_of(spec))
     return _adapted(spec.open() if isinstance(spec, SamplerFactory) else spec)
 
 
@@ -275,8 +327,8 @@ def _adapted(sampler: Any) -> Sampler:
     if isinstance(sampler, type):
         name = sampler.__name__
         raise TypeError(
-            f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler "
-            f"or a dimod sampler; got the class {name}. Pass an instance, {name}(), or "
+            f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr "
+            f"sampler or a dimod sampler; got the class {name}. Pass an instance, {name}(), or "
             f"SamplerFactory('{sampler.__module__}.{name}')."
         )
     if hasattr(type(sampler), "max_variables"):  # of the type: the property opens a client
@@ -293,8 +345,8 @@ def _adapted(sampler: Any) -> Sampler:
     if can_sample:
         return _adapted_dimod(sampler)
     raise TypeError(
-        f"sampler must be None, one of {list(SAMPLER_NAMES)}, a SamplerFactory, a qsvr sampler or "
-        f"a dimod sampler; got {type(sampler).__name__}."
+        f"sampler must be None, one of {list(sampler_names())}, a SamplerFactory, a qsvr sampler "
+        f"or a dimod sampler; got {type(sampler).__name__}."
     )
 
 

@@ -80,7 +80,7 @@ def samples_of(qubo: SVRQubo, sample_set: Any) -> Samples:
         )
     if len(sample_set) == 0:
         raise ValueError("sampleset must hold at least one sample; got an empty one.")
-    n_levels = 2 * qubo.dual.n_samples
+    n_levels = qubo.encoding.active.size
     columns = _columns(list(sample_set.variables), qubo.n_variables, n_levels)
     rows = np.asarray(sample_set.record.sample)[:, columns]
     are_levels = columns.size == n_levels and qubo.encoding.n_bits > 1
@@ -92,9 +92,7 @@ def samples_of(qubo: SVRQubo, sample_set: Any) -> Samples:
     energies = np.asarray(sample_set.record.energy, dtype=np.float64)
     if are_levels:
         top = qubo.encoding.grid.size - 1
-        levels = _whole(rows, range(top + 1), f"levels from 0 to {top}").reshape(
-            -1, 2, n_levels // 2
-        )
+        levels = qubo.encoding.expanded(_whole(rows, range(top + 1), f"levels from 0 to {top}"))
         coefficients = qubo.encoding.values(levels)
         total = (coefficients[:, 0] - coefficients[:, 1]).sum(axis=-1)
         feasible = np.abs(total) <= 1e-9 * float(qubo.encoding.width.sum())

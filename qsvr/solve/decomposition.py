@@ -40,6 +40,7 @@ from qsvr.problem import (
     duality_gap,
     exact_energy,
     lowest_distinct,
+    two_sided,
 )
 from qsvr.solve.direct import DirectSolver, DualSolution
 from qsvr.solve.refinement import window_around
@@ -294,7 +295,7 @@ class _Search:
         self.dual = dual
         self.encoding = encoding
         self.settings = settings
-        self.b = np.zeros(n) if start is None else np.clip(start, -dual.C, dual.C)
+        self.b = np.zeros(n) if start is None else np.clip(start, dual.lower, dual.upper)
         used = np.flatnonzero(self.b)
         outputs = dual.outputs(self.b[None], used, n_rows=settings.working_size)
         self.field = outputs[0] - dual.y
@@ -305,7 +306,7 @@ class _Search:
         self.widest = 0.5 if used.size else 1.0
         self.stale = np.zeros(n, dtype=np.bool_)
         self.last_use = np.zeros(n, dtype=np.int64)
-        self.conditions = Conditions.of(self.field, self.b, dual.C, dual.epsilon)
+        self.conditions = Conditions.of(self.field, self.b, dual.box, dual.epsilon)
         self.levels = _CurvatureLevels.of(dual.rows.diagonal)
         self.last: DualSolution | None = None
         self.near = np.zeros((0, 1))  # solutions of the set ``working`` near the present point
@@ -375,13 +376,14 @@ class _Search:
         working = select_working_set(
             self.conditions, self.descent_size, stale=everything, partners=self._partners()
         )
-        old, C = self.b[working], dual.C[working]
+        old, bounds = self.b[working], dual.box[:, working]
         K, field = dual.rows.square(working).astype(np.float64), self.field[working]
-        new = moved_to_sum(old, C, float(old.sum() - self.b.sum()), field)
+        new = moved_to_sum(old, bounds, float(old.sum() - self.b.sum()), field)
         # More accuracy than the other samples allow is wasted.
         inner_tol = max(0.3 * self.conditions.gap, 0.5 * tol)
         limit = 1000 + 20 * working.size
-        box = Box(-C, C, np.zeros_like(C), np.full_like(C, dual.epsilon))
+        zeros = np.zeros_like(old)
+        box = Box(zeros - bounds[1], bounds[0].copy(), zeros, np.full_like(old, dual.epsilon))
         smo(K, np.diag(K).copy(), field + K @ (new - old), new, box, inner_tol, limit)
         change = new - old
         fell = -float(change @ (field + 0.5 * (K @ change)))
@@ -407,7 +409,7 @@ class _Search:
         self, sub: SVRDual, working: IntArray, window: float, n_solutions: int, seed: int
     ) -> DualSolution:
         incumbent = canonical(self.b[working])
-        box = np.tile(sub.C, (2, 1))
+        box = sub.box
         gradient = sub.gradient(incumbent)
         encoding = window_around(self.encoding, incumbent, gradient, box, window * box)
         solver = self.settings.direct
@@ -424,7 +426,8 @@ class _Search:
 
     def _partners(self) -> IntArray:
         """Return the samples with free coefficients, those used last first."""
-        free = np.flatnonzero((self.b != 0.0) & (np.abs(self.b) < self.dual.C))
+        inside = (self.b > self.dual.lower) & (self.b < self.dual.upper)
+        free = np.flatnonzero((self.b != 0.0) & inside)
         return free[np.argsort(-self.last_use[free], kind="stable")]
 
     def _choose(self, least: float | None = None) -> tuple[IntArray, float, float]:
@@ -447,7 +450,7 @@ class _Search:
         working = select_working_set(
             level.conditions, size, stale=~level.members, partners=partners[level.members[partners]]
         )
-        step = float(self.dual.C.max()) / (self.encoding.grid.size - 1)
+        step = float(self.dual.box.max()) / (self.encoding.grid.size - 1)
         wanted = level.conditions.gap / (level.curvature * step)
         width = min(float(np.exp2(np.floor(np.log2(wanted)))) * self.window, self.widest)
         self.widest = 1.0 if width == 1.0 else 0.5
@@ -462,12 +465,13 @@ class _Search:
         curvature = float(self.levels.diagonal[working].mean())
         penalty = min(dual.equality_penalty, _LARGEST_PENALTY * curvature)
         y = kernel @ b - self.field[working] - offset + 2.0 * penalty * target
-        return SVRDual(kernel, y, dual.epsilon, dual.C[working], penalty, dual.overlap_penalty)
+        box = np.ascontiguousarray(dual.box[:, working])
+        return SVRDual(kernel, y, dual.epsilon, box, penalty, dual.overlap_penalty)
 
     def _record(self, working: IntArray, done: str) -> None:
         dual = self.dual
         self.last_use[working] = len(self.gaps) + 1
-        self.conditions = Conditions.of(self.field, self.b, dual.C, dual.epsilon)
+        self.conditions = Conditions.of(self.field, self.b, dual.box, dual.epsilon)
         self.energies.append(exact_energy(self.field, self.b, dual.y, dual.epsilon))
         self.gaps.append(self.conditions.gap)
         _, energy, left = self.progress
@@ -497,7 +501,7 @@ class _Search:
         rows = np.column_stack([b[:, self.working], np.arange(len(b)) == len(b) - 1])
         keep = lowest_distinct(rows, energies, n_solutions, always=len(b) - 1)
         bound = self._penalised(self.b[None], (self.field + self.dual.y)[None])[0] - duality_gap(
-            self.field + self.conditions.offset, self.b, self.dual.C, self.dual.epsilon
+            self.field + self.conditions.offset, self.b, self.dual.box, self.dual.epsilon
         )
         return DualSolution(
             canonical(b[keep]), energies[keep], self._info(), float(bound), outputs[keep],
@@ -513,7 +517,7 @@ class _Search:
         if energies[0] < energies[1]:
             self.b, self.field = b, field
             self.near, self.working = np.zeros((0, 1)), np.arange(1)
-            self.conditions = Conditions.of(field, b, self.dual.C, self.dual.epsilon)
+            self.conditions = Conditions.of(field, b, self.dual.box, self.dual.epsilon)
 
     def _penalised(self, b: FloatArray, outputs: FloatArray) -> FloatArray:
         """Return energies at the present centre, exact where the coefficients sum to 0."""
@@ -544,12 +548,16 @@ class _Search:
 
 
 def moved_to_sum(b: FloatArray, C: FloatArray, total: float, field: FloatArray) -> FloatArray:
-    """Return b changed to sum to ``total``, the coefficients with the cheapest moves first."""
+    """Return b changed to sum to ``total``, the coefficients with the cheapest moves first.
+
+    ``C`` is the upper bound of a and a-hat, shape (n_samples,), or of each, (2, n_samples).
+    """
+    upper, lower = two_sided(C)
     missing = total - float(b.sum())
     sign = 1.0 if missing >= 0.0 else -1.0
     order = np.argsort(sign * field, kind="stable")
-    room = np.maximum(C[order] - sign * b[order], 0.0)
+    room = np.maximum((upper if missing >= 0.0 else lower)[order] - sign * b[order], 0.0)
     before = np.concatenate([[0.0], np.cumsum(room)[:-1]])
     moved = b.copy()
     moved[order] += sign * np.clip(abs(missing) - before, 0.0, room)
-    return np.clip(moved, -C, C)
+    return np.clip(moved, -lower, upper)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dimod import SampleSet
 
 from qsvr._typing import FloatArray
 from qsvr.exceptions import SamplerError
-from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, lowest_distinct, polish
-from qsvr.samplers import AccessBudget, Sampler, StructuredAnnealer
+from qsvr.problem import FixedPointEncoding, Samples, SVRDual, SVRQubo, lowest_distinct
+from qsvr.problem.stack import QuboStack, stack_key
+from qsvr.samplers import AccessBudget, Sampler, StackSampler, StructuredAnnealer
 
-__all__ = ["DirectSolver", "DualSolution"]
+__all__ = ["DirectProblem", "DirectSolver", "DualSolution"]
 
 _SHORT_SWEEPS, _SHORT_READS = 16, 16
+# Coefficients of all reads of a stack: 4 MB, beyond which more members at once save no time.
+_STACKED_NUMBERS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,15 @@ class DualSolution:
     def b(self) -> FloatArray:
         """A - a-hat of each solution, shape (n_solutions, n_samples)."""
         return self.coefficients[:, 0] - self.coefficients[:, 1]
+
+
+class DirectProblem(NamedTuple):
+    """One of the problems of `DirectSolver.solve_all`: what `DirectSolver.solve` takes."""
+
+    dual: SVRDual
+    encoding: FixedPointEncoding
+    seed: int
+    candidates: Mapping[str, FloatArray] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,58 @@ class DirectSolver:
             If the sampler fails or returns nothing that can be used.
         """
         qubo = SVRQubo(dual, encoding)
+        chosen = self._candidates(qubo) if candidates is None else candidates
+        try:
+            raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **self._options())
+        except SamplerError as error:
+            if error.samples is not None:  # samples before the failure make a model
+                error.partial_solution = self._solution(
+                    qubo, error.samples, n_solutions, seed, chosen
+                )
+            raise
+        return self._solution(qubo, raw, n_solutions, seed, chosen)
+
+    @property
+    def takes_stacks(self) -> bool:
+        """Whether `solve_all` gives the sampler QUBOs of equal size in one call."""
+        return isinstance(self.sampler, StackSampler)
+
+    def solve_all(
+        self, problems: Sequence[DirectProblem], *, n_solutions: int
+    ) -> list[DualSolution]:
+        """Return what `solve` returns for each problem; for those of equal size in one call.
+
+        Parameters
+        ----------
+        problems : sequence of DirectProblem
+        n_solutions : int
+        """
+        found: dict[int, DualSolution] = {}
+        groups: dict[Hashable, list[int]] = {}
+        qubos = [SVRQubo(problem.dual, problem.encoding) for problem in problems]
+        chosen = [
+            self._candidates(qubo) if problem.candidates is None else problem.candidates
+            for qubo, problem in zip(qubos, problems, strict=True)
+        ]
+        for m, qubo in enumerate(qubos):
+            groups.setdefault((stack_key(qubo), tuple(chosen[m])), []).append(m)
+        sampler: Any = self.sampler
+        for members in groups.values():
+            most = max(
+                _STACKED_NUMBERS // (self.num_reads * 2 * qubos[members[0]].dual.n_samples), 1
+            )
+            for part in (members[i : i + most] for i in range(0, len(members), most)):
+                stack = QuboStack.of([qubos[m] for m in part])
+                seeds = [problems[m].seed for m in part]
+                raws = sampler.sample_stack(
+                    stack, num_reads=self.num_reads, seeds=seeds, **self._options()
+                )
+                solved = self._solutions(stack, raws, n_solutions, seeds, [chosen[m] for m in part])
+                found.update(zip(part, solved, strict=True))
+        return [found[m] for m in range(len(problems))]
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options of one call of the sampler."""
         options = dict(self.options)
         if "n_jobs" in self.sampler.parameters:
             options.setdefault("n_jobs", self.n_jobs)
@@ -125,15 +189,12 @@ class DirectSolver:
         if self.deadline is not None and "timeout" in self.sampler.parameters:
             left = max(self.deadline - time.monotonic(), 1e-3)
             options["timeout"] = min(options.get("timeout", np.inf), left)
-        try:
-            raw = self.sampler.sample(qubo, num_reads=self.num_reads, seed=seed, **options)
-        except SamplerError as error:
-            if error.samples is not None:  # samples before the failure make a model
-                error.partial_solution = self._solution(
-                    qubo, error.samples, n_solutions, seed, candidates
-                )
-            raise
-        return self._solution(qubo, raw, n_solutions, seed, candidates)
+        return options
+
+    @staticmethod
+    def _candidates(qubo: SVRQubo) -> Mapping[str, FloatArray]:
+        zeros = np.zeros_like(qubo.encoding.offset)
+        return {"zeros": zeros, "relaxation": qubo.dual.relaxation.coefficients}
 
     def _solution(
         self,
@@ -141,7 +202,7 @@ class DirectSolver:
         raw: Samples,
         n_solutions: int,
         seed: int,
-        candidates: Mapping[str, FloatArray] | None,
+        candidates: Mapping[str, FloatArray],
     ) -> DualSolution:
         if len(raw) == 0:
             raise SamplerError(
@@ -153,40 +214,60 @@ class DirectSolver:
                 f"the sampler returned bits of shape {raw.bits.shape}; it must return "
                 f"(n_reads, n_variables) = ({len(raw)}, {qubo.n_variables})."
             )
-        # What a sampler must beat before polish.
-        rng = np.random.default_rng([seed, len(raw)])
-        random = rng.integers(0, 2, size=(len(raw), qubo.n_variables), dtype=np.uint8)
-        final = polish(qubo, raw, n_jobs=self.n_jobs) if self.polish else raw
-        if candidates is None:
-            zeros = np.zeros_like(qubo.encoding.offset)
-            candidates = {"zeros": zeros, "relaxation": qubo.dual.relaxation.coefficients}
-        rounded, others = self._rounded(qubo, candidates)
-        bits = np.concatenate([final.bits, others.bits, rounded.bits])
-        energies = np.concatenate([final.energies, others.energies, rounded.energies])
-        names = list(candidates)
-        zeros_at = len(final) + len(others) + names.index("zeros") if "zeros" in names else None
-        keep = lowest_distinct(np.packbits(bits, axis=1), energies, n_solutions, always=zeros_at)
-        sources = ["sampler", *names]
-        info = {
-            **final.info,
-            "n_variables": qubo.n_variables,
-            "n_reads": len(raw),
-            "raw_energies": raw.energies,
-            "random_energies": qubo.energies(random),
-            "energies": final.energies,
-            "candidates": dict(zip(names, others.energies.tolist(), strict=True)),
-            "best_from": sources[int(np.argmin([final.energies.min(), *others.energies]))],
-        }
-        return DualSolution(
-            qubo.encoding.decode(bits[keep]), energies[keep], info, sampleset=raw.sampleset
-        )
+        return self._solutions(QuboStack.of([qubo]), [raw], n_solutions, [seed], [candidates])[0]
 
-    def _rounded(
-        self, qubo: SVRQubo, candidates: Mapping[str, FloatArray]
-    ) -> tuple[Samples, Samples]:
-        """Return the nearest levels of candidates, and these polished where samples are."""
-        encoding = qubo.encoding
-        points = np.array(list(candidates.values())).reshape(-1, *encoding.offset.shape)
-        bits = encoding.bits(encoding.nearest_levels(points))
-        rounded = Samples(bits, qubo.energies(bits))
-        return rounded, polish(qubo, rounded) if self.polish and len(rounded) else rounded
+    def _solutions(
+        self,
+        stack: QuboStack,
+        raws: Sequence[Samples],
+        n_solutions: int,
+        seeds: Sequence[int],
+        candidates: Sequence[Mapping[str, FloatArray]],
+    ) -> list[DualSolution]:
+        """Return the distinct solutions of each QUBO; all have as many reads and candidates."""
+        n_reads, names = len(raws[0]), list(candidates[0])
+        raw_bits = np.stack([raw.bits for raw in raws])
+        bits, energies = raw_bits, np.stack([raw.energies for raw in raws])
+        # What a sampler must beat before polish.
+        random = np.stack(
+            [
+                np.random.default_rng([seed, n_reads]).integers(
+                    0, 2, size=raw_bits.shape[1:], dtype=np.uint8
+                )
+                for seed in seeds
+            ]
+        )
+        random_energies = stack.energies(stack.decode(random))
+        points = np.array([list(each.values()) for each in candidates])
+        points = points.reshape(len(stack), -1, *stack.offset.shape[1:])
+        rounded = stack.bits(stack.nearest_levels(points))
+        rounded_energies = stack.energies(stack.decode(rounded))
+        others, other_energies = rounded, rounded_energies
+        if self.polish:
+            bits, energies = stack.polished(bits, energies, n_jobs=self.n_jobs)
+            if names:
+                others, other_energies = stack.polished(rounded, rounded_energies)
+        all_bits = np.concatenate([bits, others, rounded], axis=1)
+        all_energies = np.concatenate([energies, other_energies, rounded_energies], axis=1)
+        packed, sources = np.packbits(all_bits, axis=2), ["sampler", *names]
+        zeros_at = n_reads + len(names) + names.index("zeros") if "zeros" in names else None
+        solutions = []
+        for m, raw in enumerate(raws):
+            keep = lowest_distinct(packed[m], all_energies[m], n_solutions, always=zeros_at)
+            lowest = [energies[m].min(), *other_energies[m]]
+            info = {
+                **raw.info,
+                **({"polished": True} if self.polish else {}),
+                "n_variables": raw_bits.shape[2],
+                "n_reads": n_reads,
+                "raw_energies": raw.energies,
+                "random_energies": random_energies[m],
+                "energies": energies[m],
+                "candidates": dict(zip(names, other_energies[m].tolist(), strict=True)),
+                "best_from": sources[int(np.argmin(lowest))],
+            }
+            coefficients = stack.qubos[m].encoding.decode(all_bits[m, keep])
+            solutions.append(
+                DualSolution(coefficients, all_energies[m, keep], info, sampleset=raw.sampleset)
+            )
+        return solutions

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,8 @@ from qsvr.problem import (
     lowest_average,
     lowest_distinct,
 )
-from qsvr.solve.direct import DirectSolver, DualSolution
+from qsvr.problem.stack import relax_all
+from qsvr.solve.direct import DirectProblem, DirectSolver, DualSolution
 
 __all__ = ["RefinementRound", "RefinementSolver", "window_around"]
 
@@ -185,18 +187,59 @@ class RefinementSolver:
         direct = self.direct
         while True:
             try:
-                rounds.solve(direct, n_solutions=n_solutions, seed=seed)
+                problem = rounds.problem(seed)
+                found = direct.solve(
+                    problem.dual, problem.encoding, n_solutions=n_solutions, seed=problem.seed,
+                    candidates=problem.candidates,
+                )  # fmt: skip
             except SamplerError as error:
                 if isinstance(error, TimeLimitError) and rounds.history and self._is_late():
                     return self._end(rounds, "time_limit")
                 error.partial_solution = rounds.solution or error.partial_solution
                 raise
+            rounds.take(found, n_solutions)
             reason = self._reason_to_stop(rounds)
             if reason is not None:
                 return self._end(rounds, reason)
             rounds.narrow(_SHORT_SHRINKAGE if self.n_refinements is None else 0.5)
             if self.n_refinements is None:
                 direct = self.direct.short()
+
+    def solve_all(
+        self,
+        problems: Sequence[tuple[SVRDual, FixedPointEncoding]],
+        *,
+        n_solutions: int,
+        seeds: Sequence[int],
+    ) -> list[DualSolution]:
+        """Return what `solve` returns for each dual; the rounds of all are solved together.
+
+        Parameters
+        ----------
+        problems : sequence of (SVRDual, FixedPointEncoding)
+        n_solutions : int
+        seeds : sequence of int
+            One for each dual.
+        """
+        every = [_Rounds(dual, encoding) for dual, encoding in problems]
+        solutions: dict[int, DualSolution] = {}
+        left, direct = list(range(len(every))), self.direct
+        while left:
+            relax_all([every[m].dual for m in left])
+            found = direct.solve_all(
+                [every[m].problem(seeds[m]) for m in left], n_solutions=n_solutions
+            )
+            for m, each in zip(left, found, strict=True):
+                every[m].take(each, n_solutions)
+                reason = self._reason_to_stop(every[m])
+                if reason is not None:
+                    solutions[m] = self._end(every[m], reason)
+                else:
+                    every[m].narrow(_SHORT_SHRINKAGE if self.n_refinements is None else 0.5)
+            left = [m for m in left if m not in solutions]
+            if self.n_refinements is None:
+                direct = self.direct.short()
+        return [solutions[m] for m in range(len(every))]
 
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
@@ -262,16 +305,16 @@ class _Rounds:
         self.history: list[RefinementRound] = []
         self.loss_gaps: list[float] = []
 
-    def solve(self, direct: DirectSolver, *, n_solutions: int, seed: int) -> None:
-        """Solve the present windows; the best point so far and all zeros are candidates too."""
-        dual, zeros = self.dual, np.zeros_like(self.box)
-        candidates = {"relaxation": dual.relaxation.coefficients}
+    def problem(self, seed: int) -> DirectProblem:
+        """Return the problem of the present windows; all zeros are a candidate at first."""
+        candidates = {"relaxation": self.dual.relaxation.coefficients}
         if self.solution is None:
-            candidates["zeros"] = zeros
-        found = direct.solve(
-            dual, self.encoding, n_solutions=n_solutions, seed=seed + len(self.history),
-            candidates=candidates,
-        )  # fmt: skip
+            candidates["zeros"] = np.zeros_like(self.box)
+        return DirectProblem(self.dual, self.encoding, seed + len(self.history), candidates)
+
+    def take(self, found: DualSolution, n_solutions: int) -> None:
+        """Take what the present windows held; the best point so far and zeros compete with it."""
+        dual, zeros = self.dual, np.zeros_like(self.box)
         points, start_energy, sources = canonical(found.b), np.inf, []
         if self.solution is not None:
             incumbent = canonical(self.solution.b[:1])
@@ -290,13 +333,13 @@ class _Rounds:
         )  # fmt: skip
         b = self.solution.b
         _, objective = lowest_average(
-            np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.C
+            np.ones(len(b)), b, dual.outputs(b), dual.y, epsilon=dual.epsilon, C=dual.box
         )
         self.loss_gaps.append(loss_gap(dual, objective))
 
     def _reached(self, point: FloatArray, start_energy: float, source: str) -> RefinementRound:
         dual, b = self.dual, point[0] - point[1]
-        gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.C, dual.epsilon).gap
+        gap = Conditions.of(dual.outputs(b) - dual.y, b, dual.box, dual.epsilon).gap
         energy = float(dual.energy(point))
         return RefinementRound(
             energy, start_energy, dual.bound, gap, self.centre, self.width, source

@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +19,12 @@ import numpy as np
 from qsvr._typing import FloatArray
 from qsvr.exceptions import CapacityError
 from qsvr.problem import FixedPointEncoding, KernelRows, LargeDual, SVRDual, TrainingData, symmetric
+from qsvr.problem.stack import relax_all
 from qsvr.samplers import Sampler
 from qsvr.samplers.relax_round import RelaxRound
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 from qsvr.solve.decomposition import DecompositionSolver
-from qsvr.solve.direct import DirectSolver, DualSolution
+from qsvr.solve.direct import DirectProblem, DirectSolver, DualSolution
 from qsvr.solve.refinement import RefinementSolver
 
 __all__ = ["DualProblem", "Strategy"]
@@ -62,16 +64,25 @@ class Strategy:
     verbose: int = 0
 
     def working_size(
-        self, sampler: Sampler, *, n_samples: int, n_bits: int, name: str
+        self, sampler: Sampler, *, n_samples: int, n_bits: int, name: str, n_sides: int = 2
     ) -> int | None:
         """Return the samples of a working set, or None where one QUBO holds them all.
+
+        Parameters
+        ----------
+        sampler : Sampler
+        n_samples, n_bits : int
+        name : str
+            Of the sampler, in messages.
+        n_sides : int
+            Coefficients of a sample that have bits: 1 where boxes have one side.
 
         Raises
         ------
         CapacityError
             If one QUBO does not hold them and working sets are not allowed or cannot hold two.
         """
-        per_sample = 2 * n_bits
+        per_sample = n_sides * n_bits
         limit = sampler.max_variables
         most = n_samples if limit is None else limit // per_sample
         if self.max_variables is None:
@@ -80,9 +91,8 @@ class Strategy:
                     f"{n_samples} samples at n_bits={n_bits} need {per_sample * n_samples} binary "
                     f"variables in one QUBO, and the sampler {name!r} takes at most {limit}. Use "
                     "sampler='structured' (up to 60000 variables), max_variables='auto' (working "
-                    f"sets), fewer bits, or at most {most} samples: a subsample, QSVREnsemble, or "
-                    "sklearn.ensemble.BaggingRegressor(QSVR(...), "
-                    f"max_samples={max(most, 1)})."
+                    f"sets), fewer bits, or at most {most} samples: a subsample, or an ensemble of "
+                    f"members with max_samples={max(most, 1)}."
                 )
             return None
         if self.max_variables == "auto":
@@ -127,6 +137,27 @@ class Strategy:
         if n_rounds != 0:
             solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
         return solver.solve(dual, problem.encoding, n_solutions=n_solutions, seed=seed)
+
+    def solve_all(
+        self,
+        direct: DirectSolver,
+        problems: Sequence[DualProblem],
+        *,
+        n_solutions: int,
+        seeds: Sequence[int],
+    ) -> list[DualSolution]:
+        """Solve duals without working sets together; the results are those of `solve`."""
+        pairs: list[Any] = [(problem.dual, problem.encoding) for problem in problems]
+        n_rounds = self.rounds(direct.sampler)
+        if n_rounds != 0:
+            solver = RefinementSolver(direct, n_rounds, self.tol, self.deadline)
+            return solver.solve_all(pairs, n_solutions=n_solutions, seeds=seeds)
+        relax_all([dual for dual, _ in pairs])
+        given = [
+            DirectProblem(dual, encoding, seed)
+            for (dual, encoding), seed in zip(pairs, seeds, strict=True)
+        ]
+        return direct.solve_all(given, n_solutions=n_solutions)
 
     def rounds(self, sampler: Sampler) -> int | None:
         """Return the number of refinements, or None for as many as are needed.
@@ -182,7 +213,7 @@ class DualProblem:
 
         ``epsilon`` and the penalties are the parameters of `QSVR`.
         """
-        y, C = data.y[data.train], encoding.width[0]
+        y, C = data.y[data.train], encoding.width
         dual: SVRDual | LargeDual
         if working_size is None:
             matrix = symmetric(data.kernel_matrix(data.train))

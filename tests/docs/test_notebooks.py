@@ -22,8 +22,8 @@ def _render():
     return module
 
 
-def test_there_are_six_notebooks():
-    assert len(SOURCES) == 6
+def test_there_are_seven_notebooks():
+    assert len(SOURCES) == 7
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

@@ -27,12 +27,15 @@ def coefficients_by_definition(encoding, bits):
     """Coefficients of shape (n_reads, 2, n), bit by bit."""
     n, n_bits = encoding.n_samples, encoding.n_bits
     values = np.empty((len(bits), 2, n))
+    first = 0
     for side in range(2):
         for sample in range(n):
-            first = (side * n + sample) * n_bits
-            unit = sum(encoding.unit_weights[i] * bits[:, first + i] for i in range(n_bits))
-            width = encoding.width[side, sample]
+            width, unit = encoding.width[side, sample], 0.0
+            if width > 0.0:
+                unit = sum(encoding.unit_weights[i] * bits[:, first + i] for i in range(n_bits))
+                first += n_bits
             values[:, side, sample] = encoding.offset[side, sample] + width * unit
+    assert first == bits.shape[1]
     return values
 
 

@@ -199,7 +199,7 @@ def _space(content: JournalContent) -> SearchSpace:
             f"journal {content.path} was started from Python objects and does not hold the search "
             "space; give it: export_journal(..., scheduler=..., space=...)"
         )
-    return SearchSpace.from_dict(RunSpec.from_json(content.header.spec).space)
+    return SearchSpace.from_dict(RunSpec.from_json(content.header.spec, content.path).space)
 
 
 @dataclass(frozen=True)

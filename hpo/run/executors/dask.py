@@ -78,6 +78,8 @@ class _Client:
 
     def __init__(self, client: Any, setup: WorkerSetup, place: str, patience: float) -> None:
         self._client = client
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(_quiet_client())
         self._setup = setup
         self._place = place
         self._finished: list[Any] = []
@@ -173,6 +175,19 @@ class _Client:
     def close(self) -> None:
         """Disconnect."""
         self._client.close()
+        self._quiet.close()
+
+
+@contextlib.contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Keep tracebacks of Dask's client out of the output; its errors are raised as well."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _Remote(_Client):

@@ -20,6 +20,7 @@ guardian is this file, run without any other import than the standard library's.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -61,6 +62,7 @@ class Guardian:
         self._leader = leader
         self._mark = os.urandom(16).hex()
         self._socket: socket.socket | None = None
+        self._pid = 0
         self._started = False
         self._marking = 0
         self._held = 0
@@ -94,8 +96,9 @@ class Guardian:
             except OSError:  # no more processes: train without
                 ours.close()
                 return
-            process.returncode = 0  # it outlives this process, so nobody waits for it
-            self._socket = ours
+            process.returncode = 0  # it outlives this process, so `subprocess` need not wait for it
+            self._socket, self._pid = ours, process.pid
+            atexit.register(ours.close)
 
     @contextlib.contextmanager
     def marked(self) -> Iterator[None]:
@@ -132,7 +135,10 @@ class Guardian:
         self._send(_QUIT)
         with self._lock:
             if self._socket is not None:
+                atexit.unregister(self._socket.close)
                 self._socket.close()
+                with contextlib.suppress(OSError):
+                    os.waitpid(self._pid, 0)
             self._socket = None
             self._started = False
 

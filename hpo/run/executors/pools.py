@@ -201,6 +201,9 @@ class ProcessPool:
             self._starter.join()
 
 
+_UNWANTED = Outcome(reason="the executor was closed", cause="executor")
+
+
 @dataclass
 class _Generation:
     """An executor from its start until it breaks."""
@@ -248,6 +251,7 @@ class ExecutorPool:
         self._running: list[_Task] = []
         self._suspects: deque[_Task] = deque()
         self._abandoned = 0
+        self._closed = False
         self._numbers = itertools.count()
 
     def _build(self) -> Executor:
@@ -305,7 +309,8 @@ class ExecutorPool:
             self._generation = _Generation(self._build())
         except Exception as failed:
             raise ExecutorBrokenError(
-                f"the executor broke and cannot be built again ({describe(failed)})"
+                "the executor broke and cannot be built again "
+                f"({failed if isinstance(failed, UsageError) else describe(failed)})"
             ) from failed
 
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
@@ -314,7 +319,7 @@ class ExecutorPool:
             if task.abandoned:
                 self._abandoned -= 1
                 return
-            outcome = self._outcome(task, inner)
+            outcome = _UNWANTED if self._closed else self._outcome(task, inner)
             self._running.remove(task)
             if outcome is None:
                 task.suspect = True
@@ -344,7 +349,7 @@ class ExecutorPool:
             return failed_call(error.with_traceback(None))
 
     def _next_suspect(self) -> None:
-        if not self._suspects or self._running:
+        if not self._suspects or self._running or self._closed:
             return
         task = self._suspects.popleft()
         try:
@@ -368,6 +373,7 @@ class ExecutorPool:
 
     def close(self) -> None:
         """Shut the executor down if it was built here."""
+        self._closed = True
         if not isinstance(self._source, Executor):
             self._generation.executor.shutdown(wait=False)
 

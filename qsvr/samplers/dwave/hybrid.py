@@ -230,8 +230,8 @@ class CQMSampler(_HybridBase):
         return qubo.to_cqm()
 
     def _found(self, answer: Any, qubo: SVRQubo, num_reads: int) -> _Found:
-        n, top = qubo.dual.n_samples, qubo.encoding.grid.size - 1
-        reads = read_answer(answer, range(2 * n), top=top, limit=num_reads)
+        n, top = qubo.encoding.active.size, qubo.encoding.grid.size - 1
+        reads = read_answer(answer, range(n), top=top, limit=num_reads)
         faults = list(reads.faults)
         feasible = None
         if len(reads):
@@ -310,13 +310,13 @@ class NLSampler(_HybridBase):
 
     def _found(self, answer: Any, qubo: SVRQubo, num_reads: int) -> _Found:
         del num_reads
-        n, top = qubo.dual.n_samples, qubo.encoding.grid.size - 1
+        n, top = qubo.encoding.active.size, qubo.encoding.grid.size - 1
         rows = [np.asarray(row).reshape(-1) for row in answer.states]
         faults = []
-        right = [row for row in rows if row.size == 2 * n]
+        right = [row for row in rows if row.size == n]
         if len(right) < len(rows):
             faults.append(f"{len(rows) - len(right)} of {len(rows)} states of another size")
-        states = np.array(right, dtype=np.float64).reshape(-1, 2 * n)
+        states = np.array(right, dtype=np.float64).reshape(-1, n)
         levels, is_good = whole_levels(states, top)
         if not is_good.all():
             faults.append(
@@ -379,9 +379,8 @@ def _said_feasible(record: Any) -> BoolArray | None:
 
 
 def _is_balanced(qubo: SVRQubo, levels: NDArray[np.int64]) -> BoolArray:
-    """Return which rows of levels, (n_reads, 2 * n_samples), have sum(b) = 0."""
-    n = qubo.dual.n_samples
-    coefficients = qubo.encoding.values(levels.reshape(-1, 2, n))
+    """Return which rows of levels, (n_reads, n_active), have sum(b) = 0."""
+    coefficients = qubo.encoding.values(qubo.encoding.expanded(levels))
     total = (coefficients[:, 0] - coefficients[:, 1]).sum(axis=1)
     largest = np.abs(qubo.encoding.offset).sum() + qubo.encoding.width.sum()
     return np.asarray(np.abs(total) <= 1e-9 * largest)
@@ -391,7 +390,7 @@ def _lowest(
     qubo: SVRQubo, flat: NDArray[np.int64], feasible: BoolArray | None, faults: Sequence[str]
 ) -> _Found:
     """Return the feasible ones of the levels, or all where none is, lowest energy first."""
-    bits = qubo.encoding.bits(flat.reshape(-1, 2, qubo.dual.n_samples))
+    bits = qubo.encoding.bits(qubo.encoding.expanded(flat))
     if feasible is None:
         feasible = _is_balanced(qubo, flat)
     order = np.argsort(qubo.energies(bits), kind="stable")

@@ -14,33 +14,33 @@ def neighbour_blocks(K: Array, orders: Array, sizes: Array) -> Array:
 
     Parameters
     ----------
-    K : ndarray of shape (n, n)
-    orders : ndarray of shape (n_partitions, n)
+    K : ndarray of shape (..., n, n)
+        One kernel or several.
+    orders : ndarray of shape (..., n_partitions, n)
         For each partition, the order in which samples are tried as centres.
     sizes : ndarray of shape (n_blocks,)
 
     Returns
     -------
-    ndarray of shape (n_partitions, n_blocks, sizes.max())
+    ndarray of shape (..., n_partitions, n_blocks, sizes.max())
         Padded with 0 to a multiple of 4 members.
     """
-    n = K.shape[0]
-    diagonal = np.diag(K)
-    blocks = np.zeros((len(orders), sizes.size, -(-sizes.max() // 4) * 4), np.int64)
-    for order, partition in zip(orders, blocks, strict=True):
-        taken = np.zeros(n, np.bool_)
-        cursor = 0
-        for size, block in zip(sizes, partition, strict=True):
-            while taken[order[cursor]]:
-                cursor += 1
-            centre = order[cursor]
-            distance = diagonal - 2.0 * K[centre]  # plus a constant
-            distance[taken] = np.inf
-            distance[centre] = -np.inf
-            # The nearest ones, of equally near ones the first.
-            limit = np.partition(distance, size - 1)[size - 1]
-            near = np.flatnonzero(distance <= limit)
-            nearest = near[np.argsort(distance[near], kind="stable")[:size]]
-            block[:size] = nearest
-            taken[nearest] = True
-    return blocks
+    *several, n_partitions, n = orders.shape
+    width = -(-sizes.max() // 4) * 4
+    kernels = K.reshape(-1, n, n)
+    rows = orders.reshape(-1, n)  # all partitions of all kernels, side by side
+    row, kernel = np.arange(len(rows)), np.repeat(np.arange(len(kernels)), n_partitions)
+    diagonal = np.diagonal(kernels, axis1=1, axis2=2)[kernel]
+    blocks = np.zeros((len(rows), sizes.size, width), np.int64)
+    taken = np.zeros(rows.shape, np.bool_)
+    for b, size in enumerate(sizes):
+        # The first sample in each order that is in no block yet.
+        centre = rows[row, np.argmin(taken[row[:, None], rows], axis=1)]
+        distance = diagonal - 2.0 * kernels[kernel, centre]  # plus a constant
+        distance[taken] = np.inf
+        distance[row, centre] = -np.inf
+        # The nearest ones, of equally near ones the first.
+        nearest = np.argsort(distance, axis=1, kind="stable")[:, :size]
+        blocks[:, b, :size] = nearest
+        taken[row[:, None], nearest] = True
+    return blocks.reshape(*several, n_partitions, sizes.size, width)

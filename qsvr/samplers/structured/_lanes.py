@@ -3,8 +3,9 @@
 Every array over lanes is (rows, n_lanes) float32 with the lane index innermost, so one proposal is
 evaluated for many independent reads by the same vector instructions. The state of a sample is one
 signed level x in -top..top: x > 0 puts the coefficient a at level x and a-hat at its offset, x < 0
-the other way round. Where levels are even, a minimum never needs both above their offsets; where
-they are not, each coefficient is a sample of its own here, a from 0 up and a-hat from 0 down.
+the other way round; where only one of the two has bits, x counts its levels from their middle.
+Where levels are even, a minimum never needs both above their offsets; where they are not, each
+coefficient is a sample of its own here, a from 0 up and a-hat from 0 down.
 
 Samples are visited in blocks of kernel neighbours. Within a block the fields of its members are
 kept exact after every move; the rest of the samples receive the block's net change in one matrix
@@ -356,7 +357,7 @@ def anneal(
             for i in range(size if number % plan.heat_every == 0 or size == 1 else 0):
                 order = _next(order)
                 n = members[i]
-                one_window = top <= _f4(_WINDOW // 2 - 1)
+                one_window = top < _f4(_WINDOW // 2)
                 shift = _f4(0.0) if one_window else _f4(np.int32(order % span))
                 _heat_bath(
                     local[i], x[n], rng, work, candidates, _weight(n, even, uneven), table, top,

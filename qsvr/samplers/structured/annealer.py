@@ -18,7 +18,7 @@ one coefficient. Reads run side by side in SIMD lanes, and batches of them in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -26,13 +26,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsvr._typing import FloatArray
+from qsvr._typing import FloatArray, IntArray
 from qsvr._validation import check_integer, shown
+from qsvr.problem.encoding import FixedPointEncoding
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
+from qsvr.problem.stack import QuboStack
 from qsvr.samplers.base import check_options
 from qsvr.samplers.structured._arrays import Batch, Levels, Plan
-from qsvr.samplers.structured.temperature import pair_beta_range
+from qsvr.samplers.structured.temperature import pair_beta_ranges
 
 __all__ = ["StructuredAnnealer"]
 
@@ -50,7 +52,7 @@ class StructuredAnnealer:
 
     Options of `sample`: ``num_sweeps`` (by default it grows with the root of n_samples),
     ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
-    `pair_beta_range`), ``n_jobs`` (threads; the samples do not depend on it).
+    `pair_beta_ranges`), ``n_jobs`` (threads; the samples do not depend on it).
     """
 
     is_local = True
@@ -59,32 +61,55 @@ class StructuredAnnealer:
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
         """Return ``num_reads`` samples, annealed in batches of as many reads as there are lanes."""
+        return self.sample_stack(
+            QuboStack.of([qubo]), num_reads=num_reads, seeds=[seed], **options
+        )[0]
+
+    def sample_stack(
+        self, stack: QuboStack, *, num_reads: int, seeds: Sequence[int], **options: Any
+    ) -> list[Samples]:
+        """Return the samples of each QUBO of a stack: the same as one by one, in less time.
+
+        Parameters
+        ----------
+        stack : QuboStack
+        num_reads : int
+            Of each QUBO.
+        seeds : sequence of int
+            One for each QUBO.
+        **options
+            As for `sample`; ``n_jobs`` threads share the QUBOs.
+        """
         check_options("structured", options, self.parameters)
         start = perf_counter()
-        num_sweeps, hot, cold = _schedule(qubo, options)
+        num_sweeps, ranges = _schedules(stack, options)
         # A pool of NaN threads never ends.
         n_jobs = check_integer("sampler_options", "n_jobs", options.get("n_jobs", 1), low=1)
-        problem = _Problem.of(qubo, np.geomspace(hot, cold, num_sweeps), seed)
-        levels = problem.run(num_reads, seed, n_jobs)
-        bits = qubo.encoding.bits(levels)
+        betas = [np.geomspace(hot, cold, num_sweeps) for hot, cold in ranges]
+        levels = anneal_all(_problems(stack, betas, seeds), num_reads, seeds, n_jobs)
+        bits, energies = stack.bits(levels), stack.energies(stack.values(levels))
         info = {
             "sampler": "structured",
             "num_sweeps": num_sweeps,
-            "beta_range": (hot, cold),
-            "sampling_time": perf_counter() - start,
+            "sampling_time": (perf_counter() - start) / len(stack),
             "polished": False,
         }
-        return Samples(bits, qubo.dual.energy(qubo.encoding.values(levels)), info)
+        return [
+            Samples(*each, {**info, "beta_range": beta_range})
+            for each, beta_range in zip(zip(bits, energies, strict=True), ranges, strict=True)
+        ]
 
 
-def _schedule(qubo: SVRQubo, options: Mapping[str, Any]) -> tuple[int, float, float]:
-    """Return the number of sweeps, and the hot and cold inverse temperature."""
-    default = 16 + int(5.5 * np.sqrt(qubo.dual.n_samples))
+def _schedules(
+    stack: QuboStack, options: Mapping[str, Any]
+) -> tuple[int, list[tuple[float, float]]]:
+    """Return the number of sweeps, and the hot and cold inverse temperature of each QUBO."""
+    default = 16 + int(5.5 * np.sqrt(stack.y.shape[1]))
     owner = "sampler_options"
     num_sweeps = check_integer(owner, "num_sweeps", options.get("num_sweeps", default), low=1)
     chosen = options.get("beta_range")
     if chosen is None:
-        return num_sweeps, *pair_beta_range(qubo)
+        return num_sweeps, pair_beta_ranges(stack)
     try:
         hot, cold = map(float, chosen)
     except (TypeError, ValueError):
@@ -94,7 +119,19 @@ def _schedule(qubo: SVRQubo, options: Mapping[str, Any]) -> tuple[int, float, fl
             f"beta_range of {owner} must be two inverse temperatures, 0 < hot <= cold; got "
             f"{shown(chosen)}. None derives them from the problem."
         )
-    return num_sweeps, hot, cold
+    return num_sweeps, [(hot, cold)] * len(stack)
+
+
+def anneal_all(
+    problems: Sequence[_Problem], num_reads: int, seeds: Sequence[int], n_jobs: int
+) -> NDArray[np.int64]:
+    """Return levels of shape (n_members, num_reads, 2, n_samples)."""
+    from qsvr._numba import in_threads
+
+    if len(problems) == 1:
+        return problems[0].run(num_reads, seeds[0], n_jobs)[None]
+    pairs = list(zip(problems, seeds, strict=True))
+    return np.stack(in_threads(lambda pair: pair[0].run(num_reads, pair[1], 1), pairs, n_jobs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,37 +152,7 @@ class _Problem:
     separate: bool  # whether the coefficients of a sample are
     blocks: tuple[NDArray[np.int64], NDArray[np.int64]]
     plan: Plan
-
-    @classmethod
-    def of(cls, qubo: SVRQubo, beta: FloatArray, seed: int) -> _Problem:
-        from qsvr.samplers.structured._blocks import neighbour_blocks
-
-        separate = not qubo.encoding.is_even
-        kernel, y, offset = _quadratic_form(qubo, separate=separate)
-        n, top = y.size, qubo.encoding.grid.size - 1
-        sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
-        rng = np.random.default_rng([seed, 0])
-        orders = np.stack([rng.permutation(n) for _ in range(_N_PARTITIONS)])
-        reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, beta.size), 1.0)
-        length, energy = _exponents(qubo, kernel, offset)
-        levels, weights, even = _levels(qubo, length, energy, separate=separate)
-        most = float(np.finfo(np.float32).max)
-        plan = Plan(
-            np.minimum(np.ldexp(beta, energy), most).astype(np.float32), reach.astype(np.uint32), 0,
-            _PROPOSALS_PER_VISIT, _SWEEPS_PER_HEAT_BATH,
-        )  # fmt: skip
-        scaled = np.ldexp(kernel, 2 * length - energy).astype(np.float32)
-        return cls(
-            kernel=np.pad(scaled, ((0, 0), (0, n % 2))),
-            y=np.ldexp(y, length - energy).astype(np.float32),
-            offset=np.ldexp(offset, -length).astype(np.float32),
-            levels=levels,
-            weights=weights,
-            even=even,
-            separate=separate,
-            blocks=(neighbour_blocks(kernel, orders, sizes), sizes),
-            plan=plan,
-        )
+    encoding: FixedPointEncoding
 
     def run(self, num_reads: int, seed: int, n_jobs: int) -> NDArray[np.int64]:
         """Return levels of shape (num_reads, 2, n_samples)."""
@@ -154,12 +161,13 @@ class _Problem:
 
         # Batches share their seeds and random numbers, whoever anneals which of their lanes.
         n_batches = -(-num_reads // LANES)
-        width = LANES if n_batches >= n_jobs else MULTIPLE
+        width = LANES if n_batches >= n_jobs and num_reads > MULTIPLE else MULTIPLE
         firsts = range(0, num_reads, width)
         signed = in_threads(lambda first: self._run_lanes(seed, first, width), firsts, n_jobs)
-        x = np.concatenate(signed, axis=1)[:, :num_reads].T.astype(np.int64)
+        x = np.concatenate(signed, axis=1)[:, :num_reads].T
         if self.separate:
-            return np.abs(x.reshape(num_reads, 2, -1))
+            return self.encoding.expanded(np.abs(x.astype(np.int64)))
+        x = (x + _middle(self.encoding)).astype(np.int64)
         return np.stack([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
 
     def _run_lanes(self, seed: int, first_read: int, width: int) -> NDArray[np.float32]:
@@ -169,9 +177,10 @@ class _Problem:
         batch, first_lane = divmod(first_read, LANES)
         lanes, n = slice(first_lane, first_lane + width), self.y.size
         rng = np.random.default_rng([seed, batch + 1])
-        low, high = self.weights[:, 4:6].astype(np.int64).T[..., None]
+        low, high = self.weights[:, 4:6].T[..., None]
+        counts = (high - low).astype(np.int64) + 1
         field, x = aligned(self.kernel.shape[1], width), aligned(n, width)
-        x[:] = rng.integers(low, high + 1, size=(n, LANES))[:, lanes]
+        x[:] = low + rng.integers(0, counts, size=(n, LANES))[:, lanes]
         states = rng.integers(1, 2**32, size=LANES, dtype=np.uint32)[lanes].copy()
         shared = np.uint32(rng.integers(1, 2**32))
         b, everyone = aligned(-(-n // 4) * 4, width), np.arange(-(-n // 4) * 4) % n
@@ -198,62 +207,146 @@ class _Problem:
         return np.asarray(self.offset[:, None] + up * rise + down * fall, dtype=np.float32)
 
 
-def _quadratic_form(qubo: SVRQubo, *, separate: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return kernel, targets and offsets of b, of the samples or of a and -(a-hat) separately."""
-    dual, offset = qubo.dual, qubo.encoding.offset
+def _problems(
+    stack: QuboStack, betas: Sequence[FloatArray], seeds: Sequence[int]
+) -> list[_Problem]:
+    """Return each QUBO of a stack, with its schedule, as the compiled loops take it."""
+    from qsvr.samplers.structured._blocks import neighbour_blocks
+
+    separate = not stack.qubos[0].encoding.is_even
+    kernel, y, offset = _quadratic_form(stack, separate=separate)
+    n, top = y.shape[1], stack.grid.size - 1
+    sizes = np.array([len(p) for p in np.array_split(np.arange(n), -(-n // _BLOCK_SIZE))])
+    rngs = [np.random.default_rng([seed, 0]) for seed in seeds]
+    orders = np.stack([[rng.permutation(n) for _ in range(_N_PARTITIONS)] for rng in rngs])
+    blocks = neighbour_blocks(kernel, orders, sizes)
+    reach = np.maximum(np.geomspace(max(top / 2.0, 1.0), 1.0, betas[0].size), 1.0)
+    length, energy = _exponents(stack, kernel, offset)
+    weights, table = _levels(stack, length, energy, separate=separate)
+    scaled = np.ldexp(kernel, (2 * length - energy)[:, None, None]).astype(np.float32)
+    scaled = np.pad(scaled, ((0, 0), (0, 0), (0, n % 2)))
+    targets = np.ldexp(y, (length - energy)[:, None]).astype(np.float32)
+    offsets = np.ldexp(offset, -length[:, None]).astype(np.float32)
+    most = float(np.finfo(np.float32).max)
+    problems = []
+    low, high = weights[..., 4], weights[..., 5]
+    highest = np.maximum(high.max(axis=1), -low.min(axis=1))
+    parts = (weights[..., :2], weights[..., 2:4], weights[..., 5:])
+    alike = sum(np.ptp(part, axis=(1, 2)) for part in parts) == 0.0
+    for m, beta in enumerate(betas):
+        scaled_beta = np.minimum(np.ldexp(beta, energy[m]), most).astype(np.float32)
+        plan = Plan(
+            scaled_beta, reach.astype(np.uint32), 0, _PROPOSALS_PER_VISIT, _SWEEPS_PER_HEAT_BATH
+        )
+        problems.append(
+            _Problem(
+                kernel=scaled[m], y=targets[m], offset=offsets[m],
+                levels=Levels(tuple(weights[m, 0]), table, highest[m]), weights=weights[m],
+                even=table is None and not separate and bool(alike[m]), separate=separate,
+                blocks=(blocks[m], sizes), plan=plan, encoding=stack.qubos[m].encoding,
+            )
+        )  # fmt: skip
+    return problems
+
+
+def _middle(encoding: FixedPointEncoding) -> FloatArray:
+    """Return the signed levels at which x is 0, shape (n_samples,).
+
+    That is the middle of a box of one side, so that boxes of either side look alike.
+    """
+    return np.asarray(0.5 * (encoding.grid.size - 1) * encoding.side)
+
+
+def _costs(stack: QuboStack) -> FloatArray:
+    """Return the linear energy per unit of a and a-hat, shape (n_members, 2, n_samples).
+
+    With the other coefficient at its offset the overlap term is linear too.
+    """
+    epsilon, overlap = stack.scalar("epsilon"), stack.scalar("overlap_penalty")
+    return np.asarray(epsilon[..., None] + overlap[..., None] * stack.offset[:, ::-1])
+
+
+def _quadratic_form(
+    stack: QuboStack, *, separate: bool
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return kernels, targets and offsets of b, of the samples or of a and -(a-hat) separately.
+
+    Of shape (n_members, n, n) and (n_members, n). A box of one side has no corner of the cost
+    within it: there the cost is a part of the target.
+    """
+    offset, top = stack.offset, stack.grid.size - 1
     if not separate:
-        return dual.penalised_kernel, dual.y, offset[0] - offset[1]
-    kernel = np.tile(dual.penalised_kernel, (2, 2))
-    n = np.arange(dual.n_samples)
-    kernel[n, n + n.size] -= dual.overlap_penalty
-    kernel[n + n.size, n] -= dual.overlap_penalty
-    return kernel, np.tile(dual.y, 2), np.concatenate([offset[0], -offset[1]])
+        step, cost = stack.width.max(axis=1), _costs(stack)
+        side = np.stack([qubo.encoding.side for qubo in stack.qubos])
+        middle = np.stack([_middle(qubo.encoding) for qubo in stack.qubos]) * step / top
+        slope = side * np.where(side > 0, cost[:, 0], cost[:, 1])
+        return stack.penalised_kernel, stack.y - slope, offset[:, 0] - offset[:, 1] + middle
+    kernel = np.tile(stack.penalised_kernel, (1, 2, 2))
+    n, overlap = np.arange(stack.y.shape[1]), stack.scalar("overlap_penalty")
+    kernel[:, n, n + n.size] -= overlap
+    kernel[:, n + n.size, n] -= overlap
+    y, signed = np.tile(stack.y, (1, 2)), np.concatenate([offset[:, 0], -offset[:, 1]], axis=1)
+    if stack.active.shape[1] < y.shape[1]:
+        member, active = np.arange(len(stack))[:, None], stack.active
+        kernel = kernel[member[..., None], active[:, :, None], active[:, None]]
+        return kernel, y[member, active], signed[member, active]
+    return kernel, y, signed
 
 
-def _exponents(qubo: SVRQubo, kernel: FloatArray, offset: FloatArray) -> tuple[int, int]:
-    """Return the powers of two that coefficients and energies are divided by.
+def _exponents(
+    stack: QuboStack, kernel: FloatArray, offset: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Return the powers of two that coefficients and energies are divided by, (n_members,) each.
 
     With them no coefficient and no term of the energy of one or two samples exceeds one.
     """
-    dual, width = qubo.dual, qubo.encoding.width
-    cost = dual.epsilon + dual.overlap_penalty * float(np.abs(qubo.encoding.offset).max())
-    largest = [
-        max(float(width.max()), float(np.abs(offset).max())),
-        max(float(kernel.max()), -float(kernel.min())),
-        max(float(np.abs(dual.y).max()), cost),
-    ]
-    length, curvature, slope = np.frexp(largest)[1].tolist()
-    terms = [length + slope] * (largest[2] > 0.0) + [2 * length + curvature] * (largest[1] > 0.0)
-    return length, max(terms, default=0)
+    overlap = stack.scalar("overlap_penalty")[:, 0]
+    cost = stack.scalar("epsilon")[:, 0] + overlap * np.abs(stack.offset).max(axis=(1, 2))
+    longest = np.maximum(stack.width.max(axis=(1, 2)), np.abs(offset).max(axis=1))
+    curvature = np.maximum(kernel.max(axis=(1, 2)), -kernel.min(axis=(1, 2)))
+    slope = np.maximum(np.abs(stack.y).max(axis=1), cost)
+    length = np.frexp(longest)[1].astype(np.int64)
+    never = -(2**30)
+    linear = np.where(slope > 0.0, length + np.frexp(slope)[1], never)
+    square = np.where(curvature > 0.0, 2 * length + np.frexp(curvature)[1], never)
+    energy = np.maximum(linear, square)
+    return length, np.where(energy == never, 0, energy)
 
 
 def _levels(
-    qubo: SVRQubo, length: int, energy: int, *, separate: bool
-) -> tuple[Levels, NDArray[np.float32], bool]:
-    """Return the levels, the weights sample by sample, and whether these are all the same.
+    stack: QuboStack, length: IntArray, energy: IntArray, *, separate: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the weights sample by sample, (n_members, n, 6), and the table of `Levels`.
 
     They are in the units of `_exponents`.
     """
-    dual, encoding = qubo.dual, qubo.encoding
-    top = encoding.grid.size - 1
-    step = encoding.width / top  # (2, n)
-    none, all_levels = np.zeros(dual.n_samples), np.full(dual.n_samples, float(top))
+    top = stack.grid.size - 1
+    step = stack.width / top  # (n_members, 2, n)
+    none, all_levels = np.zeros_like(stack.y), np.full_like(stack.y, float(top))
+    epsilon = stack.scalar("epsilon")
     if separate:
-        up, down = np.concatenate([step[0], none]), np.concatenate([none, step[1]])
-        cost_up, cost_down = dual.epsilon * up, dual.epsilon * down
-        low, high = np.concatenate([none, -all_levels]), np.concatenate([all_levels, none])
+        up = np.concatenate([step[:, 0], none], axis=1)
+        down = np.concatenate([none, step[:, 1]], axis=1)
+        low = np.concatenate([none, -all_levels], axis=1)
+        high = np.concatenate([all_levels, none], axis=1)
+        up, down, low, high = (
+            np.take_along_axis(each, stack.active, axis=1) for each in (up, down, low, high)
+        )
+        cost_up, cost_down = epsilon * up, epsilon * down
     else:
-        # With the other coefficient at its offset the overlap term is linear too.
-        cost = step * (dual.epsilon + dual.overlap_penalty * encoding.offset[::-1])
-        (up, down), (cost_up, cost_down), low, high = step, cost, -all_levels, all_levels
+        is_one = np.stack([qubo.encoding.side for qubo in stack.qubos]) != 0
+        both, costs = step.swapaxes(0, 1), (step * _costs(stack)).swapaxes(0, 1)
+        up, down = np.where(is_one, step.max(axis=1), both)
+        cost_up, cost_down = np.where(is_one, 0.0, costs)
+        high = np.where(is_one, 0.5 * all_levels, all_levels)
+        low = -high
+    lengths, energies = -length[:, None], -energy[:, None]
     columns = [
-        *np.ldexp([up, down], -length), *np.ldexp([cost_up, cost_down], -energy), low, high
+        np.ldexp(up, lengths), np.ldexp(down, lengths),
+        np.ldexp(cost_up, energies), np.ldexp(cost_down, energies), low, high,
     ]  # fmt: skip
-    weights = np.column_stack(columns).astype(np.float32)
-    table = None
-    if not encoding.is_uniform:
-        units = encoding.grid * top
-        table = np.concatenate([-units[:0:-1], units]).astype(np.float32)
-    steps, costs = weights[:, :2], weights[:, 2:4]
-    even = table is None and not separate and np.ptp(steps) == 0.0 and np.ptp(costs) == 0.0
-    return Levels(tuple(weights[0]), table, np.float32(top)), weights, bool(even)
+    weights = np.stack(columns, axis=-1).astype(np.float32)
+    if stack.qubos[0].encoding.is_uniform:
+        return weights, None
+    units = stack.grid * top
+    return weights, np.concatenate([-units[:0:-1], units]).astype(np.float32)

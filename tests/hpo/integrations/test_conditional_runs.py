@@ -107,7 +107,7 @@ def test_tables_and_the_page_leave_cells_empty(journal, tmp_path):
     for row, trial in zip(rows, results.trials, strict=True):
         for name in SPACES[journal.stem].domains:
             assert row[f"config_{name}"] == str(trial.config.get(name, ""))
-    shown = [column.header for column in results.table().columns]
+    shown = [str(column.header) for column in results.table().columns]
     assert set(SPACE.domains) <= set(shown)
     frame = results.to_frame()
     assert frame["config_momentum"].isna().sum() == sum(

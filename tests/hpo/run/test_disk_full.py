@@ -158,6 +158,7 @@ CASES = [
 ]
 
 
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize(("scheduler", "executor"), CASES)
 def test_file_size_limit(make_workshop, command, outcome_of, scheduler, executor) -> None:
     calm = Search(make_workshop("calm"), scheduler, executor)
@@ -184,6 +185,7 @@ def test_file_size_limit(make_workshop, command, outcome_of, scheduler, executor
     assert stops >= 0.8 * MOMENTS
 
 
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize(("scheduler", "executor"), CASES)
 def test_full_disk(make_workshop, tmp_path, command, outcome_of, scheduler, executor) -> None:
     calm = Search(make_workshop("calm"), scheduler, executor)

@@ -186,7 +186,8 @@ def test_extra_metrics_are_kept_in_the_journal(workshop) -> None:
     )
     Tuner.from_spec(workshop.spec(max_resource=3), journal=workshop.journal).run()
     notes = Results.from_journal(workshop.journal).notes
-    assert notes[0]["extra"] == {"accuracy": [0.5]}
+    metrics = [note for note in notes if note["what"] == "metrics"]
+    assert metrics[0]["extra"] == {"accuracy": [0.5]}
 
 
 def test_same_journal_from_the_same_seed(make_workshop) -> None:
@@ -297,7 +298,7 @@ def test_a_journal_is_read_and_parsed_once(tmp_path):
 
     few, n_few = cost(50)
     many, n_many = cost(200)
-    assert many["raw_decode"] == n_many + 1  # the header twice
+    assert many["raw_decode"] == n_many
     assert sum(many.values()) / n_many <= 1.1 * sum(few.values()) / n_few
 
 

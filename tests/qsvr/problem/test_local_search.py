@@ -12,7 +12,8 @@ from sklearn.preprocessing import scale
 
 from qsvr import FixedPointEncoding, SVRDual, SVRQubo, get_sampler
 from qsvr.problem import polish
-from qsvr.problem.local_search import descend_levels, pair_excitations
+from qsvr.problem.local_search import descend_levels
+from qsvr.problem.stack import QuboStack
 
 
 def dual_of(n, *, C=1.0, overlap=0.0, sign=1.0):
@@ -85,7 +86,7 @@ def test_energies_of_pair_moves_are_those_of_the_points_they_lead_to(name):
     dual, encoding = qubo.dual, qubo.encoding
     levels = np.random.default_rng(3).integers(0, encoding.grid.size, (2, n))
     partners = np.array([[j for j in range(n) if j != i] for i in range(n)])
-    found = pair_excitations(qubo, levels, partners)
+    found = QuboStack.of([qubo]).excitations(levels[None], partners[None])[0]
     here = dual.energy(encoding.values(levels))
 
     def shifted(at, sample, down):

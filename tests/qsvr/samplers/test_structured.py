@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from qsvr import FixedPointEncoding, SVRDual, SVRQubo, get_sampler
+from qsvr.problem.stack import QuboStack
 from qsvr.samplers.structured._blocks import neighbour_blocks
-from qsvr.samplers.structured.annealer import _Problem
+from qsvr.samplers.structured.annealer import _problems
 
 
 def qubo_of(n, encoding):
@@ -45,9 +46,8 @@ def test_samples_do_not_depend_on_the_number_of_threads(name, num_reads):
 @pytest.mark.slow
 def test_half_of_the_reads_of_a_batch_take_less_time():
     """So that two threads help at 64 reads: 0.67 where it was measured."""
-    problem = _Problem.of(
-        qubo_of(300, ENCODINGS["even"](300)), np.geomspace(0.1, 100.0, 100), seed=0
-    )
+    stack = QuboStack.of([qubo_of(300, ENCODINGS["even"](300))])
+    (problem,) = _problems(stack, [np.geomspace(0.1, 100.0, 100)], seeds=[0])
     seconds = {32: [], 64: []}
     for _ in range(8):
         for width, found in seconds.items():

@@ -6,7 +6,9 @@ The clusters are real: a scheduler and workers in processes of their own.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -33,7 +35,7 @@ class Cluster:
         self.file = root / "scheduler.json"
         self._environment = environment
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._start("scheduler", {}, "--port", "0", "--host", "127.0.0.1")
+        self.scheduler = self._start("scheduler", {}, "--port", "0", "--host", "127.0.0.1")
 
     def _start(self, part: str, changes: dict[str, str], *args: str) -> subprocess.Popen[bytes]:
         where = ["--scheduler-file", str(self.file), "--dashboard-address", "127.0.0.1:0"]
@@ -223,7 +225,7 @@ def test_silence_ends_after_patience(workshop, cluster, tmp_path: Path) -> None:
         time.sleep(0.05)
     refused("has no worker after 2 s", scheduler_file=cluster.file)
     frozen = cluster.worker()
-    frozen.send_signal(19)  # SIGSTOP
+    frozen.send_signal(signal.SIGSTOP)
     refused("got no answer of tcp://127.0.0.1", scheduler_file=cluster.file)
 
 
@@ -248,3 +250,35 @@ def test_a_trainer_that_cannot_be_imported_any_more_stops_the_run(
     workshop.write_trainer(good)
     results = Tuner.resume(workshop.journal, executor="process", executor_options={})
     assert outcome_of(results) == outcome_of(Tuner.from_spec(make_workshop("calm").spec()).run())
+
+
+@pytest.mark.parametrize("accident", ["Ctrl-C here", "Ctrl-C", "SIGUSR1", "scheduler killed"])
+def test_the_end_of_a_run_on_dask_prints_no_traceback(
+    workshop, cluster, environment, accident
+) -> None:
+    cluster.worker()
+    workshop.slow(0.1)
+    where = [f"--executor-option=scheduler_file={cluster.file}", "--executor-option=patience=2"]
+    args = workshop.run_args(executor="dask", workers="1")
+    with subprocess.Popen(
+        workshop.command(*args, *(where if accident != "Ctrl-C here" else []), "--quiet"),
+        cwd=workshop.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while workshop.epochs() < 5:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        if accident == "scheduler killed":
+            cluster.scheduler.kill()
+            code, lines = 1, r"Error: the executor broke .* within patience=2 s .*\n"
+        else:
+            signum = signal.SIGUSR1 if accident == "SIGUSR1" else signal.SIGINT
+            os.killpg(process.pid, signum)
+            code, lines = 128 + signum, r"Stopped; every finished report is kept in run.jsonl.\n"
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert re.fullmatch(rf"{lines}Go on with: python -m hpo resume run.jsonl\n", err), err

@@ -1,0 +1,57 @@
+"""Probabilities of classes by scikit-learn's calibration of a classifier's decisions."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.calibration import CalibratedClassifierCV
+
+from qsvr._typing import FloatArray
+from qsvr.estimators._multiclass import binary_tasks, total_plan
+from qsvr.estimators._parameters import random_state_of
+from qsvr.estimators._prepared import access_plan
+
+__all__ = ["fit_calibrated"]
+
+_MOST_FOLDS = 5
+
+
+def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: FloatArray) -> Any:
+    """Return a `QSVC`, fitted on all data and calibrated on what folds of it leave out.
+
+    Parameters
+    ----------
+    model : QSVC
+        Its classes are known.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    labels, weight : ndarray of shape (n_samples,)
+    """
+    codes = np.searchsorted(model.classes_, labels)
+    smallest = int(np.bincount(codes).min())
+    n_folds = min(_MOST_FOLDS, smallest)
+    if n_folds < 2:
+        raise ValueError(
+            f"probability of {type(model).__name__} must be False where a class of y has fewer "
+            f"than 2 samples; got {smallest} of one class. Add samples, or set probability=False."
+        )
+    direct = model._direct_solver()  # noqa: SLF001
+    limit = direct.options.get("max_access_time")
+    if limit is not None:
+        tasks = binary_tasks(model.multi_class, model.classes_.size)
+        sizes = [int(task.takes(codes).sum()) for task in tasks]
+        plans = [access_plan(model, direct, size, None) for size in sizes]
+        total_plan(plans).times(n_folds + 1).check(limit)
+    seed = model.random_state
+    if not isinstance(seed, Integral):
+        seed = int(random_state_of(seed).randint(np.iinfo(np.int32).max))
+    parameters = {**model.get_params(deep=False), "probability": False, "random_state": seed}
+    calibration = CalibratedClassifierCV(type(model)(**parameters), cv=n_folds, ensemble=False)
+    calibration.fit(X, labels, sample_weight=weight)
+    (calibrated,) = calibration.calibrated_classifiers_
+    fitted = vars(calibrated.estimator).items()
+    vars(model).update((name, value) for name, value in fitted if name not in parameters)
+    model.calibration_ = calibration
+    return model
