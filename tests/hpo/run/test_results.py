@@ -7,6 +7,7 @@ import io
 import math
 import multiprocessing
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -266,9 +267,10 @@ def test_checkpoints_of_another_run_are_left_alone(workshop, tmp_path) -> None:
     assert [each.name for each in other.iterdir()] == ["precious"]
 
 
-def test_lambda_cannot_go_to_processes(workshop) -> None:
+def test_what_cannot_go_to_processes_is_refused_before_a_run(workshop) -> None:
+    lock = threading.Lock()
     with pytest.raises(UsageError, match="cannot be sent to worker processes"):
-        Tuner(lambda *_: [1.0], workshop.spec().build_scheduler(), journal=workshop.journal).run()
+        Tuner(lambda *_: [lock], workshop.spec().build_scheduler(), journal=workshop.journal).run()
     assert not workshop.journal.exists()
 
 
