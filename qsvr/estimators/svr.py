@@ -102,10 +102,10 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     overlap_penalty : float
         Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
     sampler : None, str, SamplerFactory or dimod.Sampler
-        None is ``"structured"``, this package's annealer; also ``"sa"``, ``"neal"``, ``"tabu"``,
-        ``"exact"``, ``"relax-round"``, and D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``,
-        ``"cqm"`` and ``"nl"``. A live client or composite is accepted, but where it holds a
-        connection the model cannot be cloned or pickled.
+        None is ``"structured"``, this package's annealer; also ``"relax-round"``, ``"sa"``,
+        ``"tabu"``, ``"exact"``, D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``, ``"cqm"`` and
+        ``"nl"``, and others, see `sampler_names`. A live client or composite is accepted, but where
+        it holds a connection the model cannot be cloned or pickled.
     sampler_options : dict, optional
         Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
         "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.

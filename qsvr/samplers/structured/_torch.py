@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qsvr.exceptions import SamplerError
-
-if TYPE_CHECKING:
-    from qsvr.samplers.structured.annealer import AnnealingProblem
 
 __all__ = ["anneal_tensors"]
 
@@ -27,14 +24,14 @@ _MASK = 0xFFFFFFFF
 
 
 def anneal_tensors(
-    problems: Sequence[AnnealingProblem], num_reads: int, seeds: Sequence[int], *,
+    problems: Sequence[Any], num_reads: int, seeds: Sequence[int], *,
     device: str, refresh: int,
 ) -> list[NDArray[np.float32]]:  # fmt: skip
     """Return signed levels, shape (n, num_reads), of each problem.
 
     Parameters
     ----------
-    problems : sequence of AnnealingProblem
+    problems : sequence of qsvr.samplers.structured.annealer.AnnealingProblem
         Of equal size.
     num_reads : int
     seeds : sequence of int
@@ -104,7 +101,7 @@ class _State:
 
     @classmethod
     def of(
-        cls, torch: Any, device: str, problems: Sequence[AnnealingProblem], starts: Any, width: int
+        cls, torch: Any, device: str, problems: Sequence[Any], starts: Any, width: int
     ) -> _State:
         first, n = problems[0], problems[0].y.size
 
