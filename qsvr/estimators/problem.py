@@ -28,7 +28,7 @@ __all__ = ["QSVRProblem"]
 
 @dataclass(frozen=True, eq=False)
 class QSVRProblem:
-    """What `QSVR.make_problem` returns: one QUBO, and how to read its samples.
+    """What `QSVR.make_problem` returns, and several of them `QSVC.make_problems`: one QUBO.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class QSVRProblem:
 
     @property
     def n_variables(self) -> int:
-        """Number of binary variables: 2 * n_bits * n_samples."""
+        """Number of binary variables: 2 * n_bits * n_samples, half of it in classification."""
         return self.qubo.n_variables
 
     def to_bqm(self) -> dimod.BinaryQuadraticModel:
