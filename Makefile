@@ -48,6 +48,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	@# What is not of Linux stands behind a question for the platform.
+	$(BIN)/mypy --platform win32 --no-warn-unreachable --no-warn-unused-ignores
+	$(BIN)/mypy --platform darwin --no-warn-unreachable --no-warn-unused-ignores
 
 contracts: $(STAMP)
 	$(BIN)/lint-imports

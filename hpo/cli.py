@@ -212,6 +212,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     from hpo.space.search_space import SearchSpace
     from hpo.trainers.loading import default_space
 
+    _see_working_directory()
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
@@ -258,6 +259,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Resume the run of JOURNAL, which was stopped or killed."""
     from hpo.run.tuner import Tuner
 
+    _see_working_directory()
     executor_options = parse_options(options.pop("executor_option"))
     given = {name: value for name, value in options.items() if value is not None}
     if executor_options or "executor" in given:  # another executor has other options
@@ -358,6 +360,16 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
     _print(table=table_of(rows, setting))
+
+
+def _see_working_directory() -> None:
+    """Let modules of the working directory be imported, as ``python -m`` does; workers follow."""
+    try:
+        here = str(Path.cwd())
+    except OSError:  # it was deleted
+        return
+    if not sys.flags.safe_path and not {here, ""} & set(sys.path):
+        sys.path.insert(0, here)
 
 
 def _print(*lines: str, table: Table | None = None) -> None:

@@ -1,8 +1,9 @@
-"""Atomic writing of files: a crash leaves either the old or the new content."""
+"""Files that survive a crash: written whole or not at all, and locked until a process ends."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import uuid
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+"""How a file system says that it does not have an operation, such as links on a USB stick."""
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.tmp")
 
 
@@ -46,13 +49,29 @@ def write_atomically(
         if overwrite:
             temporary.replace(path)
         else:
-            os.link(temporary, path)  # unlike a rename, a link fails where the file exists
-            temporary.unlink()
+            _rename_to_new(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def _rename_to_new(old: Path, new: Path) -> None:
+    """Rename a file to a name that must be free."""
+    if os.name == "nt":
+        old.rename(new)  # fails where the file exists, as a link does elsewhere
+        return
+    try:
+        os.link(old, new)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        if new.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new)) from None
+        old.rename(new)
+    else:
+        old.unlink()
 
 
 def is_temporary(path: Path) -> bool:
@@ -79,9 +98,76 @@ def _temporaries(path: Path) -> Iterator[Path]:
 
 
 def sync_directory(path: Path) -> None:
-    """Write the entries of a directory to disk, so that a rename in it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+    """Write the entries of a directory to disk, so that a rename in it survives a power cut.
+
+    Windows and some network file systems cannot do this, and a directory that may not be read
+    cannot be opened for it: nothing is done there, and the rename is as safe as the system makes
+    it. Any other error is raised, such as that of a full or failing disk.
+    """
+    if os.name == "nt":
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(handle)
+
+
+class LockedError(OSError):
+    """Another process holds the lock of a file; the message says how to go on."""
+
+
+def lock_file(file: IO[bytes], path: Path) -> Callable[[], None]:
+    """Lock a file against other processes until it is released or this process ends, however.
+
+    On Linux and macOS the file itself is locked (``flock``), which processes that only read do not
+    notice. Windows refuses others to read a locked file, so a file beside it is locked there
+    (``NAME.lock``). Both are released by the system with the process, also after ``kill -9``.
+    Where there is no such lock (a file system without ``flock``), the file beside it names its
+    owner, and is taken over if this was a process of this machine that has ended.
+
+    Parameters
+    ----------
+    file : binary file
+        The file, open for writing.
+    path : Path
+        Its path.
+
+    Returns
+    -------
+    callable
+        Releases the lock; to be called before the file is closed.
+
+    Raises
+    ------
+    LockedError
+        If another process, or this one, holds the lock already.
+    OSError
+        If the file cannot be locked for another reason.
+    """
+    import filelock  # takes as long as all else that a report of a run imports from here
+
+    if filelock.has_fcntl:
+        try:
+            free = filelock.lock_descriptor(file.fileno(), blocking=False)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        else:
+            if not free:
+                raise LockedError(errno.EWOULDBLOCK, "wait for it or stop it first")
+            return lambda: filelock.unlock_descriptor(file.fileno())
+    kind = filelock.SoftFileLock if filelock.has_fcntl else filelock.FileLock
+    lock = kind(path.with_name(f"{path.name}.lock"), timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        remedy = f"wait for it or stop it first; if there is none, delete {lock.lock_file}"
+        raise LockedError(errno.EWOULDBLOCK, remedy) from None
+    return lock.release

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -259,6 +260,8 @@ def is_locked(journal: Path, pid: int | None = None) -> bool | None:
     pid : int, optional
         Its leading process, as far as is known.
     """
+    if sys.platform == "win32":
+        return None
     try:
         table = Path("/proc/locks").read_text(encoding="ascii").splitlines()
         file = journal.stat()

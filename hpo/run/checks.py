@@ -71,6 +71,8 @@ def check_header(data: Any) -> None:
     _check_time("created", _get(data, "created"))
     _need(isinstance(spec, dict), "spec must be an object", spec)
     for name, value in spec.items():
+        if isinstance(value, str):  # among them are paths
+            _need("\0" not in value, f"{name} must be text without zero bytes", value)
         if name.endswith("_options") or name == "space":
             _need(isinstance(value, dict), f"{name} must be an object", value)
 

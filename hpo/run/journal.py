@@ -25,7 +25,6 @@ uses something that no longer exists, it is refused, and the message names it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import hashlib
 import json
@@ -34,7 +33,7 @@ import stat
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +41,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.files import remove_temporaries, write_atomically
+from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.migration import FORMAT, READABLE, migrate
 from hpo.text import shell_word
@@ -431,7 +430,7 @@ class Journal:
     ----------
     path : Path
         The file.
-    file : binary file
+    file : _LockedFile
         The same file, open for appending and locked.
     header : Header
         Its first line.
@@ -439,10 +438,11 @@ class Journal:
         Checksum of its last line.
     """
 
-    def __init__(self, path: Path, file: IO[bytes], header: Header, checksum: int) -> None:
+    def __init__(self, path: Path, file: _LockedFile, header: Header, checksum: int) -> None:
         self.path = path
         self.header = header
-        self._file = file
+        self._locked = file
+        self._file = file.file
         self._checksum = checksum
 
     @classmethod
@@ -466,9 +466,9 @@ class Journal:
             raise JournalError(
                 f"cannot write journal {path}: {error.strerror}; name a writable place"
             ) from None
-        file = _locked(path)
+        locked = _LockedFile(path)
         remove_temporaries(path)
-        return cls(path, file, header, checksum)
+        return cls(path, locked, header, checksum)
 
     @staticmethod
     def check_new(path: Path) -> None:
@@ -504,20 +504,20 @@ class Journal:
         """
         path = Path(path)
         read_header(path)  # complain about a file that is no journal before opening it to write
-        file = _locked(path)
+        locked = _LockedFile(path)
         try:
             content = read_journal(path)  # now that nobody else can write
             if content.format != FORMAT:
-                _rewrite(content)
-                file.close()  # of the old file, which has no name any more
+                _rewrite(content, locked)
+                locked.close()  # the old file has no name any more
                 return cls.open(path)
-            file.truncate(content.end)
-            os.fsync(file.fileno())
+            locked.file.truncate(content.end)
+            os.fsync(locked.file.fileno())
             remove_temporaries(path)
         except BaseException:
-            file.close()
+            locked.close()
             raise
-        return cls(path, file, content.header, content.checksum), content
+        return cls(path, locked, content.header, content.checksum), content
 
     def append(
         self, kind: str, data: Mapping[str, Any], where: Mapping[str, Any] | None = None
@@ -559,7 +559,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._file.close()
+        self._locked.close()
 
     def __enter__(self) -> Self:
         return self
@@ -573,23 +573,48 @@ class Journal:
         self.close()
 
 
-def _locked(path: Path) -> IO[bytes]:
-    """Open a journal for appending and lock it."""
-    try:
-        file = path.open("ab", buffering=0)
-    except OSError as error:
-        raise JournalError(f"cannot open journal {path} for writing: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        replaced = not os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
-        replaced = True  # or locked: either way it is another process's
-    if replaced:
-        file.close()
-        raise JournalError(
-            f"journal {path} is in use by another process; wait for it or stop it first"
-        )
-    return file
+class _LockedFile:
+    """A journal, open for appending and locked against other processes.
+
+    Raises
+    ------
+    JournalError
+        If it cannot be opened, or another process has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise JournalError(
+                f"cannot open journal {path} for writing: {error.strerror}"
+            ) from None
+        self._path = path
+        self._release: Callable[[], None] | None = None
+        try:
+            self._release = lock_file(self.file, path)
+            if not os.path.samestat(os.fstat(self.file.fileno()), path.stat()):
+                raise LockedError(None, "wait for it or stop it first")  # it was just replaced
+        except OSError as error:
+            self.close()
+            if isinstance(error, LockedError | FileNotFoundError):
+                raise JournalError(
+                    f"journal {path} is in use by another process; {error.strerror}"
+                ) from None
+            raise JournalError(f"cannot lock journal {path}: {error.strerror}") from None
+
+    def replace(self, content: bytes) -> None:
+        """Write another content under the name of the file; to be closed then, and opened anew."""
+        if os.name == "nt":
+            self.file.close()  # an open file cannot be replaced there; the lock is another file's
+        write_atomically(self._path, content)
+
+    def close(self) -> None:
+        """Release the lock and close the file; repeatable."""
+        if self._release is not None:
+            self._release()
+            self._release = None
+        self.file.close()
 
 
 @contextlib.contextmanager
@@ -606,14 +631,14 @@ def locked_journal(path: Path) -> Iterator[None]:
     JournalError
         If another process has it open.
     """
-    file = _locked(path)
+    locked = _LockedFile(path)
     try:
         yield
     finally:
-        file.close()
+        locked.close()
 
 
-def _rewrite(content: JournalContent) -> None:
+def _rewrite(content: JournalContent, locked: _LockedFile) -> None:
     """Write a journal anew in the present format."""
     line, checksum = encode_line(content.header.to_json())
     lines = [line]
@@ -624,7 +649,7 @@ def _rewrite(content: JournalContent) -> None:
         line, checksum = encode_line(data, checksum)
         lines.append(line)
     try:
-        write_atomically(content.path, b"".join(lines))
+        locked.replace(b"".join(lines))
     except OSError as error:
         raise JournalError(
             f"cannot translate journal {content.path} to format {FORMAT}: {error.strerror}; it was "

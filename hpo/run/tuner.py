@@ -22,7 +22,6 @@ import dataclasses
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import tempfile
@@ -71,9 +70,10 @@ from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
-from hpo.trainers.base import describe
+from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ class Tuner:
     ----------
     trainer : Trainer, callable or str
         A `Trainer`, a function with the signature of `Trainer.train`, or a name
-        (``"FILE.py:trainer"``). It must be picklable for worker processes; a name always is.
+        (``"FILE.py:trainer"``). What pickle cannot send to worker processes is sent by
+        cloudpickle, where it is installed (`hpo.trainers.sending`); a name always can be.
     scheduler : Scheduler
         Scheduler, fresh from its constructor.
     journal : Path or None
@@ -241,7 +242,7 @@ class Tuner:
         journal : Path
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
-            As given when the run began; needed if it was not built from a `RunSpec`.
+            As given when the run began, if it was not built from a `RunSpec`; otherwise None.
         salvage : bool
             Whether to go on from the lines before the damage if the journal is damaged. The damaged
             file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
@@ -262,7 +263,8 @@ class Tuner:
         JournalError
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
-            If a setting is invalid, or the scheduler cannot take failed trials back.
+            If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
+            own, or if the scheduler cannot take failed trials back.
         InterruptedRunError, MachineError, ExecutorBrokenError
             As `run`.
         """
@@ -273,6 +275,11 @@ class Tuner:
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
         if header.spec:
+            if trainer is not None or scheduler is not None:
+                raise UsageError(
+                    f"journal {journal} names its trainer and scheduler, which a resumed run "
+                    "keeps; leave trainer and scheduler out"
+                )
             spec = RunSpec.from_json(header.spec, journal)
             try:
                 tuner = cls.from_spec(spec, journal=journal, **settings)
@@ -285,7 +292,8 @@ class Tuner:
                 _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
-                f"journal {journal} was started from Python objects; resume it from Python with "
+                f"journal {journal} was started from Python objects, which it cannot name; resume "
+                "it from Python (a notebook: run the cell of the trainer first) with "
                 "Tuner.resume(journal, trainer, scheduler) and the same objects"
             )
         else:
@@ -349,6 +357,7 @@ class Tuner:
             try:
                 store.create(journal.header)
             except UsageError:
+                journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
             return self._go(workers, store, deadline, journal)
@@ -487,15 +496,9 @@ class Tuner:
         if self.executor == "process" and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
-        if self.executor != "inline" and not isinstance(trainer, NamedTrainer):
-            try:
-                pickle.dumps(trainer)
-            except Exception as error:  # noqa: BLE001 - pickle raises whatever the object does
-                raise TrainerError(
-                    f"trainer cannot be sent to worker processes ({describe(error)}); define it at "
-                    "the top of a file and pass 'FILE.py:name', or use executor='inline'"
-                ) from None
-        return trainer
+        if self.executor == "inline":
+            return trainer
+        return sendable(trainer, checked=self.executor == "process")
 
     def _store(self, journal: Path) -> CheckpointStore:
         place = Path(self.checkpoint_dir or default_directory(Path(journal)))

@@ -13,20 +13,17 @@ each unit. It stores its state in a checkpoint, so that training can be continue
 from __future__ import annotations
 
 import itertools
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from hpo.errors import TrainerError, UsageError
+from hpo.trainers import failures
+from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trainers.place import here, write_place
 from hpo.trial import Config
-
-REASON_LENGTH = 300
-"""Maximum length of the reason of a failure, in characters."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ class Outcome:
     extra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     reason: str = ""
     retry: bool = True
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict, compare=False)
     cause: Cause = "trial"
     kept: bool = False
     attempt: str = ""
@@ -151,13 +148,15 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     """Run a segment and turn the result or an exception into an `Outcome`.
 
     The only exception raised is KeyboardInterrupt (in the in-process executor only, since workers
-    ignore Ctrl-C). The full traceback is written to ``error.txt`` beside the checkpoint.
+    ignore Ctrl-C). The full traceback, and what a failed command has printed if that was captured,
+    is written to ``error.txt`` beside the checkpoint.
 
     Parameters
     ----------
     trainer : Trainer
     segment : Segment
     """
+    output = failures.Log(failures.own_log)
     folder, where = segment.checkpoint.parent, here()
     try:
         if segment.fresh:
@@ -182,11 +181,10 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         if remedy:
             return Outcome(reason=f"{describe(error)}, in {folder}; {remedy}", cause="machine")
         _keep_traceback(error, segment)
+        reason = failures.describe_with_output(error, output)
         damaged = segment.checkpoint.exists() or segment.start > 0
         is_checkpoint = damaged and is_checkpoint_fault(error, folder)
-        return Outcome(
-            reason=describe(error), cause="checkpoint" if is_checkpoint else "trial", place=where
-        )
+        return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial", place=where)
 
 
 def _is_lost(segment: Segment) -> bool:
@@ -278,33 +276,10 @@ def _number(value: object, name: str) -> float:
         ) from None
 
 
-def describe(error: BaseException) -> str:
-    """Describe an exception in one line: type, message, and the line of code that raised it."""
-    try:
-        message = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - a message that cannot be made is no reason to crash
-        message = "(its message cannot be shown)"
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if len(text) > REASON_LENGTH:
-        text = text[: REASON_LENGTH - 3] + "..."
-    return text + _place(error.__traceback__)
-
-
-def _place(trace: TracebackType | None) -> str:
-    """Return ``" (file.py:12)"`` for the innermost frame outside this package."""
-    own = str(Path(__file__).parent)
-    place = ""
-    for frame, line in traceback.walk_tb(trace):
-        if not frame.f_code.co_filename.startswith(own):
-            place = f" ({Path(frame.f_code.co_filename).name}:{line})"
-    return place
-
-
 def _keep_traceback(error: BaseException, segment: Segment) -> None:
     """Write the traceback (code only, no values of variables) beside the checkpoint."""
     try:
-        text = "".join(traceback.format_exception(error))
-        text = text.encode("utf-8", "backslashreplace").decode()  # a path may be no Unicode
+        text = failures.full_text(error)
         with (segment.checkpoint.parent / "error.txt").open("a", encoding="utf-8") as file:
             file.write(f"units {segment.start} to {segment.stop}\n{text}\n")
     except Exception:  # noqa: BLE001, S110 - disk full, odd exception: the reason is kept anyway

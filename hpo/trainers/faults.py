@@ -11,6 +11,7 @@ import errno
 import os
 import pickle
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from json import JSONDecodeError
@@ -100,6 +101,8 @@ def disk_fault(place: Path) -> str:
     place : Path
         A directory.
     """
+    if sys.platform == "win32":
+        return ""
     try:
         state = os.statvfs(place)
     except (OSError, AttributeError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hpo.trainers.base import FunctionTrainer, Trainer
 from hpo.trainers.loading import NamedTrainer, split_name
+from hpo.trainers.sending import SentTrainer
 
 _INSTALLED = ("site-packages", "dist-packages")
 _MAX_FILES = 50
@@ -54,6 +55,8 @@ def imported_libraries(trainer: Trainer) -> list[str]:
 
 def source_of(trainer: Trainer) -> Path | None:
     """Return the file of a trainer's source, None if it is not known."""
+    if isinstance(trainer, SentTrainer) and trainer.original is not None:
+        trainer = trainer.original
     if isinstance(trainer, NamedTrainer):
         target = split_name(trainer.name)[0]
         return Path(target) if target.endswith(".py") else find_source(target)

@@ -40,7 +40,11 @@ class NamedTrainer:
         self, config: Config, start: int, stop: int, checkpoint: Path
     ) -> Sequence[float] | Metrics:
         """Load the trainer if this process has not yet, and call it."""
-        return load_trainer(self.name).train(config, start, stop, checkpoint)
+        return self.load().train(config, start, stop, checkpoint)
+
+    def load(self) -> Trainer:
+        """Import the trainer, once in a process (see `load_trainer`)."""
+        return load_trainer(self.name)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file, empty for a module."""
@@ -197,7 +201,11 @@ def _import(target: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever user code raises at import
-        raise TrainerError(f"cannot import trainer from {target}: {describe(error)}") from None
+        why = describe(error)
+        top = target.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and error.name == top and not _is_file(target):
+            why += "; start in the folder that holds it, or set PYTHONPATH"
+        raise TrainerError(f"cannot import trainer from {target}: {why}") from None
 
 
 def _import_file(path: Path) -> ModuleType:

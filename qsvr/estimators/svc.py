@@ -118,12 +118,8 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         Whether a decomposition starts from the solution of the fit before.
     time_limit : float, optional
         Seconds that a fit may take, all its problems together; see `QSVR`.
-    n_jobs : int, optional
-        Threads for annealing and polish; the result does not depend on it.
-    random_state : int, RandomState instance or None
-        Seed of the sampler and of the held-out part.
-    verbose : int
-        Print how good the solves were.
+    n_jobs, random_state, verbose : int, int or RandomState, int
+        Threads, seed, and whether to print how good the solves were; see `QSVR`.
 
     Attributes
     ----------

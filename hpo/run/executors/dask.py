@@ -20,6 +20,7 @@ from hpo.run.executors.handshake import Greeter, Question, Reply, raise_refused,
 from hpo.run.executors.options import ExecutorOptions
 from hpo.run.executors.remote import ClusterPool, WorkerSetup
 from hpo.trainers.base import Trainer
+from hpo.trainers.sending import main_left_alone
 
 T = TypeVar("T")
 
@@ -290,6 +291,7 @@ class _Local(_Client):
         import dask
 
         self._settings = contextlib.ExitStack()
+        self._settings.enter_context(main_left_alone())  # by workers, whenever they start
         self._settings.enter_context(
             dask.config.set({"distributed.deploy.lost-worker-timeout": _RESTART})
         )

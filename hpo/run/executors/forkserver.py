@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -20,16 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from multiprocessing import (
-    connection,
-    forkserver,
-    popen_forkserver,
-    reduction,
-    resource_tracker,
-    spawn,
-    util,
-)
-from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
+from multiprocessing import forkserver, reduction, resource_tracker, spawn, util
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +58,20 @@ class ForkServer:
     @staticmethod
     def available() -> bool:
         """Return whether processes can be forked from a server here."""
-        # The protocol of the standard library's server differs from Python 3.14 on.
-        return sys.platform == "linux" and sys.version_info < (3, 14)
+        return (
+            sys.platform == "linux"
+            # The protocol of the standard library's server differs from Python 3.14 on.
+            and sys.version_info < (3, 14)
+            and "forkserver" in multiprocessing.get_all_start_methods()
+        )
+
+    def context(self) -> Any:
+        """Return the start method that forks from this server, a new `ForkContext`."""
+        if sys.platform != "win32":
+            from hpo.run.executors.forked import ForkContext
+
+            return ForkContext(self.fork)
+        raise NotImplementedError  # see `available`
 
     def start(self) -> None:
         """Start the server if it does not run; returns at once."""
@@ -76,6 +79,8 @@ class ForkServer:
             self._start()
 
     def _start(self) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError  # see `available`
         if self._closed:
             raise RuntimeError("the fork server was closed")
         if self._process is not None:
@@ -123,6 +128,8 @@ class ForkServer:
             return self._fork(fds)
 
     def _fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
+        if sys.platform == "win32":
+            raise NotImplementedError  # see `available`
         self.start()
         sentinel, child_w = os.pipe()
         child_r, data = os.pipe()
@@ -162,73 +169,6 @@ class ForkServer:
         self._closed = True
         with self._lock:
             self._end()
-
-
-class ForkedProcess(ForkServerProcess):
-    """A process forked from a `ForkServer`."""
-
-    server: ForkServer | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the server, which the process does not need."""
-        return {name: value for name, value in self.__dict__.items() if name != "server"}
-
-    def _Popen(self, process_obj: ForkedProcess) -> _Popen:  # type: ignore[override]
-        return _Popen(process_obj)
-
-
-class _Popen(popen_forkserver.Popen):
-    """The standard library's, with our server, and safe to poll from several threads."""
-
-    _fds: list[int]  # for the process, filled while it is pickled
-
-    def __init__(self, process_obj: Any) -> None:
-        self._reading = threading.Lock()
-        super().__init__(process_obj)
-
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
-        """Return the exit code, None while the process runs; `flag` 0 waits for its end."""
-        timeout = 0 if flag == os.WNOHANG else None
-        if self.returncode is None and connection.wait([self.sentinel], timeout):
-            with self._reading:
-                return super().poll(flag)
-        return self.returncode
-
-    def _launch(self, process_obj: Any) -> None:
-        buffer = io.BytesIO()
-        set_spawning_popen(self)
-        try:
-            reduction.dump(spawn.get_preparation_data(process_obj._name), buffer)  # noqa: SLF001
-            reduction.dump(process_obj, buffer)
-        finally:
-            set_spawning_popen(None)
-        self.sentinel, data, self.pid = process_obj.server.fork(self._fds)
-        # While this end is open, the process does not take its parent for dead.
-        held = os.dup(data)
-        self.finalizer = util.Finalize(self, util.close_fds, (held, self.sentinel))  # type: ignore[attr-defined]
-        with open(data, "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(buffer.getbuffer())
-
-
-class ForkContext(ForkServerContext):
-    """The start method of a `ForkServer`, with a reference to the process started last.
-
-    Parameters
-    ----------
-    server : ForkServer
-    """
-
-    last: ForkedProcess | None = None
-
-    def __init__(self, server: ForkServer) -> None:
-        super().__init__()
-        self._server = server
-
-    def Process(self, *args: Any, **kwargs: Any) -> ForkedProcess:  # type: ignore[override]
-        """Return a process that is not started yet."""
-        self.last = ForkedProcess(*args, **kwargs)
-        self.last.server = self._server
-        return self.last
 
 
 def serve(listener: int, alive: int) -> None:

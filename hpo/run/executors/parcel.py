@@ -164,9 +164,8 @@ def _trainer_problem(question: dict[str, Any]) -> dict[str, str]:
         return {}
     try:
         trainer = pickle.loads(question["trainer"])  # noqa: S301 - sent by the leading process
-        loading = sys.modules["hpo.trainers.loading"]
-        if isinstance(trainer, loading.NamedTrainer):
-            loading.load_trainer(trainer.name)
+        if type(trainer).__module__ in ("hpo.trainers.loading", "hpo.trainers.sending"):
+            trainer.load()
     except Exception as error:  # noqa: BLE001 - whatever an import raises
         return _no_trainer(error)
     return {}

@@ -33,6 +33,7 @@ from hpo.run.executors.process import ProcessSetup, Worker, interrupts_blocked
 from hpo.trainers.base import Outcome, Segment, Trainer, describe, failed_call
 from hpo.trainers.imports import imported_libraries
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.sending import SentTrainer
 
 _PRELOADED = ("hpo.run.executors.process", "threadpoolctl")
 """What every worker imports."""
@@ -174,7 +175,7 @@ class ProcessPool:
         TrainerError
             If it cannot be imported.
         """
-        if isinstance(trainer, NamedTrainer):
+        if isinstance(trainer, NamedTrainer | SentTrainer):
             self._workers[0].check_import(trainer)
 
     @property

@@ -31,20 +31,18 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 from hpo.errors import TrainerError
 from hpo.run.executors.attempts import run_attempt
-from hpo.run.executors.forkserver import (
-    THREAD_VARIABLES,
-    ForkContext,
-    ForkServer,
-    parent_of_workers,
-)
+from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of_workers
 from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
 from hpo.run.executors.signals import GROUP_SIGNALS, ignore_group_signals
+from hpo.trainers import failures
 from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
-from hpo.trainers.loading import NamedTrainer, load_trainer
+from hpo.trainers.failures import Log, printed
+from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.sending import SentTrainer, main_left_alone
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,7 +96,7 @@ class OwnProcess:
 
     def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
         self._setup = setup
-        self._context = _SpawnContext() if server is None else ForkContext(server)
+        self._context = _SpawnContext() if server is None else server.context()
         self._executor: ProcessPoolExecutor | None = None
         self._starting = threading.RLock()
 
@@ -115,7 +113,7 @@ class OwnProcess:
         BrokenExecutor
             If the process died while it was idle.
         """
-        with self._starting, interrupts_blocked():
+        with self._starting, interrupts_blocked(), main_left_alone():
             if self._executor is None:
                 environment = {**os.environ, **self._setup.environment}
                 setup = (self._setup.threads, self._setup.log is not None, environment)
@@ -190,6 +188,7 @@ class Worker:
         self._current: Future[Outcome] | None = None
         self._timer: threading.Timer | None = None
         self._timed_out: float | None = None
+        self._output = Log(None)
 
     @property
     def busy(self) -> bool:
@@ -229,6 +228,7 @@ class Worker:
         """
         outer: Future[Outcome] = Future()
         self._current, self._timed_out = outer, None
+        self._output = Log(self._setup.log)
         try:
             ready, inner = self._begin(trainer, segment)
         except BrokenExecutor:  # it died while it was idle
@@ -242,6 +242,8 @@ class Worker:
     def _begin(self, trainer: Trainer, segment: Segment) -> tuple[Future[str], Future[Outcome]]:
         with self._starting:
             ready = self.start(trainer)
+            if isinstance(trainer, SentTrainer):
+                trainer = trainer.reminder()
             return ready, self._process.submit(_run, self._setup.log, trainer, segment)
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
@@ -265,7 +267,8 @@ class Worker:
         self._process.discard()
         if self._timed_out is not None:
             return Outcome(reason=f"timed out: no result after {self._timed_out:g} s")
-        return Outcome(reason=f"worker process {ending}", cause="lost")
+        reason = f"worker process {ending}{printed(self._output.tail())}"
+        return Outcome(reason=reason, cause="lost")
 
     def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
         with self._lock:
@@ -280,7 +283,7 @@ class Worker:
                 self._timed_out = timeout
                 self._process.kill()
 
-    def check_import(self, trainer: NamedTrainer) -> None:
+    def check_import(self, trainer: NamedTrainer | SentTrainer) -> None:
         """Wait until the process has imported the trainer.
 
         Raises
@@ -291,8 +294,10 @@ class Worker:
         try:
             error = self.start(trainer).result()
         except BrokenExecutor:
-            target = trainer.name.rpartition(":")[0]
-            error = f"cannot import trainer from {target}: worker process {self._process.ending()}"
+            what = "load trainer"
+            if isinstance(trainer, NamedTrainer):
+                what = f"import trainer from {trainer.name.rpartition(':')[0]}"
+            error = f"cannot {what}: worker process {self._process.ending()}"
             self._process.discard()
         if error:
             raise TrainerError(error)
@@ -351,7 +356,13 @@ def _ending(process: BaseProcess | None) -> str:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Block, in processes that are started here, signals that reach the whole group."""
+    """Block, in processes that are started here, signals that reach the whole group.
+
+    Where signals cannot be blocked (Windows), a process ignores them once it is set up.
+    """
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     resource_tracker.ensure_running()  # as it starts, it unblocks Ctrl-C
     signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
@@ -361,7 +372,7 @@ def interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_early_output: BinaryIO | None = None  # what a worker printed before its first segment
+_early_output: IO[bytes] | None = None  # what a worker printed before its first segment
 
 
 def _start_process(
@@ -374,11 +385,12 @@ def _start_process(
     os.environ.clear()  # of the server, if there is one
     os.environ.update(environment)
     ignore_group_signals()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     lead_session(parent)
     if parent_of_workers() is None:
         guardian().start()
-    else:  # the kernel kills it with its parent, sooner than the guardian would
+    elif sys.platform == "linux":  # the kernel kills it with its parent, sooner than the guardian
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != (parent_of_workers() or parent):
@@ -389,8 +401,9 @@ def _start_process(
     limit_threads(threads)
     if keep_output:
         global _early_output  # noqa: PLW0603 - of this process
-        _early_output = tempfile.TemporaryFile()  # noqa: SIM115 - until the first segment
-        _print_into(_early_output.fileno())
+        early: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - until the first segment
+        _early_output = early
+        _print_into(early.fileno())
 
 
 def _run(log: Path | None, trainer: Trainer, segment: Segment) -> Outcome:
@@ -420,6 +433,7 @@ def limit_threads(threads: int) -> None:
 
 def print_to(log: Path) -> None:
     """Redirect the output of this process to a file; it would disturb the progress display."""
+    failures.own_log = log
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     _print_into(handle)
     os.close(handle)
@@ -439,9 +453,9 @@ def _prepare(trainer: Trainer, threads: int) -> str:
     """Import the trainer; return the error, which is raised again in the segment."""
     guardian().start()
     error = ""
-    if isinstance(trainer, NamedTrainer):
+    if isinstance(trainer, NamedTrainer | SentTrainer):
         try:
-            load_trainer(trainer.name)
+            trainer.load()
         except Exception as problem:  # noqa: BLE001 - whatever an import raises
             error = str(problem)
     limit_threads(threads)

@@ -350,6 +350,7 @@ def test_a_line_that_holds_no_report_says_why(tmp_path: Path, report: str, messa
         ("created", "now", "created must be in seconds since 1970, got 'now'"),
         ("spec", None, "spec must be an object, got None"),
         ("spec", {"space": 3}, "space must be an object, got 3"),
+        ("spec", {"trainer": "a\0b"}, "trainer must be text without zero bytes"),
         ("spec", {"trainer": 7, "space": {}, "max_resource": 1}, "trainer has the value 7"),
         ("spec", {"trainer": "t", "space": {}, "max_resource": "R"}, "max_resource has the value"),
         ("spec", {"trainer": "t", "space": {"x": {}}, "max_resource": 1}, "describes no run"),

@@ -7,6 +7,7 @@ import io
 import math
 import multiprocessing
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -239,6 +240,15 @@ def test_python_objects_resume(workshop, outcome_of) -> None:
     assert outcome_of(resumed) == outcome_of(reference)
 
 
+@pytest.mark.parametrize("given", ["trainer", "scheduler"])
+def test_what_the_journal_names_is_not_silently_left_out(workshop, given) -> None:
+    spec = workshop.spec()
+    Tuner.from_spec(spec, journal=workshop.journal, executor="inline").run()
+    other = {"trainer": train, "scheduler": spec.build_scheduler()}[given]
+    with pytest.raises(UsageError, match="names its trainer and scheduler.*leave trainer"):
+        Tuner.resume(workshop.journal, **{given: other})
+
+
 def test_options_of_an_executor_that_is_an_object_are_refused(workshop) -> None:
     scheduler = workshop.spec().build_scheduler()
     refused = pytest.raises(UsageError, match=r"executor_options are for .*'threads': 1")
@@ -266,9 +276,10 @@ def test_checkpoints_of_another_run_are_left_alone(workshop, tmp_path) -> None:
     assert [each.name for each in other.iterdir()] == ["precious"]
 
 
-def test_lambda_cannot_go_to_processes(workshop) -> None:
+def test_what_cannot_go_to_processes_is_refused_before_a_run(workshop) -> None:
+    lock = threading.Lock()
     with pytest.raises(UsageError, match="cannot be sent to worker processes"):
-        Tuner(lambda *_: [1.0], workshop.spec().build_scheduler(), journal=workshop.journal).run()
+        Tuner(lambda *_: [lock], workshop.spec().build_scheduler(), journal=workshop.journal).run()
     assert not workshop.journal.exists()
 
 
