@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "check_integer",
     "check_real",
     "float_of",
+    "level_outside",
     "shown",
 ]
 
@@ -93,3 +95,15 @@ def float_of(value: Any) -> float:
         return float(value)
     except OverflowError:
         return np.inf if value > 0 else -np.inf
+
+
+def level_outside() -> int:
+    """Return the ``stacklevel`` with which a warning names the first line outside this package.
+
+    How deep a solver is called depends on whether a model is fitted alone, in an ensemble or in a
+    path.
+    """
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("qsvr."):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -55,9 +55,11 @@ def fit_many(
     ----------
     models : sequence of QSVR or QSVC
         Of a classifier, the problems of all pairs of classes.
-    Xs, ys : sequence of array-like
+    Xs : sequence of {array-like, sparse matrix} of shape (n_samples, n_features)
         Training data of each model, as for their ``fit``.
-    sample_weights : sequence of array-like or None, optional
+    ys : sequence of array-like of shape (n_samples,)
+        Targets of each model.
+    sample_weights : sequence of array-like of shape (n_samples,) or None, optional
         Weights for each model.
     n_jobs : int, optional
         Threads that anneal and polish; the results do not depend on it.

@@ -65,7 +65,12 @@ class LevelDescent:
 
     @classmethod
     def of(cls, qubo: SVRQubo) -> LevelDescent:
-        """Prepare the descent on a QUBO."""
+        """Prepare the descent.
+
+        Parameters
+        ----------
+        qubo : SVRQubo
+        """
         from qsvr.problem._local_search import LevelProblem
 
         dual, encoding = qubo.dual, qubo.encoding
@@ -78,7 +83,16 @@ class LevelDescent:
         return cls(problem, tol, None if encoding.is_even else True)
 
     def run(self, levels: NDArray[np.int64], values: FloatArray, fields: FloatArray) -> None:
-        """Descend in place; see `qsvr.problem._local_search.descend`."""
+        """Descend in place.
+
+        Parameters
+        ----------
+        levels : ndarray of int, shape (n_reads, 2, n_samples)
+        values : ndarray of shape (n_reads, 2, n_samples)
+            The coefficients at these levels.
+        fields : ndarray of shape (n_reads, n_samples)
+            `SVRDual.field` at these levels.
+        """
         from qsvr.problem._local_search import descend
 
         n = levels.shape[-1]

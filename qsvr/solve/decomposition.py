@@ -30,6 +30,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from qsvr._text import say
 from qsvr._typing import BoolArray, FloatArray, IntArray
+from qsvr._validation import level_outside
 from qsvr.exceptions import SamplerError, TimeLimitError
 from qsvr.problem import (
     Conditions,
@@ -155,7 +156,7 @@ class DecompositionSolver:
             f"decomposition stopped {end.format(len(search.gaps))} working sets with a violation "
             f"of {search.conditions.gap:.3g} instead of tol={self.tol:g}. {remedy}",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=level_outside(),
         )
 
 

@@ -41,6 +41,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from qsvr._typing import FloatArray
+from qsvr._validation import level_outside
 from qsvr.exceptions import SamplerError, TimeLimitError
 from qsvr.problem import (
     Conditions,
@@ -320,7 +321,7 @@ class RefinementSolver:
             f"refinement ended by {reason}, with a violation of {latest.kkt_gap:.3g} instead of "
             f"tol={self.tol:g} and a training loss {least}. {remedy}.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=level_outside(),
         )
         return rounds.solution
 

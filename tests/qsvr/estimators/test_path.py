@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.datasets import make_friedman1
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
-from qsvr import QSVR, C_path, QSVRPath
+from qsvr import QSVR, C_path, QSVREnsemble, QSVRPath, fit_many
 from qsvr.problem import SVRDual
 
 
@@ -150,3 +151,18 @@ def test_features_that_are_not_those_of_the_fit(data):
     path = C_path(X[:20], y[:20], Cs=[1.0], estimator=QSVR(**SETTING))
     with pytest.raises(ValueError, match="X has 3 features; the path was fitted with 10"):
         path.predict(X[:, :3])
+
+
+@pytest.mark.parametrize("how", ["alone", "ensemble", "many", "path"])
+def test_a_warning_of_the_solver_names_the_callers_line(data, how):
+    X, y = data
+    model = QSVR(C=100.0, gamma=0.3, epsilon=0.01, n_refinements=1, n_bits=1, random_state=0)
+    fit = {
+        "alone": lambda: model.fit(X, y),
+        "ensemble": lambda: QSVREnsemble(model, n_estimators=2, random_state=0).fit(X, y),
+        "many": lambda: fit_many([model], [X], [y]),
+        "path": lambda: C_path(X, y, Cs=[100.0], estimator=model),
+    }[how]
+    with pytest.warns(ConvergenceWarning, match="refinement ended by") as caught:
+        fit()
+    assert caught[0].filename == __file__
