@@ -463,9 +463,8 @@ class Journal:
             write_atomically(path, line, overwrite=False)
         except OSError as error:
             cls.check_new(path)  # another process was quicker
-            raise JournalError(
-                f"cannot write journal {path}: {error.strerror}; name a writable place"
-            ) from None
+            remedy = machine_fault(error) or "name a writable place"
+            raise JournalError(f"cannot write journal {path}: {error.strerror}; {remedy}") from None
         locked = _LockedFile(path)
         remove_temporaries(path)
         return cls(path, locked, header, checksum)

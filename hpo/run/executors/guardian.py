@@ -7,12 +7,16 @@ which waits for its end, then asks what is left to stop (SIGTERM), ends it after
 (SIGKILL), and only then ends itself. Meanwhile it holds the locks that the worker held
 (`hpo.run.executors.attempts`), since an open file description is free when its last holder is gone.
 
-What belongs to a worker is found in two ways:
+What belongs to a worker is found in three ways:
 
 - its *session*, if it has one of its own (`process`), wherever there are sessions;
 - a *mark*, an environment variable that processes inherit which are started while a segment runs.
   It finds processes in sessions of their own (those of ``torchrun``), and those of workers that
   somebody else started (Dask, MPI, Ray, this process). Found on Linux only, in ``/proc``.
+- its end of the *connection* to the guardian, which forks have that run no new program, so that
+  they keep the environment of before the mark. Found on Linux only, in ``/proc``.
+
+A program that gets a session of its own and an environment without the mark is not found.
 
 There is a guardian where there are POSIX processes, elsewhere nothing is done. The program of the
 guardian is this file, run without any other import than the standard library's.
@@ -65,40 +69,45 @@ class Guardian:
         self._pid = 0
         self._started = False
         self._marking = 0
-        self._held = 0
+        self._held: dict[int, int] = {}
+        self._last = 0
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the guardian, unless it runs or cannot run here; returns at once."""
         with self._lock:
-            if self._started or sys.platform == "win32" or not sys.executable:
-                return
-            import subprocess  # which the program of the guardian does not need
+            self._start()
 
-            self._started = True
-            ours, theirs = socket.socketpair()
-            arguments = (
-                *(str(theirs.fileno()), str(os.getpid()), str(self._leader or 0)),
-                *(str(os.getpid() if self._session else 0), self._mark),
-            )
-            try:
-                with theirs:
-                    process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-                        [sys.executable, "-I", "-S", __file__, *arguments],
-                        pass_fds=(theirs.fileno(),),
-                        start_new_session=True,  # what ends this process must not end it
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL,
-                        cwd="/",
-                        env={k: v for k, v in os.environ.items() if k != _MARK},
-                    )
-            except OSError:  # no more processes: train without
-                ours.close()
-                return
-            process.returncode = 0  # it outlives this process, so `subprocess` need not wait for it
-            self._socket, self._pid = ours, process.pid
-            atexit.register(ours.close)
+    def _start(self) -> None:
+        if self._started or sys.platform == "win32" or not sys.executable:
+            return
+        import subprocess  # which the program of the guardian does not need
+
+        self._started = True
+        ours, theirs = socket.socketpair()
+        arguments = (
+            *(str(theirs.fileno()), str(os.getpid()), str(self._leader or 0)),
+            *(str(os.getpid() if self._session else 0), self._mark),
+            str(os.fstat(ours.fileno()).st_ino),
+        )
+        try:
+            with theirs:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                    [sys.executable, "-I", "-S", __file__, *arguments],
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # what ends this process must not end it
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env={k: v for k, v in os.environ.items() if k != _MARK},
+                )
+        except OSError:  # no more processes: train without
+            ours.close()
+            return
+        process.returncode = 0  # it outlives this process, so `subprocess` need not wait for it
+        self._socket, self._pid = ours, process.pid
+        atexit.register(ours.close)
 
     @contextlib.contextmanager
     def marked(self) -> Iterator[None]:
@@ -120,36 +129,53 @@ class Guardian:
         """Keep a file description open until all that belongs to this process has ended."""
         self.start()
         with self._lock:
-            self._held += 1
-            number = self._held
+            self._last += 1
+            number = self._last
+            self._held[number] = fd
         self._send(_HOLD, number, fd)
         try:
             yield
         finally:
+            with self._lock:
+                del self._held[number]
             self._send(_DROP, number)
 
     def retire(self) -> None:
         """End the guardian, and nothing else, unless it is needed."""
         if self._session or self._marking:
             return
-        self._send(_QUIT)
         with self._lock:
-            if self._socket is not None:
-                atexit.unregister(self._socket.close)
-                self._socket.close()
-                with contextlib.suppress(OSError):
-                    os.waitpid(self._pid, 0)
-            self._socket = None
-            self._started = False
+            with contextlib.suppress(OSError):
+                self._write(_QUIT)
+            self._forget()
 
-    def _send(self, what: bytes, number: int = 0, fd: int | None = None) -> None:
-        with self._lock, contextlib.suppress(OSError):  # it was killed: go on without
-            if self._socket is not None and sys.platform != "win32":
-                message = [_MESSAGE.pack(what, number)]
-                if fd is None:
-                    self._socket.sendall(message[0])
-                else:
-                    socket.send_fds(self._socket, message, [fd])
+    def _forget(self) -> None:
+        if self._socket is not None:
+            atexit.unregister(self._socket.close)
+            self._socket.close()
+            with contextlib.suppress(OSError):
+                os.waitpid(self._pid, 0)
+        self._socket = None
+        self._started = False
+
+    def _send(self, what: bytes, number: int, fd: int | None = None) -> None:
+        with self._lock:
+            try:
+                self._write(what, number, fd)
+            except OSError:  # it was killed
+                self._forget()
+                self._start()
+                with contextlib.suppress(OSError):
+                    for each, held in self._held.items():
+                        self._write(_HOLD, each, held)
+
+    def _write(self, what: bytes, number: int = 0, fd: int | None = None) -> None:
+        if self._socket is not None and sys.platform != "win32":
+            message = [_MESSAGE.pack(what, number)]
+            if fd is None:
+                self._socket.sendall(message[0])
+            else:
+                socket.send_fds(self._socket, message, [fd])
 
 
 _current: tuple[int, Guardian] | None = None
@@ -174,8 +200,51 @@ def lead_session(leader: int) -> None:
         _current = os.getpid(), Guardian(session=os.getsid(0) == os.getpid(), leader=leader)
 
 
-def members(session: int, mark: str = "") -> list[int]:
-    """Return the processes of a session, and those that carry a mark, without this one.
+class Fork:
+    """What tells the forks of a process that run no new program from other processes.
+
+    Parameters
+    ----------
+    program : str
+        Its program; empty if unknown.
+    connection : int
+        Inode of a socket that only it and its forks have open.
+    """
+
+    def __init__(self, program: str, connection: int) -> None:
+        self._program = program
+        self._link = f"socket:[{connection}]"
+
+    program: str
+    connection: int
+
+    def is_of(self, name: str) -> bool:
+        """Return whether the process of this name in ``/proc`` is such a fork."""
+        if self._program not in ("", _program(name)):
+            return False
+        fds = os.listdir(f"/proc/{name}/fd")  # noqa: PTH208 - the quickest way
+        return any(_link(f"/proc/{name}/fd/{fd}") == self._link for fd in fds)
+
+
+def _has_mark(name: str, text: bytes) -> bool:
+    with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123 - the quickest way
+        return text in file.read().split(b"\0")
+
+
+def _program(name: str) -> str:
+    return _link(f"/proc/{name}/exe")
+
+
+def _link(path: str) -> str:
+    """Return what a link names; empty if it is gone."""
+    try:
+        return os.readlink(path)  # noqa: PTH115 - the quickest way
+    except OSError:
+        return ""
+
+
+def members(session: int, mark: str = "", fork: Fork | None = None) -> list[int]:
+    """Return the processes of a session, with a mark, and forks, without this one.
 
     Parameters
     ----------
@@ -183,6 +252,8 @@ def members(session: int, mark: str = "") -> list[int]:
         Process id of its leader, which may have ended; 0 for none.
     mark : str
         Value of the mark; empty for none.
+    fork : Fork or None
+        What tells forks from other processes.
 
     Returns
     -------
@@ -205,18 +276,18 @@ def members(session: int, mark: str = "") -> list[int]:
                 state, _, _, of_session = file.read().rpartition(b")")[2].split()[:4]
             if state in (b"Z", b"X"):  # ended already
                 continue
-            if session and int(of_session) == session:
+            if (
+                (session and int(of_session) == session)
+                or (mark and _has_mark(name, text))
+                or (fork is not None and fork.is_of(name))
+            ):
                 found.append(int(name))
-            elif mark:
-                with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123 - as above
-                    if text in file.read().split(b"\0"):
-                        found.append(int(name))
         except (OSError, ValueError):  # it ended meanwhile, or belongs to another user
             continue
     return found
 
 
-def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
+def end(session: int, mark: str = "", fork: Fork | None = None, *, grace: float = GRACE) -> None:
     """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
     if sys.platform == "win32":
         raise NotImplementedError  # there are no guardians
@@ -224,7 +295,7 @@ def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
     asked: set[int] = set()
     swept = bool(session)
     while True:
-        found = members(session, mark)
+        found = members(session, mark, fork)
         if not found:
             if swept:
                 return
@@ -245,13 +316,16 @@ def end(session: int, mark: str = "", *, grace: float = GRACE) -> None:
         time.sleep(_POLL)
 
 
-def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> None:
+def main(
+    control: int, parent: int, leader: int, session: int, *, mark: str, connection_of_parent: int
+) -> None:
     """Watch a process until it ends, then end what it leaves behind."""
     if sys.platform == "win32":
         raise NotImplementedError  # there are no guardians
     for signum in [getattr(signal, name) for name in _IGNORED if hasattr(signal, name)]:
         signal.signal(signum, signal.SIG_IGN)
     connection = socket.socket(fileno=control)
+    fork = Fork(_program(str(parent)), connection_of_parent)
     watched = _opened(parent, leader)
     poller = select.poll()
     poller.register(connection, select.POLLIN)
@@ -262,7 +336,7 @@ def main(control: int, parent: int, leader: int, session: int, *, mark: str) -> 
         events = {fd for fd, _ in poller.poll(None if watched else _WATCH * 1000)}
         if events & watched or _has_ended(parent, leader):
             # Locks that were not read of are held by the connection, until this process ends.
-            end(session, mark)
+            end(session, mark, fork)
             return
         if connection.fileno() in events:
             what = _obey(connection, held)
@@ -309,4 +383,8 @@ def _has_ended(parent: int, leader: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(*(int(text) for text in sys.argv[1:5]), mark=sys.argv[5])
+    main(
+        *(int(text) for text in sys.argv[1:5]),
+        mark=sys.argv[5],
+        connection_of_parent=int(sys.argv[6]),
+    )

@@ -238,3 +238,15 @@ def test_a_journal_cut_at_any_byte_resumes(workshop, outcome_of) -> None:
     for cut in cuts:
         assert outcome_of(resumed_at(workshop, raw, cut)) == outcome_of(reference), cut
     assert workshop.repeated() == 0  # the checkpoints know what was trained
+
+
+def test_a_full_disk_at_the_start_is_named_with_its_remedy(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(JournalError, match=r"File too large; raise the limit of file sizes"):
+            Journal.create(tmp_path / "run.jsonl", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

@@ -248,3 +248,68 @@ def test_processes_that_no_trainer_has_started_are_left_alone(workshop) -> None:
             after.kill()
         before.kill()
     assert "HPO_WORKER_ID" not in os.environ
+
+
+LOOSE = """
+import json, os, sys, time
+from multiprocessing import get_context
+from pathlib import Path
+
+from hpo.run.executors.attempts import run_attempt
+from hpo.run.executors.guardian import guardian, lead_session
+from hpo.trainers import Segment
+
+HERE = Path(__file__).parent
+
+
+def work():
+    (HERE / "pid").write_text(str(os.getpid()))
+    time.sleep(300)
+
+
+class Daemonising:
+    def train(self, config, start, stop, checkpoint):
+        if config["twice"]:  # as a daemon: a session of its own, and no new program
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    work()
+                os._exit(0)
+            os.wait()
+        else:
+            os.kill(guardian()._pid, 9)
+            time.sleep(0.2)
+            return [0.0]
+        time.sleep(300)
+
+
+if __name__ == "__main__":
+    root = HERE / "checkpoints"
+    how = sys.argv[1]
+    if how == "session":
+        lead_session(os.getppid())
+    state, attempts = root / "trial-00000", root / "attempts" / "trial-00000"
+    for twice in (False, True) if how == "guardian" else (True,):
+        segment = Segment({"twice": twice}, 0, 1, state / "checkpoint", attempts)
+        print(run_attempt(Daemonising(), segment))
+"""
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["session", "plain", "guardian"])
+def test_a_fork_in_a_session_of_its_own_ends_with_the_worker(tmp_path, environment, how) -> None:
+    """It has neither the session nor the mark; and a guardian that was killed is replaced."""
+    script, pid = tmp_path / "loose.py", tmp_path / "pid"
+    script.write_text(LOOSE)
+    worker = subprocess.Popen([sys.executable, str(script), how], env=environment)
+    try:
+        wait_until(lambda: pid.exists() and pid.read_text(), "the fork")
+        time.sleep(0.1)
+    finally:
+        worker.kill()
+        worker.wait()
+    left = left_alive({int(pid.read_text())})
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert not left
