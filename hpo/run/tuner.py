@@ -242,7 +242,7 @@ class Tuner:
         journal : Path
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
-            As given when the run began; needed if it was not built from a `RunSpec`.
+            As given when the run began, if it was not built from a `RunSpec`; otherwise None.
         salvage : bool
             Whether to go on from the lines before the damage if the journal is damaged. The damaged
             file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
@@ -263,7 +263,8 @@ class Tuner:
         JournalError
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
-            If a setting is invalid, or the scheduler cannot take failed trials back.
+            If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
+            own, or if the scheduler cannot take failed trials back.
         InterruptedRunError, MachineError, ExecutorBrokenError
             As `run`.
         """
@@ -274,6 +275,11 @@ class Tuner:
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
         if header.spec:
+            if trainer is not None or scheduler is not None:
+                raise UsageError(
+                    f"journal {journal} names its trainer and scheduler, which a resumed run "
+                    "keeps; leave trainer and scheduler out"
+                )
             spec = RunSpec.from_json(header.spec, journal)
             try:
                 tuner = cls.from_spec(spec, journal=journal, **settings)

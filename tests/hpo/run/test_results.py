@@ -240,6 +240,15 @@ def test_python_objects_resume(workshop, outcome_of) -> None:
     assert outcome_of(resumed) == outcome_of(reference)
 
 
+@pytest.mark.parametrize("given", ["trainer", "scheduler"])
+def test_what_the_journal_names_is_not_silently_left_out(workshop, given) -> None:
+    spec = workshop.spec()
+    Tuner.from_spec(spec, journal=workshop.journal, executor="inline").run()
+    other = {"trainer": train, "scheduler": spec.build_scheduler()}[given]
+    with pytest.raises(UsageError, match="names its trainer and scheduler.*leave trainer"):
+        Tuner.resume(workshop.journal, **{given: other})
+
+
 def test_options_of_an_executor_that_is_an_object_are_refused(workshop) -> None:
     scheduler = workshop.spec().build_scheduler()
     refused = pytest.raises(UsageError, match=r"executor_options are for .*'threads': 1")
