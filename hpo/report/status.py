@@ -90,8 +90,9 @@ class RunStatus:
     journal, run_id, trainer, scheduler : str
         Its journal, its unique name, and what it tunes with what (empty where it is not known).
     state : str
-        ``"running"``; ``"stopped"``: it can be resumed; ``"finished"``; or ``"unknown"``: it is
-        led by another host, whose locks cannot be seen here.
+        ``"running"``; ``"stopped"``: it can be resumed, or its scheduler is not known and nothing
+        runs; ``"finished"``; or ``"unknown"``: it is led by another host, whose locks cannot be
+        seen here.
     leader : Mapping
         Host and process that lead it, or last did; empty for a journal of an earlier version.
     started, last_entry : float
