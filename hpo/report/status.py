@@ -28,7 +28,7 @@ from hpo.run.checks import is_integer, is_number
 from hpo.run.journal import JournalContent
 from hpo.run.overlap import RESUMED
 from hpo.run.recorder import LEADER
-from hpo.run.results import Results
+from hpo.run.results import Results, short
 from hpo.run.salvage import read_salvaged
 from hpo.trial import TrainFailure, TrainReport
 
@@ -61,16 +61,19 @@ class RunningSegment:
     device: str = ""
     pid: int | None = None
 
-    def line(self, now: float) -> str:
+    def line(self, now: float, *, interrupted: bool = False) -> str:
         """Return one line of text.
 
         Parameters
         ----------
         now : float
             Seconds since the epoch.
+        interrupted : bool
+            Whether it does not run any more.
         """
-        text = f"trial {self.trial_id}, units {self.start} to {self.stop}, for "
-        text += _duration(now - self.since)
+        age = _duration(now - self.since)
+        text = f"trial {self.trial_id}, units {self.start} to {self.stop}, "
+        text += f"started {age} ago" if interrupted else f"for {age}"
         text += f", attempt {self.attempt}" if self.attempt > 1 else ""
         where = [self.host, f"process {self.pid}" if self.pid else "", self.worker]
         where.append(f"device {self.device}" if self.device else "")
@@ -87,8 +90,9 @@ class RunStatus:
     journal, run_id, trainer, scheduler : str
         Its journal, its unique name, and what it tunes with what (empty where it is not known).
     state : str
-        ``"running"``; ``"stopped"``: it can be resumed; ``"finished"``; or ``"unknown"``: it is
-        led by another host, whose locks cannot be seen here.
+        ``"running"``; ``"stopped"``: it can be resumed, or its scheduler is not known and nothing
+        runs; ``"finished"``; or ``"unknown"``: it is led by another host, whose locks cannot be
+        seen here.
     leader : Mapping
         Host and process that lead it, or last did; empty for a journal of an earlier version.
     started, last_entry : float
@@ -96,8 +100,8 @@ class RunStatus:
     last_report : float or None
         Time of the last report.
     trials : Mapping of str to int
-        Number of trials by state. Where the scheduler is not known, those that are neither running
-        nor failed are ``"other"``.
+        Number of trials by state. Those that a run was stopped in are ``"interrupted"``. Where the
+        scheduler is not known, those that are neither running nor failed are ``"other"``.
     best : Mapping or None
         ``trial_id``, ``loss``, ``units`` and ``config`` of the best trial so far.
     units, budget, left : int or None
@@ -105,7 +109,7 @@ class RunStatus:
     n_workers : int or None
         Segments that run at the same time.
     hosts : Mapping of str to int
-        Number of running segments on each host.
+        Number of segments in flight on each host; empty for a run that is not running.
     segments : tuple of RunningSegment
         Segments in flight; of a run that is not running, those that it was interrupted in.
     predictions : int
@@ -163,20 +167,20 @@ class RunStatus:
         states = ", ".join(f"{n} {state}" for state, n in self.trials.items() if n)
         lines.append(f"Trials: {sum(self.trials.values())}" + (f" ({states})" if states else ""))
         if self.best is not None:
-            config = ", ".join(f"{name}={value}" for name, value in self.best["config"].items())
+            config = ", ".join(f"{k}={short(v)}" for k, v in self.best["config"].items())
             lines.append(
                 f"Best: trial {self.best['trial_id']}, loss {self.best['loss']:.6g} after "
                 f"{self.best['units']} units, {config}"
             )
         budget = "" if self.budget is None else f" of {self.budget}, {self.left} left"
         lines.append(f"Units: {self.units}{budget}")
-        if self.n_workers is not None:
+        over = self.state in ("stopped", "finished")
+        if self.n_workers is not None and not over:
             hosts = ", ".join(f"{n} on {host}" for host, n in self.hosts.items())
             busy = f"{len(self.segments)} of {self.n_workers} busy"
             lines.append(f"Workers: {busy}" + (f" ({hosts})" if hosts else ""))
-        over = self.state in ("stopped", "finished")
         lines += [
-            f"{'Interrupted' if over else 'In flight'}: {segment.line(now)}"
+            f"{'Interrupted' if over else 'In flight'}: {segment.line(now, interrupted=over)}"
             for segment in self.segments
         ]
         if self.predictions:
@@ -223,6 +227,9 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         state = over
     reports = [entry for entry in content.entries if entry.kind == "reported"]
     units, trials, best = _counted(content, segments) if results is None else _known(results)
+    active = segments if state in ("running", "unknown") else ()
+    if not active and "running" in trials:
+        trials = {"interrupted" if name == "running" else name: n for name, n in trials.items()}
     budget = None if results is None else _budget(results, spec)
     return RunStatus(
         journal=str(journal),
@@ -240,7 +247,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         budget=budget,
         left=None if budget is None else max(0, budget - units),
         n_workers=leader.get("n_workers"),
-        hosts=dict(Counter(each.host for each in segments if each.host)),
+        hosts=dict(Counter(each.host for each in active if each.host)),
         segments=segments,
         predictions=predictions,
         torn=content.damage is None and journal.stat().st_size > content.end,

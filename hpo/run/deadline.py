@@ -11,6 +11,7 @@ import math
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -70,27 +71,37 @@ def seconds_until(deadline: object) -> float:
     >>> seconds_until("00:55:00"), seconds_until("1h30m"), seconds_until(90)
     (3300.0, 5400.0, 90.0)
     """
-    match deadline:
-        case bool():
-            seconds = math.nan
-        case timedelta():
-            seconds = deadline.total_seconds()
-        case datetime():
-            seconds = deadline.timestamp() - time.time()
-        case int() | float():
-            seconds = float(deadline)
-        case str():
-            seconds = _read(deadline.strip())
-        case _:  # another type, from Python
-            seconds = math.nan
-    if not math.isfinite(seconds):
+    try:
+        seconds = _seconds(deadline)
+    except UsageError:
+        raise
+    except (ValueError, OverflowError, OSError):  # no such date, or a number beyond all measure
+        seconds = math.nan
+    if not abs(seconds) <= threading.TIMEOUT_MAX:  # NaN is not
         raise UsageError(f"deadline {_RULE}; got {deadline!r}")
     if seconds <= 0:
         raise UsageError(
-            f"deadline must be in the future, got {deadline!r}, which was {-seconds:.0f} s ago; "
-            "give a later one, or a job with more time"
+            f"deadline must be in the future, got {deadline!r}, which was {abs(seconds):.0f} s "
+            "ago; give a later one, or a job with more time"
         )
     return seconds
+
+
+def _seconds(deadline: object) -> float:
+    """Return the seconds from now that a value means, NaN where it means nothing."""
+    match deadline:
+        case bool():
+            return math.nan
+        case timedelta():
+            return deadline.total_seconds()
+        case datetime():
+            return deadline.timestamp() - time.time()
+        case int() | float():
+            return float(deadline)
+        case str():
+            return _read(deadline.strip())
+        case _:  # another type, from Python
+            return math.nan
 
 
 def _read(text: str) -> float:
@@ -98,15 +109,13 @@ def _read(text: str) -> float:
     if text == "slurm":
         return _end_of_slurm_job() - _SLURM_MARGIN - time.time()
     if text.startswith("@"):
-        return _number(text[1:]) - time.time()
+        return float(text[1:]) - time.time()
     if text and (parts := _CLOCK.fullmatch(text) or _UNITS.fullmatch(text)):
         days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
         return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    try:
-        moment = datetime.fromisoformat(text) if "-" in text[1:] else None
-        return _number(text) if moment is None else moment.timestamp() - time.time()
-    except (ValueError, OverflowError, OSError):
-        return math.nan
+    if "-" in text[1:]:
+        return datetime.fromisoformat(text).timestamp() - time.time()
+    return float(text)
 
 
 def _end_of_slurm_job() -> float:
@@ -134,13 +143,6 @@ def _end_of_slurm_job() -> float:
             f"deadline 'slurm' needs a Slurm job with a time limit (variable {SLURM_END} or "
             f"squeue --format %e), got {answer or 'none'!r}; give the time yourself, as 03:55:00"
         ) from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 class Deadline:

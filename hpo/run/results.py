@@ -312,7 +312,7 @@ class Results:
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         best = self.incumbent
         if best is not None:
-            config = ", ".join(f"{k}={_short(v)}" for k, v in best.config.items())
+            config = ", ".join(f"{k}={short(v)}" for k, v in best.config.items())
             lines.append(
                 f"Best: trial {best.trial_id}, loss {best.last_loss:.6g} after "
                 f"{len(best.losses)} epochs, {config}"
@@ -415,12 +415,13 @@ def _cells(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         str(record["trial_id"]),
         record["status"],
         str(record["epochs"]),
-        _short(record["last_loss"]),
+        short(record["last_loss"]),
         str(record["retries"]),
-        *(_short(record.get(name, "")) for name in names),
+        *(short(record.get(name, "")) for name in names),
         record["reason"],
     ]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as text; a float with four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

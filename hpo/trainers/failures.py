@@ -31,6 +31,8 @@ _TAIL_LENGTH = 400
 _TAIL_BYTES = 1 << 14
 _TRACEBACK_LENGTH = 200_000
 
+_FAILED_COMMANDS = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
+
 _PACKAGE = Path(__file__).parents[1]
 _STANDARD_LIBRARY = str(Path(os.__file__).parent)
 _INSTALLED = ("site-packages", "dist-packages")
@@ -39,8 +41,8 @@ _INSTALLED = ("site-packages", "dist-packages")
 def describe(error: BaseException) -> str:
     """Describe an exception in one line: type, message, the user's line of code, causes.
 
-    A failed command (`subprocess.CalledProcessError`) is described with the last lines of its
-    standard error, if that was captured.
+    A failed command (`subprocess.CalledProcessError` or `subprocess.TimeoutExpired`) is described
+    with the last lines of its standard error, or output, if that was captured.
     """
     text = _described(error, REASON_LENGTH)
     for word, cause in _causes(error):
@@ -53,7 +55,8 @@ def _described(error: BaseException, length: int) -> str:
     if isinstance(error, BaseExceptionGroup):
         members = [_described(each, _FURTHER_LENGTH) for each in _leaves(error, _MEMBERS)]
         text += f": {'; '.join(members)}"
-    return text + printed(_stderr(error), "stderr")
+    what, output = _captured(error)
+    return text + printed(output, what)
 
 
 def _name_and_message(error: BaseException, length: int) -> str:
@@ -155,13 +158,16 @@ def _package(file: str) -> str:
     return parts[places[-1] + 1] if places else ""
 
 
-def _stderr(error: BaseException) -> str | bytes | None:
-    """Return what a failed command wrote to its standard error, if that was captured."""
-    if isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
-        for output in (error.stderr, error.output):  # the latter: with stderr=subprocess.STDOUT
+def _captured(error: BaseException) -> tuple[str, str | bytes | None]:
+    """Return what a failed command has printed, if that was captured, and what that is.
+
+    It is the standard error, or without one the standard output, into which it may be merged.
+    """
+    if isinstance(error, _FAILED_COMMANDS):
+        for what, output in (("stderr", error.stderr), ("output", error.output)):
             if isinstance(output, str | bytes) and output:
-                return output
-    return None
+                return what, output
+    return "", None
 
 
 def printed(output: str | bytes | None, what: str = "last output") -> str:
@@ -224,7 +230,7 @@ own_log: Path | None = None
 
 
 def describe_with_output(error: BaseException, log: Log) -> str:
-    """Describe an exception, with the last output if a command has failed that wrote there.
+    """Describe an exception, with the last output if a command failed whose stderr went there.
 
     Parameters
     ----------
@@ -234,7 +240,7 @@ def describe_with_output(error: BaseException, log: Log) -> str:
     """
     text = describe(error)
     errors = [error, *(cause for _, cause in _causes(error))]
-    if any(isinstance(e, subprocess.CalledProcessError) and _stderr(e) is None for e in errors):
+    if any(isinstance(each, _FAILED_COMMANDS) and each.stderr is None for each in errors):
         sys.stdout.flush()
         sys.stderr.flush()
         text += printed(log.tail())
@@ -251,7 +257,7 @@ def full_text(error: BaseException) -> str:
         half = _TRACEBACK_LENGTH // 2
         text = f"{text[:half]}\n... {len(text) - 2 * half} characters ...\n{text[-half:]}"
     for each in (error, *(cause for _, cause in _causes(error))):
-        if output := _stderr(each):
+        if output := _captured(each)[1]:
             tail = output[-_TAIL_BYTES:]
             shown = tail.decode("utf-8", "replace") if isinstance(tail, bytes) else as_text(tail)
             text += f"\n{type(each).__name__}, last output of the command:\n{shown}{os.linesep}"

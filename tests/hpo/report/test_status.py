@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -70,7 +71,13 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
         assert 0 <= time.time() - segment["since"] < 60
     after = read_status(workshop.journal)
     assert after.state == "stopped"  # killed: nobody has the lock
-    assert any(line.startswith("Interrupted: trial ") for line in after.lines())
+    assert after.trials["interrupted"] == 2
+    assert (after.hosts, after.to_json()["trials"].get("running")) == ({}, None)
+    text = "\n".join(after.lines())
+    assert re.search(
+        r"^Interrupted: trial \d+, units \d+ to \d+, started \d+ s ago, on ", text, re.M
+    )
+    assert "busy" not in text
 
 
 def test_a_status_takes_no_lock_and_changes_nothing(workshop) -> None:
@@ -103,7 +110,8 @@ def test_a_finished_run(workshop, capsys, monkeypatch) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["status", "run.jsonl"])
     out = capsys.readouterr().out
-    assert f"Best: trial {results.best.trial_id}, loss {results.best.last_loss:.6g}" in out
+    best = next(line for line in results.summary_lines() if line.startswith("Best: "))
+    assert best.replace(" epochs, ", " units, ") in out
     assert "Units: 69 of 69, 0 left" in out
 
 

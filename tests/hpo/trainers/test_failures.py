@@ -171,6 +171,13 @@ def train(*_):
 """
 
 
+SLOW_COMMAND = """
+import subprocess
+def train(*_):
+    subprocess.run(["sh", "-c", "echo waiting for data; exec sleep 60"], timeout=1)
+"""
+
+
 @pytest.mark.parametrize("how", ["capture_output=True", "capture_output=True, text=True"])
 def test_the_stderr_of_a_failed_command_is_kept(how: str, tmp_path: Path) -> None:
     text = reason(write(tmp_path, COMMAND.replace("HOW", how)), tmp_path)
@@ -182,6 +189,7 @@ def test_the_stderr_of_a_failed_command_is_kept(how: str, tmp_path: Path) -> Non
 def test_output_that_was_merged_is_kept(tmp_path: Path) -> None:
     how = "stdout=subprocess.PIPE, stderr=subprocess.STDOUT"
     text = reason(write(tmp_path, COMMAND.replace("HOW", how)), tmp_path)
+    assert "; output: " in text
     assert "| no " in text
 
 
@@ -201,6 +209,8 @@ def test_the_end_of_an_output_that_nobody_captured(tmp_path: Path) -> None:
     works = write(tmp_path, silent + "return [1.0]\n", "works.py")
     calls = write(tmp_path, COMMAND.replace("HOW", "text=True"), "calls.py")
     ends = write(tmp_path, silent + "import os\n    os._exit(3)\n", "ends.py")
+    asks = write(tmp_path, COMMAND.replace("HOW", "stdout=subprocess.PIPE"), "asks.py")
+    waits = write(tmp_path, SLOW_COMMAND, "waits.py")
     killed = write(tmp_path, silent + "import os\n    os.kill(os.getpid(), 9)\n", "killed.py")
     pool = make_pool("process", 1, log_dir=tmp_path)
 
@@ -213,6 +223,12 @@ def test_the_end_of_an_output_that_nobody_captured(tmp_path: Path) -> None:
         said = run(calls, "later")
         assert re.search(r"\(calls.py:5\); last output: .*loading \| no .*data$", said), said
         assert "earlier" not in said
+        said = run(asks, "with its output")
+        assert re.search(r"\(asks.py:5\); output: out; last output: loading \| no .*data$", said), (
+            said
+        )
+        said = run(waits, "too long")
+        assert re.search(r"^TimeoutExpired: .*; last output: waiting for data$", said), said
         assert run(ends, "bye") == "worker process ended with exit code 3; last output: bye"
         assert run(killed, "last words") == (
             "worker process was killed by signal 9 (SIGKILL); last output: last words"
