@@ -245,7 +245,7 @@ def test_what_the_journal_names_is_not_silently_left_out(workshop, given) -> Non
     spec = workshop.spec()
     Tuner.from_spec(spec, journal=workshop.journal, executor="inline").run()
     other = {"trainer": train, "scheduler": spec.build_scheduler()}[given]
-    with pytest.raises(UsageError, match="names its trainer and scheduler.*leave trainer"):
+    with pytest.raises(UsageError, match=r"names its trainer and scheduler.*leave trainer"):
         Tuner.resume(workshop.journal, **{given: other})
 
 
