@@ -123,7 +123,8 @@ class InProcess:
         except BrokenExecutor:  # it died while it was idle
             self._process.discard()
             inner = self._submit(work)
-        inner.add_done_callback(lambda done: self._finish(job, done, outer))
+        process = self._process.generation
+        inner.add_done_callback(lambda done: self._finish(job, done, outer, process))
         if timeout is not None:
             self._ready.add_done_callback(
                 lambda _: _after(timeout, outer, lambda: self._expire(job, timeout, outer))
@@ -136,7 +137,7 @@ class InProcess:
         return self._process.submit(_answer, work)
 
     def _finish(
-        self, job: ModelJob, inner: Future[ModelReport], outer: Future[ModelReport]
+        self, job: ModelJob, inner: Future[ModelReport], outer: Future[ModelReport], process: int
     ) -> None:
         if inner.cancelled():
             _settle(outer, PredictFailure(job.job_id, "cancelled"))
@@ -144,7 +145,7 @@ class InProcess:
             _settle(outer, inner.result())
         elif isinstance(error, BrokenExecutor):
             reason = f"the process of the forecast {self._process.ending()}"
-            self._process.discard()
+            self._process.discard(process)
             _settle(outer, PredictFailure(job.job_id, reason))
         else:
             _settle(outer, PredictFailure(job.job_id, describe(error)))
@@ -152,6 +153,7 @@ class InProcess:
     def _expire(self, job: ModelJob, timeout: float, outer: Future[ModelReport]) -> None:
         if not outer.done():
             self._process.kill()
+            self._process.discard()  # the next job does not wait for its end
             _settle(outer, _late(job, timeout))
 
     def close(self) -> None:

@@ -99,6 +99,8 @@ class OwnProcess:
         self._context = _SpawnContext() if server is None else server.context()
         self._executor: ProcessPoolExecutor | None = None
         self._starting = threading.RLock()
+        self.generation = 0
+        """Number of processes started so far."""
 
     @property
     def started(self) -> bool:
@@ -117,6 +119,7 @@ class OwnProcess:
             if self._executor is None:
                 environment = {**os.environ, **self._setup.environment}
                 setup = (self._setup.threads, self._setup.log is not None, environment)
+                self.generation += 1
                 self._executor = ProcessPoolExecutor(
                     1,
                     self._context,
@@ -141,16 +144,26 @@ class OwnProcess:
         """Describe how the process ended."""
         return _ending(self._context.last)
 
-    def discard(self) -> None:
-        """Forget a process that died."""
-        if self._executor is not None:
+    def discard(self, generation: int | None = None) -> None:
+        """Forget a process that died or is being killed.
+
+        Parameters
+        ----------
+        generation : int or None
+            Which one; another that was started since stays. None is the latest.
+        """
+        with self._starting:
+            if self._executor is None or generation not in (None, self.generation):
+                return
             self._executor.shutdown(wait=False)
-        self._executor = None
+            self._executor = None
 
     def close(self, *, patience: float = 0.0) -> None:
         """End the process, which has `patience` seconds to exit by itself."""
         executor = self._executor
         if executor is None:
+            self.kill()  # one that was discarded may not have ended yet
+            self._join(_PATIENCE)
             return
         executor.shutdown(wait=False, cancel_futures=True)
         if patience:

@@ -17,7 +17,7 @@ import pytest
 from hpo.errors import JournalError, TrainerError
 from hpo.run.tuner import Tuner
 from hpo.trainers.base import FunctionTrainer
-from hpo.trainers.sending import SentTrainer, main_is_script, sendable
+from hpo.trainers.sending import SentTrainer, sendable
 
 ROOT = Path(__file__).parents[3]
 
@@ -210,7 +210,18 @@ def test_one_sent_by_value_is_loaded_once_in_a_process() -> None:
 def test_functions_of_a_module_go_by_name_to_the_executors_of_others() -> None:
     trainer = FunctionTrainer(check)  # type: ignore[arg-type]
     assert sendable(trainer, checked=False) is trainer
-    assert main_is_script()
+
+
+def test_who_runs_as_a_script(tmp_path: Path) -> None:
+    """Not this process, which is a program from standard input where pytest shares the tests."""
+    code = "from hpo.trainers.sending import main_is_script; print(main_is_script())"
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    for arguments, expected in (([str(script)], "True"), (["-c", code], "False")):
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
 
 
 @pytest.mark.slow

@@ -209,7 +209,12 @@ def test_what_trainers_have_started_ends_with_the_tuner(workshop, environment, s
     text = workshop.trainer.read_text()
     workshop.write_trainer(text.replace("check=True", "check=True, start_new_session=True"))
     command = workshop.command(*workshop.run_args(executor="process", workers="2"), "--quiet")
-    with subprocess.Popen(command, cwd=workshop.root, env=environment) as process:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, and inherited
+    try:
+        process = subprocess.Popen(command, cwd=workshop.root, env=environment)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
         wait_until(lambda: len({row[2] for row in trained(workshop)}) > 3, "training")
         process.send_signal(signum)
         process.wait(30)
