@@ -152,9 +152,10 @@ class InProcess:
 
     def _expire(self, job: ModelJob, timeout: float, outer: Future[ModelReport]) -> None:
         if not outer.done():
-            self._process.kill()
+            process = self._process.latest
             self._process.discard()  # the next job does not wait for its end
             _settle(outer, _late(job, timeout))
+            self._process.kill(process)
 
     def close(self) -> None:
         """Kill the process."""

@@ -128,9 +128,20 @@ class OwnProcess:
                 )
             return self._executor.submit(work, *args, **kwargs)
 
-    def kill(self) -> None:
-        """End the process, by SIGKILL after a moment; its call raises `BrokenExecutor`."""
-        process = self._context.last
+    @property
+    def latest(self) -> BaseProcess | None:
+        """The process started last."""
+        return self._context.last
+
+    def kill(self, process: BaseProcess | None = None) -> None:
+        """End the process, by SIGKILL after a moment; its call raises `BrokenExecutor`.
+
+        Parameters
+        ----------
+        process : Process or None
+            Which one; None is the latest.
+        """
+        process = process or self.latest
         if process is None:
             return
         with contextlib.suppress(ValueError, OSError):
