@@ -270,7 +270,7 @@ def test_capacity_names_the_remedy():
     message = (
         r"10 samples at n_bits=3 need 60 binary variables in one QUBO, and the sampler 'exact' "
         r"takes at most 18. Use sampler='structured'.*fewer bits, or at most 3 samples.*"
-        r"an ensemble of members with max_samples=3"
+        r"max_samples=3"
     )
     with pytest.raises(CapacityError, match=message) as caught:
         QSVR(sampler="exact", max_variables=None).fit(X, Y)
