@@ -185,7 +185,7 @@ def test_a_timeout_ends_what_the_trainer_has_started(workshop) -> None:
     place = Segment({"lr": 0.5}, 0, 200, store.checkpoint(0), store.attempts(0))
     try:
         trainer = NamedTrainer(f"{workshop.trainer}:train")
-        first = pool.submit(trainer, place, 1.5).result(60)
+        first = pool.submit(trainer, place, 4.0).result(60)
         assert first.reason.startswith("timed out")
         second = pool.submit(trainer, place, None)
         wait_until(lambda: len({row[2] for row in trained(workshop)}) == 2, "the retry")
