@@ -76,7 +76,7 @@ def machine_fault(error: BaseException, *, memory: bool = False) -> str:
     >>> machine_fault(ValueError("learning rate"))
     ''
     """
-    for each in _causes(error):
+    for each in _chain(error):
         if isinstance(each, MemoryError) and memory:
             return _REMEDIES[errno.ENOMEM]
         code = each.errno if isinstance(each, OSError) else None
@@ -121,7 +121,7 @@ def is_checkpoint_fault(error: BaseException, folder: Path) -> bool:
     folder : Path
         Directory of the trial.
     """
-    for each in _causes(error):
+    for each in _chain(error):
         if isinstance(each, _DAMAGED) or type(each).__name__ in _DAMAGED_TOO:
             return True
         if _READING_FAILED.search(_text(each)):
@@ -132,7 +132,7 @@ def is_checkpoint_fault(error: BaseException, folder: Path) -> bool:
     return False
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and all that it was raised from, each once."""
     waiting, seen = [error], set()
     while waiting:

@@ -203,7 +203,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _wait_for_lock(fd: int, path: Path) -> None:
     if sys.platform == "win32":
-        raise NotImplementedError  # see `_locked`
+        raise NotImplementedError  # not reached: `_locked` takes filelock there
     begun = time.monotonic()
     pause, said = _FIRST_PAUSE, False
     while True:

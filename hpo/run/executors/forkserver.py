@@ -71,7 +71,7 @@ class ForkServer:
             from hpo.run.executors.forked import ForkContext
 
             return ForkContext(self.fork)
-        raise NotImplementedError  # see `available`
+        raise NotImplementedError  # not reached: not `available` there
 
     def start(self) -> None:
         """Start the server if it does not run; returns at once."""
@@ -80,7 +80,7 @@ class ForkServer:
 
     def _start(self) -> None:
         if sys.platform == "win32":
-            raise NotImplementedError  # see `available`
+            raise NotImplementedError  # not reached: not `available` there
         if self._closed:
             raise RuntimeError("the fork server was closed")
         if self._process is not None:
@@ -129,7 +129,7 @@ class ForkServer:
 
     def _fork(self, fds: Sequence[int]) -> tuple[int, int, int]:
         if sys.platform == "win32":
-            raise NotImplementedError  # see `available`
+            raise NotImplementedError  # not reached: not `available` there
         self.start()
         sentinel, child_w = os.pipe()
         child_r, data = os.pipe()

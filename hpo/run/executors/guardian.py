@@ -290,7 +290,7 @@ def members(session: int, mark: str = "", fork: Fork | None = None) -> list[int]
 def end(session: int, mark: str = "", fork: Fork | None = None, *, grace: float = GRACE) -> None:
     """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
     if sys.platform == "win32":
-        raise NotImplementedError  # there are no guardians
+        raise NotImplementedError  # not reached: none is started there
     deadline = time.monotonic() + grace
     asked: set[int] = set()
     swept = bool(session)
@@ -321,7 +321,7 @@ def main(
 ) -> None:
     """Watch a process until it ends, then end what it leaves behind."""
     if sys.platform == "win32":
-        raise NotImplementedError  # there are no guardians
+        raise NotImplementedError  # not reached: none is started there
     for signum in [getattr(signal, name) for name in _IGNORED if hasattr(signal, name)]:
         signal.signal(signum, signal.SIG_IGN)
     connection = socket.socket(fileno=control)
@@ -349,7 +349,7 @@ def main(
 def _obey(connection: socket.socket, held: dict[int, int]) -> bytes:
     """Do what a message asks for, and return what it was; empty at the end of the connection."""
     if sys.platform == "win32":
-        raise NotImplementedError  # there are no guardians
+        raise NotImplementedError  # not reached: none is started there
     data, fds, _, _ = socket.recv_fds(connection, _MESSAGE.size, 1)
     if len(data) < _MESSAGE.size:
         return b""
