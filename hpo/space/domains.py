@@ -533,6 +533,12 @@ class Scipy(Domain):
         quantiles = (np.arange(points) + 0.5) / points
         return tuple(dict.fromkeys(self._plain(v) for v in self._frozen.ppf(quantiles)))
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """Lowest and highest value, which may be infinite."""
+        low, high = self._frozen.support()
+        return float(low), float(high)
+
     def quantile(self, unit: float) -> float | int:
         """Return the quantile at `unit`, 0 and 1 moved slightly inwards."""
         value = float(self._frozen.ppf(min(max(unit, 1e-9), 1 - 1e-9)))

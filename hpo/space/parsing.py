@@ -68,17 +68,21 @@ def _parse(spec: Any) -> Domain:
         return spec
     if isinstance(spec, Mapping):
         return _from_table(spec)
-    if isinstance(spec, tuple):
-        _check_no_range(spec)
-    if isinstance(spec, range) and spec and spec.step > 0:
-        return Int(spec[0], spec[-1], step=spec.step if len(spec) > 1 else 1)
     if isinstance(spec, list | tuple | range) or (isinstance(spec, np.ndarray) and spec.ndim):
-        return Categorical(spec)  # type: ignore[arg-type]  # which makes a tuple of it
+        return _from_sequence(spec)
     if hasattr(spec, "rvs") and hasattr(spec, "dist"):
         return Scipy(spec.dist.name, tuple(spec.args), dict(spec.kwds))
     if type(spec).__name__.endswith("Distribution"):
         return _from_optuna(spec)
     return Constant(spec)
+
+
+def _from_sequence(spec: Any) -> Domain:
+    if isinstance(spec, range) and spec and spec.step > 0:
+        return Int(spec[0], spec[-1], step=spec.step if len(spec) > 1 else 1)
+    if isinstance(spec, tuple):
+        _check_no_range(spec)
+    return Categorical(spec)
 
 
 def _check_no_range(spec: tuple[Any, ...]) -> None:

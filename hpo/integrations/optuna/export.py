@@ -316,7 +316,6 @@ class _Exporter:
         known: BaseDistribution = self._searched[name]
         return known
 
-
     def _value(self, name: str, value: Any) -> Any:
         """Return a value as Optuna keeps it, which has no tuples."""
         domain = self._space.domains.get(name)

@@ -233,7 +233,7 @@ NEW_FORMS = {
     "width": {"type": "int", "low": 16, "high": 100, "step": 16},
     "numpy width": np.array([8, 16]),
     "numpy number": np.int64(3),
-    "numpy choices": [np.float32(0.5), np.bool_(True), np.str_("a")],
+    "numpy choices": [np.float32(0.5), np.array([True])[0], np.str_("a")],
     "numpy ends": {"type": "int", "low": np.int64(1), "high": np.int64(3)},
     "whole ends": {"type": "float", "low": 0, "high": 2, "step": 1},
     "whole log ends": {"type": "float", "low": 1, "high": 10, "log": True},
