@@ -45,7 +45,8 @@ def equal(left: Any, right: Any) -> bool:
     """Return whether `left` and `right` are the same; 1 is 1.0, but not True."""
     if isinstance(left, list | tuple | np.ndarray) or isinstance(right, list | tuple | np.ndarray):
         return bool(key_of(plain_value(left)) == key_of(plain_value(right)))
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+    booleans = bool, np.bool_
+    return isinstance(left, booleans) == isinstance(right, booleans) and bool(left == right)
 
 
 def among(value: Any, values: Iterable[Any]) -> bool:
