@@ -51,6 +51,8 @@ class Value:
                 f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
             )
         values = {name: _restored(data[name]) for name in data if name != "type"}
+        if isinstance(config := values.get("config"), Mapping):
+            values["config"] = with_tuples(config)
         for name, (is_valid, rule) in _rules(cls).items():  # type: ignore[arg-type]
             if name in values and not is_valid(values[name]):
                 got = type(values[name]).__name__
@@ -86,6 +88,22 @@ def _restored(value: Any) -> Any:
         from_json(item) if not isinstance(item, _SCALARS) and isinstance(item, Mapping) else item
         for item in value
     )
+
+
+def with_tuples(config: Config) -> Config:
+    """Return a configuration with tuples for its lists, which a journal has instead of them.
+
+    Parameters
+    ----------
+    config : Config
+    """
+    if not any(isinstance(value, list) for value in config.values()):
+        return config
+    return {name: _tuples(value) for name, value in config.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 _Rule = tuple[Callable[[Any], bool], str]
@@ -168,7 +186,7 @@ def same(left: Value, right: Value) -> bool:
 
 
 Config = Mapping[str, Any]
-"""From the name of a hyperparameter to its value: float, int, str, bool or None."""
+"""From the name of a hyperparameter to its value: float, int, str, bool, None, or tuple of them."""
 
 
 @dataclass(frozen=True)

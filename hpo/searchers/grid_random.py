@@ -8,8 +8,8 @@ from typing import Any
 from hpo.searchers.base import check_count
 from hpo.searchers.distinct import DistinctDraws, Points
 from hpo.space.conditions import all_needs
-from hpo.space.domains import among
 from hpo.space.search_space import SearchSpace
+from hpo.space.values import among
 from hpo.trial import Config
 
 _MAX_POINTS = 100_000

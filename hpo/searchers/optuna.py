@@ -34,6 +34,7 @@ from hpo.searchers.distinct import DistinctDraws, untried
 from hpo.searchers.grid_random import RandomSearcher
 from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
 from hpo.space.search_space import SearchSpace
+from hpo.space.values import Scalar, equal, key_of, plain_value
 from hpo.trial import Config, Curve
 
 
@@ -54,15 +55,25 @@ def _distribution(domain: Domain) -> Any:
     match domain:
         case Float(low, high, log, step):
             return distributions.FloatDistribution(low, high, log=log, step=step)
-        case Int(low, high, log):
-            return distributions.IntDistribution(low, high, log=log)
-        case Categorical(choices):
-            return distributions.CategoricalDistribution(choices)
+        case Int(low, _, log, step):  # Optuna wants the last value that the steps reach
+            high = low + step * (domain.size - 1)
+            return distributions.IntDistribution(low, high, log=log, step=step)
+        case Categorical():
+            return distributions.CategoricalDistribution(choice_names(domain))
         case Scipy():
             return distributions.FloatDistribution(0.0, 1.0)
     raise ValueError(
         f"{type(domain).__name__} has no counterpart in Optuna; use float, int or categorical"
     )
+
+
+def choice_names(domain: Categorical) -> tuple[Scalar, ...]:
+    """Return what Optuna, which has no tuples, calls the choices: a tuple by its text."""
+    names = tuple(str(c) if isinstance(c, tuple) else c for c in domain.choices)
+    if len(set(map(key_of, names))) == len(names):
+        return names
+    # A text among the choices is that of a tuple.
+    return tuple(f"{place}: {choice}" for place, choice in enumerate(domain.choices))
 
 
 def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,12 +91,20 @@ def to_search(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
             case Scipy():
                 params[name] = domain.features(config[name])[0] if name in present else 0.5
             case _ if name not in present:
-                params[name] = domain.grid(1)[0]
+                params[name] = searched_value(domain, domain.grid(1)[0])
             case Float():
                 params[name] = min(max(float(config[name]), domain.low), domain.high)
             case _:
-                params[name] = config[name]
+                params[name] = searched_value(domain, config[name])
     return params
+
+
+def searched_value(domain: Domain, value: Any) -> Any:
+    """Return what Optuna calls a value: a tuple among choices by its name, others as they are."""
+    if not isinstance(domain, Categorical) or not isinstance(plain_value(value), tuple):
+        return value
+    names = zip(domain.choices, choice_names(domain), strict=True)
+    return next(name for choice, name in names if equal(choice, value))
 
 
 def from_search(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +116,9 @@ def from_search(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]
                 values[name] = value
             case Scipy():
                 values[name] = domain.quantile(params[name])
+            case Categorical() if any(isinstance(choice, tuple) for choice in domain.choices):
+                pairs = zip(domain.choices, choice_names(domain), strict=True)
+                values[name] = next(c for c, text in pairs if equal(text, params[name]))
             case _:
                 values[name] = params[name]
     return space.without_absent(values)

@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.brackets import brief
-from hpo.space.domains import Categorical, Constant, Domain, Int, Scalar, among
+from hpo.space.domains import Categorical, Constant, Domain, Int
+from hpo.space.values import Choice, among
 from hpo.trial import Config
 
-Values = tuple[Scalar, ...]
+Values = tuple[Choice, ...]
 Conditions = Mapping[str, Mapping[str, Values]]
 """For each conditional hyperparameter its parents and the values that they must have."""
 
@@ -116,8 +117,9 @@ def _check_parent(parent: str, values: Sequence[Any], domains: Mapping[str, Doma
 
 def _values(domain: Int | Categorical | Constant) -> str:
     match domain:
-        case Int(low, high):
-            return f"it takes whole numbers from {low} to {high}"
+        case Int(low, high, _, step):
+            by = f" in steps of {step}" if step != 1 else ""
+            return f"it takes whole numbers from {low} to {high}{by}"
         case Categorical(choices):
             return f"it takes {', '.join(map(repr, choices))}"
     return f"it is always {domain.value!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from numbers import Real
@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hpo._typing import FloatArray
-from hpo.brackets import MAX_INTEGER, brief
+from hpo.brackets import brief
+from hpo.space.values import Choice, among, check_value, equal, key_of, plain_value
 
-Scalar = float | int | str | bool | None
 _MAX_VALUES = 2**62
 """Bound of whole numbers, and of their count in a range: both fit into 64 bits."""
 
@@ -92,18 +92,12 @@ class Domain(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values from which `SearchSpace.from_dict` builds an equal domain."""
         values = asdict(self)  # type: ignore[call-overload]  # every domain is a dataclass
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-        return {"type": self.type, **plain}
+        return {"type": self.type, **{name: as_lists(value) for name, value in values.items()}}
 
 
-def equal(left: Any, right: Any) -> bool:
-    """Return whether `left` and `right` are the same; 1 is 1.0, but not True."""
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
-
-
-def among(value: Any, values: Iterable[Any]) -> bool:
-    """Return whether `value` is one of `values`."""
-    return any(equal(value, each) for each in values)
+def as_lists(value: Any) -> Any:
+    """Return tuples as lists, at any depth, as JSON and TOML have them."""
+    return [as_lists(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _is_number(value: Any) -> bool:
@@ -122,30 +116,21 @@ def _check_range(low: float, high: float, *, log: bool) -> None:
         raise ValueError(f"low and high must be finite real numbers, {got}")
     if not isinstance(log, bool):
         raise ValueError(f"log must be true or false, got log={brief(log)}")
-    if not low < high:
-        raise ValueError(f"low must be below high, {got}")
+    if not low <= high:
+        raise ValueError(f"low must not be above high, {got}")
     if not math.isfinite(float(high) - float(low)):
         raise ValueError(f"high - low must not exceed the largest float, {got}; narrow the range")
     if log and low <= 0:
         raise ValueError(f"a logarithmic range must not touch or cross zero, {got}; raise low")
-    if log and not 1 < high / low < math.inf:
+    if log and low < high and not 1 < high / low < math.inf:
         raise ValueError(
             f"a logarithmic range must span a factor that a float can have, {got}; change one end"
         )
 
 
-def _check_scalar(owner: str, value: object) -> None:
-    if value is not None and not isinstance(value, float | int | str):
-        raise ValueError(f"{owner} must be a number, string, boolean or None, got {brief(value)}")
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError(f"{owner} must equal itself, got nan; use a text such as 'nan'")
-    if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise ValueError(
-            f"{owner} must have at most 64 bits if it is an integer, got {brief(value)}; use a text"
-        )
-
-
 def _to_unit(value: float, low: float, high: float, *, log: bool) -> float:
+    if low == high:
+        return 0.5
     if log:
         return math.log(value / low) / math.log(high / low)
     return (value - low) / (high - low)
@@ -182,10 +167,12 @@ class Float(_Range):
     step : float or None
         Only ``low + k * step``; not together with `log`.
 
+    All three are kept as floats. If both ends are the same, that is the only value.
+
     Raises
     ------
     ValueError
-        If the range is empty, not finite, or does not fit ``log`` and ``step``.
+        If the ends are in the wrong order or not finite, or do not fit ``log`` and ``step``.
     """
 
     type: ClassVar[str] = "float"
@@ -194,15 +181,18 @@ class Float(_Range):
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, log=self.log)
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.step is None:
             return
-        ok = _is_number(self.step) and not self.log and 0 < self.step <= self.high - self.low
-        if not ok:
+        width = self.high - self.low
+        if not (_is_number(self.step) and not self.log and 0 < self.step <= (width or math.inf)):
             raise ValueError(
                 f"step must lie in (0, high - low] and cannot go with log, got "
                 f"step={brief(self.step)}, log={self.log}"
             )
-        if not (self.high - self.low) / self.step < _MAX_VALUES:
+        object.__setattr__(self, "step", float(self.step))
+        if not width / self.step < _MAX_VALUES:
             raise ValueError(
                 f"step must leave fewer than 2**62 values, got step={self.step} from {self.low} to "
                 f"{self.high}; leave it out or raise it"
@@ -217,11 +207,13 @@ class Float(_Range):
 
     @property
     def size(self) -> int | None:
-        """Number of values; None without a `step`."""
+        """Number of values; None without a `step`, unless both ends are the same."""
+        if self.low == self.high:
+            return 1
         return None if self.step is None else self._n_steps(self.step)
 
     def values(self) -> Sequence[float]:
-        """Return all values; there must be a `step`."""
+        """Return all values; there must be a `step`, or one value only."""
         return super().values() if self.size is None else self.grid(self.size)
 
     def sample(self, rng: np.random.Generator) -> float:
@@ -235,6 +227,8 @@ class Float(_Range):
         if self.step is not None:
             picks = _spread(self._n_steps(self.step), points)
             return tuple(self.low + self.step * pick for pick in picks)
+        if self.low == self.high:
+            return (self.low,)
         units = np.linspace(0, 1, points) if points > 1 else [0.5]
         return tuple(_from_unit(float(u), self.low, self.high, log=self.log) for u in units)
 
@@ -249,22 +243,27 @@ class Int(_Range):
     Attributes
     ----------
     low, high : int
-        Ends of the range, both included.
+        Ends of the range, both included. If both are the same, that is the only value.
     log : bool
         Draw uniformly in the logarithm.
+    step : int
+        Only ``low + k * step``; other than 1 not together with `log`.
 
     Raises
     ------
     ValueError
-        If the range is empty or does not fit ``log``.
+        If the ends are in the wrong order or do not fit ``log`` and ``step``.
     """
 
     type: ClassVar[str] = "int"
 
     low: int
     high: int
+    step: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "step"):
+            object.__setattr__(self, name, plain_value(getattr(self, name)))
         if any(isinstance(v, bool) or not isinstance(v, int) for v in (self.low, self.high)):
             raise ValueError(
                 f"low and high of an int must be whole numbers, got {brief(self.low)}, "
@@ -276,34 +275,54 @@ class Int(_Range):
                 f"low={brief(self.low)}, high={brief(self.high)}; use a float or narrow the range"
             )
         _check_range(self.low, self.high, log=self.log)
+        is_whole = isinstance(self.step, int) and not isinstance(self.step, bool)
+        if not is_whole or not 1 <= self.step <= max(self.high - self.low, 1):
+            raise ValueError(
+                f"step of an int must be a whole number from 1 to high - low, got "
+                f"step={brief(self.step)} from {self.low} to {self.high}"
+            )
+        if self.log and self.step != 1:
+            raise ValueError(
+                f"step cannot go with log, got step={self.step}; leave one of them out, or list "
+                "the values as choices"
+            )
 
     def __contains__(self, value: Any) -> bool:
-        return _is_number(value) and float(value).is_integer() and self.low <= value <= self.high
+        is_inside = _is_number(value) and float(value).is_integer()
+        return is_inside and self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     @property
     def size(self) -> int:
         """Number of values."""
-        return self.high - self.low + 1
+        return (self.high - self.low) // self.step + 1
 
     def values(self) -> Sequence[int]:
         """Return all values."""
-        return range(self.low, self.high + 1)
+        return range(self.low, self.high + 1, self.step)
 
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
         if not self.log:
-            return int(rng.integers(self.low, self.high, endpoint=True))
+            pick = int(rng.integers(0, self.size - 1, endpoint=True))
+            return self.low + self.step * pick
         # Half a unit beyond both ends, so that the ends are as likely as their neighbours.
         value = _from_unit(rng.random(), self.low - 0.5, self.high + 0.5, log=True)
         return min(max(round(value), self.low), self.high)
 
     def grid(self, points: int) -> tuple[int, ...]:
         """Return at most `points` values."""
-        if self.high - self.low < points:
-            return tuple(range(self.low, self.high + 1))
+        if self.size <= points:
+            return tuple(self.values())
+        if self.step > 1:
+            return tuple(self.low + self.step * pick for pick in _spread(self.size, points))
         units = np.linspace(0, 1, points) if points > 1 else [0.5]
         values = (round(_from_unit(float(u), self.low, self.high, log=self.log)) for u in units)
         return tuple(dict.fromkeys(values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; a `step` of 1 is left out, as in journals from before it."""
+        plain = super().to_dict()
+        return plain if self.step != 1 else {k: v for k, v in plain.items() if k != "step"}
 
 
 @dataclass(frozen=True)
@@ -313,7 +332,8 @@ class Categorical(Domain):
     Attributes
     ----------
     choices : tuple
-        Distinct floats, ints, strings, booleans or None; at least one.
+        Distinct floats, ints, strings, booleans, None, or tuples of them; at least one. A list or
+        an array among them becomes a tuple, a scalar of numpy one of Python.
 
     Raises
     ------
@@ -323,16 +343,18 @@ class Categorical(Domain):
 
     type: ClassVar[str] = "categorical"
 
-    choices: tuple[Scalar, ...]
+    choices: tuple[Choice, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.choices, list | tuple):
+        choices = plain_value(self.choices)  # a list and an array are tuples now
+        if not isinstance(choices, tuple | range):
             raise ValueError(f"choices must be a list of values, got {brief(self.choices)}")
+        object.__setattr__(self, "choices", tuple(choices))
         if not self.choices:
             raise ValueError("choices must hold at least one value, got none")
         for choice in self.choices:
-            _check_scalar("each choice", choice)
-        if len({(isinstance(each, bool), each) for each in self.choices}) < len(self.choices):
+            check_value("each choice", choice)
+        if len(set(map(key_of, self.choices))) < len(self.choices):
             raise ValueError(
                 f"choices must be distinct (1 equals 1.0), got {brief(self.choices)}; leave one out"
             )
@@ -345,20 +367,21 @@ class Categorical(Domain):
         """Number of choices."""
         return len(self.choices)
 
-    def values(self) -> Sequence[Scalar]:
+    def values(self) -> Sequence[Choice]:
         """Return the choices."""
         return self.choices
 
-    def sample(self, rng: np.random.Generator) -> Scalar:
+    def sample(self, rng: np.random.Generator) -> Choice:
         """Draw one value."""
         return self.choices[int(rng.integers(len(self.choices)))]
 
-    def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - all of them
+    def grid(self, points: int) -> tuple[Choice, ...]:  # noqa: ARG002 - all of them
         """Return all choices, whatever `points`."""
         return self.choices
 
     def features(self, value: Any) -> tuple[float, ...]:
         """Return one number per choice, 1 for the value."""
+        value = plain_value(value)
         matches = [type(c) is type(value) and c == value for c in self.choices]
         if not any(matches):
             matches = [c == value for c in self.choices]
@@ -377,16 +400,17 @@ class Constant(Domain):
 
     Attributes
     ----------
-    value : float, int, str, bool or None
+    value : float, int, str, bool, None or a tuple of them
         The value.
     """
 
     type: ClassVar[str] = "constant"
 
-    value: Scalar
+    value: Choice
 
     def __post_init__(self) -> None:
-        _check_scalar("a constant", self.value)
+        object.__setattr__(self, "value", plain_value(self.value))
+        check_value("a constant", self.value)
 
     def __contains__(self, value: Any) -> bool:
         return equal(value, self.value)
@@ -396,15 +420,15 @@ class Constant(Domain):
         """Return 1."""
         return 1
 
-    def values(self) -> Sequence[Scalar]:
+    def values(self) -> Sequence[Choice]:
         """Return the value."""
         return (self.value,)
 
-    def sample(self, rng: np.random.Generator) -> Scalar:  # noqa: ARG002 - nothing to draw
+    def sample(self, rng: np.random.Generator) -> Choice:  # noqa: ARG002 - nothing to draw
         """Return the value."""
         return self.value
 
-    def grid(self, points: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - one only
+    def grid(self, points: int) -> tuple[Choice, ...]:  # noqa: ARG002 - one only
         """Return the value, whatever `points`."""
         return (self.value,)
 
@@ -446,6 +470,9 @@ class Scipy(Domain):
             raise ValueError(f"name of a scipy distribution must be text, got {brief(self.name)}")
         if not isinstance(self.args, list | tuple) or not isinstance(self.kwds, Mapping | None):
             raise ValueError(f"args must be a list and kwds a table of numbers, got {got}")
+        object.__setattr__(self, "args", plain_value(self.args))
+        plain = {name: plain_value(value) for name, value in (self.kwds or {}).items()}
+        object.__setattr__(self, "kwds", plain)
         self._family  # noqa: B018 - raises where there is none
         try:
             with np.errstate(all="ignore"):
@@ -505,6 +532,12 @@ class Scipy(Domain):
         """Return `points` quantiles without the ends."""
         quantiles = (np.arange(points) + 0.5) / points
         return tuple(dict.fromkeys(self._plain(v) for v in self._frozen.ppf(quantiles)))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Lowest and highest value, which may be infinite."""
+        low, high = self._frozen.support()
+        return float(low), float(high)
 
     def quantile(self, unit: float) -> float | int:
         """Return the quantile at `unit`, 0 and 1 moved slightly inwards."""

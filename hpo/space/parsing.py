@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+import numpy as np
+
 from hpo.brackets import brief
-from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy, among
+from hpo.space.domains import Categorical, Constant, Domain, Float, Int, Scipy
+from hpo.space.values import among, plain_value
 
 _TYPES: dict[str, type[Any]] = {
     kind.type: kind for kind in (Float, Int, Categorical, Constant, Scipy)
@@ -55,7 +58,8 @@ def split_condition(name: str, spec: Any) -> tuple[Any, dict[str, tuple[Any, ...
 
 def _values(values: Any) -> tuple[Any, ...]:
     """Return one value or a list of them as a tuple, each value once."""
-    several = tuple(values) if isinstance(values, list | tuple) else (values,)
+    values = plain_value(values)
+    several = values if isinstance(values, tuple) else (values,)
     return tuple(v for place, v in enumerate(several) if not among(v, several[:place]))
 
 
@@ -64,8 +68,8 @@ def _parse(spec: Any) -> Domain:
         return spec
     if isinstance(spec, Mapping):
         return _from_table(spec)
-    if isinstance(spec, list | tuple):
-        return Categorical(tuple(spec))
+    if isinstance(spec, list | tuple | range) or (isinstance(spec, np.ndarray) and spec.ndim):
+        return _from_sequence(spec)
     if hasattr(spec, "rvs") and hasattr(spec, "dist"):
         return Scipy(spec.dist.name, tuple(spec.args), dict(spec.kwds))
     if type(spec).__name__.endswith("Distribution"):
@@ -73,12 +77,44 @@ def _parse(spec: Any) -> Domain:
     return Constant(spec)
 
 
+def _from_sequence(spec: Any) -> Domain:
+    if isinstance(spec, range) and spec and spec.step > 0:
+        return Int(spec[0], spec[-1], step=spec.step if len(spec) > 1 else 1)
+    if isinstance(spec, tuple):
+        _check_no_range(spec)
+    return Categorical(spec)
+
+
+def _check_no_range(spec: tuple[Any, ...]) -> None:
+    """Check that a tuple cannot be taken for the ends of a range, as skopt's are.
+
+    Raises
+    ------
+    ValueError
+        If it is two ascending numbers, or these and the name of a prior.
+    """
+    ends = [plain_value(value) for value in spec]
+    if len(ends) == 3 and isinstance(ends[2], str) and ends[2].endswith("uniform"):
+        ends.pop()
+    is_pair = len(ends) == 2 and all(isinstance(v, int | float) for v in ends)
+    if not is_pair or any(isinstance(v, bool) for v in ends) or not ends[0] < ends[1]:
+        return
+    low, high = ends
+    kind = "int" if isinstance(low, int) and isinstance(high, int) else "float"
+    log = ', "log": True' if low > 0 and (kind == "float" or len(spec) == 3) else ""
+    raise ValueError(
+        f"{spec!r} may be a range or two choices; write "
+        f'{{"type": "{kind}", "low": {low}, "high": {high}{log}}} for a range, or the list '
+        f"[{low}, {high}] for two choices"
+    )
+
+
 def _from_table(table: Mapping[str, Any]) -> Domain:
     kind = _TYPES.get(str(table.get("type")))
     if kind is None:
         raise ValueError(f"type must be one of {', '.join(_TYPES)}, got {brief(table.get('type'))}")
     options = {
-        key: tuple(value) if isinstance(value, list) else value
+        key: tuple(value) if isinstance(value, list) else plain_value(value)
         for key, value in table.items()
         if key != "type"
     }
@@ -100,10 +136,9 @@ def _from_optuna(spec: Any) -> Domain:
     kind = type(spec).__name__
     if kind == "FloatDistribution":
         return Float(spec.low, spec.high, spec.log, spec.step)
-    if kind == "IntDistribution" and spec.step == 1:
-        return Int(spec.low, spec.high, spec.log)
     if kind == "IntDistribution":
-        return Categorical(tuple(range(spec.low, spec.high + 1, spec.step)))
+        single = spec.low == spec.high
+        return Int(spec.low, spec.high, spec.log, 1 if single else spec.step)
     if kind == "CategoricalDistribution":
         return Categorical(tuple(spec.choices))
     raise ValueError(f"{kind} is not known; use float, int or categorical")

@@ -34,7 +34,7 @@ import numpy as np
 from hpo._typing import FloatArray
 from hpo.brackets import brief
 from hpo.space.conditions import Conditions, check_conditions, parents_first, present
-from hpo.space.domains import Categorical, Constant, Domain
+from hpo.space.domains import Categorical, Constant, Domain, as_lists
 from hpo.space.parsing import parse_domain, split_condition
 from hpo.trial import Config
 
@@ -144,7 +144,7 @@ class SearchSpace:
         """Return plain values from which `from_dict` builds an equal space."""
         tables = {name: domain.to_dict() for name, domain in self.domains.items()}
         for name, rule in self.conditions.items():
-            tables[name]["when"] = {parent: list(values) for parent, values in rule.items()}
+            tables[name]["when"] = {p: as_lists(values) for p, values in rule.items()}
         return tables
 
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:

@@ -9,5 +9,13 @@ import_optional("optuna", "hpo.integrations.optuna", "optuna")  # before the imp
 
 from hpo.integrations.optuna.export import Exported, export_journal  # noqa: E402
 from hpo.integrations.optuna.pruner import PrunerDecision, SwiftPruner  # noqa: E402
+from hpo.integrations.optuna.space import from_optuna, to_optuna  # noqa: E402
 
-__all__ = ["Exported", "PrunerDecision", "SwiftPruner", "export_journal"]
+__all__ = [
+    "Exported",
+    "PrunerDecision",
+    "SwiftPruner",
+    "export_journal",
+    "from_optuna",
+    "to_optuna",
+]

@@ -21,6 +21,7 @@ from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
+    IntDistribution,
 )
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend
@@ -32,8 +33,8 @@ from hpo.loop import Scheduler
 from hpo.run.journal import JournalContent, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
-from hpo.searchers.optuna import search_distributions
-from hpo.space.domains import Constant, Scipy
+from hpo.searchers.optuna import search_distributions, searched_value
+from hpo.space.domains import Categorical, Constant, Scipy
 from hpo.space.search_space import SearchSpace
 from hpo.text import visible
 from hpo.trial import TrialStatus, TrialSummary
@@ -280,7 +281,9 @@ class _Exporter:
         frozen = create_trial(
             state=state,
             value=trial.losses[-1] if state is TrialState.COMPLETE else None,
-            params={visible(name): value for name, value in trial.config.items()},
+            params={
+                visible(name): self._value(name, value) for name, value in trial.config.items()
+            },
             distributions={
                 visible(name): self._distribution(name, trial.config[name])
                 for name in self._space.domains
@@ -305,12 +308,20 @@ class _Exporter:
         """Return the distribution of a trial's value, also of constants and scipy's."""
         domain = self._space.domains[name]
         if isinstance(domain, Constant):
-            return CategoricalDistribution((domain.value,))
+            return CategoricalDistribution((self._value(name, domain.value),))
         if isinstance(domain, Scipy):
-            ends = sorted(float(domain.quantile(unit)) for unit in (0.0, 1.0))
-            return FloatDistribution(min(ends[0], float(value)), max(ends[1], float(value)))
+            low, high = sorted((*(domain.quantile(unit) for unit in (0.0, 1.0)), value))[::2]
+            kind = FloatDistribution if domain.is_continuous else IntDistribution
+            return kind(low, high)
         known: BaseDistribution = self._searched[name]
         return known
+
+    def _value(self, name: str, value: Any) -> Any:
+        """Return a value as Optuna keeps it, which has no tuples."""
+        domain = self._space.domains.get(name)
+        if isinstance(domain, Categorical):
+            return searched_value(domain, value)
+        return str(value) if isinstance(value, tuple) else value
 
 
 def _moment(seconds: float) -> dt.datetime:

@@ -200,3 +200,65 @@ def test_every_sampler_of_optuna_suggests_within_the_conditions(sampler):
     assert found == searcher.suggest(curves, 3, max_resource=1, seed=1)
     for config in found:
         SPACE.validate(config)
+
+
+FORMS_TRAINER = '''
+def train(config, start, stop, checkpoint):
+    """Refuse values of another type than the space has."""
+    assert type(config["layers"]) is tuple
+    assert all(type(config[name]) is int for name in ("width", "n", "one"))
+    return [0.01 * config["width"] + 1 / unit for unit in range(start + 1, stop + 1)]
+'''
+FORMS_TOML = """
+layers = [[64], [64, 32], [128, 64, 32]]
+[width]
+type = "int"
+low = 16
+high = 96
+step = 16
+[n]
+type = "scipy"
+name = "randint"
+args = [2, 9]
+[one]
+type = "int"
+low = 3
+high = 3
+"""
+
+
+@pytest.mark.parametrize("searcher", ["random", "curves", "tpe"])
+def test_tuples_steps_and_draws_keep_their_types_in_a_whole_run(searcher, tmp_path):
+    if searcher == "tpe":
+        pytest.importorskip("optuna")
+    (tmp_path / "work.py").write_text(FORMS_TRAINER)
+    (tmp_path / "space.toml").write_text(FORMS_TOML)
+    space = SearchSpace.from_toml(tmp_path / "space.toml")
+    spec = RunSpec(
+        trainer=f"{tmp_path / 'work.py'}:train",
+        space=space.to_dict(),
+        max_resource=9,
+        searcher=searcher,
+        scheduler="swift-asha",
+        scheduler_options=FEW_FORECASTS,
+        predictor="last-value",
+        executor="inline",
+    )
+    journal = tmp_path / "run.jsonl"
+    Tuner.from_spec(spec, journal=journal).run()
+    results = Results.from_journal(journal)
+    assert results.finished
+    assert not [trial.reason for trial in results.trials if str(trial.status) == "failed"]
+    for trial in results.trials:
+        space.validate(trial.config)
+        assert type(trial.config["layers"]) is tuple
+        assert type(trial.config["n"]) is int
+    results.write_csv(tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["config_layers"] for r in rows] == [str(t.config["layers"]) for t in results.trials]
+    assert "(128, 64, 32)" in render(read_run(journal))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(b"".join(lines[: len(lines) // 2]))
+    assert [t.config for t in Tuner.resume(part).trials] == [t.config for t in results.trials]

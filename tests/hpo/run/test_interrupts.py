@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pickle
@@ -89,11 +90,7 @@ scheduler = make_scheduler(
 tuner = Tuner("{trainer}:train", scheduler, executor="{executor}")
 results = tuner.run()
 """
-AFTER = """
-import sys
-found = sys.last_value.results
-print(type(sys.last_value).__name__, found.epochs, found.finished, found.best.trial_id >= 0)
-"""
+FOUND = "(lambda r: (r.epochs, r.finished, r.best.trial_id >= 0))(sys.last_value.results)"
 
 
 @pytest.mark.parametrize("executor", ["inline", "process"])
@@ -116,18 +113,18 @@ def test_a_notebooks_stop_returns_the_results(workshop, environment, executor) -
             reply = client.get_shell_msg(timeout=60)
         assert reply["content"]["ename"] == "InterruptedRunError"
         assert "attribute results" in reply["content"]["evalue"]
-        printed = []
-        client.execute_interactive(
-            AFTER,
-            timeout=60,
-            output_hook=lambda message: printed.append(message["content"].get("text", "")),
-        )
+        asked = client.execute("import sys", user_expressions={"found": FOUND})
+        reply = client.get_shell_msg(timeout=60)
+        while reply["parent_header"]["msg_id"] != asked:
+            reply = client.get_shell_msg(timeout=60)
+        found = reply["content"]["user_expressions"]["found"]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    name, epochs, finished, has_best = "".join(printed).split()
-    assert (name, finished, has_best) == ("InterruptedRunError", "False", "True")
-    assert int(epochs) >= 5
+    assert found["status"] == "ok", found
+    epochs, finished, has_best = ast.literal_eval(found["data"]["text/plain"])
+    assert (finished, has_best) == (False, True)
+    assert epochs >= 5
 
 
 def test_the_error_travels() -> None:

@@ -58,7 +58,7 @@ def test_a_toml_file_has_conditions(tmp_path):
         ),
         ({"n": LAYERS, "a": {**UNIT, "when": {"n": 1.5}}}, "'a'.* the value 1.5"),
         ({"n": LAYERS, "a": {**UNIT, "when": {"n": True}}}, "'a'.* the value True"),
-        ({"n": LAYERS, "a": {**UNIT, "when": {"n": [[1]]}}}, r"'a'.* the value \[1\]"),
+        ({"n": LAYERS, "a": {**UNIT, "when": {"n": [[1]]}}}, r"'a'.* the value \(1,\)"),
         ({"c": 3, "a": {**UNIT, "when": {"c": 4}}}, "'a'.* the value 4, .* it is always 3"),
         ({"x": UNIT, "a": {**UNIT, "when": {"x": 0.5}}}, "'a': when names 'x', a float, .* use an"),
         ({"a": {"choices": OPT, "when": {"a": "sgd"}}}, "'a': type must be one of"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher
+from hpo.searchers import GridSearcher, ListSearcher, RandomSearcher, SpaceCandidates
 from hpo.space import SearchSpace
 from hpo.space.domains import Categorical, Constant, Float, Int, Scipy
+from hpo.trial import TrainJob
 
 SPEC = {
     "lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
@@ -87,7 +89,7 @@ def test_optuna_distributions():
         "a": Float(0.1, 1.0, log=True),
         "b": Int(1, 5),
         "c": Categorical(("x", "y")),
-        "d": Categorical((0, 2, 4)),
+        "d": Int(0, 4, step=2),
     }
 
 
@@ -97,7 +99,7 @@ def test_optuna_distributions():
         ({}, "empty"),
         ({"lr": {"type": "float", "low": 0.0, "high": 1.0, "log": True}}, "'lr'.*zero"),
         ({"lr": {"type": "float", "low": -1.0, "high": 1.0, "log": True}}, "'lr'.*zero"),
-        ({"lr": {"type": "float", "low": 1.0, "high": 1.0}}, "'lr'.*below high"),
+        ({"lr": {"type": "float", "low": 2.0, "high": 1.0}}, "'lr'.*above high"),
         ({"lr": {"type": "float", "low": 0.0, "high": math.inf}}, "'lr'.*finite"),
         ({"lr": {"type": "float", "low": "a", "high": 1.0}}, "'lr'.*real number"),
         ({"lr": {"type": "float", "low": 0.0}}, "'lr'.*high is missing"),
@@ -108,7 +110,17 @@ def test_optuna_distributions():
         ({"n": {"type": "int", "low": 1.5, "high": 3}}, "'n'.*whole"),
         ({"k": []}, "'k'.*at least one"),
         ({"k": [1, 1]}, "'k'.*distinct"),
-        ({"k": [[1], [2]]}, "'k'.*number"),
+        ({"k": [[1], [1]]}, "'k'.*distinct"),
+        ({"k": [{"a": 1}, 2]}, "'k'.*number"),
+        ({"k": [[1, math.nan], 2]}, "'k'.*nan"),
+        ({"k": {1, 2}}, "'k'.*a set has no order"),
+        ({"k": stats.uniform}, "'k'.*frozen"),
+        ({"k": (1e-4, 1e-1)}, r"'k'.*range or two choices; write \{.*\"log\": True\} for a range"),
+        ({"k": (8, 64)}, r"'k'.*\"int\".* or the list \[8, 64\]"),
+        ({"k": (1e-4, 1e-1, "log-uniform")}, "'k'.*range or two choices"),
+        ({"n": {"type": "int", "low": 1, "high": 9, "step": 0}}, "'n'.*step"),
+        ({"n": {"type": "int", "low": 1, "high": 9, "step": 9}}, "'n'.*step"),
+        ({"n": {"type": "int", "low": 1, "high": 9, "step": 2, "log": True}}, "'n'.*step.*log"),
         ({"k": object()}, "'k'.*constant"),
         ({"k": {"type": "scipy", "name": "nothing"}}, "'k'.*no distribution"),
         ({"k": {"type": "scipy", "name": "norm", "args": [0.0, -1.0]}}, "'k'.*not defined"),
@@ -214,3 +226,131 @@ def test_a_choice_is_told_from_its_equals_of_another_type():
     assert numbers.features(2.0) == (0.0, 1.0)  # as a file without a type for integers gives it
     with pytest.raises(ValueError, match="3 is none of the choices"):
         numbers.features(3)
+
+
+NEW_FORMS = {
+    "layers": [[64], (64, 32), [128, 64, 32]],
+    "width": {"type": "int", "low": 16, "high": 100, "step": 16},
+    "numpy width": np.array([8, 16]),
+    "numpy number": np.int64(3),
+    "numpy choices": [np.float32(0.5), np.array([True])[0], np.str_("a")],
+    "numpy ends": {"type": "int", "low": np.int64(1), "high": np.int64(3)},
+    "whole ends": {"type": "float", "low": 0, "high": 2, "step": 1},
+    "whole log ends": {"type": "float", "low": 1, "high": 10, "log": True},
+    "range": range(10, 31, 10),
+    "one float": {"type": "float", "low": 0.5, "high": 0.5},
+    "one int": {"type": "int", "low": 4, "high": 4, "log": True},
+    "drawn": stats.randint(2, 9),
+    "drawn with numpy": stats.randint(low=np.int64(2), high=np.int64(9)),
+}
+EXPECTED = {
+    "layers": tuple,
+    "numpy choices": (float, bool, str),
+    "whole ends": float,
+    "whole log ends": float,
+    "one float": float,
+}
+
+
+@pytest.fixture
+def new_space():
+    return SearchSpace.from_dict(NEW_FORMS)
+
+
+def test_values_have_exact_types(new_space):
+    """scipy's randint once gave 7.0 to a layer that wants 7."""
+    rng = np.random.default_rng(0)
+    configs = [new_space.sample(rng) for _ in range(30)] + new_space.samples(rng, 30)
+    configs += [GridSearcher(new_space, 2).propose(trial) for trial in range(30)]
+    for config in configs:
+        new_space.validate(config)
+        for name, value in config.items():
+            kinds = EXPECTED.get(name, int)
+            assert type(value) in (kinds if isinstance(kinds, tuple) else (kinds,)), name
+    assert {c["width"] for c in configs} == {16, 32, 48, 64, 80, 96}
+    assert {c["layers"] for c in configs} == {(64,), (64, 32), (128, 64, 32)}
+    assert {c["range"] for c in configs} == {10, 20, 30}
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        stats.binom(5, 0.5),
+        stats.poisson(3.0),
+        stats.geom(0.5),
+        stats.nbinom(3, 0.5),
+        stats.zipf(3.0),
+        stats.bernoulli(0.3),
+        stats.dlaplace(1.0),
+        stats.hypergeom(20, 7, 12),
+    ],
+)
+def test_discrete_distributions_give_whole_numbers(family):
+    domain = SearchSpace.from_dict({"n": family}).domains["n"]
+    rng = np.random.default_rng(0)
+    values = [domain.sample(rng), *domain.samples(rng, 5), *domain.grid(3), domain.quantile(0.3)]
+    assert {type(value) for value in values} == {int}
+
+
+def test_new_forms_survive_json_and_toml(new_space, tmp_path):
+    assert SearchSpace.from_dict(json.loads(json.dumps(new_space.to_dict()))) == new_space
+    path = tmp_path / "space.toml"
+    path.write_text(
+        "layers = [[64], [64, 32]]\n"
+        '[width]\ntype = "int"\nlow = 16\nhigh = 100\nstep = 16\n'
+        '[act]\ntype = "categorical"\nchoices = [["relu", 0.1], "tanh"]\n'
+        '[fixed]\ntype = "constant"\nvalue = [1, 2]\n'
+        '[momentum]\ntype = "float"\nlow = 0.5\nhigh = 0.5\nwhen = { layers = [[64, 32]] }\n'
+    )
+    space = SearchSpace.from_toml(path)
+    assert space.domains == {
+        "layers": Categorical(((64,), (64, 32))),
+        "width": Int(16, 100, step=16),
+        "act": Categorical((("relu", 0.1), "tanh")),
+        "fixed": Constant((1, 2)),
+        "momentum": Float(0.5, 0.5),
+    }
+    assert space.present({"layers": [64, 32], "width": 16})[-1] == "momentum"
+    assert "momentum" not in space.present({"layers": [64], "width": 16})
+
+
+def test_new_forms_survive_a_journal(new_space):
+    config = new_space.sample(np.random.default_rng(0))
+    job = TrainJob(trial_id=0, config=config, start=0, stop=1)
+    again = TrainJob.from_json(json.loads(json.dumps(job.to_json())))
+    assert again == job
+    assert type(again.config["layers"]) is tuple
+
+
+def test_features_of_new_forms(new_space):
+    config = new_space.sample(np.random.default_rng(0)) | {"layers": [64, 32], "width": 96}
+    features = dict(zip(new_space.feature_names, new_space.to_features(config), strict=True))
+    assert [features[f"layers={c}"] for c in ((64,), (64, 32), (128, 64, 32))] == [0, 1, 0]
+    assert features["width"] == pytest.approx(80 / 84)
+    assert features["one float"] == features["one int"] == 0.5
+    assert all(0 <= value <= 1 for value in features.values())
+
+
+@pytest.mark.parametrize("make", [RandomSearcher, SpaceCandidates])
+def test_small_spaces_of_new_forms_are_used_up_without_a_repeat(make):
+    space = SearchSpace.from_dict(
+        {
+            "layers": [[64], [64, 32]],
+            "width": {"type": "int", "low": 16, "high": 100, "step": 40},
+            "one": {"type": "float", "low": 1, "high": 1},
+        }
+    )
+    searcher = make(space)
+    draw = searcher.propose if make is RandomSearcher else searcher.first
+    configs = [draw(trial) for trial in range(7)]
+    assert configs[6] is None
+    assert {(c["layers"], c["width"]) for c in configs[:6]} == {
+        (layers, width) for layers in ((64,), (64, 32)) for width in (16, 56, 96)
+    }
+
+
+def test_choices_of_one_range_differ_from_a_list():
+    assert SearchSpace.from_dict({"k": [1e-4, 1e-1]}).domains["k"].choices == (1e-4, 1e-1)
+    assert SearchSpace.from_dict({"k": ("a", "b")}).domains["k"].choices == ("a", "b")
+    assert SearchSpace.from_dict({"k": (16, 32, 64)}).domains["k"].choices == (16, 32, 64)
+    assert SearchSpace.from_dict({"k": (True, False)}).domains["k"].choices == (True, False)
