@@ -187,7 +187,7 @@ def train_fold(
     return state, scores
 
 
-def _advance(  # noqa: PLR0913, PLR0917 - what a fold has
+def _advance(
     resource: Resource,
     fold: Fold,
     state: FoldState,
@@ -361,7 +361,7 @@ class FoldsRunner:
         scores = [[self._value(each) for each in steps] for _, steps in outcomes]
         losses = -np.mean(np.array(scores, dtype=float), axis=0)  # (n_steps,)
         if self._verbose > 1:
-            print(  # noqa: T201 - as scikit-learn's searches do
+            print(
                 f"[SwiftSearchCV] trial {job.trial_id}: {trial.params}, "
                 f"{self._problem.resource.name}={trial.resource}, score={-losses[-1]:.4f}"
             )

@@ -92,4 +92,4 @@ def _with_plain(values: Sequence[Any]) -> list[tuple[Any, Any]]:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return value is None or (isinstance(value, float | int | str) and value == value)  # noqa: PLR0124
+    return value is None or (isinstance(value, float | int | str) and value == value)

@@ -21,14 +21,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 
-from hpo.brackets import brief
-
 _MAX_EPOCHS = 100
 """Epochs of ``partial_fit`` that ``max_resource="auto"`` takes at most.
 
 The ``max_iter`` of scikit-learn's estimators bounds a fit that mostly ends much earlier.
 """
-_MIN_FIT_ROUNDS = 100
+_DEFAULT_ROUNDS = 100
 """Rounds of XGBoost and LightGBM whose ``n_estimators`` is None."""
 _OWN_CONTINUATION = {"xgboost": "xgb_model", "lightgbm": "init_model"}
 """Packages, and the keyword of ``fit`` that takes the model to continue."""
@@ -85,7 +83,7 @@ class Resource(ABC):
             Rows of the smallest training set.
         """
         value = estimator.get_params()[self.name]
-        if isinstance(value, Integral) and value >= 1:
+        if isinstance(value, Integral) and int(value) >= 1:
             return int(value)
         raise ValueError(
             f"max_resource of SwiftSearchCV must be given if {self.name} of the estimator is no "
@@ -208,7 +206,7 @@ class Rounds(Resource):
     def default_maximum(self, estimator: Any, n_samples: int) -> int:
         """Return ``n_estimators``; 100 if it is None."""
         if estimator.get_params()[self.name] is None:
-            return _MIN_FIT_ROUNDS
+            return _DEFAULT_ROUNDS
         return super().default_maximum(estimator, n_samples)
 
 

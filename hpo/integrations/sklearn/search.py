@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from numbers import Integral
@@ -98,10 +99,10 @@ class SwiftSearchCV(BaseSearchCV):
     resource : str
         What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
-        of the last step if `estimator` is a pipeline. ``"auto"`` takes the first that fits: boosting
-        rounds of XGBoost and LightGBM; ``n_estimators`` with ``warm_start``; ``max_iter`` of
-        histogram gradient boosting; epochs of an estimator with ``partial_fit`` and ``max_iter``;
-        the number of training samples.
+        of the last step if `estimator` is a pipeline. ``"auto"`` takes the first that fits:
+        boosting rounds of XGBoost and LightGBM; ``n_estimators`` with ``warm_start``; ``max_iter``
+        of histogram gradient boosting; epochs of an estimator with ``partial_fit`` and
+        ``max_iter``; the number of training samples.
     max_resource : int or "auto"
         Resource of a full training. ``"auto"`` is the value of the parameter in `estimator`; for
         ``"partial_fit"`` its ``max_iter``, but 100 at most; for ``"n_samples"`` all training rows.
@@ -183,7 +184,7 @@ class SwiftSearchCV(BaseSearchCV):
         "random_state": ["random_state"],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parameters of an estimator
         self,
         estimator: Any,
         param_distributions: Any,
@@ -411,7 +412,10 @@ class SwiftSearchCV(BaseSearchCV):
     def _select_best_index(refit: Any, refit_metric: str, results: dict[str, Any]) -> int:
         """Return the row of the best candidate among those with the most of the resource."""
         if callable(refit):
-            return BaseSearchCV._select_best_index(refit, refit_metric, results)
+            row = super(SwiftSearchCV, SwiftSearchCV)._select_best_index(
+                refit, refit_metric, results
+            )
+            return int(row)
         rows = np.flatnonzero(results["n_resources"] == np.max(results["n_resources"]))
         scores = results[f"mean_test_{refit_metric}"]
         if not np.isfinite(scores[rows]).any():
@@ -446,7 +450,7 @@ def _asha_units(max_resource: int, reduction_factor: int, *, continues: bool) ->
     if rungs[-1] < max_resource:
         rungs.append(max_resource)
     before = [0, *rungs[:-1]] if continues else [0] * len(rungs)
-    return sum(
+    return math.fsum(
         (stop - start) / reduction_factor**level
         for level, (start, stop) in enumerate(zip(before, rungs, strict=True))
     )
