@@ -155,7 +155,7 @@ class ASHA:
         Trials that paused when a search under a lower limit ended wait again.
         """
         self._max_trials = n_trials
-        if not self.trials_withheld:
+        if self._trials.n_trials < self._n_trials and not self.trials_withheld:
             self._trials.resume_waiting()
 
     def retry(self, trial_ids: Sequence[int]) -> None:

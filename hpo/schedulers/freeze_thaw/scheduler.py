@@ -95,8 +95,9 @@ class SwiftASHA:
         Number of workers for which there are epochs. None: those of the run (see
         `expect_workers`).
     min_resource : int
-        Units of a new trial's first job; more if the forecasts find that losses so early do not
-        inform about final losses.
+        Units of a new trial's first job, whatever `max_step` is; more if the forecasts find that
+        losses so early do not inform about final losses. The Hyperband that `budget_fraction`
+        refers to has rungs from one unit on.
     max_step : int or None
         Maximum number of units of a job, except one that completes a trial, and fewer towards the
         end; None for an eighth of `max_resource`.
@@ -602,7 +603,7 @@ class SwiftASHA:
         least = self._options.min_resource
         if self._endgame.begun(self._remaining):
             return least
-        return int(self._bounded_stops(np.zeros(1, np.int64), np.array([least]))[0])
+        return max(least, int(self._bounded_stops(np.zeros(1, np.int64), np.array([least]))[0]))
 
     def _bounded_stops(self, units: Int64Array, stops: Int64Array) -> Int64Array:
         """Move the ends of jobs to where losses are informative, within the maximum step."""

@@ -186,6 +186,16 @@ class BracketScheduler:
         n_trials : int or None
         """
         self._max_trials = n_trials
+        self._keep_limit()
+
+    def _keep_limit(self) -> None:
+        """Let the round that fills up go on if no trial may start; not only when one is sought.
+
+        What `ask` does without a job is not in the journal.
+        """
+        if self._is_limited and self._filling is not None:
+            self._set_aside(self._filling)
+            self._complete_round(self._filling)
 
     @property
     def _is_limited(self) -> bool:
@@ -235,10 +245,6 @@ class BracketScheduler:
         round_ = self._filling = self._filling or self._open_bracket()
         if round_ is None:
             return None
-        if self._is_limited:
-            self._set_aside(round_)
-            self._complete_round(round_)
-            return self._due_job()
         config = self._searcher.propose(self._trials.n_trials)
         if config is None:
             self._unopened.clear()
@@ -246,6 +252,7 @@ class BracketScheduler:
         else:
             round_.enter(self._trials.add(config, round_.plan.bracket))
             self._filling = round_ if round_.filling else None
+            self._keep_limit()
         return self._due_job()
 
     def _job_ahead(self) -> TrainJob | None:
