@@ -322,7 +322,7 @@ def test_a_trial_that_ends_by_itself_is_complete_and_the_best(name):
             assert job.start < 2
             return TrainReport(2, job.start, job.stop, (0.0,) * (2 - job.start), finished=True)
         world.units[job.trial_id] = job.stop
-        loss = 0.1 + abs(job.trial_id - 4) / 10
+        loss = 0.1 + abs(job.trial_id - 2) / 10
         return TrainReport(job.trial_id, job.start, job.stop, (loss,) * (job.stop - job.start))
 
     world.report = report
