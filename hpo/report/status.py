@@ -390,7 +390,7 @@ def _counted(
         for _, report in content.reports():
             if isinstance(report, TrainReport) and report.losses:
                 units += len(report.losses)
-                last[report.trial_id] = (report.losses[-1], report.stop)
+                last[report.trial_id] = (report.losses[-1], report.start + len(report.losses))
             elif isinstance(report, TrainFailure):
                 failed.add(report.trial_id)
     running = {each.trial_id for each in segments}

@@ -179,8 +179,8 @@ class ASHA:
         if self._trials.failed(trial):
             self._rungs[level].n_seen += 1
             self._failed_at[trial] = level
-            return
-        self._compare(trial, level)
+        else:
+            self._compare(trial, level)
         self._promote_ended()
 
     def _compare(self, trial: int, level: int) -> None:

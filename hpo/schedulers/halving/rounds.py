@@ -265,7 +265,9 @@ class Round:
         view = RoundView(
             n_next=self.plan.n_next,
             full=np.array([curve.losses[-1] for curve in self.full_curves()]),
-            mean=np.nan_to_num(np.array(mean, dtype=float), nan=np.inf),
+            mean=np.nan_to_num(
+                np.array(mean, dtype=float), nan=np.inf, posinf=np.inf, neginf=-np.inf
+            ),
             std=np.nan_to_num(np.array(std, dtype=float), nan=0.0),
         )
         keep = rule.keep(view)
