@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from hpo.brackets import hyperband_brackets
 from hpo.report.importance import LEAST_TRIALS, importance
 from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
@@ -149,7 +148,7 @@ def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]
             return event.resource
     if results.baseline is None or not results.baseline.rounds:
         return None
-    brackets = hyperband_brackets(results.baseline.max_resource, results.baseline.reduction_factor)
+    brackets = results.baseline.brackets
     rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
 

@@ -276,7 +276,7 @@ class Results:
         epochs, best = 0, math.inf
         for time, report in self.reports:
             if isinstance(report, TrainReport):
-                epochs += report.stop - report.start
+                epochs += len(report.losses)
                 best = min([best, *(loss for loss in report.losses if math.isfinite(loss))])
                 points.append(HistoryPoint(epochs, time - self.reports[0][0], best))
         return points
