@@ -155,6 +155,7 @@ def _write(outcome: Outcome, segment: Segment, place: Path) -> None:
         "segment": _key(segment),
         "losses": list(outcome.losses),
         "extra": extra,
+        "objective": outcome.objective,
         "kept": outcome.kept,
         "place": dict(outcome.place),
     }
@@ -173,7 +174,8 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
         losses = tuple(map(float, data["losses"]))
         extra = {str(name): tuple(map(float, each)) for name, each in data["extra"].items()}
         kept, where = bool(data["kept"]), dict(data["place"])
-        return Outcome(losses, extra, kept=kept, place=where)
+        name = str(data.get("objective", ""))
+        return Outcome(losses, extra, kept=kept, place=where, objective=name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or a power cut has damaged it
 

@@ -1,0 +1,222 @@
+"""What a search optimises: which metric of a trainer, and whether it is minimised or maximised.
+
+Schedulers, searchers and predictors minimise losses. A trainer returns numbers in the user's sign
+and unit, and what users see is in these too. `Objective` is the one place that turns the sign:
+
+>>> objective = Objective("accuracy", "max")
+>>> objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
+Measured(name='accuracy', values=(0.5, 0.9), extra={'loss': (0.7, 0.4)})
+>>> objective.losses((0.5, 0.9))
+(-0.5, -0.9)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.errors import ObjectiveError, UsageError
+
+LOSS = "loss"
+"""Name of the objective where nothing else is said."""
+_MODES = ("min", "max")
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Losses and further metrics of a segment, as a trainer may return them.
+
+    Attributes
+    ----------
+    losses : sequence of float
+        The metric ``"loss"`` after each unit of the segment. It is the objective unless another
+        one is named (``Tuner(objective=...)``).
+    extra : Mapping of str to sequence of float
+        Further metrics by name, one number per unit.
+    """
+
+    losses: Sequence[float]
+    extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trainer returned for a segment.
+
+    Attributes
+    ----------
+    name : str
+        Name of the objective; empty if the trainer returned numbers without a name.
+    values : tuple of float
+        Objective after each unit, in the trainer's sign.
+    extra : dict of str to tuple of float
+        Further metrics by name, one number per unit; NaN where a unit lacks one.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    extra: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that a search optimises.
+
+    Attributes
+    ----------
+    name : str
+        Its name; empty takes the only metric of the trainer, or the one called ``"loss"``.
+    mode : {"min", "max"}
+        Whether lower or higher is better.
+
+    Raises
+    ------
+    UsageError
+        If the mode is neither, or the name is no text.
+    """
+
+    name: str = ""
+    mode: str = "min"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.mode not in _MODES:
+            raise UsageError(
+                f"mode must be 'min' (lower is better) or 'max' (higher is better), got "
+                f"{self.mode!r}"
+            )
+        if not isinstance(self.name, str):
+            raise UsageError(
+                f"objective must be the name of a metric, or None, got {self.name!r:.60}"
+            )
+
+    @classmethod
+    def of(cls, name: str | None, mode: str) -> Objective:
+        """Return the objective of a run's settings, where None stands for no name."""
+        return cls("" if name is None else name, mode)
+
+    @property
+    def title(self) -> str:
+        """Name for headings; ``"loss"``, or ``"objective"`` if it is maximised, without one."""
+        return self.name or (LOSS if self.mode == "min" else "objective")
+
+    @property
+    def worst(self) -> float:
+        """The worst value: infinity, or minus infinity if it is maximised."""
+        return self.value(math.inf)
+
+    def value(self, loss: float) -> float:
+        """Return the user's value of a loss."""
+        return loss if self.mode == "min" else -loss
+
+    def loss(self, value: float) -> float:
+        """Return the loss, which is minimised, of a user's value."""
+        return value if self.mode == "min" else -value
+
+    def values(self, losses: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the user's values of losses."""
+        return losses if self.mode == "min" else tuple(-loss for loss in losses)
+
+    def losses(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the losses of a user's values."""
+        return values if self.mode == "min" else tuple(-value for value in values)
+
+    def measured(self, result: Any, n_units: int) -> Measured:
+        """Check what a trainer has returned, and find the objective in it.
+
+        Parameters
+        ----------
+        result : sequence of float, Metrics, sequence of Mapping, or Mapping of str to sequence
+            One number, one mapping, or one number of each sequence per unit.
+        n_units : int
+            Number of units of the segment.
+
+        Raises
+        ------
+        ObjectiveError
+            If the objective is not among the metrics, or it is not clear which one it is.
+        TypeError, ValueError
+            If the result has another form, or not one number per unit.
+        """
+        if isinstance(result, Metrics):
+            columns = {**result.extra}
+            if self.name in ("", LOSS) and not (self.mode == "max" and columns and not self.name):
+                return Measured(LOSS, _floats(result.losses, "losses", n_units), _all(columns, n_units))
+            columns = {LOSS: result.losses, **columns}
+        elif isinstance(result, Mapping):
+            columns = {str(name): values for name, values in result.items()}
+        else:
+            units = _listed(result, "losses")
+            if not units or not all(isinstance(unit, Mapping) for unit in units):
+                return Measured("", _floats(units, "losses", n_units), {})
+            columns = self._columns(units)
+        name = self._chosen(columns)
+        values = _floats(columns.pop(name), name, n_units)
+        return Measured(name, values, _all(columns, n_units))
+
+    def _columns(self, units: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
+        """Return the metrics of mappings, one a unit, by name."""
+        named = [{str(name): value for name, value in unit.items()} for unit in units]
+        names = dict.fromkeys(name for unit in named for name in unit)
+        objective = self._chosen(names)
+        for number, unit in enumerate(named, 1):
+            if objective not in unit:
+                raise ValueError(
+                    f"trainer must return the objective {objective!r} for every unit; mapping "
+                    f"{number} of {len(named)} has {', '.join(unit) or 'no metric'}"
+                )
+        return {name: [unit.get(name, math.nan) for unit in named] for name in names}
+
+    def _chosen(self, names: Mapping[str, Any]) -> str:
+        """Return the name of the objective among the trainer's metrics."""
+        known = ", ".join(names) or "none"
+        if self.name:
+            if self.name in names:
+                return self.name
+            raise ObjectiveError(
+                f"objective must be one of the metrics that the trainer returns ({known}), got "
+                f"{self.name!r}; start a run with another objective, or let the trainer return it"
+            )
+        if len(names) == 1:
+            return next(iter(names))
+        if LOSS in names and self.mode == "min":
+            return LOSS
+        raise ObjectiveError(
+            f"objective must be named if a trainer returns several metrics ({known}) and none of "
+            "them is a loss to minimise; start a run with Tuner(objective=NAME) or "
+            "hpo run --objective NAME"
+        )
+
+
+def _all(columns: Mapping[str, Any], n_units: int) -> dict[str, tuple[float, ...]]:
+    return {str(name): _floats(values, str(name), n_units) for name, values in columns.items()}
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(
+            f"trainer must return a sequence of {name}, got {type(values).__name__}"
+        ) from None
+
+
+def _floats(values: Any, name: str, expected: int) -> tuple[float, ...]:
+    """Check the numbers of one metric."""
+    numbers = tuple(_number(value, name) for value in _listed(values, name))
+    if len(numbers) != expected:
+        raise ValueError(
+            f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
+        )
+    return numbers
+
+
+def _number(value: object, name: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"trainer must return numbers as {name}, got {type(value).__name__}"
+        ) from None
