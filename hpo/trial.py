@@ -584,11 +584,10 @@ def finite_or_worst(loss: float) -> float:
 
 Scope = Literal["complete", "any"]
 Epoch = Literal["last", "best"]
+RankKey = tuple[int, int, float, int]
 
 
-def rank_key(
-    trial: TrialSummary, *, scope: Scope = "complete", epoch: Epoch = "last"
-) -> tuple[int, int, float, int]:
+def rank_key(trial: TrialSummary, *, scope: Scope = "complete", epoch: Epoch = "last") -> RankKey:
     """Return the key by which trials are ranked, the best first.
 
     Trials that were trained to the end (status ``"completed"``) come first, by their loss. The
@@ -614,11 +613,26 @@ def rank_key(
     if epoch not in ("last", "best"):
         raise ValueError(f"epoch of the best trial must be 'last' or 'best', got {epoch!r}")
     loss = trial.last_loss if epoch == "last" else trial.best_loss
-    if trial.status is TrialStatus.FAILED or not math.isfinite(loss):
-        return 2, 0, loss, trial.trial_id
-    if scope == "any" or trial.status is TrialStatus.COMPLETED:
-        return 0, 0, loss, trial.trial_id
-    return 1, -len(trial.losses), loss, trial.trial_id
+    if trial.status is TrialStatus.FAILED:
+        loss = math.inf
+    complete = scope == "any" or trial.status is TrialStatus.COMPLETED
+    return rank_of(trial.trial_id, loss, None if complete else len(trial.losses))
+
+
+def rank_of(trial_id: int, loss: float, units: int | None) -> RankKey:
+    """Return the key of `rank_key` from its parts.
+
+    Parameters
+    ----------
+    trial_id : int
+    loss : float
+        The loss that counts; infinity for a trial that failed or has none.
+    units : int or None
+        Units trained so far; None for a trial that was trained to the end.
+    """
+    if not math.isfinite(loss):
+        return 2, 0, math.inf, trial_id
+    return (0, 0, loss, trial_id) if units is None else (1, -units, loss, trial_id)
 
 
 def best_of(
@@ -642,4 +656,4 @@ def best_of(
     """
     ranked = ((rank_key(trial, scope=scope, epoch=epoch), trial) for trial in trials)
     key, best = min(ranked, key=lambda pair: pair[0], default=((2, 0, 0.0, 0), None))
-    return best if key[0] < 2 else None  # noqa: PLR2004 - the last rank
+    return best if key[0] < 2 else None

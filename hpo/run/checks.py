@@ -80,7 +80,7 @@ def check_header(data: Any) -> None:
     _need(isinstance(_get(objective, "name"), str), "its name must be text", objective["name"])
     mode = _get(objective, "mode")
     _need(mode in ("min", "max"), "mode of the objective must be 'min' or 'max'", mode)
-    _need(len(objective) == 2, "objective must have a name and a mode only", objective)  # noqa: PLR2004
+    _need(len(objective) == 2, "objective must have a name and a mode only", objective)
 
 
 def check_entry(data: Any) -> None:

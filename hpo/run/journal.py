@@ -47,7 +47,7 @@ from hpo.run.migration import FORMAT, READABLE, migrate
 from hpo.run.objective import of_header, to_header, turned
 from hpo.text import shell_word
 from hpo.trainers.faults import machine_fault
-from hpo.trainers.objective import Objective
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 
@@ -71,7 +71,7 @@ class Header:
     run_id: str
     spec: Mapping[str, Any]
     created: float
-    objective: Objective = Objective()
+    objective: Objective = LOSS_MINIMISED
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as plain values."""
@@ -454,7 +454,7 @@ class Journal:
 
     @classmethod
     def create(
-        cls, path: Path, spec: Mapping[str, Any], objective: Objective = Objective()
+        cls, path: Path, spec: Mapping[str, Any], objective: Objective = LOSS_MINIMISED
     ) -> Self:
         """Start a journal of a run built from `spec` at `path`, which must not exist yet.
 

@@ -1,8 +1,8 @@
 """The objective of a run in its journal, which holds the numbers that the trainer gave.
 
 Inside a run, losses are minimised. The header of the journal says what the numbers of its reports
-are (`hpo.trainers.objective.Objective`), and `turned` is applied where a report is written and where
-it is read.
+are (`hpo.trainers.objective.Objective`), and `turned` is applied where a report is written and
+where it is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hpo.errors import UsageError
-from hpo.trainers.objective import Objective
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import TrainReport
 
 OBJECTIVE = "objective"
@@ -36,7 +36,7 @@ def turned(report: _Report, objective: Objective) -> _Report:
 
 def to_header(objective: Objective) -> dict[str, Any]:
     """Return what the header of a journal says of an objective: nothing of the default."""
-    if objective == Objective():
+    if objective == LOSS_MINIMISED:
         return {}
     return {"objective": {"name": objective.name, "mode": objective.mode}}
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hpo.run.baseline import HyperbandBaseline
 from hpo.text import cell
-from hpo.trainers.objective import LOSS, Objective
+from hpo.trainers.objective import LOSS, LOSS_MINIMISED
 from hpo.trial import SchedulerSummary, TrialStatus, latest_expected_improvement
 
 
@@ -105,7 +105,7 @@ class Snapshot:
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
         newest = max(running, key=lambda trial: trial.trial_id, default=None)
         skills = [event.skill for event in summary.events if event.skill is not None]
-        objective = getattr(summary, "objective", Objective())
+        objective = getattr(summary, "objective", LOSS_MINIMISED)
         best = summary.best
         return cls(
             epochs=summary.epochs,
@@ -134,7 +134,11 @@ class Snapshot:
         if self.failed:
             trials += f", {self.failed} failed"
         best = "none yet" if self.best_trial is None else f"{self.best:.5g} (#{self.best_trial})"
-        fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), (f"best {self.objective}", best)]
+        fields = [
+            ("epochs", f"{self.epochs}{limit}"),
+            ("trials", trials),
+            (f"best {self.objective}", best),
+        ]
         if self.bracket is not None and self.budget is None:  # with one, there are no brackets
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
         if self.saved is not None and self.budget is None:

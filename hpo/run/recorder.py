@@ -13,7 +13,7 @@ from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
 from hpo.run.trial_results import TrialViews
-from hpo.trainers.objective import Objective
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Job, Report, TrainFailure, TrainReport
 
 LEADER = "leader"
@@ -60,7 +60,7 @@ class RunRecorder:
         progress: Progress,
         baseline: HyperbandBaseline | None,
         before: JournalContent | None = None,
-        objective: Objective = Objective(),
+        objective: Objective = LOSS_MINIMISED,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal

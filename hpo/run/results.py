@@ -22,17 +22,23 @@ from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
+from hpo.run.trial_results import BestSoFar, TrialResult, TrialViews
 from hpo.text import cell, csv_row, visible
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     Done,
+    Epoch,
     Event,
     Job,
     Report,
     SchedulerSummary,
+    Scope,
+    TrainFailure,
     TrainReport,
     TrialStatus,
-    TrialSummary,
+    best_of,
     latest_expected_improvement,
+    rank_key,
 )
 
 
@@ -97,7 +103,7 @@ class Results:
     finished: bool = False
     damage: Damage | None = None
     budget: int | None = None
-    objective: Objective = Objective()
+    objective: Objective = LOSS_MINIMISED
 
     @classmethod
     def of(
@@ -109,7 +115,7 @@ class Results:
         *,
         finished: bool,
         damage: Damage | None = None,
-        objective: Objective = Objective(),
+        objective: Objective = LOSS_MINIMISED,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -256,7 +262,11 @@ class Results:
         """Why there is no best trial, for a message."""
         reasons = [trial.reason for trial in self.trials if trial.status is TrialStatus.FAILED]
         name = self.objective.title
-        text = f"no trial ended with a finite {name}" if self.finished else f"no trial has a {name} yet"
+        text = (
+            f"no trial ended with a finite {name}"
+            if self.finished
+            else f"no trial has a {name} yet"
+        )
         if not reasons:
             return text
         return (
@@ -292,7 +302,7 @@ class Results:
         worse: the best trial is then one of those trained furthest.
         """
         points: list[HistoryPoint] = []
-        epochs, best = 0, _BestSoFar({trial.trial_id: trial for trial in self.trials})
+        epochs, best = 0, BestSoFar(self.trials)
         for time, report in self.reports:
             if isinstance(report, TrainFailure):
                 best.failed(report)
@@ -323,20 +333,16 @@ class Results:
         unit) and ``metric_NAME`` for each further metric (NaN where the trainer gave none).
         """
         names = self.metrics
-        empty: tuple[float, ...] = ()
-        return [
-            {
-                "trial_id": trial.trial_id,
-                "unit": unit,
-                "value": value,
-                **{
-                    f"metric_{name}": (trial.metrics.get(name, empty)[unit - 1 : unit] or (math.nan,))[0]
-                    for name in names
-                },
-            }
-            for trial in self.trials
-            for unit, value in enumerate(trial.values, 1)
-        ]
+        records: list[dict[str, Any]] = []
+        for trial in self.trials:
+            missing = (math.nan,) * len(trial.values)
+            columns = {f"metric_{name}": trial.metrics.get(name, missing) for name in names}
+            for place, value in enumerate(trial.values):
+                metrics = {name: column[place] for name, column in columns.items()}
+                records.append(
+                    {"trial_id": trial.trial_id, "unit": place + 1, "value": value, **metrics}
+                )
+        return records
 
     def to_frame(self) -> Any:
         """Return the records as a pandas data frame, one row per trial.
@@ -420,8 +426,8 @@ class Results:
     def expected_improvement(self) -> float | None:
         """Expected improvement of the best final value by the remaining epochs.
 
-        An amount, positive whatever the mode, in units of the objective, by the latest forecast; None if the scheduler makes none, or before a
-        trial is complete.
+        An amount in units of the objective, positive in both modes, by the latest forecast; None
+        if the scheduler makes none, or before a trial is complete.
         """
         return latest_expected_improvement(self.events)
 
@@ -509,38 +515,6 @@ class Results:
             *(short(record.get(name, "")) for name in names),
             record["reason"],
         ]
-
-
-class _BestSoFar:
-    """Finds the best trial after each report, as `best_of` does at the end.
-
-    Parameters
-    ----------
-    trials : Mapping of int to TrialSummary
-        Final state of all trials: it says which of them were trained to the end.
-    """
-
-    def __init__(self, trials: Mapping[int, TrialSummary]) -> None:
-        self._trials = trials
-        self._now: dict[int, tuple[int, int, float, int]] = {}  # keys of `rank_key`
-        self._heap: list[tuple[int, int, float, int]] = []  # those of before, too
-
-    def failed(self, report: TrainFailure) -> None:
-        """Leave a trial out, until it is trained further."""
-        self._now.pop(report.trial_id, None)
-
-    def after(self, report: TrainReport) -> float:
-        """Return the last loss of the best trial after a report; infinity if there is none."""
-        trial = self._trials[report.trial_id]
-        complete = trial.status is TrialStatus.COMPLETED and report.stop >= len(trial.losses)
-        status = TrialStatus.COMPLETED if complete else TrialStatus.WAITING
-        so_far = trial.losses[: report.stop]
-        key = rank_key(replace_status(trial, status, so_far))
-        self._now[report.trial_id] = key
-        heapq.heappush(self._heap, key)
-        while self._heap and self._now.get(self._heap[0][3]) != self._heap[0]:
-            heapq.heappop(self._heap)
-        return finite_or_worst(self._heap[0][2]) if self._heap else math.inf
 
 
 def short(value: object) -> str:

@@ -34,7 +34,7 @@ from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
 from hpo.run.trial_results import METRICS
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
-from hpo.trainers.objective import Objective
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -78,7 +78,7 @@ class Policy:
     predict_timeout: float | None = None
     max_lost: int | None = None
     deadline: Deadline | None = None
-    objective: Objective = Objective()
+    objective: Objective = LOSS_MINIMISED
 
     def most_lost(self, n_workers: int) -> int:
         """Return `max_lost` or its default.

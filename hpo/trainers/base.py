@@ -22,15 +22,12 @@ from hpo.errors import ObjectiveError, TrainerError, UsageError
 from hpo.trainers import failures
 from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trainers.objective import Metrics as Metrics  # noqa: PLC0414 - part of this module
-from hpo.trainers.objective import Objective
 from hpo.trainers.place import here, write_place
 from hpo.trial import Config
 
-
-Result = (
-    Sequence[float] | Metrics | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
-)
+Result = Sequence[float] | Metrics | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
 """What a trainer may return for a segment (see `Trainer.train`)."""
 
 
@@ -97,7 +94,7 @@ class Segment:
     call_id: str = ""
     fresh: bool = False
     expects_checkpoint: bool = False
-    objective: Objective = Objective()
+    objective: Objective = LOSS_MINIMISED
 
 
 Cause = Literal["trial", "objective", "checkpoint", "lost", "executor", "machine"]

@@ -143,7 +143,9 @@ class Objective:
         if isinstance(result, Metrics):
             columns = {**result.extra}
             if self.name in ("", LOSS) and not (self.mode == "max" and columns and not self.name):
-                return Measured(LOSS, _floats(result.losses, "losses", n_units), _all(columns, n_units))
+                return Measured(
+                    LOSS, _floats(result.losses, "losses", n_units), _all(columns, n_units)
+                )
             columns = {LOSS: result.losses, **columns}
         elif isinstance(result, Mapping):
             columns = {str(name): values for name, values in result.items()}
@@ -188,6 +190,27 @@ class Objective:
             "them is a loss to minimise; start a run with Tuner(objective=NAME) or "
             "hpo run --objective NAME"
         )
+
+
+LOSS_MINIMISED = Objective()
+"""Objective of a run that names none."""
+
+
+def to_plain(result: Any) -> Any:
+    """Return what a trainer returned as plain values, for another process (see `of_plain`)."""
+    if isinstance(result, Metrics):
+        columns = {name: list(values) for name, values in result.extra.items()}
+        return {"losses": list(result.losses), "extra": columns}
+    if isinstance(result, Mapping):
+        return {"columns": {str(name): list(values) for name, values in result.items()}}
+    return [dict(unit) if isinstance(unit, Mapping) else unit for unit in result]
+
+
+def of_plain(data: Any) -> Any:
+    """Return what `to_plain` was given."""
+    if isinstance(data, Mapping):
+        return data["columns"] if "columns" in data else Metrics(data["losses"], data["extra"])
+    return data
 
 
 def _all(columns: Mapping[str, Any], n_units: int) -> dict[str, tuple[float, ...]]:
