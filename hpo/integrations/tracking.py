@@ -51,6 +51,11 @@ class Update:
     objective: Objective
 
     @property
+    def losses(self) -> Sequence[float]:
+        """What is minimised: `values`, or minus the values if the objective is maximised."""
+        return self.trial.losses[self.start :]
+
+    @property
     def values(self) -> Sequence[float]:
         """Objective after the units from ``start + 1`` on, in the user's sign and unit."""
         return self.trial.values[self.start :]

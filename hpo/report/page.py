@@ -60,6 +60,7 @@ def render(run: Run) -> str:
         title=html_text(run.name),
         lines="\n".join(f"<li>{html_text(line)}</li>" for line in values["lines"]),
         best=_best_table(values["trials"]),
+        objective=html_text(values["objective"]),
         style=style,
         data=data,
         script=script,
@@ -113,10 +114,10 @@ def _source(text: str) -> str:
 
 def _best_table(trials: Iterable[Mapping[str, Any]]) -> str:
     """Return the rows of the ten best trials, for a browser without JavaScript."""
-    known = [t for t in trials if t["losses"] and t["losses"][-1] is not None]
+    known = [t for t in trials if t["values"] and t["values"][-1] is not None]
     rows = [
-        f"<tr><td>{t['id']}</td><td>{t['losses'][-1]:.5g}</td><td>{len(t['losses'])}</td>"
+        f"<tr><td>{t['id']}</td><td>{t['values'][-1]:.5g}</td><td>{len(t['values'])}</td>"
         f"<td>{html_text(', '.join(f'{k}={v}' for k, v in t['config'].items()))}</td></tr>"
-        for t in sorted(known, key=lambda t: t["losses"][-1])[:10]
+        for t in sorted(known, key=lambda t: t["rank"])[:10]
     ]
     return "\n".join(rows)
