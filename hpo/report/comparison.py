@@ -125,7 +125,7 @@ class Comparison:
         if len(records) < len(self.runs):
             return ["Not every search has a finite value yet."]
         common = f"{self.common_value:.6g}"
-        lines = [f"Best {self.objective.title} that all of them reached: {common}"]
+        lines = [f"Best value that all of them reached: {common}"]
         for what, unit in (("epochs", "epochs"), ("seconds", "s")):
             ordered = sorted(records, key=lambda record: record[f"{what}_to_common"])
             first, last = ordered[0], ordered[-1]

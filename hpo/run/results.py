@@ -206,6 +206,8 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
+        if finished:  # asking may have ended a bracket for which there were no configurations left
+            summary = scheduler.summary()
         baseline = None if spec is None else spec.baseline()
         return cls.of(
             summary,
