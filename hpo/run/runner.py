@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -463,8 +463,18 @@ def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
 
 
+class Stoppable(Protocol):
+    """What `signals_stop` stops."""
+
+    background: bool
+
+    def stop(self, signum: int) -> None:
+        """Stop soon; safe to call from a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def signals_stop(runner: JobRunner) -> Iterator[None]:
+def signals_stop(runner: Stoppable) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
