@@ -126,3 +126,28 @@ def crowd(root: Path, journal: Path, spec: RunSpec) -> Iterator[Crowd]:
                     os.kill(pid, signal.SIGKILL)
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()
+
+
+JOIN = """
+import sys, time
+from pathlib import Path
+from hpo.run.executors.member import Member
+
+member = Member(Path(sys.argv[1]), lambda: False)
+while True:
+    while member.leader().get("state") != "leads":
+        time.sleep(0.02)
+    if member.serve() == "ended":
+        break
+"""
+
+
+@contextlib.contextmanager
+def joined(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that trains for the pool of a folder."""
+    command = [sys.executable, "-c", JOIN, str(root)]
+    with subprocess.Popen(command, env=environment()) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

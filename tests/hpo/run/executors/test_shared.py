@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,8 +23,7 @@ from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
 from hpo.trainers import NamedTrainer, Outcome, Segment
-from joining import crowd, wait_until
-from workshop import environment
+from joining import crowd, joined, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 
@@ -105,31 +102,6 @@ def test_whoever_is_killed_another_goes_on(make_workshop, outcome_of) -> None:
     assert len({pid for *_, pid in busy.trace()}) >= 5
     left = [path.name for path in (busy.root / "run.checkpoints/members").iterdir()]
     assert sorted(left) == ["lead.lock", "leader.json"]
-
-
-JOIN = """
-import sys, time
-from pathlib import Path
-from hpo.run.executors.member import Member
-
-member = Member(Path(sys.argv[1]), lambda: False)
-while True:
-    while member.leader().get("state") != "leads":
-        time.sleep(0.02)
-    if member.serve() == "ended":
-        break
-"""
-
-
-@contextlib.contextmanager
-def joined(root: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Give a process that trains for the pool of a folder."""
-    command = [sys.executable, "-c", JOIN, str(root)]
-    with subprocess.Popen(command, env=environment()) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture
