@@ -418,7 +418,7 @@ class JobRunner:
         self._checkpoints.settle(job.trial_id, outcome.attempt)
         if self._deadline is not None:
             units = event.stop - attempt.start
-            self._deadline.measured(job.trial_id, units, event.seconds)
+            self._deadline.measured(job.trial_id, units, event.seconds - outcome.waited)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
         if outcome.extra and event.stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}

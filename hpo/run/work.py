@@ -20,7 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hpo.errors import InterruptedRunError, JournalInUseError, UsageError
+from hpo.errors import (
+    AT_DEADLINE,
+    InterruptedRunError,
+    JournalInUseError,
+    MachineError,
+    UsageError,
+)
 from hpo.files import lock_file
 from hpo.run.checkpoints import default_directory
 from hpo.run.deadline import Moment, seconds_until
@@ -32,6 +38,8 @@ from hpo.run.results import Results
 from hpo.run.runner import signals_stop
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
+from hpo.trainers.failures import describe
+from hpo.trainers.faults import machine_fault
 
 _NO_LEADER = 30.0
 """Seconds to wait for a leader that takes members, while the journal is in use."""
@@ -113,24 +121,51 @@ def work(
     lead = _Lead(journal, _place(journal, settings.get("checkpoint_dir")))
     member = Member(lead.root, lead.take, end)
     try:
-        while True:
-            if lead.take_from(member):
-                say("This process leads the search")
-                settings["deadline"] = None if end is None else end - time.monotonic()
-                with contextlib.suppress(JournalInUseError):  # another one was quicker
-                    return Contribution(Tuner.resume(journal, **settings), member.n_trained)
-            lead.leave()
-            leader = _found(member, journal)
-            if leader.get("state") == mailbox.LEADS:
-                say(f"This process trains for process {leader['pid']} on {leader['host']}")
-                with signals_stop(member):
-                    ending = member.serve()
-                if ending == "ended":
-                    return Contribution(None, member.n_trained)
-                if ending == "stopped":
-                    raise InterruptedRunError(member.signum, journal)
+        while (done := _turn(journal, lead, member, end, say, settings)) is None:
+            pass
+    except OSError as error:
+        remedy = machine_fault(error)
+        if not remedy:
+            raise
+        raise MachineError(f"{describe(error)}; {remedy} and start this process again") from error
     finally:
         lead.leave()
+    return done
+
+
+def _turn(
+    journal: Path,
+    lead: _Lead,
+    member: Member,
+    end: float | None,
+    say: Callable[[str], None],
+    settings: dict[str, Any],
+) -> Contribution | None:
+    """Lead the search or train for its leader; return None if the lead may be free then."""
+    if lead.take_from(member):
+        say("This process leads the search")
+        given = {**settings, "deadline": None if end is None else _left(end, journal)}
+        with contextlib.suppress(JournalInUseError):  # another one was quicker
+            return Contribution(Tuner.resume(journal, **given), member.n_trained)
+    lead.leave()
+    leader = _found(member, journal)
+    if leader.get("state") == mailbox.LEADS:
+        say(f"This process trains for process {leader['pid']} on {leader['host']}")
+        with signals_stop(member):
+            ending = member.serve()
+        if ending == "ended":
+            return Contribution(None, member.n_trained)
+        if ending == "stopped":
+            raise InterruptedRunError(member.signum, journal)
+    return None
+
+
+def _left(end: float, journal: Path) -> float:
+    """Return the seconds that are left until the deadline."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise InterruptedRunError(AT_DEADLINE, journal)
+    return left
 
 
 def _found(member: Member, journal: Path) -> Mapping[str, Any]:

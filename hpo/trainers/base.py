@@ -132,6 +132,8 @@ class Outcome:
         Whether there is a checkpoint after the segment.
     attempt : str
         Name of the attempt, empty for a segment without `attempts`.
+    waited : float
+        Seconds that the segment waited for a worker after it was submitted, where that is known.
     """
 
     losses: tuple[float, ...] = ()
@@ -142,6 +144,7 @@ class Outcome:
     cause: Cause = "trial"
     kept: bool = False
     attempt: str = ""
+    waited: float = field(default=0.0, compare=False)
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:

@@ -173,15 +173,14 @@ class _Seat:
     def __init__(self, folder: Path) -> None:
         who = mailbox.this_process()
         name = f"{who['host']}-{who['pid']}-{os.urandom(4).hex()}"
-        new = folder / f".new-{name}"
-        new.mkdir()
-        self._file = (new / mailbox.LOCK).open("ab")
-        self._release = lock_file(self._file, new / mailbox.LOCK)
-        for file in (mailbox.TASK, mailbox.ANSWER, mailbox.BEAT):
-            mailbox.write(new / file, {})
-        mailbox.write(new / mailbox.HELLO, who)
         self._folder = folder / name
-        new.rename(self._folder)  # as a whole, and locked
+        self._folder.mkdir()
+        lock = self._folder / mailbox.LOCK
+        self._file = lock.open("ab")
+        self._release = lock_file(self._file, lock)
+        for file in (mailbox.TASK, mailbox.ANSWER, mailbox.BEAT):
+            mailbox.write(self._folder / file, {})
+        mailbox.write(self._folder / mailbox.HELLO, who)  # now it is a member
         self._beats = 0
         self._last = ""
         self._current = ""

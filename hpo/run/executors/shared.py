@@ -25,7 +25,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ _IDENTITY = "run.json"
 _WHAT = ("checkpoint", "start", "stop", "config", "fresh")
 
 
-@dataclass
+@dataclass(eq=False)
 class _Task:
     trainer: Trainer
     segment: Segment
     timeout: float | None
     future: Future[Outcome] = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
+    waited: float = 0.0  # seconds until it was handed out
     identifier: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def to_json(self) -> dict[str, Any]:
@@ -187,12 +189,12 @@ class SharedPool:
                     if answer := seat.answer():
                         done += self._answered(seat, answer)
                 self._assign()
-            except OSError as error:  # the folder is gone, or its disk is full
+            except Exception as error:  # noqa: BLE001 - the run would wait for this thread for ever
                 done += [(task, failed_call(error)) for task in self._queue]
                 self._queue.clear()
             self._n_tasks -= len(done)
         for task, outcome in done:
-            task.future.set_result(outcome)
+            task.future.set_result(replace(outcome, waited=task.waited))
         return len(done)
 
     def _announce(self) -> None:
@@ -253,10 +255,10 @@ class SharedPool:
 
     def _assign(self) -> None:
         """Hand out the segments that wait."""
-        waiting, self._queue = self._queue, deque()
-        for task in waiting:
-            if not (self._adopted(task) or self._started(task)):
-                self._queue.append(task)
+        for task in list(self._queue):
+            task.waited = time.monotonic() - task.since
+            if self._adopted(task) or self._started(task):
+                self._queue.remove(task)
 
     def _adopted(self, task: _Task) -> bool:
         """Return whether a member trains this segment already, for an earlier leader."""
@@ -286,7 +288,7 @@ class SharedPool:
         """Take the outcome of the worker process (in a thread of its pool)."""
         with self._lock:
             self._n_tasks -= 1
-        task.future.set_result(outcome)
+        task.future.set_result(replace(outcome, waited=task.waited))
         self._wake.set()
 
     def end(self) -> None:
