@@ -7,7 +7,6 @@ up and not taken.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -15,8 +14,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,12 @@ from hpo.loop import Scheduler
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.checks import is_integer, is_number
 from hpo.run.journal import JournalContent
+from hpo.run.objective import named
 from hpo.run.overlap import RESUMED
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results, short
 from hpo.run.salvage import read_salvaged
-from hpo.trial import TrainFailure, TrainReport
+from hpo.trainers.objective import LOSS
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class RunStatus:
         Number of trials by state. Those that a run was stopped in are ``"interrupted"``. Where the
         scheduler is not known, those that are neither running nor failed are ``"other"``.
     best : Mapping or None
-        ``trial_id``, ``loss``, ``units`` and ``config`` of the best trial so far.
+        ``trial_id``, ``units`` and ``config`` of the best trial so far (`hpo.trial.best_of`), and
+        its last value by the name of the objective (``loss`` without one).
     units, budget, left : int or None
         Resource units trained, to be trained in all, and left; None where it is not known.
     n_workers : int or None
@@ -118,6 +119,8 @@ class RunStatus:
         Whether the last line is not whole.
     problem : str
         What is wrong with the journal, empty for nothing.
+    objective : str
+        Name of the objective.
     """
 
     journal: str
@@ -140,6 +143,7 @@ class RunStatus:
     predictions: int
     torn: bool
     problem: str
+    objective: str = LOSS
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; numbers that JSON does not have are None."""
@@ -169,7 +173,8 @@ class RunStatus:
         if self.best is not None:
             config = ", ".join(f"{k}={short(v)}" for k, v in self.best["config"].items())
             lines.append(
-                f"Best: trial {self.best['trial_id']}, loss {self.best['loss']:.6g} after "
+                f"Best: trial {self.best['trial_id']}, {self.objective} "
+                f"{self.best[self.objective]:.6g} after "
                 f"{self.best['units']} units, {config}"
             )
         budget = "" if self.budget is None else f" of {self.budget}, {self.left} left"
@@ -198,8 +203,9 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         Its journal; a damaged one is read up to the damage.
     scheduler : Scheduler, optional
         A scheduler in the state in which the run began, for one that was not built from a
-        `RunSpec`: without it, trials that wait, were stopped or are complete are counted together,
-        and the budget is not known.
+        `RunSpec`: without it, what became of a trial and the budget are known only once the run
+        has ended or was stopped in good order; until then, trials between two segments count as
+        waiting.
 
     Raises
     ------
@@ -226,7 +232,10 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     if over == "finished" and locked is None:
         state = over
     reports = [entry for entry in content.entries if entry.kind == "reported"]
-    units, trials, best = _counted(content, segments) if results is None else _known(results)
+    objective = named(content.header.objective, content.notes())
+    units, trials, best = _known(results or _of_readable_lines(content))
+    if best is not None:
+        best[objective.title] = objective.value(best.pop("loss"))
     active = segments if state in ("running", "unknown") else ()
     if not active and "running" in trials:
         trials = {"interrupted" if name == "running" else name: n for name, n in trials.items()}
@@ -252,6 +261,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         predictions=predictions,
         torn=content.damage is None and journal.stat().st_size > content.end,
         problem=problem,
+        objective=objective.title,
     )
 
 
@@ -367,42 +377,25 @@ def _predictions(content: JournalContent) -> int:
     return len(jobs)
 
 
+def _of_readable_lines(content: JournalContent) -> Results:
+    """Return what the lines say before the first that is no report."""
+    entries = []
+    for entry in content.entries:
+        if entry.kind == "reported":
+            try:
+                content.report(entry)
+            except UsageError:
+                break
+        entries.append(entry)
+    return Results.of_lines(replace(content, entries=tuple(entries)))
+
+
 def _known(results: Results) -> tuple[int, dict[str, int], dict[str, Any] | None]:
-    """Return units, trials by state and the best trial of a run whose scheduler is known."""
+    """Return units, trials by state and the best trial."""
     best = None
     if (trial := results.incumbent) is not None:
         best = _best(trial.trial_id, trial.last_loss, len(trial.losses), trial.config)
     return results.epochs, dict(Counter(str(trial.status) for trial in results.trials)), best
-
-
-def _counted(
-    content: JournalContent, segments: Iterable[RunningSegment]
-) -> tuple[int, dict[str, int], dict[str, Any] | None]:
-    """Return the same as far as the lines themselves say it."""
-    configs = {
-        entry.data.get("trial_id"): entry.data.get("config")
-        for entry in content.entries
-        if entry.kind == "decided" and is_integer(entry.data.get("trial_id"))
-    }
-    units, failed = 0, set()
-    last: dict[int, tuple[float, int]] = {}
-    with contextlib.suppress(UsageError):  # a line that is no report: those before it count
-        for _, report in content.reports():
-            if isinstance(report, TrainReport) and report.losses:
-                units += len(report.losses)
-                last[report.trial_id] = (report.losses[-1], report.stop)
-            elif isinstance(report, TrainFailure):
-                failed.add(report.trial_id)
-    running = {each.trial_id for each in segments}
-    states = Counter(
-        "running" if trial in running else "failed" if trial in failed else "other"
-        for trial in configs
-    )
-    finite = {trial: loss for trial, loss in last.items() if math.isfinite(loss[0])}
-    if not finite:
-        return units, dict(states), None
-    trial = min(finite, key=lambda each: finite[each][0])
-    return units, dict(states), _best(trial, *finite[trial], configs.get(trial) or {})
 
 
 def _best(trial: int, loss: float, units: int, config: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -58,8 +58,10 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
@@ -68,11 +70,13 @@ from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
+from hpo.run.state import state_note
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
@@ -93,10 +97,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -130,6 +134,11 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
 
     Raises
     ------
@@ -159,9 +168,12 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -183,6 +195,11 @@ class Tuner:
             raise UsageError(
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
             )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
@@ -221,6 +238,8 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -274,6 +293,7 @@ class Tuner:
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -345,7 +365,7 @@ class Tuner:
                 workers = self._workers(trainer, store, stack)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
+                    store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
@@ -353,7 +373,7 @@ class Tuner:
             workers = self._workers(trainer, store, stack)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
             try:
                 store.create(journal.header)
             except UsageError:
@@ -394,7 +414,10 @@ class Tuner:
         before: JournalContent | None = None,
         parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
@@ -406,7 +429,14 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                deadline,
+                objective,
+            ),
             recorder.note,
             recorder.notes,
         )
@@ -419,18 +449,24 @@ class Tuner:
                     elif job.trial_id in afresh:
                         runner.submit_afresh(job)
                     else:
-                        runner.submit(job, known_part(job, parts))
+                        runner.submit(job, objective.losses(known_part(job, parts)))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
+            self._write_state(recorder, finished=True)
             store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
-            signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
+            signum: int = signal.SIGINT
+            if isinstance(stop, InterruptedRunError):
+                signum = stop.signum
+                self._write_state(recorder, finished=False)
             results = self._results(recorder, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
             error.results = self._results(recorder, finished=False)
             raise
         results = self._results(recorder, finished=True)
+        if isinstance(workers.pool, SharedPool):
+            workers.pool.end()
         if results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -438,8 +474,18 @@ class Tuner:
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            summary,
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            objective=self._objective,
         )
+
+    def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
+        """Write down what became of the trials, where the journal alone cannot tell."""
+        if self.journal is not None and self.spec is None:
+            recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
     def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
         """Let the scheduler take failed trials back, and write it down first."""
@@ -483,6 +529,10 @@ class Tuner:
         self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
+
+    @property
     def baseline(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
@@ -493,7 +543,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -516,7 +566,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
@@ -562,7 +612,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)
