@@ -9,7 +9,9 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.deadline import PART
 from hpo.run.journal import Journal, JournalContent
+from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
 from hpo.trial import Job, Report, TrainFailure, TrainReport
@@ -65,6 +67,7 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
+        self._has_parts = any(note.get("what") == PART for note in self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -92,6 +95,7 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self._has_parts |= data.get("what") == PART
         self.notes.append(data)
 
     def finish(self, overlap: Overlap) -> None:
@@ -108,4 +112,7 @@ class RunRecorder:
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
     def _show(self) -> None:
-        self._progress.show(self._scheduler.summary(), self._baseline)
+        summary = self._scheduler.summary()
+        if self._has_parts:
+            summary = with_parts(summary, self.notes)
+        self._progress.show(summary, self._baseline)

@@ -17,6 +17,7 @@ from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Damage, JournalContent, read_journal
+from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
@@ -77,7 +78,7 @@ class Results:
     baseline : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
-        Whether the run came to its end.
+        Whether the run came to its end, not only to a limit.
     damage : Damage or None
         What was left out of a damaged journal.
     budget : int or None
@@ -115,6 +116,7 @@ class Results:
         reports, notes, baseline, finished, damage
             See the attributes.
         """
+        summary = with_parts(summary, notes)
         return cls(
             trials=summary.trials,
             incumbent=summary.best,
@@ -123,7 +125,7 @@ class Results:
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
-            finished=finished,
+            finished=finished and stop_of(notes) is None,
             damage=damage,
             budget=summary.budget,
         )
@@ -190,6 +192,8 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
+        if finished:
+            summary = scheduler.summary()  # trials that wait for nothing more are stopped then
         baseline = None if spec is None else spec.baseline()
         return cls.of(
             summary,
@@ -236,6 +240,12 @@ class Results:
         if self.incumbent is None:
             raise NoBestTrialError(self.no_best_text)
         return self.incumbent
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Name of the limit that ended the run (``"max_epochs"``), None if none did."""
+        stop = stop_of(self.notes)
+        return None if stop is None else str(stop["by"])
 
     @property
     def no_best_text(self) -> str:
@@ -329,6 +339,8 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if (stop := stop_of(self.notes)) is not None:
+            lines = [stop_line(stop)]
         if self.damage is not None:
             missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
