@@ -203,7 +203,7 @@ class Own:
 
 def test_a_scheduler_that_cannot_limit_its_trials(workshop) -> None:
     tuner = Tuner(losses_of, Own(search()), journal=workshop.journal, executor="inline")
-    with pytest.raises(UsageError, match="max_trials needs a scheduler .* got Own"):
+    with pytest.raises(UsageError, match=r"max_trials needs a scheduler .* got Own"):
         tuner.run(max_trials=3)
     assert not workshop.journal.exists()
     assert tuner.run(max_epochs=5).epochs == 5
