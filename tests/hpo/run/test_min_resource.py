@@ -17,7 +17,7 @@ def test_of_a_run_and_its_report(workshop) -> None:
     workshop.slow(0.0)
     spec = workshop.spec(scheduler_options={"min_resource": 3})
     results = Tuner.from_spec(spec, journal=workshop.journal).run()
-    assert results.baseline.epochs == results.epochs == hyperband_epochs(9, 3, 3) == 42
+    assert results.baseline.epochs == results.epochs == hyperband_epochs(9, 3, 3) == 33
     assert min(len(trial.losses) for trial in results.trials) == 3
     page = content(read_run(workshop.journal))
     rungs = [[rung["resource"] for rung in bracket["rungs"]] for bracket in page["brackets"]]
@@ -32,7 +32,7 @@ def test_command_line(workshop) -> None:
     workshop.slow(0.0)
     done = workshop.cli(*workshop.run_args(), "--min-resource", "3", "--quiet")
     assert done.returncode == 0, done.stderr
-    assert "Epochs: 42; plain Hyperband takes 42" in done.stdout
+    assert "Epochs: 33; plain Hyperband takes 33" in done.stdout
     bad = workshop.cli(*workshop.run_args(journal="other.jsonl"), "--min-resource", "10")
     assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
     assert "min_resource must lie in 1..9 (max_resource), got 10" in bad.stderr
@@ -47,6 +47,6 @@ def test_in_the_simulator(tmp_path, name) -> None:
     table.write_text("x," + ",".join(f"loss_{unit}" for unit in range(9)) + "\n" + "\n".join(rows))
     setting = Setting([name], "last-value", None, 3, 1, 2, {}, min_resource=3)
     (result,) = simulate_all(table, setting)[name]
-    assert 33 < result.summary.epochs <= 42
+    assert result.summary.epochs == (33 if name == "hyperband" else 27)
     with pytest.raises(UsageError, match=r"min_resource must lie in 1\.\.9"):
         simulate_all(table, Setting([name], "last-value", None, 3, 1, 2, {}, min_resource=99))
