@@ -27,6 +27,10 @@ class JournalError(UsageError):
     """A journal is missing, damaged, in use, or belongs to another run or version."""
 
 
+class JournalInUseError(JournalError):
+    """Another process has the journal open: it leads the run."""
+
+
 class TrainerError(UsageError):
     """A trainer cannot be found, imported or sent to the workers."""
 

@@ -40,7 +40,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from hpo.errors import JournalError, JournalWriteError
+from hpo.errors import JournalError, JournalInUseError, JournalWriteError
 from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.migration import FORMAT, READABLE, migrate
@@ -606,7 +606,7 @@ class _LockedFile:
         except OSError as error:
             self.close()
             if isinstance(error, LockedError | FileNotFoundError):
-                raise JournalError(
+                raise JournalInUseError(
                     f"journal {path} is in use by another process; {error.strerror}"
                 ) from None
             raise JournalError(f"cannot lock journal {path}: {error.strerror}") from None

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -432,7 +432,7 @@ class JobRunner:
         self._note_objective(outcome.objective)
         if self._deadline is not None:
             units = event.stop - attempt.start
-            self._deadline.measured(job.trial_id, units, event.seconds)
+            self._deadline.measured(job.trial_id, units, event.seconds - outcome.waited)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
         if outcome.extra and event.stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
@@ -484,8 +484,18 @@ def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
 
 
+class Stoppable(Protocol):
+    """What `signals_stop` stops."""
+
+    background: bool
+
+    def stop(self, signum: int) -> None:
+        """Stop soon; safe to call from a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def signals_stop(runner: JobRunner) -> Iterator[None]:
+def signals_stop(runner: Stoppable) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).

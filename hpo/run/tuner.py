@@ -58,6 +58,7 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.objective import resumed_with
@@ -96,10 +97,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -194,6 +195,11 @@ class Tuner:
             raise UsageError(
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
             )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
@@ -459,6 +465,8 @@ class Tuner:
             error.results = self._results(recorder, finished=False)
             raise
         results = self._results(recorder, finished=True)
+        if isinstance(workers.pool, SharedPool):
+            workers.pool.end()
         if results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -535,7 +543,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -558,7 +566,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
@@ -604,7 +612,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)

@@ -131,6 +131,8 @@ class Outcome:
         Whether training has ended by itself (see `Metrics`).
     objective : str
         Name of the metric that the losses are of; empty if the trainer gave none.
+    waited : float
+        Seconds that the segment waited for a worker after it was submitted, where that is known.
     """
 
     losses: tuple[float, ...] = ()
@@ -143,6 +145,7 @@ class Outcome:
     attempt: str = ""
     finished: bool = False
     objective: str = ""
+    waited: float = field(default=0.0, compare=False)
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
