@@ -37,6 +37,7 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.objective import Objective
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"
@@ -161,16 +162,18 @@ def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Return a segment as plain values."""
     data = {each.name: getattr(segment, each.name) for each in dataclasses.fields(segment)}
-    data["config"] = dict(segment.config)
+    data |= {"config": dict(segment.config), "objective": dataclasses.asdict(segment.objective)}
     return {name: {"path": str(v)} if isinstance(v, Path) else v for name, v in data.items()}
 
 
 def segment_from_json(data: Mapping[str, Any]) -> Segment:
     """Return the segment that plain values describe."""
     values: dict[str, Any] = {
-        name: Path(value["path"]) if isinstance(value, Mapping) and name != "config" else value
+        name: Path(value["path"]) if isinstance(value, Mapping) else value
         for name, value in data.items()
+        if name not in ("config", "objective")
     }
+    values["objective"] = Objective(**data["objective"])
     values["config"] = {name: plain_value(value) for name, value in data["config"].items()}
     return Segment(**values)
 
