@@ -162,15 +162,14 @@ def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Return a segment as plain values."""
     data = {each.name: getattr(segment, each.name) for each in dataclasses.fields(segment)}
-    data["config"] = dict(segment.config)
-    data["objective"] = dataclasses.asdict(segment.objective)
+    data |= {"config": dict(segment.config), "objective": dataclasses.asdict(segment.objective)}
     return {name: {"path": str(v)} if isinstance(v, Path) else v for name, v in data.items()}
 
 
 def segment_from_json(data: Mapping[str, Any]) -> Segment:
     """Return the segment that plain values describe."""
     values: dict[str, Any] = {
-        name: Path(value["path"]) if isinstance(value, Mapping) and "path" in value else value
+        name: Path(value["path"]) if isinstance(value, Mapping) else value
         for name, value in data.items()
         if name not in ("config", "objective")
     }
