@@ -181,6 +181,14 @@ def cli() -> None:
 )
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@click.option("--objective", help="Metric to optimise [default: the only one, or loss].")
+@click.option(
+    "--mode",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Whether a lower or a higher objective is better.",
+)
 @_deadline
 @click.option(
     "--max-retries",
@@ -316,6 +324,12 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
     show_default=True,
     help="Number of trials to list.",
 )
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Further metric to list; repeatable [default: all].",
+)
 @click.option("--csv", type=_PATH, help="Write all trials, or searches, to this new file.")
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
@@ -350,7 +364,7 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     if isinstance(shown, Comparison):
         _print(*shown.lines(), *files, table=shown.table())
     else:
-        _show(shown, journals[0], top, files)
+        _show(shown, journals[0], top, files, options["metrics"] or None)
 
 
 @cli.command()
@@ -404,6 +418,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 )
 @click.option(
     "--workers", "n_workers", type=_WORKERS, default=1, show_default=True, help="Simulated workers."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Whether lower or higher values of the table are better.",
 )
 @_pairs("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
@@ -491,12 +512,19 @@ def _stopped(message: str, journal: Path, code: int, then: str) -> NoReturn:
     raise SystemExit(code)
 
 
-def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] = ()) -> None:
+def _show(
+    results: Results,
+    journal: Path,
+    top: int = 10,
+    files: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
+) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
     lines = [*results.summary_lines(), f"Journal: {journal}", *files]
-    _print(*lines, table=results.table(top))
+    _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
-        _warn("Error: no trial ended with a finite loss; see the reasons above")
+        name = results.objective.title
+        _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
 
 

@@ -35,6 +35,10 @@ class TrainerError(UsageError):
     """A trainer cannot be found, imported or sent to the workers."""
 
 
+class ObjectiveError(ValueError):
+    """What a trainer returned does not say what to optimise: the objective is not among it."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be used; raised while a trial trains, so that only this trial fails."""
 

@@ -127,7 +127,7 @@ class _Known:
         else:
             changed = dataclasses.replace(
                 trial,
-                status=TrialStatus.WAITING,
+                status=TrialStatus.COMPLETED if report.finished else TrialStatus.WAITING,
                 losses=trial.losses[: report.start] + report.losses,
             )
         self.trials[trial.trial_id] = changed

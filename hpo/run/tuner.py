@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -61,6 +61,7 @@ from hpo.run.executors.remote import ClusterPool
 from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
@@ -75,6 +76,7 @@ from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
@@ -132,6 +134,11 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
 
     Raises
     ------
@@ -161,9 +168,12 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -228,6 +238,8 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -281,6 +293,7 @@ class Tuner:
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -352,7 +365,7 @@ class Tuner:
                 workers = self._workers(trainer, store, stack)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
+                    store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
@@ -360,7 +373,7 @@ class Tuner:
             workers = self._workers(trainer, store, stack)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
             try:
                 store.create(journal.header)
             except UsageError:
@@ -401,7 +414,10 @@ class Tuner:
         before: JournalContent | None = None,
         parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
@@ -413,7 +429,14 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                deadline,
+                objective,
+            ),
             recorder.note,
             recorder.notes,
         )
@@ -426,7 +449,7 @@ class Tuner:
                     elif job.trial_id in afresh:
                         runner.submit_afresh(job)
                     else:
-                        runner.submit(job, known_part(job, parts))
+                        runner.submit(job, objective.losses(known_part(job, parts)))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=True)
@@ -451,7 +474,12 @@ class Tuner:
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            summary,
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            objective=self._objective,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -499,6 +527,10 @@ class Tuner:
             recorder.note({"what": WORKERS, "n_workers": n_workers})
             scheduler.expect_workers(n_workers)
         self.progress.announce(f"Budget: {scheduler.budget}")
+
+    @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
 
     @property
     def baseline(self) -> HyperbandBaseline | None:
