@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
 from hpo.trainers import NamedTrainer, Outcome, Segment
+from hpo.trainers.objective import Objective
 from joining import crowd, joined, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
@@ -131,7 +133,8 @@ def segment(root: Path, trial: int, stop: int) -> Segment:
 
 
 def test_segments_and_outcomes_travel_unchanged(tmp_path: Path) -> None:
-    sent = segment(tmp_path, 3, 7)
+    objective = Objective.of("accuracy", "max")
+    sent = replace(segment(tmp_path, 3, 7), objective=objective, expects_checkpoint=True)
     assert mailbox.segment_from_json(through_json(mailbox.segment_to_json(sent))) == sent
     outcome = Outcome(
         (1.0, math.inf, 0.1 + 0.2), {"accuracy": (0.5, 1e-300, -math.inf)}, "why", place={"pid": 1}
