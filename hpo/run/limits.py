@@ -20,6 +20,7 @@ from hpo.loop import LimitsTrials, Scheduler
 from hpo.run.deadline import PART, Deadline, Moment, seconds_of, seconds_until
 from hpo.run.overlap import RESUMED
 from hpo.run.replay import LIMITS, RESTART
+from hpo.trainers.objective import Objective
 from hpo.trial import SchedulerSummary, TrialStatus, best_of
 
 STOPPED = "stopped"
@@ -53,7 +54,8 @@ class Limits:
     max_trials : int or None
         Trials that the whole search starts.
     target : float or None
-        The run ends as soon as a loss at or below it is reported.
+        The run ends as soon as a value as good as this is reported, in the user's sign: at or below
+        it if the objective is minimised, at or above it if it is maximised.
 
     Raises
     ------
@@ -149,18 +151,19 @@ class Limits:
             scheduler.limit_trials(self.max_trials)
         return {"what": LIMITS, "max_trials": None, **self.values()}
 
-    def is_reached(self, summary: SchedulerSummary) -> bool:
+    def is_reached(self, summary: SchedulerSummary, objective: Objective) -> bool:
         """Return whether the target was reached before.
 
         Parameters
         ----------
         summary : SchedulerSummary
             State of the search, parts of segments included (see `with_parts`).
+        objective : Objective
         """
-        target = self.target
-        return target is not None and any(
-            loss <= target for trial in summary.trials for loss in trial.losses
-        )
+        if self.target is None:
+            return False
+        target = objective.loss(self.target)
+        return any(loss <= target for trial in summary.trials for loss in trial.losses)
 
     def withholds_trials(self, scheduler: Scheduler) -> bool:
         """Return whether a scheduler that is done would go on without `max_trials`.
@@ -223,14 +226,17 @@ def stop_line(note: Mapping[str, Any]) -> str:
     )
 
 
-def with_parts(summary: SchedulerSummary, notes: Iterable[Mapping[str, Any]]) -> SchedulerSummary:
+def with_parts(
+    summary: SchedulerSummary, notes: Iterable[Mapping[str, Any]], objective: Objective
+) -> SchedulerSummary:
     """Add the losses of segments that were cut at a limit, which the scheduler does not know yet.
 
     Parameters
     ----------
     summary : SchedulerSummary
     notes : iterable of Mapping
-        Notes of the journal, in order.
+        Notes of the journal, in order, with values in the user's sign.
+    objective : Objective
     """
     parts: dict[int, Mapping[str, Any]] = {}
     for note in notes:
@@ -248,15 +254,12 @@ def with_parts(summary: SchedulerSummary, notes: Iterable[Mapping[str, Any]]) ->
         if trial is None or trial.status is not TrialStatus.RUNNING:
             continue
         if len(trial.losses) == note["start"]:
-            losses = tuple(map(float, note["losses"]))
+            losses = objective.losses(tuple(map(float, note["losses"])))
             trials[trial_id] = replace(trial, losses=trial.losses + losses)
             epochs += len(losses)
     if epochs == summary.epochs:
         return summary
-    best = summary.best
-    if best is None or best.status is not TrialStatus.COMPLETED:
-        best = best_of([trial for trial in trials if trial.status is not TrialStatus.FAILED])
-    return replace(summary, trials=tuple(trials), best=best, epochs=epochs)
+    return replace(summary, trials=tuple(trials), best=best_of(trials), epochs=epochs)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -14,6 +14,8 @@ from hpo.run.journal import Journal, JournalContent
 from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
+from hpo.run.trial_results import TrialViews
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Job, Report, TrainFailure, TrainReport
 
 LEADER = "leader"
@@ -42,6 +44,8 @@ class RunRecorder:
         What savings are measured against.
     before : JournalContent or None
         Content of the journal when the run was resumed.
+    objective : Objective
+        What the search optimises.
 
     Attributes
     ----------
@@ -58,6 +62,7 @@ class RunRecorder:
         progress: Progress,
         baseline: HyperbandBaseline | None,
         before: JournalContent | None = None,
+        objective: Objective = LOSS_MINIMISED,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal
@@ -68,6 +73,8 @@ class RunRecorder:
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
         self._has_parts = any(note.get("what") == PART for note in self.notes)
+        self._objective = objective
+        self._views = TrialViews(objective, self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -97,6 +104,7 @@ class RunRecorder:
             self._journal.append("note", data)
         self._has_parts |= data.get("what") == PART
         self.notes.append(data)
+        self._views.note(data)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""
@@ -114,5 +122,5 @@ class RunRecorder:
     def _show(self) -> None:
         summary = self._scheduler.summary()
         if self._has_parts:
-            summary = with_parts(summary, self.notes)
-        self._progress.show(summary, self._baseline)
+            summary = with_parts(summary, self.notes, self._objective)
+        self._progress.show(self._views.summary(summary), self._baseline)

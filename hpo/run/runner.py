@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -29,10 +29,13 @@ from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.limits import Bounds, LimitReachedError
+from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
+from hpo.run.trial_results import METRICS
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -67,13 +70,15 @@ class Policy:
     deadline : Deadline or None
         When the run stops: nothing is started that cannot end by then, and a segment that is too
         long is trained in part.
+    objective : Objective
+        What the search optimises.
     max_epochs : int or None
         Resource units of all sessions after which the run stops; a segment that is too long is
         trained in part.
     epochs_before : int
         Resource units that were reported by earlier sessions.
     target : float or None
-        The run stops once a loss at or below this is reported.
+        The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
     max_retries: int = 1
@@ -81,6 +86,7 @@ class Policy:
     predict_timeout: float | None = None
     max_lost: int | None = None
     deadline: Deadline | None = None
+    objective: Objective = LOSS_MINIMISED
     max_epochs: int | None = None
     epochs_before: int = 0
     target: float | None = None
@@ -93,12 +99,13 @@ class Policy:
         bounds : Bounds
         epochs_before : int
         """
+        target = bounds.limits.target
         return replace(
             self,
             deadline=bounds.deadline,
             max_epochs=bounds.limits.max_epochs,
             epochs_before=epochs_before,
-            target=bounds.limits.target,
+            target=None if target is None else self.objective.loss(target),
         )
 
     def most_lost(self, n_workers: int) -> int:
@@ -202,7 +209,10 @@ class JobRunner:
         self._n_started = 0
         # Lost, and nothing has ended that started since: with the number of starts until then.
         self._doubtful: list[tuple[int, TrainFailure]] = []
+        notes = list(notes)
         self._keeps = any(note.get("what") == CHECKPOINTS for note in notes)
+        self._objective = named(policy.objective, notes)
+        self._is_measured = any(note.get("what") == OBJECTIVE for note in notes)
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
 
@@ -348,6 +358,7 @@ class JobRunner:
             self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
+            objective=self._objective,
         )
         self._training += 1
         self._mark(training=+1)
@@ -451,6 +462,9 @@ class JobRunner:
         attempt = event.attempt
         if outcome.reason:
             self._epochs -= attempt.new_units(event.stop)
+        if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
+            self._error = self._error or StoppedRunError(outcome.reason)
+            return []
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
@@ -494,15 +508,17 @@ class JobRunner:
         attempt, job = event.attempt, event.attempt.job
         self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
+        self._note_objective(outcome.objective)
         stop = attempt.start + len(outcome.losses)  # sooner where training has ended by itself
         self._epochs += attempt.new_units(stop) - attempt.new_units(event.stop)
         if self._deadline is not None:
-            self._deadline.measured(job.trial_id, len(outcome.losses), event.seconds)
+            seconds = event.seconds - outcome.waited
+            self._deadline.measured(job.trial_id, len(outcome.losses), seconds)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
         if outcome.extra and stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
             place = {**_place(job), "start": attempt.start + skipped, "stop": stop}
-            self._note({"what": "metrics", **place, "extra": extra})
+            self._note({"what": METRICS, **place, "extra": extra})
         if outcome.kept and not self._keeps:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
@@ -515,10 +531,17 @@ class JobRunner:
             return TrainReport(job.trial_id, job.start, job.stop, new, finished=True)
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
-                self._note(part_note(job, losses))
+                self._note(part_note(job, self._objective.values(losses)))
             self._queue.appendleft(replace(attempt, known=losses))
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
+
+    def _note_objective(self, name: str) -> None:
+        """Say which metric the first segment was measured by; further ones are by the same."""
+        self._is_measured = True
+        if name and not self._objective.name:
+            self._objective = replace(self._objective, name=name)
+            self._note({"what": OBJECTIVE, "name": name})
 
     def _note_place(self, job: TrainJob, outcome: Outcome) -> None:
         """Say where a segment ran, which goes into the line of its report."""
@@ -548,8 +571,18 @@ def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
 
 
+class Stoppable(Protocol):
+    """What `signals_stop` stops."""
+
+    background: bool
+
+    def stop(self, signum: int) -> None:
+        """Stop soon; safe to call from a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def signals_stop(runner: JobRunner) -> Iterator[None]:
+def signals_stop(runner: Stoppable) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).

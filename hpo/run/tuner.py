@@ -33,7 +33,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -59,9 +59,11 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
 from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
@@ -76,6 +78,7 @@ from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
@@ -96,10 +99,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -133,6 +136,11 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
 
     Raises
     ------
@@ -162,9 +170,12 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -186,6 +197,11 @@ class Tuner:
             raise UsageError(
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
             )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
@@ -224,6 +240,8 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -285,6 +303,7 @@ class Tuner:
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -334,7 +353,8 @@ class Tuner:
             Trials to start in all. They are compared, trained and stopped by the scheduler as if
             there were no further configurations.
         target : float or None
-            Loss at which to stop: the run ends as soon as a loss at or below it is reported.
+            Value at which to stop, in the sign of the objective: the run ends as soon as one that
+            is as good is reported, of any epoch.
 
         Returns
         -------
@@ -380,7 +400,7 @@ class Tuner:
                 workers = self._workers(trainer, store, stack)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
+                    store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, bounds)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
@@ -388,7 +408,7 @@ class Tuner:
             workers = self._workers(trainer, store, stack)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
             try:
                 store.create(journal.header)
             except UsageError:
@@ -430,29 +450,35 @@ class Tuner:
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
-        epochs = self.scheduler.summary().epochs
         runner = JobRunner(
             workers.trainer,
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost).within(
-                bounds, epochs
-            ),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                objective=objective,
+            ).within(bounds, self.scheduler.summary().epochs),
             recorder.note,
             recorder.notes,
         )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
-                    _resubmit(runner, pending, before)
+                    _resubmit(runner, pending, before, objective)
                 limit = self._searched(runner, recorder, bounds.limits)
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
@@ -469,6 +495,8 @@ class Tuner:
             error.results = self._results(recorder, finished=False)
             raise
         results = self._results(recorder, finished=not limit)
+        if isinstance(workers.pool, SharedPool):
+            workers.pool.end()
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -478,7 +506,9 @@ class Tuner:
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
         self.progress.limit_epochs(limits.max_epochs)
-        if limits.is_reached(with_parts(self.scheduler.summary(), recorder.notes)):
+        objective = self._objective
+        summary = with_parts(self.scheduler.summary(), recorder.notes, objective)
+        if limits.is_reached(summary, objective):
             runner.end("target")
         try:
             drive(self.scheduler, runner, recorder)
@@ -492,7 +522,12 @@ class Tuner:
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            summary,
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            objective=self._objective,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -538,6 +573,10 @@ class Tuner:
         self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
+
+    @property
     def baseline(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
@@ -548,7 +587,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -571,7 +610,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
@@ -601,7 +640,9 @@ def _told_apart() -> Iterator[None]:
         raise MachineError(f"{describe(error)}; {remedy} and resume") from error
 
 
-def _resubmit(runner: JobRunner, pending: Sequence[Job], before: JournalContent) -> None:
+def _resubmit(
+    runner: JobRunner, pending: Sequence[Job], before: JournalContent, objective: Objective
+) -> None:
     """Submit the jobs that an earlier session decided and did not report."""
     afresh, notes = restarting(before), before.notes()
     for job in pending:
@@ -610,7 +651,7 @@ def _resubmit(runner: JobRunner, pending: Sequence[Job], before: JournalContent)
         elif job.trial_id in afresh:
             runner.submit_afresh(job)
         else:
-            runner.submit(job, known_part(job, notes))
+            runner.submit(job, objective.losses(known_part(job, notes)))
 
 
 @dataclass(frozen=True)
@@ -629,7 +670,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)

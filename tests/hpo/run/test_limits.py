@@ -261,3 +261,26 @@ def test_a_part_is_of_the_job_that_was_cut(units) -> None:
     results = tuner.run(max_epochs=9 + units)
     job = TrainJob(1, results.trials[1].config, 0, units)
     assert results.trials[1].losses == tuple(losses_of(job.config, 0, units, None))
+
+
+def test_limits_of_a_metric_that_is_maximised(tmp_path) -> None:
+    """The target, and what was trained of a segment that was cut, are in the user's sign."""
+
+    def trainer(config, start, stop, checkpoint):
+        return {"accuracy": [1 - loss for loss in losses_of(config, start, stop, checkpoint)]}
+
+    how = {"executor": "inline", "mode": "max", "objective": "accuracy"}
+    journal = tmp_path / "run.jsonl"
+    first = Tuner(trainer, search("random-search"), journal=journal, **how).run(max_epochs=13)
+    second = first.trials[1]
+    assert second.values == tuple(trainer(second.config, 0, 4, None)["accuracy"])
+    assert Results.from_journal(journal, search("random-search")).trials[1].values == second.values
+    whole = Tuner(trainer, search("random-search"), **how).run()
+    best = max(max(trial.values) for trial in whole.trials)
+    resumed = (journal, trainer, search("random-search"))
+    results = Tuner.resume(*resumed, target=best, executor="inline")
+    assert (results.stopped_by, max(max(t.values) for t in results.trials)) == ("target", best)
+    assert results.trials[1].losses == whole.trials[1].losses
+    far = Tuner.resume(journal, trainer, search("random-search"), target=9.0, executor="inline")
+    assert (far.finished, far.stopped_by) == (True, None)
+    assert [trial.values for trial in far.trials] == [trial.values for trial in whole.trials]
