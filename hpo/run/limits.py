@@ -144,10 +144,10 @@ class Limits:
             Notes of the run before.
         """
         before = [note for note in notes if note.get("what") == LIMITS]
-        was = before[-1].get("max_trials") if before else None
-        if not self.values() and was is None:
+        was = before[-1] if before else {}
+        if not self.values() and not any(was.get(field.name) for field in fields(self)):
             return None
-        if isinstance(scheduler, LimitsTrials) and self.max_trials != was:
+        if isinstance(scheduler, LimitsTrials) and self.max_trials != was.get("max_trials"):
             scheduler.limit_trials(self.max_trials)
         return {"what": LIMITS, "max_trials": None, **self.values()}
 
@@ -207,6 +207,28 @@ def stop_of(notes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         if note.get("what") in (STOPPED, RESUMED):
             found = note if note["what"] == STOPPED else None
     return found
+
+
+def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the limits for a process that goes on in place of one that has led the run.
+
+    Parameters
+    ----------
+    notes : iterable of Mapping
+        Notes of a journal, in order.
+
+    Returns
+    -------
+    dict
+        Parameters of `Tuner.resume`: those of the whole search, none if a limit has ended the run.
+    """
+    notes = list(notes)
+    latest: Mapping[str, Any] = {}
+    for note in notes:
+        if note.get("what") == LIMITS:
+            latest = note
+    names = ("max_epochs", "max_trials", "target")
+    return {} if stop_of(notes) else {name: latest[name] for name in names if name in latest}
 
 
 def stop_line(note: Mapping[str, Any]) -> str:
