@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+from hpo import Hyperband, ListSearcher, RandomSearcher, SearchSpace, Tuner, make_scheduler
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report import read_status
 from hpo.run.journal import read_journal
@@ -261,3 +261,15 @@ def test_a_part_is_of_the_job_that_was_cut(units) -> None:
     results = tuner.run(max_epochs=9 + units)
     job = TrainJob(1, results.trials[1].config, 0, units)
     assert results.trials[1].losses == tuple(losses_of(job.config, 0, units, None))
+
+
+def test_a_value_that_is_not_finite_reaches_no_target() -> None:
+    """Infinity of either sign counts as worst, as everywhere."""
+    scheduler = Hyperband(ListSearcher([{"x": x} for x in range(4)]), max_resource=2)
+
+    def train(config, start, stop, checkpoint):
+        return [math.inf if config["x"] == 0 else 0.1 * config["x"]] * (stop - start)
+
+    results = Tuner(train, scheduler, executor="inline", mode="max").run(target=0.25)
+    assert results.stopped_by == "target"
+    assert results.best_trial(scope="any").config == {"x": 3}

@@ -133,12 +133,8 @@ def segment(root: Path, trial: int, stop: int) -> Segment:
 
 
 def test_segments_and_outcomes_travel_unchanged(tmp_path: Path) -> None:
-<<<<<<< HEAD
-    sent = replace(segment(tmp_path, 3, 7), objective=Objective("accuracy", "max"))
-=======
     objective = Objective.of("accuracy", "max")
     sent = replace(segment(tmp_path, 3, 7), objective=objective, expects_checkpoint=True)
->>>>>>> work
     assert mailbox.segment_from_json(through_json(mailbox.segment_to_json(sent))) == sent
     outcome = Outcome(
         (1.0, math.inf, 0.1 + 0.2),
