@@ -45,6 +45,7 @@ from hpo.trial import (
     TrainFailure,
     TrainJob,
     TrainReport,
+    finite_or_worst,
 )
 
 Note = Callable[[Mapping[str, Any]], None]
@@ -523,7 +524,7 @@ class JobRunner:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
         target = self._policy.target
-        if target is not None and any(loss <= target for loss in outcome.losses):
+        if target is not None and any(finite_or_worst(loss) <= target for loss in outcome.losses):
             self.end("target")
         losses = attempt.known + outcome.losses
         if outcome.finished:
