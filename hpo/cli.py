@@ -125,6 +125,25 @@ _deadline = click.option(
 )
 
 
+_LIMITS = (
+    click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
+    click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
+    click.option("--max-trials", type=int, help="Start no more trials than this in all."),
+    click.option("--target", type=float, help="Stop once a loss is this low."),
+)
+"""Options of `Tuner.run` and `Tuner.resume`."""
+
+
+_NAMES_OF_LIMITS = ("max_time", "max_epochs", "max_trials", "target")
+
+
+def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the limits of a run to a command, in their order."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
@@ -154,6 +173,7 @@ def cli() -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
+@click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
 @click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
     "--seed",
@@ -190,6 +210,7 @@ def cli() -> None:
     help="Whether a lower or a higher objective is better.",
 )
 @_deadline
+@_limited
 @click.option(
     "--max-retries",
     type=int,
@@ -229,7 +250,10 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
     }
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_resource")) is not None:
+        scheduler_options["min_resource"] = least
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
@@ -248,10 +272,10 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
-        _work(journal, spec, **settings)
+        _work(journal, spec, limits=limits, **settings)
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
-    _show(_watched(tuner.run, journal), journal)
+    _show(_watched(lambda: tuner.run(**limits), journal), journal)
 
 
 @cli.command()
@@ -261,6 +285,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @_deadline
+@_limited
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
@@ -286,13 +311,15 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.argument("journal", type=_PATH)
 @click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @_deadline
+@_limited
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def work(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
     _see_working_directory()
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     given = {name: value for name, value in options.items() if value is not None}
-    _work(journal, progress=_progress(quiet=quiet), **given)
+    _work(journal, limits=limits, progress=_progress(quiet=quiet), **given)
 
 
 def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
@@ -408,6 +435,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @click.option("--max-resource", type=int, help="Maximum epochs per trial (R) [default: all].")
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+)
+@click.option(
+    "--min-resource",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Epochs before which no trial is given up.",
 )
 @click.option(
     "--seeds",
