@@ -134,6 +134,9 @@ _LIMITS = (
 """Options of `Tuner.run` and `Tuner.resume`."""
 
 
+_NAMES_OF_LIMITS = ("max_time", "max_epochs", "max_trials", "target")
+
+
 def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the limits of a run to a command, in their order."""
     for option in reversed(_LIMITS):
@@ -247,8 +250,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
     }
-    names = ("max_time", "max_epochs", "max_trials", "target")
-    limits = {name: options.pop(name) for name in names}
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:
         scheduler_options["min_resource"] = least
@@ -270,7 +272,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
-        _work(journal, spec, **settings)
+        _work(journal, spec, limits=limits, **settings)
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(lambda: tuner.run(**limits), journal), journal)
@@ -309,13 +311,15 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.argument("journal", type=_PATH)
 @click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @_deadline
+@_limited
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def work(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
     _see_working_directory()
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     given = {name: value for name, value in options.items() if value is not None}
-    _work(journal, progress=_progress(quiet=quiet), **given)
+    _work(journal, limits=limits, progress=_progress(quiet=quiet), **given)
 
 
 def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
