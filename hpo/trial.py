@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Protocol, Self, get_type_hints
 
 
 class Value:
@@ -463,6 +463,14 @@ class TrialStatus(StrEnum):
         return self not in (TrialStatus.RUNNING, TrialStatus.WAITING)
 
 
+class SavedModel(Protocol):
+    """What a run has kept of a trained trial (see `hpo.run.models`)."""
+
+    def load(self, trainer: Any = None, **options: Any) -> Any:
+        """Return the model."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrialSummary:
     """State of one trial.
@@ -480,6 +488,8 @@ class TrialSummary:
         Loss after each unit trained so far, as reported (NaN included).
     reason : str
         Why it stopped or failed; otherwise empty.
+    saved : SavedModel or None
+        Of a trial of `hpo.Results`: its checkpoint and what reads it. Not compared.
     """
 
     trial_id: int
@@ -489,6 +499,29 @@ class TrialSummary:
     status: TrialStatus
     losses: tuple[float, ...]
     reason: str = ""
+    saved: SavedModel | None = field(default=None, compare=False, repr=False)
+
+    def load(self, trainer: Any = None, **options: Any) -> Any:
+        """Return the trained model, for a trial of `hpo.Results`.
+
+        Parameters
+        ----------
+        trainer : Trainer, str or None
+            What reads the checkpoint; None takes the trainer of the run.
+        **options
+            Further arguments of its method `load`, such as `which` of `TorchTrainer.load`.
+
+        Raises
+        ------
+        ValueError
+            If the trial has no checkpoint, or its trainer has no method `load`.
+        """
+        if self.saved is None:
+            raise ValueError(
+                f"load needs a trial with a checkpoint, got trial {self.trial_id} of a scheduler; "
+                "take the trials of hpo.Results"
+            )
+        return self.saved.load(trainer, **options)
 
     @property
     def last_loss(self) -> float:

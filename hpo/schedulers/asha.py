@@ -145,6 +145,10 @@ class ASHA:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
+
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`): they did not reach their rungs.
 

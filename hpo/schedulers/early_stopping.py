@@ -145,6 +145,10 @@ class EarlyStopping:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
+
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`), to go on as all others do.
 
