@@ -196,6 +196,11 @@ def cli() -> None:
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )
 @click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+)
+@click.option(
     "--allow-duplicates",
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
@@ -251,6 +256,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--keep-checkpoints/--remove-checkpoints",
+    default=None,
+    help="Keep the checkpoints of all trials [as before].",
+)
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
 )

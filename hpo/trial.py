@@ -466,6 +466,11 @@ class TrialStatus(StrEnum):
 class SavedModel(Protocol):
     """What a run has kept of a trained trial (see `hpo.run.models`)."""
 
+    @property
+    def checkpoint(self) -> Any:
+        """Path of its checkpoint."""
+        ...
+
     def load(self, trainer: Any = None, **options: Any) -> Any:
         """Return the model."""
         ...

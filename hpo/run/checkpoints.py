@@ -49,10 +49,16 @@ class CheckpointStore:
     ----------
     root : Path
         The directory.
+
+    Attributes
+    ----------
+    removed : set of int
+        Trials whose checkpoints were deleted and that have not started again since.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.removed: set[int] = set()
 
     def check_unused(self) -> None:
         """Check, before anything is written, that a new run may use the directory.
@@ -239,7 +245,9 @@ class CheckpointStore:
         """
         name = _name(trial_id)
         attempts = sorted(self.attempts(trial_id).glob(f"*/{name}/checkpoint"), reverse=True)
-        return next((path for path in (self.checkpoint(trial_id), *attempts) if path.exists()), None)
+        return next(
+            (path for path in (self.checkpoint(trial_id), *attempts) if path.exists()), None
+        )
 
     def remove(self, trial_id: int) -> None:
         """Delete a trial's checkpoint: all in its directory that has a name from ``checkpoint`` on.
@@ -268,8 +276,9 @@ class CheckpointStore:
         attempts = self.root / _ATTEMPTS
         if not attempts.is_dir():
             return
+        removed = set(map(_name, self.removed))
         for name in os.listdir(attempts):  # noqa: PTH208 - the quickest way
-            if (self.root / name).is_dir():
+            if (self.root / name).is_dir() or name in removed:
                 shutil.rmtree(attempts / name, ignore_errors=True)
         with contextlib.suppress(OSError):  # it is not empty
             attempts.rmdir()

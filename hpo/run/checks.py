@@ -139,6 +139,7 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
     "retry-failed": {"trials": _TRIALS},
+    "removed": {"trials": _TRIALS},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _OBJECT},

@@ -6,7 +6,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
@@ -16,7 +16,9 @@ from rich.table import Table
 from hpo.errors import JournalError, NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.checkpoints import default_directory
 from hpo.run.journal import Damage, JournalContent, read_journal
+from hpo.run.models import ModelStore, TrialModel
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
@@ -81,6 +83,8 @@ class Results:
         What was left out of a damaged journal.
     budget : int or None
         Units that the search will spend; None if that is not known beforehand.
+    models : ModelStore
+        Where the checkpoints lie, and what reads them.
     """
 
     trials: tuple[TrialSummary, ...]
@@ -93,6 +97,7 @@ class Results:
     finished: bool = False
     damage: Damage | None = None
     budget: int | None = None
+    models: ModelStore = field(default_factory=lambda: ModelStore(None))
 
     @classmethod
     def of(
@@ -104,6 +109,7 @@ class Results:
         *,
         finished: bool,
         damage: Damage | None = None,
+        models: ModelStore | None = None,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -111,12 +117,14 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished, damage
+        reports, notes, baseline, finished, damage, models
             See the attributes.
         """
+        models = models or ModelStore(None)
+        trials = models.attached(summary.trials)
         return cls(
-            trials=summary.trials,
-            incumbent=summary.best,
+            trials=trials,
+            incumbent=None if summary.best is None else trials[summary.best.trial_id],
             epochs=summary.epochs,
             events=summary.events,
             reports=tuple(reports),
@@ -125,6 +133,7 @@ class Results:
             finished=finished,
             damage=damage,
             budget=summary.budget,
+            models=models,
         )
 
     @classmethod
@@ -200,6 +209,7 @@ class Results:
             baseline,
             finished=finished,
             damage=content.damage,
+            models=_models_of(content, spec),
         )
 
     @property
@@ -214,6 +224,22 @@ class Results:
         if self.incumbent is None:
             raise NoBestTrialError(self.no_best_text)
         return self.incumbent
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Path of the best trial's checkpoint: a file or a directory, as its trainer has written.
+
+        ``results.best.load()`` returns the model itself, if the trainer has a method `load`.
+
+        Raises
+        ------
+        NoBestTrialError
+            If no trial has a finite loss.
+        MissingCheckpointError
+            If its trainer has written none, or the run had a temporary directory (no journal and
+            no `checkpoint_dir`).
+        """
+        return TrialModel(self.models, self.best.trial_id).checkpoint
 
     @property
     def no_best_text(self) -> str:
@@ -381,6 +407,13 @@ class Results:
             cells = map(cell, _cells(record, names))
             table.add_row(*cells, style="red" if record["trouble"] else None)
         return table
+
+
+def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
+    """Return where the checkpoints of a journal's run lie, and the name of its trainer."""
+    named = "" if spec is None else spec.checkpoint_dir
+    root = Path(named or default_directory(content.path)).absolute()
+    return ModelStore(root, None if spec is None else spec.trainer)
 
 
 def _record(trial: TrialSummary, retries: int) -> dict[str, Any]:

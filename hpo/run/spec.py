@@ -69,6 +69,8 @@ class RunSpec:
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file at the start of the run; empty for a module.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
     """
 
     trainer: str
@@ -92,6 +94,7 @@ class RunSpec:
     max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -126,6 +129,8 @@ class RunSpec:
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        # An older version deleted none.
+        data = {"keep_checkpoints": True, **data}
         problem = ""
         for name, hint in get_type_hints(cls).items():
             if name in data and not _fits(data[name], hint):

@@ -60,9 +60,11 @@ from hpo.run.executors.pools import (
 from hpo.run.executors.remote import ClusterPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.models import ModelStore
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
+from hpo.run.removal import RemovingRunner, removed_before
 from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
@@ -130,6 +132,10 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
+        the scheduler will not train it any more, and at the end all but the best trial's and those
+        of trials that failed; a trial that is trained further after that starts from the beginning.
 
     Raises
     ------
@@ -159,6 +165,7 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -221,6 +228,7 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "keep_checkpoints": spec.keep_checkpoints,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -401,6 +409,7 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        store.removed = set() if before is None else removed_before(before)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -410,6 +419,9 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
+        removing = None
+        if not self.keep_checkpoints:
+            removing = RemovingRunner(runner, self.scheduler, store, recorder.note)
         afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
@@ -420,25 +432,32 @@ class Tuner:
                         runner.submit_afresh(job)
                     else:
                         runner.submit(job, known_part(job, parts))
-                drive(self.scheduler, runner, recorder)
+                drive(self.scheduler, removing or runner, recorder)
+                if removing is not None:
+                    removing.finish()
                 recorder.finish(runner.overlap())
             store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
             signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
-            results = self._results(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
-            error.results = self._results(recorder, finished=False)
+            error.results = self._results(recorder, store, finished=False)
             raise
-        results = self._results(recorder, finished=True)
+        results = self._results(recorder, store, finished=True)
         if results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
-        summary = self.scheduler.summary()
+    def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
+        is_temporary = self.journal is None and self.checkpoint_dir is None
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            self.scheduler.summary(),
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
     def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
