@@ -1,0 +1,152 @@
+"""Deleting the checkpoints of trials that will not be trained any more, while the run goes on.
+
+The journal says first which checkpoints are deleted, so a run that is killed in between deletes
+the rest when it is resumed, and a trial that is taken back nevertheless (`hpo.loop.RetriesTrials`)
+is known to start from the beginning.
+
+While the search goes on, the checkpoints of a few of these trials stay: whatever happens to the
+trials that are trained further, the best trial by any of the definitions below has its checkpoint.
+At the end that of the best trial stays.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from hpo.loop import RetiresTrials, Runner, Scheduler
+from hpo.run.checkpoints import CheckpointStore
+from hpo.run.journal import JournalContent
+from hpo.run.replay import RESTART
+from hpo.trial import Job, Report, SchedulerSummary, TrialStatus, TrialSummary
+
+REMOVED = "removed"
+"""Kind of the journal's note of the trials whose checkpoints are deleted."""
+
+_SHARE = 0.02
+"""Largest fraction of the time that is spent on finding such trials before the search is over."""
+
+
+def removed_before(content: JournalContent) -> set[int]:
+    """Return the trials whose checkpoints were deleted and that have not started again since.
+
+    Parameters
+    ----------
+    content : JournalContent
+    """
+    trials: set[int] = set()
+    for note in content.notes():
+        if note.get("what") == REMOVED:
+            trials.update(note["trials"])
+        elif note.get("what") == RESTART:
+            trials.discard(note["trial_id"])
+    return trials
+
+
+class RemovingRunner:
+    """A `hpo.loop.Runner` that deletes checkpoints before it waits for reports.
+
+    Parameters
+    ----------
+    runner : Runner
+        Runs the jobs.
+    scheduler : Scheduler
+        States which trials it will not train any more, if it is a `RetiresTrials`; otherwise
+        checkpoints are deleted at the end of the search.
+    checkpoints : CheckpointStore
+        Checkpoints of the run.
+    note : callable
+        Called with what goes into the journal, before anything is deleted.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        scheduler: Scheduler,
+        checkpoints: CheckpointStore,
+        note: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._runner = runner
+        self._scheduler = scheduler
+        self._checkpoints = checkpoints
+        self._note = note
+        self._settled = set(checkpoints.removed)  # retired trials that have no checkpoint any more
+        self._seen: object = None  # the retired trials when they were last looked at
+        self._next = -math.inf
+        for trial in checkpoints.removed:  # the run may have been killed in between
+            checkpoints.remove(trial)
+
+    @property
+    def free(self) -> int:
+        """Number of further training jobs that may be submitted now."""
+        return self._runner.free
+
+    def submit(self, job: Job) -> None:
+        """Pass a job on."""
+        self._runner.submit(job)
+
+    def wait(self) -> Sequence[Report]:
+        """Delete what is not needed any more, then wait for reports."""
+        begun = time.monotonic()
+        if begun >= self._next and isinstance(self._scheduler, RetiresTrials):
+            self._remove(self._scheduler)
+            now = time.monotonic()
+            self._next = now + (now - begun) / _SHARE
+        return self._runner.wait()
+
+    def finish(self) -> None:
+        """Delete all but the best trial's checkpoint, of those that are not trained any more."""
+        summary = self._scheduler.summary()
+        over = {t.trial_id for t in summary.trials if t.status.over}
+        if len(over) < len(summary.trials):
+            return  # it can go on
+        if isinstance(self._scheduler, RetiresTrials):
+            over = set(self._scheduler.retired())
+        else:  # a trial that failed may be taken back
+            over = {t for t in over if summary.trials[t].status is not TrialStatus.FAILED}
+        self._delete(over - self._settled - _best_of(summary))
+
+    def _remove(self, scheduler: RetiresTrials) -> None:
+        """Delete the checkpoints of retired trials, except those of the best ones so far."""
+        retired = scheduler.retired()
+        if retired is self._seen:
+            return
+        self._seen = retired
+        self._settled &= retired  # others were taken back
+        trials = set(retired - self._settled)
+        summary = self._scheduler.summary()
+        best = _best_by_any_definition([summary.trials[trial] for trial in trials])
+        self._delete(trials - best - _best_of(summary))
+
+    def _delete(self, trials: set[int]) -> None:
+        self._settled |= trials
+        # A trainer may keep no checkpoints: its trials go on without them if they are taken back.
+        found = [trial for trial in sorted(trials) if self._checkpoints.found(trial) is not None]
+        if not found:
+            return
+        self._note({"what": REMOVED, "trials": found})
+        self._checkpoints.removed.update(found)
+        for trial in found:
+            self._checkpoints.remove(trial)
+
+
+def _best_of(summary: SchedulerSummary) -> set[int]:
+    return set() if summary.best is None else {summary.best.trial_id}
+
+
+def _best_by_any_definition(trials: Iterable[TrialSummary]) -> set[int]:
+    """Return the best trials: completed or not, by their last loss or by their lowest one."""
+    trials = [trial for trial in trials if trial.status is not TrialStatus.FAILED and trial.losses]
+    completed = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
+    best: set[int] = set()
+    for group in filter(None, (trials, completed)):
+        best.add(min(group, key=lambda trial: trial.last_loss).trial_id)
+        best.add(min(group, key=_lowest_loss).trial_id)
+        best.add(min(group, key=lambda trial: (-len(trial.losses), trial.last_loss)).trial_id)
+    return best
+
+
+def _lowest_loss(trial: TrialSummary) -> float:
+    return min((loss for loss in trial.losses if math.isfinite(loss)), default=math.inf)
