@@ -95,8 +95,33 @@ class RetiresTrials(Protocol):
         """Return the trials that get no further job: stopped, completed, or with a loss of NaN.
 
         A trial whose training failed is none of them, since `RetriesTrials.retry` can take it back.
-        The set grows with the reports; only `retry`, which may reopen a search that was over, takes
-        trials out of it. As long as nothing has changed the same object is returned.
+        The set grows with the reports. Only `retry`, and a limit on trials that is raised, take
+        trials out of it, since they reopen a search that was over. As long as nothing has changed
+        the same object is returned.
+        """
+        ...
+
+
+@runtime_checkable
+class LimitsTrials(Protocol):
+    """A scheduler that starts no more trials than it is allowed to."""
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether the limit keeps it from starting a trial that it would start otherwise."""
+        ...
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Limit the number of trials of the search from now on.
+
+        Trials that have begun are compared with each other, trained and stopped as if the searcher
+        had no more configurations. A limit that is raised or taken away lets the others start; the
+        scheduler may have been `Done`.
+
+        Parameters
+        ----------
+        n_trials : int or None
+            Trials in all, at least 1; None for no limit.
         """
         ...
 

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from hpo.loop import RetiresTrials, Runner, Scheduler
+from hpo.loop import LimitsTrials, RetiresTrials, Runner, Scheduler
 from hpo.run.checkpoints import CheckpointStore
-from hpo.run.journal import JournalContent
 from hpo.run.replay import RESTART
 from hpo.trial import Job, Report, SchedulerSummary, TrialStatus, TrialSummary
 
@@ -29,15 +28,16 @@ _SHARE = 0.02
 """Largest fraction of the time that is spent on finding such trials before the search is over."""
 
 
-def removed_before(content: JournalContent) -> set[int]:
+def removed_before(notes: Iterable[Mapping[str, Any]]) -> set[int]:
     """Return the trials whose checkpoints were deleted and that have not started again since.
 
     Parameters
     ----------
-    content : JournalContent
+    notes : iterable of Mapping
+        Notes of the run so far, in order.
     """
     trials: set[int] = set()
-    for note in content.notes():
+    for note in notes:
         if note.get("what") == REMOVED:
             trials.update(note["trials"])
         elif note.get("what") == RESTART:
@@ -59,6 +59,8 @@ class RemovingRunner:
         Checkpoints of the run.
     note : callable
         Called with what goes into the journal, before anything is deleted.
+    keep : bool
+        Whether to delete nothing.
     """
 
     def __init__(
@@ -67,15 +69,18 @@ class RemovingRunner:
         scheduler: Scheduler,
         checkpoints: CheckpointStore,
         note: Callable[[Mapping[str, Any]], None],
+        *,
+        keep: bool = False,
     ) -> None:
         self._runner = runner
         self._scheduler = scheduler
         self._checkpoints = checkpoints
         self._note = note
+        self._keep = keep
         self._settled = set(checkpoints.removed)  # retired trials that have no checkpoint any more
         self._seen: object = None  # the retired trials when they were last looked at
         self._next = -math.inf
-        for trial in checkpoints.removed:  # the run may have been killed in between
+        for trial in () if keep else checkpoints.removed:  # the run may have been killed in between
             checkpoints.remove(trial)
 
     @property
@@ -90,7 +95,8 @@ class RemovingRunner:
     def wait(self) -> Sequence[Report]:
         """Delete what is not needed any more, then wait for reports."""
         begun = time.monotonic()
-        if begun >= self._next and isinstance(self._scheduler, RetiresTrials):
+        is_due = begun >= self._next and not self._keep
+        if is_due and isinstance(self._scheduler, RetiresTrials):
             self._remove(self._scheduler)
             now = time.monotonic()
             self._next = now + (now - begun) / _SHARE
@@ -98,10 +104,13 @@ class RemovingRunner:
 
     def finish(self) -> None:
         """Delete all but the best trial's checkpoint, of those that are not trained any more."""
+        if self._keep:
+            return
         summary = self._scheduler.summary()
         over = {t.trial_id for t in summary.trials if t.status.over}
-        if len(over) < len(summary.trials):
-            return  # it can go on
+        withheld = isinstance(self._scheduler, LimitsTrials) and self._scheduler.trials_withheld
+        if withheld or len(over) < len(summary.trials):
+            return  # the search can go on
         if isinstance(self._scheduler, RetiresTrials):
             over = set(self._scheduler.retired())
         else:  # a trial that failed may be taken back

@@ -70,6 +70,7 @@ from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
+from hpo.run.state import state_note
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
@@ -409,7 +410,7 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
-        store.removed = set() if before is None else removed_before(before)
+        store.removed = removed_before(recorder.notes)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -419,9 +420,9 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
-        removing = None
-        if not self.keep_checkpoints:
-            removing = RemovingRunner(runner, self.scheduler, store, recorder.note)
+        removing = RemovingRunner(
+            runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
+        )
         afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
@@ -432,13 +433,16 @@ class Tuner:
                         runner.submit_afresh(job)
                     else:
                         runner.submit(job, known_part(job, parts))
-                drive(self.scheduler, removing or runner, recorder)
-                if removing is not None:
-                    removing.finish()
+                drive(self.scheduler, removing, recorder)
+                removing.finish()
                 recorder.finish(runner.overlap())
+            self._write_state(recorder, finished=True)
             store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
-            signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
+            signum: int = signal.SIGINT
+            if isinstance(stop, InterruptedRunError):
+                signum = stop.signum
+                self._write_state(recorder, finished=False)
             results = self._results(recorder, store, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
@@ -459,6 +463,11 @@ class Tuner:
             finished=finished,
             models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
+
+    def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
+        """Write down what became of the trials, where the journal alone cannot tell."""
+        if self.journal is not None and self.spec is None:
+            recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
     def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
         """Let the scheduler take failed trials back, and write it down first."""

@@ -88,7 +88,7 @@ class TorchrunTrainer:
         ]
         _run(command, answer)
         data = json.loads(answer.read_text(encoding="utf-8"))
-        return Metrics(data["losses"], data["extra"])
+        return Metrics(data["losses"], data["extra"], finished=data["finished"])
 
     def load(self, checkpoint: Path, **options: Any) -> Any:
         """Return the model of a checkpoint in this process, as the trainer of that name does.
