@@ -23,6 +23,7 @@ import click
 from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
+    MissingCheckpointError,
     StoppedRunError,
     UsageError,
     import_optional,
@@ -464,11 +465,21 @@ def _stopped(message: str, journal: Path, code: int) -> NoReturn:
 
 def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] = ()) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
     _print(*lines, table=results.table(top))
     if results.finished and results.incumbent is None:
         _warn("Error: no trial ended with a finite loss; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -324,8 +324,12 @@ def test_a_damaged_journal_knows_less_than_was_deleted(loading, outcome_of, shar
 
 
 def test_on_the_command_line(loading) -> None:
-    assert loading.cli(*loading.run_args(), "--keep-checkpoints").returncode == 0
-    n_trials = len(Results.from_journal(loading.journal).trials)
+    done = loading.cli(*loading.run_args(), "--keep-checkpoints")
+    assert done.returncode == 0
+    results = Results.from_journal(loading.journal)
+    n_trials, best = len(results.trials), results.best.trial_id
+    line = f"Checkpoint of the best trial: run.checkpoints/trial-{best:05d}/checkpoint"
+    assert line in done.stdout.replace(os.sep, "/").splitlines()
     assert len(checkpoints(loading.root / "run.checkpoints")) == n_trials
     assert json.loads((loading.root / "run.checkpoints/run.json").read_text())["spec"][
         "keep_checkpoints"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo import ASHA, ListSearcher, TorchrunTrainer, Tuner
 from hpo.errors import CheckpointError
 from hpo.trainers import Segment, TorchRun, TorchTrainer, run_segment
 
@@ -381,3 +382,40 @@ def test_what_load_refuses(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_bytes(b"junk")
     with pytest.raises(CheckpointError, match="cannot read checkpoint"):
         TorchTrainer(build).load(tmp_path / "checkpoint")
+
+
+def test_the_best_model_of_a_search(tmp_path: Path) -> None:
+    """43 small trials leave one checkpoint, whose model has the best trial's loss."""
+    inputs = torch.randn(64, 5, generator=torch.Generator().manual_seed(3))
+    configs = [CONFIG | {"lr": 0.003 * (i + 1), "optimizer": "adam"} for i in range(43)]
+    sizes = []
+    for keep in (True, False):
+        root = tmp_path / str(keep)
+        scheduler = ASHA(ListSearcher(configs), max_resource=4, reduction_factor=2, n_trials=43)
+        results = Tuner(
+            TorchTrainer(build, keep="best"),
+            scheduler,
+            executor="inline",
+            checkpoint_dir=root,
+            keep_checkpoints=keep,
+        ).run()
+        files = [path.stat().st_size for path in root.rglob("checkpoint*") if path.is_file()]
+        sizes.append(sum(files))
+        best = results.best
+        for which, loss in (("last", best.losses[-1]), ("best", min(best.losses))):
+            model = best.load(which=which)
+            found = nn.functional.mse_loss(model(inputs), inputs[:, :1] ** 2).item()
+            assert found == loss
+        again = TorchTrainer(build).load(results.best_checkpoint)
+        assert same_weights(again.parameters(), best.load(which="last").parameters())
+    assert len(results.trials) == 43
+    assert sizes[1] < sizes[0] / 20
+
+
+def test_torchrun_loads_in_this_process(tmp_path: Path) -> None:
+    from hpo.examples import cnn
+
+    trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+    assert isinstance(cnn.trainer, TorchTrainer)
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        trainer.load(tmp_path / "none", which="last")
