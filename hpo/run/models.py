@@ -20,15 +20,13 @@ checkpoint:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import MissingCheckpointError, UsageError
 from hpo.run.checkpoints import CheckpointStore
 from hpo.trainers.loading import NamedTrainer, as_trainer
-from hpo.trial import TrialSummary
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,12 @@ class ModelStore:
     Attributes
     ----------
     root : Path or None
-        Directory of the checkpoints; None if it is deleted at the end of the run.
+        Directory of the checkpoints; None if it is not known, or deleted at the end of the run.
     trainer : Trainer, callable, str or None
         Trainer of the run; None if it is not known.
     """
 
-    root: Path | None
+    root: Path | None = None
     trainer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,10 +51,6 @@ class ModelStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-
-    def attached(self, trials: Iterable[TrialSummary]) -> tuple[TrialSummary, ...]:
-        """Return the trials with their models."""
-        return tuple(replace(trial, saved=TrialModel(self, trial.trial_id)) for trial in trials)
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,9 @@ class TrialModel:
         """
         if self.store.root is None:
             raise MissingCheckpointError(
-                f"the checkpoint of trial {self.trial_id} was deleted with the temporary directory "
-                "of the run; name a directory (checkpoint_dir) or a journal"
+                f"trial {self.trial_id} has no checkpoint any more: without a journal it lies in a "
+                "temporary directory that is deleted at the end of the run, unless you name one "
+                "(checkpoint_dir)"
             )
         found = CheckpointStore(self.store.root).found(self.trial_id)
         if found is None:
@@ -96,7 +91,7 @@ class TrialModel:
         return found
 
     def load(self, trainer: Any = None, **options: Any) -> Any:
-        """Return what the trainer makes of the checkpoint (see `TrialSummary.load`).
+        """Return what the trainer makes of the checkpoint (see `TrialResult.load`).
 
         Raises
         ------

@@ -12,6 +12,8 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
+from hpo.run.trial_results import TrialViews
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Job, Report, TrainFailure, TrainReport
 
 LEADER = "leader"
@@ -40,6 +42,8 @@ class RunRecorder:
         What savings are measured against.
     before : JournalContent or None
         Content of the journal when the run was resumed.
+    objective : Objective
+        What the search optimises.
 
     Attributes
     ----------
@@ -56,6 +60,7 @@ class RunRecorder:
         progress: Progress,
         baseline: HyperbandBaseline | None,
         before: JournalContent | None = None,
+        objective: Objective = LOSS_MINIMISED,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal
@@ -65,6 +70,7 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
+        self._views = TrialViews(objective, self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -93,6 +99,7 @@ class RunRecorder:
         if self._journal is not None:
             self._journal.append("note", data)
         self.notes.append(data)
+        self._views.note(data)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""
@@ -108,4 +115,4 @@ class RunRecorder:
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
     def _show(self) -> None:
-        self._progress.show(self._scheduler.summary(), self._baseline)
+        self._progress.show(self._views.summary(self._scheduler.summary()), self._baseline)

@@ -5,8 +5,8 @@ the rest when it is resumed, and a trial that is taken back nevertheless (`hpo.l
 is known to start from the beginning.
 
 While the search goes on, the checkpoints of a few of these trials stay: whatever happens to the
-trials that are trained further, the best trial by any of the definitions below has its checkpoint.
-At the end that of the best trial stays.
+trials that are trained further, the best trial by each definition of `hpo.Results.best_trial` has
+its checkpoint. At the end that of `hpo.Results.best` stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from typing import Any
 from hpo.loop import LimitsTrials, RetiresTrials, Runner, Scheduler
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.replay import RESTART
-from hpo.trial import Job, Report, SchedulerSummary, TrialStatus, TrialSummary
+from hpo.trial import (
+    Epoch,
+    Job,
+    Report,
+    SchedulerSummary,
+    Scope,
+    TrialStatus,
+    TrialSummary,
+    best_of,
+)
 
 REMOVED = "removed"
 """Kind of the journal's note of the trials whose checkpoints are deleted."""
@@ -145,17 +154,9 @@ def _best_of(summary: SchedulerSummary) -> set[int]:
     return set() if summary.best is None else {summary.best.trial_id}
 
 
-def _best_by_any_definition(trials: Iterable[TrialSummary]) -> set[int]:
-    """Return the best trials: completed or not, by their last loss or by their lowest one."""
-    trials = [trial for trial in trials if trial.status is not TrialStatus.FAILED and trial.losses]
-    completed = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
-    best: set[int] = set()
-    for group in filter(None, (trials, completed)):
-        best.add(min(group, key=lambda trial: trial.last_loss).trial_id)
-        best.add(min(group, key=_lowest_loss).trial_id)
-        best.add(min(group, key=lambda trial: (-len(trial.losses), trial.last_loss)).trial_id)
-    return best
-
-
-def _lowest_loss(trial: TrialSummary) -> float:
-    return min((loss for loss in trial.losses if math.isfinite(loss)), default=math.inf)
+def _best_by_any_definition(trials: Sequence[TrialSummary]) -> set[int]:
+    """Return the best trials by each definition that `hpo.Results.best_trial` offers."""
+    scopes: tuple[Scope, ...] = ("complete", "any")
+    epochs: tuple[Epoch, ...] = ("last", "best")
+    best = (best_of(trials, scope=scope, epoch=epoch) for scope in scopes for epoch in epochs)
+    return {trial.trial_id for trial in best if trial is not None}

@@ -69,6 +69,10 @@ class RunSpec:
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file at the start of the run; empty for a module.
+    objective : str or None
+        Name of the metric to optimise (see `hpo.Tuner`).
+    mode : {"min", "max"}
+        Whether lower or higher is better.
     keep_checkpoints : bool
         Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
     """
@@ -94,6 +98,8 @@ class RunSpec:
     max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+    objective: str | None = None
+    mode: str = "min"
     keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
@@ -236,8 +242,10 @@ class RunSpec:
 
 def _fits(value: object, hint: Any) -> bool:
     """Return whether a plain value is of the type of a field."""
-    if hint in (int | None, float | None) and value is None:
+    if hint in (int | None, float | None, str | None) and value is None:
         return True
+    if hint == str | None:
+        return isinstance(value, str)
     if hint in (int, int | None):
         return is_integer(value)
     if hint == float | None:

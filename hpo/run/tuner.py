@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -58,9 +58,11 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.models import ModelStore
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
@@ -76,6 +78,7 @@ from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
@@ -96,10 +99,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -133,6 +136,11 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
     keep_checkpoints : bool
         Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
         the scheduler will not train it any more, and at the end all but the best trial's and those
@@ -166,10 +174,13 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
     keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -191,6 +202,11 @@ class Tuner:
             raise UsageError(
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
             )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
@@ -229,6 +245,8 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
             "keep_checkpoints": spec.keep_checkpoints,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
@@ -283,6 +301,7 @@ class Tuner:
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -354,7 +373,7 @@ class Tuner:
                 workers = self._workers(trainer, store, stack)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
+                    store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
@@ -362,7 +381,7 @@ class Tuner:
             workers = self._workers(trainer, store, stack)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
             try:
                 store.create(journal.header)
             except UsageError:
@@ -403,7 +422,10 @@ class Tuner:
         before: JournalContent | None = None,
         parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
@@ -416,7 +438,14 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                deadline,
+                objective,
+            ),
             recorder.note,
             recorder.notes,
         )
@@ -432,7 +461,7 @@ class Tuner:
                     elif job.trial_id in afresh:
                         runner.submit_afresh(job)
                     else:
-                        runner.submit(job, known_part(job, parts))
+                        runner.submit(job, objective.losses(known_part(job, parts)))
                 drive(self.scheduler, removing, recorder)
                 removing.finish()
                 recorder.finish(runner.overlap())
@@ -449,6 +478,8 @@ class Tuner:
             error.results = self._results(recorder, store, finished=False)
             raise
         results = self._results(recorder, store, finished=True)
+        if isinstance(workers.pool, SharedPool):
+            workers.pool.end()
         if results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -461,6 +492,7 @@ class Tuner:
             recorder.notes,
             self.baseline,
             finished=finished,
+            objective=self._objective,
             models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
@@ -511,6 +543,10 @@ class Tuner:
         self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
+
+    @property
     def baseline(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
@@ -521,7 +557,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -544,7 +580,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
@@ -590,7 +626,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)

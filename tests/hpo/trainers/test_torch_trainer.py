@@ -398,7 +398,7 @@ def test_the_best_model_of_a_search(tmp_path: Path) -> None:
     again = TorchTrainer(build).load(results.best_checkpoint)
     assert same_weights(again.parameters(), best.load(which="last").parameters())
     assert len(results.trials) == 43
-    files = {path for path in (tmp_path / "c").rglob("checkpoint*")}
+    files = set((tmp_path / "c").rglob("checkpoint*"))
     assert {path.parent for path in files} == {results.best_checkpoint.parent}
     assert len(files) <= 2
 
