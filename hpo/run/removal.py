@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from hpo.loop import LimitsTrials, RetiresTrials, Runner, Scheduler
+from hpo.loop import RetiresTrials, Runner, Scheduler
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.replay import RESTART
 from hpo.trial import (
@@ -117,8 +117,7 @@ class RemovingRunner:
             return
         summary = self._scheduler.summary()
         over = {t.trial_id for t in summary.trials if t.status.over}
-        withheld = isinstance(self._scheduler, LimitsTrials) and self._scheduler.trials_withheld
-        if withheld or len(over) < len(summary.trials):
+        if len(over) < len(summary.trials):
             return  # the search can go on
         if isinstance(self._scheduler, RetiresTrials):
             over = set(self._scheduler.retired())

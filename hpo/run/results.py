@@ -18,6 +18,7 @@ from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import default_directory
 from hpo.run.journal import Damage, JournalContent, read_journal
+from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.models import ModelStore
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
@@ -87,7 +88,7 @@ class Results:
     baseline : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
-        Whether the run came to its end.
+        Whether the run came to its end, not only to a limit.
     damage : Damage or None
         What was left out of a damaged journal.
     budget : int or None
@@ -138,7 +139,8 @@ class Results:
             None if the checkpoints are not known.
         """
         models = models or ModelStore()
-        shown = TrialViews(objective, notes, models).summary(summary)
+        views = TrialViews(objective, notes, models)
+        shown = views.summary(with_parts(summary, notes, objective))
         return cls(
             trials=shown.trials,
             incumbent=shown.best,
@@ -147,7 +149,7 @@ class Results:
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
-            finished=finished,
+            finished=finished and stop_of(notes) is None,
             damage=damage,
             budget=summary.budget,
             objective=shown.objective,
@@ -216,7 +218,7 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
-        if finished:  # asking may have ended a bracket for which there were no configurations left
+        if finished:  # asking may have ended a bracket, and trials that wait for nothing more
             summary = scheduler.summary()
         baseline = None if spec is None else spec.baseline()
         return cls.of(
@@ -316,6 +318,12 @@ class Results:
             no `checkpoint_dir`).
         """
         return self.best.checkpoint
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Name of the limit that ended the run (``"max_epochs"``), None if none did."""
+        stop = stop_of(self.notes)
+        return None if stop is None else str(stop["by"])
 
     @property
     def no_best_text(self) -> str:
@@ -447,6 +455,8 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if (stop := stop_of(self.notes)) is not None:
+            lines = [stop_line(stop)]
         if self.damage is not None:
             missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
