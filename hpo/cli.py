@@ -23,6 +23,7 @@ import click
 from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
+    MissingCheckpointError,
     StoppedRunError,
     UsageError,
     import_optional,
@@ -228,6 +229,11 @@ def cli() -> None:
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )
 @click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+)
+@click.option(
     "--allow-duplicates",
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
@@ -290,6 +296,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--keep-checkpoints/--remove-checkpoints",
+    default=None,
+    help="Keep the checkpoints of all trials [as before].",
+)
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
 )
@@ -554,12 +565,22 @@ def _show(
     metrics: Sequence[str] | None = None,
 ) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
     _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
         name = results.objective.title
         _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -407,9 +407,9 @@ def _damage(raw: bytes, line: int, reason: str) -> Damage:
         except ValueError:
             continue
         n_reports += entry["kind"] == "reported"
-        trial = entry["data"].get("trial_id")
-        if type(trial) is int and trial >= 0:
-            trials.add(trial)
+        trial, removed = entry["data"].get("trial_id"), entry["data"].get("trials")
+        listed = removed if isinstance(removed, list) else [trial]  # those deleted or taken back
+        trials.update(each for each in listed if type(each) is int and each >= 0)
     return Damage(line, reason, len(lines), n_reports, tuple(sorted(trials)))
 
 

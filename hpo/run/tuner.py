@@ -63,10 +63,12 @@ from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
 from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
+from hpo.run.removal import RemovingRunner, removed_before
 from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
@@ -141,6 +143,10 @@ class Tuner:
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
     mode : {"min", "max"}
         Whether a lower or a higher objective is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
+        the scheduler will not train it any more, and at the end all but the best trial's and those
+        of trials that failed; a trial that is trained further after that starts from the beginning.
 
     Raises
     ------
@@ -172,6 +178,7 @@ class Tuner:
     spec: RunSpec | None = None
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -242,6 +249,7 @@ class Tuner:
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
             "objective": spec.objective,
             "mode": spec.mode,
+            "keep_checkpoints": spec.keep_checkpoints,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -460,6 +468,7 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        store.removed = removed_before(recorder.notes)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -475,11 +484,16 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
+        removing = RemovingRunner(
+            runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
+        )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
                     _resubmit(runner, pending, before, objective)
-                limit = self._searched(runner, recorder, bounds.limits)
+                limit = self._searched(runner, removing, recorder, bounds.limits)
+                if not limit:
+                    removing.finish()
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
             if not limit:
@@ -489,19 +503,25 @@ class Tuner:
             if isinstance(stop, InterruptedRunError):
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
-            results = self._results(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
-            error.results = self._results(recorder, finished=False)
+            error.results = self._results(recorder, store, finished=False)
             raise
-        results = self._results(recorder, finished=not limit)
+        results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+    def _searched(
+        self,
+        runner: JobRunner,
+        removing: RemovingRunner,
+        recorder: RunRecorder,
+        limits: Limits,
+    ) -> str:
         """Run the search; return the name of the limit that ended it, empty for none."""
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
@@ -511,7 +531,7 @@ class Tuner:
         if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive(self.scheduler, runner, recorder)
+            drive(self.scheduler, removing, recorder)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
@@ -519,15 +539,16 @@ class Tuner:
             recorder.note(limits.stop_note(limit))
         return limit
 
-    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
-        summary = self.scheduler.summary()
+    def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
+        is_temporary = self.journal is None and self.checkpoint_dir is None
         return Results.of(
-            summary,
+            self.scheduler.summary(),
             recorder.reports,
             recorder.notes,
             self.baseline,
             finished=finished,
             objective=self._objective,
+            models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
