@@ -42,10 +42,13 @@ if TYPE_CHECKING:
     from hpo.trainers import (
         FunctionTrainer,
         Metrics,
+        ScriptTrainer,
         TorchRun,
         TorchrunTrainer,
         TorchTrainer,
         Trainer,
+        TrialContext,
+        current_trial,
     )
 
 _HOME = {
@@ -76,10 +79,13 @@ _HOME = {
     # what trains
     "FunctionTrainer": "hpo.trainers",
     "Metrics": "hpo.trainers",
+    "ScriptTrainer": "hpo.trainers",
     "TorchRun": "hpo.trainers",
     "TorchTrainer": "hpo.trainers",
     "TorchrunTrainer": "hpo.trainers",
     "Trainer": "hpo.trainers",
+    "TrialContext": "hpo.trainers",
+    "current_trial": "hpo.trainers",
     # what runs
     "Results": "hpo.run.results",
     "RunSpec": "hpo.run.spec",
@@ -105,6 +111,7 @@ __all__ = [
     "RandomSearcher",
     "Results",
     "RunSpec",
+    "ScriptTrainer",
     "SearchSpace",
     "SuccessiveHalving",
     "SwiftASHA",
@@ -113,7 +120,9 @@ __all__ = [
     "TorchTrainer",
     "TorchrunTrainer",
     "Trainer",
+    "TrialContext",
     "Tuner",
+    "current_trial",
     "make_predictor",
     "make_scheduler",
     "make_searcher",

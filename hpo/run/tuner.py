@@ -203,11 +203,13 @@ class Tuner:
         **settings
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
-        trainer = NamedTrainer(spec.trainer).resolved()
+        trainer = spec.build_trainer()
+        named = isinstance(trainer, NamedTrainer)
         place = settings.get("checkpoint_dir") or spec.checkpoint_dir
         spec = dataclasses.replace(
             spec,
-            trainer=trainer.name,
+            trainer=trainer.name if named else "",
+            script={} if named else trainer.to_dict(),
             fingerprint=trainer.fingerprint(),
             checkpoint_dir=str(Path(place).resolve()) if place else "",
         )
@@ -222,7 +224,9 @@ class Tuner:
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
         }
-        return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
+        return cls(
+            spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings)
+        )
 
     @classmethod
     def resume(
@@ -288,7 +292,7 @@ class Tuner:
             except UsageError as error:
                 raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
-                file = tuner.spec.trainer.rpartition(":")[0]
+                file = tuner.spec.trainer.rpartition(":")[0] or "the script"
                 _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
