@@ -224,9 +224,7 @@ class Tuner:
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
         }
-        return cls(
-            spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings)
-        )
+        return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
     def resume(

@@ -157,9 +157,10 @@ class Outcome:
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     """Run a segment and turn the result or an exception into an `Outcome`.
 
-    Meanwhile `hpo.current_trial` describes the trial. The only exception raised is KeyboardInterrupt (in the in-process executor only, since workers
-    ignore Ctrl-C). The full traceback, and what a failed command has printed if that was captured,
-    is written to ``error.txt`` beside the checkpoint.
+    Meanwhile `hpo.current_trial` describes the trial. The only exception raised is
+    KeyboardInterrupt (in the in-process executor only, since workers ignore Ctrl-C). The full
+    traceback, and what a failed command has printed if that was captured, is written to
+    ``error.txt`` beside the checkpoint.
 
     Parameters
     ----------

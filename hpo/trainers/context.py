@@ -1,4 +1,4 @@
-"""The trial that is trained at the moment, for trainers that want to know more than their arguments.
+"""What a trainer may ask about the trial that it trains, beyond its arguments.
 
 >>> def train(config, start, stop, checkpoint):
 ...     trial = current_trial()

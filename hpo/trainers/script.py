@@ -389,19 +389,21 @@ class ScriptTrainer:
         torn : bool
             Whether the process may have been killed within its last line.
         """
-        if not self._writes_file:
-            return list(self._printed(_lines(place.stdout, torn=torn)))
-        if not place.metrics.exists():
-            if torn:
-                return []
+        path = place.metrics if self._writes_file else place.stdout
+        if not path.exists() and not torn:
             raise ValueError("the script has not written the file that {metrics} stands for")
-        rows = list(_read(_lines(place.metrics, torn=torn)))
-        found = [row for row in rows if self.metric in row]
-        if rows and not found and not torn:
+        lines = _lines(path, torn=torn) if path.exists() else []
+        if not self._writes_file:
+            found, remedy = list(self._printed(lines)), "metric=, or give a pattern="
+            names = dict.fromkeys(name for line in lines for name, _ in _PAIR.findall(line))
+        else:
+            rows, remedy = list(_read(lines)), "metric="
+            found = [row for row in rows if self.metric in row]
             names = dict.fromkeys(name for row in rows for name in row)
+        if not found and not torn:
             raise ValueError(
-                f"no row of the script has the metric {self.metric!r}; it has written "
-                f"{_listed(tuple(names))}: name one of them by metric="
+                f"the script has written no {self.metric!r}; numbers that it has written: "
+                f"{_listed(tuple(names))}; name the loss by {remedy}"
             )
         return found
 
