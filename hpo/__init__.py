@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         PooledPredictor,
         make_predictor,
     )
+    from hpo.run.callbacks import Callback, Stop
     from hpo.run.results import Results
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
@@ -87,13 +88,16 @@ _HOME = {
     "TrialContext": "hpo.trainers",
     "current_trial": "hpo.trainers",
     # what runs
+    "Callback": "hpo.run.callbacks",
     "Results": "hpo.run.results",
     "RunSpec": "hpo.run.spec",
+    "Stop": "hpo.run.callbacks",
     "Tuner": "hpo.run.tuner",
 }
 
 __all__ = [
     "ASHA",
+    "Callback",
     "CurvePredictor",
     "CurveSearcher",
     "EarlyStopping",
@@ -113,6 +117,7 @@ __all__ = [
     "RunSpec",
     "ScriptTrainer",
     "SearchSpace",
+    "Stop",
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",

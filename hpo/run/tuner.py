@@ -36,6 +36,7 @@ from typing import Any
 
 from hpo.errors import (
     AllTrialsFailedWarning,
+    CallbackError,
     InterruptedRunError,
     JournalError,
     MachineError,
@@ -44,9 +45,10 @@ from hpo.errors import (
     TrainerError,
     UsageError,
 )
-from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
+from hpo.loop import RetriesTrials, Scheduler, WorkerAware
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
@@ -69,7 +71,7 @@ from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.text import visible
-from hpo.trainers import NamedTrainer, Trainer, as_trainer
+from hpo.trainers import NamedTrainer, ScriptTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
@@ -130,6 +132,9 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    callbacks : sequence of Callback
+        Objects that are called as the search goes on, and may stop a trial or the search (see
+        `hpo.Callback`).
 
     Raises
     ------
@@ -159,6 +164,7 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    callbacks: Sequence[Callback] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -171,6 +177,7 @@ class Tuner:
         _check_seconds("predict_timeout", self.predict_timeout)
         if self.deadline is not None:
             seconds_until(self.deadline)
+        check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -204,12 +211,11 @@ class Tuner:
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
         trainer = spec.build_trainer()
-        named = isinstance(trainer, NamedTrainer)
         place = settings.get("checkpoint_dir") or spec.checkpoint_dir
         spec = dataclasses.replace(
             spec,
-            trainer=trainer.name if named else "",
-            script={} if named else trainer.to_dict(),
+            trainer=trainer.name if isinstance(trainer, NamedTrainer) else "",
+            script=trainer.to_dict() if isinstance(trainer, ScriptTrainer) else {},
             fingerprint=trainer.fingerprint(),
             checkpoint_dir=str(Path(place).resolve()) if place else "",
         )
@@ -267,7 +273,7 @@ class Tuner:
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
             own, or if the scheduler cannot take failed trials back.
-        InterruptedRunError, MachineError, ExecutorBrokenError
+        InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
         journal = Path(journal)
@@ -324,6 +330,8 @@ class Tuner:
             this process. No trial is judged by that; mend it and resume.
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
+        CallbackError
+            If a callback fails, after the run was stopped in good order.
 
         Warns
         -----
@@ -422,18 +430,23 @@ class Tuner:
                         runner.submit_afresh(job)
                     else:
                         runner.submit(job, known_part(job, parts))
-                drive(self.scheduler, runner, recorder)
+                finished = drive_with_callbacks(self.scheduler, runner, recorder, self.callbacks)
                 recorder.finish(runner.overlap())
-            store.tidy()
+            if finished:
+                store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
             signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
             results = self._results(recorder, finished=False)
+            show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
             error.results = self._results(recorder, finished=False)
+            if not isinstance(error, CallbackError):
+                show_results(self.callbacks, error.results)
             raise
-        results = self._results(recorder, finished=True)
-        if results.incumbent is None:
+        results = self._results(recorder, finished=finished)
+        show_results(self.callbacks, results)
+        if finished and results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
