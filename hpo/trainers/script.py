@@ -108,6 +108,10 @@ class ScriptTrainer:
         command has ``{checkpoint}`` or ``{folder}``.
     directory : Path or str
         Working directory of the script; default: the present one.
+    ends_early : bool
+        Whether the script may end before `stop`, such as one that stops when it has converged. If
+        it has written fewer losses then, the trial is complete (see `hpo.Metrics`). Otherwise that
+        is a failure.
 
     Raises
     ------
@@ -133,6 +137,7 @@ class ScriptTrainer:
     epoch: str = ""
     resumes: bool | None = None
     directory: Path | str = ""
+    ends_early: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings, and remember the working directory."""
@@ -323,20 +328,21 @@ class ScriptTrainer:
         by_epoch = self._numbered(rows, earlier) if self.epoch else None
         if by_epoch is None:
             by_epoch = self._counted(rows, earlier, start, stop)
-        missing = [unit for unit in range(start + 1, stop + 1) if unit not in by_epoch]
-        if missing:
+        units = range(start + 1, stop + 1)
+        missing = next((unit for unit in units if unit not in by_epoch), None)
+        if missing is not None and not self.ends_early:
             raise ValueError(
-                f"the script has written no {self.metric!r} for epoch {missing[0]} of the epochs "
+                f"the script has written no {self.metric!r} for epoch {missing} of the epochs "
                 f"{start + 1} to {stop}; {self._rule(start, stop)}"
             )
-        chosen = [by_epoch[unit] for unit in range(start + 1, stop + 1)]
+        chosen = [by_epoch[unit] for unit in units if missing is None or unit < missing]
         names = dict.fromkeys(name for row in chosen for name in row)
         extra = {
             name: [row.get(name, math.nan) for row in chosen]
             for name in names
             if name not in (self.metric, self.epoch)
         }
-        return Metrics([row[self.metric] for row in chosen], extra)
+        return Metrics([row[self.metric] for row in chosen], extra, finished=missing is not None)
 
     def _numbered(self, rows: list[Row], earlier: list[list[Row]]) -> dict[int, Row]:
         """Return rows by the epoch that they name."""
@@ -360,25 +366,30 @@ class ScriptTrainer:
         there: what is missing, earlier processes have written, from `start` on.
         """
         n, expected = len(rows), stop - start
+        if self.ends_early and n < (expected if self._resumes else stop):
+            first = start if self._resumes else 0
+            known = list(itertools.chain(*earlier)) if self._resumes else []
+            return dict(enumerate([*known, *rows], first + 1))
         whole = n == stop
         if not whole and (not self._resumes or n > expected):
             raise ValueError(
-                f"the script has written {n} values of {self.metric!r}; {self._rule(start, stop)}"
+                f"the script has written {n} values of {self.metric!r}; "
+                + self._rule(start, stop, more=n > expected)
             )
-        known: list[Row] = []
+        known = []
         if n < expected:
             known = list(itertools.chain(*earlier))[: expected - n]
         found = dict(enumerate(known, start + 1))
         return found | dict(enumerate(rows, stop - n + 1))
 
-    def _rule(self, start: int, stop: int) -> str:
-        """Say what is expected of the script."""
-        rule = f"one value for each of the {stop} epochs is needed, as the script starts at epoch 0"
+    def _rule(self, start: int, stop: int, *, more: bool = False) -> str:
+        """Say what is expected of a script that has written more, or fewer, losses."""
+        rule = f"one for each of the {stop} epochs is needed, as it starts at epoch 0"
         if self._resumes:
-            rule = f"one value for each of the {stop - start} epochs after {start} is needed"
-        if not self.epoch:
-            rule += "; where it writes more of them, let epoch= name the field with the epoch"
-        return rule
+            rule = f"one for each of the {stop - start} epochs after {start} is needed"
+        if more:
+            return f"{rule}; where it writes more, let epoch= name the field with the epoch"
+        return f"{rule}; where it ends by itself, let ends_early=True say so"
 
     def _rows(self, place: _Place, *, torn: bool = False) -> list[Row]:
         """Return the rows with the metric that a process has written.
@@ -389,8 +400,9 @@ class ScriptTrainer:
         torn : bool
             Whether the process may have been killed within its last line.
         """
+        may_be_empty = torn or (self.ends_early and place.start > 0)
         path = place.metrics if self._writes_file else place.stdout
-        if not path.exists() and not torn:
+        if not path.exists() and not may_be_empty:
             raise ValueError("the script has not written the file that {metrics} stands for")
         lines = _lines(path, torn=torn) if path.exists() else []
         if not self._writes_file:
@@ -400,7 +412,7 @@ class ScriptTrainer:
             rows, remedy = list(_read(lines)), "metric="
             found = [row for row in rows if self.metric in row]
             names = dict.fromkeys(name for row in rows for name in row)
-        if not found and not torn:
+        if not found and not may_be_empty:
             raise ValueError(
                 f"the script has written no {self.metric!r}; numbers that it has written: "
                 f"{_listed(tuple(names))}; name the loss by {remedy}"

@@ -232,7 +232,11 @@ def test_worst_losses_are_losses(tmp_path: Path) -> None:
     [
         ("", {}, "has written no 'loss'; numbers that it has written: none"),
         ("acc=1 lr=2", {}, "no 'loss'; numbers that it has written: acc, lr; name the loss by met"),
-        ("loss=1", {}, "1 values of 'loss'; one value for each of the 2 epochs .* at epoch 0"),
+        (
+            "loss=1",
+            {},
+            "1 values of 'loss'; one for each of the 2 epochs .* at epoch 0; .*ends_early",
+        ),
         ("loss=1\nloss=1\nloss=1", {}, "3 values of 'loss'; .*let epoch= name the field"),
         ("loss=1\nloss=1", {"epoch": "e"}, "field 'e' must number the epoch of each row"),
         ("e=1 loss=1\ne=1 loss=1", {"epoch": "e"}, "no 'loss' for epoch 2 of the epochs 1 to 2"),
@@ -268,6 +272,27 @@ def test_a_script_that_starts_from_epoch_0_each_time(folder: Path) -> None:
     trainer = ScriptTrainer(f"{QUICK} train.py {{stop}}", directory=folder)
     assert outcome(trainer, folder, 0, 2).losses == (1.0, 0.5)
     assert outcome(trainer, folder, 2, 4).losses == (1 / 3, 0.25)
+
+
+EARLY = """
+import sys
+for epoch in range(int(sys.argv[1]), min(int(sys.argv[2]), 5)):
+    print(f"epoch={epoch + 1} loss: {1 / (epoch + 1):.17g}")
+"""
+
+
+@pytest.mark.parametrize("epoch", ["", "epoch"])
+@pytest.mark.parametrize("begin", ["{start} {stop} {checkpoint}", "0 {stop}"])
+def test_a_script_that_ends_early(folder: Path, begin: str, epoch: str) -> None:
+    (folder / "train.py").write_text(EARLY)
+    command = f"{QUICK} train.py {begin}"
+    trainer = ScriptTrainer(command, directory=folder, epoch=epoch, ends_early=True)
+    told = [outcome(trainer, folder, *units) for units in ((0, 2), (2, 8), (8, 9))]
+    assert [each.reason for each in told] == [""] * 3
+    assert [each.losses for each in told] == [(1.0, 1 / 2), (1 / 3, 1 / 4, 1 / 5), ()]
+    assert [each.finished for each in told] == [False, True, True]
+    strict = ScriptTrainer(command, directory=folder, epoch=epoch)
+    assert "ends_early=True" in outcome(strict, folder, 4, 7).reason
 
 
 def test_a_script_that_resumes(folder: Path) -> None:
