@@ -374,7 +374,7 @@ class ScriptTrainer:
         if not whole and (not self._resumes or n > expected):
             raise ValueError(
                 f"the script has written {n} values of {self.metric!r}; "
-                + self._rule(start, stop, more=n > expected)
+                + self._rule(start, stop, more=n > (expected if self._resumes else stop))
             )
         known = []
         if n < expected:
