@@ -323,8 +323,10 @@ class ScriptTrainer:
 
     def _metrics(self, place: _Place, start: int, stop: int) -> Metrics:
         """Return what the script has written for the epochs after `start`, up to `stop`."""
-        rows = self._rows(place)
         earlier = [self._rows(each, torn=True) for each in place.before()]
+        has_ended = self.ends_early and start > 0
+        has_written = self._resumes and any(earlier)  # and its checkpoint covers all of it
+        rows = self._rows(place, may_be_empty=has_ended or has_written)
         by_epoch = self._numbered(rows, earlier) if self.epoch else None
         if by_epoch is None:
             by_epoch = self._counted(rows, earlier, start, stop)
@@ -391,16 +393,18 @@ class ScriptTrainer:
             return f"{rule}; where it writes more, let epoch= name the field with the epoch"
         return f"{rule}; where it ends by itself, let ends_early=True say so"
 
-    def _rows(self, place: _Place, *, torn: bool = False) -> list[Row]:
+    def _rows(self, place: _Place, *, torn: bool = False, may_be_empty: bool = False) -> list[Row]:
         """Return the rows with the metric that a process has written.
 
         Parameters
         ----------
         place : _Place
         torn : bool
-            Whether the process may have been killed within its last line.
+            Whether the process may have been killed, within its last line or before it.
+        may_be_empty : bool
+            Whether it may have written none.
         """
-        may_be_empty = torn or (self.ends_early and place.start > 0)
+        may_be_empty = may_be_empty or torn
         path = place.metrics if self._writes_file else place.stdout
         if not path.exists() and not may_be_empty:
             raise ValueError("the script has not written the file that {metrics} stands for")

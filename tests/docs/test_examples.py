@@ -57,7 +57,7 @@ def test_the_script_is_tuned_by_the_command_that_it_names(root, tmp_path):
     trainer = ScriptTrainer(command, metric=metric, epoch="epoch", directory=root)
     space = SearchSpace.from_toml(root / "examples" / "digits_script_space.toml")
     trainer.check_space(space)
-    config = space.sample(np.random.default_rng(0)) | {"rate": 0.1}
+    config = space.sample(np.random.default_rng(0)) | {"rate": 0.01}
     place = tmp_path / "trial" / "checkpoint"
     outcomes = [run_segment(trainer, Segment(config, *units, place)) for units in ((0, 1), (1, 6))]
     assert [each.reason for each in outcomes] == ["", ""]
