@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.integrations.sklearn import SwiftSearchCV
     from hpo.predictors import (
         CurvePredictor,
         JointPredictor,
@@ -92,6 +93,7 @@ _HOME = {
     "Results": "hpo.run.results",
     "RunSpec": "hpo.run.spec",
     "Stop": "hpo.run.callbacks",
+    "SwiftSearchCV": "hpo.integrations.sklearn",
     "Tuner": "hpo.run.tuner",
 }
 
@@ -121,6 +123,7 @@ __all__ = [
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",
+    "SwiftSearchCV",
     "TorchRun",
     "TorchTrainer",
     "TorchrunTrainer",

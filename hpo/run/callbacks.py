@@ -2,14 +2,14 @@
 
 >>> class Patience(Callback):
 ...     def on_epoch(self, trial, unit, value):
-...         return Stop.TRIAL if unit >= 3 and value > min(trial.losses) else None
+...         return Stop.TRIAL if unit >= 3 and value > min(trial.values) else None
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from hpo.trial import Job, Report, TrainReport, TrialSummary
 if TYPE_CHECKING:
     from hpo.run.recorder import RunRecorder
     from hpo.run.results import Results
+    from hpo.run.trial_results import TrialResult
 
 
 class Stop(Enum):
@@ -43,20 +44,20 @@ class Callback:
     is new only.
     """
 
-    def on_epoch(self, trial: TrialSummary, unit: int, value: float) -> Stop | None:
-        """Receive the loss of one unit (epoch) of a trial.
+    def on_epoch(self, trial: TrialResult, unit: int, value: float) -> Stop | None:
+        """Receive the objective after one unit (epoch) of a trial.
 
         The leading process learns of units when their segment ends, so the calls for all units of a
         segment come together, in order.
 
         Parameters
         ----------
-        trial : TrialSummary
-            The trial, with its losses up to this unit.
+        trial : TrialResult
+            The trial, with its ``values`` and further ``metrics`` up to this unit.
         unit : int
             Number of the unit, from 1.
         value : float
-            Loss after this unit, as the trainer has returned it.
+            Objective after this unit, in the sign and unit of the trainer.
 
         Returns
         -------
@@ -66,12 +67,12 @@ class Callback:
         del trial, unit, value
         return None
 
-    def on_trial_end(self, trial: TrialSummary) -> Stop | None:
+    def on_trial_end(self, trial: TrialResult) -> Stop | None:
         """Receive a trial that is completed, stopped or failed, once.
 
         Parameters
         ----------
-        trial : TrialSummary
+        trial : TrialResult
             The trial; its ``status`` says how it ended.
 
         Returns
@@ -120,10 +121,19 @@ class CallbackRunner:
     scheduler : Scheduler
         Scheduler that the reports are told to.
     callbacks : sequence of Callback
+    view : callable
+        Returns a trial as users see it.
     """
 
-    def __init__(self, runner: Runner, scheduler: Scheduler, callbacks: Sequence[Callback]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        scheduler: Scheduler,
+        callbacks: Sequence[Callback],
+        view: Callable[[TrialSummary], TrialResult],
+    ) -> None:
         self._runner = runner
+        self._view = view
         self._scheduler = scheduler
         self._callbacks = tuple(callbacks)
         self._stop: SearchStopped | CallbackError | None = None
@@ -163,7 +173,7 @@ class CallbackRunner:
             for trial in self._scheduler.summary().trials:
                 if trial.status.over and trial.trial_id not in self._over:
                     self._over.add(trial.trial_id)
-                    self._ask("on_trial_end", trial)
+                    self._ask("on_trial_end", self._view(trial))
         if self._stop is not None:
             raise self._stop
 
@@ -173,10 +183,10 @@ class CallbackRunner:
             return report
         trial = self._scheduler.summary().trials[report.trial_id]
         stops = False
-        for number, value in enumerate(report.losses, 1):
+        for number in range(1, len(report.losses) + 1):
             losses = trial.losses + report.losses[:number]
-            known = dataclasses.replace(trial, losses=losses)
-            stops |= self._ask("on_epoch", known, len(losses), value)
+            known = self._view(dataclasses.replace(trial, losses=losses))
+            stops |= self._ask("on_epoch", known, len(losses), known.values[-1])
         return dataclasses.replace(report, finished=True) if stops else report
 
     def _ask(self, method: str, *arguments: object) -> bool:
@@ -259,7 +269,7 @@ def drive_with_callbacks(
     if not callbacks:
         drive(scheduler, runner, recorder)
         return True
-    shown = CallbackRunner(runner, scheduler, callbacks)
+    shown = CallbackRunner(runner, scheduler, callbacks, recorder.view)
     try:
         drive(scheduler, shown, recorder)
     except SearchStopped as stop:

@@ -77,6 +77,12 @@ def check_header(data: Any) -> None:
             _need("\0" not in value, f"{name} must be text without zero bytes", value)
         if name.endswith("_options") or name == "space":
             _need(isinstance(value, dict), f"{name} must be an object", value)
+    objective = data.get("objective", {"name": "", "mode": "min"})
+    _need(isinstance(objective, dict), "objective must be an object", objective)
+    _need(isinstance(_get(objective, "name"), str), "its name must be text", objective["name"])
+    mode = _get(objective, "mode")
+    _need(mode in ("min", "max"), "mode of the objective must be 'min' or 'max'", mode)
+    _need(len(objective) == 2, "objective must have a name and a mode only", objective)
 
 
 def check_entry(data: Any) -> None:
@@ -136,6 +142,10 @@ _LOSSES: _Rule = (
     lambda value: isinstance(value, list) and all(map(is_number, value)),
     "a list of numbers",
 )
+_METRICS: _Rule = (
+    lambda value: isinstance(value, dict) and all(map(_LOSSES[0], value.values())),
+    "an object of lists of numbers",
+)
 _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
 _STATUSES = frozenset(TrialStatus)
 
@@ -184,7 +194,8 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry-failed": {"trials": _TRIALS},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
-    "metrics": {**_SEGMENT, "extra": _OBJECT},
+    "metrics": {**_SEGMENT, "extra": _METRICS},
+    "objective": {"name": _TEXT},
     "workers": {"n_workers": _POSITIVE},
     "state": {
         "finished": (lambda value: isinstance(value, bool), "true or false"),

@@ -40,12 +40,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from hpo.errors import JournalError, JournalWriteError
+from hpo.errors import JournalError, JournalInUseError, JournalWriteError
 from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.migration import FORMAT, READABLE, migrate
+from hpo.run.objective import of_header, to_header, turned
 from hpo.text import shell_word
 from hpo.trainers.faults import machine_fault
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 
@@ -62,11 +64,14 @@ class Header:
         run that was built from Python objects.
     created : float
         Seconds since the epoch.
+    objective : Objective
+        What the numbers of the reports are.
     """
 
     run_id: str
     spec: Mapping[str, Any]
     created: float
+    objective: Objective = LOSS_MINIMISED
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as plain values."""
@@ -75,6 +80,7 @@ class Header:
             "run_id": self.run_id,
             "created": self.created,
             "spec": dict(self.spec),
+            **to_header(self.objective),
         }
 
 
@@ -196,7 +202,7 @@ class JournalContent:
                 f"line {entry.line} of journal {self.path} holds a {type(report).__name__} in "
                 "place of a report; the file was edited or is damaged"
             )
-        return report
+        return turned(report, self.header.objective)
 
     def notes(self) -> list[Mapping[str, Any]]:
         """Return the notes (retries, extra metrics, overlap figures, resumptions)."""
@@ -340,7 +346,8 @@ def checked_header(data: Any, path: Path) -> Header:
 
 
 def _header(data: Mapping[str, Any]) -> Header:
-    return Header(data["run_id"], dict(data["spec"]), float(data["created"]))
+    created = float(data["created"])
+    return Header(data["run_id"], dict(data["spec"]), created, of_header(data))
 
 
 def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int, Damage | None]:
@@ -446,7 +453,9 @@ class Journal:
         self._checksum = checksum
 
     @classmethod
-    def create(cls, path: Path, spec: Mapping[str, Any]) -> Self:
+    def create(
+        cls, path: Path, spec: Mapping[str, Any], objective: Objective = LOSS_MINIMISED
+    ) -> Self:
         """Start a journal of a run built from `spec` at `path`, which must not exist yet.
 
         Raises
@@ -456,7 +465,7 @@ class Journal:
         """
         path = Path(path)
         cls.check_new(path)
-        header = Header(uuid.uuid4().hex, spec, time.time())
+        header = Header(uuid.uuid4().hex, spec, time.time(), objective)
         line, checksum = encode_line(header.to_json())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -554,7 +563,7 @@ class Journal:
 
     def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
         """Write down a report, and where its segment ran, before the scheduler is told."""
-        self.append("reported", report.to_json(), where)
+        self.append("reported", turned(report, self.header.objective).to_json(), where)
 
     def close(self) -> None:
         """Close the file and release the lock."""
@@ -597,7 +606,7 @@ class _LockedFile:
         except OSError as error:
             self.close()
             if isinstance(error, LockedError | FileNotFoundError):
-                raise JournalError(
+                raise JournalInUseError(
                     f"journal {path} is in use by another process; {error.strerror}"
                 ) from None
             raise JournalError(f"cannot lock journal {path}: {error.strerror}") from None

@@ -12,7 +12,9 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Journal, JournalContent
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.trial import Job, Report, TrainFailure, TrainReport
+from hpo.run.trial_results import TrialResult, TrialViews
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -40,6 +42,8 @@ class RunRecorder:
         What savings are measured against.
     before : JournalContent or None
         Content of the journal when the run was resumed.
+    objective : Objective
+        What the search optimises.
 
     Attributes
     ----------
@@ -56,6 +60,7 @@ class RunRecorder:
         progress: Progress,
         baseline: HyperbandBaseline | None,
         before: JournalContent | None = None,
+        objective: Objective = LOSS_MINIMISED,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal
@@ -65,6 +70,7 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
+        self._views = TrialViews(objective, self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -93,6 +99,11 @@ class RunRecorder:
         if self._journal is not None:
             self._journal.append("note", data)
         self.notes.append(data)
+        self._views.note(data)
+
+    def view(self, trial: TrialSummary) -> TrialResult:
+        """Return a trial as users see it."""
+        return self._views.of(trial)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""
@@ -108,4 +119,4 @@ class RunRecorder:
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
     def _show(self) -> None:
-        self._progress.show(self._scheduler.summary(), self._baseline)
+        self._progress.show(self._views.summary(self._scheduler.summary()), self._baseline)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -28,10 +28,13 @@ from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
+from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
+from hpo.run.trial_results import METRICS
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -66,6 +69,8 @@ class Policy:
     deadline : Deadline or None
         When the run stops: nothing is started that cannot end by then, and a segment that is too
         long is trained in part.
+    objective : Objective
+        What the search optimises.
     """
 
     max_retries: int = 1
@@ -73,6 +78,7 @@ class Policy:
     predict_timeout: float | None = None
     max_lost: int | None = None
     deadline: Deadline | None = None
+    objective: Objective = LOSS_MINIMISED
 
     def most_lost(self, n_workers: int) -> int:
         """Return `max_lost` or its default.
@@ -169,7 +175,10 @@ class JobRunner:
         self._n_started = 0
         # Lost, and nothing has ended that started since: with the number of starts until then.
         self._doubtful: list[tuple[int, TrainFailure]] = []
+        notes = list(notes)
         self._keeps = any(note.get("what") == CHECKPOINTS for note in notes)
+        self._objective = named(policy.objective, notes)
+        self._is_measured = any(note.get("what") == OBJECTIVE for note in notes)
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
 
@@ -275,6 +284,7 @@ class JobRunner:
             trial_id=job.trial_id,
             attempt=attempt.number,
             deadline=None if self._deadline is None else time.time() + self._deadline.remaining,
+            objective=self._objective,
         )
         self._training += 1
         self._mark(training=+1)
@@ -376,6 +386,9 @@ class JobRunner:
     def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
         attempt = event.attempt
+        if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
+            self._error = self._error or StoppedRunError(outcome.reason)
+            return []
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
@@ -419,24 +432,32 @@ class JobRunner:
         attempt, job = event.attempt, event.attempt.job
         self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
+        self._note_objective(outcome.objective)
         if self._deadline is not None:
             units = event.stop - attempt.start
-            self._deadline.measured(job.trial_id, units, event.seconds)
+            self._deadline.measured(job.trial_id, units, event.seconds - outcome.waited)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
         if outcome.extra and event.stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
             place = {**_place(job), "start": attempt.start + skipped, "stop": event.stop}
-            self._note({"what": "metrics", **place, "extra": extra})
+            self._note({"what": METRICS, **place, "extra": extra})
         if outcome.kept and not self._keeps:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
         losses = attempt.known + outcome.losses
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
-                self._note(part_note(job, losses))
+                self._note(part_note(job, self._objective.values(losses)))
             self._queue.appendleft(replace(attempt, known=losses))
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
+
+    def _note_objective(self, name: str) -> None:
+        """Say which metric the first segment was measured by; further ones are by the same."""
+        self._is_measured = True
+        if name and not self._objective.name:
+            self._objective = replace(self._objective, name=name)
+            self._note({"what": OBJECTIVE, "name": name})
 
     def _note_place(self, job: TrainJob, outcome: Outcome) -> None:
         """Say where a segment ran, which goes into the line of its report."""
@@ -466,8 +487,18 @@ def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
 
 
+class Stoppable(Protocol):
+    """What `signals_stop` stops."""
+
+    background: bool
+
+    def stop(self, signum: int) -> None:
+        """Stop soon; safe to call from a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def signals_stop(runner: JobRunner) -> Iterator[None]:
+def signals_stop(runner: Stoppable) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).

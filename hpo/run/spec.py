@@ -72,6 +72,10 @@ class RunSpec:
         SHA-256 of the trainer's file at the start of the run; empty for a module.
     script : Mapping
         Parameters of a `hpo.ScriptTrainer` by name; empty for another trainer.
+    objective : str or None
+        Name of the metric to optimise (see `hpo.Tuner`).
+    mode : {"min", "max"}
+        Whether lower or higher is better.
     """
 
     trainer: str
@@ -96,6 +100,8 @@ class RunSpec:
     checkpoint_dir: str = ""
     fingerprint: str = ""
     script: Mapping[str, Any] = field(default_factory=dict)
+    objective: str | None = None
+    mode: str = "min"
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -253,8 +259,10 @@ class RunSpec:
 
 def _fits(value: object, hint: Any) -> bool:
     """Return whether a plain value is of the type of a field."""
-    if hint in (int | None, float | None) and value is None:
+    if hint in (int | None, float | None, str | None) and value is None:
         return True
+    if hint == str | None:
+        return isinstance(value, str)
     if hint in (int, int | None):
         return is_integer(value)
     if hint == float | None:

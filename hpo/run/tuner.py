@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -59,8 +59,10 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
@@ -75,6 +77,7 @@ from hpo.trainers import NamedTrainer, ScriptTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
 from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
@@ -95,10 +98,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -135,6 +138,11 @@ class Tuner:
     callbacks : sequence of Callback
         Objects that are called as the search goes on, and may stop a trial or the search (see
         `hpo.Callback`).
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
 
     Raises
     ------
@@ -165,9 +173,12 @@ class Tuner:
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
     callbacks: Sequence[Callback] = ()
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -190,6 +201,11 @@ class Tuner:
             raise UsageError(
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
+            )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
             )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
@@ -229,6 +245,8 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
         }
         return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -282,6 +300,7 @@ class Tuner:
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -355,7 +374,7 @@ class Tuner:
                 workers = self._workers(trainer, store, stack)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
+                    store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, deadline)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
@@ -363,7 +382,7 @@ class Tuner:
             workers = self._workers(trainer, store, stack)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
             try:
                 store.create(journal.header)
             except UsageError:
@@ -404,7 +423,10 @@ class Tuner:
         before: JournalContent | None = None,
         parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
@@ -416,20 +438,20 @@ class Tuner:
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                deadline,
+                objective,
+            ),
             recorder.note,
             recorder.notes,
         )
-        afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
-                for job in pending:
-                    if not isinstance(job, TrainJob):
-                        runner.submit(job)
-                    elif job.trial_id in afresh:
-                        runner.submit_afresh(job)
-                    else:
-                        runner.submit(job, known_part(job, parts))
+                self._submit_again(runner, pending, before, parts)
                 finished = drive_with_callbacks(self.scheduler, runner, recorder, self.callbacks)
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=finished)
@@ -449,14 +471,38 @@ class Tuner:
             raise
         results = self._results(recorder, finished=finished)
         show_results(self.callbacks, results)
+        if isinstance(workers.pool, SharedPool) and finished:
+            workers.pool.end()
         if finished and results.incumbent is None:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
+    def _submit_again(
+        self,
+        runner: JobRunner,
+        pending: Sequence[Job],
+        before: JournalContent | None,
+        parts: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Submit the jobs that the run was stopped in."""
+        afresh = set() if before is None else restarting(before)
+        for job in pending:
+            if not isinstance(job, TrainJob):
+                runner.submit(job)
+            elif job.trial_id in afresh:
+                runner.submit_afresh(job)
+            else:
+                runner.submit(job, self._objective.losses(known_part(job, parts)))
+
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            summary,
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            objective=self._objective,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -506,6 +552,10 @@ class Tuner:
         self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
+
+    @property
     def baseline(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
@@ -516,7 +566,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -539,7 +589,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, background=background)
@@ -585,7 +635,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)

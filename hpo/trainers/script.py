@@ -93,7 +93,7 @@ class ScriptTrainer:
         the option before it, where the value is missing: a conditional hyperparameter that is
         absent, or a `checkpoint` that does not exist yet. Braces are written ``{{`` and ``}}``.
     metric : str
-        Name of the loss, lower is better.
+        Name of the number to optimise; lower is better unless the run says ``mode="max"``.
     pattern : str
         Regular expression that is searched for in each line of the standard output, for a command
         without ``{metrics}``. Its named groups are the metrics; the group ``value`` is `metric`.
@@ -344,7 +344,8 @@ class ScriptTrainer:
             for name in names
             if name not in (self.metric, self.epoch)
         }
-        return Metrics([row[self.metric] for row in chosen], extra, finished=missing is not None)
+        losses = {self.metric: [row[self.metric] for row in chosen]}
+        return Metrics(losses, extra, finished=missing is not None)
 
     def _numbered(self, rows: list[Row], earlier: list[list[Row]]) -> dict[int, Row]:
         """Return rows by the epoch that they name."""

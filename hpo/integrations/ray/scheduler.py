@@ -37,6 +37,7 @@ from hpo.integrations.conductor import Arrivals, Conductor
 from hpo.integrations.ray.records import RayJournal, build_scheduler, known_losses, known_trials
 from hpo.predictors import CurvePredictor, make_predictor, run_predict_job
 from hpo.run.replay import replay
+from hpo.trainers.objective import Objective
 
 _log = logging.getLogger(__name__)
 
@@ -256,7 +257,11 @@ class SwiftHyperBand(TrialScheduler):
         if self._journal_path is None:
             _check_not_restored(first)
         else:
-            self._records = RayJournal(self._journal_path, self._settings)
+            self._records = RayJournal(
+                self._journal_path,
+                self._settings,
+                Objective.of(self._metric, self._mode or "min"),
+            )
         content = None if self._records is None else self._records.content
         recorder = None if self._records is None else self._records.journal
         conductor = Conductor(

@@ -45,8 +45,8 @@ class Watching(Callback):
         self.results: list = []
 
     def on_epoch(self, trial, unit, value):
-        assert trial.losses[-1] == value
-        assert len(trial.losses) == unit
+        assert trial.values[-1] == value
+        assert len(trial.values) == unit
         assert trial.trial_id not in self.ended
         self.epochs.append((trial.trial_id, unit, value))
 
@@ -64,7 +64,7 @@ def told(results) -> set[tuple[int, int, float]]:
     return {
         (trial.trial_id, unit, loss)
         for trial in results.trials
-        for unit, loss in enumerate(trial.losses, 1)
+        for unit, loss in enumerate(trial.values, 1)
     }
 
 
@@ -115,7 +115,8 @@ def test_a_trial_that_is_stopped_is_trained_no_further(name: str, tmp_path: Path
     assert stopped != {trial.trial_id for trial in results.trials}
     again = scheduler(name)
     assert replay(read_journal(journal), again) == []  # without the callback
-    assert again.summary().trials == results.trials
+    kept = [(each.status, each.losses) for each in results.trials]
+    assert [(each.status, each.losses) for each in again.summary().trials] == kept
 
 
 class StopsSearch(Watching):
@@ -242,6 +243,26 @@ def test_a_search_on_workers_is_stopped_at_once(workshop) -> None:
     assert resumed.finished
     assert {*stopping.epochs, *later.epochs} == told(resumed)
     assert workshop.repeated() <= 2  # what each worker had begun
+
+
+def test_callbacks_speak_the_sign_and_the_metrics_of_the_trainer() -> None:
+    def measure(config, start, stop, checkpoint):
+        return [{"accuracy": config["lr"] / unit, "n": unit} for unit in range(start + 1, stop + 1)]
+
+    class Looking(Watching):
+        def on_epoch(self, trial, unit, value):
+            super().on_epoch(trial, unit, value)
+            assert value == trial.config["lr"] / unit
+            assert trial.metrics["n"] == tuple(map(float, range(1, unit + 1)))
+
+        def on_trial_end(self, trial):
+            super().on_trial_end(trial)
+            assert trial.values[0] == trial.config["lr"]
+
+    watching = Looking()
+    settings = {"objective": "accuracy", "mode": "max", "executor": "inline"}
+    results = Tuner(measure, scheduler(), callbacks=[watching], **settings).run()
+    assert {*watching.epochs} == told(results)
 
 
 @pytest.mark.parametrize(

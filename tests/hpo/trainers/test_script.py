@@ -459,6 +459,18 @@ def spec(folder: Path, **changes) -> RunSpec:
     )
 
 
+@pytest.mark.parametrize("settings", [{"metric": "skill"}, {"objective": "skill"}])
+def test_a_run_that_maximises(folder: Path, settings) -> None:
+    metric = {"metric": settings["metric"]} if "metric" in settings else {}
+    trainer = ScriptTrainer(COMMAND, directory=folder, epoch="epoch", **metric)
+    scheduler = make_scheduler("random-search", RandomSearcher(SPACE), max_resource=2, n_trials=2)
+    objective = settings.get("objective")
+    results = Tuner(trainer, scheduler, executor="inline", mode="max", objective=objective).run()
+    assert [each.values for each in results.trials] == [(0.0, 1.0)] * 2
+    trial = results.trials[0]
+    assert trial.metrics["loss"] == (loss(trial.config["lr"], 1), loss(trial.config["lr"], 2))
+
+
 def test_a_run_resumes_from_its_journal(folder: Path) -> None:
     whole = Tuner.from_spec(spec(folder), journal=folder / "run.jsonl").run()
     lines = (folder / "run.jsonl").read_bytes().splitlines(keepends=True)
