@@ -125,6 +125,22 @@ _deadline = click.option(
 )
 
 
+_LIMITS = (
+    click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
+    click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
+    click.option("--max-trials", type=int, help="Start no more trials than this in all."),
+    click.option("--target", type=float, help="Stop once a loss is this low."),
+)
+"""Options of `Tuner.run` and `Tuner.resume`."""
+
+
+def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the limits of a run to a command, in their order."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
@@ -157,6 +173,7 @@ def cli() -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
+@click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
 @click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
 @click.option(
     "--seed",
@@ -193,6 +210,7 @@ def cli() -> None:
     help="Whether a lower or a higher objective is better.",
 )
 @_deadline
+@_limited
 @click.option(
     "--max-retries",
     type=int,
@@ -231,7 +249,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
     }
+    names = ("max_time", "max_epochs", "max_trials", "target")
+    limits = {name: options.pop(name) for name in names}
     scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_resource")) is not None:
+        scheduler_options["min_resource"] = least
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
     script = _script(options)
@@ -256,7 +278,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         _work(journal, spec, **settings)
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
-    _show(_watched(tuner.run, journal), journal)
+    _show(_watched(lambda: tuner.run(**limits), journal), journal)
 
 
 def _script(options: dict[str, Any]) -> dict[str, Any]:
@@ -295,6 +317,7 @@ def _default_space(trainer: str, script: dict[str, Any]) -> Path:
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @_deadline
+@_limited
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
@@ -442,6 +465,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @click.option("--max-resource", type=int, help="Maximum epochs per trial (R) [default: all].")
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+)
+@click.option(
+    "--min-resource",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Epochs before which no trial is given up.",
 )
 @click.option(
     "--seeds",

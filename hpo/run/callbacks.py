@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import CallbackError, UsageError
 from hpo.loop import Runner, Scheduler, drive
+from hpo.run.limits import LimitReachedError
 from hpo.trainers.failures import describe
 from hpo.trial import Job, Report, TrainReport, TrialSummary
 
@@ -31,8 +32,8 @@ class Stop(Enum):
     """Train this trial no further. It is complete with the losses that it has, as if its training
     had ended by itself."""
     SEARCH = "search"
-    """End the run in good order. `Tuner.run` returns what was found, and a run with a journal can
-    be resumed. Segments that still run are ended."""
+    """End the run in good order, as a limit does (see `Tuner.run`): what was found is returned,
+    and a run with a journal can be resumed. Segments that still run are ended."""
 
 
 class Callback:
@@ -94,20 +95,6 @@ class Callback:
         del results
 
 
-class SearchStopped(Exception):
-    """A callback has stopped the search.
-
-    Parameters
-    ----------
-    callback : str
-        Its name.
-    """
-
-    def __init__(self, callback: str) -> None:
-        super().__init__(callback)
-        self.callback = callback
-
-
 class CallbackRunner:
     """A `hpo.loop.Runner` that shows what happens to callbacks.
 
@@ -136,7 +123,7 @@ class CallbackRunner:
         self._view = view
         self._scheduler = scheduler
         self._callbacks = tuple(callbacks)
-        self._stop: SearchStopped | CallbackError | None = None
+        self._stop: LimitReachedError | CallbackError | None = None
         self._over = {t.trial_id for t in scheduler.summary().trials if t.status.over}
 
     def submit(self, job: Job) -> None:
@@ -153,7 +140,7 @@ class CallbackRunner:
 
         Raises
         ------
-        SearchStopped
+        LimitReachedError
             If a callback has stopped the search.
         CallbackError
             If a callback has failed.
@@ -166,7 +153,7 @@ class CallbackRunner:
 
         Raises
         ------
-        SearchStopped, CallbackError
+        LimitReachedError, CallbackError
             As `wait`.
         """
         if self._stop is None:
@@ -202,7 +189,7 @@ class CallbackRunner:
                 break
             stops |= answer is Stop.TRIAL
             if answer is Stop.SEARCH and self._stop is None:
-                self._stop = SearchStopped(type(callback).__name__)
+                self._stop = LimitReachedError(f"callback {type(callback).__name__}")
         return stops
 
 
@@ -247,37 +234,25 @@ def check_callbacks(callbacks: object) -> None:
             )
 
 
-STOPPED = "stopped-by-callback"
-"""Kind of the journal's note that a callback stopped the search."""
-
-
 def drive_with_callbacks(
     scheduler: Scheduler, runner: Runner, recorder: RunRecorder, callbacks: Sequence[Callback]
-) -> bool:
-    """Run the search to its end, or until a callback stops it (see `hpo.loop.drive`).
-
-    Returns
-    -------
-    bool
-        Whether the search is over.
+) -> None:
+    """Run the search to its end (see `hpo.loop.drive`), and show it to callbacks.
 
     Raises
     ------
+    LimitReachedError
+        If a limit or a callback has ended the run.
     CallbackError
         If a callback fails.
     """
     if not callbacks:
         drive(scheduler, runner, recorder)
-        return True
+        return
     shown = CallbackRunner(runner, scheduler, callbacks, recorder.view)
-    try:
-        drive(scheduler, shown, recorder)
-    except SearchStopped as stop:
-        recorder.note({"what": STOPPED, "callback": stop.callback})
-        return False
-    with contextlib.suppress(SearchStopped):  # it is over anyway
+    drive(scheduler, shown, recorder)
+    with contextlib.suppress(LimitReachedError):  # it is over anyway
         shown.show_trials()
-    return True
 
 
 def show_results(callbacks: Sequence[Callback], results: Results) -> None:

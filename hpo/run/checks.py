@@ -130,6 +130,10 @@ def _is_count(value: object) -> bool:
 _Rule = tuple[Callable[[object], bool], str]
 _COUNT: _Rule = (_is_count, "an integer from 0 on")
 _POSITIVE: _Rule = (lambda value: _is_count(value) and value != 0, "an integer from 1 on")
+_POSITIVE_OR_NULL: _Rule = (
+    lambda value: value is None or (_is_count(value) and value != 0),
+    "an integer from 1 on or null",
+)
 _AMOUNT: _Rule = (lambda value: is_number(value) and 0 <= value < 1e15, "a number from 0 on")  # type: ignore[operator]
 _NUMBER: _Rule = (is_number, "a number")
 _TEXT: _Rule = (lambda value: isinstance(value, str), "text")
@@ -192,6 +196,8 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
     "retry-failed": {"trials": _TRIALS},
+    "limits": {"max_trials": _POSITIVE_OR_NULL},
+    "stopped": {"by": _TEXT},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _METRICS},

@@ -9,12 +9,14 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.deadline import PART
 from hpo.run.journal import Journal, JournalContent
+from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
 from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
-from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
+from hpo.trial import Job, Report, SchedulerSummary, TrainFailure, TrainReport, TrialSummary
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -71,6 +73,7 @@ class RunRecorder:
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
         self._views = TrialViews(objective, self.notes)
+        self._has_parts = any(note.get("what") == PART for note in self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -98,6 +101,7 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self._has_parts |= data.get("what") == PART
         self.notes.append(data)
         self._views.note(data)
 
@@ -118,5 +122,12 @@ class RunRecorder:
             spent = time.monotonic() - now
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
+    def summary(self) -> SchedulerSummary:
+        """Return the state of the search, with the parts of segments that were cut at a limit."""
+        summary = self._scheduler.summary()
+        if self._has_parts:
+            summary = with_parts(summary, self.notes, self._views.objective)
+        return summary
+
     def _show(self) -> None:
-        self._progress.show(self._views.summary(self._scheduler.summary()), self._baseline)
+        self._progress.show(self._views.summary(self.summary()), self._baseline)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.loop import RetriesTrials, Scheduler, expect_workers
+from hpo.loop import LimitsTrials, RetriesTrials, Scheduler, expect_workers
 from hpo.run.checks import shown
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
 from hpo.trainers.base import describe
@@ -21,6 +21,8 @@ RETRY_FAILED = "retry-failed"
 """Kind of the journal's note that the scheduler took failed trials back."""
 RESTART = "restart"
 """Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
+LIMITS = "limits"
+"""Kind of the journal's note of the limits of a run from there on (see `hpo.run.limits`)."""
 CHECKPOINTS = "checkpoints"
 """Kind of the journal's note that the trainer keeps checkpoints."""
 
@@ -66,6 +68,8 @@ def replay(
                 expect_workers(scheduler, entry.data["n_workers"])
         elif entry.kind == "note" and entry.data.get("what") == RETRY_FAILED:
             _retry(scheduler, entry, content.path)
+        elif entry.kind == "note" and entry.data.get("what") == LIMITS:
+            _limit(scheduler, entry, content.path)
         elif entry.kind == "reported":
             _, report = next(reports)
             with _blaming(entry, content.path):
@@ -101,6 +105,18 @@ def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
         )
     with _blaming(entry, path):
         scheduler.retry(entry.data["trials"])
+
+
+def _limit(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    """Limit the trials of the scheduler, as in the run."""
+    if isinstance(scheduler, LimitsTrials):
+        with _blaming(entry, path):
+            scheduler.limit_trials(entry.data["max_trials"])
+    elif entry.data["max_trials"] is not None:
+        raise JournalError(
+            f"line {entry.line} of journal {path} limits the number of trials, which "
+            f"{type(scheduler).__name__} cannot; use the scheduler that the run was begun with"
+        )
 
 
 def restarting(content: JournalContent) -> set[int]:

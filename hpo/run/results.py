@@ -17,6 +17,7 @@ from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Damage, JournalContent, read_journal
+from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
@@ -85,7 +86,7 @@ class Results:
     baseline : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
-        Whether the run came to its end.
+        Whether the run came to its end, not only to a limit.
     damage : Damage or None
         What was left out of a damaged journal.
     budget : int or None
@@ -129,7 +130,7 @@ class Results:
         objective : Objective
             As the run was given it.
         """
-        shown = TrialViews(objective, notes).summary(summary)
+        shown = TrialViews(objective, notes).summary(with_parts(summary, notes, objective))
         return cls(
             trials=shown.trials,
             incumbent=shown.best,
@@ -138,7 +139,7 @@ class Results:
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
-            finished=finished,
+            finished=finished and stop_of(notes) is None,
             damage=damage,
             budget=summary.budget,
             objective=shown.objective,
@@ -206,7 +207,7 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
-        if finished:  # asking may have ended a bracket for which there were no configurations left
+        if finished:  # asking may have ended a bracket, and trials that wait for nothing more
             summary = scheduler.summary()
         baseline = None if spec is None else spec.baseline()
         return cls.of(
@@ -288,6 +289,12 @@ class Results:
         if best is None:
             raise NoBestTrialError(self.no_best_text)
         return best
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Name of the limit that ended the run (``"max_epochs"``), None if none did."""
+        stop = stop_of(self.notes)
+        return None if stop is None else str(stop["by"])
 
     @property
     def no_best_text(self) -> str:
@@ -419,6 +426,8 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if (stop := stop_of(self.notes)) is not None:
+            lines = [stop_line(stop)]
         if self.damage is not None:
             missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")

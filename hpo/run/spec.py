@@ -166,6 +166,31 @@ class RunSpec:
         script.check_space(usage_checked(SearchSpace.from_dict, self.space))
         return script
 
+    def resolved(
+        self, checkpoint_dir: Path | None = None
+    ) -> tuple[NamedTrainer | ScriptTrainer, Self]:
+        """Return the trainer, and the specification with absolute paths and its fingerprint.
+
+        Parameters
+        ----------
+        checkpoint_dir : Path or None
+            Directory of the checkpoints, if it is another one.
+
+        Raises
+        ------
+        UsageError
+            As `build_trainer`.
+        """
+        trainer = self.build_trainer()
+        place = checkpoint_dir or self.checkpoint_dir
+        return trainer, dataclasses.replace(
+            self,
+            trainer=trainer.name if isinstance(trainer, NamedTrainer) else "",
+            script=trainer.to_dict() if isinstance(trainer, ScriptTrainer) else {},
+            fingerprint=trainer.fingerprint(),
+            checkpoint_dir=str(Path(place).resolve()) if place else "",
+        )
+
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
 

@@ -31,6 +31,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
-from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
+from hpo.run.deadline import Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import (
     ExecutorPool,
@@ -61,7 +62,8 @@ from hpo.run.executors.pools import (
 from hpo.run.executors.remote import ClusterPool
 from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
-from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
+from hpo.run.limits import Bounds, LimitReachedError, Limits
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
@@ -73,7 +75,7 @@ from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
-from hpo.trainers import NamedTrainer, ScriptTrainer, Trainer, as_trainer
+from hpo.trainers import Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
@@ -226,15 +228,7 @@ class Tuner:
         **settings
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
-        trainer = spec.build_trainer()
-        place = settings.get("checkpoint_dir") or spec.checkpoint_dir
-        spec = dataclasses.replace(
-            spec,
-            trainer=trainer.name if isinstance(trainer, NamedTrainer) else "",
-            script=trainer.to_dict() if isinstance(trainer, ScriptTrainer) else {},
-            fingerprint=trainer.fingerprint(),
-            checkpoint_dir=str(Path(place).resolve()) if place else "",
-        )
+        trainer, spec = spec.resolved(settings.get("checkpoint_dir"))
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
@@ -251,7 +245,7 @@ class Tuner:
         return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
-    def resume(
+    def resume(  # noqa: PLR0913 - the limits of `run` and what only a resumed run needs
         cls,
         journal: Path,
         trainer: Any = None,
@@ -259,9 +253,13 @@ class Tuner:
         *,
         salvage: bool = False,
         retry_failed: bool = False,
+        max_time: float | timedelta | str | None = None,
+        max_epochs: int | None = None,
+        max_trials: int | None = None,
+        target: float | None = None,
         **settings: Any,
     ) -> Results:
-        """Resume a run that was stopped or killed, and run it to its end.
+        """Resume a run that was stopped or killed, and run it to its end or a limit.
 
         Parameters
         ----------
@@ -277,6 +275,9 @@ class Tuner:
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
             NaN or infinite did not fail in this sense.
+        max_time, max_epochs, max_trials, target : optional
+            Limits as in `run`; those of earlier sessions do not hold any more. `max_epochs` and
+            `max_trials` count all sessions of the run.
         **settings
             Further parameters of `Tuner`.
 
@@ -294,6 +295,7 @@ class Tuner:
         InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
+        limits = Limits(max_time, max_epochs, max_trials, target)
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
@@ -326,14 +328,37 @@ class Tuner:
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
         with _told_apart():
-            return tuner._resume(retry_failed=retry_failed)
+            return tuner._resume(limits, retry_failed=retry_failed)
 
-    def run(self) -> Results:
-        """Run the search.
+    def run(
+        self,
+        *,
+        max_time: float | timedelta | str | None = None,
+        max_epochs: int | None = None,
+        max_trials: int | None = None,
+        target: float | None = None,
+    ) -> Results:
+        """Run the search, to its end or to the first limit that it reaches.
+
+        Parameters
+        ----------
+        max_time : float, timedelta, str or None
+            Time of this call in seconds, or as text such as ``"55m"`` or ``"01:30:00"``. Nothing
+            is started that, by what was measured, cannot end by then; what still runs then is ended
+            (by "inline": finished first).
+        max_epochs : int or None
+            Resource units to train in all. A segment that is too long is trained in part.
+        max_trials : int or None
+            Trials to start in all. They are compared, trained and stopped by the scheduler as if
+            there were no further configurations.
+        target : float or None
+            Loss at which to stop: the run ends as soon as a loss at or below it is reported.
 
         Returns
         -------
         Results
+            Their ``stopped_by`` names the limit that ended the run, and ``finished`` is False then;
+            `resume` goes on.
 
         Raises
         ------
@@ -357,11 +382,12 @@ class Tuner:
         AllTrialsFailedWarning
             If no trial ended with a finite loss.
         """
+        limits = Limits(max_time, max_epochs, max_trials, target)
         with _told_apart():
-            return self._run()
+            return self._run(limits)
 
-    def _run(self) -> Results:
-        deadline = self._begun_deadline()
+    def _run(self, limits: Limits) -> Results:
+        bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
@@ -375,7 +401,7 @@ class Tuner:
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time(), self._objective))
-                return self._go(workers, store, deadline)
+                return self._go(workers, store, bounds)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
@@ -389,10 +415,10 @@ class Tuner:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, deadline, journal)
+            return self._go(workers, store, bounds, journal)
 
-    def _resume(self, *, retry_failed: bool) -> Results:
-        deadline = self._begun_deadline()
+    def _resume(self, limits: Limits, *, retry_failed: bool) -> Results:
+        bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
@@ -407,21 +433,22 @@ class Tuner:
             if not kept and content.reports():
                 gone = visible(store.root)
                 _log.warning("%s was gone: trials will be trained from the beginning", gone)
-            journal.append("note", {"what": RESUMED, "checkpoints": kept})
+            resumed = {"what": RESUMED, "checkpoints": kept}
+            journal.append("note", resumed)
+            line = Entry("note", resumed, time.time(), len(content.entries) + 2)
+            content = dataclasses.replace(content, entries=(*content.entries, line))
             if retry_failed:
                 self._retry_failed(journal, content)
-            parts = content.notes() if kept else []
-            return self._go(workers, store, deadline, journal, pending, content, parts)
+            return self._go(workers, store, bounds, journal, pending, content)
 
     def _go(
         self,
         workers: _Workers,
         store: CheckpointStore,
-        deadline: Deadline | None,
+        bounds: Bounds,
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
-        parts: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         objective = self._objective
         recorder = RunRecorder(
@@ -433,6 +460,7 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        epochs = self.scheduler.summary().epochs
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -443,19 +471,19 @@ class Tuner:
                 self.timeout,
                 self.predict_timeout,
                 self.max_lost,
-                deadline,
-                objective,
-            ),
+                objective=objective,
+            ).within(bounds, epochs),
             recorder.note,
             recorder.notes,
         )
         try:
             with self.progress, signals_stop(runner):
-                self._submit_again(runner, pending, before, parts)
-                finished = drive_with_callbacks(self.scheduler, runner, recorder, self.callbacks)
+                if before is not None:
+                    _resubmit(runner, pending, before, objective)
+                limit = self._searched(runner, recorder, bounds.limits)
                 recorder.finish(runner.overlap())
-            self._write_state(recorder, finished=finished)
-            if finished:
+            self._write_state(recorder, finished=not limit)
+            if not limit:
                 store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
             signum: int = signal.SIGINT
@@ -469,30 +497,29 @@ class Tuner:
             error.results = self._results(recorder, finished=False)
             show_results(self.callbacks, error.results)
             raise
-        results = self._results(recorder, finished=finished)
+        results = self._results(recorder, finished=not limit)
         show_results(self.callbacks, results)
-        if isinstance(workers.pool, SharedPool) and finished:
+        if isinstance(workers.pool, SharedPool):
             workers.pool.end()
-        if finished and results.incumbent is None:
+        if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _submit_again(
-        self,
-        runner: JobRunner,
-        pending: Sequence[Job],
-        before: JournalContent | None,
-        parts: Sequence[Mapping[str, Any]],
-    ) -> None:
-        """Submit the jobs that the run was stopped in."""
-        afresh = set() if before is None else restarting(before)
-        for job in pending:
-            if not isinstance(job, TrainJob):
-                runner.submit(job)
-            elif job.trial_id in afresh:
-                runner.submit_afresh(job)
-            else:
-                runner.submit(job, self._objective.losses(known_part(job, parts)))
+    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+        """Run the search; return the name of the limit that ended it, empty for none."""
+        if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
+            recorder.note(note)
+        self.progress.limit_epochs(limits.max_epochs)
+        if limits.is_reached(recorder.summary(), self._objective):
+            runner.end("target")
+        try:
+            drive_with_callbacks(self.scheduler, runner, recorder, self.callbacks)
+            limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
+        except LimitReachedError as reached:
+            limit = reached.by
+        if limit:
+            recorder.note(limits.stop_note(limit))
+        return limit
 
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
@@ -535,10 +562,6 @@ class Tuner:
         journal.append("note", {"what": RETRY_FAILED, "trials": failed})
         scheduler.retry(failed)
         _log.warning("retry_failed: %d failed trials are trained again", len(failed))
-
-    def _begun_deadline(self) -> Deadline | None:
-        """Return the deadline of a run that starts now."""
-        return None if self.deadline is None else Deadline(seconds_until(self.deadline))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -617,6 +640,20 @@ def _told_apart() -> Iterator[None]:
         if not remedy:
             raise
         raise MachineError(f"{describe(error)}; {remedy} and resume") from error
+
+
+def _resubmit(
+    runner: JobRunner, pending: Sequence[Job], before: JournalContent, objective: Objective
+) -> None:
+    """Submit the jobs that an earlier session decided and did not report."""
+    afresh, notes = restarting(before), before.notes()
+    for job in pending:
+        if not isinstance(job, TrainJob):
+            runner.submit(job)
+        elif job.trial_id in afresh:
+            runner.submit_afresh(job)
+        else:
+            runner.submit(job, objective.losses(known_part(job, notes)))
 
 
 @dataclass(frozen=True)

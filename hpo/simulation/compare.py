@@ -40,6 +40,8 @@ class Setting:
         Further options of the predictor.
     mode : {"min", "max"}
         Whether lower or higher values of the table are better.
+    min_resource : int
+        Least resource of a rung (see each scheduler).
     """
 
     schedulers: Sequence[str]
@@ -50,6 +52,7 @@ class Setting:
     n_workers: int
     predictor_options: Mapping[str, Any]
     mode: str = "min"
+    min_resource: int = 1
 
 
 def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[SimulationResult]]:
@@ -85,6 +88,7 @@ def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[Simulatio
                 name,
                 max_resource=max_resource,
                 reduction_factor=setting.reduction_factor,
+                min_resource=setting.min_resource,
                 seed=seed,
             )
             options = {"seed": seed, "n_workers": setting.n_workers, "predictor": predictor}

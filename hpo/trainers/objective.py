@@ -154,8 +154,9 @@ class Objective:
         """
         finished = isinstance(result, Metrics) and bool(result.finished)
         name, columns = self._named(result)
-        values = _floats(columns.pop(name), name or "losses")
-        _check_number(len(values), n_units, finished=finished, begun=begun)
+        told = "losses" if name == "" or isinstance(result, Metrics) else name
+        values = _floats(columns.pop(name), told)
+        _check_number(len(values), n_units, told, finished=finished, begun=begun)
         extra = {str(each): _floats(got, str(each), len(values)) for each, got in columns.items()}
         return Measured(name, values, extra, finished)
 
@@ -251,17 +252,17 @@ def _listed(values: Any, name: str) -> list[Any]:
         ) from None
 
 
-def _check_number(n: int, n_units: int, *, finished: bool, begun: bool) -> None:
+def _check_number(n: int, n_units: int, name: str, *, finished: bool, begun: bool) -> None:
     """Check the number of values of a segment."""
     if finished:
         if n > n_units or (n == 0 and not begun):
             raise ValueError(
-                f"trainer must return one of losses per unit: {n_units} here, or fewer if training "
+                f"trainer must return one of {name} per unit: {n_units} here, or fewer if training "
                 f"has finished by itself, but one at least of a trial; got {n}"
             )
     elif n != n_units:
         raise ValueError(
-            f"trainer must return one of losses per unit: {n_units} here, got {n}"
+            f"trainer must return one of {name} per unit: {n_units} here, got {n}"
             + ("; if training has ended by itself, return hpo.Metrics(losses, finished=True)")
             * (n < n_units)
         )

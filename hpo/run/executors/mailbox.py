@@ -37,6 +37,8 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.objective import Objective
+from hpo.trainers.script import ScriptTrainer
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"
@@ -136,7 +138,7 @@ def is_held(lock: Path) -> bool:
 
 
 def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
-    """Return the name of a trainer.
+    """Return the name of a trainer, or the settings of a script.
 
     Raises
     ------
@@ -147,14 +149,19 @@ def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
         return {}
     if isinstance(trainer, NamedTrainer):
         return {"name": trainer.name, "fingerprint": trainer.fingerprint()}
+    if isinstance(trainer, ScriptTrainer):
+        return {"script": trainer.to_dict(), "fingerprint": trainer.fingerprint()}
     raise UsageError(
         "executor 'shared' needs a trainer that is given by its name, 'FILE.py:name' or "
-        f"'package.module:name', as other processes import it; got {type(trainer).__name__}"
+        "'package.module:name', as other processes import it, or a ScriptTrainer; got "
+        f"{type(trainer).__name__}"
     )
 
 
 def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
     """Return the trainer of this name."""
+    if "script" in data:
+        return ScriptTrainer(**data["script"])
     return NamedTrainer(data["name"]) if data else Probe()
 
 
@@ -162,15 +169,18 @@ def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Return a segment as plain values."""
     data = {each.name: getattr(segment, each.name) for each in dataclasses.fields(segment)}
     data["config"] = dict(segment.config)
+    data["objective"] = dataclasses.asdict(segment.objective)
     return {name: {"path": str(v)} if isinstance(v, Path) else v for name, v in data.items()}
 
 
 def segment_from_json(data: Mapping[str, Any]) -> Segment:
     """Return the segment that plain values describe."""
     values: dict[str, Any] = {
-        name: Path(value["path"]) if isinstance(value, Mapping) and name != "config" else value
+        name: Path(value["path"]) if isinstance(value, Mapping) and "path" in value else value
         for name, value in data.items()
+        if name not in ("config", "objective")
     }
+    values["objective"] = Objective(**data["objective"])
     values["config"] = {name: plain_value(value) for name, value in data["config"].items()}
     return Segment(**values)
 

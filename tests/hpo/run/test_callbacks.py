@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from hpo import Callback, RandomSearcher, SearchSpace, Stop, Tuner, make_scheduler
 from hpo.errors import CallbackError, InterruptedRunError, UsageError
+from hpo.report import read_run
 from hpo.run.journal import read_journal
 from hpo.run.replay import replay
 from hpo.trial import TrialStatus
@@ -150,7 +150,7 @@ def test_a_search_that_is_stopped_goes_on_when_it_is_resumed(
     assert 0 < results.epochs < whole.epochs
     assert stopping.results[0].epochs == results.epochs
     assert set(stopping.epochs) == told(results)
-    assert "stopped-by-callback" in journal.read_text()
+    assert results.stopped_by == "callback StopsSearch"
     resumed = Tuner.resume(
         journal, train, scheduler(name), executor="inline", max_retries=0, callbacks=[later]
     )
@@ -281,10 +281,8 @@ def test_what_is_no_callback(callbacks: object, got: str) -> None:
         Tuner(train, scheduler(), callbacks=callbacks)
 
 
-def test_the_note_of_a_stop_names_the_callback(tmp_path: Path) -> None:
+def test_the_report_of_a_run_that_was_stopped_names_the_callback(tmp_path: Path) -> None:
     journal = tmp_path / "run.jsonl"
     tuner(StopsSearch("on_epoch", 2), journal=journal).run()
-    notes = [note for note in read_journal(journal).notes() if "callback" in note]
-    assert json.loads(json.dumps(notes)) == [
-        {"what": "stopped-by-callback", "callback": "StopsSearch"}
-    ]
+    text = "\n".join(read_run(journal).results.summary_lines())
+    assert "Stopped by callback StopsSearch; resume the run to go on." in text
