@@ -170,6 +170,8 @@ class Objective:
             columns = {**columns, **extra}
             if name:
                 return name, columns
+            if not result.extra and (self.name not in ("", LOSS) or self.mode == "max"):
+                return "", columns  # numbers without a name, as in a plain sequence
             columns = {LOSS: columns.pop(""), **columns}
             if not self.name and self.mode == "min":
                 return LOSS, columns

@@ -63,13 +63,20 @@ _N_UNITS = 32
 """Most units of the scheduler, into which the resource is divided."""
 _N_ITER = 10
 """Full trainings by default, as in `sklearn.model_selection.RandomizedSearchCV`."""
-_N_REFITS = 8
+_N_REFITS = 9
 """The same for a resource with which each job trains a new model."""
+_FEWEST_FOR_FORECASTS = 10
+"""Full trainings from which on ``scheduler="auto"`` forecasts: with fewer, ASHA finds as much."""
+_FORECAST_INTERVAL = 0.1
+"""Fraction of the budget between two forecasts: a model may train faster than it is forecast."""
 _MIN_ROWS = 20
 """Fewest rows of a unit, and `_MIN_ROWS_PER_CLASS` for each class."""
 _MIN_ROWS_PER_CLASS = 4
-_SCORE_ONCE = ("random-search", "successive-halving", "hyperband", "asha")
-"""Schedulers that use the loss at the end of a job only."""
+_SCORE_ONCE = ("random-search", "successive-halving", "hyperband", "asha", "swift-asha")
+"""Schedulers whose trials are scored at the end of a job only.
+
+The first jobs of swift-asha are units. Between the ends of later ones its losses are interpolated.
+"""
 
 
 class SwiftSearchCV(BaseSearchCV):
@@ -77,8 +84,8 @@ class SwiftSearchCV(BaseSearchCV):
 
     Candidates are trained little by little, on all folds, and only promising ones to the end. In
     contrast to `sklearn.model_selection.HalvingRandomSearchCV`, models that can be trained on are
-    continued, not trained again from the beginning, and a forecast of the scores decides which
-    candidate is trained on and which new candidates are tried.
+    continued, not trained again from the beginning, and with a larger budget a forecast of the
+    scores decides which candidate is trained on and which new candidates are tried.
 
     Parameters
     ----------
@@ -93,9 +100,12 @@ class SwiftSearchCV(BaseSearchCV):
         as many candidates. None: 10 for the schedulers ``"swift-asha"``, ``"asha"`` and
         ``"random-search"``; the others have budgets of their own (`scheduler_options`).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`).
+        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). ``"auto"`` is
+        ``"swift-asha"``, which forecasts scores, and ``"asha"`` with a reduction factor of 3 if
+        `n_iter` is below 10, since forecasts need some trained candidates.
     scheduler_options : dict or None
-        Its options (see `hpo.schedulers.scheduler_options`), and ``reduction_factor``.
+        Its options (see `hpo.schedulers.scheduler_options`), and ``reduction_factor``. Resources
+        among them are in units: `max_resource_` is divided into at most 32.
     resource : str
         What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
@@ -190,7 +200,7 @@ class SwiftSearchCV(BaseSearchCV):
         param_distributions: Any,
         *,
         n_iter: int | None = None,
-        scheduler: str = "swift-asha",
+        scheduler: str = "auto",
         scheduler_options: Mapping[str, Any] | None = None,
         resource: str = "auto",
         max_resource: int | str = "auto",
@@ -281,8 +291,9 @@ class SwiftSearchCV(BaseSearchCV):
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         folds = self._folds(problem, splits, seed)
-        points = self._points(problem, folds)
-        scheduler = self._scheduler(space, resource, len(points) - 1, seed)
+        name, options = self._named_scheduler()
+        points = self._points(problem, folds, name, options)
+        scheduler = self._scheduler(space, resource, len(points) - 1, seed, name, options)
         expect_workers(scheduler, n_workers := effective_n_jobs(self.n_jobs))
         with Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch) as parallel:
             if shares_first_steps(self.estimator, searched, resource):
@@ -296,7 +307,7 @@ class SwiftSearchCV(BaseSearchCV):
                 parallel=parallel,
                 n_concurrent=n_workers,
                 metric=self.refit if isinstance(self.refit, str) else None,
-                every_unit=self.scheduler not in _SCORE_ONCE,
+                every_unit=name not in _SCORE_ONCE,
                 verbose=self.verbose,
             )
             drive(scheduler, runner)
@@ -314,7 +325,19 @@ class SwiftSearchCV(BaseSearchCV):
             for train, test in splits
         ]
 
-    def _points(self, problem: Problem, folds: list[Fold]) -> list[int]:
+    def _named_scheduler(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the scheduler and its options, with a reduction factor."""
+        name, options = self.scheduler, dict(self.scheduler_options or {})
+        factor = 2
+        if name == "auto":
+            is_large = self.n_iter is None or self.n_iter >= _FEWEST_FOR_FORECASTS
+            name = "swift-asha" if is_large else "asha"
+            factor = 2 if is_large else 3
+        return name, {"reduction_factor": factor, **options}
+
+    def _points(
+        self, problem: Problem, folds: list[Fold], scheduler: str, options: Mapping[str, Any]
+    ) -> list[int]:
         """Set `resource_` and `max_resource_`; return the resource after each unit, from 0 on."""
         resource = problem.resource
         n_rows = min((len(fold.train) for fold in folds), default=0)
@@ -322,7 +345,11 @@ class SwiftSearchCV(BaseSearchCV):
         if most == "auto":
             learner, _ = learner_of(self.estimator)
             most = resource.default_maximum(learner, n_rows)
-        n_units = min(most, _N_UNITS if resource.continues else _N_REFITS)
+        n_units = _N_UNITS if resource.continues else _N_REFITS
+        factor = options["reduction_factor"]
+        if scheduler == "asha" and isinstance(factor, int) and factor > 1:
+            n_units = factor ** floor_log(n_units, factor)  # so that the last step is no small one
+        n_units = min(most, n_units)
         if isinstance(resource, Samples):
             if most > n_rows:
                 raise ValueError(
@@ -338,36 +365,38 @@ class SwiftSearchCV(BaseSearchCV):
         return [-(-most * unit // n_units) for unit in range(n_units + 1)]
 
     def _scheduler(
-        self, space: ParameterSpace, resource: Resource, n_units: int, seed: int
+        self,
+        space: ParameterSpace,
+        resource: Resource,
+        n_units: int,
+        seed: int,
+        name: str,
+        options: dict[str, Any],
     ) -> Scheduler:
-        options = dict(self.scheduler_options or {})
-        reduction_factor = options.pop("reduction_factor", 2)
         n_iter = _N_ITER if self.n_iter is None else self.n_iter
         budget = n_iter * n_units
-        if self.scheduler == "swift-asha":
-            # With short steps, a model that is trained anew costs about twice its last training.
-            least = budget if resource.continues else max(budget // 2, n_units)
-            if "budget_fraction" not in options:
-                options.setdefault("max_epochs", least)
-            if not resource.continues:
+        if name == "swift-asha":
+            options.setdefault("forecast_interval", _FORECAST_INTERVAL)
+            if not resource.continues:  # in few steps a new model costs about twice its last one
                 options.setdefault("max_step", n_units)
-        elif self.scheduler == "asha":
-            cost = _asha_units(n_units, reduction_factor, continues=resource.continues)
+                budget = max(budget // 2, n_units)
+            if "budget_fraction" not in options:
+                options.setdefault("max_epochs", budget)
+        elif name == "asha":
+            cost = _asha_units(n_units, options["reduction_factor"], continues=resource.continues)
             options.setdefault("n_trials", max(round(budget / cost), 1))
-        elif self.scheduler == "random-search":
+        elif name == "random-search":
             options.setdefault("n_trials", n_iter)
         elif self.n_iter is not None:
             raise ValueError(
                 "n_iter of SwiftSearchCV is for the schedulers swift-asha, asha and random-search, "
-                f"got {brief(self.n_iter)} with {self.scheduler!r}; leave it out and use "
-                "scheduler_options"
+                f"got {brief(self.n_iter)} with {name!r}; leave it out and use scheduler_options"
             )
-        searcher = "curves" if self.scheduler in FORECASTING else "random"
+        searcher = "curves" if name in FORECASTING else "random"
         return make_scheduler(
-            self.scheduler,
+            name,
             make_searcher(searcher, space.space, seed),
             max_resource=n_units,
-            reduction_factor=reduction_factor,
             seed=seed,
             **options,
         )

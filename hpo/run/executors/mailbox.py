@@ -29,7 +29,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hpo.errors import UsageError
 from hpo.files import lock_file
@@ -37,8 +37,11 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
+<<<<<<< HEAD
 from hpo.trainers.objective import Objective
 from hpo.trainers.script import ScriptTrainer
+=======
+>>>>>>> main
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"
@@ -167,22 +170,35 @@ def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
 
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Return a segment as plain values."""
-    data = {each.name: getattr(segment, each.name) for each in dataclasses.fields(segment)}
-    data["config"] = dict(segment.config)
-    data["objective"] = dataclasses.asdict(segment.objective)
-    return {name: {"path": str(v)} if isinstance(v, Path) else v for name, v in data.items()}
+    return {**_plain(segment), "config": dict(segment.config)}
 
 
 def segment_from_json(data: Mapping[str, Any]) -> Segment:
     """Return the segment that plain values describe."""
-    values: dict[str, Any] = {
-        name: Path(value["path"]) if isinstance(value, Mapping) and "path" in value else value
-        for name, value in data.items()
-        if name not in ("config", "objective")
-    }
-    values["objective"] = Objective(**data["objective"])
-    values["config"] = {name: plain_value(value) for name, value in data["config"].items()}
-    return Segment(**values)
+    config = {name: plain_value(value) for name, value in data["config"].items()}
+    segment: Segment = _typed({**data, "config": config}, Segment)
+    return segment
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as plain values: the type of the field tells what they were."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {each.name: _plain(getattr(value, each.name)) for each in fields}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """Return the value of a field of this type that `_plain` has written."""
+    for kind in (hint, *get_args(hint)):  # of `Path | None`, the path
+        if kind is Path and isinstance(value, str):
+            return Path(value)
+        if get_origin(kind) is tuple and isinstance(value, list):
+            return tuple(value)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+            hints = get_type_hints(kind)
+            return kind(**{name: _typed(each, hints[name]) for name, each in value.items()})
+    return value
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
-from sklearn.metrics import f1_score, make_scorer
+from sklearn.metrics import accuracy_score, f1_score, make_scorer
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -33,6 +33,7 @@ from hpo import SearchSpace, SwiftSearchCV
 from hpo.integrations.sklearn.resources import Epochs, Samples, WarmStart, resource_of
 
 X, Y = load_iris(return_X_y=True)
+SMALL = {"n_iter": 2, "cv": 3, "max_resource": 8, "random_state": 0, "scheduler": "swift-asha"}
 ALPHAS = {"alpha": loguniform(1e-6, 1e-1)}
 
 
@@ -41,13 +42,13 @@ def sgd(**settings) -> SGDClassifier:
 
 
 def small(estimator=None, space=None, **settings) -> SwiftSearchCV:
-    """Return a search that takes some hundredths of a second."""
+    """Return a search that takes some hundredths of a second, and makes forecasts."""
     estimator = sgd() if estimator is None else estimator
     space = ALPHAS if space is None else space
     return SwiftSearchCV(
         estimator,
         space,
-        **({"n_iter": 2, "cv": 3, "max_resource": 8, "random_state": 0} | settings),
+        **(SMALL | settings),
     )
 
 
@@ -60,7 +61,7 @@ def _checked() -> list[SwiftSearchCV]:
         SwiftSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, **settings),
         SwiftSearchCV(sgd(), {"alpha": [1e-4, 1e-3]}, max_resource=2, **settings),
         SwiftSearchCV(
-            GradientBoostingRegressor(n_estimators=2, random_state=0),
+            GradientBoostingRegressor(n_estimators=8, random_state=0),
             {"learning_rate": [0.1, 1.0]},
             **settings,
         ),
@@ -146,6 +147,14 @@ def test_every_scheduler_searches(scheduler: str) -> None:
         assert search.cv_results_["n_resources"].tolist() == [8, 8, 8]
 
 
+def test_forecasts_from_ten_full_trainings_on() -> None:
+    few, many = (small(n_iter=n, scheduler="auto").fit(X, Y) for n in (3, 10))
+    units = [each.cv_results_["n_resources"] for each in (few, many)]
+    assert set(units[0]) <= {1, 3, 8}  # the rungs of ASHA
+    assert len(set(units[1])) > 3
+    assert units[1].sum() == 80
+
+
 def test_clone_pickle_and_set_params() -> None:
     search = clone(small()).set_params(n_iter=1, estimator__penalty="l1")
     assert search.estimator.penalty == "l1"
@@ -226,7 +235,8 @@ def test_a_booster_that_stops_early_is_finished() -> None:
 
 def test_iterations_of_a_solver_and_any_parameter() -> None:
     logistic, space = LogisticRegression(), {"C": loguniform(0.1, 10)}
-    with pytest.warns(ConvergenceWarning):  # of the best estimator only
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of the best estimator only
         solver = small(logistic, space, resource="max_iter").fit(X, Y)
     assert solver.best_params_["max_iter"] == 8
     depth = small(SVC(), {"C": loguniform(0.1, 10)}, resource="degree", max_resource=3).fit(X, Y)
@@ -463,6 +473,7 @@ def test_metadata_routing() -> None:
             make_pipeline(StandardScaler().set_fit_request(sample_weight=True), model),
             {"sgdclassifier__alpha": loguniform(1e-6, 1e-1)},
             max_resource="auto",
+            scoring=make_scorer(accuracy_score).set_score_request(sample_weight=True),
         ).fit(X, Y, sample_weight=weight)
         assert pipeline.resource_ == "n_samples"  # the pipeline routes by itself
         assert 2 not in pipeline.predict(X)
