@@ -37,11 +37,7 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
-<<<<<<< HEAD
-from hpo.trainers.objective import Objective
 from hpo.trainers.script import ScriptTrainer
-=======
->>>>>>> main
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"

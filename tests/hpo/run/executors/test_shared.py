@@ -25,9 +25,8 @@ from hpo.run.journal import locked_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
-from hpo.trainers import NamedTrainer, Outcome, Segment
-from hpo.trainers.objective import Objective
 from hpo.trainers import NamedTrainer, Outcome, ScriptTrainer, Segment
+from hpo.trainers.objective import Objective
 from joining import crowd, joined, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
@@ -134,12 +133,8 @@ def segment(root: Path, trial: int, stop: int) -> Segment:
 
 
 def test_segments_and_outcomes_travel_unchanged(tmp_path: Path) -> None:
-<<<<<<< HEAD
-    sent = replace(segment(tmp_path, 3, 7), objective=Objective("accuracy", "max"))
-=======
     objective = Objective.of("accuracy", "max")
     sent = replace(segment(tmp_path, 3, 7), objective=objective, expects_checkpoint=True)
->>>>>>> work
     assert mailbox.segment_from_json(through_json(mailbox.segment_to_json(sent))) == sent
     outcome = Outcome(
         (1.0, math.inf, 0.1 + 0.2),
