@@ -45,9 +45,10 @@ from hpo.errors import (
     TrainerError,
     UsageError,
 )
-from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
+from hpo.loop import RetriesTrials, Scheduler, WorkerAware
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.deadline import Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
@@ -76,7 +77,7 @@ from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
-from hpo.trainers import NamedTrainer, Trainer, as_trainer
+from hpo.trainers import Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
@@ -138,6 +139,9 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    callbacks : sequence of Callback
+        Objects that are called as the search goes on, and may stop a trial or the search (see
+        `hpo.Callback`).
     objective : str or None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
@@ -176,6 +180,7 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    callbacks: Sequence[Callback] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
     keep_checkpoints: bool = False
@@ -192,6 +197,7 @@ class Tuner:
         _check_seconds("predict_timeout", self.predict_timeout)
         if self.deadline is not None:
             seconds_until(self.deadline)
+        check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -229,14 +235,7 @@ class Tuner:
         **settings
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
-        trainer = NamedTrainer(spec.trainer).resolved()
-        place = settings.get("checkpoint_dir") or spec.checkpoint_dir
-        spec = dataclasses.replace(
-            spec,
-            trainer=trainer.name,
-            fingerprint=trainer.fingerprint(),
-            checkpoint_dir=str(Path(place).resolve()) if place else "",
-        )
+        trainer, spec = spec.resolved(settings.get("checkpoint_dir"))
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
@@ -251,7 +250,7 @@ class Tuner:
             "mode": spec.mode,
             "keep_checkpoints": spec.keep_checkpoints,
         }
-        return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
+        return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
     def resume(  # noqa: PLR0913 - the limits of `run` and what only a resumed run needs
@@ -301,7 +300,7 @@ class Tuner:
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
             own, or if the scheduler cannot take failed trials back.
-        InterruptedRunError, MachineError, ExecutorBrokenError
+        InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
@@ -326,7 +325,7 @@ class Tuner:
             except UsageError as error:
                 raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
-                file = tuner.spec.trainer.rpartition(":")[0]
+                file = tuner.spec.trainer.rpartition(":")[0] or "the script"
                 _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
@@ -384,6 +383,8 @@ class Tuner:
             this process. No trial is judged by that; mend it and resume.
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
+        CallbackError
+            If a callback fails, after the run was stopped in good order.
 
         Warns
         -----
@@ -504,13 +505,16 @@ class Tuner:
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
             results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
             error.results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, error.results)
             raise
         results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
+        show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -531,7 +535,7 @@ class Tuner:
         if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive(self.scheduler, removing, recorder)
+            drive_with_callbacks(self.scheduler, removing, recorder, self.callbacks)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
