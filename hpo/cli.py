@@ -200,6 +200,18 @@ def cli() -> None:
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
 )
+@click.option(
+    "--initial",
+    type=_PATH,
+    help="Configurations to try first: .json, .jsonl or .csv (also that of hpo report --csv).",
+)
+@click.option(
+    "--warm-start",
+    type=_PATH,
+    multiple=True,
+    metavar="JOURNAL",
+    help="Journal of an earlier search to learn from; repeatable.",
+)
 @_pairs("--searcher-option", "Option of the searcher")
 @_pairs("--scheduler-option", "Option of the scheduler")
 @_pairs("--predictor-option", "Option of the predictor")
@@ -207,6 +219,7 @@ def cli() -> None:
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
     """Tune TRAINER, named FILE.py:name or package.module:name."""
+    from hpo.run.going_on import read_configs
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
@@ -217,13 +230,17 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
+        "warm_start": options.pop("warm_start"),
     }
+    domains = usage_checked(SearchSpace.from_toml, space or default_space(trainer))
+    if (initial := options.pop("initial")) is not None:
+        settings["initial"] = read_configs(initial, domains)
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
-        space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
+        space=domains.to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
         scheduler_options=scheduler_options,
         predictor_options=parse_options(options.pop("predictor_option")),
@@ -250,6 +267,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
+@_pairs("--extend", "Go on beyond the end, by a larger max-resource, iterations, n-trials, ...")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
@@ -261,6 +279,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
     _see_working_directory()
     executor_options = parse_options(options.pop("executor_option"))
+    options["extend"] = parse_options(options.pop("extend")) or None
     given = {name: value for name, value in options.items() if value is not None}
     if executor_options or "executor" in given:  # another executor has other options
         given["executor_options"] = executor_options

@@ -33,7 +33,7 @@ import stat
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -446,8 +446,17 @@ class Journal:
         self._checksum = checksum
 
     @classmethod
-    def create(cls, path: Path, spec: Mapping[str, Any]) -> Self:
+    def create(
+        cls, path: Path, spec: Mapping[str, Any], notes: Iterable[Mapping[str, Any]] = ()
+    ) -> Self:
         """Start a journal of a run built from `spec` at `path`, which must not exist yet.
+
+        Parameters
+        ----------
+        path : Path
+        spec : Mapping
+        notes : iterable of Mapping
+            Notes that the journal has from the beginning.
 
         Raises
         ------
@@ -457,10 +466,14 @@ class Journal:
         path = Path(path)
         cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time())
-        line, checksum = encode_line(header.to_json())
+        lines, checksum = encode_line(header.to_json())
+        for note in notes:
+            entry = {"kind": "note", "time": round(header.created, 3), "data": note}
+            line, checksum = encode_line(entry, checksum)
+            lines += line
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, line, overwrite=False)
+            write_atomically(path, lines, overwrite=False)
         except OSError as error:
             cls.check_new(path)  # another process was quicker
             remedy = machine_fault(error) or "name a writable place"

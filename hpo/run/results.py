@@ -192,7 +192,7 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
-        baseline = None if spec is None else spec.baseline()
+        baseline = None if spec is None else spec.extended(content.notes()).baseline()
         return cls.of(
             summary,
             content.reports(),

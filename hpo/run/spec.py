@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -13,6 +13,7 @@ from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
+from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
 from hpo.schedulers.registry import check_scheduler_options
 from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
@@ -138,6 +139,16 @@ class RunSpec:
         where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
         raise JournalError(f"{where} does not describe a run of this hpo version: {problem}")
 
+    def extended(self, notes: Iterable[Mapping[str, Any]]) -> RunSpec:
+        """Return the specification with the settings by which the run was extended.
+
+        Parameters
+        ----------
+        notes : iterable of Mapping
+            Notes of its journal.
+        """
+        return dataclasses.replace(self, **extended_settings(vars(self), notes))
+
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
 
@@ -223,6 +234,27 @@ class RunSpec:
         iterations = self.scheduler_options.get("iterations", 1)
         rounds = not self._forecasts
         return HyperbandBaseline(self.max_resource, self.reduction_factor, iterations, rounds)
+
+
+def extended_settings(
+    spec: Mapping[str, Any], notes: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the plain values of a specification, with those by which its run was extended.
+
+    Parameters
+    ----------
+    spec : Mapping
+        Empty for a run from Python objects.
+    notes : iterable of Mapping
+        Notes of its journal.
+    """
+    settings = dict(spec)
+    for note in notes:
+        if spec and note.get("what") == EXTENDED:
+            options = dict(note["settings"])
+            settings["max_resource"] = options.pop("max_resource", settings.get("max_resource"))
+            settings["scheduler_options"] = {**settings.get("scheduler_options", {}), **options}
+    return settings
 
 
 def _fits(value: object, hint: Any) -> bool:

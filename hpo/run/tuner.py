@@ -59,6 +59,7 @@ from hpo.run.executors.pools import (
 )
 from hpo.run.executors.remote import ClusterPool
 from hpo.run.forecasting import ModelRunner, model_runner
+from hpo.run.going_on import begin, extended
 from hpo.run.journal import Header, Journal, JournalContent, read_header
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
@@ -74,7 +75,7 @@ from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.sending import sendable
-from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
+from hpo.trial import Config, Job, TrainFailure, TrainJob, TrainReport, TrialStatus
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +131,13 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    initial : sequence of Config
+        Configurations that are tried first, by every scheduler. One may name only some of the
+        hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
+    warm_start : Path or sequence of Path
+        Journals of earlier searches, whose trials the forecasts of this one learn from, and whose
+        best configurations are tried first, after `initial`. Their spaces may differ in part. The
+        journal of this run holds a copy of what it takes over.
 
     Raises
     ------
@@ -159,6 +167,8 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    initial: Sequence[Config] = ()
+    warm_start: Path | str | Sequence[Path | str] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -233,6 +243,7 @@ class Tuner:
         *,
         salvage: bool = False,
         retry_failed: bool = False,
+        extend: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Results:
         """Resume a run that was stopped or killed, and run it to its end.
@@ -251,6 +262,11 @@ class Tuner:
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
             NaN or infinite did not fail in this sense.
+        extend : Mapping, optional
+            Settings of the scheduler by which a search goes on beyond its end, each with a value
+            above the present one: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or
+            ``max_epochs`` (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials``
+            (ASHA, random search, early stopping).
         **settings
             Further parameters of `Tuner`.
 
@@ -264,7 +280,7 @@ class Tuner:
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
-            own, or if the scheduler cannot take failed trials back.
+            own, or if the scheduler cannot take failed trials back or be extended so.
         InterruptedRunError, MachineError, ExecutorBrokenError
             As `run`.
         """
@@ -299,7 +315,7 @@ class Tuner:
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
         with _told_apart():
-            return tuner._resume(retry_failed=retry_failed)
+            return tuner._resume(retry_failed=retry_failed, extend=extend or {})
 
     def run(self) -> Results:
         """Run the search.
@@ -342,36 +358,43 @@ class Tuner:
                 else:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
-                workers = self._workers(trainer, store, stack)
+                notes = begin(self.scheduler, self.initial, self.warm_start)
+                workers = self._workers(trainer, store, stack, notes)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time()))
-                return self._go(workers, store, deadline)
+                return self._go(workers, store, deadline, notes=notes)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            workers = self._workers(trainer, store, stack)
+            notes = begin(self.scheduler, self.initial, self.warm_start)
+            workers = self._workers(trainer, store, stack, notes)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec))
+            journal = stack.enter_context(Journal.create(self.journal, spec, notes))
             try:
                 store.create(journal.header)
             except UsageError:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, deadline, journal)
+            return self._go(workers, store, deadline, journal, notes=notes)
 
-    def _resume(self, *, retry_failed: bool) -> Results:
+    def _resume(self, *, retry_failed: bool, extend: Mapping[str, Any]) -> Results:
         deadline = self._begun_deadline()
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
+        if self.initial or self.warm_start:
+            raise UsageError(
+                "initial and warm_start are for the start of a search; a resumed one has in its "
+                "journal what it began with, so leave them out"
+            )
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
             store = self._store(self.journal)
-            workers = self._workers(trainer, store, stack)
+            workers = self._workers(trainer, store, stack, content.notes())
             pending = replay(content, self.scheduler)  # while they start
             workers.check_import(store.root)
             kept = store.adopt(journal.header)
@@ -381,8 +404,17 @@ class Tuner:
             journal.append("note", {"what": RESUMED, "checkpoints": kept})
             if retry_failed:
                 self._retry_failed(journal, content)
-            parts = content.notes() if kept else []
-            return self._go(workers, store, deadline, journal, pending, content, parts)
+            notes = content.notes()
+            if extend:
+                notes.append(extended(self.scheduler, extend))
+                journal.append("note", notes[-1])
+            tuner = self
+            if self.spec is not None:
+                tuner = dataclasses.replace(self, spec=self.spec.extended(notes))
+            parts = notes if kept else []
+            return tuner._go(  # noqa: SLF001 - of this class
+                workers, store, deadline, journal, pending, content, parts
+            )
 
     def _go(
         self,
@@ -392,9 +424,11 @@ class Tuner:
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
-        parts: Sequence[Mapping[str, Any]] = (),
+        notes: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
+        if before is None:
+            recorder.notes += notes  # which a new journal has from its beginning
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
@@ -419,7 +453,7 @@ class Tuner:
                     elif job.trial_id in afresh:
                         runner.submit_afresh(job)
                     else:
-                        runner.submit(job, known_part(job, parts))
+                        runner.submit(job, known_part(job, notes))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
             store.tidy()
@@ -505,7 +539,11 @@ class Tuner:
         return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
-        self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
+        self,
+        trainer: Trainer,
+        store: CheckpointStore,
+        stack: contextlib.ExitStack,
+        notes: Sequence[Mapping[str, Any]],
     ) -> _Workers:
         """Start the workers and what forecasts, which are closed with the stack."""
         pool: WorkerPool
@@ -519,7 +557,7 @@ class Tuner:
         if isinstance(pool, ProcessPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
-        model = model_runner(self.predictor, self.scheduler, background=background)
+        model = model_runner(self.predictor, self.scheduler, notes, background=background)
         stack.callback(_close, model)
         return _Workers(trainer, pool, model)
 

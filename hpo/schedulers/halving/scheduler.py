@@ -13,14 +13,18 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hpo.brackets import Bracket, check_iterations, check_resources, hyperband_brackets
+from hpo.schedulers._extension import check_extension, enqueued
 from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.predictions import Predictions
 from hpo.schedulers.halving.rounds import CurvePool, Round, RoundPlan, plan_bracket
 from hpo.schedulers.halving.rules import FullTraining, RoundRule
 from hpo.searchers.base import Searcher
+from hpo.space.search_space import SearchSpace
 from hpo.trial import (
+    Config,
     Decision,
     Done,
     Event,
@@ -107,7 +111,10 @@ class BracketScheduler:
         self._predictions = Predictions(
             self._trials, self._pool, self._rule, retrain=retrain, seed=seed
         )
-        self._unopened = deque(enumerate(tuple(brackets) * iterations))
+        self._iterations = iterations
+        self._brackets = tuple(brackets)  # of one iteration
+        self._n_planned = len(self._brackets) * iterations
+        self._unopened = deque(enumerate(self._brackets * iterations))
         self._rounds: dict[int, Round] = {}  # bracket -> its round under way
         self._filling: Round | None = None  # the round that takes in new trials
         self._blocked: dict[int, list[Round]] = {}  # resource -> rounds that wait for its curves
@@ -183,6 +190,38 @@ class BracketScheduler:
         for bracket in sorted(self._late):
             if bracket not in self._rounds:
                 self._start_late_round(bracket)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self._searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`), in the first bracket.
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self._searcher = enqueued(self._trials, self._searcher, configs)
+
+    def extend(self, **settings: Any) -> None:
+        """Run through all brackets again (see `hpo.loop.Extendable`).
+
+        Parameters
+        ----------
+        **settings
+            ``iterations``. The resources of rungs follow from `max_resource`, which stays.
+        """
+        checked = check_extension(self, settings, {"iterations": self._iterations})
+        check_iterations(checked["iterations"])
+        self._open_more(self._brackets * (checked["iterations"] - self._iterations))
+        self._iterations = checked["iterations"]
+
+    def _open_more(self, brackets: Sequence[Bracket]) -> None:
+        """Plan further brackets, which start after all others."""
+        self._unopened.extend(enumerate(brackets, self._n_planned))
+        self._n_planned += len(brackets)
 
     # -- jobs --------------------------------------------------------------------------------
 
