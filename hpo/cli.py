@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``simulate``.
+"""The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``list``, ...
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
 status 1. A run that is stopped in good order prints the command that resumes it, and exits with
@@ -145,13 +145,23 @@ def cli() -> None:
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
 @click.option(
-    "--scheduler", default="swift-asha", show_default=True, help="swift-asha, hyperband, asha, ..."
+    "--scheduler",
+    default="swift-asha",
+    show_default=True,
+    help="Scheduler (see hpo list schedulers).",
 )
-@click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
+@click.option(
+    "--predictor",
+    default="auto",
+    show_default=True,
+    help="Learning curve predictor (hpo list predictors).",
+)
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
+@click.option(
+    "--searcher", default="auto", show_default=True, help="Searcher (hpo list searchers)."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -169,7 +179,7 @@ def cli() -> None:
     "--executor",
     default="process",
     show_default=True,
-    help="process, inline (reproducible), dask, mpi or ray.",
+    help="Where trials run (hpo list executors).",
 )
 @click.option(
     "--min-improvement",
@@ -379,6 +389,32 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
     _print(table=table_of(rows, setting))
+
+
+@cli.command("list")
+@click.argument(
+    "kind",
+    type=click.Choice(["schedulers", "searchers", "predictors", "executors"]),
+    required=False,
+)
+def list_parts(kind: str | None) -> None:
+    """List schedulers, searchers, predictors and executors, or those of one KIND."""
+    from hpo.predictors.registry import CATALOGUE as PREDICTORS
+    from hpo.run.executors.registry import CATALOGUE as EXECUTORS
+    from hpo.schedulers.registry import CATALOGUE as SCHEDULERS
+    from hpo.searchers.installed import PluginWarning
+    from hpo.searchers.registry import CATALOGUE as SEARCHERS
+
+    with warnings.catch_warnings(record=True) as broken:
+        warnings.simplefilter("always", PluginWarning)
+        for each in (SCHEDULERS, SEARCHERS, PREDICTORS, EXECUTORS):
+            if kind in (None, f"{each.kind}s"):
+                if kind is None:
+                    _print(f"{each.kind.capitalize()}s")
+                width = max(map(len, each.names()))
+                _print(*(f"  {name:{width}}  {line}" for name, line in each.described()))
+    for warning in broken:
+        _warn(f"Warning: {warning.message}")
 
 
 def _see_working_directory() -> None:

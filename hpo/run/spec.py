@@ -15,9 +15,9 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
 from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
-from hpo.schedulers.registry import check_scheduler_options
-from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
-from hpo.searchers.registry import check_searcher_options
+from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
+from hpo.searchers import Searcher, make_searcher, searcher_options
+from hpo.searchers.registry import check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -36,7 +36,7 @@ class RunSpec:
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`).
+        Name of the scheduler (``hpo list schedulers``).
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
@@ -199,25 +199,21 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
-        if name in REMOVED:
-            raise UsageError(f"searcher {name!r} is gone: {REMOVED[name]}")
-        if name not in SEARCHERS:
-            raise UsageError(
-                f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
-            )
-        if name in LEARNING and not self._forecasts:
+        if usage_checked(learns_from_forecasts, name) and not self._forecasts:
             raise UsageError(
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
         usage_checked(check_searcher_options, name, self.searcher_options)
-        options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
+        options = dict(self.searcher_options)
+        if self.allow_duplicates or "allow_duplicates" in searcher_options(name):
+            options = {"allow_duplicates": self.allow_duplicates, **options}
         searcher: Searcher = usage_checked(lambda: make_searcher(name, space, self.seed, **options))
         return searcher
 
     @property
     def _forecasts(self) -> bool:
-        return self.scheduler in FORECASTING
+        return bool(usage_checked(asks_for_forecasts, self.scheduler))
 
     def build_predictor(self) -> Any:
         """Build the predictor of learning curves."""
