@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from typing import Any, Protocol
 
+from hpo.errors import usage_checked
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.predictors.warm_start import warm_started
@@ -189,7 +190,7 @@ def model_runner(
         predictor = "nusvr" if searcher is None else "mixed"
     model: Any = make_predictor(predictor) if isinstance(predictor, str) else predictor
     if searcher is not None and (earlier := searches_of(notes, getattr(searcher, "space", None))):
-        model = warm_started(model, earlier)
+        model = usage_checked(warm_started, model, earlier)
 
     def predict(job: ModelJob) -> ModelReport:
         try:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hpo.errors import UsageError
+from hpo.errors import JournalError, UsageError
 from hpo.predictors import JointPredictor
 from hpo.predictors.warm_start import instructive
-from hpo.run.journal import JournalContent, read_journal
+from hpo.run.journal import Entry, JournalContent, read_journal
 from hpo.searchers.initial import own_value
 from hpo.space.domains import Categorical, Constant, Domain
 from hpo.space.search_space import SearchSpace
@@ -70,21 +70,37 @@ def trials_of(content: JournalContent) -> list[Curve]:
     Parameters
     ----------
     content : JournalContent
+
+    Raises
+    ------
+    JournalError
+        If a line holds no job or report of this version.
     """
     configs: dict[int, Config] = {}
     losses: dict[int, list[float]] = {}
     for entry in content.entries:
         if entry.kind == "decided" and entry.data.get("type") == TrainJob.__name__:
-            configs[entry.data["trial_id"]] = with_tuples(entry.data["config"])
+            job = _job(entry, content.path)
+            configs[job.trial_id] = with_tuples(job.config)
     for _, report in content.reports():
         if isinstance(report, TrainReport):
             known = losses.setdefault(report.trial_id, [])
-            known[report.start :] = report.losses
+            if 0 <= report.start <= len(known):
+                known[report.start :] = report.losses
     return [
         Curve(trial, configs[trial], finite)
         for trial, known in sorted(losses.items())
         if trial in configs and (finite := tuple(itertools.takewhile(math.isfinite, known)))
     ]
+
+
+def _job(entry: Entry, path: Path) -> TrainJob:
+    try:
+        return TrainJob.from_json(entry.data)
+    except ValueError as error:
+        raise JournalError(
+            f"line {entry.line} of journal {path} holds no job of this version: {error}"
+        ) from None
 
 
 def _ranked(curves: Sequence[Curve]) -> list[Curve]:
