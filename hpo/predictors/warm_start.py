@@ -30,9 +30,11 @@ _MIN_TRIALS = 4
 """With fewer trials to compare, losses are taken as they are."""
 _LOW = 0.1
 """Quantile that agrees, beside the median."""
-_MAX_TRIALS = 120
-"""Most trials of all earlier searches."""
-_MAX_PER_SEARCH = 40
+_MARK = 0.5
+"""Value of a mark in the features, beside hyperparameters in [0, 1]. With 1 or 2 the searches of
+`benchmarks/warm_start.py` share too little."""
+_MAX_TRIALS, _MAX_PER_SEARCH = 60, 40
+"""Most trials of all earlier searches, and of one: a process holds 400 losses."""
 _BEST_FRACTION = 2 / 3
 """Fraction of these that are the best ones; the others are spread over all."""
 
@@ -95,7 +97,7 @@ class MarkingEncoder:
         plain = [{name: config[name] for name in config if name != MARK} for config in configs]
         marks = np.array([config.get(MARK, 0) for config in configs])
         numbers = np.arange(1, self.n_searches + 1)
-        return np.column_stack([self.encoder(plain), marks[:, None] == numbers])
+        return np.column_stack([self.encoder(plain), _MARK * (marks[:, None] == numbers)])
 
 
 def warm_started(predictor: Any, searches: Sequence[Sequence[Curve]]) -> Forecaster:
@@ -151,7 +153,8 @@ def instructive(ranked: Sequence[Curve], n_searches: int) -> list[Curve]:
     ranked : sequence of Curve
         All of them, the best first.
     n_searches : int
-        Number of earlier searches, which take over at most 120 together.
+        Number of earlier searches; at most 60 trials are taken over together, if each has at
+        least 8.
     """
     most = max(min(_MAX_PER_SEARCH, _MAX_TRIALS // n_searches), _MATCHED_TRIALS)
     n_best = round(_BEST_FRACTION * most)

@@ -49,7 +49,7 @@ def earlier_searches(journals: Sequence[Path]) -> list[dict[str, Any]]:
     notes = []
     for path in journals:
         content = read_journal(path)
-        ranked = _ranked(trials_of(content))
+        ranked = ranked_trials(trials_of(content))
         if not ranked:
             raise UsageError(
                 f"warm_start journal {path} must hold a trial with a finite loss, got none; leave "
@@ -103,7 +103,7 @@ def _job(entry: Entry, path: Path) -> TrainJob:
         ) from None
 
 
-def _ranked(curves: Sequence[Curve]) -> list[Curve]:
+def ranked_trials(curves: Sequence[Curve]) -> list[Curve]:
     """Return trials in the order of their forecasts, the best first; uncertain ones count less."""
     if not curves:
         return []
