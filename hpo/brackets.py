@@ -65,6 +65,23 @@ class Bracket:
         steps = zip(self.rungs, before[:-1], strict=True)
         return sum(rung.n_trials * (rung.resource - start) for rung, start in steps)
 
+    def of_size(self, n_trials: int, reduction_factor: int) -> Bracket:
+        """Return the bracket with the same rungs that starts another number of trials.
+
+        Parameters
+        ----------
+        n_trials : int
+            At least 1.
+        reduction_factor : int
+            Halving rate, eta.
+        """
+        return Bracket(
+            tuple(
+                Rung(max(n_trials // reduction_factor**power, 1), rung.resource)
+                for power, rung in enumerate(self.rungs)
+            )
+        )
+
 
 def floor_log(value: int, base: int) -> int:
     """Return the largest ``k`` with ``base**k <= value``.
@@ -91,17 +108,21 @@ def round_half_even(numerator: int, denominator: int) -> int:
     return quotient
 
 
-def check_resources(max_resource: int, reduction_factor: int) -> None:
-    """Check the two settings that all multi-fidelity schedulers share.
+def check_resources(max_resource: int, reduction_factor: int, min_resource: int = 1) -> None:
+    """Check the settings that all multi-fidelity schedulers share.
 
     Raises
     ------
     ValueError
-        If `max_resource` is no integer from 1 to a million or `reduction_factor` none of at least
-        2.
+        If `max_resource` is no integer from 1 to a million, `reduction_factor` none of at least 2,
+        or `min_resource` none from 1 to `max_resource`.
     """
     check_integer("max_resource (maximum resource per trial)", max_resource, 1, MAX_RESOURCE)
     check_integer("reduction_factor (halving rate)", reduction_factor, 2)
+    if type(min_resource) is not int or not 1 <= min_resource <= max_resource:
+        raise ValueError(
+            f"min_resource must lie in 1..{max_resource} (max_resource), got {brief(min_resource)}"
+        )
 
 
 def check_iterations(iterations: int) -> None:
@@ -260,7 +281,31 @@ def check_curves(min_curves: int, max_curves: int) -> None:
         raise ValueError(f"max_curves must be at least min_curves={min_curves}, got {max_curves!r}")
 
 
-def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials: int) -> Bracket:
+def deepest_bracket(max_resource: int, reduction_factor: int, min_resource: int = 1) -> int:
+    """Return how often trials can be reduced: the largest ``s`` with ``min * eta**s <= max``.
+
+    Parameters
+    ----------
+    max_resource, reduction_factor, min_resource : int
+        As for `hyperband_brackets`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> deepest_bracket(81, 3), deepest_bracket(81, 3, min_resource=5)
+    (4, 2)
+    """
+    check_resources(max_resource, reduction_factor, min_resource)
+    return floor_log(max_resource // min_resource, reduction_factor)
+
+
+def make_bracket(
+    max_resource: int, reduction_factor: int, depth: int, n_trials: int, min_resource: int = 1
+) -> Bracket:
     """Build the bracket with ``depth + 1`` rungs that starts `n_trials` trials.
 
     Parameters
@@ -268,21 +313,23 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
     max_resource, reduction_factor : int
         R and eta.
     depth : int
-        s: number of times that the trials are reduced, from 0 to ``floor_log(R, eta)``.
+        s: number of times that the trials are reduced, from 0 to `deepest_bracket`.
     n_trials : int
         Number of trials at the first rung, at least 1.
+    min_resource : int
+        Least resource of a rung, r.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
     """
-    check_resources(max_resource, reduction_factor)
+    deepest = deepest_bracket(max_resource, reduction_factor, min_resource)
     check_integer("n_trials", n_trials, 1)
-    deepest = floor_log(max_resource, reduction_factor)
     if not 0 <= depth <= deepest:
+        least = f", min_resource={min_resource}" if min_resource > 1 else ""
         raise ValueError(
-            f"depth must lie in 0..{deepest} for max_resource={max_resource} and "
+            f"depth must lie in 0..{deepest} for max_resource={max_resource}{least} and "
             f"reduction_factor={reduction_factor}, got {depth}"
         )
     rungs = (
@@ -295,7 +342,9 @@ def make_bracket(max_resource: int, reduction_factor: int, depth: int, n_trials:
     return Bracket(tuple(rungs))
 
 
-def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracket, ...]:
+def hyperband_brackets(
+    max_resource: int, reduction_factor: int, min_resource: int = 1
+) -> tuple[Bracket, ...]:
     """Build Hyperband's brackets, the one with the most trials first.
 
     Parameters
@@ -304,6 +353,9 @@ def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracke
         Maximum resource per trial, R; at least 1.
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung; at least 2.
+    min_resource : int
+        Least resource of a rung, r: no trial is given up before. There are fewer brackets then,
+        and the smallest resource is the lowest ``R / eta**s`` from r on.
 
     Raises
     ------
@@ -312,23 +364,27 @@ def hyperband_brackets(max_resource: int, reduction_factor: int) -> tuple[Bracke
 
     References
     ----------
-    Li et al., Hyperband, JMLR 18 (2018), algorithm 1.
+    Li et al., Hyperband, JMLR 18 (2018), algorithm 1 (whose r is 1).
+
+    Examples
+    --------
+    >>> [[rung.resource for rung in bracket.rungs] for bracket in hyperband_brackets(9, 3, 2)]
+    [[3, 9], [9]]
     """
-    check_resources(max_resource, reduction_factor)
-    deepest = floor_log(max_resource, reduction_factor)
+    deepest = deepest_bracket(max_resource, reduction_factor, min_resource)
     brackets = []
     for depth in range(deepest, -1, -1):
         n_trials = -(-(deepest + 1) * reduction_factor**depth // (depth + 1))  # rounded up
-        brackets.append(make_bracket(max_resource, reduction_factor, depth, n_trials))
+        brackets.append(make_bracket(max_resource, reduction_factor, depth, n_trials, min_resource))
     return tuple(brackets)
 
 
-def hyperband_epochs(max_resource: int, reduction_factor: int) -> int:
+def hyperband_epochs(max_resource: int, reduction_factor: int, min_resource: int = 1) -> int:
     """Return the total resource that all of Hyperband's brackets spend.
 
     Parameters
     ----------
-    max_resource, reduction_factor : int
+    max_resource, reduction_factor, min_resource : int
         As for `hyperband_brackets`.
 
     Raises
@@ -336,7 +392,8 @@ def hyperband_epochs(max_resource: int, reduction_factor: int) -> int:
     ValueError
         If a setting is out of range.
     """
-    return sum(bracket.epochs for bracket in hyperband_brackets(max_resource, reduction_factor))
+    brackets = hyperband_brackets(max_resource, reduction_factor, min_resource)
+    return sum(bracket.epochs for bracket in brackets)
 
 
 def next_length(units: int, max_resource: int, growth: float) -> int:

@@ -298,7 +298,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("journal", type=_PATH)
+@click.argument("journals", type=_PATH, nargs=-1, required=True, metavar="JOURNAL...")
 @click.option(
     "--top",
     type=click.IntRange(min=0),
@@ -306,27 +306,41 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     show_default=True,
     help="Number of trials to list.",
 )
-@click.option("--csv", type=_PATH, help="Write all trials to this new file.")
+@click.option("--csv", type=_PATH, help="Write all trials, or searches, to this new file.")
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
 @click.option("--html", type=_PATH, help="Write an interactive page to this new file.")
 @click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
 @click.option("--salvage", is_flag=True, help="Show what is left of a damaged journal.")
-def report(journal: Path, *, top: int, csv: Path | None, figures: Path | None, **page: Any) -> None:
-    """Show the results of the run of JOURNAL so far, without changing it."""
-    from hpo.report import read_run, write_report
+def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
+    """Show the results of the run of JOURNAL so far; of several, show them side by side.
 
-    run = read_run(journal, salvage=page["salvage"])
+    Nothing is changed.
+    """
+    from hpo.report import Comparison, read_run, write_report
+
+    runs = [read_run(journal, salvage=options["salvage"]) for journal in journals]
     files = []  # before anything is shown: the output may be a pipe that is closed
-    if csv is not None:
-        run.results.write_csv(csv)
-    if page["html"] is not None:
-        files.append(f"Page: {write_report(run, page['html'], overwrite=page['overwrite'])}")
-    if figures is not None:
+    shown = runs[0].results if len(runs) == 1 else Comparison(runs)
+    if options["csv"] is not None:
+        shown.write_csv(options["csv"])
+    if (page := options["html"]) is not None:
+        overwrite = options["overwrite"]
+        if isinstance(shown, Comparison):
+            page = shown.write_page(page, overwrite=overwrite)
+        else:
+            page = write_report(runs[0], page, overwrite=overwrite)
+        files.append(f"Page: {page}")
+    if options["figures"] is not None:
         from hpo.report.plots import save_figures
 
-        paths = usage_checked(save_figures, {journal.stem: run.results}, figures)
+        names = [runs[0].name] if len(runs) == 1 else Comparison(runs).names
+        named = {name: run.results for name, run in zip(names, runs, strict=True)}
+        paths = usage_checked(save_figures, named, options["figures"])
         files += [f"Figure: {path}" for path in paths]
-    _show(run.results, journal, top, files)
+    if isinstance(shown, Comparison):
+        _print(*shown.lines(), *files, table=shown.table())
+    else:
+        _show(shown, journals[0], top, files)
 
 
 @cli.command()

@@ -135,6 +135,30 @@ class Extendable(Protocol):
         ...
 
 
+@runtime_checkable
+class LimitsTrials(Protocol):
+    """A scheduler that starts no more trials than it is allowed to."""
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether the limit keeps it from starting a trial that it would start otherwise."""
+        ...
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Limit the number of trials of the search from now on.
+
+        Trials that have begun are compared with each other, trained and stopped as if the searcher
+        had no more configurations. A limit that is raised or taken away lets the others start; the
+        scheduler may have been `Done`.
+
+        Parameters
+        ----------
+        n_trials : int or None
+            Trials in all, at least 1; None for no limit.
+        """
+        ...
+
+
 def expect_workers(scheduler: Scheduler, n_workers: int) -> None:
     """Tell a scheduler the number of workers if it is `WorkerAware`, before its first `ask`.
 

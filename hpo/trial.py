@@ -145,6 +145,7 @@ def _are_numbers(values: Iterable[Any]) -> bool:
 _RULES: dict[Any, _Rule] = {
     int: (_is_integer, "an integer of 64 bits"),
     float: (lambda value: _are_numbers((value,)), "a number"),
+    bool: (lambda value: isinstance(value, bool), "true or false"),
     str: (lambda value: isinstance(value, str), "text"),
     Mapping[str, Any]: (lambda value: isinstance(value, Mapping), "an object"),
     Mapping[str, float]: (
@@ -330,13 +331,25 @@ class TrainReport(Value):
     trial_id, start, stop : int
         As in the job.
     losses : tuple of float
-        Loss after each unit of the job, ``stop - start`` numbers; NaN counts as worst.
+        Loss after each unit of the job, ``stop - start`` numbers; NaN counts as worst. Fewer if
+        `finished`, none where an earlier job has reported some.
+    finished : bool
+        Whether training ended by itself, such as a model that has converged: the trial is complete
+        with its last loss and is never trained further.
     """
 
     trial_id: int
     start: int
     stop: int
     losses: tuple[float, ...]
+    finished: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `finished` only where it holds, as journals of before have it."""
+        plain = super().to_json()
+        if not self.finished:
+            del plain["finished"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -453,7 +466,7 @@ class TrialStatus(StrEnum):
     STOPPED = "stopped"
     """It was stopped for good."""
     COMPLETED = "completed"
-    """It was trained to the end."""
+    """It was trained to the end, or its training ended by itself."""
     FAILED = "failed"
     """Its training failed for good; it counts as worst."""
 

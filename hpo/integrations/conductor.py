@@ -179,11 +179,10 @@ class Conductor:
         trial, known = job.trial_id, self.losses[job.trial_id]
         if trial in self._failed:
             return TrainFailure(trial, job.start, job.stop, self._failed[trial])
-        if trial in self._ended:
-            self.result(trial, job.stop, known[-1])
-        if len(known) < job.stop:
+        if len(known) < job.stop and trial not in self._ended:
             return None
-        return TrainReport(trial, job.start, job.stop, tuple(known[job.start : job.stop]))
+        losses = tuple(known[job.start : job.stop])
+        return TrainReport(trial, job.start, job.stop, losses, len(losses) < job.stop - job.start)
 
     def _report(self, report: Report) -> None:
         self._recorder.reported(report)

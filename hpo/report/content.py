@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from hpo.brackets import hyperband_brackets
 from hpo.report.importance import LEAST_TRIALS, importance
 from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
@@ -44,13 +43,13 @@ def content(run: Run) -> dict[str, Any]:
         "title": run.name,
         "lines": results.summary_lines(),
         "figures": _key_figures(results),
-        "settings": [[name, _text(value)] for name, value in run.settings.items()],
+        "settings": [[name, settings_text(value)] for name, value in run.settings.items()],
         "fates": list(FATES),
         "trials": _trials(results),
         "brackets": _brackets(results),
         "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
         **_forecasts(list(run.forecasts())),
-        "history": _history(results),
+        "history": history_points(results),
         "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
         "importance": _importances(results.trials),
@@ -87,11 +86,11 @@ def _trials(results: Results) -> list[dict[str, Any]]:
             "bracket": trial.bracket,
             "rung": trial.rung,
             "fate": places.index(ends[trial.trial_id]),
-            "losses": [_number(loss) for loss in trial.losses],
+            "losses": [json_number(loss) for loss in trial.losses],
             "config": {name: _plain(value) for name, value in trial.config.items()},
             "reason": record["reason"],
             "retries": record["retries"],
-            "best": _number(record["best_loss"]),
+            "best": json_number(record["best_loss"]),
         }
         for trial, record in zip(results.trials, results.records(), strict=True)
     ]
@@ -149,7 +148,7 @@ def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]
             return event.resource
     if results.baseline is None or not results.baseline.rounds:
         return None
-    brackets = hyperband_brackets(results.baseline.max_resource, results.baseline.reduction_factor)
+    brackets = results.baseline.brackets
     rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
 
@@ -162,7 +161,7 @@ def _decision(event: Event) -> dict[str, Any]:
         "resource": event.resource,
         "kept": list(event.kept),
         "dropped": list(event.dropped),
-        "skill": None if event.skill is None else _number(event.skill),
+        "skill": None if event.skill is None else json_number(event.skill),
         "message": event.message,
     }
 
@@ -171,7 +170,7 @@ def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
     """Return predictions with known true losses, and the errors of predictor and last value."""
     known = [f for f in forecasts if f.true is not None and math.isfinite(f.true)]
     rows = [
-        [f.trial_id, f.resource, f.target, *map(_number, (f.predicted, f.last, f.true or 0.0))]
+        [f.trial_id, f.resource, f.target, *map(json_number, (f.predicted, f.last, f.true or 0.0))]
         for f in known[-_SHOWN_POINTS:]
     ]
     return {
@@ -186,10 +185,17 @@ def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
 
 
 def _rmse(errors: Sequence[float]) -> float | None:
-    return _number(math.sqrt(sum(e * e for e in errors) / len(errors))) if errors else None
+    return json_number(math.sqrt(sum(e * e for e in errors) / len(errors))) if errors else None
 
 
-def _history(results: Results) -> list[list[float | None]]:
+def history_points(results: Results) -> list[list[float | None]]:
+    """Return [epochs, seconds, best loss] after training reports, at most some thousand.
+
+    Parameters
+    ----------
+    results : Results
+        Results of a run.
+    """
     points = results.history()
     step = max(1, len(points) // _SHOWN_POINTS)
     kept = [
@@ -197,7 +203,7 @@ def _history(results: Results) -> list[list[float | None]]:
         for place, point in enumerate(points)
         if place % step == 0 or place + 1 == len(points) or point.best < points[place - 1].best
     ]
-    return [[p.epochs, round(p.seconds, 3), _number(p.best)] for p in kept]
+    return [[p.epochs, round(p.seconds, 3), json_number(p.best)] for p in kept]
 
 
 def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
@@ -212,9 +218,9 @@ def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
         {
             "resource": each.resource,
             "n": each.n_trials,
-            "r2": _number(each.r2),
+            "r2": json_number(each.r2),
             "rows": [
-                [name, _number(mean), _number(std)]
+                [name, json_number(mean), json_number(std)]
                 for name, mean, std in zip(each.names, each.mean, each.std, strict=True)
             ],
         }
@@ -223,21 +229,22 @@ def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def _number(value: float) -> float | None:
-    """Round to seven digits; None for NaN and infinity, which JSON does not have."""
+def json_number(value: float) -> float | None:
+    """Return `value` rounded to seven digits; None for NaN and infinity, which JSON lacks."""
     return float(f"{value:.7g}") if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        number = _number(value)
+        number = json_number(value)
         return str(value) if number is None else number
     if isinstance(value, int) and abs(value) > _EXACT_IN_JSON:
         return str(value)
     return value if isinstance(value, int | str) or value is None else str(value)
 
 
-def _text(value: Any) -> str:
+def settings_text(value: Any) -> str:
+    """Return a setting's `value` as text."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_text(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {settings_text(item)}" for name, item in value.items())
     return str(value)

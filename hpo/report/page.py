@@ -50,19 +50,36 @@ def render(run: Run) -> str:
         HTML without external resources.
     """
     values = plain(content(run))
+    return filled("page.html", _SCRIPTS, values, best=_best_table(values["trials"]))
+
+
+def filled(template: str, scripts: Iterable[str], values: Mapping[str, Any], **parts: str) -> str:
+    """Return a page with its scripts, style and values embedded.
+
+    Parameters
+    ----------
+    template : str
+        Name of the page's asset.
+    scripts : iterable of str
+        Names of the scripts' assets, in order.
+    values : Mapping
+        Plain values (`hpo.text.plain`), with ``title`` and ``lines``.
+    **parts
+        Further parts of the template, as HTML.
+    """
     data = json.dumps(values, separators=(",", ":"), allow_nan=False)
     for character in "&<>":  # so that the JSON is safe within a script element
         data = data.replace(character, f"\\u{ord(character):04x}")
-    script = '"use strict";\n' + "\n".join(_asset(name) for name in _SCRIPTS)
+    script = '"use strict";\n' + "\n".join(_asset(name) for name in scripts)
     style = _asset("style.css")
-    return string.Template(_asset("page.html")).substitute(
+    return string.Template(_asset(template)).substitute(
         policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}",
-        title=html_text(run.name),
+        title=html_text(values["title"]),
         lines="\n".join(f"<li>{html_text(line)}</li>" for line in values["lines"]),
-        best=_best_table(values["trials"]),
         style=style,
         data=data,
         script=script,
+        **parts,
     )
 
 
@@ -88,11 +105,34 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
     UsageError
         If the file exists and may not be replaced, or cannot be written.
     """
+    return write_page(render(run), path, overwrite=overwrite)
+
+
+def write_page(page: str, path: Path, *, overwrite: bool = False) -> Path:
+    """Write a page, whole or not at all.
+
+    Parameters
+    ----------
+    page : str
+        HTML.
+    path, overwrite
+        As in `write_report`.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UsageError
+        As in `write_report`.
+    """
     path = Path(path)
     if not path.name or path.is_dir():
         raise UsageError(f"the page must be a file, got the directory {path}; name a file in it")
     try:
-        write_atomically(path, render(run).encode(), overwrite=overwrite)
+        write_atomically(path, page.encode(), overwrite=overwrite)
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}; name a new file in a writable place"

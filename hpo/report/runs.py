@@ -107,8 +107,9 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
     journal : Path
         Its journal.
     scheduler : Scheduler, optional
-        A scheduler in the state in which the run began; needed if the run was not built from a
-        `RunSpec`.
+        A scheduler in the state in which the run began. A run that was built from a `RunSpec`
+        needs none; of any other, the report shows without it what the journal's lines say (see
+        `hpo.Results.of_lines`), and no predictions.
     salvage : bool
         Whether to read a damaged journal up to the damage; ``results.damage`` says what is left
         out.
@@ -116,7 +117,7 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
     Raises
     ------
     JournalError
-        If the journal cannot be used, does not fit the scheduler, or needs one and got none.
+        If the journal cannot be used, or does not fit the scheduler.
     """
     journal = Path(journal)
     jobs: list[Job] = []

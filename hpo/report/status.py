@@ -7,7 +7,6 @@ up and not taken.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -15,8 +14,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from hpo.run.overlap import RESUMED
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results, short
 from hpo.run.salvage import read_salvaged
-from hpo.trial import TrainFailure, TrainReport
 
 
 @dataclass(frozen=True)
@@ -198,8 +196,9 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         Its journal; a damaged one is read up to the damage.
     scheduler : Scheduler, optional
         A scheduler in the state in which the run began, for one that was not built from a
-        `RunSpec`: without it, trials that wait, were stopped or are complete are counted together,
-        and the budget is not known.
+        `RunSpec`: without it, what became of a trial and the budget are known only once the run
+        has ended or was stopped in good order; until then, trials between two segments count as
+        waiting.
 
     Raises
     ------
@@ -226,7 +225,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     if over == "finished" and locked is None:
         state = over
     reports = [entry for entry in content.entries if entry.kind == "reported"]
-    units, trials, best = _counted(content, segments) if results is None else _known(results)
+    units, trials, best = _known(results or _of_readable_lines(content))
     active = segments if state in ("running", "unknown") else ()
     if not active and "running" in trials:
         trials = {"interrupted" if name == "running" else name: n for name, n in trials.items()}
@@ -367,42 +366,25 @@ def _predictions(content: JournalContent) -> int:
     return len(jobs)
 
 
+def _of_readable_lines(content: JournalContent) -> Results:
+    """Return what the lines say before the first that is no report."""
+    entries = []
+    for entry in content.entries:
+        if entry.kind == "reported":
+            try:
+                content.report(entry)
+            except UsageError:
+                break
+        entries.append(entry)
+    return Results.of_lines(replace(content, entries=tuple(entries)))
+
+
 def _known(results: Results) -> tuple[int, dict[str, int], dict[str, Any] | None]:
-    """Return units, trials by state and the best trial of a run whose scheduler is known."""
+    """Return units, trials by state and the best trial."""
     best = None
     if (trial := results.incumbent) is not None:
         best = _best(trial.trial_id, trial.last_loss, len(trial.losses), trial.config)
     return results.epochs, dict(Counter(str(trial.status) for trial in results.trials)), best
-
-
-def _counted(
-    content: JournalContent, segments: Iterable[RunningSegment]
-) -> tuple[int, dict[str, int], dict[str, Any] | None]:
-    """Return the same as far as the lines themselves say it."""
-    configs = {
-        entry.data.get("trial_id"): entry.data.get("config")
-        for entry in content.entries
-        if entry.kind == "decided" and is_integer(entry.data.get("trial_id"))
-    }
-    units, failed = 0, set()
-    last: dict[int, tuple[float, int]] = {}
-    with contextlib.suppress(UsageError):  # a line that is no report: those before it count
-        for _, report in content.reports():
-            if isinstance(report, TrainReport) and report.losses:
-                units += len(report.losses)
-                last[report.trial_id] = (report.losses[-1], report.stop)
-            elif isinstance(report, TrainFailure):
-                failed.add(report.trial_id)
-    running = {each.trial_id for each in segments}
-    states = Counter(
-        "running" if trial in running else "failed" if trial in failed else "other"
-        for trial in configs
-    )
-    finite = {trial: loss for trial, loss in last.items() if math.isfinite(loss[0])}
-    if not finite:
-        return units, dict(states), None
-    trial = min(finite, key=lambda each: finite[each][0])
-    return units, dict(states), _best(trial, *finite[trial], configs.get(trial) or {})
 
 
 def _best(trial: int, loss: float, units: int, config: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.brackets import hyperband_brackets, hyperband_epochs
+from hpo.brackets import Bracket, hyperband_brackets
 from hpo.trial import TrialStatus, TrialSummary
 
 
@@ -22,17 +22,25 @@ class HyperbandBaseline:
     rounds : bool
         Whether the run has Hyperband's rounds, so that the saving of a stopped trial is known at
         once; otherwise whatever is not spent is saved.
+    min_resource : int
+        Least resource of a rung.
     """
 
     max_resource: int
     reduction_factor: int
     iterations: int = 1
     rounds: bool = True
+    min_resource: int = 1
+
+    @property
+    def brackets(self) -> tuple[Bracket, ...]:
+        """Brackets of one iteration, the one with the most trials first."""
+        return hyperband_brackets(self.max_resource, self.reduction_factor, self.min_resource)
 
     @property
     def epochs(self) -> int:
         """Resource units that plain Hyperband spends."""
-        return self.iterations * hyperband_epochs(self.max_resource, self.reduction_factor)
+        return self.iterations * sum(bracket.epochs for bracket in self.brackets)
 
     def saved(self, trials: Sequence[TrialSummary]) -> int:
         """Return the units saved by stopping trials within a round.
@@ -42,7 +50,7 @@ class HyperbandBaseline:
         """
         if not self.rounds:
             return max(0, self.epochs - sum(len(trial.losses) for trial in trials))
-        brackets = hyperband_brackets(self.max_resource, self.reduction_factor)
+        brackets = self.brackets
         saved = 0
         for trial in trials:
             if trial.status is TrialStatus.STOPPED:

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hpo.trial import TrialStatus
+
 KINDS = ("decided", "reported", "note")
 """Kinds of entries."""
 
@@ -160,6 +162,47 @@ _EARLIER: _Rule = (
     "a list of objects with a trial_id, a config and at least one finite loss",
 )
 _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
+_STATUSES = frozenset(TrialStatus)
+
+
+def _is_state(value: object) -> bool:
+    """Return whether a value is [trial, bracket, rung, status, reason]."""
+    return (
+        isinstance(value, list)
+        and len(value) == 5
+        and all(map(_is_count, value[:3]))
+        and isinstance(value[3], str)
+        and value[3] in _STATUSES
+        and isinstance(value[4], str)
+    )
+
+
+def _is_known_number(value: object) -> bool:
+    return value is None or is_number(value)
+
+
+_EVENT: dict[str, Callable[[object], bool]] = {
+    "kind": _TEXT[0],
+    **dict.fromkeys(("bracket", "rung", "resource"), _is_count),
+    **dict.fromkeys(("kept", "dropped"), _TRIALS[0]),
+    "message": _TEXT[0],
+    **dict.fromkeys(("skill", "expected_improvement"), _is_known_number),
+}
+
+
+def _is_event(value: object) -> bool:
+    """Return whether a value holds fields of `hpo.trial.Event`, with all that have no default."""
+    return (
+        isinstance(value, dict)
+        and {"kind", "bracket", "rung", "resource"} <= value.keys()
+        and all(name in _EVENT and _EVENT[name](each) for name, each in value.items())
+    )
+
+
+def _list_of(is_valid: Callable[[object], bool], rule: str) -> _Rule:
+    return (lambda value: isinstance(value, list) and all(map(is_valid, value)), rule)
+
+
 _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
@@ -171,6 +214,12 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "initial": {"configs": _CONFIGS},
     "extended": {"settings": _NUMBERS},
     "warm-start": {"journal": _TEXT, "trials": _EARLIER},
+    "state": {
+        "finished": (lambda value: isinstance(value, bool), "true or false"),
+        "budget": (lambda value: value is None or _is_count(value), "null or an integer from 0 on"),
+        "trials": _list_of(_is_state, "a list of [trial, bracket, rung, status, reason]"),
+        "events": _list_of(_is_event, "a list of events"),
+    },
     "overlap": {
         "predictions": _COUNT,
         **dict.fromkeys(

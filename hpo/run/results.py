@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from rich.table import Table
 
-from hpo.errors import JournalError, NoBestTrialError, UsageError, import_optional
+from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Damage, JournalContent, read_journal
@@ -22,6 +22,7 @@ from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
+from hpo.run.state import recorded_state
 from hpo.text import cell, csv_row, visible
 from hpo.trial import (
     Done,
@@ -143,8 +144,8 @@ class Results:
         path : Path
             The journal.
         scheduler : Scheduler, optional
-            A scheduler in the state in which the run began; needed if the run was not built from
-            a `RunSpec`.
+            A scheduler in the state in which the run began. A run that was built from a `RunSpec`
+            needs none; of any other, the journal's lines are read without it (see `of_lines`).
         decided : callable, optional
             Called with each job that was decided.
         salvage : bool
@@ -178,16 +179,13 @@ class Results:
         Raises
         ------
         JournalError
-            If the journal does not fit the scheduler, or needs one.
+            If the journal does not fit the scheduler.
         """
         header = content.header
         spec = RunSpec.from_json(header.spec, content.path) if header.spec else None
         if scheduler is None:
             if spec is None:
-                raise JournalError(
-                    f"journal {content.path} was started from Python objects; read it from Python "
-                    "by Results.from_journal or read_run, with a scheduler as the run began with"
-                )
+                return cls.of_lines(content)
             scheduler = spec.scheduler_of(content.path)
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
@@ -201,6 +199,30 @@ class Results:
             finished=finished,
             damage=content.damage,
         )
+
+    @classmethod
+    def of_lines(cls, content: JournalContent) -> Self:
+        """Return the results of a run as far as the lines of its journal say them themselves.
+
+        Parameters
+        ----------
+        content : JournalContent
+            Content of the journal.
+
+        Raises
+        ------
+        JournalError
+            If a line holds a report that is none.
+
+        Notes
+        -----
+        Complete for a run from Python objects that ended or was stopped in good order (see
+        `hpo.run.state`). Of one that was killed, trials between two segments count as waiting, and
+        decisions are not known.
+        """
+        summary, finished = recorded_state(content)
+        reports, notes = content.reports(), content.notes()
+        return cls.of(summary, reports, notes, None, finished=finished, damage=content.damage)
 
     @property
     def best(self) -> TrialSummary:
@@ -254,7 +276,7 @@ class Results:
         epochs, best = 0, math.inf
         for time, report in self.reports:
             if isinstance(report, TrainReport):
-                epochs += report.stop - report.start
+                epochs += len(report.losses)
                 best = min([best, *(loss for loss in report.losses if math.isfinite(loss))])
                 points.append(HistoryPoint(epochs, time - self.reports[0][0], best))
         return points

@@ -229,7 +229,11 @@ class RunSpec:
             return None
         iterations = self.scheduler_options.get("iterations", 1)
         rounds = not self._forecasts
-        return HyperbandBaseline(self.max_resource, self.reduction_factor, iterations, rounds)
+        # One that forecasts is compared with Hyperband from one unit on, as its budget is.
+        least = self.scheduler_options.get("min_resource", 1) if rounds else 1
+        return HyperbandBaseline(
+            self.max_resource, self.reduction_factor, iterations, rounds, least
+        )
 
 
 def extended_settings(

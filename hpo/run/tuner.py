@@ -69,6 +69,7 @@ from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
+from hpo.run.state import state_note
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
@@ -456,9 +457,13 @@ class Tuner:
                         runner.submit(job, known_part(job, notes))
                 drive(self.scheduler, runner, recorder)
                 recorder.finish(runner.overlap())
+            self._write_state(recorder, finished=True)
             store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
-            signum = stop.signum if isinstance(stop, InterruptedRunError) else signal.SIGINT
+            signum: int = signal.SIGINT
+            if isinstance(stop, InterruptedRunError):
+                signum = stop.signum
+                self._write_state(recorder, finished=False)
             results = self._results(recorder, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
@@ -474,6 +479,11 @@ class Tuner:
         return Results.of(
             summary, recorder.reports, recorder.notes, self.baseline, finished=finished
         )
+
+    def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
+        """Write down what became of the trials, where the journal alone cannot tell."""
+        if self.journal is not None and self.spec is None:
+            recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
     def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
         """Let the scheduler take failed trials back, and write it down first."""

@@ -47,6 +47,7 @@ class _Trial:
     reason: str = ""
     job: TrainJob | None = None
     failure: TrainFailure | None = None
+    last: TrainReport | None = None  # by which the trial ended, as its training ended by itself
     summary: TrialSummary | None = None  # of the present state, created when needed
     was_waiting: bool = False  # when `stop_waiting` stopped it
 
@@ -132,15 +133,33 @@ class TrialStore:
         """Return the number of units that the trial was trained."""
         return len(self._trials[trial_id].losses)
 
+    def ended(self, trial_id: int) -> bool:
+        """Return whether the trial's training ended by itself."""
+        return self._trials[trial_id].last is not None
+
+    def reached(self, trial_id: int, resource: int) -> bool:
+        """Return whether the trial has a loss that counts after `resource` units."""
+        return self.ended(trial_id) or self.resource(trial_id) >= resource
+
     def loss(self, trial_id: int, resource: int) -> float:
-        """Return the loss after `resource` units, infinity if it is unknown or not finite."""
+        """Return the loss after `resource` units, infinity if it is unknown or not finite.
+
+        The last loss of a trial whose training ended by itself counts for all units after it.
+        """
         losses = self._trials[trial_id].losses
+        if self.ended(trial_id):
+            resource = min(resource, len(losses))
         return finite_or_worst(losses[resource - 1]) if 0 < resource <= len(losses) else math.inf
 
     def curve(self, trial_id: int, length: int) -> Curve | None:
-        """Return the first `length` losses, None if there are fewer or not all are finite."""
+        """Return the first `length` losses, None if there are fewer or not all are finite.
+
+        The last loss of a trial whose training ended by itself is repeated.
+        """
         trial = self._trials[trial_id]
         losses = trial.losses[:length]
+        if trial.last is not None:
+            losses += losses[-1:] * (length - len(losses))
         if len(losses) < length or not all(map(math.isfinite, losses)):
             return None
         return Curve(trial_id, trial.config, losses)
@@ -165,14 +184,11 @@ class TrialStore:
         """Return whether the trial failed for good."""
         return self._trials[trial_id].status is TrialStatus.FAILED
 
-    def stopped(self, trial_id: int) -> bool:
-        """Return whether the trial was stopped."""
-        return self._settled(self._trials[trial_id]).status is TrialStatus.STOPPED
-
     def complete_at(self, trial_id: int, resource: int) -> bool:
-        """Return whether the trial is complete with so many units."""
+        """Return whether the trial is complete as it was trained for so many units."""
         trial = self._trials[trial_id]
-        return trial.status is TrialStatus.COMPLETED and len(trial.losses) == resource
+        complete = trial.status is TrialStatus.COMPLETED and trial.last is None
+        return complete and len(trial.losses) == resource
 
     def running(self, trial_id: int) -> bool:
         """Return whether a job of the trial is outstanding."""
@@ -192,7 +208,7 @@ class TrialStore:
         return trial.job
 
     def stop(self, trial_id: int, reason: str) -> None:
-        """Stop the trial for good; one that failed keeps its own reason."""
+        """Stop the trial for good; one that failed, or is complete by itself, stays so."""
         self._end(trial_id, TrialStatus.STOPPED, reason)
 
     def stop_waiting(self) -> None:
@@ -247,7 +263,7 @@ class TrialStore:
 
     def _end(self, trial_id: int, status: TrialStatus, reason: str) -> None:
         trial = self._trials[trial_id]
-        if trial.status is not TrialStatus.FAILED:
+        if trial.status is not TrialStatus.FAILED and trial.last is None:
             self._set(trial, status, reason)
 
     @staticmethod
@@ -278,23 +294,28 @@ class TrialStore:
             trial.failure = report
             reason = f"{report.reason} (units {report.start} to {report.stop})"
         else:
-            if len(report.losses) != report.stop - report.start:
-                why = f"needs {report.stop - report.start} losses, one a unit"
+            if why := _why_incomplete(report):
                 raise ValueError(_unknown(report, why))
             trial.losses += tuple(map(float, report.losses))
             self.epochs += len(report.losses)
             if not math.isfinite(finite_or_worst(trial.losses[-1])):
-                reason = f"loss is {trial.losses[-1]} after {report.stop} units"
+                reason = f"loss is {trial.losses[-1]} after {len(trial.losses)} units"
         trial.job = trial.summary = None
         self._n_running -= 1
         if trial.status is TrialStatus.RUNNING:
             self._set(trial, TrialStatus.FAILED if reason else TrialStatus.WAITING, reason)
+        if isinstance(report, TrainReport) and report.finished:
+            trial.last = report
+            if not reason:
+                self._set(trial, TrialStatus.COMPLETED)
         return True
 
     @staticmethod
     def _is_duplicate(trial: _Trial, report: TrainReport | TrainFailure) -> bool:
         if isinstance(report, TrainFailure):
             return report == trial.failure
+        if report.finished:
+            return trial.last is not None and same(trial.last, report)
         losses = trial.losses[report.start : report.stop]
         earlier = TrainReport(report.trial_id, report.start, report.stop, losses)
         return report.stop > report.start and same(earlier, report)
@@ -368,6 +389,17 @@ class TrialStore:
 def mix_seed(*numbers: int) -> int:
     """Return a seed that depends on all of the numbers, which are not negative."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _why_incomplete(report: TrainReport) -> str:
+    """Return what losses a report lacks, empty if it has those of its job."""
+    n_units = report.stop - report.start
+    if not report.finished:
+        return "" if len(report.losses) == n_units else f"needs {n_units} losses, one a unit"
+    least = 1 if report.start == 0 else 0
+    if least <= len(report.losses) <= n_units:
+        return ""
+    return f"needs {least} to {n_units} losses, since training ended by itself"
 
 
 def _unknown(report: object, why: str) -> str:

@@ -101,21 +101,18 @@ class ASHA:
         n_trials: int | None = None,
         min_resource: int = 1,
     ) -> None:
-        check_resources(max_resource, reduction_factor)
+        check_resources(max_resource, reduction_factor, min_resource)
         if type not in ("promotion", "stopping"):
             raise ValueError(f"type must be 'promotion' or 'stopping', got {type!r}")
         if n_trials is None:
             brackets = hyperband_brackets(max_resource, reduction_factor)
             n_trials = sum(bracket.n_trials for bracket in brackets)
         check_integer("n_trials", n_trials, 1)
-        if not 1 <= min_resource <= max_resource:
-            raise ValueError(
-                f"min_resource must lie in 1..{max_resource} (max_resource), got {min_resource}"
-            )
         self._searcher = searcher
         self._eta = reduction_factor
         self._stopping = type == "stopping"
         self._n_trials = n_trials
+        self._max_trials: int | None = None  # see `limit_trials`
         self._trials = TrialStore()
         self._rungs: list[_Rung] = []  # resources rise by the factor; the last is max_resource
         while min_resource < max_resource:
@@ -149,7 +146,7 @@ class ASHA:
         if (
             self._trials.n_outstanding == 0
             and not self._continuing
-            and self._trials.n_trials >= self._n_trials
+            and (self._trials.n_trials >= self._n_trials or self.trials_withheld)
             and all(rung.best_paused() is None for rung in self._rungs)
         ):
             self._trials.stop_waiting()
@@ -157,6 +154,22 @@ class ASHA:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether `limit_trials` keeps trials from being started."""
+        return self._max_trials is not None and self._max_trials <= self._trials.n_trials < (
+            self._n_trials
+        )
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Start no more trials than this (see `hpo.loop.LimitsTrials`).
+
+        Trials that paused when a search under a lower limit ended wait again.
+        """
+        self._max_trials = n_trials
+        if self._trials.n_trials < self._n_trials and not self.trials_withheld:
+            self._trials.resume_waiting()
 
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`): they did not reach their rungs.
@@ -222,13 +235,19 @@ class ASHA:
     # -- decisions ---------------------------------------------------------------------------
 
     def _arrived(self, trial: int) -> None:
-        """Decide on a trial at a rung."""
+        """Decide on a trial at the rung that it was trained to."""
         level = self._target.pop(trial)
+        if self._trials.failed(trial):
+            self._rungs[level].n_seen += 1
+            self._failed_at[trial] = level
+        else:
+            self._compare(trial, level)
+        self._promote_ended()
+
+    def _compare(self, trial: int, level: int) -> None:
+        """Compare a trial with those that have reached the rung."""
         rung = self._rungs[level]
         rung.n_seen += 1
-        if self._trials.failed(trial):
-            self._failed_at[trial] = level
-            return
         if level == len(self._rungs) - 1:
             self._trials.complete(trial)
             return
@@ -242,10 +261,25 @@ class ASHA:
             heappush(rung.paused, (loss, trial))
         elif rung.qualifies(loss):
             self._record(level, kept=(trial,))
-            self._continuing.append((trial, level + 1))
+            if self._trials.ended(trial):
+                self._compare(trial, level + 1)
+            else:
+                self._continuing.append((trial, level + 1))
         else:
             self._record(level, dropped=(trial,))
             self._trials.stop(trial, f"not among the best after {rung.resource} units")
+
+    def _promote_ended(self) -> None:
+        """Promote trials whose training ended by itself: they need no job for that."""
+        level = 0
+        while level < len(self._rungs) - 1:
+            trial = self._rungs[level].best_paused()
+            if trial is None or not self._trials.ended(trial):
+                level += 1
+                continue
+            self._rungs[level].promote_best()
+            self._record(level, kept=(trial,))
+            self._compare(trial, level + 1)  # at a later level
 
     def _next_continuation(self) -> TrainJob | None:
         if self._continuing:
@@ -255,11 +289,12 @@ class ASHA:
             if trial is not None:
                 self._rungs[level].promote_best()
                 self._record(level, kept=(trial,))
+                self._promote_ended()
                 return self._train(trial, level + 1)
         return None
 
     def _new_trial(self) -> TrainJob | None:
-        if self._trials.n_trials >= self._n_trials:
+        if self._trials.n_trials >= self._n_trials or self.trials_withheld:
             return None
         config = self._searcher.propose(self._trials.n_trials)
         if config is None:

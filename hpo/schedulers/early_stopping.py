@@ -74,6 +74,9 @@ class EarlyStopping:
         Units before the first decision, and between two decisions; at least 1.
     min_curves, max_curves : int
         Minimum and maximum number of full curves (the latest) that train the predictor.
+    min_resource : int
+        Units before which no trial stops, whatever `first` is. Used for the default of `n_trials`
+        too.
 
     Raises
     ------
@@ -100,10 +103,12 @@ class EarlyStopping:
         interval: int = 1,
         min_curves: int = 15,
         max_curves: int = 200,
+        min_resource: int = 1,
     ) -> None:
-        check_resources(max_resource, reduction_factor)
+        check_resources(max_resource, reduction_factor, min_resource)
         if n_trials is None:
-            n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
+            epochs = hyperband_epochs(max_resource, reduction_factor, min_resource)
+            n_trials = epochs // max_resource
         check_integer("n_trials", n_trials, 1)
         check_fraction("threshold", threshold, ends=True)
         check_curves(min_curves, max_curves)
@@ -114,9 +119,11 @@ class EarlyStopping:
         self._searcher = searcher
         self._stop = max_resource
         self._n_trials = n_trials
+        self._max_trials: int | None = None  # see `limit_trials`
         self._threshold = threshold
         self._tolerance = tolerance
-        self._points = tuple(range(first, max_resource, interval)) if threshold > 0 else ()
+        points = range(max(first, min_resource), max_resource, interval)
+        self._points = tuple(points) if threshold > 0 else ()
         self._min_curves = min_curves
         self._max_curves = max_curves
         self._seed = seed
@@ -148,6 +155,17 @@ class EarlyStopping:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether `limit_trials` keeps trials from being started."""
+        return self._max_trials is not None and self._max_trials <= self._trials.n_trials < (
+            self._n_trials
+        )
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Start no more trials than this (see `hpo.loop.LimitsTrials`)."""
+        self._max_trials = n_trials
 
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`), to go on as all others do.
@@ -186,7 +204,7 @@ class EarlyStopping:
     # -- training ----------------------------------------------------------------------------
 
     def _new_trial(self) -> TrainJob | None:
-        if self._trials.n_trials >= self._n_trials:
+        if self._trials.n_trials >= self._n_trials or self.trials_withheld:
             return None
         config = self._searcher.propose(self._trials.n_trials)
         if config is None:
@@ -208,10 +226,11 @@ class EarlyStopping:
             return
         done = self._trials.resource(trial)
         curve = self._trials.curve(trial, done)  # None: has a NaN in it, cannot be predicted
-        if done == self._stop:
+        if self._trials.reached(trial, self._stop):
             self._trials.complete(trial)
             loss = self._trials.loss(trial, done)
             self._best = min(self._best, loss)
+            curve = self._trials.curve(trial, self._stop)
             if curve is not None:
                 self._full.append(curve)
             self._observe(trial, loss)

@@ -14,8 +14,7 @@ from hpo.brackets import (
     Bracket,
     check_curves,
     check_fraction,
-    check_resources,
-    floor_log,
+    deepest_bracket,
     hyperband_epochs,
     make_bracket,
 )
@@ -49,6 +48,7 @@ class Hyperband(BracketScheduler):
         reduction_factor: int = 2,
         iterations: int = 1,
         side_by_side: bool = True,
+        min_resource: int = 1,
     ) -> None:
         super().__init__(
             searcher,
@@ -56,6 +56,7 @@ class Hyperband(BracketScheduler):
             reduction_factor=reduction_factor,
             iterations=iterations,
             side_by_side=side_by_side,
+            min_resource=min_resource,
         )
 
 
@@ -70,7 +71,8 @@ class SuccessiveHalving(BracketScheduler):
         Number of trials at the start. None: ``reduction_factor ** depth``, so that one reaches the
         end.
     depth : int or None
-        Number of times that the trials are reduced. None: as often as `max_resource` allows.
+        Number of times that the trials are reduced. None: as often as `max_resource` and
+        `min_resource` allow.
 
     Raises
     ------
@@ -91,9 +93,9 @@ class SuccessiveHalving(BracketScheduler):
         reduction_factor: int = 2,
         n_trials: int | None = None,
         depth: int | None = None,
+        min_resource: int = 1,
     ) -> None:
-        check_resources(max_resource, reduction_factor)
-        deepest = floor_log(max_resource, reduction_factor)
+        deepest = deepest_bracket(max_resource, reduction_factor, min_resource)
         if depth is None:
             depth = deepest
         if n_trials is None:
@@ -102,7 +104,8 @@ class SuccessiveHalving(BracketScheduler):
             searcher,
             max_resource=max_resource,
             reduction_factor=reduction_factor,
-            brackets=(make_bracket(max_resource, reduction_factor, depth, n_trials),),
+            brackets=(make_bracket(max_resource, reduction_factor, depth, n_trials, min_resource),),
+            min_resource=min_resource,
         )
 
     def extend(self, **settings: Any) -> None:
@@ -117,7 +120,7 @@ class RandomSearch(BracketScheduler):
 
     Parameters
     ----------
-    reduction_factor : int
+    reduction_factor, min_resource : int
         Used only for the default of `n_trials`.
     n_trials : int or None
         Number of trials. None: as many as Hyperband's epochs allow.
@@ -135,14 +138,16 @@ class RandomSearch(BracketScheduler):
         max_resource: int,
         reduction_factor: int = 2,
         n_trials: int | None = None,
+        min_resource: int = 1,
     ) -> None:
         if n_trials is None:
-            n_trials = hyperband_epochs(max_resource, reduction_factor) // max_resource
+            epochs = hyperband_epochs(max_resource, reduction_factor, min_resource)
+            n_trials = epochs // max_resource
         super().__init__(
             searcher,
             max_resource=max_resource,
             reduction_factor=reduction_factor,
-            brackets=(make_bracket(max_resource, reduction_factor, 0, n_trials),),
+            brackets=(make_bracket(max_resource, reduction_factor, 0, n_trials, min_resource),),
         )
         self._n_trials = n_trials
 
@@ -208,6 +213,7 @@ class SwiftHyperband(BracketScheduler):
         retrain: bool = True,
         max_curves: int = 200,
         ties: Literal["stable", "heapsort"] = "stable",
+        min_resource: int = 1,
     ) -> None:
         check_fraction("full_fraction", full_fraction, ends=True)
         check_fraction("decision_fraction", decision_fraction, ends=False)
@@ -226,6 +232,7 @@ class SwiftHyperband(BracketScheduler):
             train_ahead=train_ahead,
             retrain=retrain,
             max_curves=max_curves,
+            min_resource=min_resource,
         )
 
     @classmethod
@@ -295,6 +302,7 @@ class FastHyperband(BracketScheduler):
         iterations: int = 1,
         side_by_side: bool = True,
         max_curves: int = 200,
+        min_resource: int = 1,
     ) -> None:
         check_fraction("threshold", threshold, ends=True)
         check_curves(min_curves, max_curves)
@@ -307,4 +315,5 @@ class FastHyperband(BracketScheduler):
             iterations=iterations,
             side_by_side=side_by_side,
             max_curves=max_curves,
+            min_resource=min_resource,
         )

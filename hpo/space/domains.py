@@ -96,7 +96,7 @@ class Domain(ABC):
 
 
 def as_lists(value: Any) -> Any:
-    """Return tuples as lists, at any depth, as JSON and TOML have them."""
+    """Return `value` with lists for its tuples, at any depth, as JSON and TOML have them."""
     return [as_lists(each) for each in value] if isinstance(value, tuple) else value
 
 

@@ -36,10 +36,15 @@ class Metrics:
         Loss after each unit of the segment, lower is better.
     extra : Mapping of str to sequence of float
         Further metrics by name, one number per unit; kept in the journal, not used for decisions.
+    finished : bool
+        Whether training has ended by itself, such as a model that has converged. There may be fewer
+        losses than units then, and none in a later segment. The trial is complete: its last loss
+        counts from then on, and it is never trained further.
     """
 
     losses: Sequence[float]
     extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    finished: bool = False
 
 
 class Trainer(Protocol):
@@ -66,7 +71,8 @@ class Trainer(Protocol):
         Returns
         -------
         sequence of float or Metrics
-            Loss after each unit, ``stop - start`` numbers. NaN and infinity count as worst.
+            Loss after each unit, ``stop - start`` numbers; fewer if training has ended by itself,
+            with ``Metrics(losses, finished=True)``. NaN and infinity count as worst.
         """
         ...
 
@@ -132,6 +138,8 @@ class Outcome:
         Whether there is a checkpoint after the segment.
     attempt : str
         Name of the attempt, empty for a segment without `attempts`.
+    finished : bool
+        Whether training has ended by itself (see `Metrics`).
     """
 
     losses: tuple[float, ...] = ()
@@ -142,6 +150,7 @@ class Outcome:
     cause: Cause = "trial"
     kept: bool = False
     attempt: str = ""
+    finished: bool = False
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
@@ -168,10 +177,11 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
             write_place(folder, where, segment.start, segment.stop)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
         metrics = result if isinstance(result, Metrics) else Metrics(result)
-        n = segment.stop - segment.start
-        losses = _floats(metrics.losses, "losses", n)
+        losses = _floats(metrics.losses, "losses")
+        n = _checked_number(losses, segment, finished=metrics.finished)
         extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
-        return Outcome(losses, extra, kept=segment.checkpoint.exists(), place=where)
+        kept, finished = segment.checkpoint.exists(), bool(metrics.finished)
+        return Outcome(losses, extra, kept=kept, place=where, finished=finished)
     except KeyboardInterrupt:
         raise
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
@@ -251,7 +261,25 @@ def failed_call(error: BaseException) -> Outcome:
     return Outcome(reason=reason, cause="lost" if type(error).__name__ in _DEATHS else "executor")
 
 
-def _floats(values: Sequence[float], name: str, expected: int) -> tuple[float, ...]:
+def _checked_number(losses: Sequence[float], segment: Segment, *, finished: bool) -> int:
+    """Check and return the number of losses of a segment."""
+    n, n_units = len(losses), segment.stop - segment.start
+    if finished:
+        if n > n_units or (n == 0 and segment.start == 0):
+            raise ValueError(
+                f"trainer must return one of losses per unit: {n_units} here, or fewer if training "
+                f"has finished by itself, but one at least of a trial; got {n}"
+            )
+    elif n != n_units:
+        raise ValueError(
+            f"trainer must return one of losses per unit: {n_units} here, got {n}"
+            + ("; if training has ended by itself, return hpo.Metrics(losses, finished=True)")
+            * (n < n_units)
+        )
+    return n
+
+
+def _floats(values: Sequence[float], name: str, expected: int | None = None) -> tuple[float, ...]:
     """Check what a trainer has returned."""
     try:
         listed = list(values)
@@ -260,7 +288,7 @@ def _floats(values: Sequence[float], name: str, expected: int) -> tuple[float, .
             f"trainer must return a sequence of {name}, got {type(values).__name__}"
         ) from None
     numbers = tuple(_number(value, name) for value in listed)
-    if len(numbers) != expected:
+    if expected is not None and len(numbers) != expected:
         raise ValueError(
             f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
         )

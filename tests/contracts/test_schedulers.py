@@ -46,9 +46,9 @@ class SeveralDecisions(SwiftRule):
         return tuple(range(start + 1, stop, 2))
 
 
-def build(name, max_resource=9, reduction_factor=3, n_configs=1000):
+def build(name, max_resource=9, reduction_factor=3, n_configs=1000, **options):
     searcher = ListSearcher([{"x": i} for i in range(n_configs)])
-    settings = {"max_resource": max_resource, "reduction_factor": reduction_factor}
+    settings = {"max_resource": max_resource, "reduction_factor": reduction_factor, **options}
     if name == "swift-as-published":
         return SwiftHyperband.as_published(searcher, **settings)
     if name == "several-decisions":
@@ -88,10 +88,12 @@ class World:
     nans: float = 0.0
     duplicates: float = 0.0
     retries: float = 0.0
+    ends: float = 0.0  # jobs in which training ends by itself
     digits: int = 16
     pending: list = field(default_factory=list)
     log: list = field(default_factory=list)
     units: dict = field(default_factory=dict)
+    ended: dict = field(default_factory=dict)  # trial -> its last loss
 
     def run(self, limit=20_000):
         told = []
@@ -142,6 +144,10 @@ class World:
         self.log.append(("retry", failed))
         self.scheduler.retry(failed)
 
+    def limit(self, n_trials):
+        self.log.append(("limit", n_trials))
+        self.scheduler.limit_trials(n_trials)
+
     def check(self, job):
         if isinstance(job, ForecastJob):
             assert all(1 <= len(curve.losses) <= job.target for curve in job.curves)
@@ -157,6 +163,7 @@ class World:
         assert job.trial_id not in out, "two jobs of one trial at a time"
         assert job.start == self.units.get(job.trial_id, 0), "does not go on where it stopped"
         assert job.start < job.stop
+        assert job.trial_id not in self.ended, "trained further although training has ended"
         trial = self.scheduler.summary().trials[job.trial_id]
         assert trial.status is TrialStatus.RUNNING
         assert (job.bracket, job.rung) == (trial.bracket, trial.rung)
@@ -177,7 +184,12 @@ class World:
         if failed:
             return TrainFailure(job.trial_id, job.start, job.stop, "boom")
         self.units[job.trial_id] = job.stop
-        return TrainReport(job.trial_id, job.start, job.stop, self.losses(job))
+        losses = self.losses(job)
+        if self.random.random() >= self.ends:
+            return TrainReport(job.trial_id, job.start, job.stop, losses)
+        losses = losses[: self.random.randint(0 if job.start else 1, len(losses))]
+        self.ended[job.trial_id] = losses[-1] if losses else None
+        return TrainReport(job.trial_id, job.start, job.stop, losses, finished=True)
 
     def losses(self, job):
         special = (math.nan, math.inf, -math.inf)
@@ -199,6 +211,7 @@ worlds = st.fixed_dictionaries(
         "nans": st.sampled_from([0.0, 0.1, 1.0]),
         "duplicates": st.sampled_from([0.0, 0.3]),
         "digits": st.sampled_from([16, 1, 0]),  # with few of them there are ties
+        "ends": st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     }
 )
 relaxed = settings(
@@ -219,17 +232,111 @@ def test_any_order_of_reports_failures_and_duplicates(name, world, max_resource,
     assert all(len(trial.losses) <= max_resource for trial in summary.trials)
     assert summary.epochs == sum(len(trial.losses) for trial in summary.trials)
     completed = [t for t in summary.trials if t.status is TrialStatus.COMPLETED]
-    assert all(len(trial.losses) == max_resource for trial in completed)
+    assert all(len(t.losses) == max_resource or t.trial_id in run.ended for t in completed)
     assert all(t.reason for t in summary.trials if t.status is not TrialStatus.COMPLETED)
+    for trial in run.ended:
+        last = summary.trials[trial].losses[-1]
+        expected = TrialStatus.COMPLETED if math.isfinite(last) else TrialStatus.FAILED
+        assert summary.trials[trial].status is expected
     assert isinstance(scheduler.ask(), Done)
+    assert_repeats(run, build(name, max_resource, reduction_factor))
 
-    twin = build(name, max_resource, reduction_factor)
+
+def assert_repeats(run, twin):
+    """Check that a journal of a search rebuilds its scheduler."""
     for kind, data in run.log:
-        if kind == "ask":
-            assert same(twin.ask(), from_json(data))
-        else:
-            twin.tell(from_json(data))
-    assert repr(twin.summary()) == repr(scheduler.summary())
+        match kind:
+            case "ask":
+                assert same(twin.ask(), from_json(data))
+            case "tell":
+                twin.tell(from_json(data))
+            case "limit":
+                twin.limit_trials(data)
+            case "retry":
+                twin.retry(data)
+    assert repr(twin.summary()) == repr(run.scheduler.summary())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(relaxed, max_examples=15)
+@given(
+    world=worlds,
+    max_resource=st.integers(1, 12),
+    first=st.integers(1, 40),
+    second=st.none() | st.integers(1, 60),
+)
+def test_a_limit_on_trials_is_kept_and_can_be_raised(name, world, max_resource, first, second):
+    scheduler = build(name, max_resource, 2)
+    run = World(scheduler, **(world | {"duplicates": 0.0}))
+    run.limit(first)
+    limited = run.run()
+    assert len(limited.trials) <= first
+    assert all(trial.status in ENDED for trial in limited.trials)
+    if len(limited.trials) < min(first, most_trials(name, max_resource, 2)):
+        assert limited.epochs <= limited.budget, "all epochs are spent"
+    run.limit(second)
+    raised = run.run()
+    most = most_trials(name, max_resource, 2)
+    assert len(raised.trials) <= (most if second is None else max(len(limited.trials), second))
+    for old, new in zip(limited.trials, raised.trials, strict=False):
+        assert new.losses[: len(old.losses)] == pytest.approx(old.losses, nan_ok=True)
+    assert_repeats(run, build(name, max_resource, 2))
+    if name in FORECASTING:  # its epochs are the limit
+        return
+    expected = most if second is None else min(max(len(limited.trials), second), most)
+    assert len(raised.trials) == expected
+    assert scheduler.trials_withheld == (expected < most)
+
+
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+@pytest.mark.parametrize("min_resource", [1, 2, 4, 9, 27])
+def test_no_trial_is_given_up_before_the_least_resource(name, min_resource):
+    scheduler = build(name, 27, 3, min_resource=min_resource)
+    world = World(scheduler, Random(min_resource), failures=0.1)
+    summary = world.run()
+    stopped = [t for t in summary.trials if t.status is TrialStatus.STOPPED]
+    assert all(len(trial.losses) >= min_resource for trial in stopped)
+    first = [data for kind, data in world.log if kind == "ask" and data.get("start") == 0]
+    assert all(job["stop"] >= min_resource for job in first)
+    assert first
+
+
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+@pytest.mark.parametrize("min_resource", [0, 10, 2.0, True])
+def test_a_least_resource_out_of_range_is_named(name, min_resource):
+    with pytest.raises(ValueError, match="min_resource must"):
+        make_scheduler(name, ListSearcher([{}]), max_resource=9, min_resource=min_resource)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trial_that_ends_by_itself_is_complete_and_the_best(name):
+    """It converges to the lowest loss after two units, and is not trained further."""
+    scheduler = build(name, 9, 3)
+    world = World(scheduler, Random(1), n_workers=1)
+
+    def report(job):
+        if isinstance(job, ModelJob):
+            last = tuple(curve.losses[-1] for curve in asked_curves(job))
+            return answer(job, last, (0.01,) * len(last))
+        if job.trial_id == 2 and job.stop >= 2:
+            assert job.start < 2
+            return TrainReport(2, job.start, job.stop, (0.0,) * (2 - job.start), finished=True)
+        world.units[job.trial_id] = job.stop
+        loss = 0.1 + abs(job.trial_id - 2) / 10
+        return TrainReport(job.trial_id, job.start, job.stop, (loss,) * (job.stop - job.start))
+
+    world.report = report
+    best = world.run().best
+    assert (best.trial_id, best.status, best.last_loss) == (2, TrialStatus.COMPLETED, 0.0)
+    assert len(best.losses) == 2
+
+
+@pytest.mark.parametrize("losses", [(), (0.5,) * 99])
+def test_a_finished_report_needs_a_loss_and_no_more_than_were_asked_for(losses):
+    scheduler = build("random-search")
+    job = scheduler.ask()
+    with pytest.raises(ValueError, match="needs 1 to 9 losses, since training ended by itself"):
+        scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, losses, finished=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -249,7 +356,7 @@ def test_failed_trials_are_taken_back(name, world, max_resource, reduction_facto
     failed = run.failed()
     before = scheduler.summary()
     run.retry()
-    run.failures = run.retries = 0.0
+    run.failures = run.retries = run.ends = 0.0
     summary = run.run()
 
     assert not run.failed()
@@ -265,15 +372,7 @@ def test_failed_trials_are_taken_back(name, world, max_resource, reduction_facto
         if old.status is TrialStatus.COMPLETED:
             assert repr(new) == repr(old)
 
-    twin = build(name, max_resource, reduction_factor)
-    for kind, data in run.log:
-        if kind == "ask":
-            assert same(twin.ask(), from_json(data))
-        elif kind == "tell":
-            twin.tell(from_json(data))
-        else:
-            twin.retry(data)
-    assert repr(twin.summary()) == repr(scheduler.summary())
+    assert_repeats(run, build(name, max_resource, reduction_factor))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -488,10 +587,10 @@ def test_an_extension_must_be_one(name):
             with pytest.raises(ValueError, match=f"{setting} must be an integer above"):
                 scheduler.extend(**{setting: bad})
         assert value > 1
-    with pytest.raises(ValueError, match="can be extended by .*; got colour.* warm_start"):
+    with pytest.raises(ValueError, match=r"can be extended by .*; got colour.* warm_start"):
         scheduler.extend(colour=3)
 
 
 def test_successive_halving_names_what_to_do_instead():
-    with pytest.raises(ValueError, match="SuccessiveHalving cannot be extended.*warm_start="):
+    with pytest.raises(ValueError, match=r"SuccessiveHalving cannot be extended.*warm_start="):
         build("successive-halving").extend(n_trials=100)

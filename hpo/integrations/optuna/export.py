@@ -89,8 +89,9 @@ def export_journal(
     study_name : str, optional
         Default: the journal's name without its ending.
     scheduler, space : optional
-        For a run that was started from Python objects: a scheduler in the state in which it began,
-        and its search space.
+        For a run that was started from Python objects: its search space and, while it runs or if
+        it was killed, a scheduler in the state in which it began, without which trials between two
+        segments count as running.
 
     Returns
     -------
@@ -198,7 +199,7 @@ def _space(content: JournalContent) -> SearchSpace:
     if not content.header.spec:
         raise UsageError(
             f"journal {content.path} was started from Python objects and does not hold the search "
-            "space; give it: export_journal(..., scheduler=..., space=...)"
+            "space; give it: export_journal(..., space=...)"
         )
     return SearchSpace.from_dict(RunSpec.from_json(content.header.spec, content.path).space)
 

@@ -156,6 +156,7 @@ def _write(outcome: Outcome, segment: Segment, place: Path) -> None:
         "losses": list(outcome.losses),
         "extra": extra,
         "kept": outcome.kept,
+        "finished": outcome.finished,
         "place": dict(outcome.place),
     }
     temporary = place / f".{_OUTCOME}.tmp"
@@ -173,7 +174,8 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
         losses = tuple(map(float, data["losses"]))
         extra = {str(name): tuple(map(float, each)) for name, each in data["extra"].items()}
         kept, where = bool(data["kept"]), dict(data["place"])
-        return Outcome(losses, extra, kept=kept, place=where)
+        finished = bool(data.get("finished", False))  # not in that of an earlier version
+        return Outcome(losses, extra, kept=kept, place=where, finished=finished)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or a power cut has damaged it
 

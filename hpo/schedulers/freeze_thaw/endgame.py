@@ -155,10 +155,10 @@ class Endgame:
         self._any_complete = False
 
     def train_further(self, max_resource: int, options: FreezeThawOptions) -> None:
-        """Raise the maximum resource, with which no trial is complete."""
+        """Raise the maximum resource; trials that are no longer complete were reopened before."""
         self._max_resource = max_resource
         self._options = options
-        self._any_complete = False
+        self._any_complete = bool(self._trials.complete.any())
 
     # -- events ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import BoolArray
-from hpo.schedulers._extension import check_extension, enqueued
+from hpo.schedulers._extension import enqueued
 from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.schedulers.freeze_thaw.arrays import Int64Array, TrialArrays
 from hpo.schedulers.freeze_thaw.endgame import Endgame
@@ -35,6 +35,7 @@ from hpo.space.search_space import SearchSpace
 from hpo.surrogates.scales import scale_of
 from hpo.trial import (
     Config,
+    Curve,
     Decision,
     Done,
     Event,
@@ -101,8 +102,9 @@ class SwiftASHA:
         Number of workers for which there are epochs. None: those of the run (see
         `expect_workers`).
     min_resource : int
-        Units of a new trial's first job; more if the forecasts find that losses so early do not
-        inform about final losses.
+        Units of a new trial's first job, whatever `max_step` is; more if the forecasts find that
+        losses so early do not inform about final losses. The Hyperband that `budget_fraction`
+        refers to has rungs from one unit on.
     max_step : int or None
         Maximum number of units of a job, except one that completes a trial, and fewer towards the
         end; None for an eighth of `max_resource`.
@@ -175,6 +177,7 @@ class SwiftASHA:
         self._endgame = Endgame(max_resource, self._options, self._trials)
         self._exhausted = False  # the searcher has no more configurations
         self._over = False
+        self._max_trials: int | None = None  # see `limit_trials`
         self._pending: tuple[ForecastJob, Int64Array] | None = None  # a forecast, and its trials
         self._sampler: ForecastSampler | None = None  # of the latest forecast
         self._warm_start_state: Mapping[str, Any] = {}
@@ -223,7 +226,8 @@ class SwiftASHA:
     def _n_first(self) -> int:
         spare = (self._budget.epochs - self._max_resource) // self._options.min_resource
         wanted = max(self._options.n_first, len(getattr(self.searcher, "initial", ())))
-        return max(1, min(wanted, spare + 1))
+        n_first = max(1, min(wanted, spare + 1))
+        return n_first if self._max_trials is None else min(n_first, self._max_trials)
 
     @property
     def _interval(self) -> float:
@@ -279,7 +283,36 @@ class SwiftASHA:
             self._trials.reopened(trial)
             self._remaining += stop - self._store.resource(trial)
             self._retries.append(Choice(trial, stop))
-        if self._over and trial_ids:
+        if trial_ids:
+            self._reopen()
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether `limit_trials` keeps trials from being started."""
+        return self._is_limited and not self._exhausted and self._affords_trial()
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Start no more trials than this (see `hpo.loop.LimitsTrials`).
+
+        The epochs are spent on the trials that have begun. What is left of them once these are
+        complete can be spent when the limit is raised.
+
+        Parameters
+        ----------
+        n_trials : int or None
+        """
+        self._max_trials = n_trials
+        if self.trials_withheld or not self._affords_trial():
+            return
+        self._reopen()
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._max_trials is not None and self._store.n_trials >= self._max_trials
+
+    def _reopen(self) -> None:
+        """Go on with a search that has ended."""
+        if self._over:
             self._over = False
             for trial in np.flatnonzero(~self._trials.over).tolist():
                 self._store.reopen(trial)
@@ -309,35 +342,16 @@ class SwiftASHA:
             ``budget_fraction``, ``max_epochs`` (the total, earlier epochs included) and
             ``max_resource``, which also raises what `budget_fraction` amounts to.
         """
-        before = self._budget
-        present = {
-            "max_resource": before.max_resource,
-            "budget_fraction": before.fraction,
-            "max_epochs": before.epochs,
-        }
-        checked = check_extension(self, settings, present)
-        after = replace(
-            before,
-            max_resource=checked["max_resource"],
-            fraction=checked["budget_fraction"],
-            max_epochs=settings.get(
-                "max_epochs", None if "budget_fraction" in settings else before.max_epochs
-            ),
-        )
-        if after.epochs <= before.epochs:
-            raise ValueError(
-                f"extend must raise the number of epochs: {settings} gives {after.epochs}, and "
-                f"the search has {before.epochs}; raise max_epochs or budget_fraction further"
-            )
+        before, after = self._budget, self._budget.extended(self, settings)
         self._remaining += after.epochs - before.epochs + self._left_over
         self._left_over = 0
         self._budget = after
         if after.max_resource > self._max_resource:
             self._train_further(after.max_resource)
-        self._over = self._expects_little = False
+        self._expects_little = False
         self._end_reason = _SPENT
-        for trial in np.flatnonzero(~self._trials.over).tolist():
-            self._store.reopen(trial)
+        self._over = True  # as it is not if no job was sought since the last report
+        self._reopen()
         self._new_epochs = max(self._new_epochs, math.ceil(self._interval))  # a forecast is due
         if self._sampler is not None:
             self._update()
@@ -348,8 +362,9 @@ class SwiftASHA:
         if self._has_default_step:
             self._options = replace(self._options, max_step=max(max_resource // 8, 1))
         for trial in np.flatnonzero(self._trials.complete).tolist():
-            self._trials.reopened(trial)
-            self._store.reopen(trial)
+            if not self._store.ended(trial):
+                self._trials.reopened(trial)
+                self._store.reopen(trial)
         self._endgame.train_further(max_resource, self._options)
 
     # -- reports -----------------------------------------------------------------------------
@@ -357,9 +372,12 @@ class SwiftASHA:
     def _train_ended(self, report: TrainReport | TrainFailure) -> None:
         trial = report.trial_id
         epochs = report.stop - report.start
-        self._new_epochs += epochs
         units, failed = self._store.resource(trial), self._store.failed(trial)
-        over = failed or units >= self._max_resource
+        if self._store.ended(trial):  # what its job has not spent is left for others
+            self._remaining += report.stop - units
+            epochs = units - report.start
+        self._new_epochs += max(epochs, 1)
+        over = failed or self._store.reached(trial, self._max_resource)
         self._trials.ended(trial, units, over=over, failed=failed)
         self._endgame.ended(trial, epochs)
         if failed:
@@ -455,8 +473,7 @@ class SwiftASHA:
         curves = tuple(
             curve
             for trial in range(self._store.n_trials)
-            if (curve := self._store.curve(trial, self._store.resource(trial))) is not None
-            and curve.losses
+            if (curve := self._known_curve(trial)) is not None and curve.losses
         )
         if not curves:
             return None
@@ -471,7 +488,9 @@ class SwiftASHA:
             curves=curves,
             running=self._store.without_loss(),
             seed=mix_seed(self._options.seed, number),
-            n_proposals=0 if ending else max(self._options.n_proposals, n_running),
+            n_proposals=0
+            if ending or self._is_limited
+            else max(self._options.n_proposals, n_running),
             warm_start_state=self._warm_start_state,
         )
         self._pending = (job, np.array([curve.trial_id for curve in curves]))
@@ -482,6 +501,13 @@ class SwiftASHA:
         self._new_epochs = 0
         self._store.predict(job)
         return job
+
+    def _known_curve(self, trial: int) -> Curve | None:
+        """Return the losses of a trial, with those that count if its training ended by itself."""
+        ended = self._store.ended(trial)
+        return self._store.curve(
+            trial, self._max_resource if ended else self._store.resource(trial)
+        )
 
     def _is_forecast_due(self) -> bool:
         if not self._new_epochs or self._remaining <= 0:
@@ -497,7 +523,7 @@ class SwiftASHA:
 
     def _is_used_up(self, sampler: ForecastSampler) -> bool:
         """Return whether the latest forecast has neither proposals nor trials to resume."""
-        if sampler.n_proposals or self._starts_unmodelled(sampler):
+        if not self._is_limited and (sampler.n_proposals or self._starts_unmodelled(sampler)):
             return False
         return not self._resumable.any()
 
@@ -568,7 +594,7 @@ class SwiftASHA:
     ) -> Choice | None:
         """Choose among trials that may be resumed and new ones; without any, draw nothing."""
         startable = sampler.n_proposals or self._starts_unmodelled(sampler)
-        can_start = can_start and bool(startable)
+        can_start = can_start and bool(startable) and not self._is_limited
         if not len(candidates) and not can_start:
             return None
         if not sampler.draws_improvement():
@@ -627,6 +653,9 @@ class SwiftASHA:
         return None if proposal is None else Choice(None, self._first_stop(), proposal.config)
 
     def _can_start(self) -> bool:
+        return self._affords_trial() and not self._is_limited
+
+    def _affords_trial(self) -> bool:
         return self._remaining >= self._options.min_resource
 
     def _first_stop(self) -> int:
@@ -634,7 +663,7 @@ class SwiftASHA:
         least = self._options.min_resource
         if self._endgame.begun(self._remaining):
             return least
-        return int(self._bounded_stops(np.zeros(1, np.int64), np.array([least]))[0])
+        return max(least, int(self._bounded_stops(np.zeros(1, np.int64), np.array([least]))[0]))
 
     def _bounded_stops(self, units: Int64Array, stops: Int64Array) -> Int64Array:
         """Move the ends of jobs to where losses are informative, within the maximum step."""

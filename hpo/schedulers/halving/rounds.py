@@ -101,7 +101,7 @@ class CurvePool:
 
 
 def plan_bracket(
-    number: int, bracket: Bracket, rule: RoundRule, pool: CurvePool
+    number: int, bracket: Bracket, rule: RoundRule, pool: CurvePool, min_resource: int = 1
 ) -> tuple[RoundPlan, ...]:
     """Plan the rounds of a bracket, which follows those planned before.
 
@@ -119,13 +119,15 @@ def plan_bracket(
         States how many trials are trained in full and where the others pause.
     pool : CurvePool
         Curves of earlier brackets; the new ones are announced to it.
+    min_resource : int
+        Units before which no decision is taken.
     """
     plans: list[RoundPlan] = []
     for index, rung in enumerate(bracket.rungs):
         start = plans[-1].stop if plans else 0
         n_next = bracket.rungs[index + 1].n_trials if index + 1 < len(bracket.rungs) else 1
         n_full = min(rule.n_full(n_next, pool.n_expected[rung.resource]), rung.n_trials)
-        points = rule.points(start, rung.resource)
+        points = tuple(p for p in rule.points(start, rung.resource) if p >= min_resource)
         plans.append(RoundPlan(number, index, start, rung.resource, n_next, n_full, points))
         pool.expect(plans[-1])
     return tuple(plans)
@@ -161,6 +163,7 @@ class Round:
         self.given = False  # curves handed to the pool
         self._n_trials = n_trials
         self._unasked: set[int] = set()  # paused trials whose prediction was not requested
+        self._dropped: set[int] = set()  # by a decision
         self._busy: set[int] = set()
         self._trials = trials
         self._train = train
@@ -216,9 +219,8 @@ class Round:
 
     def _pause(self, trial_id: int) -> None:
         """Let the trial wait for a decision, unless it failed or is at the end of the round."""
-        resource = self._trials.resource(trial_id)
-        if not self._trials.failed(trial_id) and resource < self.plan.stop:
-            self.paused[trial_id] = resource
+        if not self._trials.failed(trial_id) and not self._trials.reached(trial_id, self.plan.stop):
+            self.paused[trial_id] = self._trials.resource(trial_id)
             self._unasked.add(trial_id)
 
     def _train_fully(self, trial_id: int) -> None:
@@ -227,7 +229,7 @@ class Round:
 
     def _send(self, trial_id: int, stop: int) -> None:
         """Have a trial trained up to `stop`, unless it failed or was trained that far ahead."""
-        if self._trials.failed(trial_id) or self._trials.resource(trial_id) >= stop:
+        if self._trials.failed(trial_id) or self._trials.reached(trial_id, stop):
             return
         self._busy.add(trial_id)
         if not self._trials.running(trial_id):
@@ -263,7 +265,9 @@ class Round:
         view = RoundView(
             n_next=self.plan.n_next,
             full=np.array([curve.losses[-1] for curve in self.full_curves()]),
-            mean=np.nan_to_num(np.array(mean, dtype=float), nan=np.inf),
+            mean=np.nan_to_num(
+                np.array(mean, dtype=float), nan=np.inf, posinf=np.inf, neginf=-np.inf
+            ),
             std=np.nan_to_num(np.array(std, dtype=float), nan=0.0),
         )
         keep = rule.keep(view)
@@ -274,6 +278,7 @@ class Round:
             self._send(trial, self.next_stop(self._resume(trial)))
             if trial not in self._busy:  # trained ahead to its next decision point
                 self._pause(trial)
+        self._dropped.update(dropped)
         for trial in dropped:
             self._resume(trial)
             self._trials.stop(trial, f"prediction after {point} units misses the cut")
@@ -295,9 +300,10 @@ class Round:
     def ranking(self) -> list[int]:
         """Return the trials that were trained to the end of the round and not stopped, best first.
 
-        One that was trained ahead and then stopped is left out.
+        One that was trained ahead and then stopped is left out; one whose training ended by itself
+        takes part with its last loss.
         """
         stop = self.plan.stop
         losses = {trial: self._trials.loss(trial, stop) for trial in self.members}
-        ended = [t for t in self.members if losses[t] < np.inf and not self._trials.stopped(t)]
+        ended = [t for t in self.members if losses[t] < np.inf and t not in self._dropped]
         return sorted(ended, key=losses.__getitem__)

@@ -75,6 +75,8 @@ class BracketScheduler:
         decision point.
     max_curves : int
         Maximum number of curves, the latest, that train a predictor.
+    min_resource : int
+        Least resource of a rung, r: no trial is given up before, and there are fewer brackets.
 
     Raises
     ------
@@ -96,13 +98,17 @@ class BracketScheduler:
         train_ahead: bool = False,
         retrain: bool = True,
         max_curves: int = 200,
+        min_resource: int = 1,
     ) -> None:
-        check_resources(max_resource, reduction_factor)
+        check_resources(max_resource, reduction_factor, min_resource)
         check_iterations(iterations)
         if brackets is None:
-            brackets = hyperband_brackets(max_resource, reduction_factor)
+            brackets = hyperband_brackets(max_resource, reduction_factor, min_resource)
+        if not brackets:
+            raise ValueError("brackets must hold at least one Bracket, got none")
         self._searcher = searcher
         self._eta = reduction_factor
+        self._min_resource = min_resource
         self._rule = rule or FullTraining()
         self._side_by_side = side_by_side
         self._train_ahead = train_ahead
@@ -113,8 +119,10 @@ class BracketScheduler:
         )
         self._iterations = iterations
         self._brackets = tuple(brackets)  # of one iteration
-        self._n_planned = len(self._brackets) * iterations
         self._unopened = deque(enumerate(self._brackets * iterations))
+        self._opened = brackets[0]  # the latest one
+        self._next_number = len(self._unopened)  # of the first bracket after all of these
+        self._max_trials: int | None = None  # see `limit_trials`
         self._rounds: dict[int, Round] = {}  # bracket -> its round under way
         self._filling: Round | None = None  # the round that takes in new trials
         self._blocked: dict[int, list[Round]] = {}  # resource -> rounds that wait for its curves
@@ -166,6 +174,37 @@ class BracketScheduler:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    @property
+    def trials_withheld(self) -> bool:
+        """Whether `limit_trials` keeps trials from being started."""
+        return self._is_limited and bool(self._unopened or self._filling)
+
+    def limit_trials(self, n_trials: int | None) -> None:
+        """Start no more trials than this (see `hpo.loop.LimitsTrials`).
+
+        A bracket that fills up goes on with the trials that it has. Those that it lacks are started
+        in a bracket of their own, after all others, once the limit is raised.
+
+        Parameters
+        ----------
+        n_trials : int or None
+        """
+        self._max_trials = n_trials
+        self._keep_limit()
+
+    def _keep_limit(self) -> None:
+        """Let the round that fills up go on if no trial may start; not only when one is sought.
+
+        What `ask` does without a job is not in the journal.
+        """
+        if self._is_limited and self._filling is not None:
+            self._set_aside(self._filling)
+            self._complete_round(self._filling)
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._max_trials is not None and self._trials.n_trials >= self._max_trials
 
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`).
@@ -220,8 +259,8 @@ class BracketScheduler:
 
     def _open_more(self, brackets: Sequence[Bracket]) -> None:
         """Plan further brackets, which start after all others."""
-        self._unopened.extend(enumerate(brackets, self._n_planned))
-        self._n_planned += len(brackets)
+        self._unopened.extend(enumerate(brackets, self._next_number))
+        self._next_number += len(brackets)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -245,15 +284,12 @@ class BracketScheduler:
             return None
         config = self._searcher.propose(self._trials.n_trials)
         if config is None:
-            # The round is complete with the trials it has, which may make a prediction due.
             self._unopened.clear()
-            self._filling = None
-            round_.truncate(self._eta)
-            self._changed.append(round_)
-            self._process()
+            self._complete_round(round_)
         else:
             round_.enter(self._trials.add(config, round_.plan.bracket))
             self._filling = round_ if round_.filling else None
+            self._keep_limit()
         return self._due_job()
 
     def _job_ahead(self) -> TrainJob | None:
@@ -271,11 +307,27 @@ class BracketScheduler:
 
     def _open_bracket(self) -> Round | None:
         """Start the next bracket, None if there is none to start now."""
-        if not self._unopened or (self._rounds and not self._side_by_side):
+        if not self._unopened or self._is_limited or (self._rounds and not self._side_by_side):
             return None
         number, bracket = self._unopened.popleft()
-        plans = plan_bracket(number, bracket, self._rule, self._pool)
+        self._opened = bracket
+        plans = plan_bracket(number, bracket, self._rule, self._pool, self._min_resource)
         return self._start_round(plans, bracket.n_trials)
+
+    def _complete_round(self, round_: Round) -> None:
+        """Let the round that fills up go on with the trials that it has."""
+        self._filling = None
+        round_.truncate(self._eta)
+        self._changed.append(round_)
+        self._process()  # which may make a prediction due
+
+    def _set_aside(self, round_: Round) -> None:
+        """Keep the trials that a bracket still lacks for a bracket after all others."""
+        missing = self._opened.n_trials - len(round_.members)
+        rest = self._opened.of_size(missing, self._eta)
+        period = len(self._brackets)
+        self._unopened.append((self._next_number + round_.plan.bracket % period, rest))
+        self._next_number += period
 
     def _start_round(self, plans: Sequence[RoundPlan], n_trials: int) -> Round:
         round_ = Round(plans, n_trials, self._trials, self._queue)
@@ -339,9 +391,7 @@ class BracketScheduler:
             self._start_late_round(plan.bracket, round_.later, kept)
             return
         if round_.later and kept:
-            following = self._start_round(round_.later, len(kept))
-            for trial in kept:
-                following.enter(trial)
+            self._enter(self._start_round(round_.later, len(kept)), kept)
             return
         for trial in kept:
             self._trials.complete(trial)
@@ -397,5 +447,11 @@ class BracketScheduler:
         first = replace(plans[0], n_full=len(members), points=())  # all are trained to its end
         round_ = self._start_round((first, *plans[1:]), len(members))
         round_.given = True  # the curves were handed in when the bracket ended
-        for trial in members:
+        self._enter(round_, members)
+
+    def _enter(self, round_: Round, trials: Sequence[int]) -> None:
+        """Let trials enter a round, which is settled at once if the training of all has ended."""
+        for trial in trials:
             round_.enter(trial)
+        if round_.settled:
+            self._changed.append(round_)

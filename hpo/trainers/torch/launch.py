@@ -87,7 +87,7 @@ class TorchrunTrainer:
         ]
         _run(command, answer)
         data = json.loads(answer.read_text(encoding="utf-8"))
-        return Metrics(data["losses"], data["extra"])
+        return Metrics(data["losses"], data["extra"], finished=data["finished"])
 
 
 def _errors(answer: Path) -> list[Path]:

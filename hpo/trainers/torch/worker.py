@@ -42,7 +42,11 @@ def main(request: Path) -> None:
         if distributed.get_rank() == 0:
             metrics = result if isinstance(result, Metrics) else Metrics(result)
             extra = {name: list(values) for name, values in metrics.extra.items()}
-            data = {"losses": list(metrics.losses), "extra": extra}
+            data = {
+                "losses": list(metrics.losses),
+                "extra": extra,
+                "finished": metrics.finished,
+            }
             write_atomically(answer, json.dumps(data).encode())
         distributed.barrier()
     except BaseException as error:

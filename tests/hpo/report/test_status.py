@@ -156,12 +156,12 @@ def test_a_run_of_python_objects_is_counted_from_its_lines(tmp_path: Path) -> No
         journal.append("note", {"what": "retry", "trial_id": 2, "start": 0, "reason": "x"})
         journal.decided(ForecastJob(0, 4, (), (), 1, 3))
     status = read_status(path)
-    assert status.trials == {"other": 1, "failed": 1, "running": 1}
+    assert status.trials == {"waiting": 1, "failed": 1, "running": 1}
     assert status.best == {"trial_id": 0, "loss": 0.25, "units": 2, "config": {"lr": 0.1}}
     assert (status.units, status.budget, status.predictions) == (2, None, 1)
     (segment,) = status.segments
     assert (segment.trial_id, segment.attempt) == (2, 2)
-    assert "from Python objects" in status.problem
+    assert status.problem == ""
     assert json.loads(json.dumps(status.to_json()))["units"] == 2
 
 

@@ -250,7 +250,7 @@ def test_a_search_that_expected_little_goes_on_with_what_it_had_left(tmp_path):
     before = tune(scheduler_of("swift-asha", **options), journal=journal)
     assert before.epochs < 120
     scheduler = scheduler_of("swift-asha", **options)
-    with pytest.raises(UsageError, match="max_epochs must be an integer above .* 150 .*got 100"):
+    with pytest.raises(UsageError, match=r"max_epochs must be an integer above .* 150 .*got 100"):
         resume(journal, scheduler, extend={"max_epochs": 100})
     scheduler = scheduler_of("swift-asha", **options)
     after = resume(journal, scheduler, extend={"max_epochs": 160})
@@ -381,7 +381,7 @@ def test_warm_start_on_the_command_line(folder, call):
 def test_what_is_no_earlier_search(earlier, tmp_path):
     empty = tmp_path / "empty.jsonl"
     empty.write_bytes(earlier.read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(UsageError, match="empty.jsonl must hold a trial with a finite loss"):
+    with pytest.raises(UsageError, match=r"empty.jsonl must hold a trial with a finite loss"):
         tune(scheduler_of(), warm_start=[empty])
     with pytest.raises(JournalError, match="cannot read journal"):
         tune(scheduler_of(), warm_start=tmp_path / "none.jsonl")
@@ -389,7 +389,7 @@ def test_what_is_no_earlier_search(earlier, tmp_path):
     job = {"type": "TrainJob", "trial_id": "one", "config": 3}
     second, _ = encode_line({"kind": "decided", "time": 1.0, "data": job}, checksum)
     empty.write_bytes(line + second)
-    with pytest.raises(JournalError, match="line 2 of journal .* holds no job"):
+    with pytest.raises(JournalError, match=r"line 2 of journal .* holds no job"):
         tune(scheduler_of(), warm_start=[empty])
 
 
