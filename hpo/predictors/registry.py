@@ -45,6 +45,7 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
 
 CATALOGUE = Catalogue(
     "predictor",
+    "hpo.predictors",
     PREDICTORS,
     {
         "nusvr": "Regression by a support vector machine (NuSVR)",

@@ -31,7 +31,7 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
 }
-CATALOGUE = Catalogue("scheduler", SCHEDULERS)
+CATALOGUE = Catalogue("scheduler", "hpo.schedulers", SCHEDULERS)
 """Those of installed packages too."""
 FORECASTING = ("swift-asha",)
 """Schedulers of this package that request forecasts, by which a searcher may learn."""

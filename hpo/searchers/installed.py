@@ -5,7 +5,7 @@ An installed package offers its parts under names of its own, in its ``pyproject
     [project.entry-points."hpo.schedulers"]
     one-by-one = "one_by_one:OneByOne"
 
-The groups are ``hpo.schedulers``, ``hpo.searchers``, ``hpo.predictors`` and ``hpo.executors``.
+The groups are ``hpo.schedulers``, ``hpo.searchers``, ``hpo.predictors`` and ``hpo.run.executors``.
 ``docs/extending.md`` says how each is called. Names of this package cannot be taken.
 """
 
@@ -48,7 +48,9 @@ class Catalogue:
     Parameters
     ----------
     kind : str
-        ``"scheduler"``, ...; the group of entry points is ``hpo.schedulers``.
+        ``"scheduler"``, ...
+    group : str
+        Group of the entry points.
     own : Mapping
         Parts of this package by name.
     about : Mapping, optional
@@ -56,10 +58,10 @@ class Catalogue:
     """
 
     def __init__(
-        self, kind: str, own: Mapping[str, Any], about: Mapping[str, str] | None = None
+        self, kind: str, group: str, own: Mapping[str, Any], about: Mapping[str, str] | None = None
     ) -> None:
         self.kind = kind
-        self.group = f"hpo.{kind}s"
+        self.group = group
         self._own = own
         self._about = about or {}
 

@@ -53,6 +53,7 @@ SEARCHERS: Mapping[str, Callable[..., Searcher]] = {
 }
 CATALOGUE = Catalogue(
     "searcher",
+    "hpo.searchers",
     SEARCHERS,
     {
         "grid": "Proposes every point of a grid once",

@@ -75,7 +75,7 @@ corners = parts:Corners
 learning = parts:Learning
 [hpo.predictors]
 optimist = parts:Optimist
-[hpo.executors]
+[hpo.run.executors]
 two-threads = parts:two_threads
 """
 SPACE = {"x": {"type": "float", "low": 0.0, "high": 1.0}}

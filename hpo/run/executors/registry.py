@@ -24,6 +24,7 @@ EXECUTORS = tuple(_OPTIONS)
 """Names of the executors of this package."""
 CATALOGUE = Catalogue(
     "executor",
+    "hpo.run.executors",
     dict.fromkeys(EXECUTORS),
     {
         "process": "Worker processes on this machine",
