@@ -1,8 +1,8 @@
 """Forecasts that learn from earlier searches too.
 
-The trials of an earlier search are further curves to learn from. Their losses are converted to the
-scale of the present search, whose problem or data may be another: linearly, so that the median and
-the lowest tenth of both agree after as many units as the present trials have. In the configurations
+The trials of an earlier search are further curves to learn from. If its losses are in other units,
+as those of other data may be, they are converted: linearly, so that the median and the lowest tenth
+of both searches agree after as many units as the present trials have. In the configurations
 they are marked, so that a model learns how much the searches have in common. For the joint Gaussian
 process the mark is one more hyperparameter, with a length scale of its own.
 """
@@ -30,6 +30,9 @@ _MIN_TRIALS = 4
 """With fewer trials to compare, losses are taken as they are."""
 _LOW = 0.1
 """Quantile that agrees, beside the median."""
+_HIGH = 0.9
+"""Losses are in the same units if the median of either search lies below this quantile of the
+other, and not below its minimum."""
 _MARK = 0.5
 """Value of a mark in the features, beside hyperparameters in [0, 1]. With 1 or 2 the searches of
 `benchmarks/warm_start.py` share too little."""
@@ -114,7 +117,9 @@ def warm_started(predictor: Any, searches: Sequence[Sequence[Curve]]) -> Forecas
 
 
 def converted(earlier: Sequence[Curve], present: Sequence[Curve]) -> list[Curve]:
-    """Convert the losses of an earlier search to the scale of the present one.
+    """Convert the losses of an earlier search to the units of the present one.
+
+    If they seem to be in the same units, or there are too few to compare, they stay as they are.
 
     Parameters
     ----------
@@ -126,7 +131,8 @@ def converted(earlier: Sequence[Curve], present: Sequence[Curve]) -> list[Curve]
     others = sorted((len(curve.losses) for curve in earlier), reverse=True)
     unit = min(unit, others[min(_MATCHED_TRIALS, len(others)) - 1])
     here, there = _after(unit, present), _after(unit, earlier)
-    if min(len(here), len(there)) < _MIN_TRIALS:
+    few = min(len(here), len(there)) < _MIN_TRIALS
+    if few or (_is_within(here, there) and _is_within(there, here)):
         return list(earlier)
     low, middle = np.quantile(here, [_LOW, 0.5])
     low_there, middle_there = np.quantile(there, [_LOW, 0.5])
@@ -143,6 +149,11 @@ def converted(earlier: Sequence[Curve], present: Sequence[Curve]) -> list[Curve]
 
 def _after(unit: int, curves: Sequence[Curve]) -> FloatArray:  # (n_long_enough,)
     return np.array([c.losses[unit - 1] for c in curves if len(c.losses) >= unit])
+
+
+def _is_within(losses: FloatArray, others: FloatArray) -> bool:
+    middle = np.median(losses)
+    return bool(others.min() <= middle <= np.quantile(others, _HIGH))
 
 
 def instructive(ranked: Sequence[Curve], n_searches: int) -> list[Curve]:

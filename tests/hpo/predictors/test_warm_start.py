@@ -41,11 +41,12 @@ def test_final_losses_are_forecast_better(forecaster, shift, factor):
     true = np.array([curve.losses[-1] for curve in curves_of(0, 12)])
     context = PredictionContext(seed=0, encoder=SPACE.features_of, space=SPACE)
     earlier = curves_of(1, 40, shift=shift, factor=factor)
+    rest = 0.7 if factor == 1.0 else 1.0  # of the error
     cold = forecaster.forecast(present, UNITS, context)
     warm = warm_started(forecaster, [earlier]).forecast(present, UNITS, context)
     assert warm.mean.shape == warm.std.shape == (12,)
     errors = [np.abs(each.loss - true).mean() for each in (cold, warm)]
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < rest * errors[0]
 
 
 def test_an_earlier_search_of_another_problem_does_little_harm():
@@ -57,12 +58,13 @@ def test_an_earlier_search_of_another_problem_does_little_harm():
         Curve(c.trial_id, {"x": rng.random(), "z": rng.random()}, c.losses)
         for c in curves_of(1, 40)
     ]
+    width = np.ptp(true)
     context = PredictionContext(seed=0, encoder=SPACE.features_of, space=SPACE)
     errors = [
         np.abs(each.forecast([*present, *short], UNITS, context).loss[30:] - true).mean()
         for each in (JointPredictor(), warm_started(JointPredictor(), [other]))
     ]
-    assert errors[1] < 1.5 * errors[0]
+    assert errors[1] < errors[0] + 0.05 * width
 
 
 def test_proposals_are_near_the_best_of_the_earlier_search():
@@ -80,6 +82,7 @@ def test_proposals_are_near_the_best_of_the_earlier_search():
 
 def test_losses_are_converted_by_what_both_searches_have():
     present = curves_of(0, 20)
+    assert converted(curves_of(1, 20), present) == curves_of(1, 20)  # in the same units
     earlier = curves_of(0, 20, shift=-3.0, factor=0.25)
     for found, own in zip(converted(earlier, present), present, strict=True):
         np.testing.assert_allclose(found.losses, own.losses, atol=1e-12)
