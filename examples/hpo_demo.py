@@ -26,9 +26,9 @@ from hpo.run.journal import read_journal
 from hpo.run.progress import RichProgress
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
+from hpo.run.trial_results import TrialResult
 from hpo.run.tuner import Tuner
 from hpo.space import SearchSpace
-from hpo.trial import TrialSummary, best_of
 
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
@@ -44,8 +44,8 @@ class Entry:
         Name of the search.
     results : Results
         What it found.
-    best : TrialSummary or None
-        The trial with the lowest last loss among those trained to the maximum resource.
+    best : TrialResult or None
+        The best trial: of those trained to the maximum resource, that with the lowest last loss.
     start_up : float
         Seconds until the first loss: the workers start and import the trainer.
     wall_clock : float
@@ -54,7 +54,7 @@ class Entry:
 
     name: str
     results: Results
-    best: TrialSummary | None
+    best: TrialResult | None
     start_up: float
     wall_clock: float
 
@@ -116,8 +116,7 @@ def search(name: str, scheduler: str, args: argparse.Namespace) -> Entry:
     ended = time.time()
     entries = read_journal(journal).entries
     first_loss = next(entry.time for entry in entries if entry.kind == "reported")
-    complete = [trial for trial in results.trials if len(trial.losses) == args.max_resource]
-    return Entry(name, results, best_of(complete), first_loss - begun, ended - first_loss)
+    return Entry(name, results, results.incumbent, first_loss - begun, ended - first_loss)
 
 
 def table_of(entries: list[Entry]) -> Table:
@@ -137,7 +136,7 @@ def table_of(entries: list[Entry]) -> Table:
             entry.name,
             str(len(entry.results.trials)),
             str(entry.results.epochs),
-            "-" if best is None else f"{best.last_loss:.2%}",
+            "-" if best is None else f"{best.value:.2%}",
             "-" if best is None else str(best.trial_id),
             f"{entry.start_up:.1f} s",
             f"{entry.wall_clock:.1f} s",

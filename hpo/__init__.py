@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.integrations.sklearn import SwiftSearchCV
     from hpo.predictors import (
         CurvePredictor,
         JointPredictor,
@@ -83,6 +84,7 @@ _HOME = {
     # what runs
     "Results": "hpo.run.results",
     "RunSpec": "hpo.run.spec",
+    "SwiftSearchCV": "hpo.integrations.sklearn",
     "Tuner": "hpo.run.tuner",
 }
 
@@ -109,6 +111,7 @@ __all__ = [
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",
+    "SwiftSearchCV",
     "TorchRun",
     "TorchTrainer",
     "TorchrunTrainer",

@@ -1,4 +1,4 @@
-"""The command line: ``hpo run``, ``resume``, ``status``, ``report``, ``export``, ``list``, ...
+"""The command line: ``hpo run``, ``resume``, ``work``, ``status``, ``report``, ``export``, ...
 
 A usage error prints one line to standard error and exits with status 2, a failed run exits with
 status 1. A run that is stopped in good order prints the command that resumes it, and exits with
@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo.run.results import Results
+    from hpo.run.spec import RunSpec
+
+T = TypeVar("T")
 
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
@@ -122,6 +125,22 @@ _deadline = click.option(
 )
 
 
+_LIMITS = (
+    click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
+    click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
+    click.option("--max-trials", type=int, help="Start no more trials than this in all."),
+    click.option("--target", type=float, help="Stop once a loss is this low."),
+)
+"""Options of `Tuner.run` and `Tuner.resume`."""
+
+
+def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the limits of a run to a command, in their order."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
@@ -159,6 +178,7 @@ def cli() -> None:
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
+@click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
 @click.option(
     "--searcher", default="auto", show_default=True, help="Searcher (hpo list searchers)."
 )
@@ -188,7 +208,16 @@ def cli() -> None:
 )
 @click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
 @click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
+@click.option("--objective", help="Metric to optimise [default: the only one, or loss].")
+@click.option(
+    "--mode",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Whether a lower or a higher objective is better.",
+)
 @_deadline
+@_limited
 @click.option(
     "--max-retries",
     type=int,
@@ -245,7 +274,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     domains = usage_checked(SearchSpace.from_toml, space or default_space(trainer))
     if (initial := options.pop("initial")) is not None:
         settings["initial"] = read_configs(initial, domains)
+    names = ("max_time", "max_epochs", "max_trials", "target")
+    limits = {name: options.pop(name) for name in names}
     scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_resource")) is not None:
+        scheduler_options["min_resource"] = least
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
@@ -263,8 +296,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
+    if spec.executor == "shared":
+        _work(journal, spec, **settings)
+        return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
-    _show(_watched(tuner.run, journal), journal)
+    _show(_watched(lambda: tuner.run(**limits), journal), journal)
 
 
 @cli.command()
@@ -274,6 +310,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @_deadline
+@_limited
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
@@ -298,6 +335,39 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
 
 @cli.command()
+@click.argument("journal", type=_PATH)
+@click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
+@_deadline
+@click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def work(journal: Path, *, quiet: bool, **options: Any) -> None:
+    """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
+    _see_working_directory()
+    given = {name: value for name, value in options.items() if value is not None}
+    _work(journal, progress=_progress(quiet=quiet), **given)
+
+
+def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
+    """Train for a search beside other processes, and show its results if this one led it last."""
+    from hpo.run.work import Contribution, work
+
+    done: list[Contribution] = []
+
+    def joined() -> Results | None:
+        done.append(work(journal, spec, say=_warn, **settings))
+        return done[0].results
+
+    results = _watched(joined, journal, "work")
+    if results is not None:
+        _show(results, journal)
+    else:
+        _print(
+            f"The search is over; this process trained {done[0].n_trained} segments for it.",
+            f"Results: hpo report {shell_word(journal)}",
+        )
+
+
+@cli.command()
 @click.argument("journals", type=_PATH, nargs=-1, required=True, metavar="JOURNAL...")
 @click.option(
     "--top",
@@ -305,6 +375,12 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     default=10,
     show_default=True,
     help="Number of trials to list.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Further metric to list; repeatable [default: all].",
 )
 @click.option("--csv", type=_PATH, help="Write all trials, or searches, to this new file.")
 @click.option("--figures", type=_PATH, help="Draw figures into this directory.")
@@ -340,7 +416,7 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     if isinstance(shown, Comparison):
         _print(*shown.lines(), *files, table=shown.table())
     else:
-        _show(shown, journals[0], top, files)
+        _show(shown, journals[0], top, files, options["metrics"] or None)
 
 
 @cli.command()
@@ -386,6 +462,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
 @click.option(
+    "--min-resource",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Epochs before which no trial is given up.",
+)
+@click.option(
     "--seeds",
     type=click.IntRange(max=10_000),
     default=10,
@@ -394,6 +477,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 )
 @click.option(
     "--workers", "n_workers", type=_WORKERS, default=1, show_default=True, help="Simulated workers."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Whether lower or higher values of the table are better.",
 )
 @_pairs("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
@@ -482,37 +572,44 @@ def _progress(*, quiet: bool) -> Any:
     return Progress() if quiet else RichProgress()
 
 
-def _watched(work: Callable[[], Results], journal: Path) -> Results:
-    """Do the work; if it is stopped or fails, say what was kept and how to resume."""
+def _watched(work: Callable[[], T], journal: Path, then: str = "resume") -> T:
+    """Do the work; if it is stopped or fails, say what was kept and which command goes on."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AllTrialsFailedWarning)  # `_show` says it
             return work()
     except InterruptedRunError as stop:
-        _stopped(str(stop), journal, stop.exit_code)
+        _stopped(str(stop), journal, stop.exit_code, then)
     except KeyboardInterrupt:
-        _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED)
+        _stopped("Stopped at once.", journal, _EXIT_INTERRUPTED, then)
     except StoppedRunError as error:
-        _stopped(f"Error: {error}", journal, _EXIT_FAILED)
+        _stopped(f"Error: {error}", journal, _EXIT_FAILED, then)
 
 
-def _stopped(message: str, journal: Path, code: int) -> NoReturn:
+def _stopped(message: str, journal: Path, code: int, then: str) -> NoReturn:
     _warn(message)
     if journal.exists():
         command = "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
         if "mpi4py.futures" in sys.orig_argv:
             command = "mpiexec -n N python -m mpi4py.futures -m hpo"
         name = f"./{journal}" if str(journal).startswith("-") else journal
-        _warn(f"Go on with: {command} resume {shell_word(name)}")
+        _warn(f"Go on with: {command} {then} {shell_word(name)}")
     raise SystemExit(code)
 
 
-def _show(results: Results, journal: Path, top: int = 10, files: Sequence[str] = ()) -> None:
+def _show(
+    results: Results,
+    journal: Path,
+    top: int = 10,
+    files: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
+) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
     lines = [*results.summary_lines(), f"Journal: {journal}", *files]
-    _print(*lines, table=results.table(top))
+    _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
-        _warn("Error: no trial ended with a finite loss; see the reasons above")
+        name = results.objective.title
+        _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
 
 

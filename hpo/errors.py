@@ -27,8 +27,16 @@ class JournalError(UsageError):
     """A journal is missing, damaged, in use, or belongs to another run or version."""
 
 
+class JournalInUseError(JournalError):
+    """Another process has the journal open: it leads the run."""
+
+
 class TrainerError(UsageError):
     """A trainer cannot be found, imported or sent to the workers."""
+
+
+class ObjectiveError(ValueError):
+    """What a trainer returned does not say what to optimise: the objective is not among it."""
 
 
 class CheckpointError(RuntimeError):

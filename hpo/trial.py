@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
 
 class Value:
@@ -505,8 +505,13 @@ class TrialSummary:
 
     @property
     def last_loss(self) -> float:
-        """Last known loss; infinity if there is none or it is NaN."""
+        """Last known loss; infinity if there is none or it is NaN or infinite."""
         return finite_or_worst(self.losses[-1]) if self.losses else math.inf
+
+    @property
+    def best_loss(self) -> float:
+        """Lowest finite loss after any unit; infinity if there is none."""
+        return min(map(finite_or_worst, self.losses), default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,6 +575,9 @@ class SchedulerSummary:
     budget: int | None = None
 
 
+AnyTrial = TypeVar("AnyTrial", bound=TrialSummary)
+
+
 def latest_expected_improvement(events: Sequence[Event]) -> float | None:
     """Return the expected improvement by the latest forecast; None without one.
 
@@ -587,12 +595,78 @@ def finite_or_worst(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def best_of(trials: Sequence[TrialSummary]) -> TrialSummary | None:
-    """Return the trial with the lowest last loss (first of equals), None without a finite one.
+Scope = Literal["complete", "any"]
+Epoch = Literal["last", "best"]
+RankKey = tuple[int, int, float, int]
+
+
+def rank_key(trial: TrialSummary, *, scope: Scope = "complete", epoch: Epoch = "last") -> RankKey:
+    """Return the key by which trials are ranked, the best first.
+
+    Trials that were trained to the end (status ``"completed"``) come first, by their loss. The
+    others follow: those trained furthest first, and trials of equal length by their loss, since
+    losses after different numbers of units do not compare. Last come trials that failed or have no
+    finite loss. Equal trials are ranked by their number.
 
     Parameters
     ----------
-    trials : sequence of TrialSummary
+    trial : TrialSummary
+    scope : {"complete", "any"}
+        ``"any"`` compares losses whatever the number of units.
+    epoch : {"last", "best"}
+        Whether the loss of a trial is its last one or its lowest one.
+
+    Raises
+    ------
+    ValueError
+        If `scope` or `epoch` is none of these.
     """
-    best = min(trials, key=lambda trial: trial.last_loss, default=None)
-    return best if best is not None and math.isfinite(best.last_loss) else None
+    if scope not in ("complete", "any"):
+        raise ValueError(f"scope of the best trial must be 'complete' or 'any', got {scope!r}")
+    if epoch not in ("last", "best"):
+        raise ValueError(f"epoch of the best trial must be 'last' or 'best', got {epoch!r}")
+    loss = trial.last_loss if epoch == "last" else trial.best_loss
+    if trial.status is TrialStatus.FAILED:
+        loss = math.inf
+    complete = scope == "any" or trial.status is TrialStatus.COMPLETED
+    return rank_of(trial.trial_id, loss, None if complete else len(trial.losses))
+
+
+def rank_of(trial_id: int, loss: float, units: int | None) -> RankKey:
+    """Return the key of `rank_key` from its parts.
+
+    Parameters
+    ----------
+    trial_id : int
+    loss : float
+        The loss that counts; infinity for a trial that failed or has none.
+    units : int or None
+        Units trained so far; None for a trial that was trained to the end.
+    """
+    if not math.isfinite(loss):
+        return 2, 0, math.inf, trial_id
+    return (0, 0, loss, trial_id) if units is None else (1, -units, loss, trial_id)
+
+
+def best_of(
+    trials: Iterable[AnyTrial], *, scope: Scope = "complete", epoch: Epoch = "last"
+) -> AnyTrial | None:
+    """Return the best trial: the one definition that everything in this package uses.
+
+    By default it is the trial with the lowest last loss of those trained to the end; if there is
+    none, the one with the lowest last loss of those trained furthest (see `rank_key`).
+
+    Parameters
+    ----------
+    trials : iterable of TrialSummary
+    scope, epoch : str
+        As in `rank_key`.
+
+    Returns
+    -------
+    TrialSummary or None
+        None if no trial that did not fail has a finite loss.
+    """
+    ranked = ((rank_key(trial, scope=scope, epoch=epoch), trial) for trial in trials)
+    key, best = min(ranked, key=lambda pair: pair[0], default=((2, 0, 0.0, 0), None))
+    return best if key[0] < 2 else None

@@ -9,8 +9,9 @@ from typing import Any
 from hpo.errors import import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.trial_results import RunSummary
 from hpo.text import visible
-from hpo.trial import Config, SchedulerSummary, TrialStatus
+from hpo.trial import Config, TrialStatus
 
 _STATUS = {
     TrialStatus.STOPPED: "FINISHED",
@@ -28,7 +29,9 @@ _MAX_VALUE = 500
 
 
 class MLflowTracker(Tracker):
-    """Writes a run to MLflow: parameters, the loss after each unit, status and reason.
+    """Writes a run to MLflow: parameters, all metrics after each unit, status and reason.
+
+    The objective has its own name (``loss`` without one) and the trainer's sign.
 
     Parameters
     ----------
@@ -96,8 +99,11 @@ class MLflowTracker(Tracker):
             for run in page:
                 number = int(run.data.tags[_TRIAL])
                 self._children[number] = run.info.run_id
-                history = self._client.get_metric_history(run.info.run_id, "loss")
-                units = max((metric.step for metric in history), default=0)
+                histories = [
+                    self._client.get_metric_history(run.info.run_id, name)
+                    for name in run.data.metrics
+                ]
+                units = max((metric.step for each in histories for metric in each), default=0)
                 self._written[number] = (units, run.info.status != "RUNNING")
             token = page.token or ""
 
@@ -108,7 +114,11 @@ class MLflowTracker(Tracker):
         child = self._children[trial.trial_id]
         now = int(time.time() * 1000)
         metric = self._mlflow.entities.Metric
-        metrics = [metric("loss", v, now, s) for s, v in enumerate(update.losses, update.start + 1)]
+        metrics = [
+            metric(_named(name), value, now, step)
+            for name, values in update.curves.items()
+            for step, value in enumerate(values, update.start + 1)
+        ]
         for first in range(0, len(metrics), _BATCH):
             self._client.log_batch(child, metrics=metrics[first : first + _BATCH])
         if update.over:
@@ -128,10 +138,10 @@ class MLflowTracker(Tracker):
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 
-    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: RunSummary, baseline: HyperbandBaseline | None) -> None:
         now, values = int(time.time() * 1000), {"epochs": float(summary.epochs)}
         if summary.best is not None:
-            values["best_loss"] = summary.best.last_loss
+            values[_named(f"best_{summary.objective.title}")] = summary.best.value
         if baseline is not None:
             values["epochs_saved"] = float(baseline.saved(summary.trials))
         metric = self._mlflow.entities.Metric
@@ -144,6 +154,14 @@ class MLflowTracker(Tracker):
         self._client.set_terminated(self.parent_run_id, "KILLED" if failed else "FINISHED")
 
 
+def _named(name: str) -> str:
+    """Return a name as MLflow takes it: of letters and a few signs, and no path."""
+    name = re.sub(r"[^\w .:/-]", "_", str(name), flags=re.ASCII)[:_MAX_NAME]
+    if not name.strip(" ./") or name.startswith(("/", "..")) or "//" in name or "/." in name:
+        name = f"_{name.replace('/', '_')}"[:_MAX_NAME]  # no path within the server's folder
+    return name
+
+
 def _params(config: Config) -> dict[str, str]:
     """Return a configuration as MLflow takes it: names of letters and a few signs, short values.
 
@@ -151,9 +169,7 @@ def _params(config: Config) -> dict[str, str]:
     """
     params: dict[str, str] = {}
     for key, value in config.items():
-        name = re.sub(r"[^\w .:/-]", "_", str(key), flags=re.ASCII)[:_MAX_NAME]
-        if not name.strip(" ./") or name.startswith(("/", "..")) or "//" in name or "/." in name:
-            name = f"_{name.replace('/', '_')}"[:_MAX_NAME]  # no path within the server's folder
+        name = _named(key)
         stem, number = name[: _MAX_NAME - 8], 2
         while name in params:
             name, number = f"{stem} ({number})".replace("(", "_").replace(")", "_"), number + 1

@@ -1,4 +1,4 @@
-"""TensorBoard: a directory per trial, with its losses and hyperparameters."""
+"""TensorBoard: a directory per trial, with its metrics and hyperparameters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from hpo.errors import UsageError, import_optional
 from hpo.integrations.tracking import Tracker, Update
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.trial_results import RunSummary
 from hpo.text import visible
-from hpo.trial import SchedulerSummary
 
 _MOST_OPEN = 64
 """Maximum number of open event files; each has a thread."""
@@ -55,15 +55,18 @@ class TensorBoardTracker(Tracker):
                 for k, v in trial.config.items()
             }
             self._add(name, hparams_pb(config, trial_id=name), 0)
-        for step, loss in enumerate(update.losses, update.start + 1):
-            self._scalar(name, "loss", loss, step)
+        for tag, values in update.curves.items():
+            for step, value in enumerate(values, update.start + 1):
+                self._scalar(name, visible(tag), value, step)
         if update.over:
-            self._scalar(name, "last_loss", trial.last_loss, len(trial.losses))
+            last = trial.value if math.isfinite(trial.value) else update.objective.worst
+            self._scalar(name, f"last_{visible(update.objective.title)}", last, len(trial.losses))
             self._writers.pop(name).close()
 
-    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        best = math.inf if summary.best is None else summary.best.last_loss
-        self._scalar("search", "best_loss", best, summary.epochs)
+    def _write_summary(self, summary: RunSummary, baseline: HyperbandBaseline | None) -> None:
+        best = summary.objective.worst if summary.best is None else summary.best.value
+        tag = f"best_{visible(summary.objective.title)}"
+        self._scalar("search", tag, best, summary.epochs)
         if baseline is not None:
             self._scalar("search", "epochs_saved", baseline.saved(summary.trials), summary.epochs)
 

@@ -18,8 +18,10 @@ from typing import Self
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.progress import Progress
 from hpo.run.results import Results
+from hpo.run.trial_results import RunSummary, TrialResult, TrialViews
 from hpo.text import visible
-from hpo.trial import SchedulerSummary, TrialSummary
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trial import SchedulerSummary
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class Update:
 
     Attributes
     ----------
-    trial : TrialSummary
+    trial : TrialResult
         Its present state.
     start : int
         Units written before.
@@ -38,21 +40,35 @@ class Update:
         Whether nothing of it was written before.
     over : bool
         Whether it is stopped, completed or failed.
+    objective : Objective
+        What the run optimises.
     """
 
-    trial: TrialSummary
+    trial: TrialResult
     start: int
     first: bool
     over: bool
+    objective: Objective
 
     @property
     def losses(self) -> Sequence[float]:
-        """Losses after the units from ``start + 1`` on."""
+        """What is minimised: `values`, or minus the values if the objective is maximised."""
         return self.trial.losses[self.start :]
+
+    @property
+    def values(self) -> Sequence[float]:
+        """Objective after the units from ``start + 1`` on, in the user's sign and unit."""
+        return self.trial.values[self.start :]
+
+    @property
+    def curves(self) -> dict[str, Sequence[float]]:
+        """The new part of all curves by name: the objective and the further metrics."""
+        metrics = {name: values[self.start :] for name, values in self.trial.metrics.items()}
+        return {**metrics, self.objective.title: self.values}
 
 
 class Tracker(Progress, ABC):
-    """A `Progress` that writes the losses of each trial once."""
+    """A `Progress` that writes the values of each trial once: objective and further metrics."""
 
     def __init__(self) -> None:
         self._written: dict[int, tuple[int, bool]] = {}  # trial -> units, over
@@ -61,13 +77,15 @@ class Tracker(Progress, ABC):
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Write what is new in `summary`, and what was saved relative to the `baseline`."""
+        if not isinstance(summary, RunSummary):  # from a program of the user's own
+            summary = TrialViews(LOSS_MINIMISED).summary(summary)
         try:
             for trial in summary.trials:
                 before = self._written.get(trial.trial_id)
                 now = (len(trial.losses), trial.status.over)
                 if now != before:
                     start = 0 if before is None else before[0]
-                    self._write(Update(trial, start, before is None, now[1]))
+                    self._write(Update(trial, start, before is None, now[1], summary.objective))
                     self._written[trial.trial_id] = now
             if summary.epochs != self._epochs:
                 self._write_summary(summary, baseline)
@@ -88,7 +106,7 @@ class Tracker(Progress, ABC):
         """Write the new part of a trial."""
 
     @abstractmethod
-    def _write_summary(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
+    def _write_summary(self, summary: RunSummary, baseline: HyperbandBaseline | None) -> None:
         """Write the state of the whole run."""
 
     @abstractmethod
@@ -163,6 +181,12 @@ def track(results: Results, tracker: Tracker) -> None:
     tracker : Tracker
         Tracker that writes them.
     """
-    summary = SchedulerSummary(results.trials, results.incumbent, results.epochs, results.events)
+    summary = RunSummary(
+        results.trials,
+        results.incumbent,
+        results.epochs,
+        results.events,
+        objective=results.objective,
+    )
     with tracker:
         tracker.show(summary, results.baseline)

@@ -23,6 +23,7 @@ from hpo.report.page import filled, write_page
 from hpo.report.runs import Run
 from hpo.run.results import HistoryPoint, Results, short
 from hpo.text import cell, csv_row, html_text, plain, visible
+from hpo.trainers.objective import Objective
 from hpo.trial import TrialStatus
 
 _SCRIPTS = ("base.js", "chart.js", "comparison.js")
@@ -40,7 +41,7 @@ class Comparison:
     Raises
     ------
     UsageError
-        If there are fewer than two.
+        If there are fewer than two, or they do not optimise the same metric.
     """
 
     runs: Sequence[Run]
@@ -49,6 +50,13 @@ class Comparison:
         """Check that there is something to compare."""
         if len(self.runs) < 2:
             raise UsageError(f"a comparison needs at least 2 runs, got {len(self.runs)}")
+        found = {(o.title, o.mode): None for o in (run.results.objective for run in self.runs)}
+        if len(found) > 1:
+            shown = ", ".join(f"{mode} of {name}" for name, mode in found)
+            raise UsageError(
+                f"runs of a comparison must optimise one metric in one direction, got {shown}; "
+                "compare runs of one kind"
+            )
 
     @property
     def names(self) -> list[str]:
@@ -62,9 +70,14 @@ class Comparison:
         return told
 
     @property
+    def objective(self) -> Objective:
+        """What all of them optimise."""
+        return self.runs[0].results.objective
+
+    @property
     def common_value(self) -> float:
-        """The best value that all searches have reached; infinity if one has none."""
-        return max(_last_best(run.results) for run in self.runs)
+        """The best value that all searches reached; infinite (the worst) if one has none."""
+        return self.objective.value(max(_last_loss(run.results) for run in self.runs))
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat dict per search.
@@ -73,7 +86,7 @@ class Comparison:
         search had reached `common_value`; they compare searches of different length fairly. Seconds
         count from the first report on. What is not known is None.
         """
-        common = self.common_value
+        common = self.objective.loss(self.common_value)
         return [
             {"name": name, **_record(run, common)}
             for name, run in zip(self.names, self.runs, strict=True)
@@ -154,14 +167,18 @@ class Comparison:
             {
                 "title": " and ".join(names) if len(names) == 2 else f"{len(names)} searches",
                 "lines": self.lines(),
-                "objective": "loss",
+                "objective": self.objective.title,
+                "mode": self.objective.mode,
+                "metrics": [],
                 "trials": [],
-                "best": json_number(min(_last_best(run.results) for run in self.runs)),
+                "best": json_number(
+                    self.objective.value(min(_last_loss(run.results) for run in self.runs))
+                ),
                 "runs": [
                     {
                         "name": name,
                         "history": history_points(run.results),
-                        "best": json_number(_last_best(run.results)),
+                        "best": json_number(self.objective.value(_last_loss(run.results))),
                     }
                     for name, run in zip(names, self.runs, strict=True)
                 ],
@@ -213,7 +230,7 @@ class Comparison:
         headings = {
             "scheduler": "scheduler",
             "state": "state",
-            "best_value": "best value",
+            "best_value": f"best {self.objective.title}",
             "best_trial": "best trial",
             "trials": "trials",
             "completed": "trained to the end",
@@ -234,13 +251,13 @@ class Comparison:
 def _record(run: Run, common: float) -> dict[str, Any]:
     results = run.results
     points = results.history()
-    reached = next((point for point in points if point.best <= common < math.inf), None)
+    reached = _reached(results, points, common)
     states = [trial.status for trial in results.trials]
     best = results.incumbent
     return {
         "scheduler": run.settings.get("scheduler"),
         "state": "finished" if results.finished else "not finished",
-        "best_value": None if best is None else best.last_loss,
+        "best_value": None if best is None else best.value,
         "best_trial": None if best is None else best.trial_id,
         "trials": len(states),
         "completed": states.count(TrialStatus.COMPLETED),
@@ -258,10 +275,21 @@ def _seconds(results: Results, points: Sequence[HistoryPoint]) -> float:
     return results.overlap.seconds or points[-1].seconds
 
 
-def _last_best(results: Results) -> float:
-    """Return the best value that a search has seen at any length; infinity without one."""
-    points = results.history()
-    return points[-1].best if points else math.inf
+def _reached(
+    results: Results, points: Sequence[HistoryPoint], common: float
+) -> HistoryPoint | None:
+    """Return from which point on the loss of the best trial was at most `common`."""
+    reached = None
+    for point in reversed(points):
+        if not results.objective.loss(point.best) <= common < math.inf:
+            break
+        reached = point
+    return reached
+
+
+def _last_loss(results: Results) -> float:
+    """Return the last loss of the best trial, which is minimised; infinity without one."""
+    return math.inf if results.incumbent is None else results.incumbent.last_loss
 
 
 def _setting(run: Run, name: str) -> str | None:

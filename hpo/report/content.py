@@ -14,7 +14,8 @@ from hpo.report.runs import Forecast, Run
 from hpo.run.journal import collector_paused
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
-from hpo.trial import Event, TrialSummary
+from hpo.trainers.objective import Objective
+from hpo.trial import Event, TrialSummary, rank_key
 
 _SHOWN_POINTS = 2000
 """Maximum number of points of the history, and of predictions."""
@@ -41,6 +42,9 @@ def content(run: Run) -> dict[str, Any]:
     results = run.results
     return {
         "title": run.name,
+        "objective": results.objective.title,
+        "mode": results.objective.mode,
+        "metrics": list(results.metrics),
         "lines": results.summary_lines(),
         "figures": _key_figures(results),
         "settings": [[name, settings_text(value)] for name, value in run.settings.items()],
@@ -48,7 +52,7 @@ def content(run: Run) -> dict[str, Any]:
         "trials": _trials(results),
         "brackets": _brackets(results),
         "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
-        **_forecasts(list(run.forecasts())),
+        **_forecasts(list(run.forecasts()), results.objective),
         "history": history_points(results),
         "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
@@ -60,7 +64,7 @@ def _key_figures(results: Results) -> list[list[str]]:
     figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
     if results.incumbent is not None:
         best = results.incumbent
-        figures.insert(0, ["best loss", f"{best.last_loss:.5g}"])
+        figures.insert(0, [f"best {results.objective.title}", f"{best.value:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
     if results.baseline is not None and results.saved is not None:
         share = results.saved / results.baseline.epochs
@@ -80,17 +84,24 @@ def _key_figures(results: Results) -> list[list[str]]:
 
 def _trials(results: Results) -> list[dict[str, Any]]:
     ends, places = fates(results), list(FATES)
+    ranked = sorted(results.trials, key=rank_key)
+    ranks = {trial.trial_id: place for place, trial in enumerate(ranked)}
     return [
         {
             "id": trial.trial_id,
             "bracket": trial.bracket,
             "rung": trial.rung,
             "fate": places.index(ends[trial.trial_id]),
-            "losses": [json_number(loss) for loss in trial.losses],
+            "rank": ranks[trial.trial_id],
+            "values": [json_number(value) for value in trial.values],
+            "metrics": [
+                [json_number(value) for value in trial.metrics.get(name, ())]
+                for name in results.metrics
+            ],
             "config": {name: _plain(value) for name, value in trial.config.items()},
             "reason": record["reason"],
             "retries": record["retries"],
-            "best": json_number(record["best_loss"]),
+            "best": json_number(trial.best_value),
         }
         for trial, record in zip(results.trials, results.records(), strict=True)
     ]
@@ -166,11 +177,14 @@ def _decision(event: Event) -> dict[str, Any]:
     }
 
 
-def _forecasts(forecasts: Sequence[Forecast]) -> dict[str, Any]:
-    """Return predictions with known true losses, and the errors of predictor and last value."""
+def _forecasts(forecasts: Sequence[Forecast], objective: Objective) -> dict[str, Any]:
+    """Return predictions with known true values, and the errors of predictor and last value."""
     known = [f for f in forecasts if f.true is not None and math.isfinite(f.true)]
     rows = [
-        [f.trial_id, f.resource, f.target, *map(json_number, (f.predicted, f.last, f.true or 0.0))]
+        [
+            *(f.trial_id, f.resource, f.target),
+            *(json_number(objective.value(loss)) for loss in (f.predicted, f.last, f.true or 0.0)),
+        ]
         for f in known[-_SHOWN_POINTS:]
     ]
     return {
@@ -201,7 +215,7 @@ def history_points(results: Results) -> list[list[float | None]]:
     kept = [
         point
         for place, point in enumerate(points)
-        if place % step == 0 or place + 1 == len(points) or point.best < points[place - 1].best
+        if place % step == 0 or place + 1 == len(points) or point.best != points[place - 1].best
     ]
     return [[p.epochs, round(p.seconds, 3), json_number(p.best)] for p in kept]
 

@@ -50,7 +50,8 @@ def render(run: Run) -> str:
         HTML without external resources.
     """
     values = plain(content(run))
-    return filled("page.html", _SCRIPTS, values, best=_best_table(values["trials"]))
+    parts = {"best": _best_table(values["trials"]), "objective": html_text(values["objective"])}
+    return filled("page.html", _SCRIPTS, values, **parts)
 
 
 def filled(template: str, scripts: Iterable[str], values: Mapping[str, Any], **parts: str) -> str:
@@ -153,10 +154,10 @@ def _source(text: str) -> str:
 
 def _best_table(trials: Iterable[Mapping[str, Any]]) -> str:
     """Return the rows of the ten best trials, for a browser without JavaScript."""
-    known = [t for t in trials if t["losses"] and t["losses"][-1] is not None]
+    known = [t for t in trials if t["values"] and t["values"][-1] is not None]
     rows = [
-        f"<tr><td>{t['id']}</td><td>{t['losses'][-1]:.5g}</td><td>{len(t['losses'])}</td>"
+        f"<tr><td>{t['id']}</td><td>{t['values'][-1]:.5g}</td><td>{len(t['values'])}</td>"
         f"<td>{html_text(', '.join(f'{k}={v}' for k, v in t['config'].items()))}</td></tr>"
-        for t in sorted(known, key=lambda t: t["losses"][-1])[:10]
+        for t in sorted(known, key=lambda t: t["rank"])[:10]
     ]
     return "\n".join(rows)

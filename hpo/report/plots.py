@@ -1,4 +1,4 @@
-"""Figures of a run: all learning curves by fate, and regret against epochs."""
+"""Figures of a run: all learning curves by fate, and regret of the best trial against epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from hpo.errors import import_optional
 from hpo.run.results import Results
+from hpo.run.trial_results import TrialResult
 from hpo.text import label as shown
+from hpo.trainers.objective import LOSS_MINIMISED
 from hpo.trial import TrialStatus, TrialSummary
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
@@ -24,9 +26,9 @@ FATES = {
 }
 _KEPT = "#009E73"
 _LARGEST = 1e100
-"""Losses are drawn up to this size: Matplotlib cannot draw an axis of all floats."""
+"""Values are drawn up to this size: Matplotlib cannot draw an axis of all floats."""
 _SMALLEST = 1e-100
-"""Least positive loss on a logarithmic axis."""
+"""Least positive value on a logarithmic axis."""
 
 
 def fates(results: Results) -> dict[int, str]:
@@ -73,11 +75,12 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     for trial in sorted(results.trials, key=lambda t: order.index(ends[t.trial_id])):
         _draw_curve(ax, trial, ends[trial.trial_id], counts)
     _mark_decisions(ax, results)
-    losses = [loss for trial in results.trials for loss in trial.losses]
-    _scale_losses(ax, losses)
+    values = [value for trial in results.trials for value in trial.values]
+    _scale_values(ax, values, results.objective.mode)
     _scale_epochs(ax, results)
-    huge = any(_LARGEST < abs(loss) < math.inf for loss in losses)
-    ylabel = f"loss (beyond {_LARGEST:g} drawn there)" if huge else "loss"
+    name = shown(results.objective.title)
+    huge = any(_LARGEST < abs(value) < math.inf for value in values)
+    ylabel = f"{name} (beyond {_LARGEST:g} drawn there)" if huge else name
     ax.set(xlabel="epochs", ylabel=ylabel, title=shown(title))
     handles, labels = ax.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -85,32 +88,32 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     return ax
 
 
-def _draw_curve(ax: Any, trial: TrialSummary, name: str, counts: Mapping[str, int]) -> None:
-    losses = [_drawn(loss) for loss in trial.losses]
-    if not losses:
+def _draw_curve(ax: Any, trial: TrialResult, name: str, counts: Mapping[str, int]) -> None:
+    values = [_drawn(value) for value in trial.values]
+    if not values:
         return
     strong = name in ("best", "failed", "trained to the end")
     ax.plot(
-        range(1, len(losses) + 1),
-        losses,
+        range(1, len(values) + 1),
+        values,
         color=FATES[name],
         linewidth=2.2 if name == "best" else 1.0,
         alpha=0.95 if strong else 0.55,
-        marker="." if len(losses) == 1 else None,
+        marker="." if len(values) == 1 else None,
         markersize=3,
         label="best" if name == "best" else f"{name} ({counts[name]})",
         zorder=2 + list(FATES).index(name),
     )
 
 
-def _drawn(loss: float) -> float:
-    """Return where a loss is drawn: NaN for none, and within what Matplotlib can draw."""
-    return min(max(loss, -_LARGEST), _LARGEST) if math.isfinite(loss) else math.nan
+def _drawn(value: float) -> float:
+    """Return where a value is drawn: NaN for none, and within what Matplotlib can draw."""
+    return min(max(value, -_LARGEST), _LARGEST) if math.isfinite(value) else math.nan
 
 
 def _mark_decisions(ax: Any, results: Results) -> None:
     """Mark the points at which predictions decided: filled if stopped, hollow if kept."""
-    curves = {trial.trial_id: trial.losses for trial in results.trials}
+    curves = {trial.trial_id: trial.values for trial in results.trials}
     decisions = [event for event in results.events if event.kind == "decision"]
     groups = (
         ("decision: stopped", [(e.resource, t) for e in decisions for t in e.dropped], "#E69F00"),
@@ -130,12 +133,14 @@ def _mark_decisions(ax: Any, results: Results) -> None:
             )
 
 
-def _scale_losses(ax: Any, losses: Sequence[float]) -> None:
-    """Limit the axis to the bulk of the losses, so that a few huge ones do not flatten the rest."""
-    finite = sorted(_drawn(loss) for loss in losses if math.isfinite(loss))
+def _scale_values(ax: Any, values: Sequence[float], mode: str) -> None:
+    """Limit the axis to the bulk of the values, so that a few very bad ones do not flatten it."""
+    finite = sorted(_drawn(value) for value in values if math.isfinite(value))
     if not finite:
         return
-    low, high = finite[0], finite[int(0.98 * (len(finite) - 1))]
+    last = len(finite) - 1
+    cut = int(0.98 * last)
+    low, high = (finite[0], finite[cut]) if mode == "min" else (finite[last - cut], finite[-1])
     if low >= _SMALLEST and high / low > 10:
         ax.set_yscale("log")
         ax.set_ylim(low * 0.8, high * 1.3)
@@ -159,48 +164,53 @@ def _scale_epochs(ax: Any, results: Results) -> None:
 
 
 def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | None = None) -> Any:
-    """Draw the regret, the best loss so far minus the reference, against the epochs spent.
+    """Draw the regret of the best trial so far against the epochs spent.
+
+    The best trial is that of `Results.best_trial`: of those trained to the end or, before there is
+    one, of those trained furthest. Its regret is the difference between its last value and the
+    reference, positive in both modes. Before a trial is complete, it may rise.
 
     Parameters
     ----------
     runs : Mapping of str to Results
-        Runs by name.
+        Runs by name, of one objective and mode.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; default: a new figure.
     reference : float, optional
-        Loss of regret zero; default: the lowest loss of all runs.
+        Value of regret zero; default: that of the best trial of all runs.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     ax = _new_axes() if ax is None else ax
-    histories = {name: results.history() for name, results in runs.items()}
-    finite = [
-        _drawn(p.best) for points in histories.values() for p in points if math.isfinite(p.best)
-    ]
-    best = min(finite, default=0.0) if reference is None else reference
+    objective = next((run.objective for run in runs.values()), LOSS_MINIMISED)
+    histories = {name: _losses(results) for name, results in runs.items()}
+    ends = [run.incumbent.last_loss for run in runs.values() if run.incumbent is not None]
+    best = min(map(_drawn, ends), default=0.0) if reference is None else objective.loss(reference)
+    finite = [loss for points in histories.values() for _, loss in points]
     positive = [max(loss - best, _SMALLEST) for loss in finite if loss > best]
     floor = min(positive, default=1.0) / 3
     colours = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
     for number, (name, points) in enumerate(histories.items()):
-        known = [point for point in points if math.isfinite(point.best)]
         ax.step(
-            [point.epochs for point in known],
-            [max(_drawn(point.best) - best, floor) for point in known],
+            [epochs for epochs, _ in points],
+            [max(loss - best, floor) for _, loss in points],
             where="post",
             label=shown(f"{name}: {runs[name].epochs} epochs"),
             color=colours[number % len(colours)],
             linestyle=("-", "--", "-.", ":")[number % 4],
             linewidth=1.8,
         )
-        if known:
-            end = max(_drawn(known[-1].best) - best, floor)
+        if points:
+            end = max(points[-1][1] - best, floor)
             colour = colours[number % len(colours)]
-            ax.plot([known[-1].epochs], [end], marker="o", markersize=5, color=colour)
+            ax.plot([points[-1][0]], [end], marker="o", markersize=5, color=colour)
     ax.set_yscale("log")
     ax.axhline(floor, color="#bbbbbb", linewidth=0.6, zorder=0)
-    ax.set(xlabel="epochs spent", ylabel=f"regret (lowest loss at any length - {best:.4g})")
+    value, name = f"{objective.value(best):.4g}", shown(objective.title)
+    difference = f"{name} - {value}" if objective.mode == "min" else f"{value} - {name}"
+    ax.set(xlabel="epochs spent", ylabel=f"regret of the best trial so far ({difference})")
     ax.annotate(
         "zero",
         (1.0, floor),
@@ -214,6 +224,12 @@ def plot_regret(runs: Mapping[str, Results], ax: Any = None, reference: float | 
     if runs:
         ax.legend(fontsize=8)
     return ax
+
+
+def _losses(results: Results) -> list[tuple[int, float]]:
+    """Return the epochs spent and the loss of the best trial so far, from the first finite one."""
+    points = [(point.epochs, results.objective.loss(point.best)) for point in results.history()]
+    return [(epochs, _drawn(loss)) for epochs, loss in points if math.isfinite(loss)]
 
 
 def save_figures(runs: Mapping[str, Results], directory: Path) -> list[Path]:

@@ -25,10 +25,12 @@ from hpo.loop import Scheduler
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.checks import is_integer, is_number
 from hpo.run.journal import JournalContent
+from hpo.run.objective import named
 from hpo.run.overlap import RESUMED
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results, short
 from hpo.run.salvage import read_salvaged
+from hpo.trainers.objective import LOSS
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class RunStatus:
         Number of trials by state. Those that a run was stopped in are ``"interrupted"``. Where the
         scheduler is not known, those that are neither running nor failed are ``"other"``.
     best : Mapping or None
-        ``trial_id``, ``loss``, ``units`` and ``config`` of the best trial so far.
+        ``trial_id``, ``units`` and ``config`` of the best trial so far (`hpo.trial.best_of`), and
+        its last value by the name of the objective (``loss`` without one).
     units, budget, left : int or None
         Resource units trained, to be trained in all, and left; None where it is not known.
     n_workers : int or None
@@ -116,6 +119,8 @@ class RunStatus:
         Whether the last line is not whole.
     problem : str
         What is wrong with the journal, empty for nothing.
+    objective : str
+        Name of the objective.
     """
 
     journal: str
@@ -138,6 +143,7 @@ class RunStatus:
     predictions: int
     torn: bool
     problem: str
+    objective: str = LOSS
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; numbers that JSON does not have are None."""
@@ -167,7 +173,8 @@ class RunStatus:
         if self.best is not None:
             config = ", ".join(f"{k}={short(v)}" for k, v in self.best["config"].items())
             lines.append(
-                f"Best: trial {self.best['trial_id']}, loss {self.best['loss']:.6g} after "
+                f"Best: trial {self.best['trial_id']}, {self.objective} "
+                f"{self.best[self.objective]:.6g} after "
                 f"{self.best['units']} units, {config}"
             )
         budget = "" if self.budget is None else f" of {self.budget}, {self.left} left"
@@ -225,7 +232,10 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     if over == "finished" and locked is None:
         state = over
     reports = [entry for entry in content.entries if entry.kind == "reported"]
+    objective = named(content.header.objective, content.notes())
     units, trials, best = _known(results or _of_readable_lines(content))
+    if best is not None:
+        best[objective.title] = objective.value(best.pop("loss"))
     active = segments if state in ("running", "unknown") else ()
     if not active and "running" in trials:
         trials = {"interrupted" if name == "running" else name: n for name, n in trials.items()}
@@ -251,6 +261,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
         predictions=predictions,
         torn=content.damage is None and journal.stat().st_size > content.end,
         problem=problem,
+        objective=objective.title,
     )
 
 

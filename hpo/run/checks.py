@@ -78,6 +78,12 @@ def check_header(data: Any) -> None:
             _need("\0" not in value, f"{name} must be text without zero bytes", value)
         if name.endswith("_options") or name == "space":
             _need(isinstance(value, dict), f"{name} must be an object", value)
+    objective = data.get("objective", {"name": "", "mode": "min"})
+    _need(isinstance(objective, dict), "objective must be an object", objective)
+    _need(isinstance(_get(objective, "name"), str), "its name must be text", objective["name"])
+    mode = _get(objective, "mode")
+    _need(mode in ("min", "max"), "mode of the objective must be 'min' or 'max'", mode)
+    _need(len(objective) == 2, "objective must have a name and a mode only", objective)
 
 
 def check_entry(data: Any) -> None:
@@ -137,6 +143,10 @@ def _is_earlier_trial(value: object) -> bool:
 _Rule = tuple[Callable[[object], bool], str]
 _COUNT: _Rule = (_is_count, "an integer from 0 on")
 _POSITIVE: _Rule = (lambda value: _is_count(value) and value != 0, "an integer from 1 on")
+_POSITIVE_OR_NULL: _Rule = (
+    lambda value: value is None or (_is_count(value) and value != 0),
+    "an integer from 1 on or null",
+)
 _AMOUNT: _Rule = (lambda value: is_number(value) and 0 <= value < 1e15, "a number from 0 on")  # type: ignore[operator]
 _NUMBER: _Rule = (is_number, "a number")
 _TEXT: _Rule = (lambda value: isinstance(value, str), "text")
@@ -160,6 +170,10 @@ _NUMBERS: _Rule = (
 _EARLIER: _Rule = (
     lambda value: isinstance(value, list) and all(map(_is_earlier_trial, value)),
     "a list of objects with a trial_id, a config and at least one finite loss",
+)
+_METRICS: _Rule = (
+    lambda value: isinstance(value, dict) and all(map(_LOSSES[0], value.values())),
+    "an object of lists of numbers",
 )
 _SEGMENT = {"trial_id": _COUNT, "start": _COUNT}
 _STATUSES = frozenset(TrialStatus)
@@ -207,9 +221,12 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry": {**_SEGMENT, "reason": _TEXT},
     "restart": _SEGMENT,
     "retry-failed": {"trials": _TRIALS},
+    "limits": {"max_trials": _POSITIVE_OR_NULL},
+    "stopped": {"by": _TEXT},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
-    "metrics": {**_SEGMENT, "extra": _OBJECT},
+    "metrics": {**_SEGMENT, "extra": _METRICS},
+    "objective": {"name": _TEXT},
     "workers": {"n_workers": _POSITIVE},
     "initial": {"configs": _CONFIGS},
     "extended": {"settings": _NUMBERS},

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import UsageError, usage_checked
-from hpo.loop import Extendable, Scheduler, TakesInitial
-from hpo.run.replay import EXTENDED, INITIAL
+from hpo.loop import Extendable, RetriesTrials, Scheduler, TakesInitial
+from hpo.run.journal import Journal, JournalContent
+from hpo.run.replay import EXTENDED, INITIAL, RETRY_FAILED
 from hpo.run.warm_start import earlier_searches, first_configs
 from hpo.searchers.initial import own_value
 from hpo.space.domains import Domain
 from hpo.space.search_space import SearchSpace
-from hpo.trial import Config, with_tuples
+from hpo.trainers.objective import Objective
+from hpo.trial import Config, TrainFailure, TrainReport, TrialStatus, with_tuples
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "config_"
 """Of a hyperparameter's column in the table of ``hpo report --csv``."""
@@ -25,7 +30,10 @@ _MAX_CHOICES = 1000
 
 
 def begin(
-    scheduler: Scheduler, initial: Sequence[Config], warm_start: Path | str | Sequence[Path | str]
+    scheduler: Scheduler,
+    initial: Sequence[Config],
+    warm_start: Path | str | Sequence[Path | str],
+    objective: Objective,
 ) -> list[Mapping[str, Any]]:
     """Let a new search begin with given configurations and with earlier searches.
 
@@ -36,6 +44,8 @@ def begin(
         Configurations to try first.
     warm_start : Path or sequence of Path
         Journals of earlier searches.
+    objective : Objective
+        What the new search optimises.
 
     Returns
     -------
@@ -55,7 +65,9 @@ def begin(
             "configuration into a list"
         )
     journals = [warm_start] if isinstance(warm_start, Path | str) else warm_start
-    notes: list[Mapping[str, Any]] = [*earlier_searches([Path(each) for each in journals])]
+    notes: list[Mapping[str, Any]] = [
+        *earlier_searches([Path(each) for each in journals], objective)
+    ]
     configs = [*initial]
     if not (notes or configs):
         return []
@@ -92,6 +104,45 @@ def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any
         )
     usage_checked(lambda: scheduler.extend(**settings))
     return {"what": EXTENDED, "settings": dict(settings)}
+
+
+def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent) -> None:
+    """Let a scheduler take failed trials back, and write it down first.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    journal : Journal
+    content : JournalContent
+        Its content so far.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler cannot take them back.
+    """
+    latest = {
+        report.trial_id: report
+        for _, report in content.reports()
+        if isinstance(report, TrainFailure | TrainReport)
+    }
+    trials = scheduler.summary().trials
+    failed = [
+        trial
+        for trial, report in sorted(latest.items())
+        if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
+    ]
+    if not failed:
+        _log.warning("retry_failed: no trial of %s has failed", journal.path)
+        return
+    if not isinstance(scheduler, RetriesTrials):
+        raise UsageError(
+            f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
+            f"{type(scheduler).__name__}; resume without it"
+        )
+    journal.append("note", {"what": RETRY_FAILED, "trials": failed})
+    scheduler.retry(failed)
+    _log.warning("retry_failed: %d failed trials are trained again", len(failed))
 
 
 def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:

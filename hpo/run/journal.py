@@ -33,7 +33,7 @@ import stat
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,11 +41,14 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
+from hpo.files import remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
+from hpo.run.locking import LockedFile
 from hpo.run.migration import FORMAT, READABLE, migrate
+from hpo.run.objective import of_header, to_header, turned
 from hpo.text import shell_word
 from hpo.trainers.faults import machine_fault
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import ForecastJob, Job, PredictJob, Report, from_json
 
 
@@ -62,11 +65,14 @@ class Header:
         run that was built from Python objects.
     created : float
         Seconds since the epoch.
+    objective : Objective
+        What the numbers of the reports are.
     """
 
     run_id: str
     spec: Mapping[str, Any]
     created: float
+    objective: Objective = LOSS_MINIMISED
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as plain values."""
@@ -75,6 +81,7 @@ class Header:
             "run_id": self.run_id,
             "created": self.created,
             "spec": dict(self.spec),
+            **to_header(self.objective),
         }
 
 
@@ -196,7 +203,7 @@ class JournalContent:
                 f"line {entry.line} of journal {self.path} holds a {type(report).__name__} in "
                 "place of a report; the file was edited or is damaged"
             )
-        return report
+        return turned(report, self.header.objective)
 
     def notes(self) -> list[Mapping[str, Any]]:
         """Return the notes (retries, extra metrics, overlap figures, resumptions)."""
@@ -340,7 +347,8 @@ def checked_header(data: Any, path: Path) -> Header:
 
 
 def _header(data: Mapping[str, Any]) -> Header:
-    return Header(data["run_id"], dict(data["spec"]), float(data["created"]))
+    created = float(data["created"])
+    return Header(data["run_id"], dict(data["spec"]), created, of_header(data))
 
 
 def _whole_lines(raw: bytes, path: Path) -> tuple[list[Any], int, int, Damage | None]:
@@ -430,7 +438,7 @@ class Journal:
     ----------
     path : Path
         The file.
-    file : _LockedFile
+    file : LockedFile
         The same file, open for appending and locked.
     header : Header
         Its first line.
@@ -438,7 +446,7 @@ class Journal:
         Checksum of its last line.
     """
 
-    def __init__(self, path: Path, file: _LockedFile, header: Header, checksum: int) -> None:
+    def __init__(self, path: Path, file: LockedFile, header: Header, checksum: int) -> None:
         self.path = path
         self.header = header
         self._locked = file
@@ -447,7 +455,11 @@ class Journal:
 
     @classmethod
     def create(
-        cls, path: Path, spec: Mapping[str, Any], notes: Iterable[Mapping[str, Any]] = ()
+        cls,
+        path: Path,
+        spec: Mapping[str, Any],
+        objective: Objective = LOSS_MINIMISED,
+        notes: Iterable[Mapping[str, Any]] = (),
     ) -> Self:
         """Start a journal of a run built from `spec` at `path`, which must not exist yet.
 
@@ -465,7 +477,7 @@ class Journal:
         """
         path = Path(path)
         cls.check_new(path)
-        header = Header(uuid.uuid4().hex, spec, time.time())
+        header = Header(uuid.uuid4().hex, spec, time.time(), objective)
         lines, checksum = encode_line(header.to_json())
         for note in notes:
             entry = {"kind": "note", "time": round(header.created, 3), "data": note}
@@ -478,7 +490,7 @@ class Journal:
             cls.check_new(path)  # another process was quicker
             remedy = machine_fault(error) or "name a writable place"
             raise JournalError(f"cannot write journal {path}: {error.strerror}; {remedy}") from None
-        locked = _LockedFile(path)
+        locked = LockedFile(path)
         remove_temporaries(path)
         return cls(path, locked, header, checksum)
 
@@ -516,7 +528,7 @@ class Journal:
         """
         path = Path(path)
         read_header(path)  # complain about a file that is no journal before opening it to write
-        locked = _LockedFile(path)
+        locked = LockedFile(path)
         try:
             content = read_journal(path)  # now that nobody else can write
             if content.format != FORMAT:
@@ -567,7 +579,7 @@ class Journal:
 
     def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
         """Write down a report, and where its segment ran, before the scheduler is told."""
-        self.append("reported", report.to_json(), where)
+        self.append("reported", turned(report, self.header.objective).to_json(), where)
 
     def close(self) -> None:
         """Close the file and release the lock."""
@@ -585,72 +597,7 @@ class Journal:
         self.close()
 
 
-class _LockedFile:
-    """A journal, open for appending and locked against other processes.
-
-    Raises
-    ------
-    JournalError
-        If it cannot be opened, or another process has it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise JournalError(
-                f"cannot open journal {path} for writing: {error.strerror}"
-            ) from None
-        self._path = path
-        self._release: Callable[[], None] | None = None
-        try:
-            self._release = lock_file(self.file, path)
-            if not os.path.samestat(os.fstat(self.file.fileno()), path.stat()):
-                raise LockedError(None, "wait for it or stop it first")  # it was just replaced
-        except OSError as error:
-            self.close()
-            if isinstance(error, LockedError | FileNotFoundError):
-                raise JournalError(
-                    f"journal {path} is in use by another process; {error.strerror}"
-                ) from None
-            raise JournalError(f"cannot lock journal {path}: {error.strerror}") from None
-
-    def replace(self, content: bytes) -> None:
-        """Write another content under the name of the file; to be closed then, and opened anew."""
-        if os.name == "nt":
-            self.file.close()  # an open file cannot be replaced there; the lock is another file's
-        write_atomically(self._path, content)
-
-    def close(self) -> None:
-        """Release the lock and close the file; repeatable."""
-        if self._release is not None:
-            self._release()
-            self._release = None
-        self.file.close()
-
-
-@contextlib.contextmanager
-def locked_journal(path: Path) -> Iterator[None]:
-    """Keep other processes from opening a journal to write.
-
-    Parameters
-    ----------
-    path : Path
-        The journal, which is not changed.
-
-    Raises
-    ------
-    JournalError
-        If another process has it open.
-    """
-    locked = _LockedFile(path)
-    try:
-        yield
-    finally:
-        locked.close()
-
-
-def _rewrite(content: JournalContent, locked: _LockedFile) -> None:
+def _rewrite(content: JournalContent, locked: LockedFile) -> None:
     """Write a journal anew in the present format."""
     line, checksum = encode_line(content.header.to_json())
     lines = [line]

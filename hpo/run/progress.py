@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hpo.run.baseline import HyperbandBaseline
 from hpo.text import cell
+from hpo.trainers.objective import LOSS, LOSS_MINIMISED
 from hpo.trial import SchedulerSummary, TrialStatus, latest_expected_improvement
 
 
@@ -21,10 +22,26 @@ class Progress:
     """Shows the state of a run; a context manager around it. This base class shows nothing."""
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
-        """Show the state `summary` and, given a `baseline`, what was saved relative to it."""
+        """Show the state `summary` and, given a `baseline`, what was saved relative to it.
+
+        Parameters
+        ----------
+        summary : SchedulerSummary
+            In a run it is a `hpo.run.trial_results.RunSummary`: its trials have the objective in
+            the user's sign and unit, and the further metrics.
+        baseline : HyperbandBaseline or None
+            What savings are measured against.
+        """
 
     def announce(self, line: str) -> None:
         """Show a line before the run starts, such as its budget."""
+
+    max_epochs: int | None = None
+    """Limit of the resource units of the run, if there is one."""
+
+    def limit_epochs(self, max_epochs: int | None) -> None:
+        """Take note of the limit before the run starts."""
+        self.max_epochs = max_epochs
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -49,6 +66,8 @@ class Snapshot:
         Resource units trained.
     budget : int or None
         Units that the search will spend; None if that is not known beforehand.
+    max_epochs : int or None
+        Units at which the run stops, by its limit.
     saved : int or None
         Units saved relative to plain Hyperband so far; None without a baseline.
     baseline_epochs : int or None
@@ -56,9 +75,9 @@ class Snapshot:
     running, alive, trials, failed : int
         Trials that train now, that may still be continued, that were started, and that failed.
     best : float
-        Lowest last loss, infinity before the first.
+        Objective of the best trial after its last unit; infinity before the first.
     best_trial : int or None
-        Its trial.
+        The best trial (see `hpo.trial.best_of`).
     bracket, rung : int or None
         Position of the newest running trial.
     skill : float or None
@@ -67,10 +86,13 @@ class Snapshot:
         Expected improvement of the best loss by the rest of the budget, by the latest forecast.
     degraded : int
         Decisions that fell back to plain Hyperband.
+    objective : str
+        Name of the objective.
     """
 
     epochs: int
     budget: int | None
+    max_epochs: int | None
     saved: int | None
     baseline_epochs: int | None
     running: int
@@ -84,41 +106,59 @@ class Snapshot:
     skill: float | None
     expected_improvement: float | None
     degraded: int
+    objective: str = LOSS
 
     @classmethod
-    def of(cls, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> Self:
-        """Take the figures from a summary."""
+    def of(
+        cls,
+        summary: SchedulerSummary,
+        baseline: HyperbandBaseline | None,
+        max_epochs: int | None = None,
+    ) -> Self:
+        """Take the figures from a summary, of a run with a limit `max_epochs` if it has one."""
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
         newest = max(running, key=lambda trial: trial.trial_id, default=None)
         skills = [event.skill for event in summary.events if event.skill is not None]
+        objective = getattr(summary, "objective", LOSS_MINIMISED)
+        best = summary.best
         return cls(
             epochs=summary.epochs,
             budget=summary.budget,
+            max_epochs=max_epochs,
             saved=None if baseline is None else baseline.saved(summary.trials),
             baseline_epochs=None if baseline is None else baseline.epochs,
             running=len(running),
             alive=len(running) + status.count(TrialStatus.WAITING),
             trials=len(status),
             failed=status.count(TrialStatus.FAILED),
-            best=math.inf if summary.best is None else summary.best.last_loss,
-            best_trial=None if summary.best is None else summary.best.trial_id,
+            best=objective.value(math.inf if best is None else best.last_loss),
+            best_trial=None if best is None else best.trial_id,
             bracket=None if newest is None else newest.bracket,
             rung=None if newest is None else newest.rung,
             skill=skills[-1] if skills else None,
             expected_improvement=latest_expected_improvement(summary.events),
             degraded=sum(event.kind == "degraded" for event in summary.events),
+            objective=objective.title,
         )
 
     def fields(self) -> list[tuple[str, str]]:
         """Return (label, text) pairs in display order."""
         limit = f" of at most {self.baseline_epochs}" if self.baseline_epochs else ""
         limit = limit if self.budget is None else f" of {self.budget}"
+        if self.max_epochs is not None and self.max_epochs < (
+            self.budget or self.baseline_epochs or math.inf
+        ):
+            limit = f" of {self.max_epochs}"
         trials = f"{self.alive} alive ({self.running} running) of {self.trials}"
         if self.failed:
             trials += f", {self.failed} failed"
         best = "none yet" if self.best_trial is None else f"{self.best:.5g} (#{self.best_trial})"
-        fields = [("epochs", f"{self.epochs}{limit}"), ("trials", trials), ("best loss", best)]
+        fields = [
+            ("epochs", f"{self.epochs}{limit}"),
+            ("trials", trials),
+            (f"best {self.objective}", best),
+        ]
         if self.bracket is not None and self.budget is None:  # with one, there are no brackets
             fields.append(("bracket, rung", f"{self.bracket}, {self.rung}"))
         if self.saved is not None and self.budget is None:
@@ -174,7 +214,7 @@ class RichProgress(Progress):
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Show the state `summary` and what was saved relative to the `baseline`."""
-        self._snapshot = Snapshot.of(summary, baseline)
+        self._snapshot = Snapshot.of(summary, baseline, self.max_epochs)
         if self._live is None and time.monotonic() - self._last_line >= self.LINES_EVERY:
             self._print_line()
 

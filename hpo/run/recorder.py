@@ -9,10 +9,14 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.deadline import PART
 from hpo.run.journal import Journal, JournalContent
+from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.trial import Job, Report, TrainFailure, TrainReport
+from hpo.run.trial_results import TrialViews
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trial import Job, Report, SchedulerSummary, TrainFailure, TrainReport
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -40,6 +44,8 @@ class RunRecorder:
         What savings are measured against.
     before : JournalContent or None
         Content of the journal when the run was resumed.
+    objective : Objective
+        What the search optimises.
 
     Attributes
     ----------
@@ -56,6 +62,7 @@ class RunRecorder:
         progress: Progress,
         baseline: HyperbandBaseline | None,
         before: JournalContent | None = None,
+        objective: Objective = LOSS_MINIMISED,
     ) -> None:
         self._scheduler = scheduler
         self._journal = journal
@@ -65,6 +72,8 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
+        self._views = TrialViews(objective, self.notes)
+        self._has_parts = any(note.get("what") == PART for note in self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -92,7 +101,9 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self._has_parts |= data.get("what") == PART
         self.notes.append(data)
+        self._views.note(data)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""
@@ -107,5 +118,12 @@ class RunRecorder:
             spent = time.monotonic() - now
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
+    def summary(self) -> SchedulerSummary:
+        """Return the state of the search, with the parts of segments that were cut at a limit."""
+        summary = self._scheduler.summary()
+        if self._has_parts:
+            summary = with_parts(summary, self.notes, self._views.objective)
+        return summary
+
     def _show(self) -> None:
-        self._progress.show(self._scheduler.summary(), self._baseline)
+        self._progress.show(self._views.summary(self.summary()), self._baseline)

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.loop import Extendable, RetriesTrials, Scheduler, TakesInitial, expect_workers
+from hpo.loop import (
+    Extendable,
+    LimitsTrials,
+    RetriesTrials,
+    Scheduler,
+    TakesInitial,
+    expect_workers,
+)
 from hpo.run.checks import shown
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
 from hpo.trainers.base import describe
@@ -25,6 +32,8 @@ EXTENDED = "extended"
 """Kind of the journal's note that the search goes on beyond its end, and by which settings."""
 RESTART = "restart"
 """Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
+LIMITS = "limits"
+"""Kind of the journal's note of the limits of a run from there on (see `hpo.run.limits`)."""
 CHECKPOINTS = "checkpoints"
 """Kind of the journal's note that the trainer keeps checkpoints."""
 
@@ -104,6 +113,18 @@ def _retry(scheduler: Scheduler, entry: Entry, path: Path) -> None:
         scheduler.retry(entry.data["trials"])
 
 
+def _limit(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    """Limit the trials of the scheduler, as in the run."""
+    if isinstance(scheduler, LimitsTrials):
+        with _blaming(entry, path):
+            scheduler.limit_trials(entry.data["max_trials"])
+    elif entry.data["max_trials"] is not None:
+        raise JournalError(
+            f"line {entry.line} of journal {path} limits the number of trials, which "
+            f"{type(scheduler).__name__} cannot; use the scheduler that the run was begun with"
+        )
+
+
 def _enqueue(scheduler: Scheduler, entry: Entry, path: Path) -> None:
     """Let the scheduler try configurations first, as in the run."""
     if not isinstance(scheduler, TakesInitial):
@@ -135,6 +156,7 @@ _TAKE_IN: Mapping[str, Callable[[Scheduler, Entry, Path], None]] = {
     WORKERS: _expect_workers,
     INITIAL: _enqueue,
     RETRY_FAILED: _retry,
+    LIMITS: _limit,
     EXTENDED: _extend,
 }
 """What a scheduler does about a note."""

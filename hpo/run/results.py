@@ -17,23 +17,30 @@ from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.journal import Damage, JournalContent, read_journal
+from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
+from hpo.run.trial_results import BestSoFar, TrialResult, TrialViews
 from hpo.text import cell, csv_row, visible
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     Done,
+    Epoch,
     Event,
     Job,
     Report,
     SchedulerSummary,
+    Scope,
+    TrainFailure,
     TrainReport,
     TrialStatus,
-    TrialSummary,
+    best_of,
     latest_expected_improvement,
+    rank_key,
 )
 
 
@@ -48,7 +55,8 @@ class HistoryPoint:
     seconds : float
         Seconds since the first report of the run.
     best : float
-        Lowest loss reported so far, infinity before the first finite one.
+        Objective of the best trial so far, by the definition of `Results.best_trial`, after its
+        last unit; infinity (minus infinity if it is maximised) before the first finite value.
     """
 
     epochs: int
@@ -62,30 +70,33 @@ class Results:
 
     Attributes
     ----------
-    trials : tuple of TrialSummary
-        All trials in the order of their ids.
-    incumbent : TrialSummary or None
-        Trial with the lowest last loss; None before the first finite one, and where all failed.
+    trials : tuple of TrialResult
+        All trials in the order of their ids: ``values`` in the user's sign and unit, ``metrics``.
+    incumbent : TrialResult or None
+        `best`; None before the first finite value, and where all failed.
     epochs : int
         Resource units trained, each of a trial counted once (see `repeated_epochs`).
     events : tuple of Event
         Decisions and degradations.
     reports : tuple of (float, Report)
-        Reports in the order of arrival, with seconds since the epoch.
+        Reports in the order of arrival, with seconds since the epoch. Their losses are minimised:
+        minus the values if the objective is maximised.
     notes : tuple of Mapping
         Retries, extra metrics and overlap figures.
     baseline : HyperbandBaseline or None
         What savings are measured against.
     finished : bool
-        Whether the run came to its end.
+        Whether the run came to its end, not only to a limit.
     damage : Damage or None
         What was left out of a damaged journal.
     budget : int or None
         Units that the search will spend; None if that is not known beforehand.
+    objective : Objective
+        What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
     """
 
-    trials: tuple[TrialSummary, ...]
-    incumbent: TrialSummary | None
+    trials: tuple[TrialResult, ...]
+    incumbent: TrialResult | None
     epochs: int
     events: tuple[Event, ...]
     reports: tuple[tuple[float, Report], ...] = ()
@@ -94,6 +105,7 @@ class Results:
     finished: bool = False
     damage: Damage | None = None
     budget: int | None = None
+    objective: Objective = LOSS_MINIMISED
 
     @classmethod
     def of(
@@ -105,6 +117,7 @@ class Results:
         *,
         finished: bool,
         damage: Damage | None = None,
+        objective: Objective = LOSS_MINIMISED,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -114,18 +127,22 @@ class Results:
             Final state of the scheduler.
         reports, notes, baseline, finished, damage
             See the attributes.
+        objective : Objective
+            As the run was given it.
         """
+        shown = TrialViews(objective, notes).summary(with_parts(summary, notes, objective))
         return cls(
-            trials=summary.trials,
-            incumbent=summary.best,
+            trials=shown.trials,
+            incumbent=shown.best,
             epochs=summary.epochs,
             events=summary.events,
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
-            finished=finished,
+            finished=finished and stop_of(notes) is None,
             damage=damage,
             budget=summary.budget,
+            objective=shown.objective,
         )
 
     @classmethod
@@ -190,6 +207,8 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
+        if finished:  # asking may have ended a bracket, and trials that wait for nothing more
+            summary = scheduler.summary()
         baseline = None if spec is None else spec.extended(content.notes()).baseline()
         return cls.of(
             summary,
@@ -198,6 +217,7 @@ class Results:
             baseline,
             finished=finished,
             damage=content.damage,
+            objective=header.objective,
         )
 
     @classmethod
@@ -222,26 +242,70 @@ class Results:
         """
         summary, finished = recorded_state(content)
         reports, notes = content.reports(), content.notes()
-        return cls.of(summary, reports, notes, None, finished=finished, damage=content.damage)
+        return cls.of(
+            summary,
+            reports,
+            notes,
+            None,
+            finished=finished,
+            damage=content.damage,
+            objective=content.header.objective,
+        )
 
     @property
-    def best(self) -> TrialSummary:
-        """Trial with the lowest last loss (`incumbent` is None where there is none).
+    def best(self) -> TrialResult:
+        """Best trial, ``best_trial()``; `incumbent` is None where this raises NoBestTrialError."""
+        return self.best_trial()
+
+    def best_trial(self, scope: Scope = "complete", epoch: Epoch = "last") -> TrialResult:
+        """Return the best trial.
+
+        By default it is the one with the best last value of those trained to the end (status
+        ``"completed"``). If none is, it is the one with the best last value of those trained
+        furthest. Tables, figures, pages, progress displays and trackers use this definition. Values
+        that are NaN or infinite, and trials that failed, do not count; of equal trials the first
+        is taken.
+
+        Parameters
+        ----------
+        scope : {"complete", "any"}
+            ``"any"`` takes the best of all trials, however far they were trained.
+        epoch : {"last", "best"}
+            ``"best"`` compares the best value of each trial after any unit instead of the last
+            one (`TrialResult.best_value`, `TrialResult.best_epoch`).
+
+        Returns
+        -------
+        TrialResult
 
         Raises
         ------
         NoBestTrialError
-            If no trial has a finite loss; the message names the first reason.
+            If no trial has a finite value; the message names the first reason.
+        ValueError
+            If `scope` or `epoch` is none of these.
         """
-        if self.incumbent is None:
+        best = best_of(self.trials, scope=scope, epoch=epoch)
+        if best is None:
             raise NoBestTrialError(self.no_best_text)
-        return self.incumbent
+        return best
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Name of the limit that ended the run (``"max_epochs"``), None if none did."""
+        stop = stop_of(self.notes)
+        return None if stop is None else str(stop["by"])
 
     @property
     def no_best_text(self) -> str:
         """Why there is no best trial, for a message."""
         reasons = [trial.reason for trial in self.trials if trial.status is TrialStatus.FAILED]
-        text = "no trial ended with a finite loss" if self.finished else "no trial has a loss yet"
+        name = self.objective.title
+        text = (
+            f"no trial ended with a finite {name}"
+            if self.finished
+            else f"no trial has a {name} yet"
+        )
         if not reasons:
             return text
         return (
@@ -271,20 +335,53 @@ class Results:
         return self.overlap.utilisation
 
     def history(self) -> list[HistoryPoint]:
-        """Return the best loss so far after each training report."""
+        """Return the objective of the best trial so far after each training report.
+
+        The last point is that of `best`. Before the first trial is complete, the value may get
+        worse: the best trial is then one of those trained furthest.
+        """
         points: list[HistoryPoint] = []
-        epochs, best = 0, math.inf
+        epochs, best = 0, BestSoFar(self.trials)
         for time, report in self.reports:
-            if isinstance(report, TrainReport):
+            if isinstance(report, TrainFailure):
+                best.failed(report)
+            elif isinstance(report, TrainReport):
                 epochs += len(report.losses)
-                best = min([best, *(loss for loss in report.losses if math.isfinite(loss))])
-                points.append(HistoryPoint(epochs, time - self.reports[0][0], best))
+                value = self.objective.value(best.after(report))
+                points.append(HistoryPoint(epochs, time - self.reports[0][0], value))
         return points
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the further metrics, in the order in which they were reported first."""
+        return tuple(dict.fromkeys(name for trial in self.trials for name in trial.metrics))
+
     def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict per trial; hyperparameters are prefixed with ``config_``."""
-        retries = Counter(n["trial_id"] for n in self.notes if n.get("what") == "retry")
-        return [_record(trial, retries[trial.trial_id]) for trial in self.trials]
+        """Return one flat dict per trial, in the order of their ids.
+
+        The keys of the objective have its name: ``last_accuracy``, ``best_accuracy`` (``last_loss``
+        and ``best_loss`` without a name). ``metric_NAME`` is a further metric after the trial's
+        last unit, ``config_NAME`` a hyperparameter.
+        """
+        return [self._record(trial, retries) for trial, retries in self._retried()]
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Return one flat dict per trial and unit: the curves in long form.
+
+        Keys are ``trial_id``, ``unit`` (from 1), ``value`` (the objective in the user's sign and
+        unit) and ``metric_NAME`` for each further metric (NaN where the trainer gave none).
+        """
+        names = self.metrics
+        records: list[dict[str, Any]] = []
+        for trial in self.trials:
+            missing = (math.nan,) * len(trial.values)
+            columns = {f"metric_{name}": trial.metrics.get(name, missing) for name in names}
+            for place, value in enumerate(trial.values):
+                metrics = {name: column[place] for name, column in columns.items()}
+                records.append(
+                    {"trial_id": trial.trial_id, "unit": place + 1, "value": value, **metrics}
+                )
+        return records
 
     def to_frame(self) -> Any:
         """Return the records as a pandas data frame, one row per trial.
@@ -329,14 +426,16 @@ class Results:
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
         lines = [] if self.finished else ["The run is not finished."]
+        if (stop := stop_of(self.notes)) is not None:
+            lines = [stop_line(stop)]
         if self.damage is not None:
             missing = len(set(self.damage.trials) - {trial.trial_id for trial in self.trials})
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
-        best = self.incumbent
+        best, name = self.incumbent, self.objective.title
         if best is not None:
             config = ", ".join(f"{k}={short(v)}" for k, v in best.config.items())
             lines.append(
-                f"Best: trial {best.trial_id}, loss {best.last_loss:.6g} after "
+                f"Best: trial {best.trial_id}, {name} {best.value:.6g} after "
                 f"{len(best.losses)} epochs, {config}"
             )
         lines.append(f"Epochs: {self.epochs}")
@@ -350,7 +449,7 @@ class Results:
         gain = self.expected_improvement
         if gain is not None and not self.finished:
             lines.append(
-                f"Expected improvement of the best loss by the remaining epochs: {gain:.2g}"
+                f"Expected improvement of the best {name} by the remaining epochs: {gain:.2g}"
             )
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
@@ -366,10 +465,10 @@ class Results:
 
     @property
     def expected_improvement(self) -> float | None:
-        """Expected improvement of the best final loss by the remaining epochs.
+        """Expected improvement of the best final value by the remaining epochs.
 
-        In units of the loss, by the latest forecast; None if the scheduler makes none, or before a
-        trial is complete.
+        An amount in units of the objective, positive in both modes, by the latest forecast; None
+        if the scheduler makes none, or before a trial is complete.
         """
         return latest_expected_improvement(self.events)
 
@@ -381,67 +480,82 @@ class Results:
             if e.kind == "decision"
         ]
 
-    def table(self, top: int = 10) -> Table:
+    def table(self, top: int = 10, metrics: Sequence[str] | None = None) -> Table:
         """Return a table of the best trials and of all that failed or reported a NaN.
+
+        It is in the order of `hpo.trial.rank_key`, so `best` comes first.
 
         Parameters
         ----------
         top : int
             Number of best trials to show.
+        metrics : sequence of str, optional
+            Further metrics to show, after the trial's last unit; default: all, empty for none.
+
+        Raises
+        ------
+        UsageError
+            If there is no such metric.
         """
-        records = sorted(self.records(), key=_by_progress)
+        metrics = self.metrics if metrics is None else metrics
+        if unknown := [name for name in metrics if name not in self.metrics]:
+            raise UsageError(
+                f"metrics of the table must be among {', '.join(self.metrics) or 'none'}, got "
+                f"{', '.join(unknown)}"
+            )
+        ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
+        records = [self._record(trial, retries) for trial, retries in ranked]
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
         named = dict.fromkeys(name for record in records for name in record)
-        names = [name for name in named if name.startswith("config_")]
+        names = [f"metric_{name}" for name in metrics]
+        names += [name for name in named if name.startswith("config_")]
         table = Table(title=f"Best {min(top, len(records))} of {len(records)} trials")
-        for heading in ("trial", "status", "epochs", "last loss", "retries"):
-            table.add_column(heading, justify="right" if heading != "status" else "left")
+        for heading in ("trial", "status", "epochs", f"last {self.objective.title}", "retries"):
+            table.add_column(cell(heading), justify="right" if heading != "status" else "left")
         for name in names:
-            table.add_column(cell(name.removeprefix("config_")), overflow="fold")
+            table.add_column(cell(name.partition("_")[2]), overflow="fold")
         table.add_column("reason", overflow="fold")
         for record in shown:
-            cells = map(cell, _cells(record, names))
+            cells = map(cell, self._cells(record, names))
             table.add_row(*cells, style="red" if record["trouble"] else None)
         return table
 
+    def _retried(self) -> list[tuple[TrialResult, int]]:
+        """Return all trials with the number of their retries."""
+        retries = Counter(n["trial_id"] for n in self.notes if n.get("what") == "retry")
+        return [(trial, retries[trial.trial_id]) for trial in self.trials]
 
-def _record(trial: TrialSummary, retries: int) -> dict[str, Any]:
-    finite = [loss for loss in trial.losses if math.isfinite(loss)]
-    bad = next((i for i, loss in enumerate(trial.losses, 1) if not math.isfinite(loss)), None)
-    trouble = "" if bad is None else f"loss {trial.losses[bad - 1]} after unit {bad}"
-    if trial.status is TrialStatus.FAILED:
-        trouble = trial.reason or "failed"
-    return {
-        "trial_id": trial.trial_id,
-        "bracket": trial.bracket,
-        "rung": trial.rung,
-        "status": str(trial.status),
-        "epochs": len(trial.losses),
-        "last_loss": trial.losses[-1] if trial.losses else math.nan,
-        "best_loss": min(finite, default=math.nan),
-        "retries": retries,
-        "reason": trouble or trial.reason,
-        "trouble": bool(trouble),
-        **{f"config_{name}": value for name, value in trial.config.items()},
-    }
+    def _record(self, trial: TrialResult, retries: int) -> dict[str, Any]:
+        name = self.objective.title
+        bad = next((i for i, value in enumerate(trial.values, 1) if not math.isfinite(value)), None)
+        trouble = "" if bad is None else f"{name} {trial.values[bad - 1]} after unit {bad}"
+        if trial.status is TrialStatus.FAILED:
+            trouble = trial.reason or "failed"
+        return {
+            "trial_id": trial.trial_id,
+            "bracket": trial.bracket,
+            "rung": trial.rung,
+            "status": str(trial.status),
+            "epochs": len(trial.losses),
+            f"last_{name}": trial.value,
+            f"best_{name}": trial.best_value,
+            "retries": retries,
+            "reason": trouble or trial.reason,
+            "trouble": bool(trouble),
+            **{f"metric_{name}": value for name, value in trial.last_metrics.items()},
+            **{f"config_{name}": value for name, value in trial.config.items()},
+        }
 
-
-def _by_progress(record: Mapping[str, Any]) -> tuple[bool, float, int]:
-    loss = record["last_loss"]
-    worst = record["trouble"] or not math.isfinite(loss)
-    return (worst, loss if math.isfinite(loss) else 0.0, record["trial_id"])
-
-
-def _cells(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    return [
-        str(record["trial_id"]),
-        record["status"],
-        str(record["epochs"]),
-        short(record["last_loss"]),
-        str(record["retries"]),
-        *(short(record.get(name, "")) for name in names),
-        record["reason"],
-    ]
+    def _cells(self, record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+        return [
+            str(record["trial_id"]),
+            record["status"],
+            str(record["epochs"]),
+            short(record[f"last_{self.objective.title}"]),
+            str(record["retries"]),
+            *(short(record.get(name, "")) for name in names),
+            record["reason"],
+        ]
 
 
 def short(value: object) -> str:

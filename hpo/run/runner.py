@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -28,10 +28,14 @@ from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
+from hpo.run.limits import Bounds, LimitReachedError
+from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
+from hpo.run.trial_results import METRICS
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     ForecastJob,
     Job,
@@ -66,6 +70,15 @@ class Policy:
     deadline : Deadline or None
         When the run stops: nothing is started that cannot end by then, and a segment that is too
         long is trained in part.
+    objective : Objective
+        What the search optimises.
+    max_epochs : int or None
+        Resource units of all sessions after which the run stops; a segment that is too long is
+        trained in part.
+    epochs_before : int
+        Resource units that were reported by earlier sessions.
+    target : float or None
+        The run stops once a loss at or below this is reported.
     """
 
     max_retries: int = 1
@@ -73,6 +86,27 @@ class Policy:
     predict_timeout: float | None = None
     max_lost: int | None = None
     deadline: Deadline | None = None
+    objective: Objective = LOSS_MINIMISED
+    max_epochs: int | None = None
+    epochs_before: int = 0
+    target: float | None = None
+
+    def within(self, bounds: Bounds, epochs_before: int) -> Policy:
+        """Return the policy with the limits of a run.
+
+        Parameters
+        ----------
+        bounds : Bounds
+        epochs_before : int
+        """
+        target = bounds.limits.target
+        return replace(
+            self,
+            deadline=bounds.deadline,
+            max_epochs=bounds.limits.max_epochs,
+            epochs_before=epochs_before,
+            target=None if target is None else self.objective.loss(target),
+        )
 
     def most_lost(self, n_workers: int) -> int:
         """Return `max_lost` or its default.
@@ -99,6 +133,10 @@ class _Attempt:
     def start(self) -> int:
         """Units that are done: those of the job's start, or none if the trial starts afresh."""
         return len(self.known) + (0 if self.restarted else self.job.start)
+
+    def new_units(self, stop: int) -> int:
+        """Return how many units up to `stop` were never trained before."""
+        return max(0, stop - max(self.start, self.job.start))
 
 
 @dataclass(frozen=True)
@@ -155,7 +193,9 @@ class JobRunner:
         self._policy = policy
         self._note = note
         self._deadline = policy.deadline
-        self._late: list[_Attempt] = []  # cannot be trained before the deadline
+        self._late: list[_Attempt] = []  # cannot be trained before the deadline or the limit
+        self._epochs = policy.epochs_before  # trained, or in training
+        self._limit = ""  # that has ended the run
         self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
@@ -169,7 +209,10 @@ class JobRunner:
         self._n_started = 0
         # Lost, and nothing has ended that started since: with the number of starts until then.
         self._doubtful: list[tuple[int, TrainFailure]] = []
+        notes = list(notes)
         self._keeps = any(note.get("what") == CHECKPOINTS for note in notes)
+        self._objective = named(policy.objective, notes)
+        self._is_measured = any(note.get("what") == OBJECTIVE for note in notes)
         self._meter = OverlapMeter(pool.n_workers)
         self._lock = threading.Lock()
 
@@ -183,7 +226,12 @@ class JobRunner:
 
     @property
     def _stopping(self) -> bool:
-        return self._signum is not None or self._error is not None
+        return self._signum is not None or self._error is not None or bool(self._limit)
+
+    @property
+    def _epochs_left(self) -> float:
+        most = self._policy.max_epochs
+        return math.inf if most is None else max(0, most - self._epochs)
 
     def submit(self, job: Job, known: tuple[float, ...] = ()) -> None:
         """Accept a job without blocking; it starts in the next `wait` with a free worker.
@@ -194,6 +242,7 @@ class JobRunner:
         known : tuple of float
             Losses of its first units, which an earlier session trained.
         """
+        self._epochs += len(known)
         self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
 
     def submit_afresh(self, job: TrainJob) -> None:
@@ -210,6 +259,35 @@ class JobRunner:
         self._signum = signum
         self._events.put(None)
 
+    def end(self, limit: str) -> None:
+        """Make `wait` raise `LimitReachedError` soon.
+
+        Parameters
+        ----------
+        limit : str
+            Name of the limit that has ended the run.
+        """
+        self._limit = self._limit or limit
+        self._events.put(None)
+
+    def _end_in_time(self) -> None:
+        if self._deadline is not None and self._deadline.is_limit:
+            self.end("max_time")
+        else:
+            self.stop(AT_DEADLINE)
+
+    def _end_late(self) -> None:
+        """End the run, since nothing that is left can be trained before its limit."""
+        if self._epochs_left == 0:
+            self.end("max_epochs")
+        elif self._deadline is None or self._deadline.units(self._late[0].job.trial_id) >= 1:
+            # Epochs that were reserved for a segment that has failed.
+            self._queue.extend(self._late)
+            self._late.clear()
+            self._start_jobs()
+        else:
+            self._end_in_time()
+
     def wait(self) -> Sequence[Report]:
         """Start jobs, block until there is a report, and return all reports.
 
@@ -221,6 +299,8 @@ class JobRunner:
         InterruptedRunError
             If `stop` was called or nothing more can be trained before the deadline, and all reports
             are delivered.
+        LimitReachedError
+            If a limit has ended the run, and all reports are delivered.
         MachineError
             If the machine fails, and all reports are delivered.
         ExecutorBrokenError
@@ -228,8 +308,8 @@ class JobRunner:
         """
         while True:
             self._start_jobs()
-            if self._late and not self._training:
-                self.stop(AT_DEADLINE)
+            if self._late and not self._training and not self._stopping:
+                self._end_late()
             reports = self._collect()
             if reports:
                 return reports
@@ -237,6 +317,8 @@ class JobRunner:
                 raise self._error
             if self._signum is not None:
                 raise InterruptedRunError(self._signum)
+            if self._limit:
+                raise LimitReachedError(self._limit)
             if self._doubtful and self.free > 0:
                 return []
 
@@ -259,9 +341,13 @@ class JobRunner:
         fit = math.inf if self._deadline is None else self._deadline.units(job.trial_id)
         if fit < stop - attempt.start:
             stop = attempt.start + int(fit)
-        if stop == attempt.start:
+        left = self._epochs_left
+        if left < attempt.new_units(stop):
+            stop = max(attempt.start, job.start) + int(left)
+        if stop == attempt.start or left == 0:
             self._late.append(attempt)
             return
+        self._epochs += attempt.new_units(stop)
         self._n_started += 1
         attempt = replace(attempt, serial=self._n_started)
         segment = Segment(
@@ -272,6 +358,7 @@ class JobRunner:
             self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
+            objective=self._objective,
         )
         self._training += 1
         self._mark(training=+1)
@@ -336,7 +423,7 @@ class JobRunner:
                 timeout=None if self._deadline is None else self._deadline.remaining
             )
         except Empty:
-            self.stop(AT_DEADLINE)
+            self._end_in_time()
             return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
@@ -373,6 +460,11 @@ class JobRunner:
     def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
         attempt = event.attempt
+        if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
+            self._error = self._error or StoppedRunError(outcome.reason)
+            return []
+        if outcome.reason:
+            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
@@ -416,24 +508,40 @@ class JobRunner:
         attempt, job = event.attempt, event.attempt.job
         self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
+        self._note_objective(outcome.objective)
+        stop = attempt.start + len(outcome.losses)  # sooner where training has ended by itself
+        self._epochs += attempt.new_units(stop) - attempt.new_units(event.stop)
         if self._deadline is not None:
-            units = event.stop - attempt.start
-            self._deadline.measured(job.trial_id, units, event.seconds)
+            seconds = event.seconds - outcome.waited
+            self._deadline.measured(job.trial_id, len(outcome.losses), seconds)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
-        if outcome.extra and event.stop > job.start:
+        if outcome.extra and stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
-            place = {**_place(job), "start": attempt.start + skipped, "stop": event.stop}
-            self._note({"what": "metrics", **place, "extra": extra})
+            place = {**_place(job), "start": attempt.start + skipped, "stop": stop}
+            self._note({"what": METRICS, **place, "extra": extra})
         if outcome.kept and not self._keeps:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
+        target = self._policy.target
+        if target is not None and any(loss <= target for loss in outcome.losses):
+            self.end("target")
         losses = attempt.known + outcome.losses
+        if outcome.finished:
+            new = losses[job.start if attempt.restarted else 0 :]
+            return TrainReport(job.trial_id, job.start, job.stop, new, finished=True)
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
-                self._note(part_note(job, losses))
+                self._note(part_note(job, self._objective.values(losses)))
             self._queue.appendleft(replace(attempt, known=losses))
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])
+
+    def _note_objective(self, name: str) -> None:
+        """Say which metric the first segment was measured by; further ones are by the same."""
+        self._is_measured = True
+        if name and not self._objective.name:
+            self._objective = replace(self._objective, name=name)
+            self._note({"what": OBJECTIVE, "name": name})
 
     def _note_place(self, job: TrainJob, outcome: Outcome) -> None:
         """Say where a segment ran, which goes into the line of its report."""
@@ -463,8 +571,18 @@ def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
 
 
+class Stoppable(Protocol):
+    """What `signals_stop` stops."""
+
+    background: bool
+
+    def stop(self, signum: int) -> None:
+        """Stop soon; safe to call from a signal handler."""
+        ...
+
+
 @contextlib.contextmanager
-def signals_stop(runner: JobRunner) -> Iterator[None]:
+def signals_stop(runner: Stoppable) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).

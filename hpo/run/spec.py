@@ -70,6 +70,10 @@ class RunSpec:
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file at the start of the run; empty for a module.
+    objective : str or None
+        Name of the metric to optimise (see `hpo.Tuner`).
+    mode : {"min", "max"}
+        Whether lower or higher is better.
     """
 
     trainer: str
@@ -93,6 +97,8 @@ class RunSpec:
     max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+    objective: str | None = None
+    mode: str = "min"
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -259,8 +265,10 @@ def extended_settings(
 
 def _fits(value: object, hint: Any) -> bool:
     """Return whether a plain value is of the type of a field."""
-    if hint in (int | None, float | None) and value is None:
+    if hint in (int | None, float | None, str | None) and value is None:
         return True
+    if hint == str | None:
+        return isinstance(value, str)
     if hint in (int, int | None):
         return is_integer(value)
     if hint == float | None:

@@ -30,9 +30,10 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import (
     AllTrialsFailedWarning,
@@ -44,11 +45,11 @@ from hpo.errors import (
     TrainerError,
     UsageError,
 )
-from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
+from hpo.loop import Scheduler, WorkerAware, drive
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import CheckpointStore, default_directory
-from hpo.run.deadline import Deadline, Moment, known_part, seconds_until
+from hpo.run.deadline import Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
 from hpo.run.executors.pools import (
     ExecutorPool,
@@ -58,13 +59,16 @@ from hpo.run.executors.pools import (
     WorkerPool,
 )
 from hpo.run.executors.remote import ClusterPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
-from hpo.run.going_on import begin, extended
-from hpo.run.journal import Header, Journal, JournalContent, read_header
+from hpo.run.going_on import begin, extended, retry_trials
+from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
+from hpo.run.limits import Bounds, LimitReachedError, Limits
+from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
-from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
+from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
@@ -75,8 +79,9 @@ from hpo.trainers import NamedTrainer, Trainer, as_trainer
 from hpo.trainers.failures import describe
 from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
+from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
-from hpo.trial import Config, Job, TrainFailure, TrainJob, TrainReport, TrialStatus
+from hpo.trial import Config, Job, TrainJob
 
 _log = logging.getLogger(__name__)
 
@@ -95,10 +100,10 @@ class Tuner:
         Scheduler, fresh from its constructor.
     journal : Path or None
         New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/executors.md``); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
+    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
+        Worker processes; this process; a distributed executor (``docs/executors.md``); processes
+        that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
+        a function that builds one, so that it can be built again when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
@@ -136,9 +141,13 @@ class Tuner:
         Configurations that are tried first, by every scheduler. One may name only some of the
         hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
     warm_start : Path or sequence of Path
-        Journals of earlier searches, whose trials the forecasts of this one learn from, and whose
-        best configurations are tried first, after `initial`. Their spaces may differ in part. The
-        journal of this run holds a copy of what it takes over.
+        Journals of earlier searches: forecasts learn from their trials, and their best
+        configurations are tried first, after `initial`. Their spaces may differ in part.
+    objective : str or None
+        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
+        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
+    mode : {"min", "max"}
+        Whether a lower or a higher objective is better.
 
     Raises
     ------
@@ -170,9 +179,12 @@ class Tuner:
     spec: RunSpec | None = None
     initial: Sequence[Config] = ()
     warm_start: Path | str | Sequence[Path | str] = ()
+    objective: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             _check_at_least("n_workers", self.n_workers, 1)
         _check_at_least("max_retries", self.max_retries, 0)
@@ -195,6 +207,11 @@ class Tuner:
                 "executor_options are for executors given by name, got "
                 f"{dict(self.executor_options)!r}"
             )
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
+            )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
         ):
@@ -216,7 +233,7 @@ class Tuner:
         """
         trainer = NamedTrainer(spec.trainer).resolved()
         place = settings.get("checkpoint_dir") or spec.checkpoint_dir
-        spec = dataclasses.replace(
+        spec = replace(
             spec,
             trainer=trainer.name,
             fingerprint=trainer.fingerprint(),
@@ -232,11 +249,13 @@ class Tuner:
             "max_lost": spec.max_lost,
             "predictor": spec.build_predictor(),
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
+            "objective": spec.objective,
+            "mode": spec.mode,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
-    def resume(
+    def resume(  # noqa: PLR0913 - the limits of `run` and what only a resumed run needs
         cls,
         journal: Path,
         trainer: Any = None,
@@ -245,9 +264,13 @@ class Tuner:
         salvage: bool = False,
         retry_failed: bool = False,
         extend: Mapping[str, Any] | None = None,
+        max_time: float | timedelta | str | None = None,
+        max_epochs: int | None = None,
+        max_trials: int | None = None,
+        target: float | None = None,
         **settings: Any,
     ) -> Results:
-        """Resume a run that was stopped or killed, and run it to its end.
+        """Resume a run that was stopped or killed, and run it to its end or a limit.
 
         Parameters
         ----------
@@ -268,6 +291,9 @@ class Tuner:
             above the present one: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or
             ``max_epochs`` (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials``
             (ASHA, random search, early stopping).
+        max_time, max_epochs, max_trials, target : optional
+            Limits as in `run`; those of earlier sessions do not hold any more. `max_epochs` and
+            `max_trials` count all sessions of the run.
         **settings
             Further parameters of `Tuner`.
 
@@ -285,12 +311,14 @@ class Tuner:
         InterruptedRunError, MachineError, ExecutorBrokenError
             As `run`.
         """
+        limits = Limits(max_time, max_epochs, max_trials, target)
         journal = Path(journal)
         store = Path(settings.get("checkpoint_dir") or default_directory(journal))
         CheckpointStore(store).restore_journal(journal)
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
         header = read_header(journal)
+        settings = resumed_with(header.objective, settings)
         if header.spec:
             if trainer is not None or scheduler is not None:
                 raise UsageError(
@@ -316,14 +344,37 @@ class Tuner:
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
         with _told_apart():
-            return tuner._resume(retry_failed=retry_failed, extend=extend or {})
+            return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
 
-    def run(self) -> Results:
-        """Run the search.
+    def run(
+        self,
+        *,
+        max_time: float | timedelta | str | None = None,
+        max_epochs: int | None = None,
+        max_trials: int | None = None,
+        target: float | None = None,
+    ) -> Results:
+        """Run the search, to its end or to the first limit that it reaches.
+
+        Parameters
+        ----------
+        max_time : float, timedelta, str or None
+            Time of this call in seconds, or as text such as ``"55m"`` or ``"01:30:00"``. Nothing
+            is started that, by what was measured, cannot end by then; what still runs then is ended
+            (by "inline": finished first).
+        max_epochs : int or None
+            Resource units to train in all. A segment that is too long is trained in part.
+        max_trials : int or None
+            Trials to start in all. They are compared, trained and stopped by the scheduler as if
+            there were no further configurations.
+        target : float or None
+            Loss at which to stop: the run ends as soon as a loss at or below it is reported.
 
         Returns
         -------
         Results
+            Their ``stopped_by`` names the limit that ended the run, and ``finished`` is False then;
+            `resume` goes on.
 
         Raises
         ------
@@ -345,11 +396,12 @@ class Tuner:
         AllTrialsFailedWarning
             If no trial ended with a finite loss.
         """
+        limits = Limits(max_time, max_epochs, max_trials, target)
         with _told_apart():
-            return self._run()
+            return self._run(limits)
 
-    def _run(self) -> Results:
-        deadline = self._begun_deadline()
+    def _run(self, limits: Limits) -> Results:
+        bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         with contextlib.ExitStack() as stack:
             if self.journal is None:
@@ -359,38 +411,37 @@ class Tuner:
                 else:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
-                notes = begin(self.scheduler, self.initial, self.warm_start)
+                notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
                 workers = self._workers(trainer, store, stack, notes)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
-                    store.create(Header("", {}, time.time()))
-                return self._go(workers, store, deadline, notes=notes)
+                    store.create(Header("", {}, time.time(), self._objective))
+                return self._go(workers, store, bounds, notes=notes)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            notes = begin(self.scheduler, self.initial, self.warm_start)
+            notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
             workers = self._workers(trainer, store, stack, notes)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec, notes))
+            journal = stack.enter_context(
+                Journal.create(self.journal, spec, self._objective, notes)
+            )
             try:
                 store.create(journal.header)
             except UsageError:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, deadline, journal, notes=notes)
+            return self._go(workers, store, bounds, journal, notes=notes)
 
-    def _resume(self, *, retry_failed: bool, extend: Mapping[str, Any]) -> Results:
-        deadline = self._begun_deadline()
+    def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
+        bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
         if self.initial or self.warm_start:
-            raise UsageError(
-                "initial and warm_start are for the start of a search; a resumed one has in its "
-                "journal what it began with, so leave them out"
-            )
+            raise UsageError("initial and warm_start are for the start of a search; leave them out")
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
@@ -402,63 +453,61 @@ class Tuner:
             if not kept and content.reports():
                 gone = visible(store.root)
                 _log.warning("%s was gone: trials will be trained from the beginning", gone)
-            journal.append("note", {"what": RESUMED, "checkpoints": kept})
+            resumed = {"what": RESUMED, "checkpoints": kept}
+            journal.append("note", resumed)
+            line = Entry("note", resumed, time.time(), len(content.entries) + 2)
+            content = replace(content, entries=(*content.entries, line))
             if retry_failed:
-                self._retry_failed(journal, content)
-            notes = content.notes()
-            if extend:
-                notes.append(extended(self.scheduler, extend))
-                journal.append("note", notes[-1])
-            tuner = self
-            if self.spec is not None:
-                tuner = dataclasses.replace(self, spec=self.spec.extended(notes))
-            parts = notes if kept else []
-            return tuner._go(  # noqa: SLF001 - of this class
-                workers, store, deadline, journal, pending, content, parts
-            )
+                retry_trials(self.scheduler, journal, content)
+            tuner = self._extended(journal, content, extend)
+            return tuner._go(workers, store, bounds, journal, pending, content)  # noqa: SLF001
 
     def _go(
         self,
         workers: _Workers,
         store: CheckpointStore,
-        deadline: Deadline | None,
+        bounds: Bounds,
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
         notes: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
-        recorder = RunRecorder(self.scheduler, journal, self.progress, self.baseline, before)
-        if before is None:
-            recorder.notes += notes  # which a new journal has from its beginning
+        objective = self._objective
+        recorder = RunRecorder(
+            self.scheduler, journal, self.progress, self.baseline, before, objective
+        )
+        recorder.notes += notes  # which a new journal has from its beginning
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        epochs = self.scheduler.summary().epochs
         runner = JobRunner(
             workers.trainer,
             workers.pool,
             workers.model,
             store,
-            Policy(self.max_retries, self.timeout, self.predict_timeout, self.max_lost, deadline),
+            Policy(
+                self.max_retries,
+                self.timeout,
+                self.predict_timeout,
+                self.max_lost,
+                objective=objective,
+            ).within(bounds, epochs),
             recorder.note,
             recorder.notes,
         )
-        afresh = set() if before is None else restarting(before)
         try:
             with self.progress, signals_stop(runner):
-                for job in pending:
-                    if not isinstance(job, TrainJob):
-                        runner.submit(job)
-                    elif job.trial_id in afresh:
-                        runner.submit_afresh(job)
-                    else:
-                        runner.submit(job, known_part(job, notes))
-                drive(self.scheduler, runner, recorder)
+                if before is not None:
+                    _resubmit(runner, pending, before, objective)
+                limit = self._searched(runner, recorder, bounds.limits)
                 recorder.finish(runner.overlap())
-            self._write_state(recorder, finished=True)
-            store.tidy()
+            self._write_state(recorder, finished=not limit)
+            if not limit:
+                store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
             signum: int = signal.SIGINT
             if isinstance(stop, InterruptedRunError):
@@ -469,15 +518,38 @@ class Tuner:
         except StoppedRunError as error:
             error.results = self._results(recorder, finished=False)
             raise
-        results = self._results(recorder, finished=True)
-        if results.incumbent is None:
+        results = self._results(recorder, finished=not limit)
+        if isinstance(workers.pool, SharedPool):
+            workers.pool.end()
+        if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
+
+    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+        """Run the search; return the name of the limit that ended it, empty for none."""
+        if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
+            recorder.note(note)
+        self.progress.limit_epochs(limits.max_epochs)
+        if limits.is_reached(recorder.summary(), self._objective):
+            runner.end("target")
+        try:
+            drive(self.scheduler, runner, recorder)
+            limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
+        except LimitReachedError as reached:
+            limit = reached.by
+        if limit:
+            recorder.note(limits.stop_note(limit))
+        return limit
 
     def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
         summary = self.scheduler.summary()
         return Results.of(
-            summary, recorder.reports, recorder.notes, self.baseline, finished=finished
+            summary,
+            recorder.reports,
+            recorder.notes,
+            self.baseline,
+            finished=finished,
+            objective=self._objective,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -485,35 +557,15 @@ class Tuner:
         if self.journal is not None and self.spec is None:
             recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
-    def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
-        """Let the scheduler take failed trials back, and write it down first."""
-        latest = {
-            report.trial_id: report
-            for _, report in content.reports()
-            if isinstance(report, TrainFailure | TrainReport)
-        }
-        scheduler = self.scheduler
-        trials = scheduler.summary().trials
-        failed = [
-            trial
-            for trial, report in sorted(latest.items())
-            if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
-        ]
-        if not failed:
-            _log.warning("retry_failed: no trial of %s has failed", journal.path)
-            return
-        if not isinstance(scheduler, RetriesTrials):
-            raise UsageError(
-                f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
-                f"{type(scheduler).__name__}; resume without it"
-            )
-        journal.append("note", {"what": RETRY_FAILED, "trials": failed})
-        scheduler.retry(failed)
-        _log.warning("retry_failed: %d failed trials are trained again", len(failed))
-
-    def _begun_deadline(self) -> Deadline | None:
-        """Return the deadline of a run that starts now."""
-        return None if self.deadline is None else Deadline(seconds_until(self.deadline))
+    def _extended(
+        self, journal: Journal, content: JournalContent, extend: Mapping[str, Any]
+    ) -> Tuner:
+        """Let the search go on beyond its end, and return the tuner with its settings."""
+        notes = content.notes()
+        if extend:
+            notes.append(extended(self.scheduler, extend))
+            journal.append("note", notes[-1])
+        return self if self.spec is None else replace(self, spec=self.spec.extended(notes))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -527,6 +579,10 @@ class Tuner:
         self.progress.announce(f"Budget: {scheduler.budget}")
 
     @property
+    def _objective(self) -> Objective:
+        return Objective.of(self.objective, self.mode)
+
+    @property
     def baseline(self) -> HyperbandBaseline | None:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
@@ -537,7 +593,7 @@ class Tuner:
                 "this script starts a run when it is imported, which its workers do; put the call "
                 "under: if __name__ == '__main__':"
             )
-        if self.executor == "process" and isinstance(self.trainer, str):
+        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
             return named_trainer(self.trainer)  # the first worker imports it, see `run`
         trainer = as_trainer(self.trainer)
         if self.executor == "inline":
@@ -564,7 +620,7 @@ class Tuner:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool):
+        if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(self.predictor, self.scheduler, notes, background=background)
@@ -594,6 +650,20 @@ def _told_apart() -> Iterator[None]:
         raise MachineError(f"{describe(error)}; {remedy} and resume") from error
 
 
+def _resubmit(
+    runner: JobRunner, pending: Sequence[Job], before: JournalContent, objective: Objective
+) -> None:
+    """Submit the jobs that an earlier session decided and did not report."""
+    afresh, notes = restarting(before), before.notes()
+    for job in pending:
+        if not isinstance(job, TrainJob):
+            runner.submit(job)
+        elif job.trial_id in afresh:
+            runner.submit_afresh(job)
+        else:
+            runner.submit(job, objective.losses(known_part(job, notes)))
+
+
 @dataclass(frozen=True)
 class _Workers:
     """What a run is made with."""
@@ -610,7 +680,7 @@ class _Workers:
         root : Path
             Folder of the checkpoints, which workers elsewhere have to see.
         """
-        if isinstance(self.pool, ProcessPool):
+        if isinstance(self.pool, ProcessPool | SharedPool):
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)

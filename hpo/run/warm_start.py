@@ -23,6 +23,7 @@ from hpo.searchers.initial import own_value
 from hpo.space.domains import Categorical, Constant, Domain
 from hpo.space.search_space import SearchSpace
 from hpo.space.values import among
+from hpo.trainers.objective import Objective
 from hpo.trial import Config, Curve, TrainJob, TrainReport, with_tuples
 
 WARM_START = "warm-start"
@@ -32,23 +33,32 @@ _N_FIRST = 6
 """Number of earlier configurations that are tried first."""
 
 
-def earlier_searches(journals: Sequence[Path]) -> list[dict[str, Any]]:
+def earlier_searches(journals: Sequence[Path], objective: Objective) -> list[dict[str, Any]]:
     """Read the journals of earlier searches; return a note on each, for the new journal.
 
     Parameters
     ----------
     journals : sequence of Path
+    objective : Objective
+        What the new search optimises.
 
     Raises
     ------
     JournalError
         If one cannot be read.
     UsageError
-        If one holds no trial with a loss.
+        If one holds no trial with a loss, or its search maximises and the new one minimises, or
+        the other way round.
     """
     notes = []
     for path in journals:
         content = read_journal(path)
+        mode = content.header.objective.mode
+        if mode != objective.mode:
+            raise UsageError(
+                f"warm_start journal {path} must be of a search with mode={objective.mode!r}, as "
+                f"the new one, got {mode!r}; leave it out"
+            )
         ranked = ranked_trials(trials_of(content))
         if not ranked:
             raise UsageError(

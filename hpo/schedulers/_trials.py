@@ -360,16 +360,9 @@ class TrialStore:
     # -- summary -----------------------------------------------------------------------------
 
     def summary(self) -> SchedulerSummary:
-        """Return the state as a frozen value.
-
-        Its best trial is the best of those trained to the end, or, if there is none, of all that
-        did not fail.
-        """
+        """Return the state as a frozen value."""
         trials = tuple(self._summary_of(i, trial) for i, trial in enumerate(self._trials))
-        completed = [trial for trial in trials if trial.status is TrialStatus.COMPLETED]
-        alive = [trial for trial in trials if trial.status is not TrialStatus.FAILED]
-        best = best_of(completed) or best_of(alive)
-        return SchedulerSummary(trials, best, self.epochs, tuple(self.events))
+        return SchedulerSummary(trials, best_of(trials), self.epochs, tuple(self.events))
 
     def _summary_of(self, trial_id: int, trial: _Trial) -> TrialSummary:
         self._settled(trial)

@@ -38,6 +38,10 @@ class Setting:
         Number of simulated workers.
     predictor_options : Mapping
         Further options of the predictor.
+    mode : {"min", "max"}
+        Whether lower or higher values of the table are better.
+    min_resource : int
+        Least resource of a rung (see each scheduler).
     """
 
     schedulers: Sequence[str]
@@ -47,6 +51,8 @@ class Setting:
     seeds: int
     n_workers: int
     predictor_options: Mapping[str, Any]
+    mode: str = "min"
+    min_resource: int = 1
 
 
 def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[SimulationResult]]:
@@ -64,7 +70,7 @@ def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[Simulatio
 
     if setting.seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {setting.seeds}")
-    table = usage_checked(read_table, table_path)
+    table = usage_checked(read_table, table_path, setting.mode)
     predictor = usage_checked(make_predictor, setting.predictor, **setting.predictor_options)
     max_resource = setting.max_resource
     if max_resource is None:
@@ -82,6 +88,7 @@ def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[Simulatio
                 name,
                 max_resource=max_resource,
                 reduction_factor=setting.reduction_factor,
+                min_resource=setting.min_resource,
                 seed=seed,
             )
             options = {"seed": seed, "n_workers": setting.n_workers, "predictor": predictor}
@@ -94,16 +101,18 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     from rich.table import Table
 
     table = Table(title=f"{setting.seeds} seeds, {setting.n_workers} workers, {setting.predictor}")
-    for heading in ("scheduler", "epochs", "saved", "loss", "same best", "makespan", "busy"):
+    value = "loss" if setting.mode == "min" else "value"
+    for heading in ("scheduler", "epochs", "saved", value, "same best", "makespan", "busy"):
         table.add_column(heading, justify="left" if heading == "scheduler" else "right")
     for name in setting.schedulers:
-        table.add_row(name, *_cells(results[name], results[setting.schedulers[0]]))
+        table.add_row(name, *_cells(results[name], results[setting.schedulers[0]], setting.mode))
     return table
 
 
 def _cells(
-    results: Sequence[SimulationResult], first: Sequence[SimulationResult]
+    results: Sequence[SimulationResult], first: Sequence[SimulationResult], mode: str
 ) -> tuple[str, ...]:
+    sign = 1.0 if mode == "min" else -1.0
     epochs = [float(result.summary.epochs) for result in results]
     saved = 1 - statistics.mean(epochs) / statistics.mean(r.summary.epochs for r in first)
     bests = [result.summary.best for result in results]
@@ -114,7 +123,7 @@ def _cells(
     return (
         _mean(epochs, 0),
         f"{saved:.1%}",
-        _mean([math.nan if best is None else best.last_loss for best in bests], 4),
+        _mean([math.nan if best is None else sign * best.last_loss for best in bests], 4),
         f"{same:.0%}",
         _mean([result.makespan for result in results], 0),
         f"{statistics.mean(result.utilisation for result in results):.0%}",

@@ -22,7 +22,7 @@ MLPF_URL = (
 MLPF_SHA256 = "83c7ae6933f20379d8edbb733dbc5a5a463009c99ecb3d6d906459c4c14d7fa6"
 
 
-def read_table(path: str | Path) -> CurveTable:
+def read_table(path: str | Path, mode: str = "min") -> CurveTable:
     """Read a table of learning curves.
 
     Parameters
@@ -32,20 +32,25 @@ def read_table(path: str | Path) -> CurveTable:
         unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters. Or a
         ``.npz`` file with the arrays ``X`` (n, p), ``names`` (p,), ``Y`` (n, E) and, optionally,
         ``cost`` (n,).
+    mode : {"min", "max"}
+        Whether lower or higher values of the file are better. The losses of the table are minus the
+        values for ``"max"``.
 
     Raises
     ------
     ValueError
-        If the file is of another kind or invalid; the message names it.
+        If the file is of another kind or invalid; the message names it. If the mode is neither.
     OSError
         If it cannot be read.
     """
     path = Path(path)
+    if mode not in ("min", "max"):
+        raise ValueError(f"mode of a table of curves must be 'min' or 'max', got {mode!r}")
     readers = {".csv": _read_csv, ".npz": _read_npz}
     if path.suffix not in readers:
         raise ValueError(f"a table of learning curves must be a .csv or .npz file, got {path}")
     try:
-        return readers[path.suffix](path)
+        table = readers[path.suffix](path)
     except OSError:
         raise
     except UnicodeDecodeError:
@@ -55,6 +60,7 @@ def read_table(path: str | Path) -> CurveTable:
         raise ValueError(
             f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
         ) from None
+    return table if mode == "min" else CurveTable(table.configs, -table.losses, table.cost)
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:

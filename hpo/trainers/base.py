@@ -18,41 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hpo.errors import TrainerError, UsageError
+from hpo.errors import ObjectiveError, TrainerError, UsageError
 from hpo.trainers import failures
 from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trainers.objective import Metrics as Metrics  # noqa: PLC0414 - part of this module
 from hpo.trainers.place import here, write_place
 from hpo.trial import Config
 
-
-@dataclass(frozen=True)
-class Metrics:
-    """Losses and further metrics of a segment, as a trainer may return them.
-
-    Attributes
-    ----------
-    losses : sequence of float
-        Loss after each unit of the segment, lower is better.
-    extra : Mapping of str to sequence of float
-        Further metrics by name, one number per unit; kept in the journal, not used for decisions.
-    finished : bool
-        Whether training has ended by itself, such as a model that has converged. There may be fewer
-        losses than units then, and none in a later segment. The trial is complete: its last loss
-        counts from then on, and it is never trained further.
-    """
-
-    losses: Sequence[float]
-    extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    finished: bool = False
+Result = Sequence[float] | Metrics | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
+"""What a trainer may return for a segment (see `Trainer.train`)."""
 
 
 class Trainer(Protocol):
     """Trains one configuration for some resource units."""
 
-    def train(
-        self, config: Config, start: int, stop: int, checkpoint: Path
-    ) -> Sequence[float] | Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Train from `start` units done to `stop` units done.
 
         Parameters
@@ -70,9 +52,12 @@ class Trainer(Protocol):
 
         Returns
         -------
-        sequence of float or Metrics
-            Loss after each unit, ``stop - start`` numbers; fewer if training has ended by itself,
-            with ``Metrics(losses, finished=True)``. NaN and infinity count as worst.
+        sequence of float, Metrics, sequence of Mapping, or Mapping of str to sequence
+            The value after each unit, ``stop - start`` numbers: a loss, or what else is optimised
+            (`hpo.Tuner`, parameters ``objective`` and ``mode``). With further metrics: `Metrics`;
+            a mapping of numbers per unit, such as ``[{"loss": 0.3, "accuracy": 0.9}]``; or a
+            mapping of sequences. There may be fewer if training has ended by itself, with
+            ``Metrics(..., finished=True)``. NaN and infinity of either sign count as worst.
         """
         ...
 
@@ -98,6 +83,8 @@ class Segment:
         Whether the trial starts afresh: what its directory holds is moved aside.
     expects_checkpoint : bool
         Whether the trainer keeps checkpoints, so that one that is missing has been lost.
+    objective : Objective
+        What the search optimises.
     """
 
     config: Config
@@ -108,12 +95,14 @@ class Segment:
     call_id: str = ""
     fresh: bool = False
     expects_checkpoint: bool = False
+    objective: Objective = LOSS_MINIMISED
 
 
-Cause = Literal["trial", "checkpoint", "lost", "executor", "machine"]
-"""What a failure is about: the trial; its checkpoint, without which it starts afresh; its worker,
-which was lost while it trained, be it by the trial or not; the executor, which failed to run it; or
-the machine, which nothing can run on before it is mended."""
+Cause = Literal["trial", "objective", "checkpoint", "lost", "executor", "machine"]
+"""What a failure is about: the trial; the objective, which is not among what the trainer returned;
+its checkpoint, without which it starts afresh; its worker, which was lost while it trained, be it
+by the trial or not; the executor, which failed to run it; or the machine, which nothing can run on
+before it is mended."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +112,16 @@ class Outcome:
     Attributes
     ----------
     losses : tuple of float
-        Loss after each unit; empty for a failure.
+        Loss after each unit, which is minimised (see `Objective.losses`); empty for a failure.
     extra : Mapping of str to tuple of float
-        Further metrics.
+        Further metrics, as the trainer returned them.
     reason : str
         Reason of the failure in one line; empty for a success.
     retry : bool
         Whether another attempt may be made.
     place : Mapping
         Where and since when it ran, if that is known (see `hpo.trainers.place`).
-    cause : {"trial", "checkpoint", "lost", "executor", "machine"}
+    cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}
         What the failure is about (see `Cause`).
     kept : bool
         Whether there is a checkpoint after the segment.
@@ -140,6 +129,10 @@ class Outcome:
         Name of the attempt, empty for a segment without `attempts`.
     finished : bool
         Whether training has ended by itself (see `Metrics`).
+    objective : str
+        Name of the metric that the losses are of; empty if the trainer gave none.
+    waited : float
+        Seconds that the segment waited for a worker after it was submitted, where that is known.
     """
 
     losses: tuple[float, ...] = ()
@@ -151,6 +144,8 @@ class Outcome:
     kept: bool = False
     attempt: str = ""
     finished: bool = False
+    objective: str = ""
+    waited: float = field(default=0.0, compare=False)
 
 
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
@@ -176,16 +171,22 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         if segment.attempts is not None:  # of a run, which has a directory for each trial
             write_place(folder, where, segment.start, segment.stop)
         result = trainer.train(segment.config, segment.start, segment.stop, segment.checkpoint)
-        metrics = result if isinstance(result, Metrics) else Metrics(result)
-        losses = _floats(metrics.losses, "losses")
-        n = _checked_number(losses, segment, finished=metrics.finished)
-        extra = {str(key): _floats(each, str(key), n) for key, each in metrics.extra.items()}
-        kept, finished = segment.checkpoint.exists(), bool(metrics.finished)
-        return Outcome(losses, extra, kept=kept, place=where, finished=finished)
+        n_units = segment.stop - segment.start
+        measured = segment.objective.measured(result, n_units, begun=segment.start > 0)
+        return Outcome(
+            segment.objective.losses(measured.values),
+            measured.extra,
+            kept=segment.checkpoint.exists(),
+            place=where,
+            finished=measured.finished,
+            objective=measured.name,
+        )
     except KeyboardInterrupt:
         raise
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
         return Outcome(reason=f"{error}; mend that", cause="machine")
+    except ObjectiveError as error:
+        return Outcome(reason=str(error), cause="objective", place=where)
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
         remedy = machine_fault(error) or disk_fault(folder)
         if remedy:
@@ -229,9 +230,7 @@ def set_aside(folder: Path, home: Path) -> None:
 class Probe:
     """A trainer that trains nothing, to find out whether a worker works."""
 
-    def train(
-        self, config: Config, start: int, stop: int, checkpoint: Path
-    ) -> Sequence[float] | Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Return zeros."""
         del config, checkpoint
         return [0.0] * (stop - start)
@@ -261,49 +260,6 @@ def failed_call(error: BaseException) -> Outcome:
     return Outcome(reason=reason, cause="lost" if type(error).__name__ in _DEATHS else "executor")
 
 
-def _checked_number(losses: Sequence[float], segment: Segment, *, finished: bool) -> int:
-    """Check and return the number of losses of a segment."""
-    n, n_units = len(losses), segment.stop - segment.start
-    if finished:
-        if n > n_units or (n == 0 and segment.start == 0):
-            raise ValueError(
-                f"trainer must return one of losses per unit: {n_units} here, or fewer if training "
-                f"has finished by itself, but one at least of a trial; got {n}"
-            )
-    elif n != n_units:
-        raise ValueError(
-            f"trainer must return one of losses per unit: {n_units} here, got {n}"
-            + ("; if training has ended by itself, return hpo.Metrics(losses, finished=True)")
-            * (n < n_units)
-        )
-    return n
-
-
-def _floats(values: Sequence[float], name: str, expected: int | None = None) -> tuple[float, ...]:
-    """Check what a trainer has returned."""
-    try:
-        listed = list(values)
-    except TypeError:
-        raise TypeError(
-            f"trainer must return a sequence of {name}, got {type(values).__name__}"
-        ) from None
-    numbers = tuple(_number(value, name) for value in listed)
-    if expected is not None and len(numbers) != expected:
-        raise ValueError(
-            f"trainer must return one of {name} per unit: {expected} here, got {len(numbers)}"
-        )
-    return numbers
-
-
-def _number(value: object, name: str) -> float:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"trainer must return numbers as {name}, got {type(value).__name__}"
-        ) from None
-
-
 def _keep_traceback(error: BaseException, segment: Segment) -> None:
     """Write the traceback (code only, no values of variables) beside the checkpoint."""
     try:
@@ -314,7 +270,7 @@ def _keep_traceback(error: BaseException, segment: Segment) -> None:
         pass
 
 
-TrainFunction = Callable[[Config, int, int, Path], Sequence[float] | Metrics]
+TrainFunction = Callable[[Config, int, int, Path], Result]
 
 
 @dataclass(frozen=True)
@@ -336,8 +292,6 @@ class FunctionTrainer:
 
     function: TrainFunction
 
-    def train(
-        self, config: Config, start: int, stop: int, checkpoint: Path
-    ) -> Sequence[float] | Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Call the function."""
         return self.function(config, start, stop, checkpoint)

@@ -8,7 +8,6 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from hpo.errors import TrainerError
-from hpo.trainers.base import FunctionTrainer, Metrics, Trainer, describe
+from hpo.trainers.base import FunctionTrainer, Result, Trainer, describe
 from hpo.trial import Config
 
 _loading = threading.RLock()
@@ -36,9 +35,7 @@ class NamedTrainer:
 
     name: str
 
-    def train(
-        self, config: Config, start: int, stop: int, checkpoint: Path
-    ) -> Sequence[float] | Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Load the trainer if this process has not yet, and call it."""
         return self.load().train(config, start, stop, checkpoint)
 

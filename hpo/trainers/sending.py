@@ -19,13 +19,13 @@ import sys
 import threading
 import types
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import TrainerError
-from hpo.trainers.base import Metrics, Trainer, describe
+from hpo.trainers.base import Result, Trainer, describe
 from hpo.trainers.loading import NamedTrainer
 from hpo.trial import Config
 
@@ -88,9 +88,7 @@ class SentTrainer:
                 _loaded[self.digest] = trainer
             return trainer
 
-    def train(
-        self, config: Config, start: int, stop: int, checkpoint: Path
-    ) -> Sequence[float] | Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Load the trainer and call it."""
         return self.load().train(config, start, stop, checkpoint)
 

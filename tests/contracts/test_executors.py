@@ -15,6 +15,7 @@ import importlib.util
 import multiprocessing
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -28,6 +29,7 @@ from hpo.run.executors import make_pool
 from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, WorkerPool
 from hpo.trainers import NamedTrainer, Outcome, Segment
 from hpo.trainers.base import run_segment
+from joining import joined
 
 ACCIDENTS = Path(__file__).parents[1] / "support" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
@@ -58,6 +60,13 @@ def _dask_executor() -> Executor:
     return OPEN.enter_context(Client(cluster, set_as_default=False)).get_executor()
 
 
+def _shared() -> WorkerPool:
+    """Return a pool that a second process has joined."""
+    root = Path(OPEN.enter_context(tempfile.TemporaryDirectory()))
+    OPEN.enter_context(joined(root))
+    return make_pool("shared", 2, log_dir=root)
+
+
 POOLS: dict[str, Callable[[], WorkerPool]] = {
     "inline": InlinePool,
     "process": lambda: ProcessPool(2),
@@ -66,6 +75,7 @@ POOLS: dict[str, Callable[[], WorkerPool]] = {
     "loky": lambda: ExecutorPool(_loky, 2),
     "dask": lambda: make_pool("dask", 2),
     "dask executor": lambda: ExecutorPool(_dask_executor(), 2),
+    "shared": _shared,
     "ray": lambda: make_pool("ray", 2),
     "mpi": lambda: make_pool("mpi", 2),
 }
@@ -89,7 +99,8 @@ def some(*left_out: str, of: Iterable[str] = POOLS) -> list[object]:
 
 
 OWN_PROCESS = some("inline", "threads", "mpi")  # MPI gives up as a whole
-EXECUTORS = some(of=("process", "dask", "ray", "mpi"))
+EXECUTORS = some(of=("process", "dask", "shared", "ray", "mpi"))
+DEVICES = some(of=("process", "dask", "ray", "mpi"))  # a process that joins has its own
 
 REASONS = {
     "exception": r"ValueError: no good second line \(accidents.py:\d+\)",
@@ -219,7 +230,7 @@ def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXECUTORS)
+@pytest.mark.parametrize("name", DEVICES)
 def test_each_worker_has_its_device(pools, name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # restored at the end
     pools.close("ray")  # there is one Ray to a process
@@ -250,12 +261,13 @@ def test_a_retry_is_run_again(pools, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("cloud", {}, "executor must be 'process', 'inline', 'dask', 'mpi', 'ray', an Executor"),
+        ("cloud", {}, "executor must be 'process', 'inline', 'dask', 'mpi', 'ray', 'shared', an"),
         ("inline", {"devices": "0"}, "executor 'inline' has no option 'devices'; it has: none"),
         ("process", {"address": "x"}, "executor 'process' has no option 'address'"),
         ("process", {"devices": "0"}, "devices must name one device a worker: 2 workers, got 1"),
         ("process", {"devices": ""}, "devices must be a list such as 0,1, got ''"),
         ("process", {"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        ("shared", {"devices": "0,1"}, "executor 'shared' has no option 'devices'"),
         ("dask", {"patience": 0}, "patience must be seconds above 0, got 0"),
         ("dask", {"address": 7}, "address must be text, got 7"),
         ("dask", {"address": "x", "scheduler_file": "y"}, "exclude each other"),

@@ -24,6 +24,7 @@ GROUPS = {
         "tests/hpo/run/executors/test_attempts.py",
         "tests/hpo/run/executors/test_mpi.py",
         "tests/hpo/run/test_overlap.py",
+        "tests/hpo/run/executors/test_shared.py",
         "tests/hpo/run/executors/test_slurm.py",
     ),
     # One browser, and the runs that it shows.

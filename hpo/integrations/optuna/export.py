@@ -2,7 +2,8 @@
 
 The export can be repeated during a run: trials of the study are updated, none is written twice. In
 the study a trial that is not over is RUNNING, a stopped one PRUNED, a completed one COMPLETE, and a
-failed one FAIL.
+failed one FAIL. Values have the trainer's sign, and the study the direction of the run's objective.
+Further metrics after a trial's last unit are its user attributes ``metric_NAME``.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from hpo.loop import Scheduler
 from hpo.run.journal import JournalContent, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
+from hpo.run.trial_results import TrialResult
 from hpo.searchers.optuna import search_distributions, searched_value
 from hpo.space.domains import Categorical, Constant, Scipy
 from hpo.space.search_space import SearchSpace
 from hpo.text import visible
-from hpo.trial import TrialStatus, TrialSummary
+from hpo.trainers.objective import Objective
+from hpo.trial import TrialStatus
 
 _RUN = "hpo:run"
 _TRIAL = "hpo:trial"
@@ -111,7 +114,7 @@ def export_journal(
     space = _space(content) if space is None else space
     name = visible(study_name or journal.stem)
     with _storage_errors(storage):
-        study = _study(_storage(storage), name, content.header.run_id)
+        study = _study(_storage(storage), name, content.header.run_id, results.objective)
         exporter = _Exporter(study, space, _times(content), finished=results.finished)
         there = {t.user_attrs[_TRIAL]: t for t in study.get_trials() if _TRIAL in t.user_attrs}
         outcomes = [exporter.write(trial, there.get(trial.trial_id)) for trial in results.trials]
@@ -177,7 +180,7 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
+def _study(storage: BaseStorage, name: str, run_id: str, objective: Objective) -> Study:
     """Open the study of a run, or create it.
 
     Raises
@@ -185,11 +188,19 @@ def _study(storage: BaseStorage, name: str, run_id: str) -> Study:
     UsageError
         If there is a study of this name that holds something else.
     """
-    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    direction = StudyDirection.MINIMIZE if objective.mode == "min" else StudyDirection.MAXIMIZE
+    study = optuna.create_study(
+        storage=storage, study_name=name, load_if_exists=True, direction=direction
+    )
     owner = study.user_attrs.get(_RUN)
     if owner is None and not study.get_trials(deepcopy=False):
+        if study.direction != direction:
+            raise UsageError(
+                f"study {name!r} of the storage has another direction than the run, whose "
+                f"objective is {objective.mode}imised; give another study_name"
+            )
         study.set_user_attr(_RUN, run_id)
-    elif owner != run_id or study.direction != StudyDirection.MINIMIZE:
+    elif owner != run_id or study.direction != direction:
         what = "another run" if owner else "trials that are not of this program"
         raise UsageError(f"study {name!r} of the storage holds {what}; give another study_name")
     return study
@@ -246,7 +257,7 @@ class _Exporter:
         self._finished = finished
         self._searched = search_distributions(space)
 
-    def write(self, trial: TrialSummary, there: FrozenTrial | None) -> str:
+    def write(self, trial: TrialResult, there: FrozenTrial | None) -> str:
         """Add or update a trial; return ``"added"``, ``"updated"`` or ``"unchanged"``."""
         wanted = self._frozen(trial)
         if there is None:
@@ -269,7 +280,7 @@ class _Exporter:
             storage.set_trial_state_values(number, wanted.state, wanted.values)
         return bool(new) or wanted.state.is_finished()
 
-    def _frozen(self, trial: TrialSummary) -> FrozenTrial:
+    def _frozen(self, trial: TrialResult) -> FrozenTrial:
         times = self._times[trial.trial_id]
         state = self._state(trial)
         attributes = {
@@ -278,10 +289,14 @@ class _Exporter:
             "rung": trial.rung,
             "status": str(trial.status),
             **({"reason": visible(trial.reason)} if trial.reason else {}),
+            **{
+                visible(f"metric_{name}"): value if math.isfinite(value) else str(value)
+                for name, value in trial.last_metrics.items()
+            },
         }
         frozen = create_trial(
             state=state,
-            value=trial.losses[-1] if state is TrialState.COMPLETE else None,
+            value=trial.value if state is TrialState.COMPLETE else None,
             params={
                 visible(name): self._value(name, value) for name, value in trial.config.items()
             },
@@ -291,17 +306,17 @@ class _Exporter:
                 if name in trial.config
             },
             user_attrs=attributes,
-            intermediate_values=dict(enumerate(trial.losses, 1)),
+            intermediate_values=dict(enumerate(trial.values, 1)),
         )
         frozen.datetime_start = _moment(times.first)
         frozen.datetime_complete = _moment(times.last) if state.is_finished() else None
         return frozen
 
-    def _state(self, trial: TrialSummary) -> TrialState:
+    def _state(self, trial: TrialResult) -> TrialState:
         state = _STATES[trial.status]
         if state is TrialState.RUNNING and self._finished:
             return TrialState.PRUNED
-        if state is TrialState.COMPLETE and math.isnan(trial.losses[-1]):
+        if state is TrialState.COMPLETE and math.isnan(trial.value):
             return TrialState.FAIL  # a complete trial has a value there
         return state
 

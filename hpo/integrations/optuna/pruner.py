@@ -42,6 +42,8 @@ from hpo.predictors import CurvePredictor, PredictionContext, make_predictor
 from hpo.trial import Curve
 
 _KEPT_DECISIONS = 10_000
+_MOST_POINTS = 256
+"""Maximum number of points of a curve: steps may be counted in thousands."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class PrunerDecision:
     trial : int
         Number of the trial.
     resource : int
-        Number of values that it had reported.
+        Units (steps) that it had been trained.
     score, threshold : float
         Score of the trial and largest score that continues, lower is better: predicted final
         values, or last values. In a study that maximizes, both have the opposite sign.
@@ -80,15 +82,19 @@ class SwiftPruner(BasePruner):
     Deterministic: the same study history gives the same decisions. Nothing is written to the
     study's storage.
 
+    Values may be reported after each unit of training (an epoch, for example) or after every 2, 5
+    or 10 of them: what counts is the ``step`` of ``trial.report(value, step)``, not the number of
+    values. Steps count from 1, or from 0 if the trial has reported step 0. A rung is reached with
+    the first step at or after it; values between two reports are interpolated.
+
     Parameters
     ----------
     max_resource : int
-        Number of values that a trial reports if it is not pruned. Report one value per unit (an
-        epoch, for example) and call ``trial.should_prune()`` after each.
+        Units that a trial is trained if it is not pruned, which is its largest step.
     reduction_factor : int
-        Trials are judged after about ``max_resource / reduction_factor**k`` values, k = 1, 2, ...
+        Trials are judged after about ``max_resource / reduction_factor**k`` units, k = 1, 2, ...
     min_resource : int
-        Number of values before a trial is judged for the first time.
+        Number of units before a trial is judged for the first time.
     quantile : float or None
         A trial continues if its score is at most this quantile of the scores of all trials that
         have reached the rung, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
@@ -136,6 +142,7 @@ class SwiftPruner(BasePruner):
         depth = floor_log(max_resource, reduction_factor)
         ends = (round_half_even(max_resource, reduction_factor**k) for k in range(1, depth + 1))
         self.rungs = frozenset(end for end in ends if min_resource <= end < max_resource)
+        self._grid = min(max_resource, _MOST_POINTS)
         self.quantile = quantile
         self.n_startup_trials = n_startup_trials
         self.min_curves = min_curves
@@ -143,6 +150,7 @@ class SwiftPruner(BasePruner):
         self.decisions: list[PrunerDecision] = []
         self._predictor = make_predictor(predictor)
         self._models: dict[int, tuple[tuple[int, ...], CurvePredictor]] = {}
+        self._reached: dict[tuple[str, int], tuple[int, int]] = {}  # rung and units, when judged
         self._lock = threading.Lock()  # a study may run trials in threads
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
@@ -158,33 +166,59 @@ class SwiftPruner(BasePruner):
         Raises
         ------
         ValueError
-            If the trial has reported more values than `max_resource`.
+            If the trial has reported a step beyond `max_resource`.
         """
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        curve = _curve(trial, sign)
-        known = len(curve.losses)
-        if known > self.max_resource:
+        trained, values = _reports(trial, sign)
+        if not trained:
+            return False
+        if (last := max(trial.intermediate_values)) > self.max_resource:
             raise ValueError(
                 f"max_resource of the pruner is {self.max_resource}, but trial {trial.number} has "
-                f"reported {known} values; report one per unit, and give their number"
+                f"reported step {last}; give the largest step that a trial reports"
             )
-        if known and not math.isfinite(curve.losses[-1]):
+        if not math.isfinite(values[-1]):
             return True
-        if known not in self.rungs:
+        units = min(trained[-1], self.max_resource)
+        if not self._is_due((study.study_name, trial.number), units):
             return False
         others = [
-            (_curve(other, sign), other.state == TrialState.COMPLETE)
+            (self._curve(other, sign), other.state == TrialState.COMPLETE)
             for other in study.get_trials(deepcopy=False)
             if other.number != trial.number
         ]
         with self._lock:
-            return self._judged(curve, others)
+            return self._judged(self._curve(trial, sign), units, others)
 
-    def _judged(self, curve: Curve, others: Sequence[tuple[Curve, bool]]) -> bool:
+    def _is_due(self, key: tuple[str, int], units: int) -> bool:
+        """Return whether a trial has reached a rung since it was judged, or is asked for again."""
+        rung = max((rung for rung in self.rungs if rung <= units), default=0)
+        last, judged_at = self._reached.get(key, (0, 0))
+        if rung <= last and units != judged_at:
+            return False
+        self._reached[key] = rung, units
+        return rung > 0
+
+    def _curve(self, trial: FrozenTrial, sign: float) -> Curve:
+        """Return a trial's losses at the points of the grid that it has reached."""
+        units, losses = _reports(trial, sign)
+        if not units:
+            return Curve(trial.number, trial.params, ())
+        size, end = self._grid, units[-1]
+        due = end + max(np.diff([0, *units]))  # the next report
+        reached = end * size // self.max_resource
+        if (
+            trial.state == TrialState.COMPLETE and due >= self.max_resource
+        ):  # steps may count from 0
+            reached = size
+        grid = np.arange(1, min(reached, size) + 1) * (self.max_resource / size)
+        return Curve(trial.number, trial.params, tuple(np.interp(grid, units, losses).tolist()))
+
+    def _judged(self, curve: Curve, units: int, others: Sequence[tuple[Curve, bool]]) -> bool:
         """Decide on a curve; others come with a flag whether they were trained to the end."""
-        known = len(curve.losses)
-        complete = [c for c, ended in others if ended and len(c.losses) >= self.max_resource]
-        training = [c for c in complete if _finite(c, self.max_resource)][-self.max_curves :]
+        known, size = len(curve.losses), self._grid
+        complete = [c for c, ended in others if ended and len(c.losses) >= size]
+        training = [c for c in complete if _finite(c, size)][-self.max_curves :]
         if len(training) < self.n_startup_trials:
             return False
         field = [curve, *(c for c, _ in others if len(c.losses) >= known and _finite(c, known))]
@@ -193,7 +227,7 @@ class SwiftPruner(BasePruner):
         pruned = bool(scores[0] > threshold)
         score = float(scores[0])
         self.decisions.append(
-            PrunerDecision(curve.trial_id, known, score, threshold, skill, by_model, pruned)
+            PrunerDecision(curve.trial_id, units, score, threshold, skill, by_model, pruned)
         )
         del self.decisions[:-_KEPT_DECISIONS]
         return pruned
@@ -216,7 +250,7 @@ class SwiftPruner(BasePruner):
         numbers = tuple(curve.trial_id for curve in training)
         if known not in self._models or self._models[known][0] != numbers:
             context = PredictionContext(seed=known)
-            model = copy.copy(self._predictor).fit(training, known, self.max_resource, context)
+            model = copy.copy(self._predictor).fit(training, known, self._grid, context)
             self._models[known] = (numbers, model)
         return self._models[known][1]
 
@@ -230,10 +264,12 @@ class SwiftPruner(BasePruner):
         self._lock = threading.Lock()
 
 
-def _curve(trial: FrozenTrial, sign: float) -> Curve:
+def _reports(trial: FrozenTrial, sign: float) -> tuple[list[int], list[float]]:
+    """Return the units after which a trial has reported, and its losses."""
     values = trial.intermediate_values
-    losses = tuple(sign * float(values[step]) for step in sorted(values))
-    return Curve(trial.number, trial.params, losses)
+    steps = sorted(values)
+    first = 1 if steps and steps[0] == 0 else 0  # step 0 is the end of the first unit
+    return [step + first for step in steps], [sign * float(values[step]) for step in steps]
 
 
 def _finite(curve: Curve, length: int) -> bool:

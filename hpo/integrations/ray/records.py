@@ -17,6 +17,7 @@ from hpo.report import Run
 from hpo.report import read_run as read_any_run
 from hpo.run.journal import Journal, JournalContent, read_journal
 from hpo.schedulers import make_scheduler
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Config, TrainReport
 
 SETTINGS, TRIAL, RESULT = "ray settings", "ray trial", "ray result"
@@ -31,6 +32,8 @@ class RayJournal:
         The file; one that exists is opened to go on.
     settings : Mapping
         Of the scheduler, in plain values.
+    objective : Objective
+        Ray's metric and mode, for the reports of a new journal.
 
     Attributes
     ----------
@@ -45,13 +48,15 @@ class RayJournal:
         If the file cannot be used, or was begun with other settings.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], objective: Objective = LOSS_MINIMISED
+    ) -> None:
         self.content: JournalContent | None = None
         if Path(path).exists():
             self.journal, self.content = Journal.open(path)
             _check_settings(self.content, settings)
         else:
-            self.journal = Journal.create(path, {})
+            self.journal = Journal.create(path, {}, objective)
             self.journal.append("note", {"what": SETTINGS, "settings": dict(settings)})
 
     def arrived(self, number: int, ray_id: str, config: Config) -> None:
@@ -60,7 +65,7 @@ class RayJournal:
         self.journal.append("note", note)
 
     def result(self, number: int, unit: int, loss: float) -> None:
-        """Note a loss."""
+        """Note a loss, which is minimised: minus Ray's value for its mode ``"max"``."""
         self.journal.append(
             "note", {"what": RESULT, "trial_id": number, "unit": unit, "loss": loss}
         )

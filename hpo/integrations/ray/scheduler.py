@@ -37,6 +37,7 @@ from hpo.integrations.conductor import Arrivals, Conductor
 from hpo.integrations.ray.records import RayJournal, build_scheduler, known_losses, known_trials
 from hpo.predictors import CurvePredictor, make_predictor, run_predict_job
 from hpo.run.replay import replay
+from hpo.trainers.objective import Objective
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ class SwiftHyperBand(TrialScheduler):
         cannot be restored.
     **options
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`), such as
-        ``min_curves``. By default brackets are repeated as long as there are samples, and nothing
-        is trained ahead of a decision.
+        ``min_curves`` or ``min_resource`` (Ray's ``grace_period``). By default brackets are
+        repeated as long as there are samples, and nothing is trained ahead of a decision.
 
     Notes
     -----
@@ -256,7 +257,11 @@ class SwiftHyperBand(TrialScheduler):
         if self._journal_path is None:
             _check_not_restored(first)
         else:
-            self._records = RayJournal(self._journal_path, self._settings)
+            self._records = RayJournal(
+                self._journal_path,
+                self._settings,
+                Objective.of(self._metric, self._mode or "min"),
+            )
         content = None if self._records is None else self._records.content
         recorder = None if self._records is None else self._records.journal
         conductor = Conductor(

@@ -1,7 +1,7 @@
-// Elements, numbers, and which trial is chosen: what all parts of the page share.
+// Elements, numbers, and which trial and metric are chosen: what all parts of the page share.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = new Map(data.trials.map((trial) => [trial.id, trial]));
-const view = { trial: null, hidden: new Set(), bracket: "all", listeners: [] };
+const view = { trial: null, metric: 0, hidden: new Set(), bracket: "all", listeners: [] };
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -24,16 +24,18 @@ function text(value) {
   return size >= 1e5 || size < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(5)));
 }
 
-function lastLoss(trial) {
-  const loss = trial.losses.at(-1);
-  return loss === undefined || loss === null ? Infinity : loss;
+// The objective, then the further metrics; the figure of the curves shows one of them.
+const metricNames = [data.objective, ...data.metrics];
+
+function curveOf(trial) {
+  return view.metric === 0 ? trial.values : trial.metrics[view.metric - 1];
 }
 
 function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
-const ranked = [...data.trials].sort((a, b) => lastLoss(a) - lastLoss(b) || a.id - b.id);
+const ranked = [...data.trials].sort((a, b) => a.rank - b.rank);
 
 function shown(trial) {
   return !view.hidden.has(trial.fate) && (view.bracket === "all" || trial.bracket === view.bracket);

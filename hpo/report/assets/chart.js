@@ -88,11 +88,13 @@ function keepDrawn(place, drawIt) {
 }
 
 // The range that shows the bulk of some numbers: a few that exploded must not flatten the others.
-function bulk(values) {
+// The bad side is cut: above if lower is better ("min"), below ("max"), or both.
+function bulk(values, mode = data.mode) {
   const finite = values.filter((value) => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
   if (!finite.length) return [0, 1];
-  const low = finite[0];
-  const high = finite[Math.floor(0.98 * (finite.length - 1))];
+  const last = finite.length - 1;
+  const low = finite[mode === "min" ? 0 : Math.ceil(0.02 * last)];
+  const high = finite[mode === "max" ? last : Math.floor(0.98 * last)];
   return high > low ? [low, high] : [low - 0.5, low + 0.5];
 }
 

@@ -8,11 +8,12 @@ function curvesSection() {
   let filter = "";
   const update = () => {
     const before = filter;
-    filter = JSON.stringify([...view.hidden, view.bracket]);
+    filter = JSON.stringify([...view.hidden, view.bracket, view.metric]);
     if (filter === before) drawing.markChosen();
     else redraw();
   };
-  const bar = make("div", { class: "bar" }, bracketChoice(), box("log epochs", options, "logX", redraw), box("log loss", options, "logY", redraw));
+  const bar = make("div", { class: "bar" }, bracketChoice(), box("log epochs", options, "logX", redraw), box(`log ${data.metrics.length ? "values" : data.objective}`, options, "logY", redraw));
+  if (data.metrics.length) bar.prepend(metricChoice());
   if (data.decisions.length) bar.append(box("decision points", options, "decisions", redraw));
   const lead = "Point at a curve, or click on the figure and use the arrow keys. Each curve ends where its trial was stopped.";
   section("curves", "Learning curves", make("p", { class: "quiet" }, lead), legend(), bar, place, detail());
@@ -23,7 +24,7 @@ function curvesSection() {
 }
 
 function suitsLog() {
-  const [low, high] = bulk(data.trials.flatMap((trial) => trial.losses));
+  const [low, high] = bulk(data.trials.flatMap((trial) => trial.values));
   return low > 0 && high / low > 10;
 }
 
@@ -35,6 +36,13 @@ function box(words, options, name, redraw) {
     redraw();
   });
   return make("label", {}, input, ` ${words}`);
+}
+
+function metricChoice() {
+  const choice = make("select", { id: "metric" });
+  metricNames.forEach((name, place) => choice.append(make("option", { value: place }, name)));
+  choice.addEventListener("change", () => change({ metric: Number(choice.value) }));
+  return make("label", {}, "Metric ", choice);
 }
 
 function bracketChoice() {
@@ -82,13 +90,13 @@ class Curves {
 
   draw() {
     const trials = data.trials.filter(shown);
-    const longest = Math.max(2, ...data.trials.map((trial) => trial.losses.length));
-    const range = padded(bulk(trials.flatMap((trial) => trial.losses)), this.options.logY);
+    const longest = Math.max(2, ...data.trials.map((trial) => trial.values.length));
+    const range = padded(bulk(trials.flatMap(curveOf), view.metric === 0 ? data.mode : "both"), this.options.logY);
     this.frame = frame(this.place, {
-      label: `Loss against epochs of ${plural(trials.length, "trial")}`,
+      label: `${metricNames[view.metric]} against epochs of ${plural(trials.length, "trial")}`,
       height: Math.max(260, Math.min(460, window.innerHeight * 0.6)),
       x: { label: "epochs", range: [1, longest], kind: this.options.logX ? "log" : "linear", ticks: this.options.logX ? rungTicks(longest) : undefined },
-      y: { label: "loss", range, kind: this.options.logY ? "log" : "linear" },
+      y: { label: metricNames[view.metric], range, kind: this.options.logY ? "log" : "linear" },
     });
     this.range = range;
     data.fates.forEach((_, fate) => this.drawFate(trials, fate));
@@ -112,26 +120,27 @@ class Curves {
     if (path) this.frame.svg.append(draw("path", { class: `curve fate-${fate}${strong}`, d: path }));
   }
 
-  point(unit, loss) {
+  point(unit, value) {
     const [low, high] = this.range;
-    const inside = Math.min(Math.max(loss, low), high);
+    const inside = Math.min(Math.max(value, low), high);
     return [this.frame.x(unit), this.frame.y(inside)];
   }
 
-  // Gaps where a loss is not finite; a lone point is a short stroke.
+  // Gaps where a value is not finite; a lone point is a short stroke.
   path(trial) {
-    if (trial.losses.length === 1 && trial.losses[0] !== null) {
-      const [x, y] = this.point(1, trial.losses[0]);
+    const values = curveOf(trial);
+    if (values.length === 1 && values[0] !== null) {
+      const [x, y] = this.point(1, values[0]);
       return `M${(x - 3).toFixed(1)} ${y.toFixed(1)}h6`;
     }
     let path = "";
     let open = false;
-    trial.losses.forEach((loss, place) => {
-      if (loss === null) {
+    values.forEach((value, place) => {
+      if (value === null) {
         open = false;
         return;
       }
-      const [x, y] = this.point(place + 1, loss);
+      const [x, y] = this.point(place + 1, value);
       path += `${open ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}${open ? "" : "h0"}`;
       open = true;
     });
@@ -143,9 +152,9 @@ class Curves {
     for (const decision of data.decisions)
       for (const end of ["kept", "dropped"])
         for (const id of decision[end]) {
-          const loss = byId.get(id).losses[decision.resource - 1];
-          if (!shown(byId.get(id)) || loss === null || loss === undefined) continue;
-          const [x, y] = this.point(decision.resource, loss);
+          const value = curveOf(byId.get(id))[decision.resource - 1];
+          if (!shown(byId.get(id)) || value === null || value === undefined) continue;
+          const [x, y] = this.point(decision.resource, value);
           marks[end] += `M${x.toFixed(1)} ${y.toFixed(1)}h0`;
         }
     this.frame.svg.append(draw("path", { class: "mark fate-1", d: marks.dropped }));
@@ -158,9 +167,9 @@ class Curves {
     const [px, py] = [(event.clientX - box.left) * factor, (event.clientY - box.top) * factor];
     let best = { distance: 24 ** 2, id: null };
     for (const trial of data.trials.filter(shown))
-      trial.losses.forEach((loss, place) => {
-        if (loss === null) return;
-        const [x, y] = this.point(place + 1, loss);
+      curveOf(trial).forEach((value, place) => {
+        if (value === null) return;
+        const [x, y] = this.point(place + 1, value);
         const distance = (x - px) ** 2 + (y - py) ** 2;
         if (distance < best.distance) best = { distance, id: trial.id };
       });
@@ -185,7 +194,8 @@ function detail() {
 function detailOf(trial) {
   if (!trial) return [make("p", { class: "quiet" }, "No trial is chosen.")];
   const facts = [
-    ["last loss", text(trial.losses.at(-1))], ["best loss", text(trial.best)], ["epochs", trial.losses.length],
+    [`last ${data.objective}`, text(trial.values.at(-1))], [`best ${data.objective}`, text(trial.best)], ["epochs", trial.values.length],
+    ...data.metrics.map((name, place) => [`last ${name}`, text(trial.metrics[place].at(-1))]),
     ["bracket, rung", `${trial.bracket}, ${trial.rung}`], ...Object.entries(trial.config).map(([name, value]) => [name, text(value)]),
   ];
   if (trial.retries) facts.push(["retries", trial.retries]);

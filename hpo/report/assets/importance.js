@@ -1,4 +1,4 @@
-// Which hyperparameters matter, and how the loss lies over each of them.
+// Which hyperparameters matter, and how the objective lies over each of them.
 function importanceSection() {
   if (!data.importance.length) {
     section("importance", "Hyperparameters", make("p", {}, "At least 20 trials with something that varies are needed to tell which hyperparameters matter."));
@@ -20,13 +20,13 @@ function importanceSection() {
     slices.replaceChildren(...now().rows.slice(0, 8).map(([name]) => sliceOf(name, now().resource)));
   };
   choice.addEventListener("change", drawIt);
-  section("importance", "Hyperparameters", make("div", { class: "bar" }, make("label", {}, "Importance for the loss after ", choice)), words, bars, tables, slices);
+  section("importance", "Hyperparameters", make("div", { class: "bar" }, make("label", {}, `Importance for the ${data.objective} after `, choice)), words, bars, tables, slices);
   keepDrawn(bars, drawIt);
 }
 
 function importanceText(each) {
   const worth = each.r2 < 0.1 ? " That is next to nothing: the importances below mean little." : "";
-  return `Permutation importance: how much of its R2 a forest loses on held-out trials when one hyperparameter is shuffled. It predicts the rank of the loss after ${plural(each.resource, "epoch")} with a held-out R2 of ${text(each.r2)}.${worth} Trials trained this far were chosen by the search, except after the first epoch.`;
+  return `Permutation importance: how much of its R2 a forest loses on held-out trials when one hyperparameter is shuffled. It predicts the rank of the ${data.objective} after ${plural(each.resource, "epoch")} with a held-out R2 of ${text(each.r2)}.${worth} Trials trained this far were chosen by the search, except after the first epoch.`;
 }
 
 function drawImportance(place, each) {
@@ -51,7 +51,7 @@ function drawImportance(place, each) {
 
 function sliceOf(name, resource) {
   const place = make("div", { class: "figure" });
-  const points = data.trials.filter((trial) => trial.losses.length >= resource && trial.losses[resource - 1] !== null && Object.hasOwn(trial.config, name));
+  const points = data.trials.filter((trial) => trial.values.length >= resource && trial.values[resource - 1] !== null && Object.hasOwn(trial.config, name));
   requestAnimationFrame(() => drawSlice(place, name, points, resource));
   return make("div", {}, make("h3", {}, name), place);
 }
@@ -63,19 +63,19 @@ function drawSlice(place, name, points, resource) {
   const at = numeric ? (value) => value : (value) => levels.indexOf(String(value));
   const [low, high] = numeric ? [Math.min(...values), Math.max(...values)] : [-0.5, levels.length - 0.5];
   const log = numeric && low > 0 && high / low > 50;
-  const losses = points.map((trial) => trial.losses[resource - 1]);
+  const losses = points.map((trial) => trial.values[resource - 1]);
   const range = padded(bulk(losses), false);
   const { svg, x, y } = frame(place, {
-    label: `Loss after ${plural(resource, "epoch")} against ${name}`,
+    label: `${data.objective} after ${plural(resource, "epoch")} against ${name}`,
     height: 190,
     x: { label: numeric ? (log ? "value (log)" : "value") : "", range: padded([low, high], log), kind: log ? "log" : "linear", ticks: numeric ? undefined : [] },
-    y: { label: "loss", range, kind: "linear" },
+    y: { label: data.objective, range, kind: "linear" },
   });
   levels.forEach((level, k) => svg.append(label(level.length > 10 ? `${level.slice(0, 9)}…` : level, x(k), 164, {})));
   points.forEach((trial, k) => {
     const jitter = numeric ? 0 : (((trial.id * 7919) % 101) / 101 - 0.5) * 0.5;
     const dot = draw("circle", { class: "dot", cx: x(at(values[k]) + jitter), cy: y(Math.min(Math.max(losses[k], range[0]), range[1])), r: 3 });
-    dot.append(draw("title", {}, `trial ${trial.id}: ${text(values[k])}, loss ${text(losses[k])}`));
+    dot.append(draw("title", {}, `trial ${trial.id}: ${text(values[k])}, ${data.objective} ${text(losses[k])}`));
     dot.addEventListener("click", () => change({ trial: trial.id }));
     svg.append(dot);
   });

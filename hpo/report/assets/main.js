@@ -8,5 +8,5 @@ spendingSection();
 importanceSection();
 trialsSection();
 if (data.settings.length) section("settings", "Settings", numbers("settings", ["name", "value"], data.settings));
-change({ trial: ranked.length && Number.isFinite(lastLoss(ranked[0])) ? ranked[0].id : null });
+change({ trial: ranked.length && Number.isFinite(ranked[0].values.at(-1)) ? ranked[0].id : null });
 document.documentElement.dataset.ready = "yes";

@@ -1,14 +1,14 @@
-// The predictor: its skill at each decision, and its predictions against the true losses.
+// The predictor: its skill at each decision, and its predictions against the true values.
 function predictorSection() {
   const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
   if (!measured.length && !data.decisions.length) {
     section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
     return;
   }
-  const lead = "Skill is one minus the predictor's squared error over that of keeping the last known loss, cross-validated on its training curves: above 0 it beats the last value, at 0 or below it is worth nothing.";
+  const lead = "Skill is one minus the predictor's squared error over that of keeping the last known value, cross-validated on its training curves: above 0 it beats the last value, at 0 or below it is worth nothing.";
   const skill = make("div", { class: "figure" });
   const truth = make("div", { class: "figure" });
-  const pair = make("div", { class: "pair" }, make("div", {}, make("h3", {}, "Skill at each decision"), skill), make("div", {}, make("h3", {}, "Predicted and true loss"), truth, make("p", { class: "quiet" }, errorText())));
+  const pair = make("div", { class: "pair" }, make("div", {}, make("h3", {}, "Skill at each decision"), skill), make("div", {}, make("h3", {}, `Predicted and true ${data.objective}`), truth, make("p", { class: "quiet" }, errorText())));
   const rows = data.decisions.map((d) => [d.bracket, d.rung, d.resource, d.kept.length, d.dropped.length, d.skill, d.message]);
   const heading = ["bracket", "rung", "after epochs", "kept", "stopped", "skill", "message"];
   section("predictor", "Predictor", make("p", { class: "quiet" }, lead), pair, numbers("decisions", heading, rows));
@@ -20,7 +20,7 @@ function predictorSection() {
 function errorText() {
   const errors = data.forecast_errors;
   if (!errors.known) return "No predicted trial was trained to the predicted epoch so far.";
-  return `Root mean squared error over the ${errors.known} of ${errors.made} predictions whose trials went on: predictor (dots) ${text(errors.predictor)}, last value (crosses) ${text(errors["last value"])}. Trials that were stopped have no true loss, so these are the promising ones.`;
+  return `Root mean squared error over the ${errors.known} of ${errors.made} predictions whose trials went on: predictor (dots) ${text(errors.predictor)}, last value (crosses) ${text(errors["last value"])}. Trials that were stopped have no true value, so these are the promising ones.`;
 }
 
 function drawSkill(place, decisions) {
@@ -47,9 +47,9 @@ function drawTruth(place) {
   const rows = data.forecasts.filter((row) => row[3] !== null && row[4] !== null);
   const range = padded(bulk(rows.flatMap((row) => row.slice(3, 6))), false);
   const { svg, x, y } = frame(place, {
-    label: "Predicted against true loss",
+    label: `Predicted against true ${data.objective}`,
     height: 240,
-    x: { label: "true loss", range, kind: "linear" },
+    x: { label: `true ${data.objective}`, range, kind: "linear" },
     y: { label: "predicted", range, kind: "linear" },
   });
   const inside = (value) => Math.min(Math.max(value, range[0]), range[1]);

@@ -1,11 +1,11 @@
-// The best loss against what was spent, and what was saved.
+// The objective of the best trial against what was spent, and what was saved.
 function spendingSection() {
   const known = data.history.filter((point) => point[2] !== null);
   const place = make("div", { class: "figure" });
   const choice = make("select", {}, make("option", { value: "0" }, "epochs"), make("option", { value: "1" }, "seconds"));
   const drawIt = () => drawHistory(place, known, Number(choice.value));
   choice.addEventListener("change", drawIt);
-  const bar = make("div", { class: "bar" }, make("label", {}, "Best loss so far against ", choice));
+  const bar = make("div", { class: "bar" }, make("label", {}, `Best ${data.objective} so far against `, choice));
   const saved = data.brackets.map((b) => [b.bracket, b.spent, b.saved]);
   section("spending", "Epochs spent and saved", make("p", {}, savedText()), bar, place, numbers("epochs by bracket", ["bracket", "spent", "saved"], saved));
   keepDrawn(place, drawIt);
@@ -19,7 +19,7 @@ function savedText() {
 
 function drawHistory(place, points, by) {
   if (!points.length) {
-    place.replaceChildren(make("p", {}, "No finite loss was reported so far."));
+    place.replaceChildren(make("p", {}, `No finite ${data.objective} was reported so far.`));
     return;
   }
   const baseline = by === 0 && data.baseline !== null ? data.baseline : 0;
@@ -28,10 +28,10 @@ function drawHistory(place, points, by) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const log = low > 0 && high / low > 10;
   const { svg, x, y, margin, height } = frame(place, {
-    label: `Best loss so far, ${text(low)} at the end`,
+    label: `Best ${data.objective} so far, ${text(values.at(-1))} at the end`,
     height: 260,
     x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear" },
-    y: { label: "best loss", range: padded(high > low ? [low, high] : [low - 0.5, low + 0.5], log), kind: log ? "log" : "linear" },
+    y: { label: `best ${data.objective}`, range: padded(high > low ? [low, high] : [low - 0.5, low + 0.5], log), kind: log ? "log" : "linear" },
   });
   let path = "";
   for (const point of points) path += path ? `H${x(point[by]).toFixed(1)}V${y(point[2]).toFixed(1)}` : `M${x(point[by]).toFixed(1)} ${y(point[2]).toFixed(1)}`;

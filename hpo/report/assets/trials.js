@@ -4,11 +4,12 @@ const PAGE = 50;
 function trialsSection() {
   const names = [...new Set(data.trials.flatMap((trial) => Object.keys(trial.config)))];
   const columns = [
-    ["trial", (trial) => trial.id], ["last loss", (trial) => trial.losses.at(-1) ?? null], ["epochs", (trial) => trial.losses.length],
+    ["trial", (trial) => trial.id], [`last ${data.objective}`, (trial) => trial.values.at(-1) ?? null], ["epochs", (trial) => trial.values.length],
     ["bracket", (trial) => trial.bracket], ["fate", (trial) => data.fates[trial.fate]],
+    ...data.metrics.map((name, place) => [`last ${name}`, (trial) => trial.metrics[place].at(-1) ?? null]),
     ...names.map((name) => [name, (trial) => (Object.hasOwn(trial.config, name) ? trial.config[name] : undefined)]), ["retries", (trial) => trial.retries], ["reason", (trial) => trial.reason],
   ];
-  const state = { column: 1, down: false, words: "", shown: PAGE };
+  const state = { column: null, down: false, words: "", shown: PAGE };
   const body = make("tbody");
   const more = make("button", { type: "button" });
   const count = make("p", { class: "quiet", role: "status" });
@@ -33,7 +34,7 @@ function trialsSection() {
 
 function heading(name, place, head, state, fill) {
   const button = make("button", { type: "button" }, name);
-  const cell = make("th", { scope: "col", "aria-sort": place === state.column ? "ascending" : "none" }, button);
+  const cell = make("th", { scope: "col", "aria-sort": "none" }, button);
   button.addEventListener("click", () => {
     Object.assign(state, { down: place === state.column && !state.down, column: place });
     for (const other of head.children) other.setAttribute("aria-sort", "none");
@@ -44,7 +45,7 @@ function heading(name, place, head, state, fill) {
 }
 
 function fillTable(body, more, count, columns, state) {
-  const value = columns[state.column][1];
+  const value = state.column === null ? (trial) => trial.rank : columns[state.column][1]; // the best first
   const words = (trial) => columns.map(([, of]) => String(of(trial) ?? "")).join(" ").toLowerCase();
   const rows = data.trials.filter((trial) => !state.words || words(trial).includes(state.words));
   rows.sort((a, b) => compare(value(a), value(b)) * (state.down ? -1 : 1) || a.id - b.id);

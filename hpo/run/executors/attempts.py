@@ -155,6 +155,7 @@ def _write(outcome: Outcome, segment: Segment, place: Path) -> None:
         "segment": _key(segment),
         "losses": list(outcome.losses),
         "extra": extra,
+        "objective": outcome.objective,
         "kept": outcome.kept,
         "finished": outcome.finished,
         "place": dict(outcome.place),
@@ -175,7 +176,8 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
         extra = {str(name): tuple(map(float, each)) for name, each in data["extra"].items()}
         kept, where = bool(data["kept"]), dict(data["place"])
         finished = bool(data.get("finished", False))  # not in that of an earlier version
-        return Outcome(losses, extra, kept=kept, place=where, finished=finished)
+        name = str(data.get("objective", ""))
+        return Outcome(losses, extra, kept=kept, place=where, finished=finished, objective=name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or a power cut has damaged it
 

@@ -118,6 +118,8 @@ class ProcessPool:
         terminal.
     environments : sequence of Mapping, optional
         Environment variables of each worker, such as its device.
+    label : str
+        What the names of the logs begin with, after ``worker-``.
     """
 
     def __init__(
@@ -127,9 +129,11 @@ class ProcessPool:
         threads: int = 1,
         log_dir: Path | None = None,
         environments: Sequence[Mapping[str, str]] | None = None,
+        label: str = "",
     ) -> None:
         self.n_workers = n_workers
-        logs = [None if log_dir is None else log_dir / f"worker-{i}.log" for i in range(n_workers)]
+        names = [f"worker-{label}{number}.log" for number in range(n_workers)]
+        logs = [None if log_dir is None else log_dir / name for name in names]
         self._setups = [
             ProcessSetup(threads, log, environment)
             for log, environment in zip(logs, environments or [{}] * n_workers, strict=True)

@@ -18,6 +18,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "dask": (*_DEVICES, "address", "scheduler_file", "patience"),
     "mpi": (*_DEVICES, "patience"),
     "ray": (*_DEVICES, "address", "patience"),
+    "shared": ("threads", "patience"),
 }
 
 EXECUTORS = tuple(_OPTIONS)
@@ -51,7 +52,7 @@ def check_executor(name: str, options: Mapping[str, Any]) -> ExecutorOptions:
     return ExecutorOptions.read(name, _OPTIONS.get(name, ()), options)
 
 
-def make_pool(
+def make_pool(  # noqa: PLR0911 - one for each executor
     name: str,
     n_workers: int | None,
     *,
@@ -67,7 +68,8 @@ def make_pool(
     n_workers : int or None
         Segments to run at the same time; None takes all workers of a cluster, 1 on this machine.
     log_dir : Path or None
-        Directory for the output of workers on this machine.
+        Directory for the output of workers on this machine; for "shared", that of the checkpoints,
+        in which processes meet.
     options : Mapping, optional
         See `hpo.run.executors.options.ExecutorOptions`.
 
@@ -90,6 +92,17 @@ def make_pool(
             from hpo.run.executors.ray import ray_pool
 
             return ray_pool(n_workers, checked)
+        case "shared":
+            from hpo.run.executors.shared import SharedPool
+
+            if n_workers is None or log_dir is None:
+                raise UsageError(
+                    "executor 'shared' needs n_workers (--workers), the maximum number of "
+                    "processes that train at the same time, got None; give it"
+                )
+            return SharedPool(
+                n_workers, log_dir, threads=checked.threads, patience=checked.patience
+            )
         case "inline":
             return InlinePool()
         case _ if name not in EXECUTORS:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.files import write_atomically
-from hpo.trainers.base import Metrics
+from hpo.trainers.base import Result
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.objective import of_plain
 from hpo.trial import Config
 
 _TAIL = 2000
@@ -58,7 +59,7 @@ class TorchrunTrainer:
                 f"backend must be 'gloo' (CPUs) or 'nccl' (GPUs), got {self.backend!r}"
             )
 
-    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
+    def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Train from `start` to `stop` epochs (see `Trainer.train`).
 
         Raises
@@ -86,8 +87,8 @@ class TorchrunTrainer:
             *("-m", "hpo.trainers.torch.worker", str(place)),
         ]
         _run(command, answer)
-        data = json.loads(answer.read_text(encoding="utf-8"))
-        return Metrics(data["losses"], data["extra"], finished=data["finished"])
+        result: Result = of_plain(json.loads(answer.read_text(encoding="utf-8")))
+        return result
 
 
 def _errors(answer: Path) -> list[Path]:

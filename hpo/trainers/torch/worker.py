@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hpo.files import write_atomically
-from hpo.trainers.base import Metrics, describe
+from hpo.trainers.base import describe
 from hpo.trainers.loading import load_trainer
+from hpo.trainers.objective import to_plain
 from hpo.trainers.torch.random_state import import_torch
 
 
@@ -40,14 +41,7 @@ def main(request: Path) -> None:
             job["config"], job["start"], job["stop"], Path(job["checkpoint"])
         )
         if distributed.get_rank() == 0:
-            metrics = result if isinstance(result, Metrics) else Metrics(result)
-            extra = {name: list(values) for name, values in metrics.extra.items()}
-            data = {
-                "losses": list(metrics.losses),
-                "extra": extra,
-                "finished": metrics.finished,
-            }
-            write_atomically(answer, json.dumps(data).encode())
+            write_atomically(answer, json.dumps(to_plain(result)).encode())
         distributed.barrier()
     except BaseException as error:
         place = answer.with_name(f"{answer.stem}.error-{distributed.get_rank()}")

@@ -48,6 +48,66 @@ def study_with(pruner, n_trials, *, direction="minimize", nan_at=None, seed=0):
     return study, trained, min(curve[-1] for curve in curves)
 
 
+def sparse_study(pruner, every, first, *, units=UNITS, scale=1, asked=1):
+    """Run a study whose trials report after `every` units, with steps that begin with `first`."""
+    rng = np.random.default_rng(0)
+    curves = [falling(rng.uniform(0.2, 1.5), rng.uniform(0, 0.3)) for _ in range(40)]
+
+    def objective(trial):
+        for unit in range(1, units + 1):
+            if unit % every == 0:
+                trial.report(curves[trial.number][unit - 1], (unit - 1 + first) * scale)
+                if unit % (every * asked) == 0 and trial.should_prune():
+                    raise optuna.TrialPruned
+        return curves[trial.number][-1]
+
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    study.optimize(objective, n_trials=len(curves))
+    return study, min(curve[-1] for curve in curves)
+
+
+@pytest.mark.parametrize("every", [1, 2, 5, 10])
+@pytest.mark.parametrize("first", [0, 1])
+def test_rungs_are_steps_however_often_values_are_reported(every, first):
+    pruner = SwiftPruner(UNITS, predictor="power-law", n_startup_trials=4, min_curves=8)
+    study, best = sparse_study(pruner, every, first)
+    assert Counter(states(study))[TrialState.PRUNED] > 15
+    assert study.best_value == pytest.approx(best)
+    # That steps count from 0 shows in step 0, which is reported only after every single unit.
+    off = 1 if first == 0 and every > 1 else 0
+    steps = range(every - off, UNITS, every)
+    expected = {min(step for step in steps if step >= rung) for rung in (1, 3, 9)}
+    assert {decision.resource for decision in pruner.decisions} == expected
+    pruned = {decision.trial for decision in pruner.decisions if decision.pruned}
+    assert len(pruned) == Counter(states(study))[TrialState.PRUNED]
+
+
+def test_steps_may_be_thousands_and_asked_for_now_and_then():
+    pruner = SwiftPruner(UNITS * 1000, predictor="power-law", n_startup_trials=4, min_curves=8)
+    study, best = sparse_study(pruner, 1, 1, scale=1000, asked=5)
+    assert Counter(states(study))[TrialState.PRUNED] > 15
+    assert study.best_value == pytest.approx(best)
+    assert {decision.resource for decision in pruner.decisions} <= {5000, 10000}
+
+
+def test_an_answer_is_given_again():
+    pruner = SwiftPruner(UNITS, predictor="last-value", n_startup_trials=2)
+    answers = []
+
+    def objective(trial):
+        for unit in range(1, UNITS + 1):
+            trial.report(trial.number + 1 / unit, unit)
+            if trial.number == 5:
+                answers.append([trial.should_prune() for _ in range(2)])
+        return trial.number
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), pruner=pruner)
+    study.optimize(objective, n_trials=6)
+    assert [True, True] in answers
+    assert [True, False] not in answers
+
+
 def states(study):
     return [trial.state for trial in study.trials]
 
@@ -155,5 +215,5 @@ def test_bad_settings_of_the_pruner(message, change):
 
 
 def test_more_values_than_announced_are_an_error():
-    with pytest.raises(ValueError, match=r"max_resource of the pruner is 5.*has reported 6"):
+    with pytest.raises(ValueError, match=r"max_resource of the pruner is 5.*has reported step 6"):
         study_with(SwiftPruner(5, predictor=LastValuePredictor()), 1)

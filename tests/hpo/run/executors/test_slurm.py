@@ -1,4 +1,4 @@
-"""Slurm on one node: Dask workers as jobs, dask-jobqueue, and MPI in a batch job that is requeued.
+"""Slurm on one node: Dask workers as jobs, dask-jobqueue, MPI in a batch job, and a job array.
 
 The daemons come from Debian's packages (``apt install slurmctld slurmd slurm-client``) and run with
 a configuration of their own on free ports; a Slurm of this machine is not touched.
@@ -7,6 +7,7 @@ a configuration of their own on free ports; a Slurm of this machine is not touch
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -356,3 +357,23 @@ def test_job_with_checkpoints_on_the_disk_of_its_node(make_workshop, slurm, outc
     assert results.finished, output
     assert outcome_of(results) == outcome_of(reference)
     assert busy.repeated() <= 4
+
+
+def test_job_array_whose_leader_is_killed(make_workshop, slurm, outcome_of) -> None:
+    """``array.sbatch``: three tasks run the same line, and the search outlives the first leader."""
+    calm, busy = make_workshop("calm"), make_workshop("busy")
+    reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
+    busy.slow(0.1)
+    changes = {"--array=0-31": "--array=0-2", "--workers 32": "--workers 3"}
+    script = prepared(busy, "array.sbatch", "--array=0-31", **changes)
+    job = slurm.submit(busy.root, script)
+    place = busy.root / "run.checkpoints" / "members" / "leader.json"
+    wait_until(lambda: len({pid for *_, pid in busy.trace()}) >= 2, "a second process to train")
+    os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
+    wait_until(lambda: slurm.over(job), "the tasks to end")
+    output = output_of(slurm, busy)
+    results = Results.from_journal(busy.journal)
+    assert results.finished, output
+    assert outcome_of(results) == outcome_of(reference)
+    assert busy.repeated() <= 1
+    assert output.count("This process leads the search") == 1, output

@@ -1,0 +1,193 @@
+"""Trials as users see them: the objective in the trainer's sign, and all further metrics."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hpo.run.objective import OBJECTIVE, named
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trial import (
+    RankKey,
+    SchedulerSummary,
+    TrainFailure,
+    TrainReport,
+    TrialStatus,
+    TrialSummary,
+    best_of,
+    finite_or_worst,
+    rank_of,
+)
+
+METRICS = "metrics"
+"""Kind of the journal's note of the further metrics of a segment."""
+
+
+@dataclass(frozen=True)
+class TrialResult(TrialSummary):
+    """A trial with what its trainer returned.
+
+    Inside the search losses are minimised: `losses` and `last_loss` are the values themselves, or
+    minus the values if the objective is maximised.
+
+    Attributes
+    ----------
+    values : tuple of float
+        Objective after each unit trained so far, in the trainer's sign and unit.
+    metrics : Mapping of str to tuple of float
+        Further metrics by name, one number per unit; NaN where the trainer gave none.
+    """
+
+    values: tuple[float, ...] = ()
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """Objective after the last unit; NaN before the first."""
+        return self.values[-1] if self.values else math.nan
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Unit after which the objective was best, from 1; None without a finite value."""
+        losses = list(map(finite_or_worst, self.losses))
+        lowest = min(losses, default=math.inf)
+        return losses.index(lowest) + 1 if math.isfinite(lowest) else None
+
+    @property
+    def best_value(self) -> float:
+        """Best finite value after any unit; NaN without one."""
+        epoch = self.best_epoch
+        return math.nan if epoch is None else self.values[epoch - 1]
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """Each further metric after the last unit; NaN where there is none."""
+        return {name: values[-1] if values else math.nan for name, values in self.metrics.items()}
+
+
+@dataclass(frozen=True)
+class RunSummary(SchedulerSummary):
+    """State of a search in the user's sign and unit, as progress displays and trackers get it.
+
+    Attributes
+    ----------
+    trials : tuple of TrialResult
+        In the order of their ids.
+    best : TrialResult or None
+        The best trial (see `hpo.run.results.Results.best_trial`).
+    epochs, events, budget
+        As in `SchedulerSummary`.
+    objective : Objective
+        What is optimised.
+    """
+
+    trials: tuple[TrialResult, ...]
+    best: TrialResult | None
+    objective: Objective = LOSS_MINIMISED
+
+
+class TrialViews:
+    """Makes `TrialResult` objects of a scheduler's trials and the notes of the run.
+
+    Parameters
+    ----------
+    objective : Objective
+        As the run was given it.
+    notes : iterable of Mapping
+        Notes so far.
+    """
+
+    def __init__(self, objective: Objective, notes: Iterable[Mapping[str, object]] = ()) -> None:
+        self.objective = objective
+        self._columns: dict[int, dict[str, dict[int, float]]] = {}  # trial, metric, unit
+        self._made: dict[int, tuple[TrialSummary, TrialResult]] = {}
+        for note in notes:
+            self.note(note)
+
+    def note(self, note: Mapping[str, object]) -> None:
+        """Take in a note of the run."""
+        if note.get("what") == OBJECTIVE:
+            self.objective = named(self.objective, (note,))
+        if note.get("what") != METRICS:
+            return
+        trial, start, extra = note.get("trial_id"), note.get("start"), note.get("extra")
+        if not isinstance(trial, int) or not isinstance(start, int) or not isinstance(extra, dict):
+            return
+        self._made.pop(trial, None)
+        columns = self._columns.setdefault(trial, {})
+        for name, values in extra.items():
+            columns.setdefault(str(name), {}).update(enumerate(values, start + 1))
+
+    def of(self, trial: TrialSummary) -> TrialResult:
+        """Return a trial as users see it."""
+        known = self._made.get(trial.trial_id)
+        if known is not None and known[0] is trial:
+            return known[1]
+        units = range(1, len(trial.losses) + 1)
+        result = TrialResult(
+            trial.trial_id,
+            trial.config,
+            trial.bracket,
+            trial.rung,
+            trial.status,
+            trial.losses,
+            trial.reason,
+            values=self.objective.values(trial.losses),
+            metrics={
+                name: tuple(float(column.get(unit, math.nan)) for unit in units)
+                for name, column in self._columns.get(trial.trial_id, {}).items()
+            },
+        )
+        self._made[trial.trial_id] = trial, result
+        return result
+
+    def summary(self, summary: SchedulerSummary) -> RunSummary:
+        """Return the state of a search as users see it."""
+        trials = tuple(map(self.of, summary.trials))
+        return RunSummary(
+            trials,
+            best_of(trials),
+            summary.epochs,
+            summary.events,
+            summary.budget,
+            objective=self.objective,
+        )
+
+
+class BestSoFar:
+    """Finds the best trial after each report, by the definition of `hpo.trial.best_of`.
+
+    Parameters
+    ----------
+    trials : iterable of TrialSummary
+        Final state of all trials, which says which of them were trained to the end.
+    """
+
+    def __init__(self, trials: Iterable[TrialSummary]) -> None:
+        self._ends = {
+            trial.trial_id: len(trial.losses)
+            for trial in trials
+            if trial.status is TrialStatus.COMPLETED
+        }
+        self._now: dict[int, RankKey] = {}
+        self._heap: list[RankKey] = []  # with keys that trials had before
+
+    def failed(self, report: TrainFailure) -> None:
+        """Leave a trial out, until it is trained further."""
+        self._now.pop(report.trial_id, None)
+
+    def after(self, report: TrainReport) -> float:
+        """Return the last loss of the best trial after a report; infinity if there is none."""
+        trial = report.trial_id
+        complete = report.stop >= self._ends.get(trial, math.inf)
+        if report.losses:
+            loss = finite_or_worst(report.losses[-1])
+        else:  # training had ended by itself: the last loss stays
+            loss = self._now[trial][2] if trial in self._now else math.inf
+        self._now[trial] = key = rank_of(trial, loss, None if complete else report.stop)
+        heapq.heappush(self._heap, key)
+        while self._heap and self._now.get(self._heap[0][3]) != self._heap[0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else math.inf
