@@ -16,8 +16,8 @@ from hpo.run.checks import is_integer, is_number, shown
 from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
 from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
-from hpo.searchers import Searcher, make_searcher, searcher_options
-from hpo.searchers.registry import check_searcher_options, learns_from_forecasts
+from hpo.searchers import REMOVED, Searcher, make_searcher, searcher_options
+from hpo.searchers.registry import CATALOGUE, check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
@@ -205,6 +205,11 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
+        if name not in REMOVED and name not in CATALOGUE.names():
+            raise UsageError(
+                f"searcher must be auto or one of {', '.join(CATALOGUE.names())}; got {name!r} "
+                "(hpo list describes them)"
+            )
         if usage_checked(learns_from_forecasts, name) and not self._forecasts:
             raise UsageError(
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "

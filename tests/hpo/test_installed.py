@@ -9,6 +9,7 @@ import pytest
 from hpo import Tuner, make_predictor, make_scheduler, make_searcher
 from hpo.cli import main
 from hpo.errors import UsageError
+from hpo.run.executors import EXECUTORS
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 from hpo.schedulers.registry import CATALOGUE
@@ -176,6 +177,7 @@ def test_hpo_list(package, capsys):
     out, err = capsys.readouterr()
     assert not caught.value.code
     lines = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith("  "))
+    assert set(EXECUTORS) <= set(lines)
     assert lines["hyperband"].startswith("Brackets of successive halving")
     assert lines["one-by-one"].endswith("in full, one after the other (parts:OneByOne)")
     assert lines["corners"] == "Proposes the corners of the space (parts:Corners)"

@@ -33,6 +33,7 @@ CATALOGUE = Catalogue(
         "dask": "Workers of a Dask cluster",
         "mpi": "Processes of an MPI program",
         "ray": "Workers of a Ray cluster",
+        "shared": "Processes that join the run with hpo work",
     },
 )
 """Those of installed packages too: each a function that builds a `concurrent.futures.Executor`."""
