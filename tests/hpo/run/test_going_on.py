@@ -11,10 +11,14 @@ from hpo import RandomSearcher, SearchSpace, SwiftASHA, Tuner, make_scheduler, m
 from hpo.cli import main
 from hpo.errors import InterruptedRunError, JournalError, UsageError
 from hpo.report import read_run
+from hpo.run.forecasting import InProcess, model_runner
+from hpo.run.going_on import begin
 from hpo.run.journal import encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 from hpo.run.warm_start import first_configs, searches_of
+from hpo.trainers.objective import Objective
+from hpo.trial import Curve, ForecastJob
 
 SPACE = {
     "x": {"type": "float", "low": 0.0, "high": 1.0},
@@ -206,8 +210,8 @@ def test_bad_files_of_configurations(folder, call, name, text, message):
     [
         ("hyperband", {"iterations": 2}),
         ("asha", {"max_resource": 27, "n_trials": 20}),
-        ("swift-asha", {"max_resource": 27}),
-        ("swift-asha", {"budget_fraction": 0.9}),
+        ("swift-asha", {"max_resource": 27, "max_epochs": 75}),
+        ("swift-asha", {"budget_fraction": 0.6}),
     ],
 )
 def test_a_finished_search_goes_on_and_replays(name, extension, tmp_path):
@@ -246,16 +250,16 @@ def test_extensions_count_in_reports(spec, tmp_path):
 
 def test_a_search_that_expected_little_goes_on_with_what_it_had_left(tmp_path):
     journal = tmp_path / "run.jsonl"
-    options = {"max_epochs": 150, "min_improvement": 5.0}
+    options = {"max_epochs": 100, "min_improvement": 5.0}
     before = tune(scheduler_of("swift-asha", **options), journal=journal)
-    assert before.epochs < 120
+    assert before.epochs < 80
     scheduler = scheduler_of("swift-asha", **options)
-    with pytest.raises(UsageError, match=r"max_epochs must be an integer above .* 150 .*got 100"):
-        resume(journal, scheduler, extend={"max_epochs": 100})
+    with pytest.raises(UsageError, match=r"max_epochs must be an integer above .* 100 .*got 90"):
+        resume(journal, scheduler, extend={"max_epochs": 90})
     scheduler = scheduler_of("swift-asha", **options)
-    after = resume(journal, scheduler, extend={"max_epochs": 160})
-    assert before.epochs < after.epochs <= 160
-    assert after.budget == 160
+    after = resume(journal, scheduler, extend={"max_epochs": 110})
+    assert before.epochs < after.epochs <= 110
+    assert after.budget == 110
 
 
 def test_failed_and_refused_extensions_leave_the_journal_readable(spec, tmp_path):
@@ -363,11 +367,43 @@ def test_a_larger_search_after_a_smaller_one_and_several_at_once(earlier, tmp_pa
     second = tmp_path / "second.jsonl"
     tune(scheduler_of("asha"), journal=second)
     searcher = make_searcher("curves", SearchSpace.from_dict(SPACE), 0)
-    larger = make_scheduler("swift-asha", searcher, max_resource=27, max_epochs=90)
+    larger = make_scheduler("swift-asha", searcher, max_resource=27, max_epochs=60)
     results = tune(larger, warm_start=[earlier, second], journal=tmp_path / "larger.jsonl")
     assert len(results.best.losses) == 27
     whats = [entry.data["what"] for entry in read_journal(tmp_path / "larger.jsonl").entries[:3]]
     assert whats == ["warm-start", "warm-start", "initial"]
+
+
+def test_forecasts_with_earlier_trials_are_made_in_a_process_of_their_own(earlier):
+    scheduler = scheduler_of("swift-asha")
+    notes = begin(scheduler, [], earlier, Objective.of(None, "min"))
+    runner = model_runner("joint", scheduler, notes, background=True)
+    try:
+        assert isinstance(runner, InProcess)
+        curves = tuple(
+            Curve(t, scheduler.searcher.propose(t), (0.5 + 0.1 * t, 0.4)) for t in range(3)
+        )
+        report = runner.start(ForecastJob(0, 9, curves, (), 0, 4), None).result(timeout=120)
+        assert len(report.predictions) == 3
+        assert len(report.proposals) == 4
+    finally:
+        runner.close()
+
+
+def test_searches_in_opposite_directions_are_not_mixed(earlier):
+    with pytest.raises(UsageError, match=r"must be of a search with mode='max'.* got 'min'"):
+        tune(scheduler_of(), mode="max", warm_start=earlier)
+
+
+def test_a_search_that_maximises_learns_from_one_that_did(tmp_path):
+    def gain(config, start, stop, checkpoint):
+        return [-loss for loss in train(config, start, stop, checkpoint)]
+
+    journal = tmp_path / "old.jsonl"
+    settings = {"executor": "inline", "mode": "max"}
+    old = Tuner(gain, scheduler_of(), journal=journal, **settings).run()
+    new = Tuner(gain, scheduler_of("asha"), warm_start=journal, **settings).run()
+    assert new.trials[0].config == old.best.config
 
 
 def test_warm_start_on_the_command_line(folder, call):
