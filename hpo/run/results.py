@@ -220,7 +220,7 @@ class Results:
         finished = not pending and isinstance(scheduler.ask(), Done)
         if finished:  # asking may have ended a bracket for which there were no configurations left
             summary = scheduler.summary()
-        baseline = None if spec is None else spec.baseline()
+        baseline = None if spec is None else spec.extended(content.notes()).baseline()
         return cls.of(
             summary,
             content.reports(),

@@ -185,6 +185,12 @@ class TrialStore:
         """Return whether the trial failed for good."""
         return self._trials[trial_id].status is TrialStatus.FAILED
 
+    def complete_at(self, trial_id: int, resource: int) -> bool:
+        """Return whether the trial is complete as it was trained for so many units."""
+        trial = self._trials[trial_id]
+        complete = trial.status is TrialStatus.COMPLETED and trial.last is None
+        return complete and len(trial.losses) == resource
+
     def running(self, trial_id: int) -> bool:
         """Return whether a job of the trial is outstanding."""
         return self._trials[trial_id].job is not None
@@ -232,9 +238,9 @@ class TrialStore:
         self._set(trial, TrialStatus.WAITING)
 
     def reopen(self, trial_id: int) -> None:
-        """Let a trial wait again that was stopped."""
+        """Let a trial wait again that was stopped or is complete."""
         trial = self._trials[trial_id]
-        if trial.status is TrialStatus.STOPPED:
+        if trial.status in (TrialStatus.STOPPED, TrialStatus.COMPLETED):
             self._set(trial, TrialStatus.WAITING)
 
     def resume_waiting(self) -> None:
