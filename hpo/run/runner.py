@@ -79,7 +79,7 @@ class Policy:
     epochs_before : int
         Resource units that were reported by earlier sessions.
     target : float or None
-        The run stops once a loss at or below this is reported.
+        The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
     max_retries: int = 1
@@ -461,11 +461,11 @@ class JobRunner:
     def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
         attempt = event.attempt
+        if outcome.reason:
+            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
             self._error = self._error or StoppedRunError(outcome.reason)
             return []
-        if outcome.reason:
-            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:

@@ -33,6 +33,7 @@ from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
 from hpo.run.journal import locked_journal, read_header, read_journal
+from hpo.run.limits import limits_of
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results
 from hpo.run.runner import signals_stop
@@ -145,6 +146,7 @@ def _turn(
     if lead.take_from(member):
         say("This process leads the search")
         given = {**settings, "deadline": None if end is None else _left(end, journal)}
+        given |= limits_of(read_journal(journal).notes())
         with contextlib.suppress(JournalInUseError):  # another one was quicker
             return Contribution(Tuner.resume(journal, **given), member.n_trained)
     lead.leave()
