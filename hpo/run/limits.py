@@ -240,7 +240,9 @@ def stop_line(note: Mapping[str, Any]) -> str:
         From `stop_of`.
     """
     limit = note.get("limit")
-    value = "" if limit is None else f"={limit:g}" if isinstance(limit, float) else f"={limit}"
+    if limit is None:  # a callback
+        return f"Stopped by {note['by']}; resume the run to go on."
+    value = f"={limit:g}" if isinstance(limit, float) else f"={limit}"
     unit = " s" if note["by"] == "max_time" else ""
     return (
         f"Stopped by {note['by']}{value}{unit}; resume the run with another limit, or without one "
