@@ -163,7 +163,7 @@ class Limits:
         if self.target is None:
             return False
         target = objective.loss(self.target)
-        return any(loss <= target for trial in summary.trials for loss in trial.losses)
+        return any(trial.best_loss <= target for trial in summary.trials)
 
     def withholds_trials(self, scheduler: Scheduler) -> bool:
         """Return whether a scheduler that is done would go on without `max_trials`.

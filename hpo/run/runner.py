@@ -45,6 +45,7 @@ from hpo.trial import (
     TrainFailure,
     TrainJob,
     TrainReport,
+    finite_or_worst,
 )
 
 Note = Callable[[Mapping[str, Any]], None]
@@ -243,7 +244,15 @@ class JobRunner:
             Losses of its first units, which an earlier session trained.
         """
         self._epochs += len(known)
-        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
+        if not isinstance(job, TrainJob):
+            self._queue.append(job)
+        elif job.trial_id in self._checkpoints.removed:
+            self._checkpoints.removed.remove(job.trial_id)
+            reason = "its checkpoint was deleted when the trial was over"
+            self._note({"what": RESTART, **_place(job), "reason": reason})
+            self.submit_afresh(job)
+        else:
+            self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
         """Accept a job of a trial whose restart was interrupted: it starts afresh again.
@@ -526,7 +535,7 @@ class JobRunner:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
         target = self._policy.target
-        if target is not None and any(loss <= target for loss in outcome.losses):
+        if target is not None and any(finite_or_worst(loss) <= target for loss in outcome.losses):
             self.end("target")
         losses = attempt.known + outcome.losses
         if outcome.finished:

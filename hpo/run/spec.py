@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -13,10 +13,11 @@ from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
+from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
-from hpo.schedulers.registry import check_scheduler_options
-from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
-from hpo.searchers.registry import check_searcher_options
+from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
+from hpo.searchers import REMOVED, Searcher, make_searcher, searcher_options
+from hpo.searchers.registry import CATALOGUE, check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
 from hpo.trainers import NamedTrainer, ScriptTrainer
 
@@ -36,7 +37,7 @@ class RunSpec:
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`).
+        Name of the scheduler (``hpo list schedulers``).
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
@@ -76,6 +77,8 @@ class RunSpec:
         Name of the metric to optimise (see `hpo.Tuner`).
     mode : {"min", "max"}
         Whether lower or higher is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
     """
 
     trainer: str
@@ -102,6 +105,7 @@ class RunSpec:
     script: Mapping[str, Any] = field(default_factory=dict)
     objective: str | None = None
     mode: str = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -136,6 +140,8 @@ class RunSpec:
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        # An older version deleted none.
+        data = {"keep_checkpoints": True, **data}
         problem = ""
         for name, hint in get_type_hints(cls).items():
             if name in data and not _fits(data[name], hint):
@@ -191,6 +197,16 @@ class RunSpec:
             checkpoint_dir=str(Path(place).resolve()) if place else "",
         )
 
+    def extended(self, notes: Iterable[Mapping[str, Any]]) -> RunSpec:
+        """Return the specification with the settings by which the run was extended.
+
+        Parameters
+        ----------
+        notes : iterable of Mapping
+            Notes of its journal.
+        """
+        return dataclasses.replace(self, **extended_settings(vars(self), notes))
+
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
 
@@ -241,25 +257,26 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
-        if name in REMOVED:
-            raise UsageError(f"searcher {name!r} is gone: {REMOVED[name]}")
-        if name not in SEARCHERS:
+        if name not in REMOVED and name not in CATALOGUE.names():
             raise UsageError(
-                f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
+                f"searcher must be auto or one of {', '.join(CATALOGUE.names())}; got {name!r} "
+                "(hpo list describes them)"
             )
-        if name in LEARNING and not self._forecasts:
+        if usage_checked(learns_from_forecasts, name) and not self._forecasts:
             raise UsageError(
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
         usage_checked(check_searcher_options, name, self.searcher_options)
-        options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
+        options = dict(self.searcher_options)
+        if self.allow_duplicates or "allow_duplicates" in searcher_options(name):
+            options = {"allow_duplicates": self.allow_duplicates, **options}
         searcher: Searcher = usage_checked(lambda: make_searcher(name, space, self.seed, **options))
         return searcher
 
     @property
     def _forecasts(self) -> bool:
-        return self.scheduler in FORECASTING
+        return bool(usage_checked(asks_for_forecasts, self.scheduler))
 
     def build_predictor(self) -> Any:
         """Build the predictor of learning curves."""
@@ -280,6 +297,27 @@ class RunSpec:
         return HyperbandBaseline(
             self.max_resource, self.reduction_factor, iterations, rounds, least
         )
+
+
+def extended_settings(
+    spec: Mapping[str, Any], notes: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the plain values of a specification, with those by which its run was extended.
+
+    Parameters
+    ----------
+    spec : Mapping
+        Empty for a run from Python objects.
+    notes : iterable of Mapping
+        Notes of its journal.
+    """
+    settings = dict(spec)
+    for note in notes:
+        if spec and note.get("what") == EXTENDED:
+            options = dict(note["settings"])
+            settings["max_resource"] = options.pop("max_resource", settings.get("max_resource"))
+            settings["scheduler_options"] = {**settings.get("scheduler_options", {}), **options}
+    return settings
 
 
 def _fits(value: object, hint: Any) -> bool:

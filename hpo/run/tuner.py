@@ -30,7 +30,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +45,7 @@ from hpo.errors import (
     TrainerError,
     UsageError,
 )
-from hpo.loop import RetriesTrials, Scheduler, WorkerAware
+from hpo.loop import Scheduler, WorkerAware
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
@@ -62,13 +62,16 @@ from hpo.run.executors.pools import (
 from hpo.run.executors.remote import ClusterPool
 from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
+from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
 from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
-from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
+from hpo.run.removal import RemovingRunner, removed_before
+from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
@@ -81,7 +84,7 @@ from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
-from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
+from hpo.trial import Config, Job, TrainJob
 
 _log = logging.getLogger(__name__)
 
@@ -140,11 +143,21 @@ class Tuner:
     callbacks : sequence of Callback
         Objects that are called as the search goes on, and may stop a trial or the search (see
         `hpo.Callback`).
+    initial : sequence of Config
+        Configurations that are tried first, by every scheduler. One may name only some of the
+        hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
+    warm_start : Path or sequence of Path
+        Journals of earlier searches: forecasts learn from their trials, and their best
+        configurations are tried first, after `initial`. Their spaces may differ in part.
     objective : str or None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
     mode : {"min", "max"}
         Whether a lower or a higher objective is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
+        the scheduler will not train it any more, and at the end all but the best trial's and those
+        of trials that failed; a trial that is trained further after that starts from the beginning.
 
     Raises
     ------
@@ -175,8 +188,11 @@ class Tuner:
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
     callbacks: Sequence[Callback] = ()
+    initial: Sequence[Config] = ()
+    warm_start: Path | str | Sequence[Path | str] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -241,6 +257,7 @@ class Tuner:
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
             "objective": spec.objective,
             "mode": spec.mode,
+            "keep_checkpoints": spec.keep_checkpoints,
         }
         return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -253,6 +270,7 @@ class Tuner:
         *,
         salvage: bool = False,
         retry_failed: bool = False,
+        extend: Mapping[str, Any] | None = None,
         max_time: float | timedelta | str | None = None,
         max_epochs: int | None = None,
         max_trials: int | None = None,
@@ -275,6 +293,11 @@ class Tuner:
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
             NaN or infinite did not fail in this sense.
+        extend : Mapping, optional
+            Settings of the scheduler by which a search goes on beyond its end, each with a value
+            above the present one: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or
+            ``max_epochs`` (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials``
+            (ASHA, random search, early stopping).
         max_time, max_epochs, max_trials, target : optional
             Limits as in `run`; those of earlier sessions do not hold any more. `max_epochs` and
             `max_trials` count all sessions of the run.
@@ -291,7 +314,7 @@ class Tuner:
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
-            own, or if the scheduler cannot take failed trials back.
+            own, or if the scheduler cannot take failed trials back or be extended so.
         InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
@@ -328,7 +351,7 @@ class Tuner:
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
         with _told_apart():
-            return tuner._resume(limits, retry_failed=retry_failed)
+            return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
 
     def run(
         self,
@@ -398,36 +421,42 @@ class Tuner:
                 else:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
-                workers = self._workers(trainer, store, stack)
+                notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
+                workers = self._workers(trainer, store, stack, notes)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time(), self._objective))
-                return self._go(workers, store, bounds)
+                return self._go(workers, store, bounds, notes=notes)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            workers = self._workers(trainer, store, stack)
+            notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
+            workers = self._workers(trainer, store, stack, notes)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
+            journal = stack.enter_context(
+                Journal.create(self.journal, spec, self._objective, notes)
+            )
             try:
                 store.create(journal.header)
             except UsageError:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, bounds, journal)
+            return self._go(workers, store, bounds, journal, notes=notes)
 
-    def _resume(self, limits: Limits, *, retry_failed: bool) -> Results:
+    def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
+        if self.initial or self.warm_start:
+            raise UsageError("initial and warm_start are for the start of a search; leave them out")
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
             store = self._store(self.journal)
-            workers = self._workers(trainer, store, stack)
+            workers = self._workers(trainer, store, stack, content.notes())
             pending = replay(content, self.scheduler)  # while they start
             workers.check_import(store.root)
             kept = store.adopt(journal.header)
@@ -437,10 +466,11 @@ class Tuner:
             resumed = {"what": RESUMED, "checkpoints": kept}
             journal.append("note", resumed)
             line = Entry("note", resumed, time.time(), len(content.entries) + 2)
-            content = dataclasses.replace(content, entries=(*content.entries, line))
+            content = replace(content, entries=(*content.entries, line))
             if retry_failed:
-                self._retry_failed(journal, content)
-            return self._go(workers, store, bounds, journal, pending, content)
+                retry_trials(self.scheduler, journal, content)
+            tuner = self._extended(journal, content, extend)
+            return tuner._go(workers, store, bounds, journal, pending, content)  # noqa: SLF001
 
     def _go(
         self,
@@ -450,17 +480,20 @@ class Tuner:
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
+        notes: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         objective = self._objective
         recorder = RunRecorder(
             self.scheduler, journal, self.progress, self.baseline, before, objective
         )
+        recorder.notes += notes  # which a new journal has from its beginning
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        store.removed = removed_before(recorder.notes)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -476,11 +509,16 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
+        removing = RemovingRunner(
+            runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
+        )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
                     _resubmit(runner, pending, before, objective)
-                limit = self._searched(runner, recorder, bounds.limits)
+                limit = self._searched(runner, removing, recorder, bounds.limits)
+                if not limit:
+                    removing.finish()
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
             if not limit:
@@ -490,22 +528,28 @@ class Tuner:
             if isinstance(stop, InterruptedRunError):
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
-            results = self._results(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
             show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
-            error.results = self._results(recorder, finished=False)
+            error.results = self._results(recorder, store, finished=False)
             show_results(self.callbacks, error.results)
             raise
-        results = self._results(recorder, finished=not limit)
-        show_results(self.callbacks, results)
+        results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
+        show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+    def _searched(
+        self,
+        runner: JobRunner,
+        removing: RemovingRunner,
+        recorder: RunRecorder,
+        limits: Limits,
+    ) -> str:
         """Run the search; return the name of the limit that ended it, empty for none."""
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
@@ -515,7 +559,7 @@ class Tuner:
         if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive_with_callbacks(self.scheduler, runner, recorder, self.callbacks)
+            drive_with_callbacks(self.scheduler, removing, recorder, self.callbacks)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
@@ -523,15 +567,16 @@ class Tuner:
             recorder.note(limits.stop_note(limit))
         return limit
 
-    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
-        summary = self.scheduler.summary()
+    def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
+        is_temporary = self.journal is None and self.checkpoint_dir is None
         return Results.of(
-            summary,
+            self.scheduler.summary(),
             recorder.reports,
             recorder.notes,
             self.baseline,
             finished=finished,
             objective=self._objective,
+            models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -539,31 +584,15 @@ class Tuner:
         if self.journal is not None and self.spec is None:
             recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
-    def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
-        """Let the scheduler take failed trials back, and write it down first."""
-        latest = {
-            report.trial_id: report
-            for _, report in content.reports()
-            if isinstance(report, TrainFailure | TrainReport)
-        }
-        scheduler = self.scheduler
-        trials = scheduler.summary().trials
-        failed = [
-            trial
-            for trial, report in sorted(latest.items())
-            if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
-        ]
-        if not failed:
-            _log.warning("retry_failed: no trial of %s has failed", journal.path)
-            return
-        if not isinstance(scheduler, RetriesTrials):
-            raise UsageError(
-                f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
-                f"{type(scheduler).__name__}; resume without it"
-            )
-        journal.append("note", {"what": RETRY_FAILED, "trials": failed})
-        scheduler.retry(failed)
-        _log.warning("retry_failed: %d failed trials are trained again", len(failed))
+    def _extended(
+        self, journal: Journal, content: JournalContent, extend: Mapping[str, Any]
+    ) -> Tuner:
+        """Let the search go on beyond its end, and return the tuner with its settings."""
+        notes = content.notes()
+        if extend:
+            notes.append(extended(self.scheduler, extend))
+            journal.append("note", notes[-1])
+        return self if self.spec is None else replace(self, spec=self.spec.extended(notes))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -603,7 +632,11 @@ class Tuner:
         return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
-        self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
+        self,
+        trainer: Trainer,
+        store: CheckpointStore,
+        stack: contextlib.ExitStack,
+        notes: Sequence[Mapping[str, Any]],
     ) -> _Workers:
         """Start the workers and what forecasts, which are closed with the stack."""
         pool: WorkerPool
@@ -617,7 +650,7 @@ class Tuner:
         if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
-        model = model_runner(self.predictor, self.scheduler, background=background)
+        model = model_runner(self.predictor, self.scheduler, notes, background=background)
         stack.callback(_close, model)
         return _Workers(trainer, pool, model)
 

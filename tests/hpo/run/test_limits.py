@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+from hpo import Hyperband, ListSearcher, RandomSearcher, SearchSpace, Tuner, make_scheduler
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report import read_status
 from hpo.run.journal import read_journal
@@ -301,3 +301,15 @@ def test_limits_of_a_metric_that_is_maximised(tmp_path) -> None:
     far = Tuner.resume(journal, trainer, search("random-search"), target=9.0, executor="inline")
     assert (far.finished, far.stopped_by) == (True, None)
     assert [trial.values for trial in far.trials] == [trial.values for trial in whole.trials]
+
+
+def test_a_value_that_is_not_finite_reaches_no_target() -> None:
+    """Infinity of either sign counts as worst, as everywhere."""
+    scheduler = Hyperband(ListSearcher([{"x": x} for x in range(4)]), max_resource=2)
+
+    def train(config, start, stop, checkpoint):
+        return [math.inf if config["x"] == 0 else 0.1 * config["x"]] * (stop - start)
+
+    results = Tuner(train, scheduler, executor="inline", mode="max").run(target=0.25)
+    assert results.stopped_by == "target"
+    assert results.best_trial(scope="any").config == {"x": 3}

@@ -21,7 +21,7 @@ from hpo.errors import AT_DEADLINE, UsageError
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
 from hpo.run.executors.shared import SharedPool
-from hpo.run.journal import locked_journal
+from hpo.run.locking import locked_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
