@@ -191,7 +191,7 @@ def _turn(
         with contextlib.suppress(JournalInUseError):  # another one was quicker
             return Contribution(Tuner.resume(journal, **given.now(journal)), member.n_trained)
     lead.leave()
-    leader = _found(member, journal)
+    leader = _found(member, lead, journal)
     if leader.get("state") == mailbox.LEADS:
         say(f"This process trains for process {leader['pid']} on {leader['host']}")
         with signals_stop(member):
@@ -203,8 +203,8 @@ def _turn(
     return None
 
 
-def _found(member: Member, journal: Path) -> Mapping[str, Any]:
-    """Wait until there is a leader, or the lead may be free; return what is known of the leader.
+def _found(member: Member, lead: _Lead, journal: Path) -> Mapping[str, Any]:
+    """Wait until there is a leader, or this process may lead; return what is known of the leader.
 
     Raises
     ------
@@ -215,14 +215,9 @@ def _found(member: Member, journal: Path) -> Mapping[str, Any]:
     while time.monotonic() - begun < _NO_LEADER:
         time.sleep(_MOMENT + os.getpid() % 50 / 1000)  # not all at once
         leader = member.leader()
-        if leader.get("state") == mailbox.LEADS:
+        state = leader.get("state")
+        if state == mailbox.LEADS or (state != mailbox.UNKNOWN and lead.take()):
             return leader
-        if leader.get("state") != mailbox.UNKNOWN:
-            try:
-                with locked_journal(journal):
-                    return leader
-            except JournalInUseError:
-                pass
     notes = [note for note in read_journal(journal).notes() if note.get("what") == LEADER]
     last = notes[-1] if notes else {}
     who = f"process {last.get('pid')} on {last.get('host')}, executor {last.get('executor')!r}"
