@@ -129,7 +129,7 @@ _LIMITS = (
     click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
     click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
     click.option("--max-trials", type=int, help="Start no more trials than this in all."),
-    click.option("--target", type=float, help="Stop once a loss is this low."),
+    click.option("--target", type=float, help="Stop once the objective is this good."),
 )
 """Options of `Tuner.run` and `Tuner.resume`."""
 

@@ -456,7 +456,7 @@ class Journal:
     def create(
         cls, path: Path, spec: Mapping[str, Any], objective: Objective = LOSS_MINIMISED
     ) -> Self:
-        """Start a journal of a run built from `spec` at `path`, which must not exist yet.
+        """Start a journal of a run built from `spec`, of an `objective`, at a new `path`.
 
         Raises
         ------

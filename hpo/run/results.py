@@ -130,7 +130,8 @@ class Results:
         objective : Objective
             As the run was given it.
         """
-        shown = TrialViews(objective, notes).summary(with_parts(summary, notes, objective))
+        summary = with_parts(summary, notes, objective)
+        shown = TrialViews(objective, notes).summary(summary)
         return cls(
             trials=shown.trials,
             incumbent=shown.best,
@@ -207,7 +208,7 @@ class Results:
         pending = replay(content, scheduler, decided)
         summary = scheduler.summary()
         finished = not pending and isinstance(scheduler.ask(), Done)
-        if finished:  # asking may have ended a bracket, and trials that wait for nothing more
+        if finished:  # asking may have ended a bracket for which there were no configurations left
             summary = scheduler.summary()
         baseline = None if spec is None else spec.baseline()
         return cls.of(

@@ -21,6 +21,8 @@ from hpo.trial import (
     rank_of,
 )
 
+__all__ = ["RunSummary", "TrialResult"]
+
 METRICS = "metrics"
 """Kind of the journal's note of the further metrics of a segment."""
 

@@ -62,7 +62,7 @@ from hpo.run.executors.remote import ClusterPool
 from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
-from hpo.run.limits import Bounds, LimitReachedError, Limits
+from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
@@ -353,7 +353,8 @@ class Tuner:
             Trials to start in all. They are compared, trained and stopped by the scheduler as if
             there were no further configurations.
         target : float or None
-            Loss at which to stop: the run ends as soon as a loss at or below it is reported.
+            Value at which to stop, in the sign of the objective: the run ends as soon as one that
+            is as good is reported, of any epoch.
 
         Returns
         -------
@@ -459,7 +460,6 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
-        epochs = self.scheduler.summary().epochs
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -471,7 +471,7 @@ class Tuner:
                 self.predict_timeout,
                 self.max_lost,
                 objective=objective,
-            ).within(bounds, epochs),
+            ).within(bounds, self.scheduler.summary().epochs),
             recorder.note,
             recorder.notes,
         )
@@ -506,7 +506,9 @@ class Tuner:
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
         self.progress.limit_epochs(limits.max_epochs)
-        if limits.is_reached(recorder.summary(), self._objective):
+        objective = self._objective
+        summary = with_parts(self.scheduler.summary(), recorder.notes, objective)
+        if limits.is_reached(summary, objective):
             runner.end("target")
         try:
             drive(self.scheduler, runner, recorder)

@@ -34,7 +34,7 @@ from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
 from hpo.run.journal import locked_journal, read_header, read_journal
-from hpo.run.limits import Limits
+from hpo.run.limits import Limits, limits_of
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results
 from hpo.run.runner import signals_stop
@@ -92,7 +92,8 @@ def work(
         When this process stops in good order (see `hpo.run.deadline.seconds_until`).
     limits : Mapping, optional
         Limits of `Tuner.run` by name, for as long as this process leads. Where one is reached, the
-        search ends for all processes. ``max_time`` counts from the start of this process.
+        search ends for all processes. Those of an earlier leader hold on, unless others are
+        given. ``max_time`` counts from the start of this process.
     say : callable
         Called with a line of text about what this process does.
     **settings
@@ -179,7 +180,10 @@ class _Given:
             raise InterruptedRunError(AT_DEADLINE, journal)
         left = None if self.end is None else self.end - now
         time_left = None if self._limit == math.inf else max(_MOMENT, self._limit - now)
-        return {**self.settings, **self.limits, "deadline": left, "max_time": time_left}
+        kept = limits_of(read_journal(journal).notes())  # of an earlier leader
+        given = {name: value for name, value in self.limits.items() if value is not None}
+        times = {"deadline": left, "max_time": time_left}
+        return {**self.settings, **kept, **given, **times}
 
 
 def _turn(
