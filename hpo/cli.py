@@ -23,6 +23,7 @@ import click
 from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
+    MissingCheckpointError,
     StoppedRunError,
     UsageError,
     import_optional,
@@ -129,9 +130,12 @@ _LIMITS = (
     click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
     click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
     click.option("--max-trials", type=int, help="Start no more trials than this in all."),
-    click.option("--target", type=float, help="Stop once a loss is this low."),
+    click.option("--target", type=float, help="Stop once the objective is this good."),
 )
 """Options of `Tuner.run` and `Tuner.resume`."""
+
+
+_NAMES_OF_LIMITS = ("max_time", "max_epochs", "max_trials", "target")
 
 
 def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -235,6 +239,11 @@ def cli() -> None:
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )
 @click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+)
+@click.option(
     "--allow-duplicates",
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
@@ -274,8 +283,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     domains = usage_checked(SearchSpace.from_toml, space or default_space(trainer))
     if (initial := options.pop("initial")) is not None:
         settings["initial"] = read_configs(initial, domains)
-    names = ("max_time", "max_epochs", "max_trials", "target")
-    limits = {name: options.pop(name) for name in names}
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:
         scheduler_options["min_resource"] = least
@@ -297,7 +305,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
-        _work(journal, spec, **settings)
+        _work(journal, spec, limits=limits, **settings)
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(lambda: tuner.run(**limits), journal), journal)
@@ -316,6 +324,11 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @_pairs("--extend", "Go on beyond the end, by a larger max-resource, iterations, n-trials, ...")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--keep-checkpoints/--remove-checkpoints",
+    default=None,
+    help="Keep the checkpoints of all trials [as before].",
+)
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
 )
@@ -338,13 +351,15 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.argument("journal", type=_PATH)
 @click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @_deadline
+@_limited
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def work(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
     _see_working_directory()
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     given = {name: value for name, value in options.items() if value is not None}
-    _work(journal, progress=_progress(quiet=quiet), **given)
+    _work(journal, limits=limits, progress=_progress(quiet=quiet), **given)
 
 
 def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
@@ -605,12 +620,22 @@ def _show(
     metrics: Sequence[str] | None = None,
 ) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
     _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
         name = results.objective.title
         _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -78,6 +78,10 @@ class NoBestTrialError(RuntimeError):
     """No trial has a finite loss, so none is the best; the message names the first reason."""
 
 
+class MissingCheckpointError(UsageError, LookupError):
+    """A trial has no checkpoint that a model could be loaded from; the message says why."""
+
+
 class AllTrialsFailedWarning(RuntimeWarning):
     """The run came to its end, and no trial has a finite loss."""
 

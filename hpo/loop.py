@@ -7,6 +7,7 @@ what passes between them *before* it takes effect. `drive` connects the three.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, runtime_checkable
 
 from hpo.trial import Config, Decision, Done, Job, Report, SchedulerSummary, Wait
@@ -131,6 +132,21 @@ class Extendable(Protocol):
         ------
         ValueError
             If a setting cannot be extended, or its value is not larger. Nothing has changed then.
+        """
+        ...
+
+
+@runtime_checkable
+class RetiresTrials(Protocol):
+    """A scheduler that states which trials it will not train any more."""
+
+    def retired(self) -> AbstractSet[int]:
+        """Return the trials that get no further job: stopped, completed, or with a loss of NaN.
+
+        A trial whose training failed is none of them, since `RetriesTrials.retry` can take it back.
+        The set grows with the reports. Only `retry`, `Extendable.extend` and a limit on trials that
+        is raised take trials out of it, since they reopen a search that was over. As long as
+        nothing has changed the same object is returned.
         """
         ...
 

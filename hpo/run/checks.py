@@ -223,6 +223,7 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry-failed": {"trials": _TRIALS},
     "limits": {"max_trials": _POSITIVE_OR_NULL},
     "stopped": {"by": _TEXT},
+    "removed": {"trials": _TRIALS},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _METRICS},

@@ -408,9 +408,9 @@ def _damage(raw: bytes, line: int, reason: str) -> Damage:
         except ValueError:
             continue
         n_reports += entry["kind"] == "reported"
-        trial = entry["data"].get("trial_id")
-        if type(trial) is int and trial >= 0:
-            trials.add(trial)
+        trial, removed = entry["data"].get("trial_id"), entry["data"].get("trials")
+        listed = removed if isinstance(removed, list) else [trial]  # those deleted or taken back
+        trials.update(each for each in listed if type(each) is int and each >= 0)
     return Damage(line, reason, len(lines), n_reports, tuple(sorted(trials)))
 
 
@@ -461,7 +461,7 @@ class Journal:
         objective: Objective = LOSS_MINIMISED,
         notes: Iterable[Mapping[str, Any]] = (),
     ) -> Self:
-        """Start a journal of a run built from `spec` at `path`, which must not exist yet.
+        """Start a journal of a run built from `spec`, of an `objective`, at a new `path`.
 
         Parameters
         ----------

@@ -54,7 +54,8 @@ class Limits:
     max_trials : int or None
         Trials that the whole search starts.
     target : float or None
-        The run ends as soon as a loss at or below it is reported.
+        The run ends as soon as a value as good as this is reported, in the user's sign: at or below
+        it if the objective is minimised, at or above it if it is maximised.
 
     Raises
     ------
@@ -143,10 +144,10 @@ class Limits:
             Notes of the run before.
         """
         before = [note for note in notes if note.get("what") == LIMITS]
-        was = before[-1].get("max_trials") if before else None
-        if not self.values() and was is None:
+        was = before[-1] if before else {}
+        if not self.values() and not any(was.get(field.name) for field in fields(self)):
             return None
-        if isinstance(scheduler, LimitsTrials) and self.max_trials != was:
+        if isinstance(scheduler, LimitsTrials) and self.max_trials != was.get("max_trials"):
             scheduler.limit_trials(self.max_trials)
         return {"what": LIMITS, "max_trials": None, **self.values()}
 
@@ -158,12 +159,11 @@ class Limits:
         summary : SchedulerSummary
             State of the search, parts of segments included (see `with_parts`).
         objective : Objective
-            What the search optimises: the target is in the user's sign.
         """
         if self.target is None:
             return False
         target = objective.loss(self.target)
-        return any(loss <= target for trial in summary.trials for loss in trial.losses)
+        return any(trial.best_loss <= target for trial in summary.trials)
 
     def withholds_trials(self, scheduler: Scheduler) -> bool:
         """Return whether a scheduler that is done would go on without `max_trials`.
@@ -209,6 +209,28 @@ def stop_of(notes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return found
 
 
+def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the limits for a process that goes on in place of one that has led the run.
+
+    Parameters
+    ----------
+    notes : iterable of Mapping
+        Notes of a journal, in order.
+
+    Returns
+    -------
+    dict
+        Parameters of `Tuner.resume`: those of the whole search, none if a limit has ended the run.
+    """
+    notes = list(notes)
+    latest: Mapping[str, Any] = {}
+    for note in notes:
+        if note.get("what") == LIMITS:
+            latest = note
+    names = ("max_epochs", "max_trials", "target")
+    return {} if stop_of(notes) else {name: latest[name] for name in names if name in latest}
+
+
 def stop_line(note: Mapping[str, Any]) -> str:
     """Return a line of text that says what has ended a run.
 
@@ -235,9 +257,8 @@ def with_parts(
     ----------
     summary : SchedulerSummary
     notes : iterable of Mapping
-        Notes of the journal, in order.
+        Notes of the journal, in order, with values in the user's sign.
     objective : Objective
-        What the search optimises: notes hold its values, in the user's sign.
     """
     parts: dict[int, Mapping[str, Any]] = {}
     for note in notes:
@@ -260,10 +281,7 @@ def with_parts(
             epochs += len(losses)
     if epochs == summary.epochs:
         return summary
-    best = summary.best
-    if best is None or best.status is not TrialStatus.COMPLETED:
-        best = best_of([trial for trial in trials if trial.status is not TrialStatus.FAILED])
-    return replace(summary, trials=tuple(trials), best=best, epochs=epochs)
+    return replace(summary, trials=tuple(trials), best=best_of(trials), epochs=epochs)
 
 
 def _check_count(name: str, value: object) -> None:

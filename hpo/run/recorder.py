@@ -16,7 +16,7 @@ from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
 from hpo.run.trial_results import TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
-from hpo.trial import Job, Report, SchedulerSummary, TrainFailure, TrainReport
+from hpo.trial import Job, Report, TrainFailure, TrainReport
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -72,8 +72,9 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
-        self._views = TrialViews(objective, self.notes)
         self._has_parts = any(note.get("what") == PART for note in self.notes)
+        self._objective = objective
+        self._views = TrialViews(objective, self.notes)
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
@@ -118,12 +119,8 @@ class RunRecorder:
             spent = time.monotonic() - now
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
-    def summary(self) -> SchedulerSummary:
-        """Return the state of the search, with the parts of segments that were cut at a limit."""
+    def _show(self) -> None:
         summary = self._scheduler.summary()
         if self._has_parts:
-            summary = with_parts(summary, self.notes, self._views.objective)
-        return summary
-
-    def _show(self) -> None:
-        self._progress.show(self._views.summary(self.summary()), self._baseline)
+            summary = with_parts(summary, self.notes, self._objective)
+        self._progress.show(self._views.summary(summary), self._baseline)

@@ -45,6 +45,7 @@ from hpo.trial import (
     TrainFailure,
     TrainJob,
     TrainReport,
+    finite_or_worst,
 )
 
 Note = Callable[[Mapping[str, Any]], None]
@@ -78,7 +79,7 @@ class Policy:
     epochs_before : int
         Resource units that were reported by earlier sessions.
     target : float or None
-        The run stops once a loss at or below this is reported.
+        The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
     max_retries: int = 1
@@ -243,7 +244,15 @@ class JobRunner:
             Losses of its first units, which an earlier session trained.
         """
         self._epochs += len(known)
-        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
+        if not isinstance(job, TrainJob):
+            self._queue.append(job)
+        elif job.trial_id in self._checkpoints.removed:
+            self._checkpoints.removed.remove(job.trial_id)
+            reason = "its checkpoint was deleted when the trial was over"
+            self._note({"what": RESTART, **_place(job), "reason": reason})
+            self.submit_afresh(job)
+        else:
+            self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
         """Accept a job of a trial whose restart was interrupted: it starts afresh again.
@@ -460,11 +469,11 @@ class JobRunner:
     def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
         attempt = event.attempt
+        if outcome.reason:
+            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
             self._error = self._error or StoppedRunError(outcome.reason)
             return []
-        if outcome.reason:
-            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
             if self._error is None and (failure := self._failed(attempt, outcome)) is not None:
@@ -523,7 +532,7 @@ class JobRunner:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
         target = self._policy.target
-        if target is not None and any(loss <= target for loss in outcome.losses):
+        if target is not None and any(finite_or_worst(loss) <= target for loss in outcome.losses):
             self.end("target")
         losses = attempt.known + outcome.losses
         if outcome.finished:

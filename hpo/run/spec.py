@@ -74,6 +74,8 @@ class RunSpec:
         Name of the metric to optimise (see `hpo.Tuner`).
     mode : {"min", "max"}
         Whether lower or higher is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
     """
 
     trainer: str
@@ -99,6 +101,7 @@ class RunSpec:
     fingerprint: str = ""
     objective: str | None = None
     mode: str = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -133,6 +136,8 @@ class RunSpec:
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        # An older version deleted none.
+        data = {"keep_checkpoints": True, **data}
         problem = ""
         for name, hint in get_type_hints(cls).items():
             if name in data and not _fits(data[name], hint):

@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -39,7 +39,6 @@ from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
     JournalError,
-    MachineError,
     MissingPackageError,
     StoppedRunError,
     TrainerError,
@@ -63,11 +62,14 @@ from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
-from hpo.run.limits import Bounds, LimitReachedError, Limits
+from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.machine import machine_errors_named
+from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
+from hpo.run.removal import RemovingRunner, removed_before
 from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
@@ -76,8 +78,6 @@ from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
 from hpo.trainers import NamedTrainer, Trainer, as_trainer
-from hpo.trainers.failures import describe
-from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
@@ -148,6 +148,10 @@ class Tuner:
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
     mode : {"min", "max"}
         Whether a lower or a higher objective is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
+        the scheduler will not train it any more, and at the end all but the best trial's and those
+        of trials that failed; a trial that is trained further after that starts from the beginning.
 
     Raises
     ------
@@ -181,6 +185,7 @@ class Tuner:
     warm_start: Path | str | Sequence[Path | str] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -251,6 +256,7 @@ class Tuner:
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
             "objective": spec.objective,
             "mode": spec.mode,
+            "keep_checkpoints": spec.keep_checkpoints,
         }
         return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
@@ -343,7 +349,7 @@ class Tuner:
             )
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
-        with _told_apart():
+        with machine_errors_named():
             return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
 
     def run(
@@ -368,7 +374,8 @@ class Tuner:
             Trials to start in all. They are compared, trained and stopped by the scheduler as if
             there were no further configurations.
         target : float or None
-            Loss at which to stop: the run ends as soon as a loss at or below it is reported.
+            Value at which to stop, in the sign of the objective: the run ends as soon as one that
+            is as good is reported, of any epoch.
 
         Returns
         -------
@@ -397,7 +404,7 @@ class Tuner:
             If no trial ended with a finite loss.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
-        with _told_apart():
+        with machine_errors_named():
             return self._run(limits)
 
     def _run(self, limits: Limits) -> Results:
@@ -483,7 +490,7 @@ class Tuner:
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
-        epochs = self.scheduler.summary().epochs
+        store.removed = removed_before(recorder.notes)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -495,15 +502,20 @@ class Tuner:
                 self.predict_timeout,
                 self.max_lost,
                 objective=objective,
-            ).within(bounds, epochs),
+            ).within(bounds, self.scheduler.summary().epochs),
             recorder.note,
             recorder.notes,
+        )
+        removing = RemovingRunner(
+            runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
         )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
                     _resubmit(runner, pending, before, objective)
-                limit = self._searched(runner, recorder, bounds.limits)
+                limit = self._searched(runner, removing, recorder, bounds.limits)
+                if not limit:
+                    removing.finish()
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
             if not limit:
@@ -513,27 +525,35 @@ class Tuner:
             if isinstance(stop, InterruptedRunError):
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
-            results = self._results(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
-            error.results = self._results(recorder, finished=False)
+            error.results = self._results(recorder, store, finished=False)
             raise
-        results = self._results(recorder, finished=not limit)
+        results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+    def _searched(
+        self,
+        runner: JobRunner,
+        removing: RemovingRunner,
+        recorder: RunRecorder,
+        limits: Limits,
+    ) -> str:
         """Run the search; return the name of the limit that ended it, empty for none."""
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
         self.progress.limit_epochs(limits.max_epochs)
-        if limits.is_reached(recorder.summary(), self._objective):
+        objective = self._objective
+        summary = with_parts(self.scheduler.summary(), recorder.notes, objective)
+        if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive(self.scheduler, runner, recorder)
+            drive(self.scheduler, removing, recorder)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
@@ -541,15 +561,16 @@ class Tuner:
             recorder.note(limits.stop_note(limit))
         return limit
 
-    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
-        summary = self.scheduler.summary()
+    def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
+        is_temporary = self.journal is None and self.checkpoint_dir is None
         return Results.of(
-            summary,
+            self.scheduler.summary(),
             recorder.reports,
             recorder.notes,
             self.baseline,
             finished=finished,
             objective=self._objective,
+            models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -631,23 +652,6 @@ class Tuner:
 def _close(workers: WorkerPool | ModelRunner) -> None:
     with interrupts_ignored():
         workers.close()
-
-
-@contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
-    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
-    try:
-        yield
-    except KeyboardInterrupt as second:  # between the end of the run and that of its workers
-        first = second.__context__
-        if isinstance(second, InterruptedRunError) or not isinstance(first, InterruptedRunError):
-            raise
-        raise first from None
-    except (OSError, MemoryError) as error:
-        remedy = machine_fault(error, memory=True)
-        if not remedy:
-            raise
-        raise MachineError(f"{describe(error)}; {remedy} and resume") from error
 
 
 def _resubmit(

@@ -38,10 +38,10 @@ class Setting:
         Number of simulated workers.
     predictor_options : Mapping
         Further options of the predictor.
-    mode : {"min", "max"}
-        Whether lower or higher values of the table are better.
     min_resource : int
         Least resource of a rung (see each scheduler).
+    mode : {"min", "max"}
+        Whether lower or higher values of the table are better.
     """
 
     schedulers: Sequence[str]
@@ -51,8 +51,8 @@ class Setting:
     seeds: int
     n_workers: int
     predictor_options: Mapping[str, Any]
-    mode: str = "min"
     min_resource: int = 1
+    mode: str = "min"
 
 
 def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[SimulationResult]]:

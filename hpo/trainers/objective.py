@@ -4,8 +4,9 @@ Schedulers, searchers and predictors minimise losses. A trainer returns numbers 
 and unit, and what users see is in these too. `Objective` is the one place that turns the sign:
 
 >>> objective = Objective("accuracy", "max")
->>> objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
-Measured(name='accuracy', values=(0.5, 0.9), extra={'loss': (0.7, 0.4)})
+>>> found = objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
+>>> found.name, found.values, found.extra
+('accuracy', (0.5, 0.9), {'loss': (0.7, 0.4)})
 >>> objective.losses((0.5, 0.9))
 (-0.5, -0.9)
 """
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import ObjectiveError, UsageError
+
+__all__ = ["Objective"]
 
 LOSS = "loss"
 """Name of the objective where nothing else is said."""
@@ -103,7 +106,7 @@ class Objective:
 
     @classmethod
     def of(cls, name: str | None, mode: str) -> Objective:
-        """Return the objective of a run's settings, where None stands for no name."""
+        """Return the objective of a run's settings `name`, where None is no name, and `mode`."""
         return cls("" if name is None else name, mode)
 
     @property

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpo.brackets import floor_log, hyperband_brackets
+from hpo.loop import RetiresTrials
 from hpo.schedulers import FORECASTING, SCHEDULERS, SwiftHyperband, make_scheduler
 from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
@@ -373,6 +374,52 @@ def test_failed_trials_are_taken_back(name, world, max_resource, reduction_facto
             assert repr(new) == repr(old)
 
     assert_repeats(run, build(name, max_resource, reduction_factor))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@relaxed
+@given(
+    world=worlds,
+    max_resource=st.integers(1, 12),
+    reduction_factor=st.integers(2, 4),
+    retries=st.sampled_from([0.0, 0.2]),
+)
+def test_retired_trials_get_no_further_job(name, world, max_resource, reduction_factor, retries):
+    """Checkpoints of such trials are deleted."""
+    scheduler = build(name, max_resource, reduction_factor)
+    assert isinstance(scheduler, RetiresTrials)
+    run = World(scheduler, **(world | {"duplicates": 0.0}))
+    run.retries = 0.0 if run.failures == 1.0 else retries
+    retired = frozenset()
+    check, tell, retry = run.check, run.tell, run.retry
+
+    def checked(job):
+        assert not isinstance(job, TrainJob) or job.trial_id not in retired
+        check(job)
+
+    def told(report):
+        nonlocal retired
+        tell(report)
+        now = scheduler.retired()
+        assert now >= retired
+        assert now is scheduler.retired()
+        retired = now
+        running = {job.trial_id for job in run.pending if isinstance(job, TrainJob)}
+        assert not now & running
+
+    def taken_back():
+        nonlocal retired
+        retry()
+        retired = scheduler.retired()
+
+    run.check, run.tell, run.retry = checked, told, taken_back
+    summary = run.run()
+    over = {trial.trial_id for trial in summary.trials}
+    assert scheduler.retired() == over - set(run.failed())
+    run.failures = run.retries = 0.0
+    run.retry()
+    run.run()
+    assert scheduler.retired() == {trial.trial_id for trial in scheduler.summary().trials}
 
 
 @pytest.mark.parametrize("name", NAMES)

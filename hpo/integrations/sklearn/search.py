@@ -61,12 +61,10 @@ from hpo.space.search_space import SearchSpace
 
 _N_UNITS = 32
 """Most units of the scheduler, into which the resource is divided."""
+_N_REFITS = 16
+"""The same for a resource with which each job trains a new model."""
 _N_ITER = 10
 """Full trainings by default, as in `sklearn.model_selection.RandomizedSearchCV`."""
-_N_REFITS = 9
-"""The same for a resource with which each job trains a new model."""
-_FEWEST_FOR_FORECASTS = 10
-"""Full trainings from which on ``scheduler="auto"`` forecasts: with fewer, ASHA finds as much."""
 _FORECAST_INTERVAL = 0.1
 """Fraction of the budget between two forecasts: a model may train faster than it is forecast."""
 _MIN_ROWS = 20
@@ -83,9 +81,9 @@ class SwiftSearchCV(BaseSearchCV):
     """Search over parameters of an estimator, with cross-validation and early stopping.
 
     Candidates are trained little by little, on all folds, and only promising ones to the end. In
-    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, models that can be trained on are
-    continued, not trained again from the beginning, and with a larger budget a forecast of the
-    scores decides which candidate is trained on and which new candidates are tried.
+    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, a model that can be trained on is
+    continued, not trained again from the beginning, and the number of candidates follows from a
+    budget.
 
     Parameters
     ----------
@@ -100,12 +98,14 @@ class SwiftSearchCV(BaseSearchCV):
         as many candidates. None: 10 for the schedulers ``"swift-asha"``, ``"asha"`` and
         ``"random-search"``; the others have budgets of their own (`scheduler_options`).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). ``"auto"`` is
-        ``"swift-asha"``, which forecasts scores, and ``"asha"`` with a reduction factor of 3 if
-        `n_iter` is below 10, since forecasts need some trained candidates.
+        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). ``"swift-asha"`` forecasts the
+        scores and proposes candidates with each forecast, which takes some tenths of a second in
+        all.
+    reduction_factor : int
+        The best ``1 / reduction_factor`` of the candidates are trained on at a rung.
     scheduler_options : dict or None
-        Its options (see `hpo.schedulers.scheduler_options`), and ``reduction_factor``. Resources
-        among them are in units: `max_resource_` is divided into at most 32.
+        Further options of the scheduler (see `hpo.schedulers.scheduler_options`). Resources among
+        them are in units: `max_resource_` is divided into at most 32.
     resource : str
         What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
@@ -188,6 +188,7 @@ class SwiftSearchCV(BaseSearchCV):
         "param_distributions": [Mapping, SearchSpace],
         "n_iter": [Interval(Integral, 1, None, closed="left"), None],
         "scheduler": [str],
+        "reduction_factor": [Interval(Integral, 2, None, closed="left")],
         "scheduler_options": [dict, None],
         "resource": [str],
         "max_resource": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -200,7 +201,8 @@ class SwiftSearchCV(BaseSearchCV):
         param_distributions: Any,
         *,
         n_iter: int | None = None,
-        scheduler: str = "auto",
+        scheduler: str = "asha",
+        reduction_factor: int = 4,
         scheduler_options: Mapping[str, Any] | None = None,
         resource: str = "auto",
         max_resource: int | str = "auto",
@@ -228,6 +230,7 @@ class SwiftSearchCV(BaseSearchCV):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.scheduler = scheduler
+        self.reduction_factor = reduction_factor
         self.scheduler_options = scheduler_options
         self.resource = resource
         self.max_resource = max_resource
@@ -291,9 +294,8 @@ class SwiftSearchCV(BaseSearchCV):
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         folds = self._folds(problem, splits, seed)
-        name, options = self._named_scheduler()
-        points = self._points(problem, folds, name, options)
-        scheduler = self._scheduler(space, resource, len(points) - 1, seed, name, options)
+        points = self._points(problem, folds)
+        scheduler = self._scheduler(space, resource, len(points) - 1, seed)
         expect_workers(scheduler, n_workers := effective_n_jobs(self.n_jobs))
         with Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch) as parallel:
             if shares_first_steps(self.estimator, searched, resource):
@@ -307,7 +309,7 @@ class SwiftSearchCV(BaseSearchCV):
                 parallel=parallel,
                 n_concurrent=n_workers,
                 metric=self.refit if isinstance(self.refit, str) else None,
-                every_unit=name not in _SCORE_ONCE,
+                every_unit=self.scheduler not in _SCORE_ONCE,
                 verbose=self.verbose,
             )
             drive(scheduler, runner)
@@ -325,19 +327,7 @@ class SwiftSearchCV(BaseSearchCV):
             for train, test in splits
         ]
 
-    def _named_scheduler(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the scheduler and its options, with a reduction factor."""
-        name, options = self.scheduler, dict(self.scheduler_options or {})
-        factor = 2
-        if name == "auto":
-            is_large = self.n_iter is None or self.n_iter >= _FEWEST_FOR_FORECASTS
-            name = "swift-asha" if is_large else "asha"
-            factor = 2 if is_large else 3
-        return name, {"reduction_factor": factor, **options}
-
-    def _points(
-        self, problem: Problem, folds: list[Fold], scheduler: str, options: Mapping[str, Any]
-    ) -> list[int]:
+    def _points(self, problem: Problem, folds: list[Fold]) -> list[int]:
         """Set `resource_` and `max_resource_`; return the resource after each unit, from 0 on."""
         resource = problem.resource
         n_rows = min((len(fold.train) for fold in folds), default=0)
@@ -345,11 +335,7 @@ class SwiftSearchCV(BaseSearchCV):
         if most == "auto":
             learner, _ = learner_of(self.estimator)
             most = resource.default_maximum(learner, n_rows)
-        n_units = _N_UNITS if resource.continues else _N_REFITS
-        factor = options["reduction_factor"]
-        if scheduler == "asha" and isinstance(factor, int) and factor > 1:
-            n_units = factor ** floor_log(n_units, factor)  # so that the last step is no small one
-        n_units = min(most, n_units)
+        n_units = min(most, _N_UNITS if resource.continues else _N_REFITS)
         if isinstance(resource, Samples):
             if most > n_rows:
                 raise ValueError(
@@ -360,19 +346,16 @@ class SwiftSearchCV(BaseSearchCV):
             if is_classifier(self.estimator) and np.ndim(problem.y) == 1:
                 least = max(least, _MIN_ROWS_PER_CLASS * len(np.unique(problem.y)))
             n_units = max(min(n_units, most // least), 1)
+        if self.scheduler == "asha":  # so that the last step is as large as those before
+            n_units = self.reduction_factor ** floor_log(n_units, self.reduction_factor)
         self.resource_: str = resource.name
         self.max_resource_: int = most
         return [-(-most * unit // n_units) for unit in range(n_units + 1)]
 
     def _scheduler(
-        self,
-        space: ParameterSpace,
-        resource: Resource,
-        n_units: int,
-        seed: int,
-        name: str,
-        options: dict[str, Any],
+        self, space: ParameterSpace, resource: Resource, n_units: int, seed: int
     ) -> Scheduler:
+        name, options = self.scheduler, dict(self.scheduler_options or {})
         n_iter = _N_ITER if self.n_iter is None else self.n_iter
         budget = n_iter * n_units
         if name == "swift-asha":
@@ -383,7 +366,7 @@ class SwiftSearchCV(BaseSearchCV):
             if "budget_fraction" not in options:
                 options.setdefault("max_epochs", budget)
         elif name == "asha":
-            cost = _asha_units(n_units, options["reduction_factor"], continues=resource.continues)
+            cost = _asha_units(n_units, self.reduction_factor, continues=resource.continues)
             options.setdefault("n_trials", max(round(budget / cost), 1))
         elif name == "random-search":
             options.setdefault("n_trials", n_iter)
@@ -397,6 +380,7 @@ class SwiftSearchCV(BaseSearchCV):
             name,
             make_searcher(searcher, space.space, seed),
             max_resource=n_units,
+            reduction_factor=self.reduction_factor,
             seed=seed,
             **options,
         )

@@ -267,6 +267,10 @@ class SwiftASHA:
         """Return the state of the search as a frozen value."""
         return replace(self._store.summary(), budget=self._budget.epochs)
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._store.retired()
+
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`).
 

@@ -175,6 +175,10 @@ class BracketScheduler:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
+
     @property
     def trials_withheld(self) -> bool:
         """Whether `limit_trials` keeps trials from being started."""

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+from hpo import Hyperband, ListSearcher, RandomSearcher, SearchSpace, Tuner, make_scheduler
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report import read_status
 from hpo.run.journal import read_journal
-from hpo.run.limits import Limits
+from hpo.run.limits import Limits, limits_of
 from hpo.run.progress import Progress, Snapshot
 from hpo.run.results import Results
+from hpo.run.work import work
 from hpo.schedulers import SCHEDULERS
 from hpo.trial import TrainJob, TrainReport, TrialStatus
 from workshop import SPACE
@@ -261,3 +262,54 @@ def test_a_part_is_of_the_job_that_was_cut(units) -> None:
     results = tuner.run(max_epochs=9 + units)
     job = TrainJob(1, results.trials[1].config, 0, units)
     assert results.trials[1].losses == tuple(losses_of(job.config, 0, units, None))
+
+
+def test_who_takes_the_lead_keeps_the_limits(workshop) -> None:
+    """The leader of a search of several processes is killed; another one goes on."""
+    spec = workshop.spec(executor="shared")
+    Tuner.from_spec(spec, journal=workshop.journal).run(max_epochs=30, target=-1.0)
+    lines = workshop.journal.read_bytes().splitlines(keepends=True)
+    workshop.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    kept = limits_of(read_journal(workshop.journal).notes())
+    assert kept == {"max_epochs": 30, "max_trials": None, "target": -1.0}
+    results = work(workshop.journal).results
+    assert results is not None
+    assert (results.stopped_by, results.epochs) == ("max_epochs", 30)
+    results = work(workshop.journal).results  # who joins a search that a limit ended means it
+    assert results is not None
+    assert results.finished
+
+
+def test_limits_of_a_metric_that_is_maximised(tmp_path) -> None:
+    """The target, and what was trained of a segment that was cut, are in the user's sign."""
+
+    def trainer(config, start, stop, checkpoint):
+        return {"accuracy": [1 - loss for loss in losses_of(config, start, stop, checkpoint)]}
+
+    how = {"executor": "inline", "mode": "max", "objective": "accuracy"}
+    journal = tmp_path / "run.jsonl"
+    first = Tuner(trainer, search("random-search"), journal=journal, **how).run(max_epochs=13)
+    second = first.trials[1]
+    assert second.values == tuple(trainer(second.config, 0, 4, None)["accuracy"])
+    assert Results.from_journal(journal, search("random-search")).trials[1].values == second.values
+    whole = Tuner(trainer, search("random-search"), **how).run()
+    best = max(max(trial.values) for trial in whole.trials)
+    resumed = (journal, trainer, search("random-search"))
+    results = Tuner.resume(*resumed, target=best, executor="inline")
+    assert (results.stopped_by, max(max(t.values) for t in results.trials)) == ("target", best)
+    assert results.trials[1].losses == whole.trials[1].losses
+    far = Tuner.resume(journal, trainer, search("random-search"), target=9.0, executor="inline")
+    assert (far.finished, far.stopped_by) == (True, None)
+    assert [trial.values for trial in far.trials] == [trial.values for trial in whole.trials]
+
+
+def test_a_value_that_is_not_finite_reaches_no_target() -> None:
+    """Infinity of either sign counts as worst, as everywhere."""
+    scheduler = Hyperband(ListSearcher([{"x": x} for x in range(4)]), max_resource=2)
+
+    def train(config, start, stop, checkpoint):
+        return [math.inf if config["x"] == 0 else 0.1 * config["x"]] * (stop - start)
+
+    results = Tuner(train, scheduler, executor="inline", mode="max").run(target=0.25)
+    assert results.stopped_by == "target"
+    assert results.best_trial(scope="any").config == {"x": 3}

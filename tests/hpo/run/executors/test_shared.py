@@ -310,9 +310,17 @@ def test_a_leader_that_takes_no_members_is_named(workshop, monkeypatch) -> None:
 def test_the_command_line(workshop, monkeypatch) -> None:
     monkeypatch.chdir(workshop.root)
     arguments = [*workshop.run_args(executor="shared", workers="1"), "--quiet"]
+    part = CliRunner().invoke(cli, [*arguments, "--max-epochs", "20"])
+    assert part.exit_code == 0, part.output
+    assert "Stopped by max_epochs=20" in part.output
+    assert workshop.epochs() == 20
+    part = CliRunner().invoke(cli, ["work", "run.jsonl", "--quiet", "--max-epochs", "30"])
+    assert part.exit_code == 0, part.output
+    assert workshop.epochs() == 30
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    assert "Epochs: " in done.output
+    assert "Epochs: 69" in done.output
+    assert workshop.repeated() == 0
     gone = CliRunner().invoke(cli, ["work", "none.jsonl"])
     assert isinstance(gone.exception, UsageError)
     assert "cannot read journal none.jsonl" in str(gone.exception)
