@@ -164,7 +164,10 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("trainer")
+@click.argument("trainer", required=False, default="")
+@click.option("--script", help="Command to tune, as 'python train.py --lr {lr} --epochs {stop}'.")
+@click.option("--metric", help="Number of the script to optimise [default: loss].")
+@_pairs("--script-option", "Option of the script, such as epoch=step")
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
 @click.option(
@@ -266,12 +269,11 @@ def cli() -> None:
 @_pairs("--executor-option", "Option of the executor, such as devices=0,1")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
-    """Tune TRAINER, named FILE.py:name or package.module:name."""
+    """Tune TRAINER, named FILE.py:name or package.module:name, or a script (--script)."""
     from hpo.run.going_on import read_configs
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
-    from hpo.trainers.loading import default_space
 
     _see_working_directory()
     settings = {
@@ -280,7 +282,8 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "deadline": options.pop("deadline"),
         "warm_start": options.pop("warm_start"),
     }
-    domains = usage_checked(SearchSpace.from_toml, space or default_space(trainer))
+    script = _script(options)
+    domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
     if (initial := options.pop("initial")) is not None:
         settings["initial"] = read_configs(initial, domains)
     limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
@@ -291,6 +294,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
+        script=script,
         space=domains.to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
         scheduler_options=scheduler_options,
@@ -301,7 +305,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal is None:
         target = trainer.rpartition(":")[0]
         stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
-        journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+        journal = Path(f"{stem or ('script' if script else 'run')}-{spec.scheduler}.jsonl")
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
@@ -309,6 +313,35 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(lambda: tuner.run(**limits), journal), journal)
+
+
+def _script(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a script out of those of a run; return them as parameters."""
+    command, metric = options.pop("script"), options.pop("metric")
+    given = parse_options(options.pop("script_option"))
+    if metric is not None:
+        given["metric"] = metric
+    if command is None:
+        if given:
+            raise UsageError(
+                f"{', '.join(given)}: of a script (--metric, --script-option), and there is none; "
+                "give its command by --script"
+            )
+        return {}
+    if options["objective"] is not None:
+        given.setdefault("metric", options["objective"])
+    return {"command": command, **given}
+
+
+def _default_space(trainer: str, script: dict[str, Any]) -> Path:
+    """Return the search space beside a trainer."""
+    from hpo.trainers.loading import default_space
+
+    if script:
+        raise UsageError("--script needs a search space; name its TOML file by --space FILE")
+    if not trainer:
+        raise UsageError("name a TRAINER (FILE.py:name), or the command of a script by --script")
+    return default_space(trainer)
 
 
 @cli.command()

@@ -66,6 +66,10 @@ class MachineError(StoppedRunError):
     """
 
 
+class CallbackError(StoppedRunError):
+    """A callback failed, or returned what it must not; the message names it."""
+
+
 class ExecutorLostError(BrokenExecutor):
     """The executor as a whole is lost, such as its scheduler process; no job caused it."""
 

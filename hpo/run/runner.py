@@ -367,6 +367,9 @@ class JobRunner:
             self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
+            trial_id=job.trial_id,
+            attempt=attempt.number,
+            deadline=None if self._deadline is None else time.time() + self._deadline.remaining,
             objective=self._objective,
         )
         self._training += 1

@@ -19,6 +19,7 @@ from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
 from hpo.searchers import REMOVED, Searcher, make_searcher, searcher_options
 from hpo.searchers.registry import CATALOGUE, check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
+from hpo.trainers import NamedTrainer, ScriptTrainer
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
 
@@ -30,7 +31,7 @@ class RunSpec:
     Attributes
     ----------
     trainer : str
-        ``FILE.py:name`` or ``package.module:name``.
+        ``FILE.py:name`` or ``package.module:name``; empty for a script.
     space : Mapping
         Search space in the form of `SearchSpace.to_dict`.
     max_resource : int
@@ -70,6 +71,8 @@ class RunSpec:
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file at the start of the run; empty for a module.
+    script : Mapping
+        Parameters of a `hpo.ScriptTrainer` by name; empty for another trainer.
     objective : str or None
         Name of the metric to optimise (see `hpo.Tuner`).
     mode : {"min", "max"}
@@ -99,6 +102,7 @@ class RunSpec:
     max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+    script: Mapping[str, Any] = field(default_factory=dict)
     objective: str | None = None
     mode: str = "min"
     keep_checkpoints: bool = False
@@ -159,6 +163,49 @@ class RunSpec:
             Notes of its journal.
         """
         return dataclasses.replace(self, **extended_settings(vars(self), notes))
+
+    def build_trainer(self) -> NamedTrainer | ScriptTrainer:
+        """Build the trainer; one that is named is not imported.
+
+        Raises
+        ------
+        UsageError
+            If it is a script whose command is invalid or does not fit the space, or if both a
+            trainer and a script are given, or none.
+        """
+        if bool(self.trainer) == bool(self.script):
+            got = f"{self.trainer!r} and {dict(self.script)!r}"
+            raise UsageError(f"a run must have either a trainer or a script, got {got}")
+        if not self.script:
+            return NamedTrainer(self.trainer).resolved()
+        script: ScriptTrainer = usage_checked(lambda: ScriptTrainer(**self.script))
+        script.check_space(usage_checked(SearchSpace.from_dict, self.space))
+        return script
+
+    def resolved(
+        self, checkpoint_dir: Path | None = None
+    ) -> tuple[NamedTrainer | ScriptTrainer, Self]:
+        """Return the trainer, and the specification with absolute paths and its fingerprint.
+
+        Parameters
+        ----------
+        checkpoint_dir : Path or None
+            Directory of the checkpoints, if it is another one.
+
+        Raises
+        ------
+        UsageError
+            As `build_trainer`.
+        """
+        trainer = self.build_trainer()
+        place = checkpoint_dir or self.checkpoint_dir
+        return trainer, dataclasses.replace(
+            self,
+            trainer=trainer.name if isinstance(trainer, NamedTrainer) else "",
+            script=trainer.to_dict() if isinstance(trainer, ScriptTrainer) else {},
+            fingerprint=trainer.fingerprint(),
+            checkpoint_dir=str(Path(place).resolve()) if place else "",
+        )
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.

@@ -25,7 +25,6 @@ import os
 import signal
 import socket
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -44,9 +43,10 @@ from hpo.errors import (
     TrainerError,
     UsageError,
 )
-from hpo.loop import Scheduler, WorkerAware, drive
+from hpo.loop import Scheduler, WorkerAware
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.deadline import Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
@@ -62,7 +62,14 @@ from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
-from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.limits import (
+    Bounds,
+    LimitReachedError,
+    Limits,
+    check_at_least,
+    check_seconds,
+    with_parts,
+)
 from hpo.run.machine import machine_errors_named
 from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
@@ -77,7 +84,7 @@ from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
-from hpo.trainers import NamedTrainer, Trainer, as_trainer
+from hpo.trainers import Trainer, as_trainer
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
@@ -143,6 +150,9 @@ class Tuner:
     warm_start : Path or sequence of Path
         Journals of earlier searches: forecasts learn from their trials, and their best
         configurations are tried first, after `initial`. Their spaces may differ in part.
+    callbacks : sequence of Callback
+        Objects that are called as the search goes on, and may stop a trial or the search (see
+        `hpo.Callback`).
     objective : str or None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
@@ -183,6 +193,7 @@ class Tuner:
     spec: RunSpec | None = None
     initial: Sequence[Config] = ()
     warm_start: Path | str | Sequence[Path | str] = ()
+    callbacks: Sequence[Callback] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
     keep_checkpoints: bool = False
@@ -191,14 +202,15 @@ class Tuner:
         """Check the settings."""
         Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
-            _check_at_least("n_workers", self.n_workers, 1)
-        _check_at_least("max_retries", self.max_retries, 0)
+            check_at_least("n_workers", self.n_workers, 1)
+        check_at_least("max_retries", self.max_retries, 0)
         if self.max_lost is not None:
-            _check_at_least("max_lost", self.max_lost, 1)
-        _check_seconds("timeout", self.timeout)
-        _check_seconds("predict_timeout", self.predict_timeout)
+            check_at_least("max_lost", self.max_lost, 1)
+        check_seconds("timeout", self.timeout)
+        check_seconds("predict_timeout", self.predict_timeout)
         if self.deadline is not None:
             seconds_until(self.deadline)
+        check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -236,14 +248,7 @@ class Tuner:
         **settings
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
-        trainer = NamedTrainer(spec.trainer).resolved()
-        place = settings.get("checkpoint_dir") or spec.checkpoint_dir
-        spec = replace(
-            spec,
-            trainer=trainer.name,
-            fingerprint=trainer.fingerprint(),
-            checkpoint_dir=str(Path(place).resolve()) if place else "",
-        )
+        trainer, spec = spec.resolved(settings.get("checkpoint_dir"))
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
@@ -258,7 +263,7 @@ class Tuner:
             "mode": spec.mode,
             "keep_checkpoints": spec.keep_checkpoints,
         }
-        return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
+        return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
     def resume(  # noqa: PLR0913 - the limits of `run` and what only a resumed run needs
@@ -314,7 +319,7 @@ class Tuner:
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
             own, or if the scheduler cannot take failed trials back or be extended so.
-        InterruptedRunError, MachineError, ExecutorBrokenError
+        InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
@@ -339,7 +344,7 @@ class Tuner:
             except UsageError as error:
                 raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
-                file = tuner.spec.trainer.rpartition(":")[0]
+                file = tuner.spec.trainer.rpartition(":")[0] or "the script"
                 _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
@@ -397,6 +402,8 @@ class Tuner:
             this process. No trial is judged by that; mend it and resume.
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
+        CallbackError
+            If a callback fails, after the run was stopped in good order.
 
         Warns
         -----
@@ -526,13 +533,16 @@ class Tuner:
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
             results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
             error.results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, error.results)
             raise
         results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
+        show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
@@ -553,7 +563,7 @@ class Tuner:
         if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive(self.scheduler, removing, recorder)
+            drive_with_callbacks(self.scheduler, removing, recorder, self.callbacks)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
@@ -688,16 +698,3 @@ class _Workers:
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)
-
-
-def _check_at_least(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
-
-
-def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
-        raise UsageError(
-            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
-            f"{value!r}"
-        )
