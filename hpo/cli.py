@@ -23,6 +23,7 @@ import click
 from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
+    MissingCheckpointError,
     StoppedRunError,
     UsageError,
     import_optional,
@@ -125,6 +126,25 @@ _deadline = click.option(
 )
 
 
+_LIMITS = (
+    click.option("--max-time", metavar="TIME", help="Stop after this time: 55m, HH:MM:SS, s."),
+    click.option("--max-epochs", type=int, help="Stop after this many epochs in all."),
+    click.option("--max-trials", type=int, help="Start no more trials than this in all."),
+    click.option("--target", type=float, help="Stop once the objective is this good."),
+)
+"""Options of `Tuner.run` and `Tuner.resume`."""
+
+
+_NAMES_OF_LIMITS = ("max_time", "max_epochs", "max_trials", "target")
+
+
+def _limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the limits of a run to a command, in their order."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
     from importlib.metadata import PackageNotFoundError, version
@@ -144,17 +164,31 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("trainer")
+@click.argument("trainer", required=False, default="")
+@click.option("--script", help="Command to tune, as 'python train.py --lr {lr} --epochs {stop}'.")
+@click.option("--metric", help="Number of the script to optimise [default: loss].")
+@_pairs("--script-option", "Option of the script, such as epoch=step")
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
 @click.option(
-    "--scheduler", default="swift-asha", show_default=True, help="swift-asha, hyperband, asha, ..."
+    "--scheduler",
+    default="swift-asha",
+    show_default=True,
+    help="Scheduler (see hpo list schedulers).",
 )
-@click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
+@click.option(
+    "--predictor",
+    default="auto",
+    show_default=True,
+    help="Learning curve predictor (hpo list predictors).",
+)
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
-@click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
+@click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
+@click.option(
+    "--searcher", default="auto", show_default=True, help="Searcher (hpo list searchers)."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -172,7 +206,7 @@ def cli() -> None:
     "--executor",
     default="process",
     show_default=True,
-    help="process, inline (reproducible), dask, mpi, ray or shared.",
+    help="Where trials run (hpo list executors).",
 )
 @click.option(
     "--min-improvement",
@@ -190,6 +224,7 @@ def cli() -> None:
     help="Whether a lower or a higher objective is better.",
 )
 @_deadline
+@_limited
 @click.option(
     "--max-retries",
     type=int,
@@ -207,9 +242,26 @@ def cli() -> None:
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )
 @click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+)
+@click.option(
     "--allow-duplicates",
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
+)
+@click.option(
+    "--initial",
+    type=_PATH,
+    help="Configurations to try first: .json, .jsonl or .csv (also that of hpo report --csv).",
+)
+@click.option(
+    "--warm-start",
+    type=_PATH,
+    multiple=True,
+    metavar="JOURNAL",
+    help="Journal of an earlier search to learn from; repeatable.",
 )
 @_pairs("--searcher-option", "Option of the searcher")
 @_pairs("--scheduler-option", "Option of the scheduler")
@@ -217,24 +269,33 @@ def cli() -> None:
 @_pairs("--executor-option", "Option of the executor, such as devices=0,1")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
-    """Tune TRAINER, named FILE.py:name or package.module:name."""
+    """Tune TRAINER, named FILE.py:name or package.module:name, or a script (--script)."""
+    from hpo.run.going_on import read_configs
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
-    from hpo.trainers.loading import default_space
 
     _see_working_directory()
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
+        "warm_start": options.pop("warm_start"),
     }
+    script = _script(options)
+    domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
+    if (initial := options.pop("initial")) is not None:
+        settings["initial"] = read_configs(initial, domains)
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
+    if (least := options.pop("min_resource")) is not None:
+        scheduler_options["min_resource"] = least
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
-        space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
+        script=script,
+        space=domains.to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
         scheduler_options=scheduler_options,
         predictor_options=parse_options(options.pop("predictor_option")),
@@ -244,14 +305,43 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal is None:
         target = trainer.rpartition(":")[0]
         stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
-        journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+        journal = Path(f"{stem or ('script' if script else 'run')}-{spec.scheduler}.jsonl")
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
-        _work(journal, spec, **settings)
+        _work(journal, spec, limits=limits, **settings)
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
-    _show(_watched(tuner.run, journal), journal)
+    _show(_watched(lambda: tuner.run(**limits), journal), journal)
+
+
+def _script(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a script out of those of a run; return them as parameters."""
+    command, metric = options.pop("script"), options.pop("metric")
+    given = parse_options(options.pop("script_option"))
+    if metric is not None:
+        given["metric"] = metric
+    if command is None:
+        if given:
+            raise UsageError(
+                f"{', '.join(given)}: of a script (--metric, --script-option), and there is none; "
+                "give its command by --script"
+            )
+        return {}
+    if options["objective"] is not None:
+        given.setdefault("metric", options["objective"])
+    return {"command": command, **given}
+
+
+def _default_space(trainer: str, script: dict[str, Any]) -> Path:
+    """Return the search space beside a trainer."""
+    from hpo.trainers.loading import default_space
+
+    if script:
+        raise UsageError("--script needs a search space; name its TOML file by --space FILE")
+    if not trainer:
+        raise UsageError("name a TRAINER (FILE.py:name), or the command of a script by --script")
+    return default_space(trainer)
 
 
 @cli.command()
@@ -261,10 +351,17 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @_pairs("--executor-option", "Option of the executor [as before]")
 @click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
 @_deadline
+@_limited
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
+@_pairs("--extend", "Go on beyond the end, by a larger max-resource, iterations, n-trials, ...")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--keep-checkpoints/--remove-checkpoints",
+    default=None,
+    help="Keep the checkpoints of all trials [as before].",
+)
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
 )
@@ -275,6 +372,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
     _see_working_directory()
     executor_options = parse_options(options.pop("executor_option"))
+    options["extend"] = parse_options(options.pop("extend")) or None
     given = {name: value for name, value in options.items() if value is not None}
     if executor_options or "executor" in given:  # another executor has other options
         given["executor_options"] = executor_options
@@ -286,13 +384,15 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 @click.argument("journal", type=_PATH)
 @click.option("--workers", "n_workers", type=_WORKERS, help="Number of workers [as before].")
 @_deadline
+@_limited
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def work(journal: Path, *, quiet: bool, **options: Any) -> None:
     """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
     _see_working_directory()
+    limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     given = {name: value for name, value in options.items() if value is not None}
-    _work(journal, progress=_progress(quiet=quiet), **given)
+    _work(journal, limits=limits, progress=_progress(quiet=quiet), **given)
 
 
 def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
@@ -410,6 +510,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
 @click.option(
+    "--min-resource",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Epochs before which no trial is given up.",
+)
+@click.option(
     "--seeds",
     type=click.IntRange(max=10_000),
     default=10,
@@ -434,6 +541,32 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
     _print(table=table_of(rows, setting))
+
+
+@cli.command("list")
+@click.argument(
+    "kind",
+    type=click.Choice(["schedulers", "searchers", "predictors", "executors"]),
+    required=False,
+)
+def list_parts(kind: str | None) -> None:
+    """List schedulers, searchers, predictors and executors, or those of one KIND."""
+    from hpo.predictors.registry import CATALOGUE as PREDICTORS
+    from hpo.run.executors.registry import CATALOGUE as EXECUTORS
+    from hpo.schedulers.registry import CATALOGUE as SCHEDULERS
+    from hpo.searchers.installed import PluginWarning
+    from hpo.searchers.registry import CATALOGUE as SEARCHERS
+
+    with warnings.catch_warnings(record=True) as broken:
+        warnings.simplefilter("always", PluginWarning)
+        for each in (SCHEDULERS, SEARCHERS, PREDICTORS, EXECUTORS):
+            if kind in (None, f"{each.kind}s"):
+                if kind is None:
+                    _print(f"{each.kind.capitalize()}s")
+                width = max(map(len, each.names()))
+                _print(*(f"  {name:{width}}  {line}" for name, line in each.described()))
+    for warning in broken:
+        _warn(f"Warning: {warning.message}")
 
 
 def _see_working_directory() -> None:
@@ -520,12 +653,22 @@ def _show(
     metrics: Sequence[str] | None = None,
 ) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
     _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
         name = results.objective.title
         _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -56,6 +56,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "hpo.simulation.datasets",
         "hpo.simulation.synthetic",
         "hpo.run.results",
+        "hpo.run.trial_results",
+        "hpo.trainers.objective",
         "hpo.report.plots",
         "hpo.errors",
         "hpo.run.executors",

@@ -87,6 +87,39 @@ def seconds_until(deadline: object) -> float:
     return seconds
 
 
+def seconds_of(name: str, duration: object) -> float:
+    """Return a duration in seconds.
+
+    Parameters
+    ----------
+    name : str
+        What it is, for the message.
+    duration : float, timedelta or str
+        Seconds, or text: ``"00:55:00"``, ``"1-12:00:00"``, ``"55m"``, ``"3300"``.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or not positive.
+    """
+    try:
+        if isinstance(duration, datetime):
+            seconds = math.nan
+        elif isinstance(duration, str):
+            text = duration.strip()
+            seconds = float(text) if (known := _duration(text)) is None else known
+        else:
+            seconds = _seconds(duration)
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive time: seconds, HH:MM:SS or a number with a unit (90s, 55m, "
+            f"1h30m, 2d), got {duration!r}; a moment is given as deadline"
+        )
+    return seconds
+
+
 def _seconds(deadline: object) -> float:
     """Return the seconds from now that a value means, NaN where it means nothing."""
     match deadline:
@@ -110,12 +143,20 @@ def _read(text: str) -> float:
         return _end_of_slurm_job() - _SLURM_MARGIN - time.time()
     if text.startswith("@"):
         return float(text[1:]) - time.time()
-    if text and (parts := _CLOCK.fullmatch(text) or _UNITS.fullmatch(text)):
-        days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    if (seconds := _duration(text)) is not None:
+        return seconds
     if "-" in text[1:]:
         return datetime.fromisoformat(text).timestamp() - time.time()
     return float(text)
+
+
+def _duration(text: str) -> float | None:
+    """Return the seconds of a duration such as 00:55:00 or 55m, None for other text."""
+    parts = _CLOCK.fullmatch(text) or _UNITS.fullmatch(text)
+    if not text or parts is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def _end_of_slurm_job() -> float:
@@ -152,10 +193,14 @@ class Deadline:
     ----------
     seconds : float
         Time from now.
+    is_limit : bool
+        Whether it is the limit `max_time`, at which the run returns its results; otherwise it
+        raises `InterruptedRunError`.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, is_limit: bool = False) -> None:
         self._end = time.monotonic() + seconds
+        self.is_limit = is_limit
         self._pace: dict[int, float] = {}  # trial -> seconds per unit of its last segment
 
     @property
@@ -165,7 +210,8 @@ class Deadline:
 
     def measured(self, trial_id: int, units: int, seconds: float) -> None:
         """Take note of how long a segment took."""
-        self._pace[trial_id] = seconds / units
+        if units:  # none were left where training has ended by itself
+            self._pace[trial_id] = seconds / units
 
     def units(self, trial_id: int) -> float:
         """Return how many units of a trial can be trained in time; at most one to measure it.

@@ -36,6 +36,13 @@ class Progress:
     def announce(self, line: str) -> None:
         """Show a line before the run starts, such as its budget."""
 
+    max_epochs: int | None = None
+    """Limit of the resource units of the run, if there is one."""
+
+    def limit_epochs(self, max_epochs: int | None) -> None:
+        """Take note of the limit before the run starts."""
+        self.max_epochs = max_epochs
+
     def __enter__(self) -> Self:
         """Start the display."""
         return self
@@ -59,6 +66,8 @@ class Snapshot:
         Resource units trained.
     budget : int or None
         Units that the search will spend; None if that is not known beforehand.
+    max_epochs : int or None
+        Units at which the run stops, by its limit.
     saved : int or None
         Units saved relative to plain Hyperband so far; None without a baseline.
     baseline_epochs : int or None
@@ -83,6 +92,7 @@ class Snapshot:
 
     epochs: int
     budget: int | None
+    max_epochs: int | None
     saved: int | None
     baseline_epochs: int | None
     running: int
@@ -99,8 +109,13 @@ class Snapshot:
     objective: str = LOSS
 
     @classmethod
-    def of(cls, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> Self:
-        """Take the figures from a summary."""
+    def of(
+        cls,
+        summary: SchedulerSummary,
+        baseline: HyperbandBaseline | None,
+        max_epochs: int | None = None,
+    ) -> Self:
+        """Take the figures from a summary, of a run with a limit `max_epochs` if it has one."""
         status = [trial.status for trial in summary.trials]
         running = [t for t in summary.trials if t.status is TrialStatus.RUNNING]
         newest = max(running, key=lambda trial: trial.trial_id, default=None)
@@ -110,6 +125,7 @@ class Snapshot:
         return cls(
             epochs=summary.epochs,
             budget=summary.budget,
+            max_epochs=max_epochs,
             saved=None if baseline is None else baseline.saved(summary.trials),
             baseline_epochs=None if baseline is None else baseline.epochs,
             running=len(running),
@@ -130,6 +146,10 @@ class Snapshot:
         """Return (label, text) pairs in display order."""
         limit = f" of at most {self.baseline_epochs}" if self.baseline_epochs else ""
         limit = limit if self.budget is None else f" of {self.budget}"
+        if self.max_epochs is not None and self.max_epochs < (
+            self.budget or self.baseline_epochs or math.inf
+        ):
+            limit = f" of {self.max_epochs}"
         trials = f"{self.alive} alive ({self.running} running) of {self.trials}"
         if self.failed:
             trials += f", {self.failed} failed"
@@ -194,7 +214,7 @@ class RichProgress(Progress):
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Show the state `summary` and what was saved relative to the `baseline`."""
-        self._snapshot = Snapshot.of(summary, baseline)
+        self._snapshot = Snapshot.of(summary, baseline, self.max_epochs)
         if self._live is None and time.monotonic() - self._last_line >= self.LINES_EVERY:
             self._print_line()
 

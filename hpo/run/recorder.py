@@ -9,12 +9,14 @@ from typing import Any
 
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.deadline import PART
 from hpo.run.journal import Journal, JournalContent
+from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.run.trial_results import TrialViews
+from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
-from hpo.trial import Job, Report, TrainFailure, TrainReport
+from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -70,6 +72,8 @@ class RunRecorder:
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
+        self._has_parts = any(note.get("what") == PART for note in self.notes)
+        self._objective = objective
         self._views = TrialViews(objective, self.notes)
 
     def decided(self, job: Job) -> None:
@@ -98,8 +102,13 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self._has_parts |= data.get("what") == PART
         self.notes.append(data)
         self._views.note(data)
+
+    def view(self, trial: TrialSummary) -> TrialResult:
+        """Return a trial as users see it."""
+        return self._views.of(trial)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""
@@ -115,4 +124,7 @@ class RunRecorder:
             self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
 
     def _show(self) -> None:
-        self._progress.show(self._views.summary(self._scheduler.summary()), self._baseline)
+        summary = self._scheduler.summary()
+        if self._has_parts:
+            summary = with_parts(summary, self.notes, self._objective)
+        self._progress.show(self._views.summary(summary), self._baseline)

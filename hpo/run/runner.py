@@ -28,6 +28,7 @@ from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
+from hpo.run.limits import Bounds, LimitReachedError
 from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.recorder import SEGMENT
@@ -44,6 +45,7 @@ from hpo.trial import (
     TrainFailure,
     TrainJob,
     TrainReport,
+    finite_or_worst,
 )
 
 Note = Callable[[Mapping[str, Any]], None]
@@ -71,6 +73,13 @@ class Policy:
         long is trained in part.
     objective : Objective
         What the search optimises.
+    max_epochs : int or None
+        Resource units of all sessions after which the run stops; a segment that is too long is
+        trained in part.
+    epochs_before : int
+        Resource units that were reported by earlier sessions.
+    target : float or None
+        The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
     max_retries: int = 1
@@ -79,6 +88,26 @@ class Policy:
     max_lost: int | None = None
     deadline: Deadline | None = None
     objective: Objective = LOSS_MINIMISED
+    max_epochs: int | None = None
+    epochs_before: int = 0
+    target: float | None = None
+
+    def within(self, bounds: Bounds, epochs_before: int) -> Policy:
+        """Return the policy with the limits of a run.
+
+        Parameters
+        ----------
+        bounds : Bounds
+        epochs_before : int
+        """
+        target = bounds.limits.target
+        return replace(
+            self,
+            deadline=bounds.deadline,
+            max_epochs=bounds.limits.max_epochs,
+            epochs_before=epochs_before,
+            target=None if target is None else self.objective.loss(target),
+        )
 
     def most_lost(self, n_workers: int) -> int:
         """Return `max_lost` or its default.
@@ -105,6 +134,10 @@ class _Attempt:
     def start(self) -> int:
         """Units that are done: those of the job's start, or none if the trial starts afresh."""
         return len(self.known) + (0 if self.restarted else self.job.start)
+
+    def new_units(self, stop: int) -> int:
+        """Return how many units up to `stop` were never trained before."""
+        return max(0, stop - max(self.start, self.job.start))
 
 
 @dataclass(frozen=True)
@@ -161,7 +194,9 @@ class JobRunner:
         self._policy = policy
         self._note = note
         self._deadline = policy.deadline
-        self._late: list[_Attempt] = []  # cannot be trained before the deadline
+        self._late: list[_Attempt] = []  # cannot be trained before the deadline or the limit
+        self._epochs = policy.epochs_before  # trained, or in training
+        self._limit = ""  # that has ended the run
         self.background = not isinstance(model, InTurn)
         self._queue: deque[_Attempt | ModelJob] = deque()
         self._events: SimpleQueue[_Event] = SimpleQueue()
@@ -192,7 +227,12 @@ class JobRunner:
 
     @property
     def _stopping(self) -> bool:
-        return self._signum is not None or self._error is not None
+        return self._signum is not None or self._error is not None or bool(self._limit)
+
+    @property
+    def _epochs_left(self) -> float:
+        most = self._policy.max_epochs
+        return math.inf if most is None else max(0, most - self._epochs)
 
     def submit(self, job: Job, known: tuple[float, ...] = ()) -> None:
         """Accept a job without blocking; it starts in the next `wait` with a free worker.
@@ -203,7 +243,16 @@ class JobRunner:
         known : tuple of float
             Losses of its first units, which an earlier session trained.
         """
-        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
+        self._epochs += len(known)
+        if not isinstance(job, TrainJob):
+            self._queue.append(job)
+        elif job.trial_id in self._checkpoints.removed:
+            self._checkpoints.removed.remove(job.trial_id)
+            reason = "its checkpoint was deleted when the trial was over"
+            self._note({"what": RESTART, **_place(job), "reason": reason})
+            self.submit_afresh(job)
+        else:
+            self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
         """Accept a job of a trial whose restart was interrupted: it starts afresh again.
@@ -219,6 +268,35 @@ class JobRunner:
         self._signum = signum
         self._events.put(None)
 
+    def end(self, limit: str) -> None:
+        """Make `wait` raise `LimitReachedError` soon.
+
+        Parameters
+        ----------
+        limit : str
+            Name of the limit that has ended the run.
+        """
+        self._limit = self._limit or limit
+        self._events.put(None)
+
+    def _end_in_time(self) -> None:
+        if self._deadline is not None and self._deadline.is_limit:
+            self.end("max_time")
+        else:
+            self.stop(AT_DEADLINE)
+
+    def _end_late(self) -> None:
+        """End the run, since nothing that is left can be trained before its limit."""
+        if self._epochs_left == 0:
+            self.end("max_epochs")
+        elif self._deadline is None or self._deadline.units(self._late[0].job.trial_id) >= 1:
+            # Epochs that were reserved for a segment that has failed.
+            self._queue.extend(self._late)
+            self._late.clear()
+            self._start_jobs()
+        else:
+            self._end_in_time()
+
     def wait(self) -> Sequence[Report]:
         """Start jobs, block until there is a report, and return all reports.
 
@@ -230,6 +308,8 @@ class JobRunner:
         InterruptedRunError
             If `stop` was called or nothing more can be trained before the deadline, and all reports
             are delivered.
+        LimitReachedError
+            If a limit has ended the run, and all reports are delivered.
         MachineError
             If the machine fails, and all reports are delivered.
         ExecutorBrokenError
@@ -237,8 +317,8 @@ class JobRunner:
         """
         while True:
             self._start_jobs()
-            if self._late and not self._training:
-                self.stop(AT_DEADLINE)
+            if self._late and not self._training and not self._stopping:
+                self._end_late()
             reports = self._collect()
             if reports:
                 return reports
@@ -246,6 +326,8 @@ class JobRunner:
                 raise self._error
             if self._signum is not None:
                 raise InterruptedRunError(self._signum)
+            if self._limit:
+                raise LimitReachedError(self._limit)
             if self._doubtful and self.free > 0:
                 return []
 
@@ -268,9 +350,13 @@ class JobRunner:
         fit = math.inf if self._deadline is None else self._deadline.units(job.trial_id)
         if fit < stop - attempt.start:
             stop = attempt.start + int(fit)
-        if stop == attempt.start:
+        left = self._epochs_left
+        if left < attempt.new_units(stop):
+            stop = max(attempt.start, job.start) + int(left)
+        if stop == attempt.start or left == 0:
             self._late.append(attempt)
             return
+        self._epochs += attempt.new_units(stop)
         self._n_started += 1
         attempt = replace(attempt, serial=self._n_started)
         segment = Segment(
@@ -281,6 +367,9 @@ class JobRunner:
             self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
+            trial_id=job.trial_id,
+            attempt=attempt.number,
+            deadline=None if self._deadline is None else time.time() + self._deadline.remaining,
             objective=self._objective,
         )
         self._training += 1
@@ -346,7 +435,7 @@ class JobRunner:
                 timeout=None if self._deadline is None else self._deadline.remaining
             )
         except Empty:
-            self.stop(AT_DEADLINE)
+            self._end_in_time()
             return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
@@ -383,6 +472,8 @@ class JobRunner:
     def _ended(self, event: _Finished, outcome: Outcome) -> list[Report]:
         """Turn an outcome into reports, or queue another attempt, or stop the run."""
         attempt = event.attempt
+        if outcome.reason:
+            self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
             self._error = self._error or StoppedRunError(outcome.reason)
             return []
@@ -430,18 +521,26 @@ class JobRunner:
         self._note_place(job, outcome)
         self._checkpoints.settle(job.trial_id, outcome.attempt)
         self._note_objective(outcome.objective)
+        stop = attempt.start + len(outcome.losses)  # sooner where training has ended by itself
+        self._epochs += attempt.new_units(stop) - attempt.new_units(event.stop)
         if self._deadline is not None:
-            units = event.stop - attempt.start
-            self._deadline.measured(job.trial_id, units, event.seconds - outcome.waited)
+            seconds = event.seconds - outcome.waited
+            self._deadline.measured(job.trial_id, len(outcome.losses), seconds)
         skipped = max(0, job.start - attempt.start)  # trained again, and known
-        if outcome.extra and event.stop > job.start:
+        if outcome.extra and stop > job.start:
             extra = {name: list(values)[skipped:] for name, values in outcome.extra.items()}
-            place = {**_place(job), "start": attempt.start + skipped, "stop": event.stop}
+            place = {**_place(job), "start": attempt.start + skipped, "stop": stop}
             self._note({"what": METRICS, **place, "extra": extra})
         if outcome.kept and not self._keeps:
             self._keeps = True
             self._note({"what": CHECKPOINTS})
+        target = self._policy.target
+        if target is not None and any(finite_or_worst(loss) <= target for loss in outcome.losses):
+            self.end("target")
         losses = attempt.known + outcome.losses
+        if outcome.finished:
+            new = losses[job.start if attempt.restarted else 0 :]
+            return TrainReport(job.trial_id, job.start, job.stop, new, finished=True)
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
                 self._note(part_note(job, self._objective.values(losses)))

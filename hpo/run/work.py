@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -32,7 +33,9 @@ from hpo.run.checkpoints import default_directory
 from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
-from hpo.run.journal import locked_journal, read_header, read_journal
+from hpo.run.journal import read_header, read_journal
+from hpo.run.limits import Limits, limits_of
+from hpo.run.locking import locked_journal
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results
 from hpo.run.runner import signals_stop
@@ -73,6 +76,7 @@ def work(
     spec: RunSpec | None = None,
     *,
     deadline: Moment | None = None,
+    limits: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda _: None,
     **settings: Any,
 ) -> Contribution:
@@ -87,6 +91,10 @@ def work(
         search. Without it the journal has to exist.
     deadline : float, timedelta, datetime, str or None
         When this process stops in good order (see `hpo.run.deadline.seconds_until`).
+    limits : Mapping, optional
+        Limits of `Tuner.run` by name, for as long as this process leads. Where one is reached, the
+        search ends for all processes. Those of an earlier leader hold on, unless others are
+        given. ``max_time`` counts from the start of this process.
     say : callable
         Called with a line of text about what this process does.
     **settings
@@ -107,21 +115,21 @@ def work(
         As `Tuner.run`, while this process leads.
     """
     journal = Path(journal)
-    end = None if deadline is None else time.monotonic() + seconds_until(deadline)
+    given = _Given(settings, dict(limits or {}), deadline)
     if spec is not None:
         tuner = Tuner.from_spec(spec, journal=journal, deadline=deadline, **settings)
         if not journal.exists():
             try:
-                return Contribution(tuner.run(), 0)
+                return Contribution(tuner.run(**given.limits), 0)
             except UsageError:
                 if not journal.exists():  # else another process was quicker
                     raise
         _check_same(journal, tuner.spec or spec)
-    settings |= _of_session(journal, spec)
+    given.settings |= _of_session(journal, spec)
     lead = _Lead(journal, _place(journal, settings.get("checkpoint_dir")))
-    member = Member(lead.root, lead.take, end)
+    member = Member(lead.root, lead.take, given.end)
     try:
-        while (done := _turn(journal, lead, member, end, say, settings)) is None:
+        while (done := _turn(journal, lead, member, given, say)) is None:
             pass
     except OSError as error:
         remedy = machine_fault(error)
@@ -133,22 +141,62 @@ def work(
     return done
 
 
+class _Given:
+    """What a process was given for the time in which it leads.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of `Tuner`.
+    limits : dict
+        Parameters of `Tuner.run`.
+    deadline : Moment or None
+        When the process stops.
+
+    Attributes
+    ----------
+    end : float or None
+        The deadline, by `time.monotonic`.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], limits: dict[str, Any], deadline: Moment | None
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        now = time.monotonic()
+        self.end = None if deadline is None else now + seconds_until(deadline)
+        self._limit = now + Limits(**limits).seconds
+
+    def now(self, journal: Path) -> dict[str, Any]:
+        """Return the parameters of `Tuner.resume`.
+
+        Raises
+        ------
+        InterruptedRunError
+            If the deadline is over.
+        """
+        now = time.monotonic()
+        if self.end is not None and self.end <= now:
+            raise InterruptedRunError(AT_DEADLINE, journal)
+        left = None if self.end is None else self.end - now
+        time_left = None if self._limit == math.inf else max(_MOMENT, self._limit - now)
+        kept = limits_of(read_journal(journal).notes())  # of an earlier leader
+        given = {name: value for name, value in self.limits.items() if value is not None}
+        times = {"deadline": left, "max_time": time_left}
+        return {**self.settings, **kept, **given, **times}
+
+
 def _turn(
-    journal: Path,
-    lead: _Lead,
-    member: Member,
-    end: float | None,
-    say: Callable[[str], None],
-    settings: dict[str, Any],
+    journal: Path, lead: _Lead, member: Member, given: _Given, say: Callable[[str], None]
 ) -> Contribution | None:
     """Lead the search or train for its leader; return None if the lead may be free then."""
     if lead.take_from(member):
         say("This process leads the search")
-        given = {**settings, "deadline": None if end is None else _left(end, journal)}
         with contextlib.suppress(JournalInUseError):  # another one was quicker
-            return Contribution(Tuner.resume(journal, **given), member.n_trained)
+            return Contribution(Tuner.resume(journal, **given.now(journal)), member.n_trained)
     lead.leave()
-    leader = _found(member, journal)
+    leader = _found(member, lead, journal)
     if leader.get("state") == mailbox.LEADS:
         say(f"This process trains for process {leader['pid']} on {leader['host']}")
         with signals_stop(member):
@@ -160,16 +208,8 @@ def _turn(
     return None
 
 
-def _left(end: float, journal: Path) -> float:
-    """Return the seconds that are left until the deadline."""
-    left = end - time.monotonic()
-    if left <= 0:
-        raise InterruptedRunError(AT_DEADLINE, journal)
-    return left
-
-
-def _found(member: Member, journal: Path) -> Mapping[str, Any]:
-    """Wait until there is a leader, or the lead may be free; return what is known of the leader.
+def _found(member: Member, lead: _Lead, journal: Path) -> Mapping[str, Any]:
+    """Wait until there is a leader, or this process may lead; return what is known of the leader.
 
     Raises
     ------
@@ -180,14 +220,9 @@ def _found(member: Member, journal: Path) -> Mapping[str, Any]:
     while time.monotonic() - begun < _NO_LEADER:
         time.sleep(_MOMENT + os.getpid() % 50 / 1000)  # not all at once
         leader = member.leader()
-        if leader.get("state") == mailbox.LEADS:
+        state = leader.get("state")
+        if state == mailbox.LEADS or (state != mailbox.UNKNOWN and lead.take()):
             return leader
-        if leader.get("state") != mailbox.UNKNOWN:
-            try:
-                with locked_journal(journal):
-                    return leader
-            except JournalInUseError:
-                pass
     notes = [note for note in read_journal(journal).notes() if note.get("what") == LEADER]
     last = notes[-1] if notes else {}
     who = f"process {last.get('pid')} on {last.get('host')}, executor {last.get('executor')!r}"

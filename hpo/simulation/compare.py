@@ -38,6 +38,8 @@ class Setting:
         Number of simulated workers.
     predictor_options : Mapping
         Further options of the predictor.
+    min_resource : int
+        Least resource of a rung (see each scheduler).
     mode : {"min", "max"}
         Whether lower or higher values of the table are better.
     """
@@ -49,6 +51,7 @@ class Setting:
     seeds: int
     n_workers: int
     predictor_options: Mapping[str, Any]
+    min_resource: int = 1
     mode: str = "min"
 
 
@@ -85,6 +88,7 @@ def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[Simulatio
                 name,
                 max_resource=max_resource,
                 reduction_factor=setting.reduction_factor,
+                min_resource=setting.min_resource,
                 seed=seed,
             )
             options = {"seed": seed, "n_workers": setting.n_workers, "predictor": predictor}

@@ -4,8 +4,9 @@ Schedulers, searchers and predictors minimise losses. A trainer returns numbers 
 and unit, and what users see is in these too. `Objective` is the one place that turns the sign:
 
 >>> objective = Objective("accuracy", "max")
->>> objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
-Measured(name='accuracy', values=(0.5, 0.9), extra={'loss': (0.7, 0.4)})
+>>> found = objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
+>>> found.name, found.values, found.extra
+('accuracy', (0.5, 0.9), {'loss': (0.7, 0.4)})
 >>> objective.losses((0.5, 0.9))
 (-0.5, -0.9)
 """
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import ObjectiveError, UsageError
+
+__all__ = ["Objective"]
 
 LOSS = "loss"
 """Name of the objective where nothing else is said."""
@@ -103,7 +106,7 @@ class Objective:
 
     @classmethod
     def of(cls, name: str | None, mode: str) -> Objective:
-        """Return the objective of a run's settings, where None stands for no name."""
+        """Return the objective of a run's settings `name`, where None is no name, and `mode`."""
         return cls("" if name is None else name, mode)
 
     @property
@@ -154,18 +157,24 @@ class Objective:
         """
         finished = isinstance(result, Metrics) and bool(result.finished)
         name, columns = self._named(result)
-        values = _floats(columns.pop(name), name or "losses")
-        _check_number(len(values), n_units, finished=finished, begun=begun)
+        told = "losses" if name == "" or isinstance(result, Metrics) else name
+        values = _floats(columns.pop(name), told)
+        _check_number(len(values), n_units, told, finished=finished, begun=begun)
         extra = {str(each): _floats(got, str(each), len(values)) for each, got in columns.items()}
         return Measured(name, values, extra, finished)
 
     def _named(self, result: Any) -> tuple[str, dict[str, Any]]:
         """Return the name of the objective and all metrics by name."""
         if isinstance(result, Metrics):
+            extra = {str(key): each for key, each in result.extra.items()}
+            if self.name in extra and isinstance(result.losses, Mapping):
+                return self.name, {**result.losses, **extra}
             name, columns = self._named_losses(result.losses)
-            columns = {**columns, **{str(key): each for key, each in result.extra.items()}}
+            columns = {**columns, **extra}
             if name:
                 return name, columns
+            if not result.extra and (self.name not in ("", LOSS) or self.mode == "max"):
+                return "", columns  # numbers without a name, as in a plain sequence
             columns = {LOSS: columns.pop(""), **columns}
             if not self.name and self.mode == "min":
                 return LOSS, columns
@@ -248,17 +257,17 @@ def _listed(values: Any, name: str) -> list[Any]:
         ) from None
 
 
-def _check_number(n: int, n_units: int, *, finished: bool, begun: bool) -> None:
+def _check_number(n: int, n_units: int, name: str, *, finished: bool, begun: bool) -> None:
     """Check the number of values of a segment."""
     if finished:
         if n > n_units or (n == 0 and not begun):
             raise ValueError(
-                f"trainer must return one of losses per unit: {n_units} here, or fewer if training "
+                f"trainer must return one of {name} per unit: {n_units} here, or fewer if training "
                 f"has finished by itself, but one at least of a trial; got {n}"
             )
     elif n != n_units:
         raise ValueError(
-            f"trainer must return one of losses per unit: {n_units} here, got {n}"
+            f"trainer must return one of {name} per unit: {n_units} here, got {n}"
             + ("; if training has ended by itself, return hpo.Metrics(losses, finished=True)")
             * (n < n_units)
         )

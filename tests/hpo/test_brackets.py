@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.brackets import floor_log, hyperband_brackets, make_bracket, round_half_even
+from hpo.brackets import (
+    floor_log,
+    hyperband_brackets,
+    hyperband_epochs,
+    make_bracket,
+    round_half_even,
+)
 
 
 def test_floor_log_is_exact_where_floating_point_is_not():
@@ -59,8 +65,32 @@ def test_rungs_rise_to_the_maximum_and_trials_fall(resource, factor):
         ((9, 3, 3, 1), "depth must lie in 0..2"),
         ((9, 3, -1, 1), "depth must lie in 0..2"),
         ((9, 3, 1, 0), "n_trials"),
+        ((9, 3, 1, 1, 4), "depth must lie in 0..0 for max_resource=9, min_resource=4"),
+        ((9, 3, 0, 1, 0), r"min_resource must lie in 1..9 \(max_resource\), got 0"),
+        ((9, 3, 0, 1, 10), "min_resource must lie in 1..9"),
+        ((9, 3, 0, 1, 1.0), "min_resource must lie in 1..9"),
     ],
 )
 def test_bad_settings_are_named(args, message):
     with pytest.raises(ValueError, match=message):
         make_bracket(*args)
+
+
+@given(st.integers(1, 500), st.integers(2, 6), st.integers(1, 500))
+def test_no_rung_lies_below_the_least_resource(resource, factor, least):
+    least = min(least, resource)
+    brackets = hyperband_brackets(resource, factor, least)
+    lowest = brackets[0].rungs[0].resource
+    assert all(rung.resource >= least for bracket in brackets for rung in bracket.rungs)
+    assert lowest < least * factor or math.isclose(lowest, least * factor, abs_tol=factor / 2)
+    assert brackets[-1] == hyperband_brackets(resource, factor)[-1].of_size(len(brackets), factor)
+    assert hyperband_epochs(resource, factor, least) <= hyperband_epochs(resource, factor)
+    assert hyperband_brackets(resource, factor, 1) == hyperband_brackets(resource, factor)
+
+
+def test_the_brackets_of_the_paper_start_at_its_least_resource():
+    """R = 81 units of 3 epochs each are 243 epochs from 3 on (Li et al., table 1, times 3)."""
+    table = [[(r.n_trials, r.resource) for r in b.rungs] for b in hyperband_brackets(243, 3, 3)]
+    assert table[0] == [(81, 3), (27, 9), (9, 27), (3, 81), (1, 243)]
+    assert table[-1] == [(5, 243)]
+    assert len(table) == 5

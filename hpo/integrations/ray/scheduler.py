@@ -71,8 +71,8 @@ class SwiftHyperBand(TrialScheduler):
         cannot be restored.
     **options
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`), such as
-        ``min_curves``. By default brackets are repeated as long as there are samples, and nothing
-        is trained ahead of a decision.
+        ``min_curves`` or ``min_resource`` (Ray's ``grace_period``). By default brackets are
+        repeated as long as there are samples, and nothing is trained ahead of a decision.
 
     Notes
     -----

@@ -7,7 +7,7 @@
 >>> search = SwiftSearchCV(
 ...     SGDClassifier(random_state=0), {"alpha": loguniform(1e-5, 1e-1)}, n_iter=2, random_state=0
 ... ).fit(X, y)
->>> float(search.best_score_) > 0.8
+>>> bool(search.best_score_ > 0.8)
 True
 """
 

@@ -29,7 +29,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hpo.errors import UsageError
 from hpo.files import lock_file
@@ -37,6 +37,7 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.script import ScriptTrainer
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"
@@ -136,7 +137,7 @@ def is_held(lock: Path) -> bool:
 
 
 def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
-    """Return the name of a trainer.
+    """Return the name of a trainer, or the settings of a script.
 
     Raises
     ------
@@ -147,32 +148,53 @@ def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
         return {}
     if isinstance(trainer, NamedTrainer):
         return {"name": trainer.name, "fingerprint": trainer.fingerprint()}
+    if isinstance(trainer, ScriptTrainer):
+        return {"script": trainer.to_dict(), "fingerprint": trainer.fingerprint()}
     raise UsageError(
         "executor 'shared' needs a trainer that is given by its name, 'FILE.py:name' or "
-        f"'package.module:name', as other processes import it; got {type(trainer).__name__}"
+        "'package.module:name', as other processes import it, or a ScriptTrainer; got "
+        f"{type(trainer).__name__}"
     )
 
 
 def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
     """Return the trainer of this name."""
+    if "script" in data:
+        return ScriptTrainer(**data["script"])
     return NamedTrainer(data["name"]) if data else Probe()
 
 
 def segment_to_json(segment: Segment) -> dict[str, Any]:
     """Return a segment as plain values."""
-    data = {each.name: getattr(segment, each.name) for each in dataclasses.fields(segment)}
-    data["config"] = dict(segment.config)
-    return {name: {"path": str(v)} if isinstance(v, Path) else v for name, v in data.items()}
+    return {**_plain(segment), "config": dict(segment.config)}
 
 
 def segment_from_json(data: Mapping[str, Any]) -> Segment:
     """Return the segment that plain values describe."""
-    values: dict[str, Any] = {
-        name: Path(value["path"]) if isinstance(value, Mapping) and name != "config" else value
-        for name, value in data.items()
-    }
-    values["config"] = {name: plain_value(value) for name, value in data["config"].items()}
-    return Segment(**values)
+    config = {name: plain_value(value) for name, value in data["config"].items()}
+    segment: Segment = _typed({**data, "config": config}, Segment)
+    return segment
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as plain values: the type of the field tells what they were."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {each.name: _plain(getattr(value, each.name)) for each in fields}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """Return the value of a field of this type that `_plain` has written."""
+    for kind in (hint, *get_args(hint)):  # of `Path | None`, the path
+        if kind is Path and isinstance(value, str):
+            return Path(value)
+        if get_origin(kind) is tuple and isinstance(value, list):
+            return tuple(value)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+            hints = get_type_hints(kind)
+            return kind(**{name: _typed(each, hints[name]) for name, each in value.items()})
+    return value
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from hpo.run.executors import mailbox
 from hpo.run.executors.pools import ProcessPool
 from hpo.trainers.base import Outcome
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.script import ScriptTrainer
 
 Ending = Literal["vacant", "ended", "stopped", "removed"]
 """Why a member ceases to train: nobody leads; the search is over; it was told to stop; its leader
@@ -80,9 +81,11 @@ class Member:
         found = self._leader.look()
         if found.get("state") != mailbox.LEADS:
             return found
-        if self._leader.age > mailbox.STALE or _has_ended(found):
-            return {**found, "state": mailbox.LEFT}
-        return found if self._leader.moved else {**found, "state": mailbox.UNKNOWN}
+        is_silent = self._leader.age > mailbox.STALE
+        if self._leader.moved and not is_silent:
+            return found
+        left = is_silent or _has_ended(found)
+        return {**found, "state": mailbox.LEFT if left else mailbox.UNKNOWN}
 
     def serve(self) -> Ending:
         """Train for the leader until there is none, the search is over, or `stop` is called.
@@ -94,6 +97,8 @@ class Member:
             cannot be imported.
         """
         leader = self._leader.look()
+        if not leader:
+            return "vacant"
         _check(leader)
         trainer = mailbox.trainer_from_json(leader["trainer"])
         who = mailbox.this_process()
@@ -257,10 +262,12 @@ def _check(leader: Mapping[str, Any]) -> None:
             f"{mine['digest']}; start it in the same environment, or install the same version"
         )
     trainer = mailbox.trainer_from_json(leader["trainer"])
-    if isinstance(trainer, NamedTrainer):
+    if isinstance(trainer, NamedTrainer | ScriptTrainer):
         theirs, ours = leader["trainer"]["fingerprint"], trainer.fingerprint()
         if theirs != ours:
-            file = trainer.name.rpartition(":")[0]
+            file = "of the script"
+            if isinstance(trainer, NamedTrainer):
+                file = trainer.name.rpartition(":")[0]
             raise UsageError(
                 f"trainer file {file} must be the one that {whose} has read, of SHA-256 "
                 f"{theirs[:12]}, got {ours[:12] or 'none'}; restore it, or stop all processes of "

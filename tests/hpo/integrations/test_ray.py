@@ -285,3 +285,11 @@ def test_a_search_without_a_journal_cannot_be_restored():
     }.items():
         with pytest.raises(ValueError, match=message):
             SwiftHyperBand(**change)
+
+
+def test_a_least_resource_is_an_option() -> None:
+    from hpo.integrations.ray import SwiftHyperBand
+
+    assert SwiftHyperBand(max_t=9, min_resource=3)
+    with pytest.raises(ValueError, match=r"min_resource must lie in 1\.\.9"):
+        SwiftHyperBand(max_t=9, min_resource=10)

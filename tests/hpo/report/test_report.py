@@ -15,6 +15,7 @@ from hpo.report import read_run, render, write_report
 from hpo.report.content import content
 from hpo.report.importance import importance
 from hpo.run.journal import Journal
+from hpo.run.tuner import Tuner
 from hpo.schedulers import Hyperband
 from hpo.searchers import ListSearcher
 from hpo.trial import TrialStatus, TrialSummary
@@ -245,3 +246,32 @@ def test_the_command(finished, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["report", str(finished("random-search")), "--html", str(page)])
     assert caught.value.code == 2
+
+
+def scores(config, start, stop, checkpoint):
+    """Return an accuracy to maximise, and a loss that is lowest for another configuration."""
+    units = range(start + 1, stop + 1)
+    return [{"loss": config["x"] + 1 / n, "accuracy": config["x"] - 0.1 / n} for n in units]
+
+
+@pytest.mark.slow
+def test_a_page_shows_the_metric_that_is_chosen(opened, tmp_path):
+    journal = tmp_path / "scores.jsonl"
+    scheduler = Hyperband(ListSearcher([{"x": n / 20} for n in range(20)]), max_resource=4)
+    options = {"journal": journal, "executor": "inline"}
+    best = Tuner(scores, scheduler, objective="accuracy", mode="max", **options).run().best
+    browser, _ = opened(journal)
+    assert trial_shown(browser) == best.trial_id
+    assert f"best accuracy\n{best.value:.5g}" in browser.evaluate("document.body.innerText")
+    label = f"{FIGURE}.querySelector('svg').getAttribute('aria-label')"
+    assert browser.evaluate(label).startswith("accuracy against epochs")
+    before = browser.evaluate(f"{FIGURE}.querySelector('path.fate-5').getAttribute('d')")
+    browser.evaluate(
+        "const c = document.getElementById('metric'); c.value = '1';"
+        "c.dispatchEvent(new Event('change'))"
+    )
+    assert browser.evaluate(label).startswith("loss against epochs")
+    assert browser.evaluate(f"{FIGURE}.querySelector('path.fate-5').getAttribute('d')") != before
+    first = "document.querySelector('#trials tbody tr').dataset.trial"
+    assert browser.evaluate(first) == str(best.trial_id)
+    assert browser.errors == []

@@ -85,6 +85,8 @@ def test_every_form_of_a_result_is_the_same_search(trainer):
 def test_numbers_take_the_name_that_they_are_given():
     results = search(accuracies, **BY_ACCURACY)
     assert (results.objective.title, results.best.config) == ("accuracy", {"rate": 0.9})
+    wrapped = search(lambda *segment: Metrics(accuracies(*segment)), **BY_ACCURACY)
+    assert wrapped.trials == results.trials
     unnamed = search(accuracies, mode="max")
     assert unnamed.objective.title == "objective"
     assert unnamed.records()[0]["last_objective"] == unnamed.trials[0].value > 0

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,12 @@ from hpo.errors import AT_DEADLINE, UsageError
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
 from hpo.run.executors.shared import SharedPool
-from hpo.run.journal import locked_journal
+from hpo.run.locking import locked_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
-from hpo.trainers import NamedTrainer, Outcome, Segment
+from hpo.trainers import NamedTrainer, Outcome, ScriptTrainer, Segment
+from hpo.trainers.objective import Objective
 from joining import crowd, joined, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
@@ -38,18 +40,19 @@ HERE = Path(__file__).parent
 
 
 def is_alive(pid):
+    """A process that has ended, and was not waited for yet, is not alive."""
     try:
-        os.kill(int(pid), 0)
-    except (OSError, ValueError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
         return False
-    return True
 
 
 def train(config, start, stop, checkpoint):
     """Write down each epoch, and whether another process trains the same trial."""
     busy = HERE / f"{checkpoint.parent.name}.busy"
-    if busy.exists() and busy.read_text() != str(os.getpid()) and is_alive(busy.read_text()):
-        (HERE / "overlap.txt").write_text(checkpoint.parent.name)
+    other = busy.read_text() if busy.exists() else ""
+    if other not in ("", str(os.getpid())) and is_alive(other):
+        (HERE / "overlap.txt").write_text(f"{checkpoint.parent.name} {other} {os.getpid()}")
     busy.write_text(str(os.getpid()))
     while (HERE / "wait").exists():
         time.sleep(0.01)
@@ -116,7 +119,7 @@ def trainer(workshop) -> NamedTrainer:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[SharedPool]:
-    made = SharedPool(4, tmp_path / "checkpoints", patience=2.0)
+    made = SharedPool(4, tmp_path / "checkpoints", patience=5.0)
     yield made
     made.end()
     made.close()
@@ -130,10 +133,15 @@ def segment(root: Path, trial: int, stop: int) -> Segment:
 
 
 def test_segments_and_outcomes_travel_unchanged(tmp_path: Path) -> None:
-    sent = segment(tmp_path, 3, 7)
+    objective = Objective.of("accuracy", "max")
+    sent = replace(segment(tmp_path, 3, 7), objective=objective, expects_checkpoint=True)
     assert mailbox.segment_from_json(through_json(mailbox.segment_to_json(sent))) == sent
     outcome = Outcome(
-        (1.0, math.inf, 0.1 + 0.2), {"accuracy": (0.5, 1e-300, -math.inf)}, "why", place={"pid": 1}
+        (1.0, math.inf, 0.1 + 0.2),
+        {"accuracy": (0.5, 1e-300, -math.inf)},
+        "why",
+        place={"pid": 1},
+        objective="f1",
     )
     back = mailbox.outcome_from_json(through_json(mailbox.outcome_to_json(outcome)))
     assert back == outcome
@@ -160,7 +168,7 @@ def test_a_machine_that_is_lost_and_comes_back(workshop, trainer, pool, tmp_path
         outcome = second.result(20)
         assert outcome.cause == "lost"
         assert re.fullmatch(
-            rf"process {process.pid} on \S+ has given no sign of life for 2 s", outcome.reason
+            rf"process {process.pid} on \S+ has given no sign of life for 5 s", outcome.reason
         )
         assert not pool._seats
         assert first.result(60).reason == ""
@@ -302,9 +310,24 @@ def test_a_leader_that_takes_no_members_is_named(workshop, monkeypatch) -> None:
 def test_the_command_line(workshop, monkeypatch) -> None:
     monkeypatch.chdir(workshop.root)
     arguments = [*workshop.run_args(executor="shared", workers="1"), "--quiet"]
+    part = CliRunner().invoke(cli, [*arguments, "--max-epochs", "20"])
+    assert part.exit_code == 0, part.output
+    assert "Stopped by max_epochs=20" in part.output
+    assert workshop.epochs() == 20
+    part = CliRunner().invoke(cli, ["work", "run.jsonl", "--quiet", "--max-epochs", "30"])
+    assert part.exit_code == 0, part.output
+    assert workshop.epochs() == 30
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    assert "Epochs: " in done.output
+    assert "Epochs: 69" in done.output
+    assert workshop.repeated() == 0
     gone = CliRunner().invoke(cli, ["work", "none.jsonl"])
     assert isinstance(gone.exception, UsageError)
     assert "cannot read journal none.jsonl" in str(gone.exception)
+
+
+def test_a_script_travels_as_its_settings(workshop) -> None:
+    script = ScriptTrainer("python work.py {lr} {metrics}", epoch="n", directory=workshop.root)
+    sent = through_json(mailbox.trainer_to_json(script))
+    assert mailbox.trainer_from_json(sent) == script
+    assert sent["fingerprint"] == script.fingerprint() != ""
