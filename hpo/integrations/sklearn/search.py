@@ -261,6 +261,11 @@ class SwiftSearchCV(BaseSearchCV):
             If a parameter is invalid, or all trainings fail.
         """
         self._validate_params()
+        if getattr(self, "_skl_callbacks", None):
+            raise ValueError(
+                "callbacks of SwiftSearchCV are not called, got "
+                f"{brief(self._skl_callbacks)}; set them on the estimator"
+            )
         space = ParameterSpace.of(self.param_distributions)
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
