@@ -26,7 +26,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hpo import SearchSpace, SwiftSearchCV
@@ -58,7 +58,7 @@ def small(estimator=None, space=None, **settings) -> SwiftSearchCV:
 def _checked() -> list[SwiftSearchCV]:
     settings = {"n_iter": 1, "cv": 2, "random_state": 0, "error_score": "raise"}
     return [
-        SwiftSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, **settings),
+        SwiftSearchCV(LinearSVC(random_state=0), {"C": [0.5, 1.0]}, **settings),
         SwiftSearchCV(
             GradientBoostingRegressor(n_estimators=8, random_state=0),
             {"learning_rate": [0.1, 1.0]},
