@@ -266,6 +266,8 @@ class FoldsRunner:
 
     Attributes
     ----------
+    problem : Problem
+    folds : sequence of Fold
     trials : dict of int to Trial
     """
 
@@ -284,8 +286,8 @@ class FoldsRunner:
         verbose: int = 0,
     ) -> None:
         self.trials: dict[int, Trial] = {}
-        self._problem = problem
-        self._folds = folds
+        self.problem = problem
+        self.folds = folds
         self._space = space
         self._points = points
         self._model = model
@@ -329,20 +331,20 @@ class FoldsRunner:
         outcomes = iter(
             self._parallel(
                 delayed(train_fold)(
-                    self._problem, fold, state, self._trial(job.trial_id, job.config).params, points
+                    self.problem, fold, state, self._trial(job.trial_id, job.config).params, points
                 )
                 for job in jobs
                 for points in [self._steps(job)]
                 for fold, state in zip(
-                    self._folds, self._trial(job.trial_id, job.config).folds, strict=True
+                    self.folds, self._trial(job.trial_id, job.config).folds, strict=True
                 )
             )
         )
-        return [self._report(job, [next(outcomes) for _ in self._folds]) for job in jobs]
+        return [self._report(job, [next(outcomes) for _ in self.folds]) for job in jobs]
 
     def _trial(self, trial_id: int, config: Config) -> Trial:
         if trial_id not in self.trials:
-            folds = [FoldState() for _ in self._folds]
+            folds = [FoldState() for _ in self.folds]
             self.trials[trial_id] = Trial(self._space.params(config), folds)
         return self.trials[trial_id]
 
@@ -363,7 +365,7 @@ class FoldsRunner:
         if self._verbose > 1:
             print(
                 f"[SwiftSearchCV] trial {job.trial_id}: {trial.params}, "
-                f"{self._problem.resource.name}={trial.resource}, score={-losses[-1]:.4f}"
+                f"{self.problem.resource.name}={trial.resource}, score={-losses[-1]:.4f}"
             )
         errors = [state.error for state in trial.folds if state.error is not None]
         is_over = job.stop == len(self._points) - 1
@@ -389,20 +391,17 @@ class FoldsRunner:
         return float(scores[next(iter(scores)) if self._metric is None else self._metric])
 
 
-def results_of(
-    runner: FoldsRunner, problem: Problem, folds: Sequence[Fold]
-) -> list[dict[str, Any]]:
+def results_of(runner: FoldsRunner) -> list[dict[str, Any]]:
     """Return the outcomes of all folds of all trials as scikit-learn's searches keep them.
 
     Parameters
     ----------
     runner : FoldsRunner
-    problem : Problem
-    folds : sequence of Fold
+        After the search.
     """
     outcomes = []
     for number in sorted(runner.trials):
-        for fold, state in zip(folds, runner.trials[number].folds, strict=True):
+        for fold, state in zip(runner.folds, runner.trials[number].folds, strict=True):
             outcome = {
                 "test_scores": state.scores,
                 "n_test_samples": len(fold.test),
@@ -410,7 +409,7 @@ def results_of(
                 "score_time": state.score_time,
                 "fit_error": state.error,
             }
-            if problem.return_train_score:
+            if runner.problem.return_train_score:
                 outcome["train_scores"] = state.train_scores
             outcomes.append(outcome)
     return outcomes

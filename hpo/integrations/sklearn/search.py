@@ -261,6 +261,11 @@ class SwiftSearchCV(BaseSearchCV):
             If a parameter is invalid, or all trainings fail.
         """
         self._validate_params()
+        if getattr(self, "_skl_callbacks", None):
+            raise ValueError(
+                "callbacks of SwiftSearchCV are not called, got "
+                f"{brief(self._skl_callbacks)}; set them on the estimator"
+            )
         space = ParameterSpace.of(self.param_distributions)
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
@@ -275,11 +280,10 @@ class SwiftSearchCV(BaseSearchCV):
                 "cv.split and cv.get_n_splits of SwiftSearchCV must agree, got "
                 f"{len(splits)} and {self.n_splits_} splits"
             )
-        searched = tuple(space.space.domains)
         resource = resource_of(
             self.resource,
             self.estimator,
-            searched,
+            tuple(space.space.domains),
             routed=bool(fit_params) and get_config()["enable_metadata_routing"],
         )
         problem = Problem(
@@ -293,13 +297,26 @@ class SwiftSearchCV(BaseSearchCV):
             error_score=self.error_score,
             return_train_score=self.return_train_score,
         )
+        runner = self._search(problem, space, splits)
+        self._keep(runner, refit_metric)
+        if self.refit:
+            self._refit(problem)
+        return self
+
+    def _search(self, problem: Problem, space: ParameterSpace, splits: list[Any]) -> FoldsRunner:
+        """Run the search; its runner holds the trials."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         folds = self._folds(problem, splits, seed)
         points = self._points(problem, folds)
-        scheduler = self._scheduler(space, resource, len(points) - 1, seed)
+        scheduler = self._scheduler(space, problem.resource, len(points) - 1, seed)
         expect_workers(scheduler, n_workers := effective_n_jobs(self.n_jobs))
+        if self.verbose > 0:
+            print(
+                f"Training candidates on {len(folds)} folds, each for up to {self.max_resource_} "
+                f"of {self.resource_}"
+            )
         with Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch) as parallel:
-            if shares_first_steps(self.estimator, searched, resource):
+            if shares_first_steps(problem.estimator, tuple(space.space.domains), problem.resource):
                 folds = parallel(delayed(prepare_fold)(problem, fold) for fold in folds)
             runner = FoldsRunner(
                 problem,
@@ -314,10 +331,7 @@ class SwiftSearchCV(BaseSearchCV):
                 verbose=self.verbose,
             )
             drive(scheduler, runner)
-        self._keep(runner, problem, folds, refit_metric)
-        if self.refit:
-            self._refit(problem)
-        return self
+        return runner
 
     def _folds(self, problem: Problem, splits: list[Any], seed: int) -> list[Fold]:
         if not isinstance(problem.resource, Samples):
@@ -395,11 +409,9 @@ class SwiftSearchCV(BaseSearchCV):
             **options,
         )
 
-    def _keep(
-        self, runner: FoldsRunner, problem: Problem, folds: list[Fold], refit_metric: str
-    ) -> None:
+    def _keep(self, runner: FoldsRunner, refit_metric: str) -> None:
         """Set the attributes of the candidates and of the best one."""
-        outcomes = results_of(runner, problem, folds)
+        problem, outcomes = runner.problem, results_of(runner)
         if not outcomes:
             raise ValueError(
                 "no fits were performed by SwiftSearchCV: cv must have splits and "
