@@ -282,17 +282,16 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         "deadline": options.pop("deadline"),
         "warm_start": options.pop("warm_start"),
     }
+    script = _script(options)
+    domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
+    if (initial := options.pop("initial")) is not None:
+        settings["initial"] = read_configs(initial, domains)
     limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:
         scheduler_options["min_resource"] = least
     if (least := options.pop("min_improvement")) is not None:
         scheduler_options["min_improvement"] = least
-    script = _script(options)
-    space = space or _default_space(trainer, script)
-    domains = usage_checked(SearchSpace.from_toml, space)
-    if (initial := options.pop("initial")) is not None:
-        settings["initial"] = read_configs(initial, domains)
     spec = RunSpec(
         trainer=trainer,
         script=script,

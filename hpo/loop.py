@@ -88,21 +88,6 @@ class RetriesTrials(Protocol):
 
 
 @runtime_checkable
-class RetiresTrials(Protocol):
-    """A scheduler that states which trials it will not train any more."""
-
-    def retired(self) -> AbstractSet[int]:
-        """Return the trials that get no further job: stopped, completed, or with a loss of NaN.
-
-        A trial whose training failed is none of them, since `RetriesTrials.retry` can take it back.
-        The set grows with the reports. Only `retry`, an extension, and a limit on trials that is
-        raised, take trials out of it, since they reopen a search that was over. As long as nothing
-        has changed the same object is returned.
-        """
-        ...
-
-
-@runtime_checkable
 class TakesInitial(Protocol):
     """A scheduler that tries given configurations before those of its searcher."""
 
@@ -147,6 +132,21 @@ class Extendable(Protocol):
         ------
         ValueError
             If a setting cannot be extended, or its value is not larger. Nothing has changed then.
+        """
+        ...
+
+
+@runtime_checkable
+class RetiresTrials(Protocol):
+    """A scheduler that states which trials it will not train any more."""
+
+    def retired(self) -> AbstractSet[int]:
+        """Return the trials that get no further job: stopped, completed, or with a loss of NaN.
+
+        A trial whose training failed is none of them, since `RetriesTrials.retry` can take it back.
+        The set grows with the reports. Only `retry`, `Extendable.extend` and a limit on trials that
+        is raised take trials out of it, since they reopen a search that was over. As long as
+        nothing has changed the same object is returned.
         """
         ...
 

@@ -144,14 +144,14 @@ class Results:
         return cls(
             trials=shown.trials,
             incumbent=shown.best,
-            epochs=summary.epochs,
-            events=summary.events,
+            epochs=shown.epochs,
+            events=shown.events,
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
             finished=finished and stop_of(notes) is None,
             damage=damage,
-            budget=summary.budget,
+            budget=shown.budget,
             objective=shown.objective,
             models=models,
         )

@@ -154,6 +154,16 @@ class RunSpec:
         where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
         raise JournalError(f"{where} does not describe a run of this hpo version: {problem}")
 
+    def extended(self, notes: Iterable[Mapping[str, Any]]) -> RunSpec:
+        """Return the specification with the settings by which the run was extended.
+
+        Parameters
+        ----------
+        notes : iterable of Mapping
+            Notes of its journal.
+        """
+        return dataclasses.replace(self, **extended_settings(vars(self), notes))
+
     def build_trainer(self) -> NamedTrainer | ScriptTrainer:
         """Build the trainer; one that is named is not imported.
 
@@ -196,16 +206,6 @@ class RunSpec:
             fingerprint=trainer.fingerprint(),
             checkpoint_dir=str(Path(place).resolve()) if place else "",
         )
-
-    def extended(self, notes: Iterable[Mapping[str, Any]]) -> RunSpec:
-        """Return the specification with the settings by which the run was extended.
-
-        Parameters
-        ----------
-        notes : iterable of Mapping
-            Notes of its journal.
-        """
-        return dataclasses.replace(self, **extended_settings(vars(self), notes))
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.

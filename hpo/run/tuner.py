@@ -25,10 +25,9 @@ import os
 import signal
 import socket
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -39,7 +38,6 @@ from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
     JournalError,
-    MachineError,
     MissingPackageError,
     StoppedRunError,
     TrainerError,
@@ -64,7 +62,15 @@ from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
 from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
-from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.limits import (
+    Bounds,
+    LimitReachedError,
+    Limits,
+    check_at_least,
+    check_seconds,
+    with_parts,
+)
+from hpo.run.machine import machine_errors_named
 from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
@@ -79,8 +85,6 @@ from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
 from hpo.trainers import Trainer, as_trainer
-from hpo.trainers.failures import describe
-from hpo.trainers.faults import machine_fault
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
@@ -140,15 +144,15 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
-    callbacks : sequence of Callback
-        Objects that are called as the search goes on, and may stop a trial or the search (see
-        `hpo.Callback`).
     initial : sequence of Config
         Configurations that are tried first, by every scheduler. One may name only some of the
         hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
     warm_start : Path or sequence of Path
         Journals of earlier searches: forecasts learn from their trials, and their best
         configurations are tried first, after `initial`. Their spaces may differ in part.
+    callbacks : sequence of Callback
+        Objects that are called as the search goes on, and may stop a trial or the search (see
+        `hpo.Callback`).
     objective : str or None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
@@ -187,9 +191,9 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
-    callbacks: Sequence[Callback] = ()
     initial: Sequence[Config] = ()
     warm_start: Path | str | Sequence[Path | str] = ()
+    callbacks: Sequence[Callback] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
     keep_checkpoints: bool = False
@@ -198,12 +202,12 @@ class Tuner:
         """Check the settings."""
         Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
-            _check_at_least("n_workers", self.n_workers, 1)
-        _check_at_least("max_retries", self.max_retries, 0)
+            check_at_least("n_workers", self.n_workers, 1)
+        check_at_least("max_retries", self.max_retries, 0)
         if self.max_lost is not None:
-            _check_at_least("max_lost", self.max_lost, 1)
-        _check_seconds("timeout", self.timeout)
-        _check_seconds("predict_timeout", self.predict_timeout)
+            check_at_least("max_lost", self.max_lost, 1)
+        check_seconds("timeout", self.timeout)
+        check_seconds("predict_timeout", self.predict_timeout)
         if self.deadline is not None:
             seconds_until(self.deadline)
         check_callbacks(self.callbacks)
@@ -350,7 +354,7 @@ class Tuner:
             )
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
-        with _told_apart():
+        with machine_errors_named():
             return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
 
     def run(
@@ -407,7 +411,7 @@ class Tuner:
             If no trial ended with a finite loss.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
-        with _told_apart():
+        with machine_errors_named():
             return self._run(limits)
 
     def _run(self, limits: Limits) -> Results:
@@ -660,23 +664,6 @@ def _close(workers: WorkerPool | ModelRunner) -> None:
         workers.close()
 
 
-@contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
-    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
-    try:
-        yield
-    except KeyboardInterrupt as second:  # between the end of the run and that of its workers
-        first = second.__context__
-        if isinstance(second, InterruptedRunError) or not isinstance(first, InterruptedRunError):
-            raise
-        raise first from None
-    except (OSError, MemoryError) as error:
-        remedy = machine_fault(error, memory=True)
-        if not remedy:
-            raise
-        raise MachineError(f"{describe(error)}; {remedy} and resume") from error
-
-
 def _resubmit(
     runner: JobRunner, pending: Sequence[Job], before: JournalContent, objective: Objective
 ) -> None:
@@ -711,16 +698,3 @@ class _Workers:
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)
-
-
-def _check_at_least(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
-
-
-def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
-        raise UsageError(
-            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
-            f"{value!r}"
-        )

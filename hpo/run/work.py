@@ -93,7 +93,8 @@ def work(
         When this process stops in good order (see `hpo.run.deadline.seconds_until`).
     limits : Mapping, optional
         Limits of `Tuner.run` by name, for as long as this process leads. Where one is reached, the
-        search ends for all processes. ``max_time`` counts from the start of this process.
+        search ends for all processes. Those of an earlier leader hold on, unless others are
+        given. ``max_time`` counts from the start of this process.
     say : callable
         Called with a line of text about what this process does.
     **settings
@@ -162,7 +163,7 @@ class _Given:
         self, settings: dict[str, Any], limits: dict[str, Any], deadline: Moment | None
     ) -> None:
         self.settings = settings
-        self.limits = {name: value for name, value in limits.items() if value is not None}
+        self.limits = limits
         now = time.monotonic()
         self.end = None if deadline is None else now + seconds_until(deadline)
         self._limit = now + Limits(**limits).seconds
@@ -180,7 +181,10 @@ class _Given:
             raise InterruptedRunError(AT_DEADLINE, journal)
         left = None if self.end is None else self.end - now
         time_left = None if self._limit == math.inf else max(_MOMENT, self._limit - now)
-        return {**self.settings, **self.limits, "deadline": left, "max_time": time_left}
+        kept = limits_of(read_journal(journal).notes())  # of an earlier leader
+        given = {name: value for name, value in self.limits.items() if value is not None}
+        times = {"deadline": left, "max_time": time_left}
+        return {**self.settings, **kept, **given, **times}
 
 
 def _turn(
@@ -189,12 +193,10 @@ def _turn(
     """Lead the search or train for its leader; return None if the lead may be free then."""
     if lead.take_from(member):
         say("This process leads the search")
-        kept = limits_of(read_journal(journal).notes())  # of who led before
         with contextlib.suppress(JournalInUseError):  # another one was quicker
-            results = Tuner.resume(journal, **(kept | given.now(journal)))
-            return Contribution(results, member.n_trained)
+            return Contribution(Tuner.resume(journal, **given.now(journal)), member.n_trained)
     lead.leave()
-    leader = _found(member, journal)
+    leader = _found(member, lead, journal)
     if leader.get("state") == mailbox.LEADS:
         say(f"This process trains for process {leader['pid']} on {leader['host']}")
         with signals_stop(member):
@@ -206,8 +208,8 @@ def _turn(
     return None
 
 
-def _found(member: Member, journal: Path) -> Mapping[str, Any]:
-    """Wait until there is a leader, or the lead may be free; return what is known of the leader.
+def _found(member: Member, lead: _Lead, journal: Path) -> Mapping[str, Any]:
+    """Wait until there is a leader, or this process may lead; return what is known of the leader.
 
     Raises
     ------
@@ -218,14 +220,9 @@ def _found(member: Member, journal: Path) -> Mapping[str, Any]:
     while time.monotonic() - begun < _NO_LEADER:
         time.sleep(_MOMENT + os.getpid() % 50 / 1000)  # not all at once
         leader = member.leader()
-        if leader.get("state") == mailbox.LEADS:
+        state = leader.get("state")
+        if state == mailbox.LEADS or (state != mailbox.UNKNOWN and lead.take()):
             return leader
-        if leader.get("state") != mailbox.UNKNOWN:
-            try:
-                with locked_journal(journal):
-                    return leader
-            except JournalInUseError:
-                pass
     notes = [note for note in read_journal(journal).notes() if note.get("what") == LEADER]
     last = notes[-1] if notes else {}
     who = f"process {last.get('pid')} on {last.get('host')}, executor {last.get('executor')!r}"

@@ -45,6 +45,8 @@ _GRACE = 2.0  # seconds from SIGTERM to SIGKILL
 _POLL = 0.02
 _TAIL_BYTES = 1 << 14
 _MAX_NAMES = 8  # in a message
+_SECRETS = {"token", "password", "passwd", "secret", "credential", "credentials", "apikey"}
+_SECRET_LENGTH = 16  # there are options such as --pad-token
 _SOURCES = (".py", ".sh", ".jl", ".R", ".pl", ".js", ".ipynb")
 
 _NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan)(?![\w.])"
@@ -162,6 +164,7 @@ class ScriptTrainer:
                 "keeps its state; add it, or leave resumes out"
             )
         self._check_pattern()
+        _refuse_secrets(self._arguments)
 
     def _check_pattern(self) -> None:
         if not self.pattern:
@@ -390,6 +393,8 @@ class ScriptTrainer:
         rule = f"one for each of the {stop} epochs is needed, as it starts at epoch 0"
         if self._resumes:
             rule = f"one for each of the {stop - start} epochs after {start} is needed"
+        if self.epoch:
+            rule += f", counted from 1 in {self.epoch!r}"
         if more:
             return f"{rule}; where it writes more, let epoch= name the field with the epoch"
         return f"{rule}; where it ends by itself, let ends_early=True say so"
@@ -544,6 +549,27 @@ def _parts(text: str) -> Iterator[str | _Field]:
         )
     if not text:
         yield ""
+
+
+def _refuse_secrets(arguments: Sequence[_Argument]) -> None:
+    """Refuse what looks like a token or password: commands are written down and shown.
+
+    Raises
+    ------
+    TrainerError
+        If there is one.
+    """
+    words = [each[0] if len(each) == 1 and isinstance(each[0], str) else "" for each in arguments]
+    for word, following in itertools.pairwise([*words, ""]):
+        option, equals, value = word.partition("=")
+        names = re.split(r"[-_.]", option.lower())
+        secret = value if equals else following
+        if _SECRETS & {*names, "".join(names[-2:])} and len(secret) >= _SECRET_LENGTH:
+            raise TrainerError(
+                f"option {option!r} of the command looks like a secret, and commands are written "
+                "to the journal and shown; put it into the environment of the run, which the "
+                "script inherits"
+            )
 
 
 def _filled(

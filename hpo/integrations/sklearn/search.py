@@ -34,7 +34,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from hpo.brackets import brief, floor_log
+from hpo.brackets import brief, floor_log, make_bracket
 from hpo.integrations.sklearn.folds import (
     Fold,
     FoldsRunner,
@@ -95,12 +95,13 @@ class SwiftSearchCV(BaseSearchCV):
     n_iter : int or None
         Budget in full trainings of one candidate: `max_resource` on all folds. As many as
         `sklearn.model_selection.RandomizedSearchCV` spends with the same number, for several times
-        as many candidates. None: 10 for the schedulers ``"swift-asha"``, ``"asha"`` and
-        ``"random-search"``; the others have budgets of their own (`scheduler_options`).
+        as many candidates; ``"asha"`` may exceed it. None: 10 for the schedulers
+        ``"successive-halving"``, ``"asha"``, ``"swift-asha"`` and ``"random-search"``; the others
+        have budgets of their own (`scheduler_options`).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). ``"swift-asha"`` forecasts the
-        scores and proposes candidates with each forecast, which takes some tenths of a second in
-        all.
+        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). With the default, candidates
+        and decisions are the same for every `n_jobs`. ``"swift-asha"`` forecasts the scores and
+        proposes candidates with each forecast, which takes some tenths of a second in all.
     reduction_factor : int
         The best ``1 / reduction_factor`` of the candidates are trained on at a rung.
     scheduler_options : dict or None
@@ -122,8 +123,8 @@ class SwiftSearchCV(BaseSearchCV):
         names; if it names none, the first. A candidate of which a fold fails is given up if
         `error_score` is NaN.
     random_state : int, RandomState instance or None
-        Seed of the search. The same int gives the same result for the same `n_jobs`, if the
-        estimator has a ``random_state`` too.
+        Seed of the search. The same int gives the same result if the estimator has a
+        ``random_state`` too; with other schedulers than the default, for the same `n_jobs`.
 
     Attributes
     ----------
@@ -201,7 +202,7 @@ class SwiftSearchCV(BaseSearchCV):
         param_distributions: Any,
         *,
         n_iter: int | None = None,
-        scheduler: str = "asha",
+        scheduler: str = "successive-halving",
         reduction_factor: int = 4,
         scheduler_options: Mapping[str, Any] | None = None,
         resource: str = "auto",
@@ -346,7 +347,10 @@ class SwiftSearchCV(BaseSearchCV):
             if is_classifier(self.estimator) and np.ndim(problem.y) == 1:
                 least = max(least, _MIN_ROWS_PER_CLASS * len(np.unique(problem.y)))
             n_units = max(min(n_units, most // least), 1)
-        if self.scheduler == "asha":  # so that the last step is as large as those before
+        if self.scheduler in (
+            "asha",
+            "successive-halving",
+        ):  # so that the last step is as large as those before
             n_units = self.reduction_factor ** floor_log(n_units, self.reduction_factor)
         self.resource_: str = resource.name
         self.max_resource_: int = most
@@ -365,6 +369,11 @@ class SwiftSearchCV(BaseSearchCV):
                 budget = max(budget // 2, n_units)
             if "budget_fraction" not in options:
                 options.setdefault("max_epochs", budget)
+        elif name == "successive-halving":
+            halving = _halving(
+                budget, n_units, self.reduction_factor, space.n_points, resource.continues
+            )
+            options = {**halving, **options}
         elif name == "asha":
             cost = _asha_units(n_units, self.reduction_factor, continues=resource.continues)
             options.setdefault("n_trials", max(round(budget / cost), 1))
@@ -372,8 +381,9 @@ class SwiftSearchCV(BaseSearchCV):
             options.setdefault("n_trials", n_iter)
         elif self.n_iter is not None:
             raise ValueError(
-                "n_iter of SwiftSearchCV is for the schedulers swift-asha, asha and random-search, "
-                f"got {brief(self.n_iter)} with {name!r}; leave it out and use scheduler_options"
+                "n_iter of SwiftSearchCV is for the schedulers successive-halving, asha, "
+                f"swift-asha and random-search, got {brief(self.n_iter)} with {name!r}; leave it "
+                "out and use scheduler_options"
             )
         searcher = "curves" if name in FORECASTING else "random"
         return make_scheduler(
@@ -454,6 +464,35 @@ def _named(problem: Problem, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters of the last step as those of its pipeline."""
     _, prefix = learner_of(problem.estimator)
     return {prefix + name: value for name, value in params.items()}
+
+
+def _halving(
+    budget: int, max_resource: int, reduction_factor: int, n_points: int | None, continues: bool
+) -> dict[str, int]:
+    """Return the options of successive halving that spends a budget.
+
+    It starts as many trials as it can, at the lowest resource. If a space has fewer points than
+    that, they are tried at the highest first resource that the budget allows.
+    """
+    deepest = floor_log(max_resource, reduction_factor)
+    n_trials, depth = 1, deepest
+    for depth in range(deepest + 1):
+        n_trials = max(budget // max_resource, 1)
+        while _cost(max_resource, reduction_factor, depth, n_trials + 1, continues) <= budget:
+            n_trials += 1
+        if n_points is not None and n_trials >= n_points:
+            return {"depth": depth, "n_trials": n_points}
+    return {"depth": depth, "n_trials": n_trials}
+
+
+def _cost(
+    max_resource: int, reduction_factor: int, depth: int, n_trials: int, continues: bool
+) -> int:
+    """Return the units that successive halving spends."""
+    bracket = make_bracket(max_resource, reduction_factor, depth, n_trials)
+    if continues:
+        return bracket.epochs
+    return sum(rung.n_trials * rung.resource for rung in bracket.rungs)
 
 
 def _asha_units(max_resource: int, reduction_factor: int, *, continues: bool) -> float:

@@ -81,9 +81,11 @@ class Member:
         found = self._leader.look()
         if found.get("state") != mailbox.LEADS:
             return found
-        if self._leader.age > mailbox.STALE or _has_ended(found):
-            return {**found, "state": mailbox.LEFT}
-        return found if self._leader.moved else {**found, "state": mailbox.UNKNOWN}
+        is_silent = self._leader.age > mailbox.STALE
+        if self._leader.moved and not is_silent:
+            return found
+        left = is_silent or _has_ended(found)
+        return {**found, "state": mailbox.LEFT if left else mailbox.UNKNOWN}
 
     def serve(self) -> Ending:
         """Train for the leader until there is none, the search is over, or `stop` is called.
@@ -95,6 +97,8 @@ class Member:
             cannot be imported.
         """
         leader = self._leader.look()
+        if not leader:
+            return "vacant"
         _check(leader)
         trainer = mailbox.trainer_from_json(leader["trainer"])
         who = mailbox.this_process()

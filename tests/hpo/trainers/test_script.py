@@ -143,6 +143,25 @@ def test_a_command_that_is_refused(command, settings, message) -> None:
         ScriptTrainer(command, **settings)
 
 
+SECRET = "0123456789abcdef01"
+
+
+@pytest.mark.parametrize("option", ["--token ", "--api-key=", "--wandb_api_key ", "db.password="])
+def test_a_secret_does_not_reach_the_journal(option: str) -> None:
+    with pytest.raises(
+        TrainerError, match=r"looks like a secret.*put it into the environment"
+    ) as e:
+        ScriptTrainer(f"python train.py {option}{SECRET}")
+    assert SECRET not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["--max-tokens 2048", "--tokenizer bert-base-uncased-large", "--pad-token [PAD]"]
+)
+def test_options_of_language_models_are_no_secrets(option: str) -> None:
+    ScriptTrainer(f"python train.py {option} --token {{token}} --resume {SECRET}")
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -504,6 +523,7 @@ def test_a_specification_that_is_refused(changes, message, folder: Path) -> None
         Tuner.from_spec(dataclasses.replace(spec(folder), **changes))
 
 
+@pytest.mark.slow
 def test_the_command_line_tunes_a_script(workshop) -> None:
     (workshop.root / "train.py").write_text(TRAIN)
     options = "--space space.toml --max-resource 2 --executor inline --scheduler hyperband --quiet"
