@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PooledPredictor,
         make_predictor,
     )
+    from hpo.run.callbacks import Callback, Stop
     from hpo.run.results import Results
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
@@ -43,10 +44,13 @@ if TYPE_CHECKING:
     from hpo.trainers import (
         FunctionTrainer,
         Metrics,
+        ScriptTrainer,
         TorchRun,
         TorchrunTrainer,
         TorchTrainer,
         Trainer,
+        TrialContext,
+        current_trial,
     )
 
 _HOME = {
@@ -77,19 +81,25 @@ _HOME = {
     # what trains
     "FunctionTrainer": "hpo.trainers",
     "Metrics": "hpo.trainers",
+    "ScriptTrainer": "hpo.trainers",
     "TorchRun": "hpo.trainers",
     "TorchTrainer": "hpo.trainers",
     "TorchrunTrainer": "hpo.trainers",
     "Trainer": "hpo.trainers",
+    "TrialContext": "hpo.trainers",
+    "current_trial": "hpo.trainers",
     # what runs
+    "Callback": "hpo.run.callbacks",
     "Results": "hpo.run.results",
     "RunSpec": "hpo.run.spec",
+    "Stop": "hpo.run.callbacks",
     "SwiftSearchCV": "hpo.integrations.sklearn",
     "Tuner": "hpo.run.tuner",
 }
 
 __all__ = [
     "ASHA",
+    "Callback",
     "CurvePredictor",
     "CurveSearcher",
     "EarlyStopping",
@@ -107,7 +117,9 @@ __all__ = [
     "RandomSearcher",
     "Results",
     "RunSpec",
+    "ScriptTrainer",
     "SearchSpace",
+    "Stop",
     "SuccessiveHalving",
     "SwiftASHA",
     "SwiftHyperband",
@@ -116,7 +128,9 @@ __all__ = [
     "TorchTrainer",
     "TorchrunTrainer",
     "Trainer",
+    "TrialContext",
     "Tuner",
+    "current_trial",
     "make_predictor",
     "make_scheduler",
     "make_searcher",

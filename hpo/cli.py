@@ -23,6 +23,7 @@ import click
 from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
+    MissingCheckpointError,
     StoppedRunError,
     UsageError,
     import_optional,
@@ -163,18 +164,31 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("trainer")
+@click.argument("trainer", required=False, default="")
+@click.option("--script", help="Command to tune, as 'python train.py --lr {lr} --epochs {stop}'.")
+@click.option("--metric", help="Number of the script to optimise [default: loss].")
+@_pairs("--script-option", "Option of the script, such as epoch=step")
 @click.option("--space", type=_PATH, help="Search space, TOML [default: beside the trainer].")
 @click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
 @click.option(
-    "--scheduler", default="swift-asha", show_default=True, help="swift-asha, hyperband, asha, ..."
+    "--scheduler",
+    default="swift-asha",
+    show_default=True,
+    help="Scheduler (see hpo list schedulers).",
 )
-@click.option("--predictor", default="auto", show_default=True, help="Learning curve predictor.")
+@click.option(
+    "--predictor",
+    default="auto",
+    show_default=True,
+    help="Learning curve predictor (hpo list predictors).",
+)
 @click.option(
     "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
 )
 @click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
-@click.option("--searcher", default="auto", show_default=True, help="curves, tpe, random or grid.")
+@click.option(
+    "--searcher", default="auto", show_default=True, help="Searcher (hpo list searchers)."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -192,7 +206,7 @@ def cli() -> None:
     "--executor",
     default="process",
     show_default=True,
-    help="process, inline (reproducible), dask, mpi, ray or shared.",
+    help="Where trials run (hpo list executors).",
 )
 @click.option(
     "--min-improvement",
@@ -228,9 +242,26 @@ def cli() -> None:
     "--checkpoint-dir", type=_PATH, help="Directory of checkpoints [default: beside the journal]."
 )
 @click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+)
+@click.option(
     "--allow-duplicates",
     is_flag=True,
     help="Let configurations be tried more than once, for a trainer with noise.",
+)
+@click.option(
+    "--initial",
+    type=_PATH,
+    help="Configurations to try first: .json, .jsonl or .csv (also that of hpo report --csv).",
+)
+@click.option(
+    "--warm-start",
+    type=_PATH,
+    multiple=True,
+    metavar="JOURNAL",
+    help="Journal of an earlier search to learn from; repeatable.",
 )
 @_pairs("--searcher-option", "Option of the searcher")
 @_pairs("--scheduler-option", "Option of the scheduler")
@@ -238,18 +269,23 @@ def cli() -> None:
 @_pairs("--executor-option", "Option of the executor, such as devices=0,1")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
-    """Tune TRAINER, named FILE.py:name or package.module:name."""
+    """Tune TRAINER, named FILE.py:name or package.module:name, or a script (--script)."""
+    from hpo.run.going_on import read_configs
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
-    from hpo.trainers.loading import default_space
 
     _see_working_directory()
     settings = {
         "progress": _progress(quiet=options.pop("quiet")),
         "checkpoint_dir": options.pop("checkpoint_dir"),
         "deadline": options.pop("deadline"),
+        "warm_start": options.pop("warm_start"),
     }
+    script = _script(options)
+    domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
+    if (initial := options.pop("initial")) is not None:
+        settings["initial"] = read_configs(initial, domains)
     limits = {name: options.pop(name) for name in _NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:
@@ -258,7 +294,8 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         scheduler_options["min_improvement"] = least
     spec = RunSpec(
         trainer=trainer,
-        space=usage_checked(SearchSpace.from_toml, space or default_space(trainer)).to_dict(),
+        script=script,
+        space=domains.to_dict(),
         searcher_options=parse_options(options.pop("searcher_option")),
         scheduler_options=scheduler_options,
         predictor_options=parse_options(options.pop("predictor_option")),
@@ -268,7 +305,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     if journal is None:
         target = trainer.rpartition(":")[0]
         stem = Path(target).stem if target.endswith(".py") else target.rpartition(".")[2]
-        journal = Path(f"{stem or 'run'}-{spec.scheduler}.jsonl")
+        journal = Path(f"{stem or ('script' if script else 'run')}-{spec.scheduler}.jsonl")
     if journal.is_dir():
         raise UsageError(f"journal must be a file, got the directory {journal}; name a file in it")
     if spec.executor == "shared":
@@ -276,6 +313,35 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         return
     tuner = Tuner.from_spec(spec, journal=journal, **settings)
     _show(_watched(lambda: tuner.run(**limits), journal), journal)
+
+
+def _script(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a script out of those of a run; return them as parameters."""
+    command, metric = options.pop("script"), options.pop("metric")
+    given = parse_options(options.pop("script_option"))
+    if metric is not None:
+        given["metric"] = metric
+    if command is None:
+        if given:
+            raise UsageError(
+                f"{', '.join(given)}: of a script (--metric, --script-option), and there is none; "
+                "give its command by --script"
+            )
+        return {}
+    if options["objective"] is not None:
+        given.setdefault("metric", options["objective"])
+    return {"command": command, **given}
+
+
+def _default_space(trainer: str, script: dict[str, Any]) -> Path:
+    """Return the search space beside a trainer."""
+    from hpo.trainers.loading import default_space
+
+    if script:
+        raise UsageError("--script needs a search space; name its TOML file by --space FILE")
+    if not trainer:
+        raise UsageError("name a TRAINER (FILE.py:name), or the command of a script by --script")
+    return default_space(trainer)
 
 
 @cli.command()
@@ -289,7 +355,13 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 @click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
 @click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
+@_pairs("--extend", "Go on beyond the end, by a larger max-resource, iterations, n-trials, ...")
 @click.option("--checkpoint-dir", type=_PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--keep-checkpoints/--remove-checkpoints",
+    default=None,
+    help="Keep the checkpoints of all trials [as before].",
+)
 @click.option(
     "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
 )
@@ -300,6 +372,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
 
     _see_working_directory()
     executor_options = parse_options(options.pop("executor_option"))
+    options["extend"] = parse_options(options.pop("extend")) or None
     given = {name: value for name, value in options.items() if value is not None}
     if executor_options or "executor" in given:  # another executor has other options
         given["executor_options"] = executor_options
@@ -470,6 +543,32 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     _print(table=table_of(rows, setting))
 
 
+@cli.command("list")
+@click.argument(
+    "kind",
+    type=click.Choice(["schedulers", "searchers", "predictors", "executors"]),
+    required=False,
+)
+def list_parts(kind: str | None) -> None:
+    """List schedulers, searchers, predictors and executors, or those of one KIND."""
+    from hpo.predictors.registry import CATALOGUE as PREDICTORS
+    from hpo.run.executors.registry import CATALOGUE as EXECUTORS
+    from hpo.schedulers.registry import CATALOGUE as SCHEDULERS
+    from hpo.searchers.installed import PluginWarning
+    from hpo.searchers.registry import CATALOGUE as SEARCHERS
+
+    with warnings.catch_warnings(record=True) as broken:
+        warnings.simplefilter("always", PluginWarning)
+        for each in (SCHEDULERS, SEARCHERS, PREDICTORS, EXECUTORS):
+            if kind in (None, f"{each.kind}s"):
+                if kind is None:
+                    _print(f"{each.kind.capitalize()}s")
+                width = max(map(len, each.names()))
+                _print(*(f"  {name:{width}}  {line}" for name, line in each.described()))
+    for warning in broken:
+        _warn(f"Warning: {warning.message}")
+
+
 def _see_working_directory() -> None:
     """Let modules of the working directory be imported, as ``python -m`` does; workers follow."""
     try:
@@ -554,12 +653,22 @@ def _show(
     metrics: Sequence[str] | None = None,
 ) -> None:
     """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}", *files]
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
     _print(*lines, table=results.table(top, metrics))
     if results.finished and results.incumbent is None:
         name = results.objective.title
         _warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(_EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def main(args: Sequence[str] | None = None) -> None:

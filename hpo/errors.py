@@ -66,6 +66,10 @@ class MachineError(StoppedRunError):
     """
 
 
+class CallbackError(StoppedRunError):
+    """A callback failed, or returned what it must not; the message names it."""
+
+
 class ExecutorLostError(BrokenExecutor):
     """The executor as a whole is lost, such as its scheduler process; no job caused it."""
 
@@ -76,6 +80,10 @@ class JournalWriteError(MachineError):
 
 class NoBestTrialError(RuntimeError):
     """No trial has a finite loss, so none is the best; the message names the first reason."""
+
+
+class MissingCheckpointError(UsageError, LookupError):
+    """A trial has no checkpoint that a model could be loaded from; the message says why."""
 
 
 class AllTrialsFailedWarning(RuntimeWarning):

@@ -7,9 +7,10 @@ what passes between them *before* it takes effect. `drive` connects the three.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol, runtime_checkable
 
-from hpo.trial import Decision, Done, Job, Report, SchedulerSummary, Wait
+from hpo.trial import Config, Decision, Done, Job, Report, SchedulerSummary, Wait
 
 
 class Scheduler(Protocol):
@@ -82,6 +83,70 @@ class RetriesTrials(Protocol):
         ------
         ValueError
             If one of them did not fail so.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesInitial(Protocol):
+    """A scheduler that tries given configurations before those of its searcher."""
+
+    @property
+    def space(self) -> object:
+        """The `hpo.SearchSpace` of its searcher; None if it has none."""
+        ...
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first, before the first `ask`.
+
+        Parameters
+        ----------
+        configs : sequence of Config
+            Complete or in part (see `hpo.searchers.with_initial`).
+
+        Raises
+        ------
+        ValueError
+            If one does not fit the search space.
+        RuntimeError
+            If the search has begun.
+        """
+        ...
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A scheduler whose search goes on beyond the end for which it was built."""
+
+    def extend(self, **settings: Any) -> None:
+        """Go on: as if the search had been built with larger values of some settings.
+
+        The scheduler may have been `Done`. What was decided stays.
+
+        Parameters
+        ----------
+        **settings
+            Settings of the constructor, each with a value larger than the present one.
+
+        Raises
+        ------
+        ValueError
+            If a setting cannot be extended, or its value is not larger. Nothing has changed then.
+        """
+        ...
+
+
+@runtime_checkable
+class RetiresTrials(Protocol):
+    """A scheduler that states which trials it will not train any more."""
+
+    def retired(self) -> AbstractSet[int]:
+        """Return the trials that get no further job: stopped, completed, or with a loss of NaN.
+
+        A trial whose training failed is none of them, since `RetriesTrials.retry` can take it back.
+        The set grows with the reports. Only `retry`, `Extendable.extend` and a limit on trials that
+        is raised take trials out of it, since they reopen a search that was over. As long as
+        nothing has changed the same object is returned.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.predictors.base import CurvePredictor, PredictionContext
 from hpo.predictors.forecaster import Forecaster
-from hpo.searchers import CurveSearcher, LearningSearcher, Searcher, proposals_of
+from hpo.searchers import CurveSearcher, LearningSearcher, Searcher, proposals_of, without_initial
 from hpo.surrogates import Observations
 from hpo.trial import (
     ForecastJob,
@@ -43,6 +43,7 @@ def run_predict_job(
     PredictReport, ForecastReport or PredictFailure
         A failure names the exception; none is raised, since a search goes on without its predictor.
     """
+    searcher = without_initial(searcher)
     try:
         if isinstance(job, ForecastJob):
             return _forecast(job, predictor, searcher)

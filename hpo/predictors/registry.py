@@ -15,6 +15,7 @@ from hpo.predictors.mixed import MixedPredictor
 from hpo.predictors.pooled import PooledPredictor
 from hpo.predictors.regression import CurveFeatures, CurveRegressor, QSVRPredictor
 from hpo.predictors.regressors import nusvr, svr
+from hpo.searchers.installed import Catalogue
 
 _FEATURES = tuple(CurveFeatures.__dataclass_fields__)
 
@@ -42,14 +43,26 @@ PREDICTORS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+CATALOGUE = Catalogue(
+    "predictor",
+    "hpo.predictors",
+    PREDICTORS,
+    {
+        "nusvr": "Regression by a support vector machine (NuSVR)",
+        "svr": "Regression by a support vector machine (SVR)",
+    },
+)
+"""Those of installed packages too."""
+
+
 def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredictor:
     """Build a curve predictor.
 
     Parameters
     ----------
     predictor : str or object
-        A key of `PREDICTORS`, any scikit-learn regressor, or a curve predictor, which is returned
-        as it is.
+        A key of `PREDICTORS`, or a name that an installed package offers; any scikit-learn
+        regressor; or a curve predictor, which is returned as it is.
     **options
         Parameters of the predictor. Regressors also take the fields of `CurveFeatures` and the
         settings of the regressor.
@@ -60,9 +73,7 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
         If the name or an option is unknown; the message lists the valid ones.
     """
     if isinstance(predictor, str):
-        if predictor not in PREDICTORS:
-            raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}; got {predictor!r}")
-        return _build(predictor, PREDICTORS[predictor], options)
+        return _build(predictor, CATALOGUE.get(predictor), options)
     if hasattr(predictor, "get_params") and not isinstance(predictor, BasePredictor):
         return _build("a regressor", partial(CurveRegressor, predictor), options)
     if options:

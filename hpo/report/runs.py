@@ -13,6 +13,7 @@ from hpo.loop import Scheduler
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
+from hpo.run.spec import extended_settings
 from hpo.surrogates import scale_of
 from hpo.trial import ForecastJob, ForecastReport, Job, ModelJob, PredictReport
 
@@ -123,4 +124,5 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
     content = read_salvaged(journal) if salvage else read_journal(journal)
     results = Results.of_content(content, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
-    return Run(journal.stem, results, predictions, content.header.spec)
+    settings = extended_settings(content.header.spec, content.notes())
+    return Run(journal.stem, results, predictions, settings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import socket
 import sys
 import time
@@ -243,7 +244,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     return RunStatus(
         journal=str(journal),
         run_id=content.header.run_id,
-        trainer=str(spec.get("trainer", "")),
+        trainer=str(spec.get("trainer") or _command(spec)),
         scheduler=str(spec.get("scheduler", "")),
         state=state,
         leader=leader,
@@ -396,6 +397,13 @@ def _known(results: Results) -> tuple[int, dict[str, int], dict[str, Any] | None
     if (trial := results.incumbent) is not None:
         best = _best(trial.trial_id, trial.last_loss, len(trial.losses), trial.config)
     return results.epochs, dict(Counter(str(trial.status) for trial in results.trials)), best
+
+
+def _command(spec: Mapping[str, Any]) -> object:
+    """Return the command of a run's script, empty for a run without one."""
+    script = spec.get("script")
+    command = script.get("command", "") if isinstance(script, Mapping) else ""
+    return shlex.join(map(str, command)) if isinstance(command, list) else command
 
 
 def _best(trial: int, loss: float, units: int, config: Any) -> dict[str, Any]:

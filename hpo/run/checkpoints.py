@@ -49,10 +49,16 @@ class CheckpointStore:
     ----------
     root : Path
         The directory.
+
+    Attributes
+    ----------
+    removed : set of int
+        Trials whose checkpoints were deleted and that have not started again since.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.removed: set[int] = set()
 
     def check_unused(self) -> None:
         """Check, before anything is written, that a new run may use the directory.
@@ -232,6 +238,28 @@ class CheckpointStore:
         """Return the directory of the attempts to train a trial."""
         return self.root / _ATTEMPTS / _name(trial_id)
 
+    def found(self, trial_id: int) -> Path | None:
+        """Return a trial's checkpoint where it lies now; None if there is none.
+
+        That of a trial in training lies in the directory of its attempt.
+        """
+        name = _name(trial_id)
+        attempts = sorted(self.attempts(trial_id).glob(f"*/{name}/checkpoint"), reverse=True)
+        return next(
+            (path for path in (self.checkpoint(trial_id), *attempts) if path.exists()), None
+        )
+
+    def remove(self, trial_id: int) -> None:
+        """Delete a trial's checkpoint: all in its directory that has a name from ``checkpoint`` on.
+
+        What else is there stays, such as ``error.txt`` and what the trainer has written for a
+        reader. A directory without such things is deleted, if there was a checkpoint in it. What
+        cannot be deleted stays as well.
+        """
+        name = _name(trial_id)
+        for folder in (self.root / name, *self.attempts(trial_id).glob(f"*/{name}")):
+            _remove_checkpoint(folder)
+
     def settle(self, trial_id: int, attempt: str = "") -> None:
         """Make what an attempt has left the trial's own, once its report is accepted.
 
@@ -248,8 +276,9 @@ class CheckpointStore:
         attempts = self.root / _ATTEMPTS
         if not attempts.is_dir():
             return
+        removed = set(map(_name, self.removed))
         for name in os.listdir(attempts):  # noqa: PTH208 - the quickest way
-            if (self.root / name).is_dir():
+            if (self.root / name).is_dir() or name in removed:
                 shutil.rmtree(attempts / name, ignore_errors=True)
         with contextlib.suppress(OSError):  # it is not empty
             attempts.rmdir()
@@ -257,6 +286,25 @@ class CheckpointStore:
 
 def _name(trial_id: int) -> str:
     return f"trial-{trial_id:05d}"
+
+
+def _remove_checkpoint(folder: Path) -> None:
+    """Delete the checkpoint in the directory of a trial, if there is one."""
+    try:
+        found = {path.name: path for path in folder.iterdir()}
+    except OSError:  # there is no directory
+        return
+    parts = [path for name, path in found.items() if name.startswith(("checkpoint", ".checkpoint"))]
+    for path in parts:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    if parts and set(found) - {path.name for path in parts} <= {FILE}:
+        with contextlib.suppress(OSError):
+            (folder / FILE).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _object(raw: bytes) -> dict[str, Any]:

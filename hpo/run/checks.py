@@ -8,6 +8,7 @@ those who walk through it, and the notes that this package reads.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -127,6 +128,18 @@ def _is_count(value: object) -> bool:
     return is_integer(value) and value >= 0  # type: ignore[operator]  # an integer
 
 
+def _is_earlier_trial(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("config"), dict):
+        return False
+    losses = value.get("losses")
+    return (
+        _is_count(value.get("trial_id"))
+        and isinstance(losses, list)
+        and bool(losses)
+        and all(is_number(loss) and math.isfinite(loss) for loss in losses)
+    )
+
+
 _Rule = tuple[Callable[[object], bool], str]
 _COUNT: _Rule = (_is_count, "an integer from 0 on")
 _POSITIVE: _Rule = (lambda value: _is_count(value) and value != 0, "an integer from 1 on")
@@ -145,6 +158,18 @@ _TRIALS: _Rule = (
 _LOSSES: _Rule = (
     lambda value: isinstance(value, list) and all(map(is_number, value)),
     "a list of numbers",
+)
+_CONFIGS: _Rule = (
+    lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+    "a list of objects",
+)
+_NUMBERS: _Rule = (
+    lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+    "an object of numbers",
+)
+_EARLIER: _Rule = (
+    lambda value: isinstance(value, list) and all(map(_is_earlier_trial, value)),
+    "a list of objects with a trial_id, a config and at least one finite loss",
 )
 _METRICS: _Rule = (
     lambda value: isinstance(value, dict) and all(map(_LOSSES[0], value.values())),
@@ -198,11 +223,15 @@ _NOTES: dict[str, dict[str, _Rule]] = {  # what this package reads of them
     "retry-failed": {"trials": _TRIALS},
     "limits": {"max_trials": _POSITIVE_OR_NULL},
     "stopped": {"by": _TEXT},
+    "removed": {"trials": _TRIALS},
     "part": {**_SEGMENT, "losses": _LOSSES},
     "leader": {"host": _TEXT, "pid": _COUNT, "n_workers": _POSITIVE},
     "metrics": {**_SEGMENT, "extra": _METRICS},
     "objective": {"name": _TEXT},
     "workers": {"n_workers": _POSITIVE},
+    "initial": {"configs": _CONFIGS},
+    "extended": {"settings": _NUMBERS},
+    "warm-start": {"journal": _TEXT, "trials": _EARLIER},
     "state": {
         "finished": (lambda value: isinstance(value, bool), "true or false"),
         "budget": (lambda value: value is None or _is_count(value), "null or an integer from 0 on"),

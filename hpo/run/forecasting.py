@@ -12,13 +12,16 @@ import contextlib
 import io
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from typing import Any, Protocol
 
+from hpo.errors import usage_checked
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
+from hpo.predictors.warm_start import warm_started
 from hpo.run.executors.process import OwnProcess, ProcessSetup
+from hpo.run.warm_start import searches_of
 from hpo.trainers.base import describe
 from hpo.trial import Curve, ForecastJob, ModelJob, ModelReport, PredictFailure
 
@@ -165,6 +168,7 @@ class InProcess:
 def model_runner(
     predictor: CurvePredictor | Forecaster | str | None,
     scheduler: Scheduler,
+    notes: Sequence[Mapping[str, Any]] = (),
     *,
     background: bool,
 ) -> ModelRunner:
@@ -176,13 +180,17 @@ def model_runner(
         A predictor or its name; None takes the default of the scheduler.
     scheduler : Scheduler
         If it forecasts, its searcher proposes new configurations with each forecast.
+    notes : sequence of Mapping
+        Notes of the run, among them those of the earlier searches that forecasts learn from.
     background : bool
         Whether to answer beside the training; False answers in turn, in this thread.
     """
     searcher = getattr(scheduler, "searcher", None)
     if predictor is None:
         predictor = "nusvr" if searcher is None else "mixed"
-    model = make_predictor(predictor) if isinstance(predictor, str) else predictor
+    model: Any = make_predictor(predictor) if isinstance(predictor, str) else predictor
+    if searcher is not None and (earlier := searches_of(notes, getattr(searcher, "space", None))):
+        model = usage_checked(warm_started, model, earlier)
 
     def predict(job: ModelJob) -> ModelReport:
         try:

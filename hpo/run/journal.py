@@ -33,16 +33,17 @@ import stat
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from hpo.errors import JournalError, JournalInUseError, JournalWriteError
-from hpo.files import LockedError, lock_file, remove_temporaries, write_atomically
+from hpo.errors import JournalError, JournalWriteError
+from hpo.files import remove_temporaries, write_atomically
 from hpo.run.checks import check_entry, check_header, decoded, shown
+from hpo.run.locking import LockedFile
 from hpo.run.migration import FORMAT, READABLE, migrate
 from hpo.run.objective import of_header, to_header, turned
 from hpo.text import shell_word
@@ -407,9 +408,9 @@ def _damage(raw: bytes, line: int, reason: str) -> Damage:
         except ValueError:
             continue
         n_reports += entry["kind"] == "reported"
-        trial = entry["data"].get("trial_id")
-        if type(trial) is int and trial >= 0:
-            trials.add(trial)
+        trial, removed = entry["data"].get("trial_id"), entry["data"].get("trials")
+        listed = removed if isinstance(removed, list) else [trial]  # those deleted or taken back
+        trials.update(each for each in listed if type(each) is int and each >= 0)
     return Damage(line, reason, len(lines), n_reports, tuple(sorted(trials)))
 
 
@@ -437,7 +438,7 @@ class Journal:
     ----------
     path : Path
         The file.
-    file : _LockedFile
+    file : LockedFile
         The same file, open for appending and locked.
     header : Header
         Its first line.
@@ -445,7 +446,7 @@ class Journal:
         Checksum of its last line.
     """
 
-    def __init__(self, path: Path, file: _LockedFile, header: Header, checksum: int) -> None:
+    def __init__(self, path: Path, file: LockedFile, header: Header, checksum: int) -> None:
         self.path = path
         self.header = header
         self._locked = file
@@ -454,9 +455,20 @@ class Journal:
 
     @classmethod
     def create(
-        cls, path: Path, spec: Mapping[str, Any], objective: Objective = LOSS_MINIMISED
+        cls,
+        path: Path,
+        spec: Mapping[str, Any],
+        objective: Objective = LOSS_MINIMISED,
+        notes: Iterable[Mapping[str, Any]] = (),
     ) -> Self:
         """Start a journal of a run built from `spec`, of an `objective`, at a new `path`.
+
+        Parameters
+        ----------
+        path : Path
+        spec : Mapping
+        notes : iterable of Mapping
+            Notes that the journal has from the beginning.
 
         Raises
         ------
@@ -466,15 +478,19 @@ class Journal:
         path = Path(path)
         cls.check_new(path)
         header = Header(uuid.uuid4().hex, spec, time.time(), objective)
-        line, checksum = encode_line(header.to_json())
+        lines, checksum = encode_line(header.to_json())
+        for note in notes:
+            entry = {"kind": "note", "time": round(header.created, 3), "data": note}
+            line, checksum = encode_line(entry, checksum)
+            lines += line
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, line, overwrite=False)
+            write_atomically(path, lines, overwrite=False)
         except OSError as error:
             cls.check_new(path)  # another process was quicker
             remedy = machine_fault(error) or "name a writable place"
             raise JournalError(f"cannot write journal {path}: {error.strerror}; {remedy}") from None
-        locked = _LockedFile(path)
+        locked = LockedFile(path)
         remove_temporaries(path)
         return cls(path, locked, header, checksum)
 
@@ -512,7 +528,7 @@ class Journal:
         """
         path = Path(path)
         read_header(path)  # complain about a file that is no journal before opening it to write
-        locked = _LockedFile(path)
+        locked = LockedFile(path)
         try:
             content = read_journal(path)  # now that nobody else can write
             if content.format != FORMAT:
@@ -581,72 +597,7 @@ class Journal:
         self.close()
 
 
-class _LockedFile:
-    """A journal, open for appending and locked against other processes.
-
-    Raises
-    ------
-    JournalError
-        If it cannot be opened, or another process has it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise JournalError(
-                f"cannot open journal {path} for writing: {error.strerror}"
-            ) from None
-        self._path = path
-        self._release: Callable[[], None] | None = None
-        try:
-            self._release = lock_file(self.file, path)
-            if not os.path.samestat(os.fstat(self.file.fileno()), path.stat()):
-                raise LockedError(None, "wait for it or stop it first")  # it was just replaced
-        except OSError as error:
-            self.close()
-            if isinstance(error, LockedError | FileNotFoundError):
-                raise JournalInUseError(
-                    f"journal {path} is in use by another process; {error.strerror}"
-                ) from None
-            raise JournalError(f"cannot lock journal {path}: {error.strerror}") from None
-
-    def replace(self, content: bytes) -> None:
-        """Write another content under the name of the file; to be closed then, and opened anew."""
-        if os.name == "nt":
-            self.file.close()  # an open file cannot be replaced there; the lock is another file's
-        write_atomically(self._path, content)
-
-    def close(self) -> None:
-        """Release the lock and close the file; repeatable."""
-        if self._release is not None:
-            self._release()
-            self._release = None
-        self.file.close()
-
-
-@contextlib.contextmanager
-def locked_journal(path: Path) -> Iterator[None]:
-    """Keep other processes from opening a journal to write.
-
-    Parameters
-    ----------
-    path : Path
-        The journal, which is not changed.
-
-    Raises
-    ------
-    JournalError
-        If another process has it open.
-    """
-    locked = _LockedFile(path)
-    try:
-        yield
-    finally:
-        locked.close()
-
-
-def _rewrite(content: JournalContent, locked: _LockedFile) -> None:
+def _rewrite(content: JournalContent, locked: LockedFile) -> None:
     """Write a journal anew in the present format."""
     line, checksum = encode_line(content.header.to_json())
     lines = [line]

@@ -9,6 +9,7 @@ which finishes the trials that it has.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -240,7 +241,9 @@ def stop_line(note: Mapping[str, Any]) -> str:
         From `stop_of`.
     """
     limit = note.get("limit")
-    value = "" if limit is None else f"={limit:g}" if isinstance(limit, float) else f"={limit}"
+    if limit is None:  # a callback
+        return f"Stopped by {note['by']}; resume the run to go on."
+    value = f"={limit:g}" if isinstance(limit, float) else f"={limit}"
     unit = " s" if note["by"] == "max_time" else ""
     return (
         f"Stopped by {note['by']}{value}{unit}; resume the run with another limit, or without one "
@@ -289,3 +292,30 @@ def _check_count(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise UsageError(f"{name} must be an integer of at least 1 or None, got {value!r}")
+
+
+def check_at_least(name: str, value: object, least: int) -> None:
+    """Check an integer setting.
+
+    Raises
+    ------
+    UsageError
+        If it is no integer, or too low.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Check a time limit in seconds, None for no limit.
+
+    Raises
+    ------
+    UsageError
+        If it is not positive, or not finite.
+    """
+    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
+            f"{value!r}"
+        )

@@ -14,9 +14,9 @@ from hpo.run.journal import Journal, JournalContent
 from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
-from hpo.run.trial_results import TrialViews
+from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
-from hpo.trial import Job, Report, TrainFailure, TrainReport
+from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
 
 LEADER = "leader"
 """Kind of the journal's note of the process that leads the run from there on."""
@@ -105,6 +105,10 @@ class RunRecorder:
         self._has_parts |= data.get("what") == PART
         self.notes.append(data)
         self._views.note(data)
+
+    def view(self, trial: TrialSummary) -> TrialResult:
+        """Return a trial as users see it."""
+        return self._views.of(trial)
 
     def finish(self, overlap: Overlap) -> None:
         """Record how busy the workers were, and show the final state."""

@@ -9,16 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import JournalError
-from hpo.loop import LimitsTrials, RetriesTrials, Scheduler, expect_workers
+from hpo.loop import (
+    Extendable,
+    LimitsTrials,
+    RetriesTrials,
+    Scheduler,
+    TakesInitial,
+    expect_workers,
+)
 from hpo.run.checks import shown
 from hpo.run.journal import Entry, JournalContent, collector_paused, compact
 from hpo.trainers.base import describe
-from hpo.trial import Job, TrainJob
+from hpo.trial import Job, TrainJob, with_tuples
 
 WORKERS = "workers"
 """Kind of the journal's note of the number of workers for which the run began."""
 RETRY_FAILED = "retry-failed"
 """Kind of the journal's note that the scheduler took failed trials back."""
+INITIAL = "initial"
+"""Kind of the journal's note of the configurations that are tried first."""
+EXTENDED = "extended"
+"""Kind of the journal's note that the search goes on beyond its end, and by which settings."""
 RESTART = "restart"
 """Kind of the journal's note that a trial starts afresh, since its checkpoint was lost."""
 LIMITS = "limits"
@@ -63,13 +74,8 @@ def replay(
             pending[_key(job)] = job
             if decided is not None:
                 decided(job)
-        elif entry.kind == "note" and entry.data.get("what") == WORKERS:
-            with _blaming(entry, content.path):
-                expect_workers(scheduler, entry.data["n_workers"])
-        elif entry.kind == "note" and entry.data.get("what") == RETRY_FAILED:
-            _retry(scheduler, entry, content.path)
-        elif entry.kind == "note" and entry.data.get("what") == LIMITS:
-            _limit(scheduler, entry, content.path)
+        elif entry.kind == "note" and entry.data.get("what") in _TAKE_IN:
+            _TAKE_IN[entry.data["what"]](scheduler, entry, content.path)
         elif entry.kind == "reported":
             _, report = next(reports)
             with _blaming(entry, content.path):
@@ -117,6 +123,43 @@ def _limit(scheduler: Scheduler, entry: Entry, path: Path) -> None:
             f"line {entry.line} of journal {path} limits the number of trials, which "
             f"{type(scheduler).__name__} cannot; use the scheduler that the run was begun with"
         )
+
+
+def _enqueue(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    """Let the scheduler try configurations first, as in the run."""
+    if not isinstance(scheduler, TakesInitial):
+        raise JournalError(
+            f"line {entry.line} of journal {path} names configurations to try first, which "
+            f"{type(scheduler).__name__} cannot; use the scheduler that the run began with"
+        )
+    with _blaming(entry, path):
+        scheduler.enqueue([with_tuples(config) for config in entry.data["configs"]])
+
+
+def _extend(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    """Let the search go on beyond its end, as in the run."""
+    if not isinstance(scheduler, Extendable):
+        raise JournalError(
+            f"line {entry.line} of journal {path} extends the search, which "
+            f"{type(scheduler).__name__} cannot; use the scheduler that the run was extended with"
+        )
+    with _blaming(entry, path):
+        scheduler.extend(**entry.data["settings"])
+
+
+def _expect_workers(scheduler: Scheduler, entry: Entry, path: Path) -> None:
+    with _blaming(entry, path):
+        expect_workers(scheduler, entry.data["n_workers"])
+
+
+_TAKE_IN: Mapping[str, Callable[[Scheduler, Entry, Path], None]] = {
+    WORKERS: _expect_workers,
+    INITIAL: _enqueue,
+    RETRY_FAILED: _retry,
+    LIMITS: _limit,
+    EXTENDED: _extend,
+}
+"""What a scheduler does about a note."""
 
 
 def restarting(content: JournalContent) -> set[int]:

@@ -6,7 +6,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
@@ -16,8 +16,10 @@ from rich.table import Table
 from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.checkpoints import default_directory
 from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.limits import stop_line, stop_of, with_parts
+from hpo.run.models import ModelStore
 from hpo.run.overlap import Overlap
 from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
@@ -93,6 +95,8 @@ class Results:
         Units that the search will spend; None if that is not known beforehand.
     objective : Objective
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
+    models : ModelStore
+        Where the checkpoints lie, and what reads them.
     """
 
     trials: tuple[TrialResult, ...]
@@ -106,9 +110,10 @@ class Results:
     damage: Damage | None = None
     budget: int | None = None
     objective: Objective = LOSS_MINIMISED
+    models: ModelStore = field(default_factory=ModelStore)
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - the fields of the class, most by keyword
         cls,
         summary: SchedulerSummary,
         reports: Sequence[tuple[float, Report]],
@@ -118,6 +123,7 @@ class Results:
         finished: bool,
         damage: Damage | None = None,
         objective: Objective = LOSS_MINIMISED,
+        models: ModelStore | None = None,
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -129,21 +135,25 @@ class Results:
             See the attributes.
         objective : Objective
             As the run was given it.
+        models : ModelStore or None
+            None if the checkpoints are not known.
         """
-        summary = with_parts(summary, notes, objective)
-        shown = TrialViews(objective, notes).summary(summary)
+        models = models or ModelStore()
+        views = TrialViews(objective, notes, models)
+        shown = views.summary(with_parts(summary, notes, objective))
         return cls(
             trials=shown.trials,
             incumbent=shown.best,
-            epochs=summary.epochs,
-            events=summary.events,
+            epochs=shown.epochs,
+            events=shown.events,
             reports=tuple(reports),
             notes=tuple(notes),
             baseline=baseline,
             finished=finished and stop_of(notes) is None,
             damage=damage,
-            budget=summary.budget,
+            budget=shown.budget,
             objective=shown.objective,
+            models=models,
         )
 
     @classmethod
@@ -210,7 +220,7 @@ class Results:
         finished = not pending and isinstance(scheduler.ask(), Done)
         if finished:  # asking may have ended a bracket for which there were no configurations left
             summary = scheduler.summary()
-        baseline = None if spec is None else spec.baseline()
+        baseline = None if spec is None else spec.extended(content.notes()).baseline()
         return cls.of(
             summary,
             content.reports(),
@@ -219,6 +229,7 @@ class Results:
             finished=finished,
             damage=content.damage,
             objective=header.objective,
+            models=_models_of(content, spec),
         )
 
     @classmethod
@@ -251,6 +262,7 @@ class Results:
             finished=finished,
             damage=content.damage,
             objective=content.header.objective,
+            models=_models_of(content, None),
         )
 
     @property
@@ -290,6 +302,22 @@ class Results:
         if best is None:
             raise NoBestTrialError(self.no_best_text)
         return best
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Path of the best trial's checkpoint: a file or a directory, as its trainer has written.
+
+        ``results.best.load()`` returns the model itself, if the trainer has a method `load`.
+
+        Raises
+        ------
+        NoBestTrialError
+            If no trial has a finite value.
+        MissingCheckpointError
+            If its trainer has written none, or the run had a temporary directory (no journal and
+            no `checkpoint_dir`).
+        """
+        return self.best.checkpoint
 
     @property
     def stopped_by(self) -> str | None:
@@ -557,6 +585,13 @@ class Results:
             *(short(record.get(name, "")) for name in names),
             record["reason"],
         ]
+
+
+def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
+    """Return where the checkpoints of a journal's run lie, and the name of its trainer."""
+    named = "" if spec is None else spec.checkpoint_dir
+    root = Path(named or default_directory(content.path)).absolute()
+    return ModelStore(root, None if spec is None else spec.trainer)
 
 
 def short(value: object) -> str:

@@ -244,7 +244,15 @@ class JobRunner:
             Losses of its first units, which an earlier session trained.
         """
         self._epochs += len(known)
-        self._queue.append(_Attempt(job, known=known) if isinstance(job, TrainJob) else job)
+        if not isinstance(job, TrainJob):
+            self._queue.append(job)
+        elif job.trial_id in self._checkpoints.removed:
+            self._checkpoints.removed.remove(job.trial_id)
+            reason = "its checkpoint was deleted when the trial was over"
+            self._note({"what": RESTART, **_place(job), "reason": reason})
+            self.submit_afresh(job)
+        else:
+            self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
         """Accept a job of a trial whose restart was interrupted: it starts afresh again.
@@ -359,6 +367,9 @@ class JobRunner:
             self._checkpoints.attempts(job.trial_id),
             fresh=attempt.restarted and attempt.start == 0,
             expects_checkpoint=self._keeps,
+            trial_id=job.trial_id,
+            attempt=attempt.number,
+            deadline=None if self._deadline is None else time.time() + self._deadline.remaining,
             objective=self._objective,
         )
         self._training += 1

@@ -21,10 +21,10 @@ from hpo.run.journal import (
     Damage,
     JournalContent,
     encode_line,
-    locked_journal,
     parse,
     read_journal,
 )
+from hpo.run.locking import locked_journal
 
 SALVAGED = "salvaged"
 """Kind of the journal's note of what was left out of a damaged one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -13,11 +13,13 @@ from hpo.loop import Scheduler
 from hpo.predictors import as_forecaster, make_predictor
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
+from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
-from hpo.schedulers.registry import check_scheduler_options
-from hpo.searchers import LEARNING, REMOVED, SEARCHERS, Searcher, make_searcher
-from hpo.searchers.registry import check_searcher_options
+from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
+from hpo.searchers import REMOVED, Searcher, make_searcher, searcher_options
+from hpo.searchers.registry import CATALOGUE, check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
+from hpo.trainers import NamedTrainer, ScriptTrainer
 
 _SECRETS = ("token", "password", "secret", "api_key", "credential")
 
@@ -29,13 +31,13 @@ class RunSpec:
     Attributes
     ----------
     trainer : str
-        ``FILE.py:name`` or ``package.module:name``.
+        ``FILE.py:name`` or ``package.module:name``; empty for a script.
     space : Mapping
         Search space in the form of `SearchSpace.to_dict`.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`).
+        Name of the scheduler (``hpo list schedulers``).
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung.
     searcher : str
@@ -69,10 +71,14 @@ class RunSpec:
         Directory of the checkpoints; empty for the default beside the journal.
     fingerprint : str
         SHA-256 of the trainer's file at the start of the run; empty for a module.
+    script : Mapping
+        Parameters of a `hpo.ScriptTrainer` by name; empty for another trainer.
     objective : str or None
         Name of the metric to optimise (see `hpo.Tuner`).
     mode : {"min", "max"}
         Whether lower or higher is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
     """
 
     trainer: str
@@ -96,8 +102,10 @@ class RunSpec:
     max_lost: int | None = None
     checkpoint_dir: str = ""
     fingerprint: str = ""
+    script: Mapping[str, Any] = field(default_factory=dict)
     objective: str | None = None
     mode: str = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Refuse secrets, since all settings are written to the journal."""
@@ -132,6 +140,8 @@ class RunSpec:
         if "allow_duplicates" not in data:
             # An older version, in which all searchers but the grid could repeat themselves.
             data = {**data, "allow_duplicates": data.get("searcher") != "grid"}
+        # An older version deleted none.
+        data = {"keep_checkpoints": True, **data}
         problem = ""
         for name, hint in get_type_hints(cls).items():
             if name in data and not _fits(data[name], hint):
@@ -143,6 +153,59 @@ class RunSpec:
             problem = str(error)
         where = "the journal's header" if journal is None else f"line 1 of journal {journal}"
         raise JournalError(f"{where} does not describe a run of this hpo version: {problem}")
+
+    def extended(self, notes: Iterable[Mapping[str, Any]]) -> RunSpec:
+        """Return the specification with the settings by which the run was extended.
+
+        Parameters
+        ----------
+        notes : iterable of Mapping
+            Notes of its journal.
+        """
+        return dataclasses.replace(self, **extended_settings(vars(self), notes))
+
+    def build_trainer(self) -> NamedTrainer | ScriptTrainer:
+        """Build the trainer; one that is named is not imported.
+
+        Raises
+        ------
+        UsageError
+            If it is a script whose command is invalid or does not fit the space, or if both a
+            trainer and a script are given, or none.
+        """
+        if bool(self.trainer) == bool(self.script):
+            got = f"{self.trainer!r} and {dict(self.script)!r}"
+            raise UsageError(f"a run must have either a trainer or a script, got {got}")
+        if not self.script:
+            return NamedTrainer(self.trainer).resolved()
+        script: ScriptTrainer = usage_checked(lambda: ScriptTrainer(**self.script))
+        script.check_space(usage_checked(SearchSpace.from_dict, self.space))
+        return script
+
+    def resolved(
+        self, checkpoint_dir: Path | None = None
+    ) -> tuple[NamedTrainer | ScriptTrainer, Self]:
+        """Return the trainer, and the specification with absolute paths and its fingerprint.
+
+        Parameters
+        ----------
+        checkpoint_dir : Path or None
+            Directory of the checkpoints, if it is another one.
+
+        Raises
+        ------
+        UsageError
+            As `build_trainer`.
+        """
+        trainer = self.build_trainer()
+        place = checkpoint_dir or self.checkpoint_dir
+        return trainer, dataclasses.replace(
+            self,
+            trainer=trainer.name if isinstance(trainer, NamedTrainer) else "",
+            script=trainer.to_dict() if isinstance(trainer, ScriptTrainer) else {},
+            fingerprint=trainer.fingerprint(),
+            checkpoint_dir=str(Path(place).resolve()) if place else "",
+        )
 
     def build_scheduler(self) -> Scheduler:
         """Build the scheduler in the state in which the run began.
@@ -194,25 +257,26 @@ class RunSpec:
         name = self.searcher
         if name == "auto":
             name = "curves" if self._forecasts else "random"
-        if name in REMOVED:
-            raise UsageError(f"searcher {name!r} is gone: {REMOVED[name]}")
-        if name not in SEARCHERS:
+        if name not in REMOVED and name not in CATALOGUE.names():
             raise UsageError(
-                f"searcher must be auto or one of {', '.join(SEARCHERS)}; got {name!r}"
+                f"searcher must be auto or one of {', '.join(CATALOGUE.names())}; got {name!r} "
+                "(hpo list describes them)"
             )
-        if name in LEARNING and not self._forecasts:
+        if usage_checked(learns_from_forecasts, name) and not self._forecasts:
             raise UsageError(
                 f"searcher {name!r} proposes with forecasts, and scheduler {self.scheduler!r} "
                 f"asks for none; use one of {', '.join(FORECASTING)}, or searcher='random'"
             )
         usage_checked(check_searcher_options, name, self.searcher_options)
-        options = {"allow_duplicates": self.allow_duplicates, **self.searcher_options}
+        options = dict(self.searcher_options)
+        if self.allow_duplicates or "allow_duplicates" in searcher_options(name):
+            options = {"allow_duplicates": self.allow_duplicates, **options}
         searcher: Searcher = usage_checked(lambda: make_searcher(name, space, self.seed, **options))
         return searcher
 
     @property
     def _forecasts(self) -> bool:
-        return self.scheduler in FORECASTING
+        return bool(usage_checked(asks_for_forecasts, self.scheduler))
 
     def build_predictor(self) -> Any:
         """Build the predictor of learning curves."""
@@ -233,6 +297,27 @@ class RunSpec:
         return HyperbandBaseline(
             self.max_resource, self.reduction_factor, iterations, rounds, least
         )
+
+
+def extended_settings(
+    spec: Mapping[str, Any], notes: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the plain values of a specification, with those by which its run was extended.
+
+    Parameters
+    ----------
+    spec : Mapping
+        Empty for a run from Python objects.
+    notes : iterable of Mapping
+        Notes of its journal.
+    """
+    settings = dict(spec)
+    for note in notes:
+        if spec and note.get("what") == EXTENDED:
+            options = dict(note["settings"])
+            settings["max_resource"] = options.pop("max_resource", settings.get("max_resource"))
+            settings["scheduler_options"] = {**settings.get("scheduler_options", {}), **options}
+    return settings
 
 
 def _fits(value: object, hint: Any) -> bool:

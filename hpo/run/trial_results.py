@@ -6,7 +6,10 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from hpo.run.models import ModelStore, TrialModel
 from hpo.run.objective import OBJECTIVE, named
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
@@ -40,10 +43,47 @@ class TrialResult(TrialSummary):
         Objective after each unit trained so far, in the trainer's sign and unit.
     metrics : Mapping of str to tuple of float
         Further metrics by name, one number per unit; NaN where the trainer gave none.
+    saved : TrialModel or None
+        Its checkpoint, and what reads it; None where that is not known. Not compared.
     """
 
     values: tuple[float, ...] = ()
     metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    saved: TrialModel | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Path of its checkpoint: a file or a directory, as its trainer has written.
+
+        Raises
+        ------
+        MissingCheckpointError
+            If there is none.
+        """
+        return self._saved.checkpoint
+
+    def load(self, trainer: Any = None, **options: Any) -> Any:
+        """Return the trained model.
+
+        Parameters
+        ----------
+        trainer : Trainer, str or None
+            What reads the checkpoint; None takes the trainer of the run.
+        **options
+            Further arguments of its method `load`, such as `which` of `TorchTrainer.load`.
+
+        Raises
+        ------
+        MissingCheckpointError
+            If there is no checkpoint.
+        UsageError
+            If the trainer is not known, or has no method `load`.
+        """
+        return self._saved.load(trainer, **options)
+
+    @property
+    def _saved(self) -> TrialModel:
+        return self.saved or TrialModel(ModelStore(), self.trial_id)
 
     @property
     def value(self) -> float:
@@ -99,10 +139,18 @@ class TrialViews:
         As the run was given it.
     notes : iterable of Mapping
         Notes so far.
+    models : ModelStore or None
+        Where the checkpoints lie, if that is known.
     """
 
-    def __init__(self, objective: Objective, notes: Iterable[Mapping[str, object]] = ()) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        notes: Iterable[Mapping[str, object]] = (),
+        models: ModelStore | None = None,
+    ) -> None:
         self.objective = objective
+        self._models = models
         self._columns: dict[int, dict[str, dict[int, float]]] = {}  # trial, metric, unit
         self._made: dict[int, tuple[TrialSummary, TrialResult]] = {}
         for note in notes:
@@ -141,6 +189,7 @@ class TrialViews:
                 name: tuple(float(column.get(unit, math.nan)) for unit in units)
                 for name, column in self._columns.get(trial.trial_id, {}).items()
             },
+            saved=None if self._models is None else TrialModel(self._models, trial.trial_id),
         )
         self._made[trial.trial_id] = trial, result
         return result

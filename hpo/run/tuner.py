@@ -25,12 +25,11 @@ import os
 import signal
 import socket
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -39,15 +38,15 @@ from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
     JournalError,
-    MachineError,
     MissingPackageError,
     StoppedRunError,
     TrainerError,
     UsageError,
 )
-from hpo.loop import RetriesTrials, Scheduler, WorkerAware, drive
+from hpo.loop import Scheduler, WorkerAware
 from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
+from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.deadline import Moment, known_part, seconds_until
 from hpo.run.executors import check_executor, make_pool
@@ -61,26 +60,35 @@ from hpo.run.executors.pools import (
 from hpo.run.executors.remote import ClusterPool
 from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
+from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
-from hpo.run.limits import Bounds, LimitReachedError, Limits, with_parts
+from hpo.run.limits import (
+    Bounds,
+    LimitReachedError,
+    Limits,
+    check_at_least,
+    check_seconds,
+    with_parts,
+)
+from hpo.run.machine import machine_errors_named
+from hpo.run.models import ModelStore
 from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
-from hpo.run.replay import RETRY_FAILED, WORKERS, replay, restarting
+from hpo.run.removal import RemovingRunner, removed_before
+from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
 from hpo.text import visible
-from hpo.trainers import NamedTrainer, Trainer, as_trainer
-from hpo.trainers.failures import describe
-from hpo.trainers.faults import machine_fault
+from hpo.trainers import Trainer, as_trainer
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.objective import Objective
 from hpo.trainers.sending import sendable
-from hpo.trial import Job, TrainFailure, TrainJob, TrainReport, TrialStatus
+from hpo.trial import Config, Job, TrainJob
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +144,24 @@ class Tuner:
     spec : RunSpec or None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
+    initial : sequence of Config
+        Configurations that are tried first, by every scheduler. One may name only some of the
+        hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
+    warm_start : Path or sequence of Path
+        Journals of earlier searches: forecasts learn from their trials, and their best
+        configurations are tried first, after `initial`. Their spaces may differ in part.
+    callbacks : sequence of Callback
+        Objects that are called as the search goes on, and may stop a trial or the search (see
+        `hpo.Callback`).
     objective : str or None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
     mode : {"min", "max"}
         Whether a lower or a higher objective is better.
+    keep_checkpoints : bool
+        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
+        the scheduler will not train it any more, and at the end all but the best trial's and those
+        of trials that failed; a trial that is trained further after that starts from the beginning.
 
     Raises
     ------
@@ -170,21 +191,26 @@ class Tuner:
     checkpoint_dir: Path | None = None
     progress: Progress = field(default_factory=Progress)
     spec: RunSpec | None = None
+    initial: Sequence[Config] = ()
+    warm_start: Path | str | Sequence[Path | str] = ()
+    callbacks: Sequence[Callback] = ()
     objective: str | None = None
     mode: Literal["min", "max"] = "min"
+    keep_checkpoints: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
         Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
-            _check_at_least("n_workers", self.n_workers, 1)
-        _check_at_least("max_retries", self.max_retries, 0)
+            check_at_least("n_workers", self.n_workers, 1)
+        check_at_least("max_retries", self.max_retries, 0)
         if self.max_lost is not None:
-            _check_at_least("max_lost", self.max_lost, 1)
-        _check_seconds("timeout", self.timeout)
-        _check_seconds("predict_timeout", self.predict_timeout)
+            check_at_least("max_lost", self.max_lost, 1)
+        check_seconds("timeout", self.timeout)
+        check_seconds("predict_timeout", self.predict_timeout)
         if self.deadline is not None:
             seconds_until(self.deadline)
+        check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         if isinstance(self.executor, str):
             check_executor(self.executor, self.executor_options)
@@ -222,14 +248,7 @@ class Tuner:
         **settings
             Further parameters of `Tuner` (``journal``, ``progress``, ...).
         """
-        trainer = NamedTrainer(spec.trainer).resolved()
-        place = settings.get("checkpoint_dir") or spec.checkpoint_dir
-        spec = dataclasses.replace(
-            spec,
-            trainer=trainer.name,
-            fingerprint=trainer.fingerprint(),
-            checkpoint_dir=str(Path(place).resolve()) if place else "",
-        )
+        trainer, spec = spec.resolved(settings.get("checkpoint_dir"))
         given = {
             "executor": spec.executor,
             "n_workers": spec.n_workers,
@@ -242,8 +261,9 @@ class Tuner:
             "checkpoint_dir": Path(spec.checkpoint_dir) if spec.checkpoint_dir else None,
             "objective": spec.objective,
             "mode": spec.mode,
+            "keep_checkpoints": spec.keep_checkpoints,
         }
-        return cls(spec.trainer, spec.build_scheduler(), spec=spec, **(given | settings))
+        return cls(spec.trainer or trainer, spec.build_scheduler(), spec=spec, **(given | settings))
 
     @classmethod
     def resume(  # noqa: PLR0913 - the limits of `run` and what only a resumed run needs
@@ -254,6 +274,7 @@ class Tuner:
         *,
         salvage: bool = False,
         retry_failed: bool = False,
+        extend: Mapping[str, Any] | None = None,
         max_time: float | timedelta | str | None = None,
         max_epochs: int | None = None,
         max_trials: int | None = None,
@@ -276,6 +297,11 @@ class Tuner:
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
             NaN or infinite did not fail in this sense.
+        extend : Mapping, optional
+            Settings of the scheduler by which a search goes on beyond its end, each with a value
+            above the present one: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or
+            ``max_epochs`` (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials``
+            (ASHA, random search, early stopping).
         max_time, max_epochs, max_trials, target : optional
             Limits as in `run`; those of earlier sessions do not hold any more. `max_epochs` and
             `max_trials` count all sessions of the run.
@@ -292,8 +318,8 @@ class Tuner:
             If the journal cannot be used (see `hpo.run.journal`), or belongs to another run.
         UsageError
             If a setting is invalid, if `trainer` or `scheduler` is given and the journal names its
-            own, or if the scheduler cannot take failed trials back.
-        InterruptedRunError, MachineError, ExecutorBrokenError
+            own, or if the scheduler cannot take failed trials back or be extended so.
+        InterruptedRunError, MachineError, ExecutorBrokenError, CallbackError
             As `run`.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
@@ -318,7 +344,7 @@ class Tuner:
             except UsageError as error:
                 raise UsageError(f"{error} (to resume line 1 of journal {journal})") from error
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
-                file = tuner.spec.trainer.rpartition(":")[0]
+                file = tuner.spec.trainer.rpartition(":")[0] or "the script"
                 _log.warning("%s has changed since the run began", visible(file))
         elif trainer is None or scheduler is None:
             raise JournalError(
@@ -328,8 +354,8 @@ class Tuner:
             )
         else:
             tuner = cls(trainer, scheduler, journal=journal, **settings)
-        with _told_apart():
-            return tuner._resume(limits, retry_failed=retry_failed)
+        with machine_errors_named():
+            return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
 
     def run(
         self,
@@ -376,6 +402,8 @@ class Tuner:
             this process. No trial is judged by that; mend it and resume.
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
+        CallbackError
+            If a callback fails, after the run was stopped in good order.
 
         Warns
         -----
@@ -383,7 +411,7 @@ class Tuner:
             If no trial ended with a finite loss.
         """
         limits = Limits(max_time, max_epochs, max_trials, target)
-        with _told_apart():
+        with machine_errors_named():
             return self._run(limits)
 
     def _run(self, limits: Limits) -> Results:
@@ -397,36 +425,42 @@ class Tuner:
                 else:
                     store = CheckpointStore(Path(self.checkpoint_dir).absolute())
                     store.check_unused()
-                workers = self._workers(trainer, store, stack)
+                notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
+                workers = self._workers(trainer, store, stack, notes)
                 workers.check_import(store.root)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time(), self._objective))
-                return self._go(workers, store, bounds)
+                return self._go(workers, store, bounds, notes=notes)
             Journal.check_new(self.journal)
             store = self._store(self.journal)
             store.check_unused()
-            workers = self._workers(trainer, store, stack)
+            notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
+            workers = self._workers(trainer, store, stack, notes)
             workers.check_import(store.root)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
-            journal = stack.enter_context(Journal.create(self.journal, spec, self._objective))
+            journal = stack.enter_context(
+                Journal.create(self.journal, spec, self._objective, notes)
+            )
             try:
                 store.create(journal.header)
             except UsageError:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, bounds, journal)
+            return self._go(workers, store, bounds, journal, notes=notes)
 
-    def _resume(self, limits: Limits, *, retry_failed: bool) -> Results:
+    def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)
         trainer = self._checked_trainer()
         if self.journal is None:
             raise UsageError("journal must be given to resume")
+        if self.initial or self.warm_start:
+            raise UsageError("initial and warm_start are for the start of a search; leave them out")
         journal, content = Journal.open(self.journal)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal)
             store = self._store(self.journal)
-            workers = self._workers(trainer, store, stack)
+            workers = self._workers(trainer, store, stack, content.notes())
             pending = replay(content, self.scheduler)  # while they start
             workers.check_import(store.root)
             kept = store.adopt(journal.header)
@@ -436,10 +470,11 @@ class Tuner:
             resumed = {"what": RESUMED, "checkpoints": kept}
             journal.append("note", resumed)
             line = Entry("note", resumed, time.time(), len(content.entries) + 2)
-            content = dataclasses.replace(content, entries=(*content.entries, line))
+            content = replace(content, entries=(*content.entries, line))
             if retry_failed:
-                self._retry_failed(journal, content)
-            return self._go(workers, store, bounds, journal, pending, content)
+                retry_trials(self.scheduler, journal, content)
+            tuner = self._extended(journal, content, extend)
+            return tuner._go(workers, store, bounds, journal, pending, content)  # noqa: SLF001
 
     def _go(
         self,
@@ -449,17 +484,20 @@ class Tuner:
         journal: Journal | None = None,
         pending: Sequence[Job] = (),
         before: JournalContent | None = None,
+        notes: Sequence[Mapping[str, Any]] = (),
     ) -> Results:
         objective = self._objective
         recorder = RunRecorder(
             self.scheduler, journal, self.progress, self.baseline, before, objective
         )
+        recorder.notes += notes  # which a new journal has from its beginning
         if journal is not None:
             executor = self.executor if isinstance(self.executor, str) else "executor"
             n_workers = workers.pool.n_workers
             place = {"host": socket.gethostname(), "pid": os.getpid()}
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
+        store.removed = removed_before(recorder.notes)
         runner = JobRunner(
             workers.trainer,
             workers.pool,
@@ -475,11 +513,16 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
+        removing = RemovingRunner(
+            runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
+        )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
                     _resubmit(runner, pending, before, objective)
-                limit = self._searched(runner, recorder, bounds.limits)
+                limit = self._searched(runner, removing, recorder, bounds.limits)
+                if not limit:
+                    removing.finish()
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
             if not limit:
@@ -489,19 +532,28 @@ class Tuner:
             if isinstance(stop, InterruptedRunError):
                 signum = stop.signum
                 self._write_state(recorder, finished=False)
-            results = self._results(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
-            error.results = self._results(recorder, finished=False)
+            error.results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, error.results)
             raise
-        results = self._results(recorder, finished=not limit)
+        results = self._results(recorder, store, finished=not limit)
         if isinstance(workers.pool, SharedPool):
             workers.pool.end()
+        show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
 
-    def _searched(self, runner: JobRunner, recorder: RunRecorder, limits: Limits) -> str:
+    def _searched(
+        self,
+        runner: JobRunner,
+        removing: RemovingRunner,
+        recorder: RunRecorder,
+        limits: Limits,
+    ) -> str:
         """Run the search; return the name of the limit that ended it, empty for none."""
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
@@ -511,7 +563,7 @@ class Tuner:
         if limits.is_reached(summary, objective):
             runner.end("target")
         try:
-            drive(self.scheduler, runner, recorder)
+            drive_with_callbacks(self.scheduler, removing, recorder, self.callbacks)
             limit = "max_trials" if limits.withholds_trials(self.scheduler) else ""
         except LimitReachedError as reached:
             limit = reached.by
@@ -519,15 +571,16 @@ class Tuner:
             recorder.note(limits.stop_note(limit))
         return limit
 
-    def _results(self, recorder: RunRecorder, *, finished: bool) -> Results:
-        summary = self.scheduler.summary()
+    def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
+        is_temporary = self.journal is None and self.checkpoint_dir is None
         return Results.of(
-            summary,
+            self.scheduler.summary(),
             recorder.reports,
             recorder.notes,
             self.baseline,
             finished=finished,
             objective=self._objective,
+            models=ModelStore(None if is_temporary else store.root, self.trainer),
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -535,31 +588,15 @@ class Tuner:
         if self.journal is not None and self.spec is None:
             recorder.note(state_note(self.scheduler.summary(), finished=finished))
 
-    def _retry_failed(self, journal: Journal, content: JournalContent) -> None:
-        """Let the scheduler take failed trials back, and write it down first."""
-        latest = {
-            report.trial_id: report
-            for _, report in content.reports()
-            if isinstance(report, TrainFailure | TrainReport)
-        }
-        scheduler = self.scheduler
-        trials = scheduler.summary().trials
-        failed = [
-            trial
-            for trial, report in sorted(latest.items())
-            if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
-        ]
-        if not failed:
-            _log.warning("retry_failed: no trial of %s has failed", journal.path)
-            return
-        if not isinstance(scheduler, RetriesTrials):
-            raise UsageError(
-                f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
-                f"{type(scheduler).__name__}; resume without it"
-            )
-        journal.append("note", {"what": RETRY_FAILED, "trials": failed})
-        scheduler.retry(failed)
-        _log.warning("retry_failed: %d failed trials are trained again", len(failed))
+    def _extended(
+        self, journal: Journal, content: JournalContent, extend: Mapping[str, Any]
+    ) -> Tuner:
+        """Let the search go on beyond its end, and return the tuner with its settings."""
+        notes = content.notes()
+        if extend:
+            notes.append(extended(self.scheduler, extend))
+            journal.append("note", notes[-1])
+        return self if self.spec is None else replace(self, spec=self.spec.extended(notes))
 
     def _expect_workers(self, n_workers: int, recorder: RunRecorder) -> None:
         """Tell a new search the number of its workers, by which it may set its budget."""
@@ -599,7 +636,11 @@ class Tuner:
         return CheckpointStore(place.absolute())  # workers may run in other folders
 
     def _workers(
-        self, trainer: Trainer, store: CheckpointStore, stack: contextlib.ExitStack
+        self,
+        trainer: Trainer,
+        store: CheckpointStore,
+        stack: contextlib.ExitStack,
+        notes: Sequence[Mapping[str, Any]],
     ) -> _Workers:
         """Start the workers and what forecasts, which are closed with the stack."""
         pool: WorkerPool
@@ -613,7 +654,7 @@ class Tuner:
         if isinstance(pool, ProcessPool | SharedPool):
             pool.start(trainer)
         background = not isinstance(pool, InlinePool)
-        model = model_runner(self.predictor, self.scheduler, background=background)
+        model = model_runner(self.predictor, self.scheduler, notes, background=background)
         stack.callback(_close, model)
         return _Workers(trainer, pool, model)
 
@@ -621,23 +662,6 @@ class Tuner:
 def _close(workers: WorkerPool | ModelRunner) -> None:
     with interrupts_ignored():
         workers.close()
-
-
-@contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
-    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
-    try:
-        yield
-    except KeyboardInterrupt as second:  # between the end of the run and that of its workers
-        first = second.__context__
-        if isinstance(second, InterruptedRunError) or not isinstance(first, InterruptedRunError):
-            raise
-        raise first from None
-    except (OSError, MemoryError) as error:
-        remedy = machine_fault(error, memory=True)
-        if not remedy:
-            raise
-        raise MachineError(f"{describe(error)}; {remedy} and resume") from error
 
 
 def _resubmit(
@@ -674,16 +698,3 @@ class _Workers:
             self.pool.check_import(self.trainer)
         elif isinstance(self.pool, ClusterPool):
             self.pool.check_workers(self.trainer, root)
-
-
-def _check_at_least(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
-
-
-def _check_seconds(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value <= threading.TIMEOUT_MAX:
-        raise UsageError(
-            f"{name} must be a positive number of seconds, finite, or None for no limit, got "
-            f"{value!r}"
-        )

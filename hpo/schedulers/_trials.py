@@ -65,6 +65,7 @@ class TrialStore:
         self._tried: set[str] = set()  # keys of the configurations of the first trials
         self._n_keyed = 0  # and their number
         self._waiting_stopped = False  # see `stop_waiting`
+        self._retired: frozenset[int] | None = None  # of the present state, found when needed
         self.epochs = 0
         self.events: list[Event] = []
 
@@ -184,6 +185,12 @@ class TrialStore:
         """Return whether the trial failed for good."""
         return self._trials[trial_id].status is TrialStatus.FAILED
 
+    def complete_at(self, trial_id: int, resource: int) -> bool:
+        """Return whether the trial is complete as it was trained for so many units."""
+        trial = self._trials[trial_id]
+        complete = trial.status is TrialStatus.COMPLETED and trial.last is None
+        return complete and len(trial.losses) == resource
+
     def running(self, trial_id: int) -> bool:
         """Return whether a job of the trial is outstanding."""
         return self._trials[trial_id].job is not None
@@ -211,6 +218,7 @@ class TrialStore:
         This takes no time, however many they are: each is marked when its state is asked for.
         """
         self._waiting_stopped = True
+        self._retired = None
 
     def retry(self, trial_id: int) -> None:
         """Take a trial back whose training failed: it waits to be trained further.
@@ -230,9 +238,9 @@ class TrialStore:
         self._set(trial, TrialStatus.WAITING)
 
     def reopen(self, trial_id: int) -> None:
-        """Let a trial wait again that was stopped."""
+        """Let a trial wait again that was stopped or is complete."""
         trial = self._trials[trial_id]
-        if trial.status is TrialStatus.STOPPED:
+        if trial.status in (TrialStatus.STOPPED, TrialStatus.COMPLETED):
             self._set(trial, TrialStatus.WAITING)
 
     def resume_waiting(self) -> None:
@@ -260,9 +268,21 @@ class TrialStore:
         if trial.status is not TrialStatus.FAILED and trial.last is None:
             self._set(trial, status, reason)
 
-    @staticmethod
-    def _set(trial: _Trial, status: TrialStatus, reason: str = "") -> None:
+    def _set(self, trial: _Trial, status: TrialStatus, reason: str = "") -> None:
+        if trial.status.over or status.over:
+            self._retired = None
         trial.status, trial.reason, trial.summary = status, reason, None
+
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        if self._retired is None:
+            self._retired = frozenset(i for i, t in enumerate(self._trials) if self._is_retired(t))
+        return self._retired
+
+    def _is_retired(self, trial: _Trial) -> bool:
+        if trial.job is not None or not self._settled(trial).status.over:
+            return False
+        return trial.status is not TrialStatus.FAILED or trial.failure is None
 
     # -- training reports --------------------------------------------------------------------
 
@@ -298,6 +318,8 @@ class TrialStore:
         self._n_running -= 1
         if trial.status is TrialStatus.RUNNING:
             self._set(trial, TrialStatus.FAILED if reason else TrialStatus.WAITING, reason)
+        else:
+            self._retired = None  # it was stopped while its job was outstanding
         if isinstance(report, TrainReport) and report.finished:
             trial.last = report
             if not reason:

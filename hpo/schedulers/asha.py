@@ -13,12 +13,24 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Literal
+from typing import Any, Literal
 
 from hpo.brackets import check_integer, check_resources, hyperband_brackets
+from hpo.schedulers._extension import check_extension, enqueued
 from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
-from hpo.trial import Decision, Done, Event, ModelReport, Report, SchedulerSummary, TrainJob, Wait
+from hpo.space.search_space import SearchSpace
+from hpo.trial import (
+    Config,
+    Decision,
+    Done,
+    Event,
+    ModelReport,
+    Report,
+    SchedulerSummary,
+    TrainJob,
+    Wait,
+)
 
 
 class _Rung:
@@ -97,6 +109,7 @@ class ASHA:
             n_trials = sum(bracket.n_trials for bracket in brackets)
         check_integer("n_trials", n_trials, 1)
         self._searcher = searcher
+        self._eta = reduction_factor
         self._stopping = type == "stopping"
         self._n_trials = n_trials
         self._max_trials: int | None = None  # see `limit_trials`
@@ -142,6 +155,10 @@ class ASHA:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
+
     @property
     def trials_withheld(self) -> bool:
         """Whether `limit_trials` keeps trials from being started."""
@@ -171,6 +188,54 @@ class ASHA:
             self._rungs[level].n_seen -= 1
             self._continuing.append((trial, level))
 
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self._searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`).
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self._searcher = enqueued(self._trials, self._searcher, configs)
+
+    def extend(self, **settings: Any) -> None:
+        """Start more trials, or train the best ones further (see `hpo.loop.Extendable`).
+
+        Parameters
+        ----------
+        **settings
+            ``n_trials``, ``max_resource``. With a larger `max_resource`, rungs are added: trials
+            that were trained to the present one are compared there like those of any rung.
+        """
+        top = self._rungs[-1].resource
+        present = {"n_trials": self._n_trials, "max_resource": top}
+        checked = check_extension(self, settings, present)
+        check_resources(checked["max_resource"], self._eta)
+        self._n_trials = checked["n_trials"]
+        self._trials.resume_waiting()
+        level = len(self._rungs) - 1
+        while self._rungs[-1].resource < checked["max_resource"]:
+            resource = min(self._rungs[-1].resource * self._eta, checked["max_resource"])
+            self._rungs.append(_Rung(resource, self._eta))
+        if len(self._rungs) - 1 > level:
+            self._reopen_complete(level)
+
+    def _reopen_complete(self, level: int) -> None:
+        """Compare the trials that are complete at what was the last rung, the best ones first."""
+        rung = self._rungs[level]
+        trials = [
+            (self._trials.loss(trial, rung.resource), trial)
+            for trial in range(self._trials.n_trials)
+            if self._trials.complete_at(trial, rung.resource)
+        ]
+        for _, trial in sorted(trials):
+            self._trials.reopen(trial)
+            self._decide(trial, level)
+
     # -- decisions ---------------------------------------------------------------------------
 
     def _arrived(self, trial: int) -> None:
@@ -190,6 +255,11 @@ class ASHA:
         if level == len(self._rungs) - 1:
             self._trials.complete(trial)
             return
+        self._decide(trial, level)
+
+    def _decide(self, trial: int, level: int) -> None:
+        """Let a trial that reached a rung pause, go on or stop."""
+        rung = self._rungs[level]
         loss = self._trials.loss(trial, rung.resource)
         if not self._stopping:
             heappush(rung.paused, (loss, trial))

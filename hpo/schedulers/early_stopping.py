@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from scipy.special import ndtr
 
@@ -21,9 +22,12 @@ from hpo.brackets import (
     check_resources,
     hyperband_epochs,
 )
+from hpo.schedulers._extension import check_extension, enqueued
 from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.searchers.base import RewardedSearcher, Searcher
+from hpo.space.search_space import SearchSpace
 from hpo.trial import (
+    Config,
     Curve,
     Decision,
     Done,
@@ -152,6 +156,10 @@ class EarlyStopping:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
 
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
+
     @property
     def trials_withheld(self) -> bool:
         """Whether `limit_trials` keeps trials from being started."""
@@ -171,6 +179,31 @@ class EarlyStopping:
         for trial in trial_ids:
             self._trials.retry(trial)
             self._ready.append(trial)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self._searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`).
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self._searcher = enqueued(self._trials, self._searcher, configs)
+
+    def extend(self, **settings: Any) -> None:
+        """Try more trials (see `hpo.loop.Extendable`).
+
+        Parameters
+        ----------
+        **settings
+            ``n_trials``.
+        """
+        checked = check_extension(self, settings, {"n_trials": self._n_trials})
+        self._n_trials = checked["n_trials"]
 
     # -- training ----------------------------------------------------------------------------
 

@@ -7,15 +7,18 @@ are likely to be among the best are trained further.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 from hpo.brackets import (
+    Bracket,
     check_curves,
     check_fraction,
     deepest_bracket,
     hyperband_epochs,
     make_bracket,
 )
+from hpo.schedulers._extension import check_extension
 from hpo.schedulers.halving.rules import ProbabilityRule, SwiftRule
 from hpo.schedulers.halving.scheduler import BracketScheduler
 from hpo.searchers.base import Searcher
@@ -105,6 +108,10 @@ class SuccessiveHalving(BracketScheduler):
             min_resource=min_resource,
         )
 
+    def extend(self, **settings: Any) -> None:
+        """Refuse: the number of trials of each rung follows from that of the first one."""
+        check_extension(self, settings, {})
+
 
 class RandomSearch(BracketScheduler):
     """Trains every trial to the end; the baseline of all others.
@@ -142,6 +149,21 @@ class RandomSearch(BracketScheduler):
             reduction_factor=reduction_factor,
             brackets=(make_bracket(max_resource, reduction_factor, 0, n_trials, min_resource),),
         )
+        self._n_trials = n_trials
+
+    def extend(self, **settings: Any) -> None:
+        """Train more trials (see `hpo.loop.Extendable`).
+
+        Parameters
+        ----------
+        **settings
+            ``n_trials``.
+        """
+        n_trials = check_extension(self, settings, {"n_trials": self._n_trials})["n_trials"]
+        (bracket,) = self._brackets
+        (rung,) = bracket.rungs
+        self._open_more([Bracket((replace(rung, n_trials=n_trials - self._n_trials),))])
+        self._n_trials = n_trials
 
 
 class SwiftHyperband(BracketScheduler):

@@ -19,6 +19,7 @@ from hpo.schedulers.hyperband import (
     SwiftHyperband,
 )
 from hpo.searchers.base import Searcher
+from hpo.searchers.installed import Catalogue
 
 SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "random-search": RandomSearch,
@@ -30,8 +31,10 @@ SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
     "fast-hyperband": FastHyperband,
     "asha": ASHA,
 }
+CATALOGUE = Catalogue("scheduler", "hpo.schedulers", SCHEDULERS)
+"""Those of installed packages too."""
 FORECASTING = ("swift-asha",)
-"""Schedulers that request forecasts, and take proposals from a searcher that learns."""
+"""Schedulers of this package that request forecasts, by which a searcher may learn."""
 REMOVED = {
     "swift": "use swift-asha",
     "swift-fast": "use swift-asha with budget_fraction=0.33",
@@ -47,13 +50,30 @@ _COMMON = {
 """Settings of all schedulers, which are no options of one, and where each is given."""
 
 
+def asks_for_forecasts(name: str) -> bool:
+    """Return whether a scheduler asks for forecasts, by which a searcher may learn.
+
+    One of an installed package says so by an attribute ``forecasts = True``.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there is no such scheduler.
+    """
+    return name in FORECASTING or bool(getattr(_factory(name), "forecasts", False))
+
+
 def scheduler_options(name: str) -> tuple[str, ...]:
     """Return the options that only some schedulers take.
 
     Parameters
     ----------
     name : str
-        A key of `SCHEDULERS`.
+        A key of `SCHEDULERS`, or a name that an installed package offers.
 
     Raises
     ------
@@ -69,7 +89,7 @@ def check_scheduler_options(name: str, options: Mapping[str, Any]) -> None:
     Parameters
     ----------
     name : str
-        A key of `SCHEDULERS`.
+        A key of `SCHEDULERS`, or a name that an installed package offers.
     options : Mapping
         Options by name.
 
@@ -96,7 +116,7 @@ def make_scheduler(
     Parameters
     ----------
     name : str
-        A key of `SCHEDULERS`.
+        A key of `SCHEDULERS`, or a name that an installed package offers.
     searcher : Searcher
         Proposes configurations.
     max_resource : int
@@ -118,7 +138,7 @@ def make_scheduler(
     check_scheduler_options(name, options)
     if "seed" in _parameters(name):
         options["seed"] = seed
-    return SCHEDULERS[name](
+    return _factory(name)(
         searcher, max_resource=max_resource, reduction_factor=reduction_factor, **options
     )
 
@@ -130,6 +150,4 @@ def _parameters(name: str) -> tuple[str, ...]:
 def _factory(name: str) -> Callable[..., Scheduler]:
     if name in REMOVED:
         raise ValueError(f"scheduler {name!r} no longer exists; {REMOVED[name]}")
-    if name not in SCHEDULERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}; got {name!r}")
-    return SCHEDULERS[name]
+    return CATALOGUE.get(name)

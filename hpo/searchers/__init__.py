@@ -4,6 +4,7 @@ from hpo.searchers.base import LearningSearcher, RewardedSearcher, Searcher
 from hpo.searchers.candidates import Candidates, ListCandidates, SpaceCandidates
 from hpo.searchers.curves import CurveSearcher, proposals_of
 from hpo.searchers.grid_random import GridSearcher, ListSearcher, RandomSearcher
+from hpo.searchers.initial import InitialSearcher, with_initial, without_initial
 from hpo.searchers.q_learning import QLearningSearcher
 from hpo.searchers.registry import LEARNING, REMOVED, SEARCHERS, make_searcher, searcher_options
 
@@ -14,6 +15,7 @@ __all__ = [
     "Candidates",
     "CurveSearcher",
     "GridSearcher",
+    "InitialSearcher",
     "LearningSearcher",
     "ListCandidates",
     "ListSearcher",
@@ -25,4 +27,6 @@ __all__ = [
     "make_searcher",
     "proposals_of",
     "searcher_options",
+    "with_initial",
+    "without_initial",
 ]

@@ -11,6 +11,7 @@ from hpo.brackets import check_options
 from hpo.searchers.base import Searcher
 from hpo.searchers.curves import CurveSearcher
 from hpo.searchers.grid_random import GridSearcher, RandomSearcher
+from hpo.searchers.installed import Catalogue
 from hpo.searchers.optuna import OptunaSearcher
 from hpo.space.search_space import SearchSpace
 
@@ -50,13 +51,39 @@ SEARCHERS: Mapping[str, Callable[..., Searcher]] = {
     "curves": _curves,
     "tpe": partial(_optuna, "tpe"),
 }
+CATALOGUE = Catalogue(
+    "searcher",
+    "hpo.searchers",
+    SEARCHERS,
+    {
+        "grid": "Proposes every point of a grid once",
+        "curves": "Proposes configurations from forecasts of final losses",
+        "tpe": "Proposes configurations by Optuna's sampler of that name, from forecasts",
+    },
+)
+"""Those of installed packages too."""
 LEARNING = ("curves", "tpe")
-"""Searchers that are a `LearningSearcher`."""
+"""Searchers of this package that are a `LearningSearcher`."""
 REMOVED = {
     "gp": "it took 0.4 s for each of the 24 proposals of a forecast; use curves, which has a "
     "Gaussian process of its own, or tpe"
 }
 """Searchers of earlier versions: why they are gone, and what to use."""
+
+
+def learns_from_forecasts(name: str) -> bool:
+    """Return whether a searcher is a `LearningSearcher`.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there is no such searcher.
+    """
+    return name in LEARNING or hasattr(_factory(name), "suggest")
 
 
 def searcher_options(name: str) -> tuple[str, ...]:
@@ -65,7 +92,7 @@ def searcher_options(name: str) -> tuple[str, ...]:
     Parameters
     ----------
     name : str
-        A key of `SEARCHERS`.
+        A key of `SEARCHERS`, or a name that an installed package offers.
 
     Raises
     ------
@@ -82,7 +109,7 @@ def check_searcher_options(name: str, options: Mapping[str, Any]) -> None:
     Parameters
     ----------
     name : str
-        A key of `SEARCHERS`.
+        A key of `SEARCHERS`, or a name that an installed package offers.
     options : Mapping
         Options by name.
 
@@ -102,7 +129,7 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     ----------
     name : str
         A key of `SEARCHERS`: ``"random"``, ``"grid"``, ``"curves"`` (from forecasts), or ``"tpe"``,
-        which is Optuna's sampler.
+        which is Optuna's sampler; or a name that an installed package offers.
     space : SearchSpace
     seed : int
         Seed of the random number generator; not negative.
@@ -131,6 +158,4 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name in REMOVED:
         raise ValueError(f"searcher {name!r} is gone: {REMOVED[name]}")
-    if name not in SEARCHERS:
-        raise ValueError(f"searcher must be one of {', '.join(SEARCHERS)}; got {name!r}")
-    return SEARCHERS[name]
+    return CATALOGUE.get(name)

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 
 from hpo.errors import ObjectiveError, TrainerError, UsageError
 from hpo.trainers import failures
+from hpo.trainers.context import TrialContext, trial_context
 from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part of this module
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
@@ -83,6 +84,12 @@ class Segment:
         Whether the trial starts afresh: what its directory holds is moved aside.
     expects_checkpoint : bool
         Whether the trainer keeps checkpoints, so that one that is missing has been lost.
+    trial_id : int
+        Number of the trial.
+    attempt : int
+        Number of the attempt to train the segment, from 1.
+    deadline : float or None
+        When the run stops, in seconds since the epoch; None without a deadline.
     objective : Objective
         What the search optimises.
     """
@@ -95,6 +102,9 @@ class Segment:
     call_id: str = ""
     fresh: bool = False
     expects_checkpoint: bool = False
+    trial_id: int = 0
+    attempt: int = 1
+    deadline: float | None = None
     objective: Objective = LOSS_MINIMISED
 
 
@@ -151,17 +161,24 @@ class Outcome:
 def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
     """Run a segment and turn the result or an exception into an `Outcome`.
 
-    The only exception raised is KeyboardInterrupt (in the in-process executor only, since workers
-    ignore Ctrl-C). The full traceback, and what a failed command has printed if that was captured,
-    is written to ``error.txt`` beside the checkpoint.
+    Meanwhile `hpo.current_trial` describes the trial. The only exception raised is
+    KeyboardInterrupt (in the in-process executor only, since workers ignore Ctrl-C). The full
+    traceback, and what a failed command has printed if that was captured, is written to
+    ``error.txt`` beside the checkpoint.
 
     Parameters
     ----------
     trainer : Trainer
     segment : Segment
     """
+    where = here()
+    with trial_context(_context(segment, where)):
+        return _run_segment(trainer, segment, where)
+
+
+def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -> Outcome:
     output = failures.Log(failures.own_log)
-    folder, where = segment.checkpoint.parent, here()
+    folder = segment.checkpoint.parent
     try:
         if segment.fresh:
             set_aside(folder, folder)
@@ -196,6 +213,21 @@ def run_segment(trainer: Trainer, segment: Segment) -> Outcome:
         damaged = segment.checkpoint.exists() or segment.start > 0
         is_checkpoint = damaged and is_checkpoint_fault(error, folder)
         return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial", place=where)
+
+
+def _context(segment: Segment, where: Mapping[str, Any]) -> TrialContext:
+    """Return what a trainer may ask about a segment that runs in a place (see `here`)."""
+    return TrialContext(
+        segment.trial_id,
+        segment.attempt,
+        segment.start,
+        segment.stop,
+        segment.checkpoint.parent,
+        host=where["host"],
+        worker=where.get("worker", ""),
+        devices=tuple(filter(None, where.get("device", "").split(","))),
+        deadline=segment.deadline,
+    )
 
 
 def _is_lost(segment: Segment) -> bool:

@@ -166,8 +166,11 @@ class Objective:
     def _named(self, result: Any) -> tuple[str, dict[str, Any]]:
         """Return the name of the objective and all metrics by name."""
         if isinstance(result, Metrics):
+            extra = {str(key): each for key, each in result.extra.items()}
+            if self.name in extra and isinstance(result.losses, Mapping):
+                return self.name, {**result.losses, **extra}
             name, columns = self._named_losses(result.losses)
-            columns = {**columns, **{str(key): each for key, each in result.extra.items()}}
+            columns = {**columns, **extra}
             if name:
                 return name, columns
             if not result.extra and (self.name not in ("", LOSS) or self.mode == "max"):

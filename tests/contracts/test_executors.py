@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import pytest
 
 from hpo.errors import ExecutorBrokenError, UsageError
 from hpo.run.executors import make_pool
+from hpo.run.executors.attempts import settle
 from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, WorkerPool
 from hpo.trainers import NamedTrainer, Outcome, Segment
 from hpo.trainers.base import run_segment
@@ -183,6 +185,20 @@ def test_nan_and_infinity_are_results(pool: WorkerPool, tmp_path: Path) -> None:
     assert (nan.reason, inf.reason) == ("", "")
     assert nan.losses[0] != nan.losses[0]
     assert inf.losses == (float("inf"),) * 2
+
+
+@pytest.mark.slow
+def test_a_trainer_may_ask_about_its_trial(pool: WorkerPool, tmp_path: Path) -> None:
+    end = time.time() + 900
+    place = segment(tmp_path, "asks", 7)
+    asked = replace(place, trial_id=7, attempt=3, deadline=end, attempts=tmp_path / "attempts")
+    found = pool.submit(TRAINER, asked, None).result(PATIENCE)
+    assert found.reason == ""
+    assert [each[0] for each in found.extra.values()] == [7, 3, 2, end, 1, 0]
+    settle(place.checkpoint.parent, tmp_path / "attempts", found.attempt)
+    lines = (place.checkpoint.parent / "log.txt").read_text().splitlines()
+    assert len(lines) == 1
+    assert re.fullmatch(r"[\d-]+ [\d:,]+ INFO trained by .+ on \S+", lines[0])
 
 
 @pytest.mark.slow

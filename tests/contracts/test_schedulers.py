@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpo.brackets import floor_log, hyperband_brackets
+from hpo.loop import RetiresTrials
 from hpo.schedulers import FORECASTING, SCHEDULERS, SwiftHyperband, make_scheduler
 from hpo.schedulers.halving import BracketScheduler, SwiftRule
 from hpo.searchers import ListSearcher
@@ -376,6 +377,52 @@ def test_failed_trials_are_taken_back(name, world, max_resource, reduction_facto
 
 
 @pytest.mark.parametrize("name", NAMES)
+@relaxed
+@given(
+    world=worlds,
+    max_resource=st.integers(1, 12),
+    reduction_factor=st.integers(2, 4),
+    retries=st.sampled_from([0.0, 0.2]),
+)
+def test_retired_trials_get_no_further_job(name, world, max_resource, reduction_factor, retries):
+    """Checkpoints of such trials are deleted."""
+    scheduler = build(name, max_resource, reduction_factor)
+    assert isinstance(scheduler, RetiresTrials)
+    run = World(scheduler, **(world | {"duplicates": 0.0}))
+    run.retries = 0.0 if run.failures == 1.0 else retries
+    retired = frozenset()
+    check, tell, retry = run.check, run.tell, run.retry
+
+    def checked(job):
+        assert not isinstance(job, TrainJob) or job.trial_id not in retired
+        check(job)
+
+    def told(report):
+        nonlocal retired
+        tell(report)
+        now = scheduler.retired()
+        assert now >= retired
+        assert now is scheduler.retired()
+        retired = now
+        running = {job.trial_id for job in run.pending if isinstance(job, TrainJob)}
+        assert not now & running
+
+    def taken_back():
+        nonlocal retired
+        retry()
+        retired = scheduler.retired()
+
+    run.check, run.tell, run.retry = checked, told, taken_back
+    summary = run.run()
+    over = {trial.trial_id for trial in summary.trials}
+    assert scheduler.retired() == over - set(run.failed())
+    run.failures = run.retries = 0.0
+    run.retry()
+    run.run()
+    assert scheduler.retired() == {trial.trial_id for trial in scheduler.summary().trials}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_only_failed_trials_are_taken_back(name):
     scheduler = build(name)
     job = scheduler.ask()
@@ -530,3 +577,67 @@ def test_a_second_report_with_other_losses_is_refused(name):
 def test_bad_settings_are_named(name, settings_, message):
     with pytest.raises(ValueError, match=message):
         make_scheduler(name, ListSearcher([{}]), **settings_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_initial_configurations_are_tried_first(name):
+    first = [{"x": -1}, {"x": -2}, {"x": -3}]
+    scheduler = build(name, max_resource=27)
+    scheduler.enqueue(first)
+    summary = World(scheduler, Random(0)).run()
+    assert [trial.config for trial in summary.trials[:4]] == [*first, {"x": 0}]
+    with pytest.raises(RuntimeError, match="search has begun"):
+        scheduler.enqueue(first)
+
+
+EXTENSIONS = {
+    "random-search": {"n_trials": 15},
+    "early-stopping": {"n_trials": 15},
+    "hyperband": {"iterations": 2},
+    "fast-hyperband": {"iterations": 3},
+    "swift-hyperband": {"iterations": 2},
+    "swift-as-published": {"iterations": 2},
+    "several-decisions": {"iterations": 2},
+    "asha": {"n_trials": 25, "max_resource": 27},
+    "asha-stopping": {"n_trials": 25, "max_resource": 20},
+    "swift-asha": {"max_resource": 27},
+}
+
+
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_a_search_that_has_ended_goes_on(name):
+    scheduler = build(name)
+    before = World(scheduler, Random(0)).run()
+    scheduler.extend(**EXTENSIONS[name])
+    world = World(scheduler, Random(1), duplicates=0.2)
+    world.units = {trial.trial_id: len(trial.losses) for trial in before.trials}
+    after = world.run()
+    assert after.epochs > before.epochs
+    for old, new in zip(before.trials, after.trials, strict=False):
+        assert (old.config, old.losses) == (new.config, new.losses[: len(old.losses)])
+    if "n_trials" in EXTENSIONS[name]:
+        assert len(after.trials) == EXTENSIONS[name]["n_trials"]
+    if "iterations" in EXTENSIONS[name]:
+        assert len(after.trials) == EXTENSIONS[name]["iterations"] * len(before.trials)
+    longest = EXTENSIONS[name].get("max_resource", 9)
+    done = [len(t.losses) for t in after.trials if t.status is TrialStatus.COMPLETED]
+    assert set(done) == {longest}
+    assert max(len(trial.losses) for trial in after.trials) == longest
+    assert {trial.status for trial in after.trials} <= ENDED
+
+
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_an_extension_must_be_one(name):
+    scheduler = build(name)
+    for setting, value in EXTENSIONS[name].items():
+        for bad in (1, "3", float("nan"), True, None):
+            with pytest.raises(ValueError, match=f"{setting} must be an integer above"):
+                scheduler.extend(**{setting: bad})
+        assert value > 1
+    with pytest.raises(ValueError, match=r"can be extended by .*; got colour.* warm_start"):
+        scheduler.extend(colour=3)
+
+
+def test_successive_halving_names_what_to_do_instead():
+    with pytest.raises(ValueError, match=r"SuccessiveHalving cannot be extended.*warm_start="):
+        build("successive-halving").extend(n_trials=100)

@@ -18,6 +18,8 @@ from hpo.searchers import (
     QLearningSearcher,
     make_searcher,
     proposals_of,
+    with_initial,
+    without_initial,
 )
 from hpo.searchers.distinct import DistinctDraws, config_key
 from hpo.space import SearchSpace
@@ -233,3 +235,47 @@ def test_the_removed_searcher_says_what_to_use():
     spec = RunSpec("x.py:train", TWELVE.to_dict(), 9, searcher="gp")
     with pytest.raises(ValueError, match=r"'gp' is gone: .*; use curves"):
         spec.build_searcher()
+
+
+FIRST = [{"layers": 2, "act": "tanh", "bias": True}, {"layers": 3}, {"act": "relu", "bias": False}]
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_given_configurations_come_first_and_no_configuration_twice(name):
+    needs_optuna(name)
+    searcher = with_initial(make_searcher(name, TWELVE, 3), FIRST)
+    assert isinstance(searcher, LearningSearcher) == (name in ("curves", "tpe"))
+    proposed = list(map(searcher.propose, range(15)))
+    for given, config in zip(FIRST, proposed, strict=False):
+        assert given.items() <= config.items()
+        TWELVE.validate(config)
+    assert len({config_key(config) for config in proposed[:12]}) == 12
+    assert proposed[12:] == [None] * 3
+    again = with_initial(make_searcher(name, TWELVE, 3), FIRST)
+    assert [again.propose(trial) for trial in reversed(range(15))] == proposed[::-1]
+
+
+@pytest.mark.parametrize("name", ["curves", "tpe"])
+def test_forecasts_get_the_proposals_of_the_searcher_that_learns(name):
+    needs_optuna(name)
+    plain = make_searcher(name, TWELVE, 0)
+    wrapped = with_initial(make_searcher(name, TWELVE, 0), FIRST)
+    assert type(without_initial(wrapped)) is type(plain)
+    configs = [wrapped.propose(trial) for trial in range(5)]
+    curves = tuple(Curve(t, c, (loss_of(c), loss_of(c))) for t, c in enumerate(configs))
+    job = ForecastJob(0, 3, curves, (), 1, 4)
+    reports = [run_predict_job(job, make_predictor("pooled"), each) for each in (plain, wrapped)]
+    assert reports[0] == reports[1]
+    assert reports[0].proposals
+
+
+def test_q_learning_learns_from_its_own_proposals_only():
+    plain = QLearningSearcher(Layers(), ((0.0, 1),), allow_duplicates=True)
+    given = {"step0": "3", "step1": "tanh", "step2": "no"}
+    wrapped = with_initial(QLearningSearcher(Layers(), ((0.0, 1),), allow_duplicates=True), [given])
+    assert wrapped.propose(0) == given
+    wrapped.observe(0, 0.9)
+    for trial in range(5):
+        assert plain.propose(trial) == wrapped.propose(trial + 1)
+        plain.observe(trial, 0.1 * trial)
+        wrapped.observe(trial + 1, 0.1 * trial)

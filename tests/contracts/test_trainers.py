@@ -12,6 +12,7 @@ import pytest
 from hpo.trainers import (
     FunctionTrainer,
     NamedTrainer,
+    ScriptTrainer,
     Segment,
     TorchRun,
     TorchTrainer,
@@ -54,10 +55,30 @@ def _named(tmp_path: Path) -> Trainer:
     return NamedTrainer(f"{path}:train")
 
 
+SCRIPT = """
+import json, sys
+from pathlib import Path
+lr, stop, place = float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+done = json.loads(place.read_text()) if place.exists() else 0
+with open(sys.argv[4], "w") as metrics:
+    for unit in range(done, stop):
+        print(json.dumps({"loss": lr / (unit + 1), "epoch": unit + 1}), file=metrics)
+place.write_text(json.dumps(stop))
+"""
+
+
+def _script(tmp_path: Path, command: str) -> Trainer:
+    path = tmp_path / "train.py"
+    path.write_text(SCRIPT)
+    return ScriptTrainer(f"{{python}} -I -S {path} {command}", epoch="epoch")
+
+
 TRAINERS: dict[str, Callable[[Path], Trainer]] = {
     "function": lambda _: FunctionTrainer(_function),
     "named": _named,
     "torch": lambda _: _torch(),
+    "script that resumes": lambda place: _script(place, "{lr} {stop} {checkpoint} {metrics}"),
+    "script from epoch 0": lambda place: _script(place, "{lr} {stop} {metrics}.done {metrics}"),
 }
 
 

@@ -1,12 +1,15 @@
-"""The trainer without a framework that the documentation points to."""
+"""The trainer without a framework, and the script, that the documentation points to."""
 
 from __future__ import annotations
+
+import re
+import sys
 
 import numpy as np
 import pytest
 
-from hpo import SearchSpace
-from hpo.trainers import load_trainer
+from hpo import ScriptTrainer, SearchSpace
+from hpo.trainers import Segment, load_trainer, run_segment
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,20 @@ def test_its_space_fits_it(root, trainer, tmp_path):
     space = SearchSpace.from_toml(root / "examples" / "digits_numpy_space.toml")
     config = space.sample(np.random.default_rng(0))
     assert len(trainer.train(config, 0, 1, tmp_path / "checkpoint")) == 1
+
+
+def test_the_script_is_tuned_by_the_command_that_it_names(root, tmp_path):
+    text = (root / "examples" / "digits_script.py").read_text("utf-8")
+    command = re.search(r'--script "(.*?)"', text, re.DOTALL)[1].replace("\\\n", " ")
+    metric = re.search(r"--metric (\w+)", text)[1]
+    command = command.replace("python ", f"{sys.executable} ", 1)
+    trainer = ScriptTrainer(command, metric=metric, epoch="epoch", directory=root)
+    space = SearchSpace.from_toml(root / "examples" / "digits_script_space.toml")
+    trainer.check_space(space)
+    config = space.sample(np.random.default_rng(0)) | {"rate": 0.01}
+    place = tmp_path / "trial" / "checkpoint"
+    outcomes = [run_segment(trainer, Segment(config, *units, place)) for units in ((0, 1), (1, 6))]
+    assert [each.reason for each in outcomes] == ["", ""]
+    losses = outcomes[0].losses + outcomes[1].losses
+    assert losses[-1] < 0.5 < losses[0] < np.log(10)
+    assert outcomes[1].extra["accuracy"][-1] > 0.85

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from hpo.trainers import Metrics
+from hpo.trainers import Metrics, current_trial
 
 _MOMENT = 0.3
 """Seconds of training before a worker dies: by then the results of earlier jobs have been fetched.
@@ -106,6 +106,12 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
             once.touch()
             time.sleep(_MOMENT)
             os._exit(1)
+        case "asks":
+            trial = current_trial()
+            trial.logger.info("trained by %s on %s", trial.worker or "the leader", trial.host)
+            known = [trial.trial_id, trial.attempt, trial.stop, trial.deadline]
+            known += [trial.folder == checkpoint.parent, len(trial.devices)]
+            return Metrics(good, {str(n): [each, each] for n, each in enumerate(known)})
         case "chatty":
             print("printed by the trainer")
     return good

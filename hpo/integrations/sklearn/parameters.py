@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpo.brackets import brief
+from hpo.searchers.distinct import all_points
 from hpo.space.search_space import SearchSpace
 from hpo.space.values import equal, plain_value
 from hpo.trial import Config
@@ -63,6 +64,12 @@ class ParameterSpace:
         for name, pairs in choices.items():
             spec[name] = [plain for plain, _ in pairs]
         return cls(SearchSpace.from_dict(spec), choices)
+
+    @property
+    def n_points(self) -> int | None:
+        """Number of configurations; None if there are infinitely many, or more than is counted."""
+        points = all_points(self.space)
+        return None if points is None else len(points)
 
     def params(self, config: Config) -> dict[str, Any]:
         """Return a configuration as parameters of the estimator.

@@ -7,7 +7,7 @@
 >>> search = SwiftSearchCV(
 ...     SGDClassifier(random_state=0), {"alpha": loguniform(1e-5, 1e-1)}, n_iter=2, random_state=0
 ... ).fit(X, y)
->>> search.best_score_ > 0.8
+>>> bool(search.best_score_ > 0.8)
 True
 """
 
@@ -34,7 +34,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from hpo.brackets import brief, floor_log
+from hpo.brackets import brief, floor_log, make_bracket
 from hpo.integrations.sklearn.folds import (
     Fold,
     FoldsRunner,
@@ -61,12 +61,10 @@ from hpo.space.search_space import SearchSpace
 
 _N_UNITS = 32
 """Most units of the scheduler, into which the resource is divided."""
+_N_REFITS = 16
+"""The same for a resource with which each job trains a new model."""
 _N_ITER = 10
 """Full trainings by default, as in `sklearn.model_selection.RandomizedSearchCV`."""
-_N_REFITS = 9
-"""The same for a resource with which each job trains a new model."""
-_FEWEST_FOR_FORECASTS = 10
-"""Full trainings from which on ``scheduler="auto"`` forecasts: with fewer, ASHA finds as much."""
 _FORECAST_INTERVAL = 0.1
 """Fraction of the budget between two forecasts: a model may train faster than it is forecast."""
 _MIN_ROWS = 20
@@ -83,9 +81,9 @@ class SwiftSearchCV(BaseSearchCV):
     """Search over parameters of an estimator, with cross-validation and early stopping.
 
     Candidates are trained little by little, on all folds, and only promising ones to the end. In
-    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, models that can be trained on are
-    continued, not trained again from the beginning, and with a larger budget a forecast of the
-    scores decides which candidate is trained on and which new candidates are tried.
+    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, a model that can be trained on is
+    continued, not trained again from the beginning, and the number of candidates follows from a
+    budget.
 
     Parameters
     ----------
@@ -97,15 +95,18 @@ class SwiftSearchCV(BaseSearchCV):
     n_iter : int or None
         Budget in full trainings of one candidate: `max_resource` on all folds. As many as
         `sklearn.model_selection.RandomizedSearchCV` spends with the same number, for several times
-        as many candidates. None: 10 for the schedulers ``"swift-asha"``, ``"asha"`` and
-        ``"random-search"``; the others have budgets of their own (`scheduler_options`).
+        as many candidates; ``"asha"`` may exceed it. None: 10 for the schedulers
+        ``"successive-halving"``, ``"asha"``, ``"swift-asha"`` and ``"random-search"``; the others
+        have budgets of their own (`scheduler_options`).
     scheduler : str
-        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). ``"auto"`` is
-        ``"swift-asha"``, which forecasts scores, and ``"asha"`` with a reduction factor of 3 if
-        `n_iter` is below 10, since forecasts need some trained candidates.
+        Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). With the default, candidates
+        and decisions are the same for every `n_jobs`. ``"swift-asha"`` forecasts the scores and
+        proposes candidates with each forecast, which takes some tenths of a second in all.
+    reduction_factor : int
+        The best ``1 / reduction_factor`` of the candidates are trained on at a rung.
     scheduler_options : dict or None
-        Its options (see `hpo.schedulers.scheduler_options`), and ``reduction_factor``. Resources
-        among them are in units: `max_resource_` is divided into at most 32.
+        Further options of the scheduler (see `hpo.schedulers.scheduler_options`). Resources among
+        them are in units: `max_resource_` is divided into at most 32.
     resource : str
         What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
@@ -122,8 +123,8 @@ class SwiftSearchCV(BaseSearchCV):
         names; if it names none, the first. A candidate of which a fold fails is given up if
         `error_score` is NaN.
     random_state : int, RandomState instance or None
-        Seed of the search. The same int gives the same result for the same `n_jobs`, if the
-        estimator has a ``random_state`` too.
+        Seed of the search. The same int gives the same result if the estimator has a
+        ``random_state`` too; with other schedulers than the default, for the same `n_jobs`.
 
     Attributes
     ----------
@@ -188,6 +189,7 @@ class SwiftSearchCV(BaseSearchCV):
         "param_distributions": [Mapping, SearchSpace],
         "n_iter": [Interval(Integral, 1, None, closed="left"), None],
         "scheduler": [str],
+        "reduction_factor": [Interval(Integral, 2, None, closed="left")],
         "scheduler_options": [dict, None],
         "resource": [str],
         "max_resource": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -200,7 +202,8 @@ class SwiftSearchCV(BaseSearchCV):
         param_distributions: Any,
         *,
         n_iter: int | None = None,
-        scheduler: str = "auto",
+        scheduler: str = "successive-halving",
+        reduction_factor: int = 4,
         scheduler_options: Mapping[str, Any] | None = None,
         resource: str = "auto",
         max_resource: int | str = "auto",
@@ -228,6 +231,7 @@ class SwiftSearchCV(BaseSearchCV):
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.scheduler = scheduler
+        self.reduction_factor = reduction_factor
         self.scheduler_options = scheduler_options
         self.resource = resource
         self.max_resource = max_resource
@@ -291,9 +295,8 @@ class SwiftSearchCV(BaseSearchCV):
         )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         folds = self._folds(problem, splits, seed)
-        name, options = self._named_scheduler()
-        points = self._points(problem, folds, name, options)
-        scheduler = self._scheduler(space, resource, len(points) - 1, seed, name, options)
+        points = self._points(problem, folds)
+        scheduler = self._scheduler(space, resource, len(points) - 1, seed)
         expect_workers(scheduler, n_workers := effective_n_jobs(self.n_jobs))
         with Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch) as parallel:
             if shares_first_steps(self.estimator, searched, resource):
@@ -307,7 +310,7 @@ class SwiftSearchCV(BaseSearchCV):
                 parallel=parallel,
                 n_concurrent=n_workers,
                 metric=self.refit if isinstance(self.refit, str) else None,
-                every_unit=name not in _SCORE_ONCE,
+                every_unit=self.scheduler not in _SCORE_ONCE,
                 verbose=self.verbose,
             )
             drive(scheduler, runner)
@@ -325,19 +328,7 @@ class SwiftSearchCV(BaseSearchCV):
             for train, test in splits
         ]
 
-    def _named_scheduler(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the scheduler and its options, with a reduction factor."""
-        name, options = self.scheduler, dict(self.scheduler_options or {})
-        factor = 2
-        if name == "auto":
-            is_large = self.n_iter is None or self.n_iter >= _FEWEST_FOR_FORECASTS
-            name = "swift-asha" if is_large else "asha"
-            factor = 2 if is_large else 3
-        return name, {"reduction_factor": factor, **options}
-
-    def _points(
-        self, problem: Problem, folds: list[Fold], scheduler: str, options: Mapping[str, Any]
-    ) -> list[int]:
+    def _points(self, problem: Problem, folds: list[Fold]) -> list[int]:
         """Set `resource_` and `max_resource_`; return the resource after each unit, from 0 on."""
         resource = problem.resource
         n_rows = min((len(fold.train) for fold in folds), default=0)
@@ -345,11 +336,7 @@ class SwiftSearchCV(BaseSearchCV):
         if most == "auto":
             learner, _ = learner_of(self.estimator)
             most = resource.default_maximum(learner, n_rows)
-        n_units = _N_UNITS if resource.continues else _N_REFITS
-        factor = options["reduction_factor"]
-        if scheduler == "asha" and isinstance(factor, int) and factor > 1:
-            n_units = factor ** floor_log(n_units, factor)  # so that the last step is no small one
-        n_units = min(most, n_units)
+        n_units = min(most, _N_UNITS if resource.continues else _N_REFITS)
         if isinstance(resource, Samples):
             if most > n_rows:
                 raise ValueError(
@@ -360,19 +347,19 @@ class SwiftSearchCV(BaseSearchCV):
             if is_classifier(self.estimator) and np.ndim(problem.y) == 1:
                 least = max(least, _MIN_ROWS_PER_CLASS * len(np.unique(problem.y)))
             n_units = max(min(n_units, most // least), 1)
+        if self.scheduler in (
+            "asha",
+            "successive-halving",
+        ):  # so that the last step is as large as those before
+            n_units = self.reduction_factor ** floor_log(n_units, self.reduction_factor)
         self.resource_: str = resource.name
         self.max_resource_: int = most
         return [-(-most * unit // n_units) for unit in range(n_units + 1)]
 
     def _scheduler(
-        self,
-        space: ParameterSpace,
-        resource: Resource,
-        n_units: int,
-        seed: int,
-        name: str,
-        options: dict[str, Any],
+        self, space: ParameterSpace, resource: Resource, n_units: int, seed: int
     ) -> Scheduler:
+        name, options = self.scheduler, dict(self.scheduler_options or {})
         n_iter = _N_ITER if self.n_iter is None else self.n_iter
         budget = n_iter * n_units
         if name == "swift-asha":
@@ -382,21 +369,28 @@ class SwiftSearchCV(BaseSearchCV):
                 budget = max(budget // 2, n_units)
             if "budget_fraction" not in options:
                 options.setdefault("max_epochs", budget)
+        elif name == "successive-halving":
+            halving = _halving(
+                budget, n_units, self.reduction_factor, space.n_points, resource.continues
+            )
+            options = {**halving, **options}
         elif name == "asha":
-            cost = _asha_units(n_units, options["reduction_factor"], continues=resource.continues)
+            cost = _asha_units(n_units, self.reduction_factor, continues=resource.continues)
             options.setdefault("n_trials", max(round(budget / cost), 1))
         elif name == "random-search":
             options.setdefault("n_trials", n_iter)
         elif self.n_iter is not None:
             raise ValueError(
-                "n_iter of SwiftSearchCV is for the schedulers swift-asha, asha and random-search, "
-                f"got {brief(self.n_iter)} with {name!r}; leave it out and use scheduler_options"
+                "n_iter of SwiftSearchCV is for the schedulers successive-halving, asha, "
+                f"swift-asha and random-search, got {brief(self.n_iter)} with {name!r}; leave it "
+                "out and use scheduler_options"
             )
         searcher = "curves" if name in FORECASTING else "random"
         return make_scheduler(
             name,
             make_searcher(searcher, space.space, seed),
             max_resource=n_units,
+            reduction_factor=self.reduction_factor,
             seed=seed,
             **options,
         )
@@ -470,6 +464,35 @@ def _named(problem: Problem, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters of the last step as those of its pipeline."""
     _, prefix = learner_of(problem.estimator)
     return {prefix + name: value for name, value in params.items()}
+
+
+def _halving(
+    budget: int, max_resource: int, reduction_factor: int, n_points: int | None, continues: bool
+) -> dict[str, int]:
+    """Return the options of successive halving that spends a budget.
+
+    It starts as many trials as it can, at the lowest resource. If a space has fewer points than
+    that, they are tried at the highest first resource that the budget allows.
+    """
+    deepest = floor_log(max_resource, reduction_factor)
+    n_trials, depth = 1, deepest
+    for depth in range(deepest + 1):
+        n_trials = max(budget // max_resource, 1)
+        while _cost(max_resource, reduction_factor, depth, n_trials + 1, continues) <= budget:
+            n_trials += 1
+        if n_points is not None and n_trials >= n_points:
+            return {"depth": depth, "n_trials": n_points}
+    return {"depth": depth, "n_trials": n_trials}
+
+
+def _cost(
+    max_resource: int, reduction_factor: int, depth: int, n_trials: int, continues: bool
+) -> int:
+    """Return the units that successive halving spends."""
+    bracket = make_bracket(max_resource, reduction_factor, depth, n_trials)
+    if continues:
+        return bracket.epochs
+    return sum(rung.n_trials * rung.resource for rung in bracket.rungs)
 
 
 def _asha_units(max_resource: int, reduction_factor: int, *, continues: bool) -> float:

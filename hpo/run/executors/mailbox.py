@@ -37,6 +37,7 @@ from hpo.run.executors.parcel import digest_of
 from hpo.space.values import plain_value
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.script import ScriptTrainer
 
 MEMBERS = "members"
 LEADER, LEAD = "leader.json", "lead.lock"
@@ -136,7 +137,7 @@ def is_held(lock: Path) -> bool:
 
 
 def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
-    """Return the name of a trainer.
+    """Return the name of a trainer, or the settings of a script.
 
     Raises
     ------
@@ -147,14 +148,19 @@ def trainer_to_json(trainer: Trainer) -> dict[str, Any]:
         return {}
     if isinstance(trainer, NamedTrainer):
         return {"name": trainer.name, "fingerprint": trainer.fingerprint()}
+    if isinstance(trainer, ScriptTrainer):
+        return {"script": trainer.to_dict(), "fingerprint": trainer.fingerprint()}
     raise UsageError(
         "executor 'shared' needs a trainer that is given by its name, 'FILE.py:name' or "
-        f"'package.module:name', as other processes import it; got {type(trainer).__name__}"
+        "'package.module:name', as other processes import it, or a ScriptTrainer; got "
+        f"{type(trainer).__name__}"
     )
 
 
 def trainer_from_json(data: Mapping[str, Any]) -> Trainer:
     """Return the trainer of this name."""
+    if "script" in data:
+        return ScriptTrainer(**data["script"])
     return NamedTrainer(data["name"]) if data else Probe()
 
 

@@ -23,6 +23,7 @@ from hpo.run.executors import mailbox
 from hpo.run.executors.pools import ProcessPool
 from hpo.trainers.base import Outcome
 from hpo.trainers.loading import NamedTrainer
+from hpo.trainers.script import ScriptTrainer
 
 Ending = Literal["vacant", "ended", "stopped", "removed"]
 """Why a member ceases to train: nobody leads; the search is over; it was told to stop; its leader
@@ -261,10 +262,12 @@ def _check(leader: Mapping[str, Any]) -> None:
             f"{mine['digest']}; start it in the same environment, or install the same version"
         )
     trainer = mailbox.trainer_from_json(leader["trainer"])
-    if isinstance(trainer, NamedTrainer):
+    if isinstance(trainer, NamedTrainer | ScriptTrainer):
         theirs, ours = leader["trainer"]["fingerprint"], trainer.fingerprint()
         if theirs != ours:
-            file = trainer.name.rpartition(":")[0]
+            file = "of the script"
+            if isinstance(trainer, NamedTrainer):
+                file = trainer.name.rpartition(":")[0]
             raise UsageError(
                 f"trainer file {file} must be the one that {whose} has read, of SHA-256 "
                 f"{theirs[:12]}, got {ours[:12] or 'none'}; restore it, or stop all processes of "

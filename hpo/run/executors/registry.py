@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UsageError
+from hpo.errors import UsageError, usage_checked
 from hpo.run.executors.options import ExecutorOptions
-from hpo.run.executors.pools import InlinePool, ProcessPool, WorkerPool
+from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, WorkerPool
+from hpo.searchers.installed import Catalogue
 
 _DEVICES = ("devices", "device_variable", "threads")
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -21,7 +22,21 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 EXECUTORS = tuple(_OPTIONS)
-"""Names of the executors."""
+"""Names of the executors of this package."""
+CATALOGUE = Catalogue(
+    "executor",
+    "hpo.run.executors",
+    dict.fromkeys(EXECUTORS),
+    {
+        "process": "Worker processes on this machine",
+        "inline": "This process, one job after the other (reproducible)",
+        "dask": "Workers of a Dask cluster",
+        "mpi": "Processes of an MPI program",
+        "ray": "Workers of a Ray cluster",
+        "shared": "Processes that join the run with hpo work",
+    },
+)
+"""Those of installed packages too: each a function that builds a `concurrent.futures.Executor`."""
 
 
 def check_executor(name: str, options: Mapping[str, Any]) -> ExecutorOptions:
@@ -32,13 +47,13 @@ def check_executor(name: str, options: Mapping[str, Any]) -> ExecutorOptions:
     UsageError
         If there is no such executor, or it has no such option.
     """
-    if name not in _OPTIONS:
-        known = ", ".join(repr(each) for each in EXECUTORS)
+    if name not in CATALOGUE.names():
+        known = ", ".join(repr(each) for each in CATALOGUE.names())
         raise UsageError(f"executor must be {known}, an Executor or a function, got {name!r}")
-    return ExecutorOptions.read(name, _OPTIONS[name], options)
+    return ExecutorOptions.read(name, _OPTIONS.get(name, ()), options)
 
 
-def make_pool(
+def make_pool(  # noqa: PLR0911 - one for each executor
     name: str,
     n_workers: int | None,
     *,
@@ -91,6 +106,8 @@ def make_pool(
             )
         case "inline":
             return InlinePool()
+        case _ if name not in EXECUTORS:
+            return ExecutorPool(usage_checked(CATALOGUE.get, name), n_workers or 1)
     count = 1 if n_workers is None else n_workers
     devices = checked.devices
     environments = None if devices is None else [devices.of(number) for number in range(count)]

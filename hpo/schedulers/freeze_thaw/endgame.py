@@ -154,6 +154,12 @@ class Endgame:
         self._speeds = Speeds()
         self._any_complete = False
 
+    def train_further(self, max_resource: int, options: FreezeThawOptions) -> None:
+        """Raise the maximum resource; trials that are no longer complete were reopened before."""
+        self._max_resource = max_resource
+        self._options = options
+        self._any_complete = bool(self._trials.complete.any())
+
     # -- events ------------------------------------------------------------------------------
 
     def began(self, trial: int) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from hpo.brackets import check_integer, hyperband_epochs
+from hpo.schedulers._extension import check_extension
 
 GROWTH = 1.5
 """Factor between two successive lengths of a trial."""
@@ -114,6 +117,42 @@ class Budget:
     def _for_workers(self) -> int:
         workers = self.n_workers or 0
         return math.ceil(TRAININGS_PER_WORKER * self.max_resource * workers)
+
+    def extended(self, scheduler: object, settings: Mapping[str, Any]) -> Self:
+        """Return the budget with larger values of some settings.
+
+        Parameters
+        ----------
+        scheduler : object
+            Whose settings they are.
+        settings : Mapping
+            ``max_resource``, ``budget_fraction`` or ``max_epochs``.
+
+        Raises
+        ------
+        ValueError
+            If a setting is another one or not larger, or the number of epochs stays the same.
+        """
+        present = {
+            "max_resource": self.max_resource,
+            "budget_fraction": self.fraction,
+            "max_epochs": self.epochs,
+        }
+        checked = check_extension(scheduler, settings, present)
+        max_epochs = None if "budget_fraction" in settings else self.max_epochs
+        extended = replace(
+            self,
+            max_resource=checked["max_resource"],
+            fraction=checked["budget_fraction"],
+            max_epochs=settings.get("max_epochs", max_epochs),
+        )
+        if extended.epochs <= self.epochs:
+            raise ValueError(
+                f"an extension must raise the number of epochs: {dict(settings)} gives "
+                f"{extended.epochs}, and the search has {self.epochs}; raise max_epochs or "
+                "budget_fraction too"
+            )
+        return extended
 
     def __str__(self) -> str:
         """Return the number of epochs and how it comes about."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpo._typing import BoolArray
+from hpo.schedulers._extension import enqueued
 from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.schedulers.freeze_thaw.arrays import Int64Array, TrialArrays
 from hpo.schedulers.freeze_thaw.endgame import Endgame
@@ -30,8 +31,10 @@ from hpo.schedulers.freeze_thaw.policy import (
     sampled_choice,
 )
 from hpo.searchers.base import LearningSearcher, Searcher
+from hpo.space.search_space import SearchSpace
 from hpo.surrogates.scales import scale_of
 from hpo.trial import (
+    Config,
     Curve,
     Decision,
     Done,
@@ -56,6 +59,10 @@ _RESERVE = 0.05
 _EARLIEST, _LATEST = 2.0, 0.7
 """A trial is completed while the other workers have work for between these multiples of its time,
 since its epochs may be slower than theirs."""
+
+
+_SPENT = "unlikely to be the best when the epochs were spent"
+"""Why trials are stopped at the end."""
 
 
 class SwiftASHA:
@@ -147,6 +154,7 @@ class SwiftASHA:
         self._set_budget(
             Budget(max_resource, reduction_factor, budget_fraction, max_epochs, n_workers)
         )
+        self._has_default_step = max_step is None
         self._options = FreezeThawOptions(
             min_resource=min_resource,
             max_step=max(max_resource // 8, 1) if max_step is None else max_step,
@@ -177,7 +185,8 @@ class SwiftASHA:
         self._stops: Int64Array = np.empty(0, np.int64)  # units after the next job, by trial
         self._mean_to_beat = math.inf  # lowest mean of completed and scheduled trials
         self._new_epochs = 0  # epochs reported since a forecast was asked for
-        self._end_reason = "unlikely to be the best when the epochs were spent"
+        self._end_reason = _SPENT
+        self._left_over = 0  # epochs that were not spent, since they promised little
         self._expects_little = False  # by the latest forecast
         self._failed_jobs: dict[int, int] = {}  # trial that failed -> units after its job
         self._retries: deque[Choice] = deque()  # such jobs, to be handed out again
@@ -216,7 +225,8 @@ class SwiftASHA:
     @property
     def _n_first(self) -> int:
         spare = (self._budget.epochs - self._max_resource) // self._options.min_resource
-        n_first = max(1, min(self._options.n_first, spare + 1))
+        wanted = max(self._options.n_first, len(getattr(self.searcher, "initial", ())))
+        n_first = max(1, min(wanted, spare + 1))
         return n_first if self._max_trials is None else min(n_first, self._max_trials)
 
     @property
@@ -256,6 +266,10 @@ class SwiftASHA:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return replace(self._store.summary(), budget=self._budget.epochs)
+
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._store.retired()
 
     def retry(self, trial_ids: Sequence[int]) -> None:
         """Take failed trials back (see `hpo.loop.RetriesTrials`).
@@ -306,6 +320,56 @@ class SwiftASHA:
             self._over = False
             for trial in np.flatnonzero(~self._trials.over).tolist():
                 self._store.reopen(trial)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self.searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`), before any forecast.
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self.searcher = enqueued(self._store, self.searcher, configs)
+
+    def extend(self, **settings: Any) -> None:
+        """Spend more epochs, or train further (see `hpo.loop.Extendable`).
+
+        All trials that did not fail may be resumed again, by the next forecast.
+
+        Parameters
+        ----------
+        **settings
+            ``budget_fraction``, ``max_epochs`` (the total, earlier epochs included) and
+            ``max_resource``, which also raises what `budget_fraction` amounts to.
+        """
+        before, after = self._budget, self._budget.extended(self, settings)
+        self._remaining += after.epochs - before.epochs + self._left_over
+        self._left_over = 0
+        self._budget = after
+        if after.max_resource > self._max_resource:
+            self._train_further(after.max_resource)
+        self._expects_little = False
+        self._end_reason = _SPENT
+        self._over = True  # as it is not if no job was sought since the last report
+        self._reopen()
+        self._new_epochs = max(self._new_epochs, math.ceil(self._interval))  # a forecast is due
+        if self._sampler is not None:
+            self._update()
+
+    def _train_further(self, max_resource: int) -> None:
+        """Raise the maximum resource: complete trials are so no longer."""
+        self._max_resource = max_resource
+        if self._has_default_step:
+            self._options = replace(self._options, max_step=max(max_resource // 8, 1))
+        for trial in np.flatnonzero(self._trials.complete).tolist():
+            if not self._store.ended(trial):
+                self._trials.reopened(trial)
+                self._store.reopen(trial)
+        self._endgame.train_further(max_resource, self._options)
 
     # -- reports -----------------------------------------------------------------------------
 
@@ -401,7 +465,7 @@ class SwiftASHA:
         if least is None or gain is None:
             return
         if gain < least and self._expects_little:
-            self._remaining = 0
+            self._left_over, self._remaining = self._remaining, 0
             self._end_reason = f"expected to improve the best loss by less than {least:g}"
         self._expects_little = gain < least
 

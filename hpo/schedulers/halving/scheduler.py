@@ -13,14 +13,18 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hpo.brackets import Bracket, check_iterations, check_resources, hyperband_brackets
+from hpo.schedulers._extension import check_extension, enqueued
 from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.predictions import Predictions
 from hpo.schedulers.halving.rounds import CurvePool, Round, RoundPlan, plan_bracket
 from hpo.schedulers.halving.rules import FullTraining, RoundRule
 from hpo.searchers.base import Searcher
+from hpo.space.search_space import SearchSpace
 from hpo.trial import (
+    Config,
     Decision,
     Done,
     Event,
@@ -113,9 +117,10 @@ class BracketScheduler:
         self._predictions = Predictions(
             self._trials, self._pool, self._rule, retrain=retrain, seed=seed
         )
-        self._unopened = deque(enumerate(tuple(brackets) * iterations))
+        self._iterations = iterations
+        self._brackets = tuple(brackets)  # of one iteration
+        self._unopened = deque(enumerate(self._brackets * iterations))
         self._opened = brackets[0]  # the latest one
-        self._period = len(brackets)
         self._next_number = len(self._unopened)  # of the first bracket after all of these
         self._max_trials: int | None = None  # see `limit_trials`
         self._rounds: dict[int, Round] = {}  # bracket -> its round under way
@@ -169,6 +174,10 @@ class BracketScheduler:
     def summary(self) -> SchedulerSummary:
         """Return the state of the search as a frozen value."""
         return self._trials.summary()
+
+    def retired(self) -> frozenset[int]:
+        """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
+        return self._trials.retired()
 
     @property
     def trials_withheld(self) -> bool:
@@ -224,6 +233,38 @@ class BracketScheduler:
         for bracket in sorted(self._late):
             if bracket not in self._rounds:
                 self._start_late_round(bracket)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self._searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`), in the first bracket.
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self._searcher = enqueued(self._trials, self._searcher, configs)
+
+    def extend(self, **settings: Any) -> None:
+        """Run through all brackets again (see `hpo.loop.Extendable`).
+
+        Parameters
+        ----------
+        **settings
+            ``iterations``. The resources of rungs follow from `max_resource`, which stays.
+        """
+        checked = check_extension(self, settings, {"iterations": self._iterations})
+        check_iterations(checked["iterations"])
+        self._open_more(self._brackets * (checked["iterations"] - self._iterations))
+        self._iterations = checked["iterations"]
+
+    def _open_more(self, brackets: Sequence[Bracket]) -> None:
+        """Plan further brackets, which start after all others."""
+        self._unopened.extend(enumerate(brackets, self._next_number))
+        self._next_number += len(brackets)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -288,8 +329,9 @@ class BracketScheduler:
         """Keep the trials that a bracket still lacks for a bracket after all others."""
         missing = self._opened.n_trials - len(round_.members)
         rest = self._opened.of_size(missing, self._eta)
-        self._unopened.append((self._next_number + round_.plan.bracket % self._period, rest))
-        self._next_number += self._period
+        period = len(self._brackets)
+        self._unopened.append((self._next_number + round_.plan.bracket % period, rest))
+        self._next_number += period
 
     def _start_round(self, plans: Sequence[RoundPlan], n_trials: int) -> Round:
         round_ = Round(plans, n_trials, self._trials, self._queue)

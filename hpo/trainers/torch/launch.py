@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpo.files import write_atomically
 from hpo.trainers.base import Result
@@ -89,6 +90,23 @@ class TorchrunTrainer:
         _run(command, answer)
         result: Result = of_plain(json.loads(answer.read_text(encoding="utf-8")))
         return result
+
+    def load(self, checkpoint: Path, **options: Any) -> Any:
+        """Return the model of a checkpoint in this process, as the trainer of that name does.
+
+        Parameters
+        ----------
+        checkpoint : Path
+        **options
+            As of `TorchTrainer.load`.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint cannot be read, or does not fit the model.
+        """
+        trainer: Any = NamedTrainer(self.trainer).load()
+        return trainer.load(checkpoint, **options)
 
 
 def _errors(answer: Path) -> list[Path]:

@@ -11,22 +11,21 @@ See `hpo.examples` for examples.
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.errors import CheckpointError
-from hpo.files import write_atomically
 from hpo.text import visible
 from hpo.trainers.base import Metrics
 from hpo.trainers.torch.group import GroupRandomState, ProcessGroup
 from hpo.trainers.torch.precision import Precision
 from hpo.trainers.torch.random_state import Generators, RandomState, import_torch, isolated_random
-from hpo.trial import Config
+from hpo.trainers.torch.weights import Weights, save_state
+from hpo.trial import Config, with_tuples
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +109,17 @@ class TorchTrainer:
         Seed of the random number generators at the start of the trial.
     checkpoint_every : int
         Number of epochs between checkpoints; there is always one at the end of a segment.
+    keep : {"last", "best", "all"}
+        Weights that are kept: those of the last epoch, which the checkpoint includes; also those of
+        the epoch with the lowest loss so far; or those of every epoch. Further weights are files
+        beside the checkpoint, ``checkpoint.epoch-00007``, of the size of the model's
+        ``state_dict``; a checkpoint has the state of the optimizer too (with Adam, three times that
+        size).
+
+    Raises
+    ------
+    ValueError
+        If `keep` is none of these.
 
     Notes
     -----
@@ -122,6 +132,12 @@ class TorchTrainer:
     build: Build
     seed: int = 0
     checkpoint_every: int = 1
+    keep: Literal["last", "best", "all"] = "last"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.keep not in ("last", "best", "all"):
+            raise ValueError(f"keep must be 'last', 'best' or 'all', got {self.keep!r}")
 
     def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Metrics:
         """Train from `start` to `stop` epochs (see `Trainer.train`).
@@ -142,11 +158,54 @@ class TorchTrainer:
                 session = _Session(self.build(config, random.owned), random, self.seed)
                 if state is not None:
                     session.load_state_dict(state["session"])
+                weights = Weights(checkpoint, self.keep)
+                session.note_weights(weights, history)
                 for epoch in range(done, stop):
                     session.extend(history, epoch)
+                    session.note_weights(weights, history)
                     if (epoch + 1) % self.checkpoint_every == 0 or epoch + 1 == stop:
-                        _save(checkpoint, config, session, history)
+                        _save(checkpoint, config, session, history, weights)
         return history.segment(start, stop)
+
+    def load(
+        self, checkpoint: Path, which: Literal["last", "best"] | int | None = None
+    ) -> torch.nn.Module:
+        """Return the model of a checkpoint with its weights, in evaluation mode.
+
+        It is built by `build` from the configuration in the checkpoint, on the device that `build`
+        chooses.
+
+        Parameters
+        ----------
+        checkpoint : Path
+            As ``results.best_checkpoint`` gives it.
+        which : {"last", "best"}, int or None
+            Weights of the last epoch, of the epoch with the lowest loss, or of an epoch, from 1 on.
+            None: the best ones if `keep` is "best", otherwise the last ones.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint cannot be read, or does not fit the model.
+        ValueError
+            If the weights of that epoch were not kept.
+        """
+        state = _load(Path(checkpoint))
+        if state is None:
+            raise CheckpointError(f"there is no checkpoint {checkpoint}; name an existing one")
+        if which is None:
+            which = "best" if self.keep == "best" else "last"
+        weights = Weights(Path(checkpoint)).load(state["losses"], which)
+        config = with_tuples(json.loads(state["config"]))
+        with isolated_random(self.seed) as random:
+            model = self.build(config, random.owned).model
+        try:
+            model.load_state_dict(state["session"]["model"] if weights is None else weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"checkpoint {checkpoint} does not fit the model that build makes: {error}"
+            ) from error
+        return model.eval()
 
 
 @dataclass
@@ -232,6 +291,11 @@ class _Session:
             run.lr_scheduler.step(*((metrics["loss"],) if plateau else ()))
         return metrics
 
+    def note_weights(self, weights: Weights, history: _History) -> None:
+        """Let the weights of the last epoch be kept, if they have to be."""
+        if self.group.rank == 0:
+            weights.note(self._run.model, history.losses)
+
     def _standard_epoch(self) -> None:
         run = self._run
         if run.train_loader is None or run.loss_function is None:
@@ -308,7 +372,9 @@ class _LoaderState:
             self.loader.load_state_dict(state["own"])
 
 
-def _save(path: Path, config: Config, session: _Session, history: _History) -> None:
+def _save(
+    path: Path, config: Config, session: _Session, history: _History, weights: Weights
+) -> None:
     state = {
         "format": FORMAT,
         "config": _config_text(config),
@@ -317,13 +383,14 @@ def _save(path: Path, config: Config, session: _Session, history: _History) -> N
         "session": session.state_dict(),  # collective: every process of a group must call it
     }
     if session.group.rank == 0:
-        buffer = io.BytesIO()  # torch would hide the reason of a failed write
-        import_torch().save(state, buffer)
-        write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+        weights.save(history.losses)  # first: the checkpoint says which ones there are
+        save_state(path, state)
+        weights.tidy(history.losses)
     session.group.meet()  # or another process might read the checkpoint before it is written
 
 
-def _load(path: Path, config: Config) -> Mapping[str, Any] | None:
+def _load(path: Path, config: Config | None = None) -> Mapping[str, Any] | None:
+    """Return a checkpoint, None if there is none; of a configuration, if one is given."""
     if not path.exists():
         return None
     try:
@@ -337,7 +404,7 @@ def _load(path: Path, config: Config) -> Mapping[str, Any] | None:
         raise CheckpointError(
             f"checkpoint {path} has format {state['format']!r}, this version reads {FORMAT}"
         )
-    if state["config"] != _config_text(config):
+    if config is not None and state["config"] != _config_text(config):
         raise CheckpointError(
             f"checkpoint {path} belongs to configuration {state['config']}; give it its own place"
         )

@@ -147,7 +147,7 @@ def test_command_line(workshop) -> None:
 def test_a_trial_that_starts_afresh_in_parts(workshop, outcome_of) -> None:
     """Its checkpoint is lost: it is trained again in parts, and the same losses are known."""
     reference = Tuner.from_spec(workshop.spec()).run()
-    spec, seen = workshop.spec(scheduler="hyperband"), []
+    spec, seen = workshop.spec(scheduler="hyperband", keep_checkpoints=True), []
 
     class Losing(Progress):
         def show(self, summary, baseline) -> None:

@@ -230,7 +230,7 @@ def test_lost_and_damaged_checkpoints_start_afresh(
     workshop, outcome_of, how, executor, scheduler
 ) -> None:
     workshop.write_trainer(BY_UNITS)  # wrong without the state before `start`
-    spec = workshop.spec(executor=executor, scheduler=scheduler)
+    spec = workshop.spec(executor=executor, scheduler=scheduler, keep_checkpoints=True)
     reference = Tuner.from_spec(spec, journal=workshop.journal).run()
     stop_half_way(workshop, 0.35 if scheduler == "hyperband" else 0.6)
     assert damage(workshop, how)
@@ -250,7 +250,7 @@ def test_lost_and_damaged_checkpoints_start_afresh(
 def test_an_interrupted_restart_starts_afresh_again(workshop, outcome_of) -> None:
     """Half of a restarted trial is not what its job expects to go on from."""
     workshop.write_trainer(BY_UNITS)
-    spec = workshop.spec(executor="process")
+    spec = workshop.spec(executor="process", keep_checkpoints=True)
     reference = Tuner.from_spec(spec, journal=workshop.journal).run()
     stop_half_way(workshop, 0.35)
     damage(workshop, "file")

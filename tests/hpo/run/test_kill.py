@@ -111,6 +111,8 @@ def test_tuner_killed_at_random_moments(
     assert hits >= 0.8 * kills, "the run had ended before most kills"
     assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)
     assert killed.repeated() <= kills  # at most the epoch in flight, each time
+    best = Results.from_journal(killed.journal).best_checkpoint
+    assert list((killed.root / "run.checkpoints").rglob("checkpoint")) == [best]
 
 
 RAY = pytest.param(

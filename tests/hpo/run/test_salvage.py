@@ -26,7 +26,7 @@ def flip(journal: Path, line: int) -> bytes:
 
 @pytest.fixture
 def finished(workshop) -> Results:
-    return Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
+    return Tuner.from_spec(workshop.spec(keep_checkpoints=True), journal=workshop.journal).run()
 
 
 def test_the_part_before_the_damage_is_shown(workshop, finished, capsys, monkeypatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo import ASHA, ListSearcher, TorchrunTrainer, Tuner
 from hpo.errors import CheckpointError
 from hpo.trainers import Segment, TorchRun, TorchTrainer, run_segment
 
@@ -245,3 +246,167 @@ def test_results_are_plain_numbers(tmp_path: Path) -> None:
     outcome = run_segment(TorchTrainer(build), Segment(CONFIG, 0, 2, tmp_path / "c"))
     assert outcome.reason == ""
     assert {type(loss) for loss in outcome.losses} == {float}
+
+
+# -- the model of a checkpoint ------------------------------------------------------------------
+
+
+def losses_by(unit_losses):
+    """Return a `build` whose evaluation gives these losses, one after the other."""
+
+    def made(config, generators):
+        run = build(config, generators)
+        # Four batches an epoch.
+        run.evaluate = lambda: unit_losses[int(run.model[1].num_batches_tracked) // 4 - 1]
+        return run
+
+    return made
+
+
+def weights_of(trainer, checkpoint, which=None):
+    return [p.detach().clone() for p in trainer.load(checkpoint, which).parameters()]
+
+
+def same_weights(left, right) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def test_load_gives_the_trained_model(tmp_path: Path) -> None:
+    trainer = TorchTrainer(build, seed=1)
+    losses = trainer.train(CONFIG, 0, 3, tmp_path / "checkpoint").losses
+    model = trainer.load(tmp_path / "checkpoint")
+    assert not model.training
+    inputs = torch.randn(64, 5, generator=torch.Generator().manual_seed(3))
+    loss = nn.functional.mse_loss(model(inputs), inputs[:, :1] ** 2).item()
+    assert loss == losses[-1]
+    before = torch.get_rng_state()
+    trainer.load(tmp_path / "checkpoint")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("pieces", [1, 6])
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_best_epochs_weights_are_kept(tmp_path: Path, pieces: int, every: int) -> None:
+    made = losses_by([3.0, 1.0, float("nan"), 0.5, 2.0, 0.7])
+    reference = {}
+    for epoch in range(1, 7):
+        path = tmp_path / f"reference-{epoch}"
+        TorchTrainer(made).train(CONFIG, 0, epoch, path)
+        reference[epoch] = weights_of(TorchTrainer(made), path)
+    trainer = TorchTrainer(made, checkpoint_every=every, keep="best")
+    place = tmp_path / "trial" / "checkpoint"
+    place.parent.mkdir()
+    for start in range(0, 6, 6 // pieces):
+        trainer.train(CONFIG, start, start + 6 // pieces, place)
+    assert same_weights(weights_of(trainer, place), reference[4])
+    assert same_weights(weights_of(trainer, place, "best"), reference[4])
+    assert same_weights(weights_of(trainer, place, "last"), reference[6])
+    assert not same_weights(reference[4], reference[6])
+    assert sorted(p.name for p in place.parent.iterdir()) == [
+        "checkpoint",
+        "checkpoint.epoch-00004",
+    ]
+    with pytest.raises(ValueError, match=r"epoch 2, which .* has those of \[4, 6\].*keep='best'"):
+        trainer.load(place, 2)
+
+
+def test_the_weights_of_all_epochs_are_kept(tmp_path: Path) -> None:
+    trainer = TorchTrainer(build, keep="all")
+    trainer.train(CONFIG, 0, 2, tmp_path / "checkpoint")
+    trainer.train(CONFIG, 2, 4, tmp_path / "checkpoint")
+    for epoch in range(1, 5):
+        TorchTrainer(build).train(CONFIG, 0, epoch, tmp_path / str(epoch))
+        reference = weights_of(TorchTrainer(build), tmp_path / str(epoch))
+        assert same_weights(weights_of(trainer, tmp_path / "checkpoint", epoch), reference)
+    for wrong in (0, 5, "first", True):
+        with pytest.raises(ValueError, match="which must be 'last', 'best' or an epoch of 1 to 4"):
+            trainer.load(tmp_path / "checkpoint", wrong)
+
+
+def test_weights_are_there_whenever_the_process_is_killed(tmp_path: Path, monkeypatch) -> None:
+    """Whatever call is the last one, the checkpoint's best epoch has its weights."""
+    made = losses_by([1.0, 2.0, 0.5, 3.0])
+    place = tmp_path / "checkpoint"
+    trainer = TorchTrainer(made, keep="best")
+    reference = []
+    for epoch in (1, 3):
+        TorchTrainer(made).train(CONFIG, 0, epoch, tmp_path / f"r{epoch}")
+        reference.append(weights_of(TorchTrainer(made), tmp_path / f"r{epoch}"))
+    calls = [0]
+
+    class Killed(BaseException):
+        pass
+
+    def limited(function):
+        def call(*args, **kwargs):
+            calls[0] -= 1
+            if calls[0] < 0:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", limited(Path.replace))
+        patch.setattr(Path, "unlink", limited(Path.unlink))
+        for n_calls in range(12):
+            for old in tmp_path.glob("checkpoint*"):
+                os.remove(old)  # noqa: PTH107 - not the calls that are counted
+            calls[0] = n_calls
+            try:
+                trainer.train(CONFIG, 0, 4, place)
+            except Killed:
+                calls[0] = 10**6
+            if place.exists():
+                found = weights_of(trainer, place, "best")
+                assert any(same_weights(found, each) for each in reference)
+            calls[0] = 10**6
+            trainer.train(CONFIG, 0, 4, place)
+            assert same_weights(weights_of(trainer, place), reference[1])
+
+
+def test_what_load_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep must be 'last', 'best' or 'all', got 'some'"):
+        TorchTrainer(build, keep="some")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        TorchTrainer(build).load(tmp_path / "none")
+    TorchTrainer(build).train(CONFIG, 0, 1, tmp_path / "checkpoint")
+
+    def wider(config, generators):
+        run = build(config, generators)
+        run.model[4] = nn.Linear(8, 2)
+        return run
+
+    with pytest.raises(CheckpointError, match="does not fit the model that build makes"):
+        TorchTrainer(wider).load(tmp_path / "checkpoint")
+    (tmp_path / "checkpoint").write_bytes(b"junk")
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        TorchTrainer(build).load(tmp_path / "checkpoint")
+
+
+def test_the_best_model_of_a_search(tmp_path: Path) -> None:
+    """43 small trials leave one checkpoint, whose model has the best trial's loss."""
+    inputs = torch.randn(64, 5, generator=torch.Generator().manual_seed(3))
+    configs = [CONFIG | {"lr": 0.003 * (i + 1), "optimizer": "adam"} for i in range(43)]
+    scheduler = ASHA(ListSearcher(configs), max_resource=4, reduction_factor=2, n_trials=43)
+    trainer = TorchTrainer(build, keep="best")
+    results = Tuner(trainer, scheduler, executor="inline", checkpoint_dir=tmp_path / "c").run()
+    best = results.best
+    for which, loss in (("last", best.losses[-1]), ("best", min(best.losses))):
+        model = best.load(which=which)
+        assert nn.functional.mse_loss(model(inputs), inputs[:, :1] ** 2).item() == loss
+    again = TorchTrainer(build).load(results.best_checkpoint)
+    assert same_weights(again.parameters(), best.load(which="last").parameters())
+    assert len(results.trials) == 43
+    files = set((tmp_path / "c").rglob("checkpoint*"))
+    assert {path.parent for path in files} == {results.best_checkpoint.parent}
+    assert len(files) <= 2
+
+
+def test_torchrun_loads_in_this_process(tmp_path: Path) -> None:
+    from hpo.examples import cnn
+
+    trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+    assert isinstance(cnn.trainer, TorchTrainer)
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        trainer.load(tmp_path / "none", which="last")

@@ -144,7 +144,8 @@ def test_a_failed_attempt_leaves_its_state_to_the_trial(tmp_path) -> None:
 
 
 def test_a_finished_run_leaves_directories_of_trials_only(workshop) -> None:
-    results = Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
+    spec = workshop.spec(keep_checkpoints=True)
+    results = Tuner.from_spec(spec, journal=workshop.journal).run()
     names = {path.name for path in (workshop.root / "run.checkpoints").iterdir()}
     assert names == {"run.json"} | {f"trial-{each.trial_id:05d}" for each in results.trials}
     for trial in results.trials:

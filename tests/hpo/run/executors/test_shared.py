@@ -21,11 +21,11 @@ from hpo.errors import AT_DEADLINE, UsageError
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
 from hpo.run.executors.shared import SharedPool
-from hpo.run.journal import locked_journal
+from hpo.run.locking import locked_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.run.work import work
-from hpo.trainers import NamedTrainer, Outcome, Segment
+from hpo.trainers import NamedTrainer, Outcome, ScriptTrainer, Segment
 from hpo.trainers.objective import Objective
 from joining import crowd, joined, wait_until
 
@@ -324,3 +324,10 @@ def test_the_command_line(workshop, monkeypatch) -> None:
     gone = CliRunner().invoke(cli, ["work", "none.jsonl"])
     assert isinstance(gone.exception, UsageError)
     assert "cannot read journal none.jsonl" in str(gone.exception)
+
+
+def test_a_script_travels_as_its_settings(workshop) -> None:
+    script = ScriptTrainer("python work.py {lr} {metrics}", epoch="n", directory=workshop.root)
+    sent = through_json(mailbox.trainer_to_json(script))
+    assert mailbox.trainer_from_json(sent) == script
+    assert sent["fingerprint"] == script.fingerprint() != ""

@@ -1,0 +1,221 @@
+"""How a search begins with what is known, and goes on beyond its end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import UsageError, usage_checked
+from hpo.loop import Extendable, RetriesTrials, Scheduler, TakesInitial
+from hpo.run.journal import Journal, JournalContent
+from hpo.run.replay import EXTENDED, INITIAL, RETRY_FAILED
+from hpo.run.warm_start import earlier_searches, first_configs
+from hpo.searchers.initial import own_value
+from hpo.space.domains import Domain
+from hpo.space.search_space import SearchSpace
+from hpo.trainers.objective import Objective
+from hpo.trial import Config, TrainFailure, TrainReport, TrialStatus, with_tuples
+
+_log = logging.getLogger(__name__)
+
+_PREFIX = "config_"
+"""Of a hyperparameter's column in the table of ``hpo report --csv``."""
+
+_MAX_CHOICES = 1000
+"""Values of a hyperparameter whose texts are compared with a cell."""
+
+
+def begin(
+    scheduler: Scheduler,
+    initial: Sequence[Config],
+    warm_start: Path | str | Sequence[Path | str],
+    objective: Objective,
+) -> list[Mapping[str, Any]]:
+    """Let a new search begin with given configurations and with earlier searches.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    initial : sequence of Config
+        Configurations to try first.
+    warm_start : Path or sequence of Path
+        Journals of earlier searches.
+    objective : Objective
+        What the new search optimises.
+
+    Returns
+    -------
+    list of Mapping
+        Notes for the journal, with which a replay does the same.
+
+    Raises
+    ------
+    UsageError
+        If a configuration does not fit, or the scheduler cannot try configurations first.
+    JournalError
+        If a journal cannot be read.
+    """
+    if isinstance(initial, Mapping | str):
+        raise UsageError(
+            f"initial must be a list of configurations, got {type(initial).__name__}; put one "
+            "configuration into a list"
+        )
+    journals = [warm_start] if isinstance(warm_start, Path | str) else warm_start
+    notes: list[Mapping[str, Any]] = [
+        *earlier_searches([Path(each) for each in journals], objective)
+    ]
+    configs = [*initial]
+    if not (notes or configs):
+        return []
+    if not isinstance(scheduler, TakesInitial):
+        raise UsageError(
+            f"initial and warm_start need a scheduler with a method enqueue, got "
+            f"{type(scheduler).__name__}; wrap its searcher by hpo.searchers.with_initial"
+        )
+    if notes:
+        space = scheduler.space
+        configs += first_configs(notes, space if isinstance(space, SearchSpace) else None)
+    usage_checked(scheduler.enqueue, configs)
+    return [*notes, {"what": INITIAL, "configs": [dict(config) for config in configs]}]
+
+
+def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a search go on beyond its end; return the note on it for the journal.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    settings : Mapping
+        Settings of the scheduler by which it is extended.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler, or one of the settings, cannot be extended so.
+    """
+    if not isinstance(scheduler, Extendable):
+        raise UsageError(
+            f"extend needs a scheduler that can be extended (method extend), got "
+            f"{type(scheduler).__name__}; start a new search with warm_start=[JOURNAL]"
+        )
+    usage_checked(lambda: scheduler.extend(**settings))
+    return {"what": EXTENDED, "settings": dict(settings)}
+
+
+def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent) -> None:
+    """Let a scheduler take failed trials back, and write it down first.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    journal : Journal
+    content : JournalContent
+        Its content so far.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler cannot take them back.
+    """
+    latest = {
+        report.trial_id: report
+        for _, report in content.reports()
+        if isinstance(report, TrainFailure | TrainReport)
+    }
+    trials = scheduler.summary().trials
+    failed = [
+        trial
+        for trial, report in sorted(latest.items())
+        if isinstance(report, TrainFailure) and trials[trial].status is TrialStatus.FAILED
+    ]
+    if not failed:
+        _log.warning("retry_failed: no trial of %s has failed", journal.path)
+        return
+    if not isinstance(scheduler, RetriesTrials):
+        raise UsageError(
+            f"retry_failed needs a scheduler that takes failed trials back (method retry), got "
+            f"{type(scheduler).__name__}; resume without it"
+        )
+    journal.append("note", {"what": RETRY_FAILED, "trials": failed})
+    scheduler.retry(failed)
+    _log.warning("retry_failed: %d failed trials are trained again", len(failed))
+
+
+def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
+    """Read configurations to try first from a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.json`` (a list of objects), ``.jsonl`` (an object per line) or ``.csv`` with a header.
+        A CSV file has a column per hyperparameter; an empty cell leaves it out. Of the table that
+        ``hpo report --csv`` writes, the columns ``config_...`` are read, the trials with the
+        lowest last loss first.
+    space : SearchSpace
+        Says which type a text in a CSV file has.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or holds no configurations.
+    """
+    readers = {".json": _from_json, ".jsonl": _from_lines, ".csv": _from_csv}
+    if path.suffix not in readers:
+        raise UsageError(f"a file of configurations must be .json, .jsonl or .csv, got {path}")
+    try:
+        found = readers[path.suffix](path.read_text(encoding="utf-8-sig"), space)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; name another file") from None
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise UsageError(f"{path} holds no configurations: {error}") from None
+    if not found or not all(isinstance(config, dict) for config in found):
+        raise UsageError(
+            f"{path} must hold at least one configuration, each an object of hyperparameters and "
+            "values"
+        )
+    return [dict(with_tuples(config)) for config in found]
+
+
+def _from_json(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001 - as of a CSV file
+    found = json.loads(text)
+    return found if isinstance(found, list) else [found]
+
+
+def _from_lines(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _from_csv(text: str, space: SearchSpace) -> list[Any]:
+    rows = list(csv.DictReader(text.splitlines(), restkey="more", restval=""))
+    reported = bool(rows) and "trial_id" in rows[0] and "last_loss" in rows[0]
+    if reported:
+        rows.sort(key=lambda row: float(row["last_loss"] or "inf"))
+    return [
+        {name: _value(space.domains.get(name), cell) for name, cell in cells.items() if cell != ""}
+        for row in rows
+        if (cells := _reported(row) if reported else row)
+    ]
+
+
+def _reported(row: Mapping[str, str]) -> dict[str, str]:
+    length = len(_PREFIX)
+    return {name[length:]: cell for name, cell in row.items() if name.startswith(_PREFIX)}
+
+
+def _value(domain: Domain | None, cell: str) -> Any:
+    """Return the value that a cell stands for: one of the domain, if there is one."""
+    try:
+        value = json.loads(cell)
+    except ValueError:
+        value = {"True": True, "False": False, "None": None}.get(cell, cell)
+    if domain is None:
+        return value
+    if domain.size is not None and domain.size <= _MAX_CHOICES:
+        for choice in domain.values():
+            if str(choice) == cell:
+                return choice
+    return own_value(domain, value) if value in domain else value

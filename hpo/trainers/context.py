@@ -1,0 +1,127 @@
+"""What a trainer may ask about the trial that it trains, beyond its arguments.
+
+>>> def train(config, start, stop, checkpoint):
+...     trial = current_trial()
+...     trial.logger.info("training on %s", trial.devices or "the CPU")
+...     return [config["lr"]] * (stop - start)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hpo.errors import UsageError
+
+LOG = "log.txt"
+"""Name of the file beside the checkpoint that takes the lines of `TrialContext.logger`."""
+
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What is known of a trial while a segment of it is trained.
+
+    Attributes
+    ----------
+    trial_id : int
+        Number of the trial, from 0.
+    attempt : int
+        Number of the attempt to train this segment, from 1: 2 is the first retry.
+    start, stop : int
+        Units (epochs) before and after the segment, as `Trainer.train` receives them.
+    folder : Path
+        Directory of the trial, which holds its checkpoint. It belongs to the trial alone, and its
+        path differs from segment to segment; what is in it stays.
+    host : str
+        Name of the machine.
+    worker : str
+        Name of the worker: that of Dask, the rank under MPI, or the name of the process; empty in
+        the process that leads the run.
+    devices : tuple of str
+        Devices that the worker may use, by the environment variable that says so
+        (``CUDA_VISIBLE_DEVICES`` and its like); empty if there is none.
+    deadline : float or None
+        Time at which the run stops, in seconds since the epoch; None without a deadline. What still
+        runs by then is ended, and is trained again after ``hpo resume``.
+    """
+
+    trial_id: int
+    attempt: int
+    start: int
+    stop: int
+    folder: Path
+    host: str
+    worker: str = ""
+    devices: tuple[str, ...] = ()
+    deadline: float | None = None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, at least 0; None without a deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+    @cached_property
+    def logger(self) -> logging.Logger:
+        """Logger whose lines are appended to ``log.txt`` beside the checkpoint, from INFO on.
+
+        The file stays with the trial: lines of earlier segments and of failed attempts remain. The
+        records also go to the handlers of the logger ``hpo.trial`` and of its parents, if the
+        worker has any.
+        """
+        logger = logging.Logger(f"hpo.trial.{self.trial_id}", logging.INFO)
+        logger.parent = logging.getLogger("hpo.trial")
+        handler = logging.FileHandler(
+            self.folder / LOG, encoding="utf-8", delay=True, errors="backslashreplace"
+        )
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        logger.addHandler(handler)
+        return logger
+
+
+_current: ContextVar[TrialContext | None] = ContextVar("hpo_current_trial", default=None)
+
+
+def current_trial() -> TrialContext:
+    """Return the context of the trial that is trained by the calling trainer.
+
+    To be called in the thread in which `Trainer.train` was called. Threads that the trainer starts
+    are given the value; processes that it starts are given what they need of it.
+
+    Returns
+    -------
+    TrialContext
+
+    Raises
+    ------
+    UsageError
+        If no trial is trained here.
+    """
+    found = _current.get()
+    if found is None:
+        raise UsageError(
+            "current_trial() must be called while a trainer trains a trial, in the thread that "
+            "called it; no trial is trained here. In a thread or process that the trainer starts, "
+            "pass on what it needs"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def trial_context(trial: TrialContext) -> Iterator[None]:
+    """Let `current_trial` return `trial` meanwhile, and close its log at the end."""
+    token = _current.set(trial)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        if "logger" in vars(trial):
+            for handler in trial.logger.handlers:
+                handler.close()
