@@ -139,8 +139,8 @@ class Results:
             None if the checkpoints are not known.
         """
         models = models or ModelStore()
-        views = TrialViews(objective, notes, models)
-        shown = views.summary(with_parts(summary, notes, objective))
+        summary = with_parts(summary, notes, objective)
+        shown = TrialViews(objective, notes, models).summary(summary)
         return cls(
             trials=shown.trials,
             incumbent=shown.best,

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -28,7 +27,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -49,17 +47,7 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
 from hpo.run.deadline import Moment, known_part, seconds_until
-from hpo.run.executors import check_executor, make_pool
-from hpo.run.executors.pools import (
-    ExecutorPool,
-    ExecutorSource,
-    InlinePool,
-    ProcessPool,
-    WorkerPool,
-)
-from hpo.run.executors.remote import ClusterPool
-from hpo.run.executors.shared import SharedPool
-from hpo.run.forecasting import ModelRunner, model_runner
+from hpo.run.executors.pools import ExecutorSource
 from hpo.run.going_on import begin, extended, retry_trials
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
 from hpo.run.limits import (
@@ -79,15 +67,14 @@ from hpo.run.recorder import LEADER, RunRecorder
 from hpo.run.removal import RemovingRunner, removed_before
 from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
+from hpo.run.runner import JobRunner, Policy, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
+from hpo.run.workers import Workers, WorkerSettings
 from hpo.text import visible
-from hpo.trainers import Trainer, as_trainer
-from hpo.trainers.loading import named_trainer
+from hpo.trainers import Trainer
 from hpo.trainers.objective import Objective
-from hpo.trainers.sending import sendable
 from hpo.trial import Config, Job, TrainJob
 
 _log = logging.getLogger(__name__)
@@ -212,23 +199,7 @@ class Tuner:
             seconds_until(self.deadline)
         check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
-        if isinstance(self.executor, str):
-            check_executor(self.executor, self.executor_options)
-        elif not isinstance(self.executor, Executor) and not callable(self.executor):
-            raise UsageError(
-                "executor must be the name of one, an Executor or a function that builds one, got "
-                f"{type(self.executor).__name__}"
-            )
-        elif self.executor_options:
-            raise UsageError(
-                "executor_options are for executors given by name, got "
-                f"{dict(self.executor_options)!r}"
-            )
-        if self.executor == "shared" and self.journal is None:
-            raise UsageError(
-                "executor 'shared' needs a journal, by which other processes find the search; name "
-                "a file on a file system that all of them see"
-            )
+        _ = self._settings  # checks them
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
         ):
@@ -416,7 +387,7 @@ class Tuner:
 
     def _run(self, limits: Limits) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)
-        trainer = self._checked_trainer()
+        trainer = self._settings.checked(self.trainer)
         with contextlib.ExitStack() as stack:
             if self.journal is None:
                 if self.checkpoint_dir is None:
@@ -451,7 +422,7 @@ class Tuner:
 
     def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)
-        trainer = self._checked_trainer()
+        trainer = self._settings.checked(self.trainer)
         if self.journal is None:
             raise UsageError("journal must be given to resume")
         if self.initial or self.warm_start:
@@ -478,7 +449,7 @@ class Tuner:
 
     def _go(
         self,
-        workers: _Workers,
+        workers: Workers,
         store: CheckpointStore,
         bounds: Bounds,
         journal: Journal | None = None,
@@ -540,8 +511,7 @@ class Tuner:
             show_results(self.callbacks, error.results)
             raise
         results = self._results(recorder, store, finished=not limit)
-        if isinstance(workers.pool, SharedPool):
-            workers.pool.end()
+        workers.end()
         show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
@@ -618,18 +588,9 @@ class Tuner:
         """Plain Hyperband with the settings of the run; None if they are not known."""
         return None if self.spec is None else self.spec.baseline()
 
-    def _checked_trainer(self) -> Trainer:
-        if getattr(multiprocessing.current_process(), "_inheriting", False):
-            raise UsageError(
-                "this script starts a run when it is imported, which its workers do; put the call "
-                "under: if __name__ == '__main__':"
-            )
-        if self.executor in ("process", "shared") and isinstance(self.trainer, str):
-            return named_trainer(self.trainer)  # the first worker imports it, see `run`
-        trainer = as_trainer(self.trainer)
-        if self.executor == "inline":
-            return trainer
-        return sendable(trainer, checked=self.executor == "process")
+    @property
+    def _settings(self) -> WorkerSettings:
+        return WorkerSettings(self.executor, self.n_workers, self.executor_options)
 
     def _store(self, journal: Path) -> CheckpointStore:
         place = Path(self.checkpoint_dir or default_directory(Path(journal)))
@@ -641,27 +602,9 @@ class Tuner:
         store: CheckpointStore,
         stack: contextlib.ExitStack,
         notes: Sequence[Mapping[str, Any]],
-    ) -> _Workers:
-        """Start the workers and what forecasts, which are closed with the stack."""
-        pool: WorkerPool
-        if isinstance(self.executor, str):
-            pool = make_pool(
-                self.executor, self.n_workers, log_dir=store.root, options=self.executor_options
-            )
-        else:
-            pool = ExecutorPool(self.executor, self.n_workers or 1)
-        stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool | SharedPool):
-            pool.start(trainer)
-        background = not isinstance(pool, InlinePool)
-        model = model_runner(self.predictor, self.scheduler, notes, background=background)
-        stack.callback(_close, model)
-        return _Workers(trainer, pool, model)
-
-
-def _close(workers: WorkerPool | ModelRunner) -> None:
-    with interrupts_ignored():
-        workers.close()
+    ) -> Workers:
+        forecasts = (self.predictor, self.scheduler)
+        return self._settings.started(trainer, store.root, forecasts, notes, stack)
 
 
 def _resubmit(
@@ -676,25 +619,3 @@ def _resubmit(
             runner.submit_afresh(job)
         else:
             runner.submit(job, objective.losses(known_part(job, notes)))
-
-
-@dataclass(frozen=True)
-class _Workers:
-    """What a run is made with."""
-
-    trainer: Trainer
-    pool: WorkerPool
-    model: ModelRunner
-
-    def check_import(self, root: Path) -> None:
-        """Wait until workers have imported the trainer, or raise their error.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of the checkpoints, which workers elsewhere have to see.
-        """
-        if isinstance(self.pool, ProcessPool | SharedPool):
-            self.pool.check_import(self.trainer)
-        elif isinstance(self.pool, ClusterPool):
-            self.pool.check_workers(self.trainer, root)

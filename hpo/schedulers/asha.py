@@ -209,7 +209,8 @@ class ASHA:
         ----------
         **settings
             ``n_trials``, ``max_resource``. With a larger `max_resource`, rungs are added: trials
-            that were trained to the present one are compared there like those of any rung.
+            that were trained to the present one are compared there like those of any rung, and the
+            best one goes on at least.
         """
         top = self._rungs[-1].resource
         present = {"n_trials": self._n_trials, "max_resource": top}
@@ -225,7 +226,7 @@ class ASHA:
             self._reopen_complete(level)
 
     def _reopen_complete(self, level: int) -> None:
-        """Compare the trials that are complete at what was the last rung, the best ones first."""
+        """Compare the trials that are complete at what was the last rung; the best one goes on."""
         rung = self._rungs[level]
         trials = [
             (self._trials.loss(trial, rung.resource), trial)
@@ -235,6 +236,11 @@ class ASHA:
         for _, trial in sorted(trials):
             self._trials.reopen(trial)
             self._decide(trial, level)
+        if rung.paused and rung.best_paused() is None:  # too few for one to qualify
+            _, best = rung.paused[0]
+            rung.promote_best()
+            self._record(level, kept=(best,))
+            self._continuing.append((best, level + 1))
 
     # -- decisions ---------------------------------------------------------------------------
 

@@ -227,6 +227,7 @@ def _context(segment: Segment, where: Mapping[str, Any]) -> TrialContext:
         worker=where.get("worker", ""),
         devices=tuple(filter(None, where.get("device", "").split(","))),
         deadline=segment.deadline,
+        objective=segment.objective,
     )
 
 

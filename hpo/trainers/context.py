@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hpo.errors import UsageError
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 
 LOG = "log.txt"
 """Name of the file beside the checkpoint that takes the lines of `TrialContext.logger`."""
@@ -51,6 +52,8 @@ class TrialContext:
     deadline : float or None
         Time at which the run stops, in seconds since the epoch; None without a deadline. What still
         runs by then is ended, and is trained again after ``hpo resume``.
+    objective : Objective
+        What the search optimises: its ``name`` (empty if it has none) and ``mode``.
     """
 
     trial_id: int
@@ -62,6 +65,7 @@ class TrialContext:
     worker: str = ""
     devices: tuple[str, ...] = ()
     deadline: float | None = None
+    objective: Objective = LOSS_MINIMISED
 
     @property
     def remaining(self) -> float | None:

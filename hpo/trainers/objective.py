@@ -165,21 +165,19 @@ class Objective:
 
     def _named(self, result: Any) -> tuple[str, dict[str, Any]]:
         """Return the name of the objective and all metrics by name."""
-        if isinstance(result, Metrics):
-            extra = {str(key): each for key, each in result.extra.items()}
-            if self.name in extra and isinstance(result.losses, Mapping):
-                return self.name, {**result.losses, **extra}
-            name, columns = self._named_losses(result.losses)
-            columns = {**columns, **extra}
-            if name:
-                return name, columns
-            if not result.extra and (self.name not in ("", LOSS) or self.mode == "max"):
-                return "", columns  # numbers without a name, as in a plain sequence
-            columns = {LOSS: columns.pop(""), **columns}
-            if not self.name and self.mode == "min":
-                return LOSS, columns
-            return self._chosen(columns), columns
-        return self._named_losses(result)
+        if not isinstance(result, Metrics):
+            return self._named_losses(result)
+        extra = {str(key): each for key, each in result.extra.items()}
+        if isinstance(result.losses, Mapping) and self.name in extra:
+            return self.name, {**result.losses, **extra}
+        name, columns = self._named_losses(result.losses)
+        if name:
+            return name, {**columns, **extra}
+        if not extra and (self.name not in ("", LOSS) or self.mode == "max"):
+            return "", columns  # numbers without a name, as in a plain sequence
+        columns = {LOSS: columns[""], **extra}
+        is_loss = not self.name and self.mode == "min"
+        return LOSS if is_loss else self._chosen(columns), columns
 
     def _named_losses(self, result: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(result, Mapping):

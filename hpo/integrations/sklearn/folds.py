@@ -31,6 +31,7 @@ from hpo.integrations.sklearn.resources import (
     prepared,
 )
 from hpo.run.forecasting import ModelRunner
+from hpo.text import say
 from hpo.trial import Config, Job, ModelJob, Report, TrainFailure, TrainJob, TrainReport
 
 Scores = Any
@@ -363,7 +364,7 @@ class FoldsRunner:
         scores = [[self._value(each) for each in steps] for _, steps in outcomes]
         losses = -np.mean(np.array(scores, dtype=float), axis=0)  # (n_steps,)
         if self._verbose > 1:
-            print(
+            say(
                 f"[SwiftSearchCV] trial {job.trial_id}: {trial.params}, "
                 f"{self.problem.resource.name}={trial.resource}, score={-losses[-1]:.4f}"
             )

@@ -58,6 +58,7 @@ from hpo.run.forecasting import model_runner
 from hpo.schedulers import FORECASTING, make_scheduler
 from hpo.searchers import make_searcher
 from hpo.space.search_space import SearchSpace
+from hpo.text import say
 
 _N_UNITS = 32
 """Most units of the scheduler, into which the resource is divided."""
@@ -311,7 +312,7 @@ class SwiftSearchCV(BaseSearchCV):
         scheduler = self._scheduler(space, problem.resource, len(points) - 1, seed)
         expect_workers(scheduler, n_workers := effective_n_jobs(self.n_jobs))
         if self.verbose > 0:
-            print(
+            say(
                 f"Training candidates on {len(folds)} folds, each for up to {self.max_resource_} "
                 f"of {self.resource_}"
             )

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.errors import CheckpointError
+from hpo.errors import CheckpointError, UsageError
 from hpo.text import visible
 from hpo.trainers.base import Metrics
+from hpo.trainers.context import current_trial
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trainers.torch.group import GroupRandomState, ProcessGroup
 from hpo.trainers.torch.precision import Precision
 from hpo.trainers.torch.random_state import Generators, RandomState, import_torch, isolated_random
@@ -63,9 +65,9 @@ class TorchRun:
     precision : {"float32", "bfloat16", "float16"}
         Precision of the standard epoch and of the evaluation (see `Precision`).
     patience : int or None
-        Early stopping: after this many epochs without a new lowest loss the trial is not trained
-        further, and its last loss is repeated for the remaining epochs. The metric ``"trained"``
-        is 0 for these.
+        Early stopping: after this many epochs without a new best value of the objective (a new
+        lowest loss, unless the run names another) the trial is not trained further, and its last
+        metrics are repeated for the remaining epochs. The metric ``"trained"`` is 0 for these.
 
     Raises
     ------
@@ -111,7 +113,8 @@ class TorchTrainer:
         Number of epochs between checkpoints; there is always one at the end of a segment.
     keep : {"last", "best", "all"}
         Weights that are kept: those of the last epoch, which the checkpoint includes; also those of
-        the epoch with the lowest loss so far; or those of every epoch. Further weights are files
+        the epoch with the best objective so far (the lowest loss, unless the run names another, and
+        in processes of `TorchrunTrainer`); or those of every epoch. Further weights are files
         beside the checkpoint, ``checkpoint.epoch-00007``, of the size of the model's
         ``state_dict``; a checkpoint has the state of the optimizer too (with Adam, three times that
         size).
@@ -152,7 +155,7 @@ class TorchTrainer:
         if done < start:
             place = visible(checkpoint)
             _log.warning("%s holds %d of %d epochs; training them again", place, done, start)
-        history = _History.of(state)
+        history = _History.of(state, _objective())
         if done < stop:
             with isolated_random(self.seed) as random:
                 session = _Session(self.build(config, random.owned), random, self.seed)
@@ -180,7 +183,8 @@ class TorchTrainer:
         checkpoint : Path
             As ``results.best_checkpoint`` gives it.
         which : {"last", "best"}, int or None
-            Weights of the last epoch, of the epoch with the lowest loss, or of an epoch, from 1 on.
+            Weights of the last epoch, of the epoch with the best objective (see `keep`), or of an
+            epoch, from 1 on.
             None: the best ones if `keep` is "best", otherwise the last ones.
 
         Raises
@@ -195,7 +199,9 @@ class TorchTrainer:
             raise CheckpointError(f"there is no checkpoint {checkpoint}; name an existing one")
         if which is None:
             which = "best" if self.keep == "best" else "last"
-        weights = Weights(Path(checkpoint)).load(state["losses"], which)
+        objective = Objective(**state.get("objective", {}))
+        scores = _History.of(state, objective).scores
+        weights = Weights(Path(checkpoint)).load(scores, which)
         config = with_tuples(json.loads(state["config"]))
         with isolated_random(self.seed) as random:
             model = self.build(config, random.owned).model
@@ -208,18 +214,34 @@ class TorchTrainer:
         return model.eval()
 
 
+def _objective() -> Objective:
+    """Return the objective of the run; the loss where there is none, as in a process of a group."""
+    try:
+        return current_trial().objective
+    except UsageError:
+        return LOSS_MINIMISED
+
+
 @dataclass
 class _History:
     """Losses and further metrics since the trial's first epoch."""
 
     losses: list[float]
     extra: dict[str, list[float]]
+    objective: Objective
 
     @classmethod
-    def of(cls, state: Mapping[str, Any] | None) -> _History:
+    def of(cls, state: Mapping[str, Any] | None, objective: Objective) -> _History:
         if state is None:
-            return cls([], {})
-        return cls(list(state["losses"]), {k: list(v) for k, v in state["extra"].items()})
+            return cls([], {}, objective)
+        extra = {name: list(values) for name, values in state["extra"].items()}
+        return cls(list(state["losses"]), extra, objective)
+
+    @property
+    def scores(self) -> list[float]:
+        """What the run minimises, after each epoch."""
+        values = self.extra.get(self.objective.name, self.losses)
+        return list(self.objective.losses(tuple(values)))
 
     def append(self, metrics: Mapping[str, float]) -> None:
         self.losses.append(metrics["loss"])
@@ -233,14 +255,18 @@ class _History:
         self.append({**last, "loss": self.losses[-1], "trained": 0.0})
 
     def stagnant(self, patience: int) -> bool:
-        """Return whether the last `patience` epochs had no new lowest loss."""
-        if len(self.losses) <= patience:
+        """Return whether the last `patience` epochs had no new best value."""
+        scores = self.scores
+        if len(scores) <= patience:
             return False
-        return not min(self.losses[-patience:]) < min(self.losses[:-patience])
+        return not min(scores[-patience:]) < min(scores[:-patience])
 
     def segment(self, start: int, stop: int) -> Metrics:
         extra = {name: values[start:stop] for name, values in self.extra.items()}
-        return Metrics(self.losses[start:stop], extra)
+        losses, name = self.losses[start:stop], self.objective.name
+        if name not in ("", "loss", *extra) and set(extra) <= {"trained"}:
+            return Metrics({name: losses}, extra)  # `evaluate` returned numbers without a name
+        return Metrics(losses, extra)
 
 
 class _Session:
@@ -294,7 +320,7 @@ class _Session:
     def note_weights(self, weights: Weights, history: _History) -> None:
         """Let the weights of the last epoch be kept, if they have to be."""
         if self.group.rank == 0:
-            weights.note(self._run.model, history.losses)
+            weights.note(self._run.model, history.scores)
 
     def _standard_epoch(self) -> None:
         run = self._run
@@ -380,12 +406,13 @@ def _save(
         "config": _config_text(config),
         "losses": history.losses,
         "extra": history.extra,
+        "objective": {"name": history.objective.name, "mode": history.objective.mode},
         "session": session.state_dict(),  # collective: every process of a group must call it
     }
     if session.group.rank == 0:
-        weights.save(history.losses)  # first: the checkpoint says which ones there are
+        weights.save(history.scores)  # first: the checkpoint says which ones there are
         save_state(path, state)
-        weights.tidy(history.losses)
+        weights.tidy(history.scores)
     session.group.meet()  # or another process might read the checkpoint before it is written
 
 

@@ -238,6 +238,32 @@ def test_an_extended_search_can_be_killed_anywhere(spec, tmp_path):
         assert Tuner.resume(cut).trials == whole.trials
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_trials_that_go_on_have_their_checkpoints_or_begin_again(keep, tmp_path):
+    def resumable(config, start, stop, checkpoint):
+        done = int(checkpoint.read_text()) if start else 0  # fails without a checkpoint
+        assert done == start
+        checkpoint.write_text(str(stop))
+        return train(config, start, stop, checkpoint)
+
+    journal = tmp_path / "run.jsonl"
+    settings = {"executor": "inline", "predictor": "joint", "keep_checkpoints": keep}
+    searches = [scheduler_of("swift-asha") for _ in range(2)]
+    Tuner(resumable, searches[0], journal=journal, **settings).run()
+    extension = {"max_epochs": 60}
+    results = Tuner.resume(journal, resumable, searches[1], extend=extension, **settings)
+    assert not [trial for trial in results.trials if trial.status == "failed"]
+    assert (results.repeated_epochs == 0) == keep
+
+
+def test_the_best_trial_goes_on_at_least(tmp_path):
+    journal = tmp_path / "run.jsonl"
+    before = tune(scheduler_of("asha"), journal=journal)
+    results = resume(journal, scheduler_of("asha"), extend={"max_resource": 27})
+    assert results.best.trial_id == before.best.trial_id
+    assert len(results.best.losses) == 27
+
+
 def test_extensions_count_in_reports(spec, tmp_path):
     journal = tmp_path / "run.jsonl"
     Tuner.from_spec(spec, journal=journal).run()

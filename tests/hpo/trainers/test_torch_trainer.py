@@ -14,6 +14,7 @@ import pytest
 from hpo import ASHA, ListSearcher, TorchrunTrainer, Tuner
 from hpo.errors import CheckpointError
 from hpo.trainers import Segment, TorchRun, TorchTrainer, run_segment
+from hpo.trainers.objective import Objective
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -410,3 +411,25 @@ def test_torchrun_loads_in_this_process(tmp_path: Path) -> None:
     assert isinstance(cnn.trainer, TorchTrainer)
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         trainer.load(tmp_path / "none", which="last")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_best_epoch_is_the_objectives(tmp_path: Path, named: bool) -> None:
+    """A run that maximises the accuracy keeps the weights of its best epoch, and waits for it."""
+    curve = [0.1, 0.7, 0.4, 0.9, 0.2, 0.3, 0.4, 0.5]
+
+    def made(config, generators):
+        run = build(config, generators)
+        epochs = iter(curve)
+        run.evaluate = lambda: {"loss": 1.0, "accuracy": next(epochs)} if named else next(epochs)
+        run.patience = 3
+        return run
+
+    trainer, place = TorchTrainer(made, keep="best"), tmp_path / "trial" / "checkpoint"
+    segment = Segment(CONFIG, 0, 8, place, objective=Objective("accuracy", "max"))
+    outcome = run_segment(trainer, segment)
+    assert outcome.losses == (-0.1, -0.7, -0.4, -0.9, -0.2, -0.3, -0.4, -0.4)
+    assert outcome.extra["trained"] == (1, 1, 1, 1, 1, 1, 1, 0)
+    TorchTrainer(build).train(CONFIG, 0, 4, tmp_path / "reference")
+    reference = weights_of(TorchTrainer(build), tmp_path / "reference")
+    assert same_weights(weights_of(trainer, place), reference)

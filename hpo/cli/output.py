@@ -1,0 +1,128 @@
+"""What commands print, and the statuses with which they end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from hpo.errors import (
+    AllTrialsFailedWarning,
+    InterruptedRunError,
+    MissingCheckpointError,
+    StoppedRunError,
+)
+from hpo.text import say, shell_word, write
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hpo.run.results import Results
+
+T = TypeVar("T")
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_CLOSED_PIPE = 141
+"""By the convention of shells: 128 plus the number of SIGPIPE."""
+
+
+def print_out(*lines: str, table: Table | None = None) -> None:
+    """Print a table and lines; end the command where the output cannot be written."""
+    with _output():
+        if table is not None:
+            from rich.console import Console
+
+            console = Console()
+            console = console if console.is_terminal else Console(width=120)
+            with console.capture() as capture:
+                console.print(table)
+            write(capture.get(), sys.stdout)
+        for line in lines:
+            say(line)
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            # What is left in the buffer, Python would try to write again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(EXIT_CLOSED_PIPE) from None
+        warn(f"Error: cannot write to standard output: {error.strerror}")
+        raise SystemExit(EXIT_FAILED) from None
+
+
+def warn(line: str) -> None:
+    """Print a line to standard error, where there is one."""
+    with contextlib.suppress(OSError):
+        say(line, err=True)
+
+
+def progress_of(*, quiet: bool) -> Any:
+    """Return the display of a run: on the terminal, or none."""
+    from hpo.run.progress import Progress, RichProgress
+
+    return Progress() if quiet else RichProgress()
+
+
+def watched(work: Callable[[], T], journal: Path, then: str = "resume") -> T:
+    """Do the work; if it is stopped or fails, say what was kept and which command goes on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AllTrialsFailedWarning)  # `show` says it
+            return work()
+    except InterruptedRunError as stop:
+        _stopped(str(stop), journal, stop.exit_code, then)
+    except KeyboardInterrupt:
+        _stopped("Stopped at once.", journal, EXIT_INTERRUPTED, then)
+    except StoppedRunError as error:
+        _stopped(f"Error: {error}", journal, EXIT_FAILED, then)
+
+
+def _stopped(message: str, journal: Path, code: int, then: str) -> NoReturn:
+    warn(message)
+    if journal.exists():
+        command = "python -m hpo" if Path(sys.argv[0]).name == "__main__.py" else "hpo"
+        if "mpi4py.futures" in sys.orig_argv:
+            command = "mpiexec -n N python -m mpi4py.futures -m hpo"
+        name = f"./{journal}" if str(journal).startswith("-") else journal
+        warn(f"Go on with: {command} {then} {shell_word(name)}")
+    raise SystemExit(code)
+
+
+def show(
+    results: Results,
+    journal: Path,
+    top: int = 10,
+    files: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
+) -> None:
+    """Print the table of the best trials, the cost, the savings and the files."""
+    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    if results.incumbent is not None:
+        with contextlib.suppress(MissingCheckpointError):
+            lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
+    lines += files
+    print_out(*lines, table=results.table(top, metrics))
+    if results.finished and results.incumbent is None:
+        name = results.objective.title
+        warn(f"Error: no trial ended with a finite {name}; see the reasons above")
+        raise SystemExit(EXIT_FAILED)
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as seen from the working directory, if it lies below."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was deleted
+        return path
+    return path.relative_to(here) if path.is_relative_to(here) else path
