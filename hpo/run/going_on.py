@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ def read_configs(
     UsageError
         If the file cannot be read or holds no configurations.
     """
-    readers = {
+    readers: dict[str, Callable[[str], list[Any]]] = {
         ".json": _from_json,
         ".jsonl": _from_lines,
         ".csv": lambda text: _from_csv(text, space, objective),
