@@ -495,3 +495,13 @@ def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -
     lowest = read_configs(path, space, Objective("accuracy", "min"))
     assert [config["x"] for config in highest] == [0.5, 0.25, 0.125, 1.0]
     assert [config["x"] for config in lowest] == [0.25, 0.5, 0.125, 1.0]
+
+
+def test_a_search_with_few_trials_does_not_cut_off_the_others() -> None:
+    short, long = (
+        {"what": "warm-start", "trials": [{"config": {"x": x}} for x in values]}
+        for values in ([0.5], [0.1, 0.2, 0.3])
+    )
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    found = first_configs([short, long], space)
+    assert [config["x"] for config in found] == [0.5, 0.1, 0.2, 0.3]
