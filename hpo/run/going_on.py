@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from hpo.searchers.initial import own_value
 from hpo.space.domains import Domain
 from hpo.space.search_space import SearchSpace
 from hpo.trainers.objective import Objective
-from hpo.trial import Config, TrainFailure, TrainReport, TrialStatus, with_tuples
+from hpo.trial import (
+    Config,
+    TrainFailure,
+    TrainReport,
+    TrialStatus,
+    finite_or_worst,
+    with_tuples,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +152,7 @@ def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent
     _log.warning("retry_failed: %d failed trials are trained again", len(failed))
 
 
-def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
+def read_configs(path: Path, space: SearchSpace, mode: str = "min") -> list[dict[str, Any]]:
     """Read configurations to try first from a file.
 
     Parameters
@@ -154,20 +161,27 @@ def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
         ``.json`` (a list of objects), ``.jsonl`` (an object per line) or ``.csv`` with a header.
         A CSV file has a column per hyperparameter; an empty cell leaves it out. Of the table that
         ``hpo report --csv`` writes, the columns ``config_...`` are read, the trials with the
-        lowest last loss first.
+        best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
+    mode : {"min", "max"}
+        Whether a lower or a higher value in the table of ``hpo report --csv`` is better.
 
     Raises
     ------
     UsageError
         If the file cannot be read or holds no configurations.
     """
-    readers = {".json": _from_json, ".jsonl": _from_lines, ".csv": _from_csv}
+    objective = Objective(mode=mode)
+    readers: Mapping[str, Callable[[str], list[Any]]] = {
+        ".json": _from_json,
+        ".jsonl": _from_lines,
+        ".csv": lambda text: _from_csv(text, space, objective),
+    }
     if path.suffix not in readers:
         raise UsageError(f"a file of configurations must be .json, .jsonl or .csv, got {path}")
     try:
-        found = readers[path.suffix](path.read_text(encoding="utf-8-sig"), space)
+        found = readers[path.suffix](path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; name another file") from None
     except (ValueError, RecursionError, csv.Error) as error:
@@ -180,25 +194,32 @@ def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
     return [dict(with_tuples(config)) for config in found]
 
 
-def _from_json(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001 - as of a CSV file
+def _from_json(text: str) -> list[Any]:
     found = json.loads(text)
     return found if isinstance(found, list) else [found]
 
 
-def _from_lines(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001
+def _from_lines(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def _from_csv(text: str, space: SearchSpace) -> list[Any]:
+def _from_csv(text: str, space: SearchSpace, objective: Objective) -> list[Any]:
     rows = list(csv.DictReader(text.splitlines(), restkey="more", restval=""))
-    reported = bool(rows) and "trial_id" in rows[0] and "last_loss" in rows[0]
-    if reported:
-        rows.sort(key=lambda row: float(row["last_loss"] or "inf"))
+    reported = _column_of_values(rows[0]) if rows else None
+    if reported is not None:
+        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[reported] or "nan"))))
     return [
         {name: _value(space.domains.get(name), cell) for name, cell in cells.items() if cell != ""}
         for row in rows
-        if (cells := _reported(row) if reported else row)
+        if (cells := row if reported is None else _reported(row))
     ]
+
+
+def _column_of_values(row: Mapping[str, str]) -> str | None:
+    """Return the column of last values in the table of ``hpo report --csv``; None of another."""
+    if not {"trial_id", "status", "epochs"} <= set(row):
+        return None
+    return next((name for name in row if name.startswith("last_")), None)
 
 
 def _reported(row: Mapping[str, str]) -> dict[str, str]:

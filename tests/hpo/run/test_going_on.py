@@ -172,10 +172,11 @@ def test_initial_from_files(folder, call):
     assert tried[0][0] == TWO[0]
 
 
-def test_the_table_of_a_report_is_a_file_of_configurations(folder, call):
-    assert call(*run_args("--journal", "old.jsonl"))[0] == 0
+@pytest.mark.parametrize("more", [(), ("--mode", "max"), ("--objective", "acc", "--mode", "max")])
+def test_the_table_of_a_report_is_a_file_of_configurations(folder, call, more):
+    assert call(*run_args("--journal", "old.jsonl", *more))[0] == 0
     assert call("report", "old.jsonl", "--csv", "old.csv")[0] == 0
-    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5")
+    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5", *more)
     assert call(*args)[0] == 0
     old, new = (Results.from_journal(folder / f"{name}.jsonl") for name in ("old", "new"))
     ranked = sorted(old.trials, key=lambda trial: trial.last_loss)
