@@ -421,6 +421,13 @@ def test_searches_in_opposite_directions_are_not_mixed(earlier):
         tune(scheduler_of(), mode="max", warm_start=earlier)
 
 
+def test_searches_for_different_metrics_are_not_mixed(tmp_path):
+    old = tmp_path / "old.jsonl"
+    tune(scheduler_of(), objective="error", journal=old)
+    with pytest.raises(UsageError, match=r"with objective='cost', as the new one, got 'error'"):
+        tune(scheduler_of(), objective="cost", warm_start=old)
+
+
 def test_a_search_that_maximises_learns_from_one_that_did(tmp_path):
     def gain(config, start, stop, checkpoint):
         return [-loss for loss in train(config, start, stop, checkpoint)]
