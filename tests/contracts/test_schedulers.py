@@ -648,9 +648,7 @@ def test_what_is_no_searcher_is_refused() -> None:
     space = SearchSpace.from_dict({"x": [1, 2]})
     with pytest.raises(ValueError, match="searcher must be a Searcher, got SearchSpace"):
         make_scheduler("asha", space, max_resource=9)
-    with pytest.raises(
-        ValueError, match=r"must be a SearchSpace, got dict; SearchSpace\.from_dict"
-    ):
+    with pytest.raises(ValueError, match="must be a SearchSpace, got dict"):
         make_searcher("random", {"x": [1, 2]})
 
 

@@ -525,5 +525,5 @@ def test_verbose_prints_jobs(capsys) -> None:
 def test_the_least_resource_of_the_default_scheduler() -> None:
     search = small(max_resource=9, reduction_factor=3, scheduler_options={"min_resource": 2})
     assert min(search.fit(X, Y).cv_results_["n_resources"]) >= 2
-    with pytest.raises(ValueError, match="min_resource must be an integer"):
+    with pytest.raises(ValueError, match="min_resource must lie in"):
         small(scheduler_options={"min_resource": 0}).fit(X, Y)
