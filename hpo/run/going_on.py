@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,15 @@ from hpo.run.warm_start import earlier_searches, first_configs
 from hpo.searchers.initial import own_value
 from hpo.space.domains import Domain
 from hpo.space.search_space import SearchSpace
-from hpo.trainers.objective import Objective
-from hpo.trial import Config, TrainFailure, TrainReport, TrialStatus, with_tuples
+from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trial import (
+    Config,
+    TrainFailure,
+    TrainReport,
+    TrialStatus,
+    finite_or_worst,
+    with_tuples,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +152,9 @@ def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent
     _log.warning("retry_failed: %d failed trials are trained again", len(failed))
 
 
-def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
+def read_configs(
+    path: Path, space: SearchSpace, objective: Objective = LOSS_MINIMISED
+) -> list[dict[str, Any]]:
     """Read configurations to try first from a file.
 
     Parameters
@@ -154,20 +163,26 @@ def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
         ``.json`` (a list of objects), ``.jsonl`` (an object per line) or ``.csv`` with a header.
         A CSV file has a column per hyperparameter; an empty cell leaves it out. Of the table that
         ``hpo report --csv`` writes, the columns ``config_...`` are read, the trials with the
-        lowest last loss first.
+        best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
+    objective : Objective
+        Says which values of such a table are best.
 
     Raises
     ------
     UsageError
         If the file cannot be read or holds no configurations.
     """
-    readers = {".json": _from_json, ".jsonl": _from_lines, ".csv": _from_csv}
+    readers: dict[str, Callable[[str], list[Any]]] = {
+        ".json": _from_json,
+        ".jsonl": _from_lines,
+        ".csv": lambda text: _from_csv(text, space, objective),
+    }
     if path.suffix not in readers:
         raise UsageError(f"a file of configurations must be .json, .jsonl or .csv, got {path}")
     try:
-        found = readers[path.suffix](path.read_text(encoding="utf-8-sig"), space)
+        found = readers[path.suffix](path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; name another file") from None
     except (ValueError, RecursionError, csv.Error) as error:
@@ -180,20 +195,22 @@ def read_configs(path: Path, space: SearchSpace) -> list[dict[str, Any]]:
     return [dict(with_tuples(config)) for config in found]
 
 
-def _from_json(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001 - as of a CSV file
+def _from_json(text: str) -> list[Any]:
     found = json.loads(text)
     return found if isinstance(found, list) else [found]
 
 
-def _from_lines(text: str, space: SearchSpace) -> list[Any]:  # noqa: ARG001
+def _from_lines(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def _from_csv(text: str, space: SearchSpace) -> list[Any]:
+def _from_csv(text: str, space: SearchSpace, objective: Objective) -> list[Any]:
     rows = list(csv.DictReader(text.splitlines(), restkey="more", restval=""))
-    reported = bool(rows) and "trial_id" in rows[0] and "last_loss" in rows[0]
+    value = next((name for name in rows[0] if name.startswith("last_")), "") if rows else ""
+    reported = bool(value) and "trial_id" in rows[0]
     if reported:
-        rows.sort(key=lambda row: float(row["last_loss"] or "inf"))
+        worst = objective.worst
+        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[value] or worst))))
     return [
         {name: _value(space.domains.get(name), cell) for name, cell in cells.items() if cell != ""}
         for row in rows

@@ -143,9 +143,12 @@ def first_configs(notes: Sequence[Mapping[str, Any]], space: SearchSpace | None)
     space : SearchSpace or None
         Space of the new search.
     """
-    turns = zip(*([t["config"] for t in note["trials"][:_N_FIRST]] for note in notes), strict=False)
+    ranked = [[trial["config"] for trial in note["trials"][:_N_FIRST]] for note in notes]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*ranked))
     best: list[Config] = []
-    for config in itertools.chain.from_iterable(turns):
+    for config in turns:
+        if config is None:  # of a search with fewer trials
+            continue
         known = with_tuples(config)
         if space is not None:
             known = {n: v for n, v in known.items() if n in space.domains and v in space.domains[n]}

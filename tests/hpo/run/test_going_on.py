@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from hpo.cli import main
 from hpo.errors import InterruptedRunError, JournalError, UsageError
 from hpo.report import read_run
 from hpo.run.forecasting import InProcess, model_runner
-from hpo.run.going_on import begin
+from hpo.run.going_on import begin, read_configs
 from hpo.run.journal import encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
@@ -487,3 +488,27 @@ def test_a_searcher_of_python_objects_is_completed_too():
     scheduler = make_scheduler("hyperband", RandomSearcher(space, seed=3), max_resource=9)
     results = tune(scheduler, initial=[{"layers": 4}])
     assert results.trials[0].config == {**RandomSearcher(space, seed=3).propose(0), "layers": 4}
+
+
+def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text(
+        "trial_id,status,last_accuracy,best_accuracy,config_x\n"
+        "0,completed,0.5,0.9,0.25\n1,completed,0.75,0.8,0.5\n2,failed,,,0.125\n3,failed,nan,,1.0\n",
+        encoding="utf-8",
+    )
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    highest = read_configs(path, space, Objective("accuracy", "max"))
+    lowest = read_configs(path, space, Objective("accuracy", "min"))
+    assert [config["x"] for config in highest] == [0.5, 0.25, 0.125, 1.0]
+    assert [config["x"] for config in lowest] == [0.25, 0.5, 0.125, 1.0]
+
+
+def test_a_search_with_few_trials_does_not_cut_off_the_others() -> None:
+    short, long = (
+        {"what": "warm-start", "trials": [{"config": {"x": x}} for x in values]}
+        for values in ([0.5], [0.1, 0.2, 0.3])
+    )
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    found = first_configs([short, long], space)
+    assert [config["x"] for config in found] == [0.5, 0.1, 0.2, 0.3]
