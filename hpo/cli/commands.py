@@ -281,7 +281,12 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     if executor_options or "executor" in given:  # another executor has other options
         given["executor_options"] = executor_options
     progress = progress_of(quiet=quiet)
-    show(watched(lambda: Tuner.resume(journal, progress=progress, **given), journal), journal)
+    results = watched(lambda: Tuner.resume(journal, progress=progress, **given), journal)
+    show(results, journal)
+    if results.finished:
+        print_out(
+            f"The search is over; to go on: hpo resume {shell_word(journal)} --extend NAME=VALUE"
+        )
 
 
 @cli.command()

@@ -112,6 +112,13 @@ class Results:
     objective: Objective = LOSS_MINIMISED
     models: ModelStore = field(default_factory=ModelStore)
 
+    def __repr__(self) -> str:
+        """Describe the results in a line: reports and models may have hundreds of kilobytes."""
+        best = self.incumbent
+        found = "none" if best is None else f"trial {best.trial_id}, {self.objective.title} "
+        found += "" if best is None else short(best.value)
+        return f"<Results: {len(self.trials)} trials, {self.epochs} epochs, best: {found}>"
+
     @classmethod
     def of(  # noqa: PLR0913 - the fields of the class, most by keyword
         cls,
@@ -605,7 +612,7 @@ def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
     """Return where the checkpoints of a journal's run lie, and the name of its trainer."""
     named = "" if spec is None else spec.checkpoint_dir
     root = Path(named or default_directory(content.path)).absolute()
-    return ModelStore(root, None if spec is None else spec.trainer)
+    return ModelStore(root, (spec and spec.trainer) or None)
 
 
 def short(value: object) -> str:

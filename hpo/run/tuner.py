@@ -187,6 +187,11 @@ class Tuner:
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        if not hasattr(self.scheduler, "ask"):
+            raise UsageError(
+                f"scheduler must be a Scheduler, got {type(self.scheduler).__name__}; "
+                "make_scheduler(NAME, make_searcher(NAME, space), max_resource=R) builds one"
+            )
         Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             check_at_least("n_workers", self.n_workers, 1)

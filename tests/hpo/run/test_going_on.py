@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hpo.cli import main
 from hpo.errors import InterruptedRunError, JournalError, UsageError
 from hpo.report import read_run
 from hpo.run.forecasting import InProcess, model_runner
-from hpo.run.going_on import begin
+from hpo.run.going_on import begin, read_configs
 from hpo.run.journal import encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
@@ -423,6 +424,13 @@ def test_searches_in_opposite_directions_are_not_mixed(earlier):
         tune(scheduler_of(), mode="max", warm_start=earlier)
 
 
+def test_searches_for_different_metrics_are_not_mixed(tmp_path):
+    old = tmp_path / "old.jsonl"
+    tune(scheduler_of(), objective="error", journal=old)
+    with pytest.raises(UsageError, match=r"with objective='cost', as the new one, got 'error'"):
+        tune(scheduler_of(), objective="cost", warm_start=old)
+
+
 def test_a_search_that_maximises_learns_from_one_that_did(tmp_path):
     def gain(config, start, stop, checkpoint):
         return [-loss for loss in train(config, start, stop, checkpoint)]
@@ -504,3 +512,28 @@ def test_settings_of_an_extension_are_named_and_may_be_numbers_of_numpy(tmp_path
     more = {"n_trials": np.int64(6)}
     found = resume(tmp_path / "run.jsonl", scheduler_of("asha", n_trials=4), extend=more)
     assert len(found.trials) == len(Results.from_journal(tmp_path / "run.jsonl").trials) == 6
+
+
+def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text(
+        "trial_id,status,epochs,last_accuracy,best_accuracy,config_x\n"
+        "0,completed,9,0.5,0.9,0.25\n1,completed,9,0.75,0.8,0.5\n"
+        "2,failed,0,,,0.125\n3,failed,1,nan,,1.0\n",
+        encoding="utf-8",
+    )
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    highest = read_configs(path, space, "max")
+    lowest = read_configs(path, space, "min")
+    assert [config["x"] for config in highest] == [0.5, 0.25, 0.125, 1.0]
+    assert [config["x"] for config in lowest] == [0.25, 0.5, 0.125, 1.0]
+
+
+def test_a_search_with_few_trials_does_not_cut_off_the_others() -> None:
+    short, long = (
+        {"what": "warm-start", "trials": [{"config": {"x": x}} for x in values]}
+        for values in ([0.5], [0.1, 0.2, 0.3])
+    )
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    found = first_configs([short, long], space)
+    assert [config["x"] for config in found] == [0.5, 0.1, 0.2, 0.3]

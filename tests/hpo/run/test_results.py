@@ -82,6 +82,17 @@ def test_records(results: Results) -> None:
     assert math.isnan(records[5]["last_loss"])
 
 
+def test_the_text_is_one_short_line(results: Results) -> None:
+    assert repr(results).startswith(f"<Results: {len(results.trials)} trials, ")
+    assert f"best: trial {results.best.trial_id}, loss " in repr(results)
+    assert len(repr(results)) < 100
+
+
+def test_a_tuner_needs_a_scheduler() -> None:
+    with pytest.raises(UsageError, match="scheduler must be a Scheduler, got str; make_scheduler"):
+        Tuner(print, "swift-asha")  # type: ignore[arg-type]
+
+
 def test_frame(results: Results) -> None:
     pytest.importorskip("pandas", reason="pandas is not installed")
     frame = results.to_frame()
