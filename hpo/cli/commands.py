@@ -176,7 +176,6 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
-    from hpo.trainers.objective import Objective
 
     _see_working_directory()
     settings = {
@@ -188,8 +187,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     script = _script(options)
     domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
     if (initial := options.pop("initial")) is not None:
-        objective = Objective.of(options["objective"], options["mode"])
-        settings["initial"] = read_configs(initial, domains, objective)
+        settings["initial"] = read_configs(initial, domains, options["mode"])
     limits = {name: options.pop(name) for name in NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:

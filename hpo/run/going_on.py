@@ -17,7 +17,7 @@ from hpo.run.warm_start import earlier_searches, first_configs
 from hpo.searchers.initial import own_value
 from hpo.space.domains import Domain
 from hpo.space.search_space import SearchSpace
-from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trainers.objective import Objective
 from hpo.trial import (
     Config,
     TrainFailure,
@@ -152,9 +152,7 @@ def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent
     _log.warning("retry_failed: %d failed trials are trained again", len(failed))
 
 
-def read_configs(
-    path: Path, space: SearchSpace, objective: Objective = LOSS_MINIMISED
-) -> list[dict[str, Any]]:
+def read_configs(path: Path, space: SearchSpace, mode: str = "min") -> list[dict[str, Any]]:
     """Read configurations to try first from a file.
 
     Parameters
@@ -166,15 +164,16 @@ def read_configs(
         best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
-    objective : Objective
-        Says which values of such a table are best.
+    mode : {"min", "max"}
+        Whether a lower or a higher value in the table of ``hpo report --csv`` is better.
 
     Raises
     ------
     UsageError
         If the file cannot be read or holds no configurations.
     """
-    readers: dict[str, Callable[[str], list[Any]]] = {
+    objective = Objective(mode=mode)
+    readers: Mapping[str, Callable[[str], list[Any]]] = {
         ".json": _from_json,
         ".jsonl": _from_lines,
         ".csv": lambda text: _from_csv(text, space, objective),
@@ -206,16 +205,21 @@ def _from_lines(text: str) -> list[Any]:
 
 def _from_csv(text: str, space: SearchSpace, objective: Objective) -> list[Any]:
     rows = list(csv.DictReader(text.splitlines(), restkey="more", restval=""))
-    value = next((name for name in rows[0] if name.startswith("last_")), "") if rows else ""
-    reported = bool(value) and "trial_id" in rows[0]
-    if reported:
-        worst = objective.worst
-        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[value] or worst))))
+    reported = _column_of_values(rows[0]) if rows else None
+    if reported is not None:
+        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[reported] or "nan"))))
     return [
         {name: _value(space.domains.get(name), cell) for name, cell in cells.items() if cell != ""}
         for row in rows
-        if (cells := _reported(row) if reported else row)
+        if (cells := row if reported is None else _reported(row))
     ]
+
+
+def _column_of_values(row: Mapping[str, str]) -> str | None:
+    """Return the column of last values in the table of ``hpo report --csv``; None of another."""
+    if not {"trial_id", "status", "epochs"} <= set(row):
+        return None
+    return next((name for name in row if name.startswith("last_")), None)
 
 
 def _reported(row: Mapping[str, str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ from hpo.trial import (
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """State of a run after one training report.
+    """State of a run after one training report, or at its end.
 
     Attributes
     ----------
@@ -374,10 +374,12 @@ class Results:
         """Return the objective of the best trial so far after each training report.
 
         The last point is that of `best`. Before the first trial is complete, the value may get
-        worse: the best trial is then one of those trained furthest.
+        worse: the best trial is then one of those trained furthest. Segments that a limit has cut
+        have a point of their own at the end.
         """
         points: list[HistoryPoint] = []
         epochs, best = 0, BestSoFar(self.trials)
+        known: dict[int, int] = {}  # units of each trial
         for time, report in self.reports:
             if isinstance(report, TrainFailure):
                 best.failed(report)
@@ -385,6 +387,18 @@ class Results:
                 epochs += len(report.losses)
                 value = self.objective.value(best.after(report))
                 points.append(HistoryPoint(epochs, time - self.reports[0][0], value))
+                known[report.trial_id] = report.start + len(report.losses)
+        parts = [
+            TrainReport(trial.trial_id, done, len(trial.losses), trial.losses[done:])
+            for trial in self.trials
+            if trial.status is TrialStatus.RUNNING
+            and (done := known.get(trial.trial_id, 0)) < len(trial.losses)
+        ]
+        if parts:  # it is not known when they ended: with the run, at the latest
+            epochs += sum(len(part.losses) for part in parts)
+            value = self.objective.value([best.after(part) for part in parts][-1])
+            seconds = max(self.overlap.seconds, points[-1].seconds if points else 0.0)
+            points.append(HistoryPoint(epochs, seconds, value))
         return points
 
     @property

@@ -173,10 +173,11 @@ def test_initial_from_files(folder, call):
     assert tried[0][0] == TWO[0]
 
 
-def test_the_table_of_a_report_is_a_file_of_configurations(folder, call):
-    assert call(*run_args("--journal", "old.jsonl"))[0] == 0
+@pytest.mark.parametrize("more", [(), ("--mode", "max"), ("--objective", "acc", "--mode", "max")])
+def test_the_table_of_a_report_is_a_file_of_configurations(folder, call, more):
+    assert call(*run_args("--journal", "old.jsonl", *more))[0] == 0
     assert call("report", "old.jsonl", "--csv", "old.csv")[0] == 0
-    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5")
+    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5", *more)
     assert call(*args)[0] == 0
     old, new = (Results.from_journal(folder / f"{name}.jsonl") for name in ("old", "new"))
     ranked = sorted(old.trials, key=lambda trial: trial.last_loss)
@@ -493,13 +494,14 @@ def test_a_searcher_of_python_objects_is_completed_too():
 def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text(
-        "trial_id,status,last_accuracy,best_accuracy,config_x\n"
-        "0,completed,0.5,0.9,0.25\n1,completed,0.75,0.8,0.5\n2,failed,,,0.125\n3,failed,nan,,1.0\n",
+        "trial_id,status,epochs,last_accuracy,best_accuracy,config_x\n"
+        "0,completed,9,0.5,0.9,0.25\n1,completed,9,0.75,0.8,0.5\n"
+        "2,failed,0,,,0.125\n3,failed,1,nan,,1.0\n",
         encoding="utf-8",
     )
     space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
-    highest = read_configs(path, space, Objective("accuracy", "max"))
-    lowest = read_configs(path, space, Objective("accuracy", "min"))
+    highest = read_configs(path, space, "max")
+    lowest = read_configs(path, space, "min")
     assert [config["x"] for config in highest] == [0.5, 0.25, 0.125, 1.0]
     assert [config["x"] for config in lowest] == [0.25, 0.5, 0.125, 1.0]
 
