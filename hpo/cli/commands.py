@@ -226,8 +226,8 @@ def _script(options: dict[str, Any]) -> dict[str, Any]:
     if command is None:
         if given:
             raise UsageError(
-                f"{', '.join(given)}: of a script (--metric, --script-option), and there is none; "
-                "give its command by --script"
+                f"{', '.join(given)} (--metric, --script-option) must belong to a script, and "
+                "there is none; give its command by --script (a trainer's metric is --objective)"
             )
         return {}
     if options["objective"] is not None:

@@ -205,6 +205,11 @@ class Tuner:
         check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         _ = self._settings  # checks them
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
+            )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
         ):
