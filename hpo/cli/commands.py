@@ -176,7 +176,6 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
     from hpo.space.search_space import SearchSpace
-    from hpo.trainers.objective import Objective
 
     _see_working_directory()
     settings = {
@@ -188,8 +187,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
     script = _script(options)
     domains = usage_checked(SearchSpace.from_toml, space or _default_space(trainer, script))
     if (initial := options.pop("initial")) is not None:
-        objective = Objective.of(options["objective"], options["mode"])
-        settings["initial"] = read_configs(initial, domains, objective)
+        settings["initial"] = read_configs(initial, domains, options["mode"])
     limits = {name: options.pop(name) for name in NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
     if (least := options.pop("min_resource")) is not None:
@@ -228,8 +226,8 @@ def _script(options: dict[str, Any]) -> dict[str, Any]:
     if command is None:
         if given:
             raise UsageError(
-                f"{', '.join(given)}: of a script (--metric, --script-option), and there is none; "
-                "give its command by --script"
+                f"{', '.join(given)} (--metric, --script-option) must belong to a script, and "
+                "there is none; give its command by --script (a trainer's metric is --objective)"
             )
         return {}
     if options["objective"] is not None:
@@ -283,7 +281,12 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     if executor_options or "executor" in given:  # another executor has other options
         given["executor_options"] = executor_options
     progress = progress_of(quiet=quiet)
-    show(watched(lambda: Tuner.resume(journal, progress=progress, **given), journal), journal)
+    results = watched(lambda: Tuner.resume(journal, progress=progress, **given), journal)
+    show(results, journal)
+    if results.finished:
+        print_out(
+            f"The search is over; to go on: hpo resume {shell_word(journal)} --extend NAME=VALUE"
+        )
 
 
 @cli.command()

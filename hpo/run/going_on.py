@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hpo.errors import UsageError, usage_checked
 from hpo.loop import Extendable, RetriesTrials, Scheduler, TakesInitial
@@ -17,7 +20,7 @@ from hpo.run.warm_start import earlier_searches, first_configs
 from hpo.searchers.initial import own_value
 from hpo.space.domains import Domain
 from hpo.space.search_space import SearchSpace
-from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trainers.objective import Objective
 from hpo.trial import (
     Config,
     TrainFailure,
@@ -66,15 +69,13 @@ def begin(
     JournalError
         If a journal cannot be read.
     """
-    if isinstance(initial, Mapping | str):
+    if isinstance(initial, Mapping | str) or not isinstance(initial, Iterable):
         raise UsageError(
             f"initial must be a list of configurations, got {type(initial).__name__}; put one "
-            "configuration into a list"
+            "configuration into a list, and leave initial out for none"
         )
-    journals = [warm_start] if isinstance(warm_start, Path | str) else warm_start
-    notes: list[Mapping[str, Any]] = [
-        *earlier_searches([Path(each) for each in journals], objective)
-    ]
+    journals = _paths(warm_start)
+    notes: list[Mapping[str, Any]] = [*earlier_searches(journals, objective)]
     configs = [*initial]
     if not (notes or configs):
         return []
@@ -88,6 +89,25 @@ def begin(
         configs += first_configs(notes, space if isinstance(space, SearchSpace) else None)
     usage_checked(scheduler.enqueue, configs)
     return [*notes, {"what": INITIAL, "configs": [dict(config) for config in configs]}]
+
+
+def _paths(journals: object) -> list[Path]:
+    """Return the paths of earlier searches.
+
+    Raises
+    ------
+    UsageError
+        If they are none.
+    """
+    given = [journals] if isinstance(journals, Path | str) else journals
+    if isinstance(given, Iterable) and not isinstance(given, bytes | Mapping):
+        paths = list(given)
+        if all(isinstance(each, str | os.PathLike) for each in paths):
+            return [Path(each) for each in paths]
+    raise UsageError(
+        f"warm_start must be the path of a journal or a list of such paths, got {journals!r:.60}; "
+        "leave it out for none"
+    )
 
 
 def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +129,21 @@ def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any
             f"extend needs a scheduler that can be extended (method extend), got "
             f"{type(scheduler).__name__}; start a new search with warm_start=[JOURNAL]"
         )
-    usage_checked(lambda: scheduler.extend(**settings))
-    return {"what": EXTENDED, "settings": dict(settings)}
+    if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
+        raise UsageError(
+            f"extend must be a mapping of settings of the scheduler to values, such as "
+            f"{{'n_trials': 100}}, got {settings!r:.60}"
+        )
+    values = {name: _plain(value) for name, value in settings.items()}
+    usage_checked(lambda: scheduler.extend(**values))
+    return {"what": EXTENDED, "settings": values}
+
+
+def _plain(value: object) -> object:
+    """Return a number of numpy as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
 def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent) -> None:
@@ -152,9 +185,7 @@ def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent
     _log.warning("retry_failed: %d failed trials are trained again", len(failed))
 
 
-def read_configs(
-    path: Path, space: SearchSpace, objective: Objective = LOSS_MINIMISED
-) -> list[dict[str, Any]]:
+def read_configs(path: Path, space: SearchSpace, mode: str = "min") -> list[dict[str, Any]]:
     """Read configurations to try first from a file.
 
     Parameters
@@ -166,15 +197,16 @@ def read_configs(
         best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
-    objective : Objective
-        Says which values of such a table are best.
+    mode : {"min", "max"}
+        Whether a lower or a higher value in the table of ``hpo report --csv`` is better.
 
     Raises
     ------
     UsageError
         If the file cannot be read or holds no configurations.
     """
-    readers: dict[str, Callable[[str], list[Any]]] = {
+    objective = Objective(mode=mode)
+    readers: Mapping[str, Callable[[str], list[Any]]] = {
         ".json": _from_json,
         ".jsonl": _from_lines,
         ".csv": lambda text: _from_csv(text, space, objective),
@@ -206,16 +238,21 @@ def _from_lines(text: str) -> list[Any]:
 
 def _from_csv(text: str, space: SearchSpace, objective: Objective) -> list[Any]:
     rows = list(csv.DictReader(text.splitlines(), restkey="more", restval=""))
-    value = next((name for name in rows[0] if name.startswith("last_")), "") if rows else ""
-    reported = bool(value) and "trial_id" in rows[0]
-    if reported:
-        worst = objective.worst
-        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[value] or worst))))
+    reported = _column_of_values(rows[0]) if rows else None
+    if reported is not None:
+        rows.sort(key=lambda row: finite_or_worst(objective.loss(float(row[reported] or "nan"))))
     return [
         {name: _value(space.domains.get(name), cell) for name, cell in cells.items() if cell != ""}
         for row in rows
-        if (cells := _reported(row) if reported else row)
+        if (cells := row if reported is None else _reported(row))
     ]
+
+
+def _column_of_values(row: Mapping[str, str]) -> str | None:
+    """Return the column of last values in the table of ``hpo report --csv``; None of another."""
+    if not {"trial_id", "status", "epochs"} <= set(row):
+        return None
+    return next((name for name in row if name.startswith("last_")), None)
 
 
 def _reported(row: Mapping[str, str]) -> dict[str, str]:

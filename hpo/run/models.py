@@ -104,7 +104,8 @@ class TrialModel:
         if given is None:
             raise UsageError(
                 "trainer must be given to load a model here: the results do not name it; "
-                "load(trainer) takes an object with a method load(checkpoint), or FILE.py:name"
+                "load(trainer) takes an object with a method load(checkpoint), or FILE.py:name; "
+                f"what a script wrote is here: {self.checkpoint}"
             )
         reader = as_trainer(given)
         if isinstance(reader, NamedTrainer):

@@ -48,7 +48,7 @@ from hpo.trial import (
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """State of a run after one training report.
+    """State of a run after one training report, or at its end.
 
     Attributes
     ----------
@@ -111,6 +111,13 @@ class Results:
     budget: int | None = None
     objective: Objective = LOSS_MINIMISED
     models: ModelStore = field(default_factory=ModelStore)
+
+    def __repr__(self) -> str:
+        """Describe the results in a line: reports and models may have hundreds of kilobytes."""
+        best = self.incumbent
+        found = "none" if best is None else f"trial {best.trial_id}, {self.objective.title} "
+        found += "" if best is None else short(best.value)
+        return f"<Results: {len(self.trials)} trials, {self.epochs} epochs, best: {found}>"
 
     @classmethod
     def of(  # noqa: PLR0913 - the fields of the class, most by keyword
@@ -367,10 +374,12 @@ class Results:
         """Return the objective of the best trial so far after each training report.
 
         The last point is that of `best`. Before the first trial is complete, the value may get
-        worse: the best trial is then one of those trained furthest.
+        worse: the best trial is then one of those trained furthest. Segments that a limit has cut
+        have a point of their own at the end.
         """
         points: list[HistoryPoint] = []
         epochs, best = 0, BestSoFar(self.trials)
+        known: dict[int, int] = {}  # units of each trial
         for time, report in self.reports:
             if isinstance(report, TrainFailure):
                 best.failed(report)
@@ -378,6 +387,18 @@ class Results:
                 epochs += len(report.losses)
                 value = self.objective.value(best.after(report))
                 points.append(HistoryPoint(epochs, time - self.reports[0][0], value))
+                known[report.trial_id] = report.start + len(report.losses)
+        parts = [
+            TrainReport(trial.trial_id, done, len(trial.losses), trial.losses[done:])
+            for trial in self.trials
+            if trial.status is TrialStatus.RUNNING
+            and (done := known.get(trial.trial_id, 0)) < len(trial.losses)
+        ]
+        if parts:  # it is not known when they ended: with the run, at the latest
+            epochs += sum(len(part.losses) for part in parts)
+            value = self.objective.value([best.after(part) for part in parts][-1])
+            seconds = max(self.overlap.seconds, points[-1].seconds if points else 0.0)
+            points.append(HistoryPoint(epochs, seconds, value))
         return points
 
     @property
@@ -591,7 +612,7 @@ def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
     """Return where the checkpoints of a journal's run lie, and the name of its trainer."""
     named = "" if spec is None else spec.checkpoint_dir
     root = Path(named or default_directory(content.path)).absolute()
-    return ModelStore(root, None if spec is None else spec.trainer)
+    return ModelStore(root, (spec and spec.trainer) or None)
 
 
 def short(value: object) -> str:

@@ -187,6 +187,11 @@ class Tuner:
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        if not hasattr(self.scheduler, "ask"):
+            raise UsageError(
+                f"scheduler must be a Scheduler, got {type(self.scheduler).__name__}; "
+                "make_scheduler(NAME, make_searcher(NAME, space), max_resource=R) builds one"
+            )
         Objective.of(self.objective, self.mode)
         if self.n_workers is not None:
             check_at_least("n_workers", self.n_workers, 1)
@@ -200,6 +205,11 @@ class Tuner:
         check_callbacks(self.callbacks)
         limits = (self.timeout, self.predict_timeout)
         _ = self._settings  # checks them
+        if self.executor == "shared" and self.journal is None:
+            raise UsageError(
+                "executor 'shared' needs a journal, by which other processes find the search; name "
+                "a file on a file system that all of them see"
+            )
         if self.executor == "inline" and (
             self.n_workers not in (1, None) or limits != (None, None)
         ):

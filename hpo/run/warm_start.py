@@ -48,7 +48,7 @@ def earlier_searches(journals: Sequence[Path], objective: Objective) -> list[dic
         If one cannot be read.
     UsageError
         If one holds no trial with a loss, or its search maximises and the new one minimises, or
-        the other way round.
+        the other way round, or both name an objective and not the same one.
     """
     notes = []
     for path in journals:
@@ -58,6 +58,13 @@ def earlier_searches(journals: Sequence[Path], objective: Objective) -> list[dic
             raise UsageError(
                 f"warm_start journal {path} must be of a search with mode={objective.mode!r}, as "
                 f"the new one, got {mode!r}; leave it out"
+            )
+        name = content.header.objective.name
+        if name and objective.name and name != objective.name:
+            raise UsageError(
+                f"warm_start journal {path} must be of a search with "
+                f"objective={objective.name!r}, as the new one, got {name!r}; leave it out, and "
+                "name its best configurations as initial"
             )
         ranked = ranked_trials(trials_of(content))
         if not ranked:

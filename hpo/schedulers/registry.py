@@ -18,7 +18,7 @@ from hpo.schedulers.hyperband import (
     SuccessiveHalving,
     SwiftHyperband,
 )
-from hpo.searchers.base import Searcher
+from hpo.searchers.base import LearningSearcher, Searcher
 from hpo.searchers.installed import Catalogue
 
 SCHEDULERS: Mapping[str, Callable[..., Scheduler]] = {
@@ -132,10 +132,20 @@ def make_scheduler(
     Raises
     ------
     ValueError
-        If the name or an option is unknown (the message lists the valid ones), or a value is out
-        of range.
+        If the name or an option is unknown (the message lists the valid ones), a value is out of
+        range, or the searcher proposes from forecasts, of which the scheduler makes none.
     """
+    if not hasattr(searcher, "propose"):
+        raise ValueError(
+            f"searcher must be a Searcher, got {type(searcher).__name__}; "
+            "make_searcher(NAME, space) builds one"
+        )
     check_scheduler_options(name, options)
+    if isinstance(searcher, LearningSearcher) and not asks_for_forecasts(name):
+        raise ValueError(
+            f"searcher {type(searcher).__name__} proposes with forecasts, and scheduler {name!r} "
+            f"asks for none; use one of {', '.join(FORECASTING)}, or make_searcher('random', space)"
+        )
     if "seed" in _parameters(name):
         options["seed"] = seed
     return _factory(name)(

@@ -152,6 +152,11 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     {'lr': 0.25}
     """
     check_searcher_options(name, options)
+    if isinstance(space, Mapping):
+        raise ValueError(
+            f"space of make_searcher must be a SearchSpace, got {type(space).__name__}; "
+            "SearchSpace.from_dict(...) makes one of it"
+        )
     return _factory(name)(space, seed, **options)
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,11 +81,25 @@ def as_trainer(trainer: object) -> Trainer:
     if hasattr(trainer, "train"):
         return cast(Trainer, trainer)
     if callable(trainer):
+        _check_arguments(trainer)
         return FunctionTrainer(trainer)
     raise TrainerError(
         "trainer must be an object with a train method, a function or 'FILE.py:name', got "
         f"{type(trainer).__name__}"
     )
+
+
+def _check_arguments(function: Callable[..., object]) -> None:
+    """Refuse a function that cannot be called as a trainer is, before each of its trials fails."""
+    try:
+        inspect.signature(function).bind({}, 0, 1, Path())
+    except TypeError as error:
+        raise TrainerError(
+            "trainer must take (config, start, stop, checkpoint) and return a loss for each epoch "
+            f"from start to stop, got {getattr(function, '__name__', function)!r}: {error}"
+        ) from error
+    except ValueError:  # a built-in function that does not say what it takes
+        return
 
 
 def named_trainer(name: str) -> NamedTrainer:
@@ -177,7 +192,8 @@ def split_name(name: str) -> tuple[str, str]:
     target, colon, attribute = name.rpartition(":")
     if not colon or not target or not attribute:
         raise TrainerError(
-            f"trainer must be named FILE.py:name or package.module:name, got {name!r}"
+            f"trainer must be named FILE.py:name or package.module:name, got {name!r}; a script "
+            "without a trainer is tuned by --script (ScriptTrainer)"
         )
     return target, attribute
 

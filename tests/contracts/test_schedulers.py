@@ -14,7 +14,8 @@ from hpo.brackets import floor_log, hyperband_brackets
 from hpo.loop import RetiresTrials
 from hpo.schedulers import FORECASTING, SCHEDULERS, SwiftHyperband, make_scheduler
 from hpo.schedulers.halving import BracketScheduler, SwiftRule
-from hpo.searchers import ListSearcher
+from hpo.searchers import ListSearcher, make_searcher
+from hpo.space.search_space import SearchSpace
 from hpo.trial import (
     Done,
     ForecastJob,
@@ -641,3 +642,17 @@ def test_an_extension_must_be_one(name):
 def test_successive_halving_names_what_to_do_instead():
     with pytest.raises(ValueError, match=r"SuccessiveHalving cannot be extended.*warm_start="):
         build("successive-halving").extend(n_trials=100)
+
+
+def test_what_is_no_searcher_is_refused() -> None:
+    space = SearchSpace.from_dict({"x": [1, 2]})
+    with pytest.raises(ValueError, match="searcher must be a Searcher, got SearchSpace"):
+        make_scheduler("asha", space, max_resource=9)
+    with pytest.raises(ValueError, match="must be a SearchSpace, got dict"):
+        make_searcher("random", {"x": [1, 2]})
+
+
+def test_a_searcher_that_would_never_learn_is_refused() -> None:
+    searcher = make_searcher("curves", SearchSpace.from_dict({"x": [1, 2]}))
+    with pytest.raises(ValueError, match="'asha' asks for none; use one of swift-asha"):
+        make_scheduler("asha", searcher, max_resource=9)

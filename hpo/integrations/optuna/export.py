@@ -210,7 +210,7 @@ def _space(content: JournalContent) -> SearchSpace:
     if not content.header.spec:
         raise UsageError(
             f"journal {content.path} was started from Python objects and does not hold the search "
-            "space; give it: export_journal(..., space=...)"
+            "space; give it: hpo.integrations.optuna.export_journal(journal, storage, space=space)"
         )
     return SearchSpace.from_dict(RunSpec.from_json(content.header.spec, content.path).space)
 

@@ -377,6 +377,11 @@ class SwiftSearchCV(BaseSearchCV):
         name, options = self.scheduler, dict(self.scheduler_options or {})
         n_iter = _N_ITER if self.n_iter is None else self.n_iter
         budget = n_iter * n_units
+        if own := {"max_resource", "reduction_factor", "seed"}.intersection(options):
+            raise ValueError(
+                f"scheduler_options must not contain {min(own)!r}; give it as a parameter of "
+                "SwiftSearchCV (the seed as random_state)"
+            )
         if name == "swift-asha":
             options.setdefault("forecast_interval", _FORECAST_INTERVAL)
             if not resource.continues:  # in few steps a new model costs about twice its last one
@@ -385,8 +390,10 @@ class SwiftSearchCV(BaseSearchCV):
             if "budget_fraction" not in options:
                 options.setdefault("max_epochs", budget)
         elif name == "successive-halving":
+            least = options.get("min_resource")
+            least = max(least, 1) if isinstance(least, int) else 1  # the scheduler checks it
             halving = _halving(
-                budget, n_units, self.reduction_factor, space.n_points, resource.continues
+                budget, n_units, least, self.reduction_factor, space.n_points, resource.continues
             )
             options = {**halving, **options}
         elif name == "asha":
@@ -480,14 +487,19 @@ def _named(problem: Problem, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _halving(
-    budget: int, max_resource: int, reduction_factor: int, n_points: int | None, continues: bool
+    budget: int,
+    max_resource: int,
+    min_resource: int,
+    reduction_factor: int,
+    n_points: int | None,
+    continues: bool,
 ) -> dict[str, int]:
     """Return the options of successive halving that spends a budget.
 
     It starts as many trials as it can, at the lowest resource. If a space has fewer points than
     that, they are tried at the highest first resource that the budget allows.
     """
-    deepest = floor_log(max_resource, reduction_factor)
+    deepest = floor_log(max(max_resource // min_resource, 1), reduction_factor)
     n_trials, depth = 1, deepest
     for depth in range(deepest + 1):
         n_trials = max(budget // max_resource, 1)

@@ -375,6 +375,7 @@ def test_takes_distributions_lists_domains_and_spaces() -> None:
         ({"scheduler": "hyperbond", "n_iter": None}, "scheduler must be one of"),
         ({"scheduler": "hyperband"}, "n_iter of SwiftSearchCV is for the schedulers succ"),
         ({"scheduler_options": {"threshold": 1}}, "takes the options"),
+        ({"scheduler_options": {"reduction_factor": 3}}, "not contain 'reduction_factor'; give it"),
         ({"resource": "trees"}, "resource of SwiftSearchCV must be"),
         ({"resource": "alpha"}, "must not hold the resource, got 'alpha'"),
         ({"estimator": Ridge(), "resource": "partial_fit"}, "with a method partial_fit, got Ridge"),
@@ -519,3 +520,10 @@ def test_verbose_prints_jobs(capsys) -> None:
     data = make_classification(60, random_state=0)
     small(verbose=0).fit(*data)
     assert not capsys.readouterr().out
+
+
+def test_the_least_resource_of_the_default_scheduler() -> None:
+    search = small(max_resource=9, reduction_factor=3, scheduler_options={"min_resource": 2})
+    assert min(search.fit(X, Y).cv_results_["n_resources"]) >= 2
+    with pytest.raises(ValueError, match="min_resource must lie in"):
+        small(scheduler_options={"min_resource": 0}).fit(X, Y)

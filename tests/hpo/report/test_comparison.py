@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
 from hpo.cli import main
 from hpo.errors import UsageError
 from hpo.report import Comparison, read_run
@@ -89,3 +90,25 @@ def test_the_page_in_a_browser(pair, browser, tmp_path) -> None:
         assert choice in browser.evaluate("document.querySelector('#progress .figure').textContent")
     assert browser.errors == []
     assert len(browser.screenshot(tmp_path / "pair.png")) > 20_000
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_searches_that_a_limit_has_cut_in_a_segment(tmp_path, mode) -> None:
+    sign = 1 if mode == "min" else -1
+
+    def train(config, start, stop, checkpoint):
+        return [sign * (config["x"] + 1 / unit) for unit in range(start + 1, stop + 1)]
+
+    space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    runs = []
+    for most in (4, 7):
+        scheduler = make_scheduler(
+            "random-search", RandomSearcher(space, seed=0), max_resource=9, n_trials=2
+        )
+        journal = tmp_path / f"{most}.jsonl"
+        Tuner(train, scheduler, journal=journal, executor="inline", mode=mode).run(max_epochs=most)
+        runs.append(read_run(journal))
+        assert runs[-1].results.history()[-1].best == runs[-1].results.best.value
+    records = Comparison(runs).records()
+    assert [record["epochs_to_common"] for record in records] == [4, 7]
+    assert Comparison(runs).lines()[0].startswith("Best value that all of them reached:")

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpo import RandomSearcher, SearchSpace, SwiftASHA, Tuner, make_scheduler, make_searcher
@@ -173,10 +174,11 @@ def test_initial_from_files(folder, call):
     assert tried[0][0] == TWO[0]
 
 
-def test_the_table_of_a_report_is_a_file_of_configurations(folder, call):
-    assert call(*run_args("--journal", "old.jsonl"))[0] == 0
+@pytest.mark.parametrize("more", [(), ("--mode", "max"), ("--objective", "acc", "--mode", "max")])
+def test_the_table_of_a_report_is_a_file_of_configurations(folder, call, more):
+    assert call(*run_args("--journal", "old.jsonl", *more))[0] == 0
     assert call("report", "old.jsonl", "--csv", "old.csv")[0] == 0
-    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5")
+    args = run_args("--initial", "old.csv", "--journal", "new.jsonl", "--seed", "5", *more)
     assert call(*args)[0] == 0
     old, new = (Results.from_journal(folder / f"{name}.jsonl") for name in ("old", "new"))
     ranked = sorted(old.trials, key=lambda trial: trial.last_loss)
@@ -422,6 +424,13 @@ def test_searches_in_opposite_directions_are_not_mixed(earlier):
         tune(scheduler_of(), mode="max", warm_start=earlier)
 
 
+def test_searches_for_different_metrics_are_not_mixed(tmp_path):
+    old = tmp_path / "old.jsonl"
+    tune(scheduler_of(), objective="error", journal=old)
+    with pytest.raises(UsageError, match=r"with objective='cost', as the new one, got 'error'"):
+        tune(scheduler_of(), objective="cost", warm_start=old)
+
+
 def test_a_search_that_maximises_learns_from_one_that_did(tmp_path):
     def gain(config, start, stop, checkpoint):
         return [-loss for loss in train(config, start, stop, checkpoint)]
@@ -483,16 +492,39 @@ def test_a_searcher_of_python_objects_is_completed_too():
     assert results.trials[0].config == {**RandomSearcher(space, seed=3).propose(0), "layers": 4}
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"initial": None}, "initial must be a list of configurations, got NoneType"),
+        ({"warm_start": None}, "warm_start must be the path of a journal or a list"),
+        ({"warm_start": [5]}, "warm_start must be the path of a journal or a list"),
+    ],
+)
+def test_what_no_search_can_begin_with_is_named(settings, message):
+    with pytest.raises(UsageError, match=message):
+        tune(scheduler_of(), **settings)
+
+
+def test_settings_of_an_extension_are_named_and_may_be_numbers_of_numpy(tmp_path):
+    tune(scheduler_of("asha", n_trials=4), journal=tmp_path / "run.jsonl")
+    with pytest.raises(UsageError, match="extend must be a mapping of settings"):
+        resume(tmp_path / "run.jsonl", scheduler_of("asha", n_trials=4), extend="n_trials=6")
+    more = {"n_trials": np.int64(6)}
+    found = resume(tmp_path / "run.jsonl", scheduler_of("asha", n_trials=4), extend=more)
+    assert len(found.trials) == len(Results.from_journal(tmp_path / "run.jsonl").trials) == 6
+
+
 def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text(
-        "trial_id,status,last_accuracy,best_accuracy,config_x\n"
-        "0,completed,0.5,0.9,0.25\n1,completed,0.75,0.8,0.5\n2,failed,,,0.125\n3,failed,nan,,1.0\n",
+        "trial_id,status,epochs,last_accuracy,best_accuracy,config_x\n"
+        "0,completed,9,0.5,0.9,0.25\n1,completed,9,0.75,0.8,0.5\n"
+        "2,failed,0,,,0.125\n3,failed,1,nan,,1.0\n",
         encoding="utf-8",
     )
     space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
-    highest = read_configs(path, space, Objective("accuracy", "max"))
-    lowest = read_configs(path, space, Objective("accuracy", "min"))
+    highest = read_configs(path, space, "max")
+    lowest = read_configs(path, space, "min")
     assert [config["x"] for config in highest] == [0.5, 0.25, 0.125, 1.0]
     assert [config["x"] for config in lowest] == [0.25, 0.5, 0.125, 1.0]
 

@@ -82,6 +82,17 @@ def test_records(results: Results) -> None:
     assert math.isnan(records[5]["last_loss"])
 
 
+def test_the_text_is_one_short_line(results: Results) -> None:
+    assert repr(results).startswith(f"<Results: {len(results.trials)} trials, ")
+    assert f"best: trial {results.best.trial_id}, loss " in repr(results)
+    assert len(repr(results)) < 100
+
+
+def test_a_tuner_needs_a_scheduler() -> None:
+    with pytest.raises(UsageError, match="scheduler must be a Scheduler, got str; make_scheduler"):
+        Tuner(print, "swift-asha")  # type: ignore[arg-type]
+
+
 def test_frame(results: Results) -> None:
     pytest.importorskip("pandas", reason="pandas is not installed")
     frame = results.to_frame()
@@ -100,7 +111,7 @@ def test_csv_is_not_written_over(results: Results, tmp_path) -> None:
 
 def test_history_and_savings(results: Results) -> None:
     points = [(point.epochs, point.seconds, point.best) for point in results.history()]
-    assert points == [(2, 0.0, 0.5), (4, 2.5, 0.3)]
+    assert points == [(2, 0.0, 0.5), (4, 2.5, 0.3), (5, 2.5, 0.3)]  # trial 3 was cut
     assert results.saved == 1  # trial 1 was stopped one epoch before the round's end
     assert HyperbandBaseline(4, 2).epochs == sum((4 * 1 + 2 * 1 + 1 * 2, 3 * 2 + 1 * 2, 3 * 4))
 

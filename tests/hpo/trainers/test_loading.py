@@ -84,3 +84,14 @@ def test_objects_and_functions() -> None:
 def test_relative_names_become_absolute(file: Path, monkeypatch) -> None:
     monkeypatch.chdir(file.parent)
     assert as_trainer("good.py:thing") == NamedTrainer(f"{file.resolve()}:thing")
+
+
+@pytest.mark.parametrize("function", [lambda config: 0.0, lambda: 0.0, lambda *, config: [0.0]])
+def test_a_function_of_other_arguments_is_refused_before_trials_fail(function) -> None:
+    with pytest.raises(TrainerError, match=r"must take \(config, start, stop, checkpoint\)"):
+        as_trainer(function)
+
+
+def test_a_script_in_place_of_a_trainer_is_sent_to_the_right_option() -> None:
+    with pytest.raises(TrainerError, match=r"got 'train.py'; a script .* --script"):
+        as_trainer("train.py")

@@ -540,7 +540,7 @@ def test_the_command_line_tunes_a_script(workshop) -> None:
     [
         (["--script", "x {lr}"], "--script needs a search space; name its TOML file by --space"),
         ([], "name a TRAINER (FILE.py:name), or the command of a script by --script"),
-        (["work.py:train", "--metric", "x"], "of a script (--metric, --script-option), and there"),
+        (["work.py:train", "--metric", "x"], "metric (--metric, --script-option) must belong"),
         (["work.py:train", "--script", "x {lr}", "--space", "space.toml"], "either a trainer or"),
         (["--script", "x {rl}", "--space", "space.toml"], "{rl} of the command is no hyperparam"),
     ],
