@@ -37,7 +37,8 @@ def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: Float
     if n_folds < 2:
         raise ValueError(
             f"probability of {type(model).__name__} must be False where a class of y has fewer "
-            f"than 2 samples of positive weight; got {smallest} of one class. Add samples, or set probability=False."
+            f"than 2 samples of positive weight; got {smallest} of one class. Add samples, or set "
+            "probability=False."
         )
     direct = model._direct_solver()  # noqa: SLF001
     limit = direct.options.get("max_access_time")

@@ -275,8 +275,7 @@ def descend(
                 # In a box that is huge against the targets rounding exceeds any tolerance that is
                 # relative to the energy, and moves that gain nothing would go round for ever.
                 n_sweeps += 1
-                if n_sweeps > _MANY_SWEEPS:
-                    least *= 2.0
+                least = tol * 2.0 ** max(n_sweeps - _MANY_SWEEPS, 0)
                 if uneven is None:
                     _drop_overlap(problem, point)  # single moves may bring it back
                 gained = _sweep_singles(problem, point, least)

@@ -46,7 +46,7 @@ def attainable(box: FloatArray) -> FloatArray:
 
     One that rises needs others that fall: it stays below the sum of their boxes.
     """
-    return np.minimum(box, box[::-1].sum(axis=1, keepdims=True) - box[::-1])
+    return np.asarray(np.minimum(box, box[::-1].sum(axis=1, keepdims=True) - box[::-1]))
 
 
 def two_sided(C: FloatArray) -> FloatArray:

@@ -138,8 +138,9 @@ def lowest_average(
 def loss_gap(dual: SVRDual, objective: float) -> float:
     """Return a training objective above that of the relaxation, in standard deviations of y.
 
-    Per unit of C that coefficients can attain, so that it is the excess of the mean training loss: 0.001 changes R2 by about as
-    much. The relaxation must be accurate, and the kernel positive semi-definite.
+    Per unit of C that coefficients can attain, so that it is the excess of the mean training loss:
+    0.001 changes R2 by about as much. The relaxation must be accurate, and the kernel positive
+    semi-definite.
 
     Parameters
     ----------

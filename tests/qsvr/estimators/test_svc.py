@@ -380,7 +380,7 @@ def test_a_heavy_class_does_not_hide_the_losses_of_the_others(heavy, weight):
 
 def test_calibration_leaves_samples_of_weight_0_out_of_the_count_of_folds():
     weight = np.zeros(len(Y))
-    weight[np.concatenate([np.flatnonzero(Y == each)[:3] for each in range(3)])] = 1.0
+    weight[np.concatenate([np.flatnonzero(each == Y)[:3] for each in range(3)])] = 1.0
     model = QSVC(probability=True, random_state=0).fit(X, Y, sample_weight=weight)
     assert len(list(model.calibration_.cv)) == 3
     assert (model.predict_proba(X_NEW).argmax(axis=1) == Y_NEW).mean() > 0.7
