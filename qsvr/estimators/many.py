@@ -71,12 +71,21 @@ def fit_many(
 
     Raises
     ------
+    TypeError
+        If a model is neither.
     ValueError
         If there are not as many data as models, or for parameters or data that cannot be used.
     SamplerError
         If a sampler fails.
     """
     check_n_jobs("fit_many", n_jobs)
+    models = list(models)
+    for model in models:
+        if not isinstance(model, QSVR | QSVC):
+            raise TypeError(
+                f"models of fit_many must be QSVR or QSVC; got {type(model).__name__}. Fit others, "
+                "and pipelines of these, by their own fit."
+            )
     weights = [None] * len(models) if sample_weights is None else sample_weights
     for name, values in (("Xs", Xs), ("ys", ys), ("sample_weights", weights)):
         if len(values) != len(models):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_friedman1
 from sklearn.preprocessing import scale
+from sklearn.svm import SVC
 
 from qsvr import QSVR, FixedPointEncoding, QSVREnsemble, SVRDual, SVRQubo, fit_many, get_sampler
 from qsvr.problem.stack import QuboStack, relax_all, stack_key
@@ -225,3 +226,8 @@ def test_relaxations_side_by_side_are_those_of_one_by_one():
             alone = dual.relax(start=vars(dual)["_start"])
             np.testing.assert_array_equal(relaxed.coefficients, alone.coefficients)
             assert relaxed.bound == alone.bound
+
+
+def test_other_models_are_refused_by_name():
+    with pytest.raises(TypeError, match="models of fit_many must be QSVR or QSVC; got SVC"):
+        fit_many([SVC()], [[[0.0], [1.0]]], [[0, 1]])
