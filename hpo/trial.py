@@ -595,6 +595,11 @@ def finite_or_worst(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
+def not_finite(name: str, value: float, units: int) -> str:
+    """Return the reason of a trial that failed by the value `name` after so many units."""
+    return f"{name} is {value} after {units} units"
+
+
 Scope = Literal["complete", "any"]
 Epoch = Literal["last", "best"]
 RankKey = tuple[int, int, float, int]

@@ -224,6 +224,11 @@ def check_callbacks(callbacks: object) -> None:
     UsageError
         If they are no sequence of `Callback` objects.
     """
+    if isinstance(callbacks, Callback):
+        raise UsageError(
+            f"callbacks must be a list of objects of subclasses of hpo.Callback, got one "
+            f"{type(callbacks).__name__}; put it into a list"
+        )
     listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
     for each in listed:
         if not isinstance(each, Callback):

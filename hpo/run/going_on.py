@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hpo.errors import UsageError, usage_checked
 from hpo.loop import Extendable, RetriesTrials, Scheduler, TakesInitial
@@ -66,15 +69,13 @@ def begin(
     JournalError
         If a journal cannot be read.
     """
-    if isinstance(initial, Mapping | str):
+    if isinstance(initial, Mapping | str) or not isinstance(initial, Iterable):
         raise UsageError(
             f"initial must be a list of configurations, got {type(initial).__name__}; put one "
-            "configuration into a list"
+            "configuration into a list, and leave initial out for none"
         )
-    journals = [warm_start] if isinstance(warm_start, Path | str) else warm_start
-    notes: list[Mapping[str, Any]] = [
-        *earlier_searches([Path(each) for each in journals], objective)
-    ]
+    journals = _paths(warm_start)
+    notes: list[Mapping[str, Any]] = [*earlier_searches(journals, objective)]
     configs = [*initial]
     if not (notes or configs):
         return []
@@ -88,6 +89,25 @@ def begin(
         configs += first_configs(notes, space if isinstance(space, SearchSpace) else None)
     usage_checked(scheduler.enqueue, configs)
     return [*notes, {"what": INITIAL, "configs": [dict(config) for config in configs]}]
+
+
+def _paths(journals: object) -> list[Path]:
+    """Return the paths of earlier searches.
+
+    Raises
+    ------
+    UsageError
+        If they are none.
+    """
+    given = [journals] if isinstance(journals, Path | str) else journals
+    if isinstance(given, Iterable) and not isinstance(given, bytes | Mapping):
+        paths = list(given)
+        if all(isinstance(each, str | os.PathLike) for each in paths):
+            return [Path(each) for each in paths]
+    raise UsageError(
+        f"warm_start must be the path of a journal or a list of such paths, got {journals!r:.60}; "
+        "leave it out for none"
+    )
 
 
 def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +129,21 @@ def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any
             f"extend needs a scheduler that can be extended (method extend), got "
             f"{type(scheduler).__name__}; start a new search with warm_start=[JOURNAL]"
         )
-    usage_checked(lambda: scheduler.extend(**settings))
-    return {"what": EXTENDED, "settings": dict(settings)}
+    if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
+        raise UsageError(
+            f"extend must be a mapping of settings of the scheduler to values, such as "
+            f"{{'n_trials': 100}}, got {settings!r:.60}"
+        )
+    values = {name: _plain(value) for name, value in settings.items()}
+    usage_checked(lambda: scheduler.extend(**values))
+    return {"what": EXTENDED, "settings": values}
+
+
+def _plain(value: object) -> object:
+    """Return a number of numpy as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
 def retry_trials(scheduler: Scheduler, journal: Journal, content: JournalContent) -> None:

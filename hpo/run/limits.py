@@ -75,12 +75,10 @@ class Limits:
             seconds_of("max_time", self.max_time)
         _check_count("max_epochs", self.max_epochs)
         _check_count("max_trials", self.max_trials)
-        target: Any = self.target
-        is_number = isinstance(target, Real) and not isinstance(target, bool)
-        if target is not None and not (is_number and math.isfinite(target)):
+        if self.target is not None and not _is_finite(self.target):
             raise UsageError(
                 f"target must be a finite number, the value at which to stop, or None, got "
-                f"{target!r}"
+                f"{self.target!r:.60}"
             )
 
     @property
@@ -285,6 +283,15 @@ def with_parts(
     if epochs == summary.epochs:
         return summary
     return replace(summary, trials=tuple(trials), best=best_of(trials), epochs=epochs)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def _check_count(name: str, value: object) -> None:

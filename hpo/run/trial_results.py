@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.run.models import ModelStore, TrialModel
 from hpo.run.objective import OBJECTIVE, named
-from hpo.trainers.objective import LOSS_MINIMISED, Objective
+from hpo.trainers.objective import LOSS, LOSS_MINIMISED, Objective
 from hpo.trial import (
     RankKey,
     SchedulerSummary,
@@ -21,6 +21,7 @@ from hpo.trial import (
     TrialSummary,
     best_of,
     finite_or_worst,
+    not_finite,
     rank_of,
 )
 
@@ -183,7 +184,7 @@ class TrialViews:
             trial.rung,
             trial.status,
             trial.losses,
-            trial.reason,
+            self._reason(trial),
             values=self.objective.values(trial.losses),
             metrics={
                 name: tuple(float(column.get(unit, math.nan)) for unit in units)
@@ -193,6 +194,14 @@ class TrialViews:
         )
         self._made[trial.trial_id] = trial, result
         return result
+
+    def _reason(self, trial: TrialSummary) -> str:
+        """Return its reason, in which a scheduler names what is not finite as a loss."""
+        losses = trial.losses
+        if losses and trial.reason == not_finite(LOSS, losses[-1], len(losses)):
+            value = self.objective.value(losses[-1])
+            return not_finite(self.objective.title, value, len(losses))
+        return trial.reason
 
     def summary(self, summary: SchedulerSummary) -> RunSummary:
         """Return the state of a search as users see it."""

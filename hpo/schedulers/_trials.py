@@ -29,6 +29,7 @@ from hpo.trial import (
     TrialSummary,
     best_of,
     finite_or_worst,
+    not_finite,
     same,
 )
 
@@ -313,7 +314,7 @@ class TrialStore:
             trial.losses += tuple(map(float, report.losses))
             self.epochs += len(report.losses)
             if not math.isfinite(finite_or_worst(trial.losses[-1])):
-                reason = f"loss is {trial.losses[-1]} after {len(trial.losses)} units"
+                reason = not_finite("loss", trial.losses[-1], len(trial.losses))
         trial.job = trial.summary = None
         self._n_running -= 1
         if trial.status is TrialStatus.RUNNING:

@@ -24,6 +24,8 @@ Array = NDArray[Any]
 _NONE: Any = np.int64(-1)
 _DOWN: Any = np.int64(0)
 _UP: Any = np.int64(1)
+# Sweeps of one stride after which gains are suspected to be rounding.
+_MANY_SWEEPS = 100
 
 
 class LevelProblem(NamedTuple):
@@ -259,7 +261,7 @@ def descend(
     memory : tuple of ndarray of shape (n_options, 3, n) and (n,)
         Working memory; one option where levels are even, two where they are not.
     tol : float
-        Gains up to it do not count.
+        Gains up to it do not count. It is doubled in each sweep after many of them.
     uneven : True or None
         None where levels are even; a first fit does not compile the other case.
     """
@@ -268,20 +270,25 @@ def descend(
         point = _Point(levels[read], values[read], fields[read], falls, energies)
         stride = max(problem.grid.size // 8, 1)
         while stride >= 1:
-            gained = np.inf
-            while gained > tol:
+            gained, least, n_sweeps = np.inf, tol, 0
+            while gained > least:
+                # In a box that is huge against the targets rounding exceeds any tolerance that is
+                # relative to the energy, and moves that gain nothing would go round for ever.
+                n_sweeps += 1
+                if n_sweeps > _MANY_SWEEPS:
+                    least *= 2.0
                 if uneven is None:
                     _drop_overlap(problem, point)  # single moves may bring it back
-                gained = _sweep_singles(problem, point, tol)
+                gained = _sweep_singles(problem, point, least)
                 for n in range(point.field.size):
                     _set_falls(problem, point, n, stride)
                 _set_fall_energies(problem, point)
                 for i in range(point.field.size):
                     for option in range(falls.shape[0]):
                         energy = -np.inf
-                        while energy < -tol:
+                        while energy < -least:
                             energy = _exchange(problem, point, i, stride, option)
                             gained -= energy
                 if uneven is not None:
-                    gained += _sweep_own_pairs(problem, point, tol)
+                    gained += _sweep_own_pairs(problem, point, least)
             stride //= 2

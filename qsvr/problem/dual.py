@@ -38,7 +38,15 @@ from scipy import linalg
 from qsvr._typing import FloatArray, IntArray
 from qsvr.problem.kernel_rows import KernelRows
 
-__all__ = ["LargeDual", "Relaxation", "SVRDual", "one_sided", "two_sided"]
+__all__ = ["LargeDual", "Relaxation", "SVRDual", "attainable", "one_sided", "two_sided"]
+
+
+def attainable(box: FloatArray) -> FloatArray:
+    """Return the boxes, (2, n_samples), without what no coefficients that sum to 0 can attain.
+
+    One that rises needs others that fall: it stays below the sum of their boxes.
+    """
+    return np.minimum(box, box[::-1].sum(axis=1, keepdims=True) - box[::-1])
 
 
 def two_sided(C: FloatArray) -> FloatArray:

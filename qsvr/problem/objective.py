@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from qsvr._typing import FloatArray
-from qsvr.problem.dual import SVRDual, two_sided
+from qsvr.problem.dual import SVRDual, attainable, two_sided
 
 __all__ = ["is_comparable", "loss_gap", "lowest_average", "primal_intercept", "training_objective"]
 
@@ -138,7 +138,7 @@ def lowest_average(
 def loss_gap(dual: SVRDual, objective: float) -> float:
     """Return a training objective above that of the relaxation, in standard deviations of y.
 
-    Per unit of C, so that it is the excess of the mean training loss: 0.001 changes R2 by about as
+    Per unit of C that coefficients can attain, so that it is the excess of the mean training loss: 0.001 changes R2 by about as
     much. The relaxation must be accurate, and the kernel positive semi-definite.
 
     Parameters
@@ -147,7 +147,7 @@ def loss_gap(dual: SVRDual, objective: float) -> float:
     objective : float
         Of a regression function for its samples.
     """
-    scale = float(dual.reach.sum() * dual.y.std())
+    scale = _loss_scale(dual)
     if scale == 0.0:
         return 0.0
     coefficients = dual.relaxation.coefficients
@@ -166,5 +166,15 @@ def is_comparable(dual: SVRDual, tol: float) -> bool:
         Gap of interest.
     """
     relaxed = dual.relaxation
-    scale = float(dual.reach.sum() * dual.y.std())
-    return relaxed.energy - relaxed.bound <= 0.5 * tol * scale
+    return relaxed.energy - relaxed.bound <= 0.5 * tol * _loss_scale(dual)
+
+
+def _loss_scale(dual: SVRDual) -> float:
+    """Return the sum of the weights of the losses, times the standard deviation of y.
+
+    Of weights that coefficients can attain: else a loss that matters to one class would vanish
+    beside the weight of the other.
+    """
+    most = attainable(dual.box)
+    total = min(float(most.max(axis=0).sum()), 2.0 * float(most.sum(axis=1).min()))
+    return total * float(dual.y.std())

@@ -271,6 +271,7 @@ def test_callbacks_speak_the_sign_and_the_metrics_of_the_trainer() -> None:
         ([Watching], "Watching, a class: make an object of it"),
         ([print], "builtin_function_or_method"),
         (7, "int"),
+        (Watching(), "one Watching; put it into a list"),
     ],
 )
 def test_what_is_no_callback(callbacks: object, got: str) -> None:

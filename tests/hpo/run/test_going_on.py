@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpo import RandomSearcher, SearchSpace, SwiftASHA, Tuner, make_scheduler, make_searcher
@@ -489,6 +490,28 @@ def test_a_searcher_of_python_objects_is_completed_too():
     scheduler = make_scheduler("hyperband", RandomSearcher(space, seed=3), max_resource=9)
     results = tune(scheduler, initial=[{"layers": 4}])
     assert results.trials[0].config == {**RandomSearcher(space, seed=3).propose(0), "layers": 4}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"initial": None}, "initial must be a list of configurations, got NoneType"),
+        ({"warm_start": None}, "warm_start must be the path of a journal or a list"),
+        ({"warm_start": [5]}, "warm_start must be the path of a journal or a list"),
+    ],
+)
+def test_what_no_search_can_begin_with_is_named(settings, message):
+    with pytest.raises(UsageError, match=message):
+        tune(scheduler_of(), **settings)
+
+
+def test_settings_of_an_extension_are_named_and_may_be_numbers_of_numpy(tmp_path):
+    tune(scheduler_of("asha", n_trials=4), journal=tmp_path / "run.jsonl")
+    with pytest.raises(UsageError, match="extend must be a mapping of settings"):
+        resume(tmp_path / "run.jsonl", scheduler_of("asha", n_trials=4), extend="n_trials=6")
+    more = {"n_trials": np.int64(6)}
+    found = resume(tmp_path / "run.jsonl", scheduler_of("asha", n_trials=4), extend=more)
+    assert len(found.trials) == len(Results.from_journal(tmp_path / "run.jsonl").trials) == 6
 
 
 def test_a_report_of_what_is_maximised_begins_with_the_highest(tmp_path: Path) -> None:

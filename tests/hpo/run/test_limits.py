@@ -175,6 +175,7 @@ def test_the_first_limit_counts_and_without_a_journal_too() -> None:
         ({"max_trials": True}, "max_trials must be an integer"),
         ({"max_trials": -3}, "max_trials must be an integer"),
         ({"target": math.nan}, "target must be a finite number"),
+        ({"target": 10**400}, "target must be a finite number"),
         ({"target": "low"}, "target must be a finite number"),
         ({"max_time": 0}, "max_time must be a positive time"),
         ({"max_time": "soon"}, "max_time must be a positive time"),

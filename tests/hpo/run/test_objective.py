@@ -475,6 +475,17 @@ def test_no_best_trial_is_an_error_that_names_the_objective():
     assert results.history()[-1].best == -math.inf
 
 
+def test_the_reason_of_a_trial_that_diverged_has_the_users_sign_and_name(tmp_path):
+    path = tmp_path / "run.jsonl"
+    with pytest.warns(match="no trial ended"):
+        results = search(
+            lambda c, start, stop, p: [math.inf] * (stop - start), journal=path, **BY_ACCURACY
+        )
+    assert results.trials[0].reason == "accuracy is inf after 1 units"
+    assert results.records()[0]["reason"] == results.trials[0].reason
+    assert Results.from_journal(path).trials == results.trials
+
+
 def test_the_history_of_an_asynchronous_search_ends_at_its_best():
     searcher = RandomSearcher(SPACE, seed=1)
     tuner = Tuner(

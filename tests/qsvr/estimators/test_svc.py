@@ -209,7 +209,7 @@ def test_probabilities_are_those_of_scikit_learns_calibration():
     np.testing.assert_allclose(model.predict_log_proba(X_NEW), np.log(probabilities))
     plain = QSVC(random_state=0).fit(X, Y)
     np.testing.assert_array_equal(plain.decision_function(X_NEW), model.decision_function(X_NEW))
-    with pytest.raises(ValueError, match="fewer than 2 samples; got 1"):
+    with pytest.raises(ValueError, match="fewer than 2 samples of positive"):
         QSVC(probability=True).fit(X[:30], np.r_[2, np.arange(29) % 2])
 
 
@@ -355,3 +355,36 @@ def test_other_samplers(load, sampler):
     X_fit, y, X_new, y_new = scaled(load, 60)
     model = QSVC(sampler=sampler, num_reads=8, random_state=0).fit(X_fit, y)
     assert model.score(X_new, y_new) > 0.9
+
+
+IRIS, Y_IRIS, *_ = scaled(load_iris, 150)
+
+
+def test_a_box_that_is_huge_against_the_labels_is_descended_to_an_end():
+    """Gains of rounding in a box of a million once went round for ever."""
+    X_all, y = load_iris(return_X_y=True)
+    X_all = StandardScaler().fit_transform(X_all)
+    order = np.random.default_rng(0).permutation(len(y))
+    X_all, y = X_all[order], y[order]
+    model = QSVC(C=1e6, random_state=0).fit(X_all, y)
+    np.testing.assert_array_equal(model.predict(X_all), SVC(C=1e6).fit(X_all, y).predict(X_all))
+
+
+@pytest.mark.parametrize("weight", [100.0, 1e3, 1e6])
+@pytest.mark.parametrize("heavy", [0, 1, 2])
+def test_a_heavy_class_does_not_hide_the_losses_of_the_others(heavy, weight):
+    model = QSVC(class_weight={heavy: weight}, random_state=0).fit(IRIS, Y_IRIS)
+    svc = SVC(class_weight={heavy: weight}).fit(IRIS, Y_IRIS)
+    assert (model.predict(IRIS) == svc.predict(IRIS)).mean() > 0.98
+
+
+def test_calibration_leaves_samples_of_weight_0_out_of_the_count_of_folds():
+    weight = np.zeros(len(Y))
+    weight[np.concatenate([np.flatnonzero(Y == each)[:3] for each in range(3)])] = 1.0
+    model = QSVC(probability=True, random_state=0).fit(X, Y, sample_weight=weight)
+    assert len(list(model.calibration_.cv)) == 3
+    assert (model.predict_proba(X_NEW).argmax(axis=1) == Y_NEW).mean() > 0.7
+    weight[Y == 0] = 0.0
+    weight[np.flatnonzero(Y == 0)[0]] = 1.0
+    with pytest.raises(ValueError, match="fewer than 2 samples of positive weight; got 1"):
+        QSVC(probability=True).fit(X, Y, sample_weight=weight)
