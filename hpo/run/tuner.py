@@ -75,7 +75,7 @@ from hpo.run.workers import Workers, WorkerSettings
 from hpo.text import visible
 from hpo.trainers import Trainer
 from hpo.trainers.objective import Objective
-from hpo.trial import Config, Job, TrainJob
+from hpo.trial import Config, Done, Job, TrainJob, TrialStatus
 
 _log = logging.getLogger(__name__)
 
@@ -540,7 +540,7 @@ class Tuner:
         self.progress.limit_epochs(limits.max_epochs)
         objective = self._objective
         summary = with_parts(self.scheduler.summary(), recorder.notes, objective)
-        if limits.is_reached(summary, objective):
+        if limits.is_reached(summary, objective) and not self._is_over(runner, recorder):
             runner.end("target")
         try:
             drive_with_callbacks(self.scheduler, removing, recorder, self.callbacks)
@@ -550,6 +550,16 @@ class Tuner:
         if limit:
             recorder.note(limits.stop_note(limit))
         return limit
+
+    def _is_over(self, runner: JobRunner, recorder: RunRecorder) -> bool:
+        """Return whether nothing is left of a search; its next job is decided if there is one."""
+        if any(trial.status is TrialStatus.RUNNING for trial in self.scheduler.summary().trials):
+            return False
+        decision = self.scheduler.ask()
+        if isinstance(decision, Job):
+            recorder.decided(decision)
+            runner.submit(decision)
+        return isinstance(decision, Done)
 
     def _results(self, recorder: RunRecorder, store: CheckpointStore, *, finished: bool) -> Results:
         is_temporary = self.journal is None and self.checkpoint_dir is None

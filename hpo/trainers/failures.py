@@ -24,6 +24,9 @@ _FURTHER_LENGTH = 160
 _MEMBERS = 3
 """Maximum number of members of a group, and of causes in a chain, that are described."""
 
+_COMMAND_LENGTH = 100
+"""The same for a failed command, after whose text its message says how it ended."""
+
 _TOTAL_LENGTH = 1000
 
 _LAST_LINES = 5
@@ -66,6 +69,9 @@ def _name_and_message(error: BaseException, length: int) -> str:
             message = str(error.msg)  # without the place, which comes last
         else:
             message = "".join(str(error)[: 100 * length])
+            if isinstance(error, _FAILED_COMMANDS):  # how it ended comes last
+                command = str(error.cmd)
+                message = message.replace(command, _clipped(command, _COMMAND_LENGTH), 1)
         message = "\n".join([message, *map(str, getattr(error, "__notes__", ()))])
     except KeyboardInterrupt:
         raise

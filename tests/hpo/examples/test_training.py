@@ -131,7 +131,7 @@ def test_two_processes(tmp_path, imports) -> None:
     """Two processes train one model; pieces equal one go; a lone process cannot go on."""
     (tmp_path / "group.py").write_text(textwrap.dedent(GROUP))
     pair = TorchrunTrainer(f"{tmp_path / 'group.py'}:trainer", processes=2)
-    losses = pair.train(CONFIG, 0, 6, tmp_path / "c").losses
+    losses = pair.train(CONFIG, 0, 6, tmp_path / "c")
     assert losses[:3] == losses[3:]
     assert losses[2] < min(losses[0], 0.8 * mlp.trivial_score("wine")["loss"])  # six steps
     state = torch.load(tmp_path / "whole", weights_only=True)

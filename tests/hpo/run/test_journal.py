@@ -228,7 +228,10 @@ def test_a_run_goes_on_from_any_entry(workshop, outcome_of, kind: str) -> None:
 @pytest.mark.slow
 def test_a_journal_cut_at_any_byte_resumes(workshop, outcome_of) -> None:
     spec = workshop.spec(
-        scheduler="swift-hyperband", predictor="last-value", scheduler_options={"min_curves": 3}
+        scheduler="swift-hyperband",
+        predictor="last-value",
+        scheduler_options={"min_curves": 3},
+        keep_checkpoints=True,
     )
     workshop.slow(0)
     reference = Tuner.from_spec(spec, journal=workshop.journal).run()

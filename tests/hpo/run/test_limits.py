@@ -314,3 +314,20 @@ def test_a_value_that_is_not_finite_reaches_no_target() -> None:
     results = Tuner(train, scheduler, executor="inline", mode="max").run(target=0.25)
     assert results.stopped_by == "target"
     assert results.best_trial(scope="any").config == {"x": 3}
+
+
+def test_a_search_that_is_over_stays_so_with_a_target_that_it_has_reached(workshop) -> None:
+    Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
+    found = Tuner.resume(workshop.journal, target=1e6)
+    assert (found.finished, found.stopped_by) == (True, None)
+    assert Results.from_journal(workshop.journal).finished
+
+
+def test_a_target_that_was_reached_before_stops_a_search_again(workshop, outcome_of) -> None:
+    whole = Tuner.from_spec(workshop.spec(), journal=workshop.root / "whole.jsonl").run()
+    tuner = Tuner.from_spec(workshop.spec(), journal=workshop.journal)
+    assert tuner.run(target=1e6).stopped_by == "target"
+    again = Tuner.resume(workshop.journal, target=1e6)
+    assert (again.finished, again.stopped_by) == (False, "target")
+    assert Results.from_journal(workshop.journal).trials == again.trials
+    assert outcome_of(Tuner.resume(workshop.journal)) == outcome_of(whole)

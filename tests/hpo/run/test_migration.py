@@ -108,7 +108,7 @@ def test_the_translation_is_written_whole_or_not_at_all(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hpo.run.journal.write_atomically", full)
+    monkeypatch.setattr("hpo.run.locking.write_atomically", full)
     with pytest.raises(JournalError, match=r"cannot translate .* No space left"):
         Journal.open(old)
     assert old.read_bytes() == raw

@@ -169,7 +169,7 @@ def test_workers_in_another_folder_use_the_same_checkpoints(
         settings["executor"] = partial(
             ProcessPoolExecutor, 2, get_context("spawn"), os.chdir, (str(elsewhere),)
         )
-    spec = away.spec(trainer="work.py:train", executor="process")
+    spec = away.spec(trainer="work.py:train", executor="process", keep_checkpoints=True)
     results = Tuner.from_spec(spec, **settings).run()
     assert outcome_of(results) == outcome_of(reference)
     assert not list(elsewhere.iterdir())
