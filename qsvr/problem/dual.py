@@ -45,6 +45,11 @@ def attainable(box: FloatArray) -> FloatArray:
     """Return the boxes, (2, n_samples), without what no coefficients that sum to 0 can attain.
 
     One that rises needs others that fall: it stays below the sum of their boxes.
+
+    Parameters
+    ----------
+    box : ndarray of shape (2, n_samples)
+        Upper bounds of a and a-hat.
     """
     return np.asarray(np.minimum(box, box[::-1].sum(axis=1, keepdims=True) - box[::-1]))
 
