@@ -20,7 +20,7 @@ from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 
-KILLS = 25 if os.environ.get("THOROUGH") else 10  # `make thorough`
+KILLS = 25 if os.environ.get("THOROUGH") else 6  # `make thorough`
 
 NURSERY = '''
 """Forks a process for each line on standard input, so that all is imported only once."""
@@ -66,7 +66,7 @@ def reports_of(journal: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("scheduler", "kills"),
     # Those that forecast make every forecast of the past again when they resume.
-    [("swift-hyperband", KILLS), ("asha", KILLS), ("swift-asha", 8)],
+    [("swift-hyperband", KILLS), ("asha", KILLS), ("swift-asha", 5)],
 )
 def test_tuner_killed_at_random_moments(
     make_workshop, outcome_of, environment, scheduler, kills
@@ -126,7 +126,7 @@ RAY = pytest.param(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("executor", "n_kills"), [("process", KILLS), ("dask", 10), RAY])
+@pytest.mark.parametrize(("executor", "n_kills"), [("process", KILLS), ("dask", 6), RAY])
 def test_worker_killed_at_random_moments(make_workshop, outcome_of, executor, n_kills) -> None:
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()

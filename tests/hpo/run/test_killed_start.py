@@ -6,6 +6,7 @@ Whatever is left, `resume` works, or `run` starts afresh where there is no journ
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from hpo.run.journal import Journal, encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
+
+STRIDE = 1 if os.environ.get("THOROUGH") else 3  # `make thorough`
 
 KILLER = '''
 """Forks processes that are killed at their n-th call, for n = 1, 2, ... until one survives."""
@@ -106,9 +109,9 @@ def fork(args, at, log):
 
 
 log = Path(order["pristine"] + ".log")
-n = 0
+n = 1 - order["stride"]
 while True:
-    n += 1
+    n += order["stride"]
     shutil.rmtree(root)
     shutil.copytree(pristine, root)
     os.environ["STOP_AT_FIRST_EPOCH"] = "1"
@@ -143,9 +146,9 @@ def train(config, start, stop, checkpoint):
 
 
 def killed_at_every_call(
-    workshop, environment, command: list[str], *, same: bool = False
+    workshop, environment, command: list[str], *, same: bool = False, stride: int = 1
 ) -> list[Any]:
-    """Return what came of each kill and then of `resume`, or of the same command.
+    """Return what came of each kill (of every `stride`-th) and then of `resume`, or the command.
 
     The last one has survived.
     """
@@ -157,6 +160,7 @@ def killed_at_every_call(
         "source": str(Path(__file__).parents[3]),
         "command": command,
         "same": same,
+        "stride": stride,
         "schedulers": ["asha", "swift-hyperband"],
         "spec": workshop.spec().to_json(),
     }
@@ -245,8 +249,9 @@ def test_a_resumption_that_is_killed_anywhere(
     lines = own.journal.read_bytes().splitlines(keepends=True)
     own.journal.write_bytes(b"".join(lines[:6]))
     state(own)
-    kills = killed_at_every_call(own, environment, ["resume", "run.jsonl", "--quiet"])
-    check(own, kills, reference, outcome_of, least=4)
+    command = ["resume", "run.jsonl", "--quiet"]
+    kills = killed_at_every_call(own, environment, command, stride=STRIDE)
+    check(own, kills, reference, outcome_of, least=4 // STRIDE)
 
 
 @pytest.mark.slow
@@ -256,8 +261,8 @@ def test_a_salvage_that_is_killed_anywhere(own, environment, reference, outcome_
     raw[raw.index(b"\n", len(raw) // 3) + 20] ^= 1
     own.journal.write_bytes(raw)
     command = ["resume", "run.jsonl", "--quiet", "--salvage"]
-    kills = killed_at_every_call(own, environment, command, same=True)
-    check(own, kills, reference, outcome_of, least=15)
+    kills = killed_at_every_call(own, environment, command, same=True, stride=STRIDE)
+    check(own, kills, reference, outcome_of, least=15 // STRIDE)
     for kill in kills:
         kept = json.loads(Path(f"{own.root.with_name('pristine')}.{kill['n']}.files").read_text())
         assert [name for name in kept if ".jsonl.damaged-" in name] == ["run.jsonl.damaged-1"]

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
 ]
 THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
-KILLS = 50 if THOROUGH else 3
+KILLS = 50 if THOROUGH else 2
 EPOCH = 0.03
 SCHEDULERS = ("hyperband", "swift-hyperband", "asha")
 
