@@ -36,6 +36,7 @@ from hpo.errors import (
     AllTrialsFailedWarning,
     InterruptedRunError,
     JournalError,
+    MachineError,
     MissingPackageError,
     StoppedRunError,
     TrainerError,
@@ -517,6 +518,8 @@ class Tuner:
             show_results(self.callbacks, results)
             raise InterruptedRunError(signum, self.journal, results) from None
         except StoppedRunError as error:
+            if not isinstance(error, MachineError):  # its journal may be what cannot be written
+                self._write_state(recorder, finished=False)
             error.results = self._results(recorder, store, finished=False)
             show_results(self.callbacks, error.results)
             raise

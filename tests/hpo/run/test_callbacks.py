@@ -12,6 +12,7 @@ from hpo.errors import CallbackError, InterruptedRunError, UsageError
 from hpo.report import read_run
 from hpo.run.journal import read_journal
 from hpo.run.replay import replay
+from hpo.run.results import Results
 from hpo.trial import TrialStatus
 from workshop import outcome_of
 
@@ -200,6 +201,7 @@ def test_a_callback_that_fails_stops_the_run_in_good_order(method: str, tmp_path
     assert failing.calls == 1
     assert isinstance(caught.value.__cause__, KeyError)
     assert caught.value.results.epochs > 0  # what had come is kept
+    assert Results.from_journal(journal).trials == caught.value.results.trials
     settings = {"executor": "inline", "max_retries": 0}
     resumed = Tuner.resume(journal, train, scheduler(), **settings)
     assert outcome_of(resumed) == outcome_of(tuner().run())
