@@ -5,7 +5,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # Processes that share the tests; 0 runs them in one, in their order.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS)
+# One thread of linear algebra in each process: two that have two of them wait for each other.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
 STAMP  := $(VENV)/.installed
 DOCS   := $(VENV)/.docs-installed
 

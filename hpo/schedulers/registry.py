@@ -135,12 +135,12 @@ def make_scheduler(
         If the name or an option is unknown (the message lists the valid ones), a value is out of
         range, or the searcher proposes from forecasts, of which the scheduler makes none.
     """
+    check_scheduler_options(name, options)
     if not hasattr(searcher, "propose"):
         raise ValueError(
             f"searcher must be a Searcher, got {type(searcher).__name__}; "
             "make_searcher(NAME, space) builds one"
         )
-    check_scheduler_options(name, options)
     if isinstance(searcher, LearningSearcher) and not asks_for_forecasts(name):
         raise ValueError(
             f"searcher {type(searcher).__name__} proposes with forecasts, and scheduler {name!r} "

@@ -152,9 +152,12 @@ class Search:
 
 CASES = [
     ("hyperband", "inline"),
-    ("hyperband", "process"),
     pytest.param("asha", "process", marks=pytest.mark.slow),
-    pytest.param("swift-asha", "inline", marks=pytest.mark.slow),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (("hyperband", "process"), ("swift-asha", "inline"))
+        if os.environ.get("THOROUGH")
+    ),
 ]
 
 

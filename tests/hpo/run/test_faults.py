@@ -223,9 +223,20 @@ def damage(workshop, how: str) -> int:
     return len(places)
 
 
-@pytest.mark.parametrize("how", ["folder", "trial", "file", "flipped"])
-@pytest.mark.parametrize("executor", ["inline", pytest.param("process", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("scheduler", ["hyperband", "swift-asha"])
+HOW = ("folder", "trial", "file", "flipped")
+
+
+@pytest.mark.parametrize(
+    ("how", "executor", "scheduler"),
+    [
+        *((how, "inline", scheduler) for how in HOW for scheduler in ("hyperband", "swift-asha")),
+        *(
+            pytest.param(how, "process", scheduler, marks=pytest.mark.slow)
+            for scheduler in ("hyperband", "swift-asha")
+            for how in (HOW if os.environ.get("THOROUGH") else HOW[2:3])
+        ),
+    ],
+)
 def test_lost_and_damaged_checkpoints_start_afresh(
     workshop, outcome_of, how, executor, scheduler
 ) -> None:
