@@ -68,7 +68,7 @@ from hpo.run.recorder import LEADER, RunRecorder
 from hpo.run.removal import RemovingRunner, removed_before
 from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy, signals_stop
+from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
@@ -510,13 +510,11 @@ class Tuner:
             if not limit:
                 store.tidy()
         except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
-            signum: int = signal.SIGINT
-            if isinstance(stop, InterruptedRunError):
-                signum = stop.signum
-                self._write_state(recorder, finished=False)
-            results = self._results(recorder, store, finished=False)
-            show_results(self.callbacks, results)
-            raise InterruptedRunError(signum, self.journal, results) from None
+            interrupted = None
+            while interrupted is None:
+                with contextlib.suppress(KeyboardInterrupt):  # one more, before they are ignored
+                    interrupted = self._interrupted(stop, recorder, store)
+            raise interrupted from None
         except StoppedRunError as error:
             if not isinstance(error, MachineError):  # its journal may be what cannot be written
                 self._write_state(recorder, finished=False)
@@ -529,6 +527,19 @@ class Tuner:
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
+
+    def _interrupted(
+        self, stop: KeyboardInterrupt, recorder: RunRecorder, store: CheckpointStore
+    ) -> InterruptedRunError:
+        """Return the error of an interrupt, with the results; further ones are ignored."""
+        with interrupts_ignored():
+            signum: int = signal.SIGINT
+            if isinstance(stop, InterruptedRunError):
+                signum = stop.signum
+                self._write_state(recorder, finished=False)
+            results = self._results(recorder, store, finished=False)
+            show_results(self.callbacks, results)
+            return InterruptedRunError(signum, self.journal, results)
 
     def _searched(
         self,
