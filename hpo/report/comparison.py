@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,8 @@ from hpo.errors import UsageError
 from hpo.report.content import history_points, json_number, settings_text
 from hpo.report.page import filled, write_page
 from hpo.report.runs import Run
-from hpo.run.results import HistoryPoint, Results, short
-from hpo.text import cell, csv_row, html_text, plain, visible
+from hpo.run.results import HistoryPoint, Results, short, write_records
+from hpo.text import cell, html_text, plain, visible
 from hpo.trainers.objective import Objective
 from hpo.trial import TrialStatus
 
@@ -149,16 +148,7 @@ class Comparison:
         UsageError
             If the file exists or cannot be written.
         """
-        records = self.records()
-        try:
-            with Path(path).open("x", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(csv_row(records[0]))
-                writer.writerows(csv_row(record.values()) for record in records)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror}; name a new file in a writable place"
-            ) from None
+        write_records(self.records(), path)
 
     def render(self) -> str:
         """Return the page of the comparison: HTML without external resources."""

@@ -460,18 +460,7 @@ class Results:
         UsageError
             If the file exists or cannot be written.
         """
-        records = self.records()
-        names = list(dict.fromkeys(name for record in records for name in record))
-        try:
-            with Path(path).open("x", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(csv_row(names))
-                rows = ((record.get(name, "") for name in names) for record in records)
-                writer.writerows(map(csv_row, rows))
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror}; name a new file in a writable place"
-            ) from None
+        write_records(self.records(), path)
 
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
@@ -613,6 +602,34 @@ def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
     named = "" if spec is None else spec.checkpoint_dir
     root = Path(named or default_directory(content.path)).absolute()
     return ModelStore(root, (spec and spec.trainer) or None)
+
+
+def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write records to a new CSV file, with a column for each name (see `Results.write_csv`).
+
+    Parameters
+    ----------
+    records : sequence of Mapping
+        Flat; a name that one of them lacks is an empty cell of it.
+    path : Path
+        Must not exist.
+
+    Raises
+    ------
+    UsageError
+        If the file exists or cannot be written.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    try:
+        with Path(path).open("x", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(csv_row(names))
+            rows = ((record.get(name, "") for name in names) for record in records)
+            writer.writerows(map(csv_row, rows))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; name a new file in a writable place"
+        ) from None
 
 
 def short(value: object) -> str:

@@ -10,6 +10,7 @@ from hpo.brackets import brief
 from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
 from hpo.searchers.initial import with_initial
+from hpo.space.search_space import SearchSpace
 from hpo.trial import Config
 
 
@@ -73,3 +74,24 @@ def check_extension(
                 f"{name}, got {brief(value)}"
             )
     return {**present, **settings}
+
+
+class TriesFirst:
+    """A scheduler that tries given configurations first (see `hpo.loop.TakesInitial`)."""
+
+    _trials: TrialStore
+    _searcher: Searcher
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """Search space of the searcher; None if it has none."""
+        return getattr(self._searcher, "space", None)
+
+    def enqueue(self, configs: Sequence[Config]) -> None:
+        """Try these configurations first (see `hpo.loop.TakesInitial`).
+
+        Parameters
+        ----------
+        configs : sequence of Config
+        """
+        self._searcher = enqueued(self._trials, self._searcher, configs)

@@ -16,12 +16,10 @@ from heapq import heappop, heappush
 from typing import Any, Literal
 
 from hpo.brackets import check_integer, check_resources, hyperband_brackets
-from hpo.schedulers._extension import check_extension, enqueued
+from hpo.schedulers._extension import TriesFirst, check_extension
 from hpo.schedulers._trials import TrialStore
 from hpo.searchers.base import Searcher
-from hpo.space.search_space import SearchSpace
 from hpo.trial import (
-    Config,
     Decision,
     Done,
     Event,
@@ -61,7 +59,7 @@ class _Rung:
         return rank < max(self.n_seen // self._eta, 1)
 
 
-class ASHA:
+class ASHA(TriesFirst):
     """Asynchronous successive halving.
 
     Parameters
@@ -187,20 +185,6 @@ class ASHA:
             level = self._failed_at.pop(trial)
             self._rungs[level].n_seen -= 1
             self._continuing.append((trial, level))
-
-    @property
-    def space(self) -> SearchSpace | None:
-        """Search space of the searcher; None if it has none."""
-        return getattr(self._searcher, "space", None)
-
-    def enqueue(self, configs: Sequence[Config]) -> None:
-        """Try these configurations first (see `hpo.loop.TakesInitial`).
-
-        Parameters
-        ----------
-        configs : sequence of Config
-        """
-        self._searcher = enqueued(self._trials, self._searcher, configs)
 
     def extend(self, **settings: Any) -> None:
         """Start more trials, or train the best ones further (see `hpo.loop.Extendable`).

@@ -22,12 +22,10 @@ from hpo.brackets import (
     check_resources,
     hyperband_epochs,
 )
-from hpo.schedulers._extension import check_extension, enqueued
+from hpo.schedulers._extension import TriesFirst, check_extension
 from hpo.schedulers._trials import TrialStore, mix_seed
 from hpo.searchers.base import RewardedSearcher, Searcher
-from hpo.space.search_space import SearchSpace
 from hpo.trial import (
-    Config,
     Curve,
     Decision,
     Done,
@@ -45,7 +43,7 @@ from hpo.trial import (
 )
 
 
-class EarlyStopping:
+class EarlyStopping(TriesFirst):
     """Trains every trial to the end unless it is predicted not to beat the best one so far.
 
     The first `min_curves` trials are trained in full. The predictor is trained on their curves and
@@ -179,20 +177,6 @@ class EarlyStopping:
         for trial in trial_ids:
             self._trials.retry(trial)
             self._ready.append(trial)
-
-    @property
-    def space(self) -> SearchSpace | None:
-        """Search space of the searcher; None if it has none."""
-        return getattr(self._searcher, "space", None)
-
-    def enqueue(self, configs: Sequence[Config]) -> None:
-        """Try these configurations first (see `hpo.loop.TakesInitial`).
-
-        Parameters
-        ----------
-        configs : sequence of Config
-        """
-        self._searcher = enqueued(self._trials, self._searcher, configs)
 
     def extend(self, **settings: Any) -> None:
         """Try more trials (see `hpo.loop.Extendable`).

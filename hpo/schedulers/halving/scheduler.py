@@ -16,15 +16,13 @@ from dataclasses import replace
 from typing import Any
 
 from hpo.brackets import Bracket, check_iterations, check_resources, hyperband_brackets
-from hpo.schedulers._extension import check_extension, enqueued
+from hpo.schedulers._extension import TriesFirst, check_extension
 from hpo.schedulers._trials import TrialStore
 from hpo.schedulers.halving.predictions import Predictions
 from hpo.schedulers.halving.rounds import CurvePool, Round, RoundPlan, plan_bracket
 from hpo.schedulers.halving.rules import FullTraining, RoundRule
 from hpo.searchers.base import Searcher
-from hpo.space.search_space import SearchSpace
 from hpo.trial import (
-    Config,
     Decision,
     Done,
     Event,
@@ -41,7 +39,7 @@ from hpo.trial import (
 )
 
 
-class BracketScheduler:
+class BracketScheduler(TriesFirst):
     """Successive halving in brackets, with a rule that saves training within rounds.
 
     `Hyperband` and its variants differ only in their brackets and their rule. Their decisions
@@ -233,20 +231,6 @@ class BracketScheduler:
         for bracket in sorted(self._late):
             if bracket not in self._rounds:
                 self._start_late_round(bracket)
-
-    @property
-    def space(self) -> SearchSpace | None:
-        """Search space of the searcher; None if it has none."""
-        return getattr(self._searcher, "space", None)
-
-    def enqueue(self, configs: Sequence[Config]) -> None:
-        """Try these configurations first (see `hpo.loop.TakesInitial`), in the first bracket.
-
-        Parameters
-        ----------
-        configs : sequence of Config
-        """
-        self._searcher = enqueued(self._trials, self._searcher, configs)
 
     def extend(self, **settings: Any) -> None:
         """Run through all brackets again (see `hpo.loop.Extendable`).
