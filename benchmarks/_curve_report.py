@@ -155,8 +155,8 @@ def table_parser(description: str | None, n_seeds: int) -> argparse.ArgumentPars
     parser.add_argument(
         "--markdown",
         nargs="?",
-        const=Path("docs/curves.md"),
+        const=Path("docs/research/curves.md"),
         type=Path,
-        help="write the results between the marks of this file (docs/curves.md)",
+        help="write the results between the marks of this file (docs/research/curves.md)",
     )
     return parser

@@ -7,7 +7,7 @@
 Tables: ``mlpf_curves.csv`` (whole, and its clean part) and every ``.npz`` of ``curves/`` beside it,
 or whatever ``--tables`` names. ``max_resource`` is a table's number of units, ``reduction_factor``
 2. Where Hyperband wants more configurations than a table has rows, every k-th unit is kept, with
-the least k that makes them enough. docs/curves.md defines every column.
+the least k that makes them enough. docs/research/curves.md defines every column.
 
 Runs are kept in the cache folder, so that a benchmark that was cut off goes on where it was.
 """

@@ -48,7 +48,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/recorded"))
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/out/curves"))
-    parser.add_argument("--markdown", nargs="?", const=Path("docs/curves.md"), type=Path)
+    parser.add_argument("--markdown", nargs="?", const=Path("docs/research/curves.md"), type=Path)
     args = parser.parse_args()
     if args.quick:
         args.kinds, args.rows, args.seeds = QUICK_KINDS, QUICK_ROWS, QUICK_SEEDS

@@ -3,7 +3,7 @@
 A single model never corrects its own wrong rejections, because rejected trials are not trained
 further. If each forecast comes from one of several models of different kinds, a trial that one
 model wrongly rejects is resumed by another. On recorded curves the joint process and a pooled model
-in turn do better than either (``docs/curves.md``).
+in turn do better than either (``docs/research/curves.md``).
 """
 
 from __future__ import annotations

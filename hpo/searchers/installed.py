@@ -6,7 +6,7 @@ An installed package offers its parts under names of its own, in its ``pyproject
     one-by-one = "one_by_one:OneByOne"
 
 The groups are ``hpo.schedulers``, ``hpo.searchers``, ``hpo.predictors`` and ``hpo.run.executors``.
-``docs/extending.md`` says how each is called. Names of this package cannot be taken.
+``docs/develop/extending.md`` says how each is called. Names of this package cannot be taken.
 """
 
 from __future__ import annotations

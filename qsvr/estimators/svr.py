@@ -128,7 +128,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
         and 10 rounds reach the exact dual's minimum on the same qubits. ``"auto"`` is 0 for
         samplers that cost, and for local ones as many short rounds as are needed until training is
-        as good as SVR's: none where one QUBO is enough. See `docs/choosing.md`.
+        as good as SVR's: none where one QUBO is enough. See `docs/guide/choosing.md`.
     max_variables : int, "auto" or None
         Most binary variables of one QUBO. Data that need more are solved by working sets, whose
         windows shrink automatically. ``"auto"`` is the sampler's capacity, and for this package's

@@ -36,7 +36,7 @@ def layers_of(root, package):
 
 def drawn_in(root, package):
     """Return the rooms of a picture from top to bottom, and all of its words."""
-    tree = ET.parse(root / "docs" / f"architecture-{package}.svg")
+    tree = ET.parse(root / "docs" / "develop" / f"architecture-{package}.svg")
     texts = sorted(
         (float(each.get("y")), each.get("class"), each.text) for each in tree.iter(f"{SVG}text")
     )
@@ -62,7 +62,7 @@ def test_the_picture_shows_every_room_in_the_order_of_the_layers(root, package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_picture_names_modules_that_exist(root, package):
     """Words behind a room's name are its modules and folders."""
-    tree = ET.parse(root / "docs" / f"architecture-{package}.svg")
+    tree = ET.parse(root / "docs" / "develop" / f"architecture-{package}.svg")
     texts = sorted(
         (float(each.get("y")), float(each.get("x")), each.get("class") or "", each.text)
         for each in tree.iter(f"{SVG}text")

@@ -65,7 +65,8 @@ def test_roles_name_what_is_there(page):
     wrong = []
     for role, target in ROLE.findall(page.read_text("utf-8")):
         if role == "doc":
-            found = (page.parent / f"{target}.md").exists() or (
+            folder = DOCS if target.startswith("/") else page.parent
+            found = (folder / f"{target.lstrip('/')}.md").exists() or (
                 target.rpartition("/")[0].endswith("notebooks")
                 and (ROOT / "notebooks" / f"{Path(target).name}.ipynb").exists()
             )
@@ -77,7 +78,7 @@ def test_roles_name_what_is_there(page):
 
 
 def test_the_map_from_the_papers_names_functions_of_all_five():
-    text = (DOCS / "papers.md").read_text("utf-8")
+    text = (DOCS / "research" / "papers.md").read_text("utf-8")
     sections = {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
     papers = [title for title in sections if title != "Beside the papers"]
     assert len(papers) == 5
@@ -99,13 +100,27 @@ def test_commands_name_files_that_exist():
     assert not missing
 
 
-def test_every_page_is_in_the_guide_or_the_index():
-    """Sphinx would warn; the index takes in by pattern what no one lists."""
-    assert "*\n```" in (DOCS / "index.md").read_text("utf-8")
-    listed = (DOCS / "guide" / "index.md").read_text("utf-8").split()
-    assert all(
-        path.stem in listed for path in (DOCS / "guide").glob("*.md") if path.stem != "index"
-    )
+def listed_by(page: Path) -> list[Path]:
+    """Return the pages that the tables of contents of a page list, in their order."""
+    blocks = re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+    entries = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [
+        (page.parent / f"{entry}.md").resolve()
+        for entry in entries
+        if not entry.startswith((":", "api/", "notebooks/"))
+    ]
+
+
+def test_every_page_has_one_place_in_the_navigation():
+    """Each page of ``docs`` stands in exactly one table of contents, and the index reaches all."""
+    reached, waiting = [], [DOCS / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.append(page)
+        waiting += listed_by(page)
+    pages = {page for page in PAGES if page.is_relative_to(DOCS)}
+    assert {page for page in reached if reached.count(page) > 1} == set()
+    assert pages == set(reached)
 
 
 @pytest.mark.parametrize(

@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+GENERATED = ("api", "notebooks", "_build")
 PAGES = [
     ROOT / "README.md",
     *sorted(
         path
-        for name in (
-            "index",
-            "start",
-            "coming-from",
-            "architecture",
-            "extending",
-            "faq",
-            "guide/*",
-        )
-        for path in (ROOT / "docs").glob(f"{name}.md")
+        for path in (ROOT / "docs").rglob("*.md")
+        if path.relative_to(ROOT / "docs").parts[0] not in GENERATED
     ),
 ]
 
 
-def programs(path: Path) -> list[str]:
-    """Return the Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+def programs(path: Path) -> list[tuple[str, str]]:
+    """Return the Python blocks of a page, each with what it needs and a test has not.
+
+    A line ``% needs: ...`` right above a block names that: an account, a device, a cluster.
+    """
+    text = path.read_text("utf-8")
+    found = re.finditer(
+        r"^(?:% needs: ([^\n]*)\n)?```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
+    )
+    return [(match[2], match[1] or "") for match in found]
 
 
 def run(source: str, name: str) -> dict:
@@ -39,9 +39,13 @@ def run(source: str, name: str) -> dict:
 
 
 BLOCKS = [
-    pytest.param(source, id=f"{path.stem}-{number}")
+    pytest.param(
+        source,
+        id=f"{path.stem}-{number}",
+        marks=[pytest.mark.skip(reason=f"needs {needs}")] if needs else [],
+    )
     for path in PAGES
-    for number, source in enumerate(programs(path))
+    for number, (source, needs) in enumerate(programs(path))
     if "## Three programs" not in path.read_text("utf-8")
 ]
 
@@ -61,7 +65,7 @@ def gallery() -> list[str]:
 
 
 def test_other_programs_of_the_readme_run(gallery):
-    others = [each for each in programs(ROOT / "README.md") if each not in gallery]
+    others = [each for each, _ in programs(ROOT / "README.md") if each not in gallery]
     assert len(others) >= 2
     for source in others:
         run(source, "README.md")

@@ -1,7 +1,7 @@
 """Executors by name: our own worker processes, Dask, MPI and Ray, behind one `WorkerPool`.
 
 All of them train the same segments, from the same checkpoints, and turn every failure into a plain
-`hpo.trainers.base.Outcome`. ``docs/executors.md`` compares them.
+`hpo.trainers.base.Outcome`. ``docs/guide/executors.md`` compares them.
 
 >>> from hpo.run.executors import make_pool
 >>> pool = make_pool("inline", 1)

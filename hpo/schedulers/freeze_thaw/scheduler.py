@@ -78,7 +78,7 @@ class SwiftASHA:
     jobs, so that all workers stop at about the same time. A trial that is slower than the others,
     by what they report while it trains, is not completed then.
 
-    ``docs/curves.md`` has the gain, and the tables on which it loses.
+    ``docs/research/curves.md`` has the gain, and the tables on which it loses.
 
     Parameters
     ----------
