@@ -1,4 +1,4 @@
-"""How to choose n_bits, C, n_refinements and equality_penalty: the tables of docs/guide/choosing.md.
+"""How to choose n_bits, C, n_refinements, equality_penalty: tables of docs/guide/choosing.md.
 
 60 training samples of Friedman 1 and of the diabetes set, scaled to [0, 1], epsilon = 0.05, gamma =
 0.3. Energy is the distance of the penalised dual's energy from its relaxation bound, relative to
