@@ -97,8 +97,9 @@ class Tuner:
         New file for the journal; without one the run cannot be resumed.
     executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
         Worker processes; this process; a distributed executor (``docs/guide/executors.md``);
-        processes that join the search by themselves (`hpo.run.work`); any `concurrent.futures.Executor`; or
-        a function that builds one, so that it can be built again when it breaks.
+        processes that join the search by themselves (`hpo.run.work`); any
+        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
+        when it breaks.
     n_workers : int or None
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
