@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-
-INVENTORIES = Path(__file__).parents[1] / "_inventories"
-sys.path.insert(0, str(INVENTORIES))
-
-from write import table  # the script that writes the inventories reads the same table
+from inventories import table
 
 # Short forms in the types of parameters, beside those that numpydoc knows.
 ALIASES = {

@@ -1,6 +1,6 @@
-"""Writes the inventories of other projects' names from the table ``names.toml``.
+"""Writes the inventories of other projects' names from the table ``docs/_inventories/names.toml``.
 
-``python docs/_inventories/write.py`` after each change of the table; a test compares the two.
+``python docs/_ext/inventories.py`` after each change of the table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "_inventories"
 
 
 def table() -> dict[str, dict[str, Any]]:
     """Return the table: for each project its address, and its names with their places."""
-    return tomllib.loads((HERE / "names.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((FOLDER / "names.toml").read_text(encoding="utf-8"))
 
 
 def inventory(title: str, names: dict[str, str]) -> bytes:
@@ -34,8 +34,8 @@ def main() -> int:
     """Write every inventory."""
     projects = table()
     for project, entry in projects.items():
-        (HERE / f"{project}.inv").write_bytes(inventory(entry["title"], entry["names"]))
-    for old in HERE.glob("*.inv"):
+        (FOLDER / f"{project}.inv").write_bytes(inventory(entry["title"], entry["names"]))
+    for old in FOLDER.glob("*.inv"):
         if old.stem not in projects:
             old.unlink()
     return 0
