@@ -221,10 +221,10 @@ def test_dask_jobqueue(make_workshop, slurm, outcome_of, monkeypatch) -> None:
     assert len({pid for *_, pid in busy.trace()}) == 2
 
 
-GUIDE = Path(__file__).parents[4] / "docs" / "executors.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "guide" / "executors.md"
 NEEDS_MPI = pytest.mark.skipif(
     shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
-    reason="needs MPI (Debian: openmpi-bin) and mpi4py (pip install 'qsvr[mpi]')",
+    reason='needs MPI (Debian: openmpi-bin) and mpi4py (pip install ".[mpi]")',
 )
 
 
