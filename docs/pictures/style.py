@@ -40,5 +40,5 @@ def use() -> Any:
 def save(figure: Any, name: str) -> None:
     """Write a picture to ``docs/_static``, the same bytes each time."""
     path = STATIC / name
-    figure.savefig(path, dpi=200, metadata={"Software": None})
+    figure.savefig(path, dpi=150, metadata={"Software": None}, pil_kwargs={"optimize": True})
     print(path)
