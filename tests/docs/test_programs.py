@@ -29,9 +29,8 @@ def programs(path: Path) -> list[tuple[str, str]]:
     ``% file: NAME`` above both says that the block is a whole file, which must be importable.
     """
     text = path.read_text("utf-8")
-    found = re.finditer(
-        r"^(?:% file: [^\n]*\n)?(?:% needs: ([^\n]*)\n)?```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
-    )
+    pattern = r"^(?:% file: [^\n]*\n)?(?:% needs: ([^\n]*)\n)?```python\n(.*?)^```$"
+    found = re.finditer(pattern, text, re.DOTALL | re.MULTILINE)
     return [(match[2], match[1] or "") for match in found]
 
 
