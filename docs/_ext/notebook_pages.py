@@ -19,7 +19,8 @@ def copy_notebooks(app: Any, _: object = None) -> None:
     wanted = {}
     for path in source.glob("*.ipynb"):
         content = path.read_bytes()
-        wanted[target / path.name] = content
+        # A link to a page, as it is beside the sources, and from a page beside that one.
+        wanted[target / path.name] = content.replace(b"](../docs/", b"](../")
         wanted[target / "thumbnails" / f"{path.stem}.png"] = first_figure(content)
     for path in [*target.glob("*.ipynb"), *target.glob("thumbnails/*")]:
         if path not in wanted:
