@@ -8,7 +8,7 @@ function bracketsSection() {
 
 function bracketOf(bracket) {
   const button = make("button", { type: "button" }, "show its curves");
-  button.setAttribute("aria-label", `Show the curves of bracket ${bracket.bracket}`);
+  button.setAttribute("aria-label", `show its curves, bracket ${bracket.bracket}`);
   button.addEventListener("click", () => {
     change({ bracket: bracket.bracket });
     document.getElementById("curves").scrollIntoView();
