@@ -147,6 +147,15 @@ def public_objects() -> Iterator[PublicObject]:
                     yield PublicObject(module, name, value)
 
 
+def aliases() -> dict[str, str]:
+    """Return what the names of our classes mean in the types of parameters."""
+    return {
+        each.name: f":py:obj:`~{each.path}`"
+        for each in public_objects()
+        if each.kind in ("Classes", "Protocols", "Errors and warnings")
+    }
+
+
 _ORDER = ("Classes", "Functions", "Protocols", "Errors and warnings", "Constants")
 
 
