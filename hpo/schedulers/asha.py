@@ -68,14 +68,14 @@ class ASHA(TriesFirst):
         Proposes configurations.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta: the best 1/eta of the trials continue at a rung.
-    type : {"promotion", "stopping"}
+    type : {"promotion", "stopping"}, default="promotion"
         Whether trials pause at a rung until they qualify to continue, or stop unless they qualify
         on arrival.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many as Hyperband starts.
-    min_resource : int
+    min_resource : int, default=1
         Resource of the first rung.
 
     Raises
