@@ -14,6 +14,7 @@ from hpo.run.journal import Journal, JournalContent
 from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
+from hpo.run.timeline import TimelineRecorder, take_in
 from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
@@ -53,6 +54,8 @@ class RunRecorder:
         Reports so far with their times of arrival, in seconds since the epoch.
     notes : list of Mapping
         Notes so far: retries, extra metrics, overlap figures.
+    timeline : TimelineRecorder
+        What each worker has done so far.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class RunRecorder:
         self._progress = progress
         self._baseline = baseline
         self._next_show = -math.inf
+        self.timeline = TimelineRecorder()
+        if before is not None:
+            take_in(self.timeline, before)
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
@@ -78,6 +84,7 @@ class RunRecorder:
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
+        self.timeline.decided(_named(job), time.time())
         if self._journal is not None:
             self._journal.decided(job)
         self._show_sometimes()
@@ -89,6 +96,7 @@ class RunRecorder:
             where = self._places.pop((report.trial_id, report.start), None)
         if self._journal is not None:
             self._journal.reported(report, where)
+        self.timeline.reported(_named(report), time.time(), where)
         self.reports.append((time.time(), report))
         self._show_sometimes()
 
@@ -102,6 +110,7 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self.timeline.note(data, time.time())
         self._has_parts |= data.get("what") == PART
         self.notes.append(data)
         self._views.note(data)
@@ -128,3 +137,10 @@ class RunRecorder:
         if self._has_parts:
             summary = with_parts(summary, self.notes, self._objective)
         self._progress.show(self._views.summary(summary), self._baseline)
+
+
+def _named(value: Job | Report) -> dict[str, Any]:
+    """Return the type and the short fields of a job or a report, as its line of the journal has."""
+    names = ("trial_id", "start", "stop", "job_id")
+    known = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return {"type": type(value).__name__, **known}
