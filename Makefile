@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --num
 STAMP  := $(VENV)/.installed
 DOCS   := $(VENV)/.docs-installed
 
-.PHONY: help install demo test thorough test-fast lint types contracts check bench docs notebooks clean
+.PHONY: help install demo test thorough test-fast lint types contracts check bench docs pictures notebooks clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -20,6 +20,7 @@ help:
 	@echo "make check      lint, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
 	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
+	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
 
 install: $(STAMP)
@@ -69,6 +70,9 @@ $(DOCS): $(STAMP)
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+pictures: $(STAMP)
+	@set -e; for script in flows tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/render.py

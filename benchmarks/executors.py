@@ -141,7 +141,7 @@ def missing(executor: str) -> str:
     """Return what an executor lacks on this machine; empty if nothing."""
     package = {"dask": "distributed", "mpi": "mpi4py", "ray": "ray"}.get(executor)
     if package is not None and importlib.util.find_spec(package) is None:
-        return f"pip install 'qsvr[{executor}]'"
+        return f'pip install ".[{executor}]"'
     if executor == "mpi" and shutil.which("mpiexec") is None:
         return "mpiexec (Debian: openmpi-bin)"
     return ""

@@ -7,6 +7,8 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
+from qsvr._text import install_hint
+
 
 class UsageError(ValueError):
     """The user asked for something that cannot be done; the message names the remedy.
@@ -175,7 +177,5 @@ def import_optional(module: str, user: str, extra: str = "") -> Any:
     except (ImportError, RuntimeError) as error:  # the latter: torchvision built for another torch
         missing = isinstance(error, ModuleNotFoundError)
         why = "is not installed" if missing else f"cannot be imported ({error})"
-        source = f"'qsvr[{extra}]'" if extra else module
-        raise MissingPackageError(
-            f"{user} needs {module}, which {why}: pip install {source}", module
-        ) from error
+        hint = install_hint(extra) if extra else f"pip install {module}"
+        raise MissingPackageError(f"{user} needs {module}, which {why}: {hint}", module) from error

@@ -16,7 +16,10 @@ import sys
 import unicodedata
 from typing import TextIO
 
-__all__ = ["label", "say", "visible", "write"]
+__all__ = ["install_hint", "label", "say", "visible", "write"]
+
+ON_AN_INDEX = False
+"""Whether ``pip install "qsvr[...]"`` finds this distribution; until then it takes a clone."""
 
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Categories of Unicode that are written out: controls, formats, surrogates, line separators."""
@@ -78,6 +81,24 @@ def label(text: object) -> str:
     \$x_1\$
     """
     return visible(text).replace("$", r"\$")
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs an extra of this distribution, for an error message.
+
+    Parameters
+    ----------
+    extra : str
+        Name of the extra in ``pyproject.toml``.
+
+    Examples
+    --------
+    >>> print(install_hint("dask"))
+    pip install ".[dask]" (in a clone of the repository)
+    """
+    if ON_AN_INDEX:
+        return f'pip install "qsvr[{extra}]"'
+    return f'pip install ".[{extra}]" (in a clone of the repository)'
 
 
 def say(text: object, *, err: bool = False, lines: bool = False) -> None:

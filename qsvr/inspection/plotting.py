@@ -1,6 +1,6 @@
 """Figures in scikit-learn's style: a ``Display`` holds what it draws.
 
-matplotlib is an optional dependency: ``pip install "qsvr[plot]"``.
+matplotlib is an optional dependency: ``pip install ".[plot]"``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from qsvr._text import install_hint
 from qsvr._text import label as shown
 from qsvr.inspection.report import SamplerReport
 
@@ -62,7 +63,7 @@ class SampleEnergyDisplay:
                 from matplotlib import pyplot as plt
             except ImportError as error:
                 raise ImportError(
-                    "figures need matplotlib, which is not installed: pip install 'qsvr[plot]'"
+                    f"figures need matplotlib, which is not installed: {install_hint('plot')}"
                 ) from error
             ax = plt.subplots(figsize=(7, 4), layout="constrained")[1]
         report, scale = self.report, abs(self.report.bound) or 1.0

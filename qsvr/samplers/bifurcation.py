@@ -1,7 +1,7 @@
 """Simulated bifurcation, a classical method of Goto et al. (2019), as a dimod sampler.
 
 The package simulated-bifurcation needs PyTorch and is optional: ``pip install
-'qsvr[bifurcation]'``.
+".[bifurcation]"``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import dimod
 import numpy as np
+
+from qsvr._text import install_hint
 
 __all__ = ["SimulatedBifurcationSampler"]
 
@@ -35,8 +37,8 @@ class SimulatedBifurcationSampler:
             import simulated_bifurcation
         except ImportError as error:
             raise ImportError(
-                "sampler='simulated-bifurcation' needs a package that is not installed: pip "
-                f"install 'qsvr[bifurcation]' ({error})."
+                "sampler='simulated-bifurcation' needs a package that is not installed: "
+                f"{install_hint('bifurcation')} ({error})."
             ) from error
         self._minimize = simulated_bifurcation.minimize
 

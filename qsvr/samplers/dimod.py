@@ -12,6 +12,7 @@ import dimod
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._text import install_hint
 from qsvr.exceptions import CapacityError, SamplerError, SamplerWarning
 from qsvr.problem.qubo import SVRQubo
 from qsvr.problem.samples import Samples
@@ -269,7 +270,7 @@ def openjij_sampler(name: str) -> DimodSampler:
         import openjij
     except ImportError as error:
         raise ImportError(
-            f"sampler={name!r} needs OpenJij, which is not installed: pip install 'qsvr[openjij]' "
+            f"sampler={name!r} needs OpenJij, which is not installed: {install_hint('openjij')} "
             f"({error})."
         ) from error
     made = openjij.SQASampler() if name == "openjij-sqa" else openjij.SASampler()

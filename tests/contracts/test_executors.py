@@ -307,7 +307,7 @@ def test_devices_that_a_running_ray_lacks_are_refused(pools) -> None:
 
 
 def test_mpi_without_its_ranks_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"rank 0 leads|pip install 'qsvr\[mpi\]'"):
+    with pytest.raises(UsageError, match=r'rank 0 leads|pip install "\.\[mpi\]"'):
         make_pool("mpi", 2)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-jupytext = pytest.importorskip("jupytext", reason="notebooks need: pip install 'qsvr[notebooks]'")
-pytest.importorskip("nbclient", reason="notebooks need: pip install 'qsvr[notebooks]'")
+jupytext = pytest.importorskip("jupytext", reason='notebooks need: pip install ".[notebooks]"')
+pytest.importorskip("nbclient", reason='notebooks need: pip install ".[notebooks]"')
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9]*.py"))

@@ -25,12 +25,12 @@ QUICK_START = ROOT / "docs" / "start" / "quickstart.md"
 def programs(path: Path) -> list[tuple[str, str]]:
     """Return the Python blocks of a page, each with what it needs and a test has not.
 
-    A line ``% needs: ...`` right above a block names that: an account, a device, a cluster.
+    A line ``% needs: ...`` right above a block names that: an account, a device, a cluster. A line
+    ``% file: NAME`` above both says that the block is a whole file, which must be importable.
     """
     text = path.read_text("utf-8")
-    found = re.finditer(
-        r"^(?:% needs: ([^\n]*)\n)?```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE
-    )
+    pattern = r"^(?:% file: [^\n]*\n)?(?:% needs: ([^\n]*)\n)?```python\n(.*?)^```$"
+    found = re.finditer(pattern, text, re.DOTALL | re.MULTILINE)
     return [(match[2], match[1] or "") for match in found]
 
 

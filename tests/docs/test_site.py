@@ -8,7 +8,7 @@ import sys
 import pytest
 
 for name in ("sphinx", "pydata_sphinx_theme", "numpydoc", "myst_nb", "sphinx_design"):
-    pytest.importorskip(name, reason="building the site needs: pip install 'qsvr[docs]'")
+    pytest.importorskip(name, reason='building the site needs: pip install ".[docs]"')
 
 
 @pytest.mark.slow

@@ -405,4 +405,4 @@ def test_a_missing_package_is_named(workshop, call, monkeypatch, package) -> Non
     args = ["export", "run.jsonl", "x.db"] if package == "optuna" else ["report", "run.jsonl"]
     code, _, err = call(*args, *([] if package == "optuna" else ["--figures", "figures"]))
     assert (code, err.count("\n")) == (2, 1)
-    assert "pip install 'qsvr[" in err
+    assert 'pip install ".[' in err

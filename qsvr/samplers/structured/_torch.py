@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsvr._text import install_hint
 from qsvr.exceptions import SamplerError
 
 __all__ = ["anneal_tensors"]
@@ -51,8 +52,8 @@ def anneal_tensors(
         import torch
     except ImportError as error:
         raise ImportError(
-            f"device={device!r} of sampler_options needs PyTorch, which is not installed: pip "
-            f"install 'qsvr[torch]' ({error}). Leave device out for the compiled annealer."
+            f"device={device!r} of sampler_options needs PyTorch, which is not installed: "
+            f"{install_hint('torch')} ({error}). Leave device out for the compiled annealer."
         ) from error
     n_batches = len(problems[0].batches(num_reads))
     starts = [

@@ -121,8 +121,8 @@ def test_without_a_notebook(executor: str, how: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["process", "dask"])
 def test_in_a_notebook(executor: str, tmp_path: Path, monkeypatch) -> None:
-    nbclient = pytest.importorskip("nbclient", reason="pip install 'qsvr[notebooks]'")
-    nbformat = pytest.importorskip("nbformat", reason="pip install 'qsvr[notebooks]'")
+    nbclient = pytest.importorskip("nbclient", reason='pip install ".[notebooks]"')
+    nbformat = pytest.importorskip("nbformat", reason='pip install ".[notebooks]"')
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     cells = PROGRAM.replace("EXECUTOR", repr(executor)).split("\nif __name__")
     cells[1] = "if __name__" + cells[1]

@@ -118,5 +118,5 @@ def test_a_missing_optional_package_is_named():
     done = subprocess.run(
         [sys.executable, "-c", program, *sys.path], capture_output=True, text=True, check=True
     )
-    assert done.stdout.count("pip install 'qsvr[openjij]'") == 2
-    assert done.stdout.count("pip install 'qsvr[bifurcation]'") == 1
+    assert done.stdout.count('pip install ".[openjij]"') == 2
+    assert done.stdout.count('pip install ".[bifurcation]"') == 1

@@ -97,4 +97,4 @@ def test_without_pytorch_only_the_device_is_missing(tmp_path):
         [sys.executable, "-W", "ignore", "-c", program, str(tmp_path), *sys.path],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "pip install 'qsvr[torch]'" in done.stdout
+    assert 'pip install ".[torch]"' in done.stdout

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
-        reason="needs MPI (Debian: openmpi-bin) and mpi4py (pip install 'qsvr[mpi]')",
+        reason='needs MPI (Debian: openmpi-bin) and mpi4py (pip install ".[mpi]")',
     ),
 ]
 
