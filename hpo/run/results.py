@@ -28,10 +28,11 @@ from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
+from hpo.run.table import config_text, short, short_reason, shortened, trial_table
 from hpo.run.timeline import Span, spans_of, waits_of
 from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.space.search_space import SearchSpace
-from hpo.text import cell, csv_row, visible
+from hpo.text import csv_row, visible
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     Done,
@@ -46,6 +47,9 @@ from hpo.trial import (
     latest_expected_improvement,
     rank_key,
 )
+
+_REASON = 120
+"""Longest reason in a summary."""
 
 
 @dataclass(frozen=True)
@@ -463,17 +467,11 @@ class Results:
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         best, name = self.incumbent, self.objective.title
         if best is not None:
-            config = ", ".join(f"{k}={short(v)}" for k, v in best.config.items())
             lines.append(
                 f"Best: trial {best.trial_id}, {name} {best.value:.6g} after "
-                f"{len(best.losses)} epochs, {config}"
+                f"{len(best.losses)} epochs, {config_text(best.config)}"
             )
-        lines.append(f"Epochs: {self.epochs}")
-        if self.baseline is not None and self.saved is not None:
-            total = self.baseline.epochs
-            lines[-1] += f"; plain Hyperband takes {total}"
-            if self.saved:
-                lines[-1] += f", saved so far {self.saved / total:.1%}"
+        lines.append(f"Epochs: {self.epochs}{self._cost_text()}")
         if self.repeated_epochs:
             lines.append(f"Epochs trained again after lost checkpoints: {self.repeated_epochs}")
         gain = self.expected_improvement
@@ -484,14 +482,31 @@ class Results:
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
-                f"Predictor: {len(skills)} decisions, median skill {skill_text(median(skills))} "
-                "against keeping the last value (positive: better)"
+                f"Predictor, cross-validated: median skill {skill_text(median(skills))} of "
+                f"{len(skills)} decisions (0: as good as the last value, 1: perfect)"
             )
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
-        failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
-        lines += [f"Failed: {failed} of {len(self.trials)} trials"] if failed else []
+        failed = [trial for trial in self.trials if trial.status is TrialStatus.FAILED]
+        if failed:
+            reason = shortened(short_reason(failed[0].reason), _REASON)
+            lines.append(
+                f"Failed: {len(failed)} of {len(self.trials)} trials, the first with: {reason}"
+            )
         return [visible(line) for line in lines]
+
+    def _cost_text(self) -> str:
+        """Return what plain Hyperband takes, for the line of the epochs."""
+        if self.baseline is None:
+            return ""
+        total, by_now = self.baseline.epochs, self.baseline.spent_by_now(self.trials)
+        if self.finished and self.saved:
+            return f", {self.saved / total:.0%} less than the {total} of plain Hyperband"
+        text = f"; plain Hyperband takes {total}"
+        if by_now is not None and by_now > self.epochs and not self.finished:
+            share = 1 - self.epochs / by_now
+            text += f" in all, and {by_now} for the same trials so far ({share:.0%} saved)"
+        return text
 
     @property
     def expected_improvement(self) -> float | None:
@@ -510,7 +525,9 @@ class Results:
             if e.kind == "decision"
         ]
 
-    def table(self, top: int = 10, metrics: Sequence[str] | None = None) -> Table:
+    def table(
+        self, top: int = 10, metrics: Sequence[str] | None = None, width: int | None = None
+    ) -> Table:
         """Return a table of the best trials and of all that failed or reported a NaN.
 
         It is in the order of `hpo.trial.rank_key`, so `best` comes first.
@@ -521,6 +538,9 @@ class Results:
             Number of best trials to show.
         metrics : sequence of str, optional
             Further metrics to show, after the trial's last unit; default: all, empty for none.
+        width : int, optional
+            Width of the terminal, for which reasons and configurations are shortened; default:
+            nothing is shortened, and the table is as wide as it gets.
 
         Raises
         ------
@@ -536,19 +556,8 @@ class Results:
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
-        named = dict.fromkeys(name for record in records for name in record)
-        names = [f"metric_{name}" for name in metrics]
-        names += [name for name in named if name.startswith("config_")]
-        table = Table(title=f"Best {min(top, len(records))} of {len(records)} trials")
-        for heading in ("trial", "status", "epochs", f"last {self.objective.title}", "retries"):
-            table.add_column(cell(heading), justify="right" if heading != "status" else "left")
-        for name in names:
-            table.add_column(cell(name.partition("_")[2]), overflow="fold")
-        table.add_column("reason", overflow="fold")
-        for record in shown:
-            cells = map(cell, self._cells(record, names))
-            table.add_row(*cells, style="red" if record["trouble"] else None)
-        return table
+        title = f"Best {min(top, len(records))} of {len(records)} trials"
+        return trial_table(shown, self.objective.title, metrics, title, width)
 
     def _retried(self) -> list[tuple[TrialResult, int]]:
         """Return all trials with the number of their retries."""
@@ -575,17 +584,6 @@ class Results:
             **{f"metric_{name}": value for name, value in trial.last_metrics.items()},
             **{f"config_{name}": value for name, value in trial.config.items()},
         }
-
-    def _cells(self, record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-        return [
-            str(record["trial_id"]),
-            record["status"],
-            str(record["epochs"]),
-            short(record[f"last_{self.objective.title}"]),
-            str(record["retries"]),
-            *(short(record.get(name, "")) for name in names),
-            record["reason"],
-        ]
 
 
 def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
@@ -621,8 +619,3 @@ def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError(
             f"cannot write {path}: {error.strerror}; name a new file in a writable place"
         ) from None
-
-
-def short(value: object) -> str:
-    """Return a value as text; a float with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
