@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import external_names
 import public_api
+import used_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +33,7 @@ extensions = [
     "sphinx_copybutton",
     "public_api",
     "external_names",
+    "mathml",
     "notebook_pages",
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "_templates"]
@@ -48,6 +50,7 @@ nitpick_ignore_regex = [
 ]
 
 autosummary_generate = True
+autosummary_context = {"used_in": used_in.usage()}
 autosummary_ignore_module_all = False
 autodoc_typehints = "none"  # numpydoc's sections name the types
 autodoc_inherit_docstrings = True
@@ -65,13 +68,18 @@ extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
 }
 
-myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_dmath_allow_space = False  # so that a price in dollars is no formula
+myst_dmath_allow_digits = False
+html_math_renderer = "mathml"
+smartquotes = False  # quotes stand for strings
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebooks are committed with their output; tests execute them
 nb_merge_streams = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "qsvr"
+html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
@@ -79,6 +87,12 @@ html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
     "navbar_align": "left",
+    "navbar_start": ["navbar-logo", "version"],
+    "logo": {
+        "text": "qsvr",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo-dark.svg",
+    },
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
