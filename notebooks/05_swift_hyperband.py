@@ -66,7 +66,7 @@ print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {R} epochs")
 # table instead of training them.
 
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Learning curves of all trials under Hyperband and under Swift-Hyperband. Under Swift-Hyperband many curves are stopped earlier, by a prediction."}}
+# %% mystnb={"image": {"alt": "Learning curves of all trials under Hyperband and under Swift-Hyperband. Under Swift-Hyperband many curves are stopped earlier, by a prediction."}}
 def hyperband(searcher):
     """Build Hyperband for these curves."""
     return Hyperband(searcher, max_resource=R)

@@ -55,7 +55,7 @@ QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 # The image has the reflectance in six bands, from blue to short-wave infrared (SWIR). Roads are two
 # pixels wide, so that most of their pixels are mixed with the land beside them. The lake is small.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "The simulated scene in false colours, its true classes, and the spectra of the five classes."}}
+# %% mystnb={"image": {"alt": "The simulated scene in false colours, its true classes, and the spectra of the five classes."}}
 NAMES = np.array(["forest", "crops", "soil", "water", "road"])
 # Okabe and Ito's colours: readers with any form of colour blindness can tell them apart.
 COLOURS = ListedColormap(["#009E73", "#F0E442", "#E69F00", "#0072B2", "#000000"])
