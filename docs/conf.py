@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import qsvr
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "_ext"))
@@ -15,7 +17,7 @@ _project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 project = _project["name"]
 author = _project["authors"][0]["name"]
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
-version = release = _project["version"]
+version = release = qsvr.__version__
 
 extensions = [
     "sphinx.ext.autodoc",

@@ -38,3 +38,9 @@ def public_api():
 @pytest.fixture(name="environment")
 def environment_fixture() -> dict[str, str]:
     return environment()
+
+
+@pytest.fixture(name="load", scope="session")
+def load_fixture():
+    """Return the function that imports a file of no package."""
+    return load
