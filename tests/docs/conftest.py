@@ -75,3 +75,9 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(name="environment")
 def environment_fixture() -> dict[str, str]:
     return environment()
+
+
+@pytest.fixture(name="load", scope="session")
+def load_fixture():
+    """Return the function that imports a file of no package."""
+    return load

@@ -41,6 +41,7 @@ PAGES = [
     "research/measured",
     "develop/architecture",
 ]
+DARK = ["index", "gallery", "api/objects/qsvr.QSVR", "notebooks/01_first_fit_to_leap"]
 WITHOUT_SIDEBAR = {"index"}
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -192,9 +193,12 @@ def check(page: Visit, axe: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "scheme"), [("desktop", "light"), ("phone", "light"), ("desktop", "dark")]
+    ("name", "size", "scheme"),
+    [
+        *((name, size, "light") for name in PAGES for size in SIZES),
+        *((name, "desktop", "dark") for name in DARK),
+    ],
 )
-@pytest.mark.parametrize("name", PAGES)
 def test_page(visit, axe, address, name, size, scheme):
     page = visit(size, scheme, address)
     page.open(f"{address}/{name}.html")

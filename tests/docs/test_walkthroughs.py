@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+import fake_sapi
+from fake_solvers import hybrid_solvers, qpu_solver
 from hpo.run.results import Results
 from slurm_machine import MISSING, Slurm, wait_until
 
@@ -83,6 +85,33 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path):
     return Reader(tmp_path)
+
+
+def test_fit_a_model_and_switch_to_an_annealer(reader, tmp_path_factory):
+    """First the quick start and the rehearsal without an account, then the same with one."""
+    for program in (programs_of("start/quickstart.md")[0], programs_of("guide/leap.md")[0]):
+        reader.enters([sys.executable, "-c", program])
+    own_data = (
+        "from sklearn.datasets import make_friedman1\n"
+        "from sklearn.preprocessing import scale\n"
+        "X, y = make_friedman1(10, random_state=0)\nX, y = scale(X), scale(y)\n"
+    )
+    (plan,) = (each for each in programs_of("guide/leap.md") if '"qpu").plan(' in each)
+    (fit,) = (each for each in programs_of("guide/leap.md") if "verbose=1" in each)
+    state = fake_sapi.FakeSolverAPI([qpu_solver(), *hybrid_solvers()])
+    with fake_sapi.serve(state) as url:
+        account = {
+            "DWAVE_API_ENDPOINT": url,
+            "DWAVE_API_TOKEN": fake_sapi.TOKEN,
+            "QSVR_CACHE_DIR": str(tmp_path_factory.mktemp("embeddings")),
+        }
+        printed = reader.enters([sys.executable, "-c", plan.replace("120", "60")], **account)
+        assert "1 problem of" in printed
+        assert not state.problems, "asking for the price submitted something"
+        printed = reader.enters([sys.executable, "-c", own_data + fit], **account)
+    assert len(state.problems) == 1
+    assert "broken chains" in printed
+    assert fake_sapi.TOKEN not in printed
 
 
 def test_tune_a_pytorch_model_and_load_the_best(reader):
