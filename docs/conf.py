@@ -65,6 +65,8 @@ numpydoc_xref_ignore = "all"  # what has no alias stays text
 numpydoc_xref_aliases = external_names.ALIASES | public_api.aliases()
 
 intersphinx_mapping = external_names.mapping()
+linkcheck_timeout = 20
+linkcheck_anchors = False  # many sites make theirs by scripts
 extlinks_detect_hardcoded_links = False
 extlinks = {
     "doi": ("https://doi.org/%s", "doi:%s"),
