@@ -13,6 +13,7 @@ INSTALL := $(BIN)/python tools/install.py -c constraints.txt -e
 DEMO   := $(VENV)/.installed-demo
 STAMP  := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
+BROWSER := $(VENV)/.installed-browser
 
 .PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs linkcheck site-check pictures notebooks clean
 
