@@ -35,6 +35,13 @@ class Rung:
         Number of trials that enter it.
     resource : int
         Total resource of each trial when they are compared.
+
+    Examples
+    --------
+    >>> from hpo.brackets import Rung
+    >>> rung = Rung(n_trials=9, resource=3)
+    >>> rung.n_trials * rung.resource
+    27
     """
 
     n_trials: int
@@ -49,6 +56,13 @@ class Bracket:
     ----------
     rungs : tuple of Rung
         Rungs in ascending order of resource; the last one has the maximum resource.
+
+    Examples
+    --------
+    >>> from hpo.brackets import make_bracket
+    >>> bracket = make_bracket(9, reduction_factor=3, depth=2, n_trials=9)
+    >>> [(rung.n_trials, rung.resource) for rung in bracket.rungs], bracket.epochs
+    ([(9, 1), (3, 3), (1, 9)], 21)
     """
 
     rungs: tuple[Rung, ...]

@@ -218,7 +218,14 @@ class Recorder(Protocol):
 
 
 class NullRecorder:
-    """A recorder that records nothing."""
+    """A recorder that records nothing.
+
+    Examples
+    --------
+    >>> from hpo.loop import NullRecorder
+    >>> from hpo.trial import Wait
+    >>> NullRecorder().decided(Wait())
+    """
 
     def decided(self, job: Job) -> None:
         """Ignore the job."""

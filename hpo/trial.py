@@ -22,7 +22,15 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
 
 class Value:
-    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
+    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainJob
+    >>> job = TrainJob(0, {"lr": 0.1}, start=0, stop=3)
+    >>> TrainJob.from_json(job.to_json()) == job
+    True
+    """
 
     _kinds: ClassVar[dict[str, type[Value]]] = {}
 
@@ -201,6 +209,12 @@ class Curve(Value):
         Hyperparameters of the trial.
     losses : tuple of float
         Loss after each resource unit, from the first on.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve
+    >>> Curve(trial_id=0, config={"lr": 0.1}, losses=(0.9, 0.5)).losses[-1]
+    0.5
     """
 
     trial_id: int
@@ -221,6 +235,12 @@ class Proposal(Value):
         infinity without a prediction.
     mean, std : float
         Mean and standard deviation of the prediction, in the same scale.
+
+    Examples
+    --------
+    >>> from hpo.trial import Proposal
+    >>> Proposal({"lr": 0.1}, draw=0.31, mean=0.35, std=0.05).config
+    {'lr': 0.1}
     """
 
     config: Config
@@ -242,6 +262,13 @@ class TrainJob(Value):
         Units before and after the job (absolute, ``0 <= start < stop``).
     bracket, rung : int, default=0
         Position in the schedule, for reports and figures only.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainJob
+    >>> job = TrainJob(trial_id=0, config={"lr": 0.1}, start=3, stop=9)
+    >>> job.stop - job.start
+    6
     """
 
     trial_id: int
@@ -270,6 +297,14 @@ class PredictJob(Value):
         Curves to predict, all of one length below `target`.
     seed : int
         Seed of the predictor's random number generator.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve, PredictJob
+    >>> done, begun = Curve(0, {"lr": 0.1}, (0.9, 0.5, 0.4)), Curve(1, {"lr": 0.2}, (0.8,))
+    >>> job = PredictJob(0, bracket=0, rung=0, target=3, train=(done,), query=(begun,), seed=0)
+    >>> job.target - len(job.query[0].losses)
+    2
     """
 
     job_id: int
@@ -301,6 +336,14 @@ class ForecastJob(Value):
         Number of configurations to propose.
     warm_start_state : Mapping, default={}
         `ForecastReport.warm_start_state` of the previous forecast, in plain values.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve, ForecastJob
+    >>> begun = Curve(1, {"lr": 0.2}, (0.8,))
+    >>> job = ForecastJob(0, target=27, curves=(begun,), running=(), seed=0, n_proposals=4)
+    >>> len(job.curves), job.n_proposals
+    (1, 4)
     """
 
     job_id: int
@@ -314,12 +357,35 @@ class ForecastJob(Value):
 
 @dataclass(frozen=True)
 class Wait(Value):
-    """No job can be decided before the next report."""
+    """No job can be decided before the next report.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
+    >>> from hpo.trial import Wait
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=1)
+    >>> jobs = [scheduler.ask(), scheduler.ask()]
+    >>> isinstance(jobs[-1], Wait)
+    True
+    """
 
 
 @dataclass(frozen=True)
 class Done(Value):
-    """The search is over: no job is left or outstanding."""
+    """The search is over: no job is left or outstanding.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
+    >>> from hpo.trial import Done, TrainReport
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=1)
+    >>> job = scheduler.ask()
+    >>> scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, (0.5,)))
+    >>> isinstance(scheduler.ask(), Done)
+    True
+    """
 
 
 @dataclass(frozen=True)
@@ -336,6 +402,12 @@ class TrainReport(Value):
     finished : bool, default=False
         Whether training ended by itself, such as a model that has converged: the trial is complete
         with its last loss and is never trained further.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainReport
+    >>> TrainReport(trial_id=0, start=0, stop=2, losses=(0.9, 0.5)).to_json()
+    {'type': 'TrainReport', 'trial_id': 0, 'start': 0, 'stop': 2, 'losses': [0.9, 0.5]}
     """
 
     trial_id: int
@@ -362,6 +434,12 @@ class TrainFailure(Value):
         As in the job.
     reason : str
         One line for the final table.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainFailure
+    >>> TrainFailure(trial_id=0, start=0, stop=2, reason="ValueError: lr is 0").reason
+    'ValueError: lr is 0'
     """
 
     trial_id: int
@@ -385,6 +463,12 @@ class PredictReport(Value):
         if the predictor beats keeping the last known loss, None if it was not measured.
     info : Mapping, default={}
         Diagnostics of the predictor in plain values, for display only.
+
+    Examples
+    --------
+    >>> from hpo.trial import PredictReport
+    >>> PredictReport(job_id=0, predictions=(0.3, 0.5), stds=(0.1, 0.1), skill=0.4).skill
+    0.4
     """
 
     job_id: int
@@ -418,6 +502,12 @@ class ForecastReport(Value):
         State for the next forecast of this search, in plain values.
     info : Mapping, default={}
         Diagnostics of the forecaster in plain values, for display only.
+
+    Examples
+    --------
+    >>> from hpo.trial import ForecastReport
+    >>> ForecastReport(job_id=0, predictions=(0.3, 0.5), stds=(0.1, 0.1)).predictions
+    (0.3, 0.5)
     """
 
     job_id: int
@@ -441,6 +531,12 @@ class PredictFailure(Value):
         As in the job.
     reason : str
         One line for the final table.
+
+    Examples
+    --------
+    >>> from hpo.trial import PredictFailure
+    >>> PredictFailure(job_id=0, reason="TimeoutError").reason
+    'TimeoutError'
     """
 
     job_id: int
@@ -457,7 +553,14 @@ Report = TrainReport | TrainFailure | ModelReport
 
 
 class TrialStatus(StrEnum):
-    """State of a trial."""
+    """State of a trial.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrialStatus
+    >>> [status.value for status in TrialStatus if status.over]
+    ['stopped', 'completed', 'failed']
+    """
 
     RUNNING = "running"
     """A job of it is outstanding."""
@@ -493,6 +596,13 @@ class TrialSummary:
         Loss after each unit trained so far, as reported (NaN included).
     reason : str, default=""
         Why it stopped or failed; otherwise empty.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrialStatus, TrialSummary
+    >>> trial = TrialSummary(0, {"lr": 0.1}, 0, 0, TrialStatus("completed"), (0.5, 0.3, 0.4))
+    >>> trial.last_loss, trial.best_loss
+    (0.4, 0.3)
     """
 
     trial_id: int
@@ -537,6 +647,12 @@ class Event:
     expected_improvement : float or None, default=None
         Of a forecast: expected improvement of the best final loss if the remaining budget is spent,
         in units of the loss; None if it is not known.
+
+    Examples
+    --------
+    >>> from hpo.trial import Event
+    >>> Event("promoted", bracket=0, rung=1, resource=3, kept=(2, 5), dropped=(0, 1)).kept
+    (2, 5)
     """
 
     kind: str
@@ -566,6 +682,14 @@ class SchedulerSummary:
         All events in order of time.
     budget : int or None, default=None
         Units that the search will spend; None if that is not known beforehand.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> summary = Hyperband(RandomSearcher(space), max_resource=9).summary()
+    >>> summary.epochs, summary.best
+    (0, None)
     """
 
     trials: tuple[TrialSummary, ...]

@@ -77,6 +77,13 @@ class LayerSequences:
         Maximum number of layers.
     filters, kernels, units : tuple of int
         Possible sizes of layers.
+
+    Examples
+    --------
+    >>> from hpo.examples.architectures import LayerSequences
+    >>> sequences = LayerSequences(max_depth=2)
+    >>> sorted(sequences.moves(sequences.start()))[:3]
+    ['C16k1', 'C16k3', 'C4k1']
     """
 
     size: int = 8

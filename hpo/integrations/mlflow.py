@@ -53,6 +53,12 @@ class MLflowTracker(Tracker):
     ------
     MissingPackageError
         If MLflow is not installed.
+
+    Examples
+    --------
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.mlflow import MLflowTracker
+    >>> tuner = Tuner(trainer, scheduler, callbacks=[MLflowTracker("digits")])  # doctest: +SKIP
     """
 
     def __init__(

@@ -29,6 +29,13 @@ class TensorBoardTracker(Tracker):
     ------
     MissingPackageError
         If TensorBoard is not installed.
+
+    Examples
+    --------
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.tensorboard import TensorBoardTracker
+    >>> tracker = TensorBoardTracker("logs")  # doctest: +SKIP
+    >>> tuner = Tuner(trainer, scheduler, callbacks=[tracker])  # doctest: +SKIP
     """
 
     def __init__(self, directory: str | Path) -> None:

@@ -42,6 +42,15 @@ class Forecast:
         As in `hpo.trial.ForecastReport`.
     warm_start_state : Mapping, default={}
         State for the next forecast of the same search, in plain values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.predictors import Forecast
+    >>> from hpo.surrogates import LogScale
+    >>> forecast = Forecast(np.array([-1.0]), np.array([0.1]), LogScale())
+    >>> [round(float(loss), 3) for loss in forecast.loss]
+    [0.368]
     """
 
     mean: FloatArray
@@ -84,7 +93,15 @@ class Forecaster(Protocol):
 
 
 class ForecastingPredictor(ABC):
-    """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well."""
+    """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well.
+
+    Examples
+    --------
+    >>> from hpo.predictors import ForecastingPredictor, make_regressor
+    >>> from hpo import PooledPredictor
+    >>> isinstance(PooledPredictor(), ForecastingPredictor)
+    True
+    """
 
     @abstractmethod
     def forecast(

@@ -61,10 +61,25 @@ class JointPredictor(ForecastingPredictor):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    PooledPredictor : A regression over all pairs of resources.
+    MixedPredictor : The mean of several predictors.
+
     References
     ----------
     Swersky et al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896, which has the trial's own
     process; here the surface may change with the length too.
+
+    Examples
+    --------
+    >>> from hpo import JointPredictor
+    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> rows = synthetic_table(20, 27, seed=0).losses
+    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 15 else 9])) for i, row in enumerate(rows)]
+    >>> JointPredictor().forecast(curves, 27).mean.shape
+    (20,)
     """
 
     def __init__(self, *, max_points: int = 400, iterations: int = 10) -> None:

@@ -40,6 +40,21 @@ class MixedPredictor(ForecastingPredictor):
     ------
     ValueError
         If there is no forecaster, or a regressor is unknown.
+
+    See Also
+    --------
+    PooledPredictor : A regression over all pairs of resources.
+    JointPredictor : A Gaussian process of all curves.
+
+    Examples
+    --------
+    >>> from hpo import MixedPredictor
+    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> rows = synthetic_table(30, 27, seed=0).losses
+    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 20 else 9])) for i, row in enumerate(rows)]
+    >>> MixedPredictor("ridge").forecast(curves, 27).mean.shape
+    (30,)
     """
 
     def __init__(

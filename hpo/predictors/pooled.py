@@ -61,10 +61,25 @@ class PooledPredictor(ForecastingPredictor):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    JointPredictor : A Gaussian process of all curves.
+    MixedPredictor : The mean of several predictors.
+
     References
     ----------
     The features are those of Baker et al., arXiv 1705.10823, made independent of the length; the
     idea of one model for all lengths is freeze-thaw (Swersky et al., arXiv 1406.3896).
+
+    Examples
+    --------
+    >>> from hpo import PooledPredictor
+    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> rows = synthetic_table(30, 27, seed=0).losses
+    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 20 else 9])) for i, row in enumerate(rows)]
+    >>> PooledPredictor("ridge").forecast(curves, 27).mean.shape
+    (30,)
     """
 
     def __init__(

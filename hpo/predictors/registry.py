@@ -71,6 +71,11 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
     ------
     ValueError
         If the name or an option is unknown; the message lists the valid ones.
+
+    See Also
+    --------
+    make_scheduler : Makes a scheduler by its name.
+    hpo.predictors.make_regressor : Makes the regressor of a predictor.
     """
     if isinstance(predictor, str):
         return _build(predictor, CATALOGUE.get(predictor), options)

@@ -33,6 +33,13 @@ class CurveFeatures:
     ------
     ValueError
         If none is chosen.
+
+    Examples
+    --------
+    >>> from hpo.predictors import CurveFeatures, CurveRegressor
+    >>> features = CurveFeatures(first_differences=True, second_differences=True)
+    >>> CurveRegressor(features=features).features.first_differences
+    True
     """
 
     values: bool = True
@@ -125,6 +132,17 @@ class CurveRegressor(BasePredictor):
         Scale features and target to [0, 1] by their range in the training data.
     folds : int, default=5
         Number of cross-validation folds; 0 for no cross-validation.
+
+    Examples
+    --------
+    >>> from hpo.predictors import CurveRegressor
+    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> rows = synthetic_table(30, 27, seed=0).losses
+    >>> curves = [Curve(number, {}, tuple(row)) for number, row in enumerate(rows)]
+    >>> predictor = CurveRegressor().fit(curves[:20], known=9, target=27)
+    >>> predictor.predict([Curve(0, {}, curves[20].losses[:9])]).mean.shape
+    (1,)
     """
 
     def __init__(
@@ -195,6 +213,17 @@ class QSVRPredictor(CurveRegressor):
     ------
     ValueError
         If `max_samples` is below 2, or `qsvr.QSVR` does not take a setting.
+
+    Examples
+    --------
+    >>> from hpo.predictors import QSVRPredictor
+    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> rows = synthetic_table(20, 27, seed=0).losses
+    >>> curves = [Curve(number, {}, tuple(row)) for number, row in enumerate(rows)]
+    >>> predictor = QSVRPredictor(folds=0).fit(curves, known=9, target=27)
+    >>> predictor.predict([Curve(0, {}, curves[0].losses[:9])]).mean.shape
+    (1,)
     """
 
     def __init__(

@@ -59,6 +59,13 @@ class Run:
         Predictions that the scheduler asked for.
     settings : Mapping
         Settings of the run in plain values; empty where they are not known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import read_run
+    >>> run = read_run(Path("run.jsonl"))  # doctest: +SKIP
+    >>> run.name, run.results.best  # doctest: +SKIP
     """
 
     name: str

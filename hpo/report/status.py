@@ -51,6 +51,12 @@ class RunningSegment:
         Where it runs; empty where that is not known.
     pid : int or None
         Its process.
+
+    Examples
+    --------
+    >>> from hpo.report import RunningSegment
+    >>> RunningSegment(trial_id=3, start=9, stop=27, since=0.0, worker="1").stop
+    27
     """
 
     trial_id: int
@@ -123,6 +129,13 @@ class RunStatus:
         What is wrong with the journal, empty for nothing.
     objective : str
         Name of the objective.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import read_status
+    >>> status = read_status(Path("run.jsonl"))  # doctest: +SKIP
+    >>> status.state, status.units  # doctest: +SKIP
     """
 
     journal: str

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
 
 class Stop(Enum):
-    """What a callback may return to stop something; None goes on."""
+    """What a callback may return to stop something; None goes on.
+
+    Examples
+    --------
+    >>> from hpo import Callback, Stop
+    >>> class StopBadTrials(Callback):
+    ...     def on_epoch(self, trial, unit, value):
+    ...         return Stop.TRIAL if unit >= 3 and value > 2.0 else None
+    >>> StopBadTrials().on_epoch(None, 3, 2.5)
+    <Stop.TRIAL: 'trial'>
+    """
 
     TRIAL = "trial"
     """Train this trial no further. It is complete with the losses that it has, as if its training
@@ -43,6 +53,15 @@ class Callback:
     what takes long delays the search. A callback that raises an exception stops the run in good
     order, by a `hpo.errors.CallbackError` that names it. A resumed run calls the callbacks for what
     is new only.
+
+    Examples
+    --------
+    >>> from hpo import Callback
+    >>> class Announce(Callback):
+    ...     def on_search_end(self, results):
+    ...         print(results.best.config)
+    >>> isinstance(Announce(), Callback)
+    True
     """
 
     def on_epoch(self, trial: TrialResult, unit: int, value: float) -> Stop | None:

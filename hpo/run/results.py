@@ -87,6 +87,22 @@ class Results:
         Search space, where that is known.
     spans : tuple of Span
         What each worker did and when (see `timeline`).
+
+    See Also
+    --------
+    Tuner.run : Returns them.
+    hpo.report.write_report : Writes them as an HTML page.
+
+    Examples
+    --------
+    >>> from hpo import FunctionTrainer, Hyperband, RandomSearcher, SearchSpace, Tuner
+    >>> def losses(config, start, stop, checkpoint):
+    ...     return [(config["lr"] - 0.1) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> results = Tuner(FunctionTrainer(losses), scheduler, executor="inline").run()
+    >>> len(results.trials), results.epochs, results.best.status.value
+    (17, 69, 'completed')
     """
 
     trials: tuple[TrialResult, ...]

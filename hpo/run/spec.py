@@ -79,6 +79,22 @@ class RunSpec:
         Whether lower or higher is better.
     keep_checkpoints : bool
         Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
+
+    See Also
+    --------
+    Tuner : Runs a search from objects.
+    make_scheduler : Makes a scheduler by its name.
+
+    Examples
+    --------
+    >>> from hpo import RunSpec
+    >>> spec = RunSpec(
+    ...     trainer="examples/digits_numpy.py:trainer",
+    ...     space={"lr": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}},
+    ...     max_resource=27,
+    ... )
+    >>> spec.scheduler, spec.n_workers
+    ('swift-asha', 1)
     """
 
     trainer: str

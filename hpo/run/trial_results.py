@@ -40,6 +40,15 @@ class TrialResult(TrialSummary):
         Further metrics by name, one number per unit; NaN where the trainer gave none.
     saved : TrialModel or None
         Its checkpoint, and what reads it; None where that is not known. Not compared.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import TrialResult
+    >>> from hpo.trial import TrialStatus
+    >>> losses = (0.5, 0.3, 0.4)
+    >>> trial = TrialResult(0, {"lr": 0.1}, 0, 0, TrialStatus("completed"), losses, values=losses)
+    >>> trial.value, trial.best_value, trial.best_epoch
+    (0.4, 0.3, 2)
     """
 
     values: tuple[float, ...] = ()
@@ -118,6 +127,12 @@ class RunSummary(SchedulerSummary):
         As in `SchedulerSummary`.
     objective : Objective
         What is optimised.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import RunSummary
+    >>> RunSummary(trials=(), best=None, epochs=0, events=()).epochs
+    0
     """
 
     trials: tuple[TrialResult, ...]

@@ -157,11 +157,29 @@ class Tuner:
     UsageError
         If a setting is invalid.
 
+    See Also
+    --------
+    RunSpec : A search as plain values.
+    Results : What a search returns.
+    SwiftSearchCV : A search with the interface of scikit-learn.
+    make_scheduler : Makes a scheduler by its name.
+
     Notes
     -----
     With ``executor="inline"`` or a single worker a run is reproducible bit for bit, and so is a run
     that was killed and resumed. With several workers configurations and curves are reproducible;
     `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
+
+    Examples
+    --------
+    >>> from hpo import FunctionTrainer, Hyperband, RandomSearcher, SearchSpace, Tuner
+    >>> def losses(config, start, stop, checkpoint):
+    ...     return [(config["lr"] - 0.1) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> results = Tuner(FunctionTrainer(losses), scheduler, executor="inline").run()
+    >>> abs(results.best.config["lr"] - 0.1) < 0.1
+    True
     """
 
     trainer: Any

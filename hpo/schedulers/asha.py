@@ -83,10 +83,25 @@ class ASHA(TriesFirst):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    SwiftASHA : The same idea with forecasts of learning curves.
+    SuccessiveHalving : The synchronous form.
+    Hyperband : Several brackets of halving.
+
     References
     ----------
     Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. The stopping type
     is that of Ray Tune and Syne Tune.
+
+    Examples
+    --------
+    >>> from hpo import ASHA, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = ASHA(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> job = scheduler.ask()
+    >>> job.trial_id, job.start, job.stop
+    (0, 0, 1)
     """
 
     def __init__(

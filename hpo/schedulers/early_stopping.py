@@ -81,10 +81,23 @@ class EarlyStopping(TriesFirst):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    RandomSearch : Trains every trial to the end.
+    FastHyperband : Hyperband that stops trials within its rounds.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
     arXiv 1705.10823, section 4.
+
+    Examples
+    --------
+    >>> from hpo import EarlyStopping, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = EarlyStopping(RandomSearcher(space), max_resource=9, n_trials=20)
+    >>> scheduler.n_trials
+    20
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -34,10 +34,27 @@ class Hyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    SwiftHyperband : Hyperband with predictions.
+    SuccessiveHalving : One bracket.
+    ASHA : The asynchronous form of one bracket.
+
     References
     ----------
     Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization,
     JMLR 18 (2018).
+
+    Examples
+    --------
+    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> scheduler.n_trials
+    17
+    >>> job = scheduler.ask()
+    >>> job.start, job.stop
+    (0, 1)
     """
 
     def __init__(
@@ -79,10 +96,23 @@ class SuccessiveHalving(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    Hyperband : Several brackets of halving.
+    ASHA : The asynchronous form.
+
     References
     ----------
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
     Optimization, AISTATS 2016.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace, SuccessiveHalving
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = SuccessiveHalving(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> scheduler.n_trials, scheduler.ask().stop
+    (9, 1)
     """
 
     def __init__(
@@ -129,6 +159,19 @@ class RandomSearch(BracketScheduler):
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    SuccessiveHalving : Stops the worse trials.
+    EarlyStopping : Stops trials by predictions.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearch, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = RandomSearch(RandomSearcher(space), max_resource=9, n_trials=4)
+    >>> scheduler.ask().stop
+    9
     """
 
     def __init__(
@@ -190,10 +233,24 @@ class SwiftHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    Hyperband : Without predictions.
+    SwiftASHA : Forecasts for every trial, without rounds.
+    make_predictor : Makes a predictor by its name.
+
     References
     ----------
     Garcia Amboage et al., Model Performance Prediction for Hyperparameter Optimization of Deep
     Learning Models Using High Performance Computing and Quantum Annealing, arXiv 2311.17508.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace, SwiftHyperband
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = SwiftHyperband(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> scheduler.n_trials
+    17
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
@@ -284,10 +341,23 @@ class FastHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    Hyperband : Without predictions.
+    SwiftHyperband : One prediction per round.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
     arXiv 1705.10823.
+
+    Examples
+    --------
+    >>> from hpo import FastHyperband, RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = FastHyperband(RandomSearcher(space), max_resource=9, reduction_factor=3)
+    >>> scheduler.n_trials
+    17
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

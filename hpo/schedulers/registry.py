@@ -134,6 +134,11 @@ def make_scheduler(
     ValueError
         If the name or an option is unknown (the message lists the valid ones), a value is out of
         range, or the searcher proposes from forecasts, of which the scheduler makes none.
+
+    See Also
+    --------
+    hpo.schedulers.scheduler_options : The options of a scheduler.
+    make_searcher : Makes a searcher by its name.
     """
     check_scheduler_options(name, options)
     if not hasattr(searcher, "propose"):

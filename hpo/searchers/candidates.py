@@ -63,6 +63,14 @@ class SpaceCandidates:
         Number of best configurations that are varied.
     allow_duplicates : bool, default=False
         Whether a configuration that was tried may be tried again.
+
+    Examples
+    --------
+    >>> from hpo import SearchSpace
+    >>> from hpo.searchers import SpaceCandidates
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> sorted(SpaceCandidates(space, seed=0).first(0))
+    ['lr']
     """
 
     def __init__(
@@ -148,6 +156,12 @@ class ListCandidates:
     ------
     ValueError
         If the list is empty.
+
+    Examples
+    --------
+    >>> from hpo.searchers import ListCandidates
+    >>> ListCandidates([{"lr": 0.1}, {"lr": 0.01}]).first(0)
+    {'lr': 0.1}
     """
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:

@@ -56,6 +56,19 @@ class CurveSearcher:
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    RandomSearcher : Draws configurations at random.
+    SwiftASHA : The scheduler whose forecasts it uses.
+
+    Examples
+    --------
+    >>> from hpo import CurveSearcher, SearchSpace, SwiftASHA
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = SwiftASHA(CurveSearcher(space, seed=0), max_resource=9)
+    >>> sorted(scheduler.ask().config)
+    ['lr']
     """
 
     def __init__(

@@ -28,6 +28,18 @@ class ListSearcher:
     ------
     ValueError
         If the list is empty.
+
+    See Also
+    --------
+    GridSearcher : A regular grid of a space.
+    RandomSearcher : Draws configurations at random.
+
+    Examples
+    --------
+    >>> from hpo import ListSearcher
+    >>> searcher = ListSearcher([{"lr": 0.1}, {"lr": 0.01}])
+    >>> searcher.propose(0), searcher.propose(1)
+    ({'lr': 0.1}, {'lr': 0.01})
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
@@ -60,6 +72,19 @@ class GridSearcher:
     ------
     ValueError
         If `points` is no integer, below 1 or above 100,000.
+
+    See Also
+    --------
+    RandomSearcher : Draws configurations at random.
+    ListSearcher : Configurations of your own.
+
+    Examples
+    --------
+    >>> from hpo import GridSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> searcher = GridSearcher(space, points=3)
+    >>> [searcher.propose(number)["lr"] for number in range(3)]
+    [0.0, 0.5, 1.0]
     """
 
     def __init__(
@@ -111,6 +136,18 @@ class RandomSearcher:
     ------
     ValueError
         If the seed is negative.
+
+    See Also
+    --------
+    GridSearcher : A regular grid of a space.
+    CurveSearcher : Learns from the forecasts of learning curves.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> RandomSearcher(space, seed=0).propose(0) == RandomSearcher(space, seed=0).propose(0)
+    True
     """
 
     def __init__(

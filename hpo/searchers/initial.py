@@ -43,6 +43,14 @@ class InitialSearcher:
         The other searcher, without the given configurations.
     initial : tuple of Config
         The given configurations.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> from hpo.searchers import InitialSearcher
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> InitialSearcher(RandomSearcher(space), [{"lr": 0.1}]).propose(0)
+    {'lr': 0.1}
     """
 
     def __init__(self, searcher: Searcher, configs: Sequence[Config]) -> None:

@@ -112,6 +112,11 @@ class QLearningSearcher:
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    RandomSearcher : Draws configurations at random.
+    hpo.examples.architectures.LayerSequences : A process that builds networks layer by layer.
+
     Notes
     -----
     The scheduler reports final losses (`observe`), so with several workers the proposals depend on
@@ -123,6 +128,14 @@ class QLearningSearcher:
     ----------
     Baker et al., Designing Neural Network Architectures using Reinforcement Learning,
     arXiv 1611.02167: equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+
+    Examples
+    --------
+    >>> from hpo import QLearningSearcher
+    >>> from hpo.examples.architectures import LayerSequences
+    >>> searcher = QLearningSearcher(LayerSequences(), seed=0)
+    >>> sorted(searcher.propose(0))
+    ['depth', 'layers', 'log_params', 'n_conv', 'n_dense', 'n_pool']
     """
 
     def __init__(

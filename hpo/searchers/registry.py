@@ -144,6 +144,11 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     ImportError
         If a package is missing; the message says how to get it.
 
+    See Also
+    --------
+    hpo.searchers.searcher_options : The options of a searcher.
+    make_scheduler : Makes a scheduler by its name.
+
     Examples
     --------
     >>> from hpo import SearchSpace

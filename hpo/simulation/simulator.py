@@ -53,6 +53,14 @@ class CurveTable:
     ------
     ValueError
         If losses and configurations differ in number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}), np.array([[0.9, 0.5], [0.8, 0.6]]))
+    >>> table.max_resource
+    2
     """
 
     configs: tuple[dict[str, Any], ...]
@@ -99,6 +107,13 @@ class TableSearcher:
         published experiments.
     order : sequence of int, default=None
         The order itself, in place of the seed.
+
+    Examples
+    --------
+    >>> from hpo.simulation import TableSearcher, synthetic_table
+    >>> table = synthetic_table(20, 9, seed=0)
+    >>> TableSearcher(table, seed=0).propose(0) in table.configs
+    True
     """
 
     def __init__(
@@ -122,7 +137,16 @@ class TableSearcher:
 
 
 class CyclicTableSearcher(TableSearcher):
-    """Proposes the rows of a table over and over, for searches larger than the table."""
+    """Proposes the rows of a table over and over, for searches larger than the table.
+
+    Examples
+    --------
+    >>> from hpo.simulation import CyclicTableSearcher, synthetic_table
+    >>> table = synthetic_table(4, 9, seed=0)
+    >>> searcher = CyclicTableSearcher(table, seed=0)
+    >>> searcher.propose(0) == searcher.propose(4)
+    True
+    """
 
     def propose(self, trial_id: int) -> dict[str, Any]:
         """Return the configuration of trial `trial_id`."""
@@ -143,6 +167,13 @@ class TableCurveSearcher(CurveSearcher):
         Seed of the order in which rows are tried without a forecast, as for `TableSearcher`.
     **settings
         Settings of `CurveSearcher`.
+
+    Examples
+    --------
+    >>> from hpo.simulation import TableCurveSearcher, synthetic_table
+    >>> table = synthetic_table(20, 9, seed=0)
+    >>> TableCurveSearcher(table, seed=0).propose(0) in table.configs
+    True
     """
 
     def __init__(self, table: CurveTable, seed: int = 0, **settings: Any) -> None:
@@ -192,6 +223,18 @@ class SimulatedRunner:
     ------
     ValueError
         If `n_workers` is below 1.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband
+    >>> from hpo.loop import NullRecorder, drive
+    >>> from hpo.simulation import SimulatedRunner, TableSearcher, synthetic_table
+    >>> table = synthetic_table(40, 9, seed=0)
+    >>> searcher = TableSearcher(table, seed=0)
+    >>> scheduler = Hyperband(searcher, max_resource=9, reduction_factor=3)
+    >>> drive(scheduler, SimulatedRunner(table, searcher.row_of, n_workers=2), NullRecorder())
+    >>> scheduler.summary().epochs
+    69
     """
 
     def __init__(
@@ -276,6 +319,16 @@ class SimulationResult:
         Virtual time from beginning to end.
     utilisation : float
         Fraction of the workers' time that was spent training.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband
+    >>> from hpo.simulation import simulate, synthetic_table
+    >>> def hyperband(searcher):
+    ...     return Hyperband(searcher, max_resource=9, reduction_factor=3)
+    >>> found = simulate(hyperband, synthetic_table(40, 9, seed=0))
+    >>> found.summary.epochs, found.makespan
+    (69, 69.0)
     """
 
     summary: SchedulerSummary
@@ -311,6 +364,12 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
         As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
     recorder : Recorder, default=None
         Receives every job and report.
+
+    See Also
+    --------
+    hpo.simulation.SimulatedRunner : The runner that it uses.
+    hpo.simulation.synthetic_table : A table of curves to try it with.
+    hpo.Tuner : Runs a search on real models.
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)

@@ -21,7 +21,14 @@ _MAX_VALUES = 2**62
 
 
 class Domain(ABC):
-    """The values that one hyperparameter may take."""
+    """The values that one hyperparameter may take.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Domain, Float
+    >>> isinstance(Float(0.0, 1.0), Domain), Float(0.0, 1.0).is_continuous
+    (True, True)
+    """
 
     type: ClassVar[str]
 
@@ -173,6 +180,12 @@ class Float(_Range):
     ------
     ValueError
         If the ends are in the wrong order or not finite, or do not fit ``log`` and ``step``.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Float
+    >>> [round(float(value), 4) for value in Float(1e-4, 1.0, log=True).grid(3)]
+    [0.0001, 0.01, 1.0]
     """
 
     type: ClassVar[str] = "float"
@@ -253,6 +266,12 @@ class Int(_Range):
     ------
     ValueError
         If the ends are in the wrong order or do not fit ``log`` and ``step``.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Int
+    >>> [int(value) for value in Int(16, 64, step=16).grid(4)]
+    [16, 32, 48, 64]
     """
 
     type: ClassVar[str] = "int"
@@ -339,6 +358,12 @@ class Categorical(Domain):
     ------
     ValueError
         If there is no choice, or one is no plain value.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Categorical
+    >>> Categorical(("adam", "sgd")).grid(2)
+    ('adam', 'sgd')
     """
 
     type: ClassVar[str] = "categorical"
@@ -402,6 +427,12 @@ class Constant(Domain):
     ----------
     value : float, int, str, bool, None or a tuple of them
         The value.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Constant
+    >>> Constant("adam").grid(3)
+    ('adam',)
     """
 
     type: ClassVar[str] = "constant"
@@ -456,6 +487,13 @@ class Scipy(Domain):
     ------
     ValueError
         If the distribution is not known or does not take the parameters.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Scipy
+    >>> momentum = Scipy("beta", (5.0, 1.0))
+    >>> 0 < momentum.sample(np.random.default_rng(0)) < 1
+    True
     """
 
     type: ClassVar[str] = "scipy"

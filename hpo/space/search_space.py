@@ -60,6 +60,22 @@ class SearchSpace:
         If there is no domain, a name is longer than 255 characters or holds a zero byte, or a
         condition does not fit: an unknown name, a value that is never taken, a circle, conditions
         that exclude each other.
+
+    See Also
+    --------
+    hpo.space.domains.Float : A real hyperparameter.
+    hpo.space.domains.Int : An integer hyperparameter.
+    hpo.space.domains.Categorical : A choice.
+    RandomSearcher : Draws configurations from a space.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import SearchSpace
+    >>> from hpo.space.domains import Categorical, Float
+    >>> domains = {"lr": Float(1e-4, 1.0, log=True), "solver": Categorical(("adam", "sgd"))}
+    >>> sorted(SearchSpace(domains).sample(np.random.default_rng(0)))
+    ['lr', 'solver']
     """
 
     domains: Mapping[str, Domain]

@@ -44,6 +44,14 @@ class Points:
         Logarithms of the lengths, scaled to 1 at the maximum resource.
     trial : ndarray of shape (n_points,)
         Number of the trial.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Points
+    >>> points = Points(np.array([[0.1], [0.9]]), np.array([0.0, 1.0]), np.array([0, 1]))
+    >>> points.take(np.array([1])).trial.tolist()
+    [1]
     """
 
     x: FloatArray
@@ -131,6 +139,16 @@ class JointProcess:
         The losses.
     start : ndarray, default=None
         Initial theta. Default: the prior means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import JointProcess, Points
+    >>> when, trial = np.array([0.0, 0.5, 1.0, 0.0]), np.array([0, 0, 0, 1])
+    >>> points = Points(np.array([[0.1], [0.1], [0.1], [0.9]]), when, trial)
+    >>> process = JointProcess(points, np.array([1.0, 0.2, -0.5, 0.8])).fit(iterations=2)
+    >>> abs(process.correlation_with_end(0.5).item()) <= 1
+    True
     """
 
     def __init__(self, points: Points, values: FloatArray, start: FloatArray | None = None) -> None:

@@ -26,6 +26,14 @@ class LogScale:
     ----------
     base : float, default=0.0
         In units of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import LogScale
+    >>> losses = np.array([0.2, 2.0])
+    >>> bool(np.allclose(LogScale().to_loss(LogScale().of(losses)), losses))
+    True
     """
 
     base: float = 0.0
@@ -54,6 +62,15 @@ class BentScale:
         In units of the loss; width is above 0.
     shift, factor : float, default=0.0, 1.0
         Subtracted, and divided by; factor is above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import BentScale
+    >>> losses = np.array([0.2, 0.3, 0.5, 2.0])
+    >>> scale = BentScale.fitted(losses, losses)
+    >>> bool(np.allclose(scale.to_loss(scale.of(losses)), losses))
+    True
     """
 
     low: float

@@ -77,6 +77,15 @@ class Surface:
     cap : float, default=0.75
         Losses above this quantile are lowered to it: how bad a bad configuration is does not inform
         about the good ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Surface
+    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
+    >>> surface = Surface(iterations=2).fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
+    >>> [values.shape for values in surface.predict(x)]
+    [(8,), (8,)]
     """
 
     def __init__(self, max_points: int = 160, iterations: int = 15, cap: float = 0.75) -> None:
@@ -174,6 +183,15 @@ class Trees:
         Trees per sample.
     cap : float, default=0.75
         As for `Surface`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Trees
+    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
+    >>> trees = Trees(n_trees=6).fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
+    >>> trees.sample(x, 4, np.random.default_rng(0)).shape
+    (4, 8)
     """
 
     def __init__(self, n_trees: int = 30, trees_per_sample: int = 3, cap: float = 0.75) -> None:
@@ -226,6 +244,16 @@ class Mixed:
     ----------
     *models : SurfaceModel
         Default: `Surface` and `Trees`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Mixed, Surface, Trees
+    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
+    >>> model = Mixed(Surface(iterations=2), Trees(n_trees=6))
+    >>> model = model.fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
+    >>> model.sample(x, 4, np.random.default_rng(0)).shape
+    (4, 8)
     """
 
     def __init__(self, *models: SurfaceModel) -> None:

@@ -55,6 +55,15 @@ class Observations:
         Configurations of running trials without a loss.
     surrogate : Surrogate or None, default=None
         Predictions of untried configurations by the forecast's model, if it makes any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Observations
+    >>> from hpo.trial import Curve
+    >>> curves = [Curve(0, {"lr": 0.1}, (0.9, 0.5)), Curve(1, {"lr": 0.2}, (0.8,))]
+    >>> Observations(curves, np.array([0.4, 0.6]), np.array([0.1, 0.2]), max_resource=9).configs
+    [{'lr': 0.1}, {'lr': 0.2}]
     """
 
     curves: Sequence[Curve]
@@ -92,6 +101,19 @@ class SurfaceSurrogate:
         Fitted.
     features : callable
         Encodes configurations as it was fitted on them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Observations, SurfaceSurrogate, Trees
+    >>> from hpo.trial import Curve
+    >>> curves = [Curve(i, {"lr": i / 8}, (0.9,)) for i in range(8)]
+    >>> seen = Observations(curves, np.linspace(0, 1, 8), np.full(8, 0.1), max_resource=9)
+    >>> def features(configs):
+    ...     return np.array([[config["lr"]] for config in configs])
+    >>> surrogate = SurfaceSurrogate.fitted(Trees(), features, seen, np.random.default_rng(0))
+    >>> [values.shape for values in surrogate.predict([{"lr": 0.3}])]
+    [(1,), (1,)]
     """
 
     surface: SurfaceModel

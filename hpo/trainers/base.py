@@ -92,6 +92,14 @@ class Segment:
         When the run stops, in seconds since the epoch; None without a deadline.
     objective : Objective
         What the search optimises.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.trainers import Segment
+    >>> segment = Segment({"lr": 0.1}, start=3, stop=9, checkpoint=Path("trial-0.ckpt"))
+    >>> segment.stop - segment.start
+    6
     """
 
     config: Config
@@ -143,6 +151,12 @@ class Outcome:
         Name of the metric that the losses are of; empty if the trainer gave none.
     waited : float
         Seconds that the segment waited for a worker after it was submitted, where that is known.
+
+    Examples
+    --------
+    >>> from hpo.trainers import Outcome
+    >>> Outcome(losses=(0.9, 0.5)).losses[-1]
+    0.5
     """
 
     losses: tuple[float, ...] = ()
@@ -315,6 +329,11 @@ class FunctionTrainer:
     ----------
     function : callable
         ``function(config, start, stop, checkpoint)``, with the meaning of `Trainer.train`.
+
+    See Also
+    --------
+    TorchTrainer : Trains a PyTorch model.
+    ScriptTrainer : Runs a command.
 
     Examples
     --------

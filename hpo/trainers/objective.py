@@ -43,6 +43,13 @@ class Metrics:
         Whether training has ended by itself, such as a model that has converged. There may be fewer
         losses than units then, and none in a later segment. The trial is complete: its last loss
         counts from then on, and it is never trained further.
+
+    Examples
+    --------
+    >>> from hpo import Metrics
+    >>> metrics = Metrics([0.9, 0.5], extra={"accuracy": [0.6, 0.8]})
+    >>> metrics.losses, metrics.extra["accuracy"]
+    ([0.9, 0.5], [0.6, 0.8])
     """
 
     losses: Sequence[float] | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
@@ -87,6 +94,13 @@ class Objective:
     ------
     UsageError
         If the mode is neither, or the name is no text.
+
+    Examples
+    --------
+    >>> from hpo.trainers.objective import Objective
+    >>> accuracy = Objective("accuracy", "max")
+    >>> accuracy.loss(0.9), accuracy.value(-0.9)
+    (-0.9, 0.9)
     """
 
     name: str = ""

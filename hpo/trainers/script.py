@@ -120,6 +120,11 @@ class ScriptTrainer:
     TrainerError
         If the command, a placeholder or the pattern cannot be read.
 
+    See Also
+    --------
+    FunctionTrainer : Trains by calling a function.
+    TorchTrainer : Trains a PyTorch model.
+
     Notes
     -----
     With ``{metrics}`` the script writes a file, in one of two forms: JSON lines, one object for
@@ -131,6 +136,13 @@ class ScriptTrainer:
     that was to train on from epoch 3). A script that ends with another exit status than 0 has
     failed: the reason ends with the last lines of its standard error. The script and what it has
     started are ended with the trial, by SIGTERM and after two seconds by SIGKILL.
+
+    Examples
+    --------
+    >>> from hpo import ScriptTrainer
+    >>> command = "python train.py --lr {lr} --epochs {stop} --state {checkpoint}"
+    >>> sorted(ScriptTrainer(command).placeholders)
+    ['checkpoint', 'lr', 'stop']
     """
 
     command: str | Sequence[str]

@@ -105,6 +105,13 @@ class MemberFailure:
     member : int
         Its number, from 0.
     error : QSVRError
+
+    Examples
+    --------
+    >>> from qsvr import CapacityError
+    >>> from qsvr.estimators.ensemble import MemberFailure
+    >>> MemberFailure(2, CapacityError("too many variables")).member
+    2
     """
 
     member: int

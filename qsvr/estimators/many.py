@@ -77,6 +77,11 @@ def fit_many(
         If there are not as many data as models, or for parameters or data that cannot be used.
     SamplerError
         If a sampler fails.
+
+    See Also
+    --------
+    QSVR : One fit.
+    C_path : Fits of one data set for many values of C and epsilon.
     """
     check_n_jobs("fit_many", n_jobs)
     models = list(models)

@@ -54,6 +54,15 @@ class QSVRPath:
         Lowest energy found, and what none is below; see `QSVR.energy_`.
     n_qubos : ndarray of shape (n_epsilons, n_Cs)
         QUBOs that were solved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import C_path
+    >>> X, y = np.arange(12.0)[:, None], np.sin(np.arange(12.0))
+    >>> path = C_path(X, y, Cs=[0.5, 1.0, 2.0], epsilons=[0.1])
+    >>> path.predict(X[:2]).shape
+    (1, 3, 2)
     """
 
     epsilons: FloatArray

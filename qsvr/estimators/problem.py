@@ -35,6 +35,17 @@ class QSVRProblem:
     qubo : SVRQubo
         The dual (``qubo.dual``) and its encoding (``qubo.encoding``). With ``normalize_y`` both are
         in units of the standard deviation of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.arange(4.0)[:, None], np.array([0.0, 1.0, 0.0, 1.0])
+    >>> problem = QSVR(n_bits=2).make_problem(X, y)
+    >>> problem.n_samples, problem.n_variables
+    (4, 16)
+    >>> len(problem.to_bqm().variables)
+    16
     """
 
     qubo: SVRQubo

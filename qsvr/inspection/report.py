@@ -35,6 +35,13 @@ class EnergySummary:
     Attributes
     ----------
     best, median, mean, worst : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.inspection.report import EnergySummary
+    >>> EnergySummary.of(np.array([1.0, 2.0, 6.0]), bound=0.5).best
+    0.5
     """
 
     best: float
@@ -75,6 +82,16 @@ class SamplerReport:
     best_from : str
         Where the solution of lowest energy comes from: "sampler", or "relaxation" or "zeros", which
         compete with the samples in every fit, or "incumbent" (an earlier round).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.arange(6.0)[:, None], np.sin(np.arange(6.0))
+    >>> model = QSVR(sampler="sa", n_refinements=0, random_state=0).fit(X, y)
+    >>> report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+    >>> report.sampler, bool(report.polished.best <= report.raw.best)
+    ('sa', True)
     """
 
     sampler: str

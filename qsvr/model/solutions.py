@@ -32,6 +32,22 @@ class Solutions:
         solutions with which the average would have a higher training objective.
     objective : float
         Training objective of the combination; see `qsvr.problem.objective`.
+
+    See Also
+    --------
+    QSVR : The estimator, which keeps them as ``solutions_``.
+    qsvr.model.combination.combination_weights : The weights of a combination.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.arange(6.0)[:, None], np.sin(np.arange(6.0))
+    >>> solutions = QSVR(n_refinements=0, random_state=0).fit(X, y).solutions_
+    >>> round(float(solutions.weights.sum()), 6)
+    1.0
+    >>> solutions.coefficients.shape[1:]
+    (6,)
     """
 
     coefficients: FloatArray

@@ -120,6 +120,15 @@ class Relaxation:
         Its energy.
     bound : float
         No point of the box has a lower energy than this, whatever the solver's accuracy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> relaxation = dual.relax()
+    >>> bool(relaxation.bound <= relaxation.energy)
+    True
     """
 
     coefficients: FloatArray
@@ -143,6 +152,20 @@ class SVRDual(_Boxed):
         Upper bound of each sample's coefficients; of a and of a-hat if there are two rows.
     equality_penalty, overlap_penalty : float
         Weights of (sum b)^2 and of a_n * ah_n.
+
+    See Also
+    --------
+    SVRQubo : The dual over bits.
+    FixedPointEncoding : The bits of a coefficient.
+    qsvr.problem.dual.LargeDual : The dual of data whose kernel matrix does not fit into memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> dual.n_samples, dual.is_convex
+    (2, True)
     """
 
     kernel_matrix: FloatArray
@@ -368,6 +391,18 @@ class LargeDual(_Boxed):
     C : ndarray of shape (n_samples,) or (2, n_samples)
     equality_penalty, overlap_penalty : float
         As in `SVRDual`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.dual import LargeDual
+    >>> from qsvr.problem.kernel_rows import KernelRows
+    >>> from qsvr.problem.kernels import Kernel
+    >>> X, kernel = np.arange(6.0)[:, None], Kernel("rbf", gamma=0.5, degree=3, coef0=0.0)
+    >>> rows = KernelRows(kernel, X, np.arange(6), cache_size=1.0)
+    >>> dual = LargeDual(rows, np.sin(X[:, 0]), epsilon=0.1, C=np.ones(6))
+    >>> dual.epsilon
+    0.1
     """
 
     rows: KernelRows

@@ -46,6 +46,18 @@ class FixedPointEncoding:
         Smallest value of each coefficient and the length of its window; row 0 is a, row 1 a-hat.
     unit_weights : ndarray of shape (n_bits,)
         Positive weights of the bits; they sum to 1.
+
+    See Also
+    --------
+    SVRQubo : The QUBO of a dual and its encoding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding
+    >>> encoding = FixedPointEncoding.for_box(np.array([3.0, 3.0]), n_bits=2)
+    >>> encoding.grid.tolist(), encoding.n_variables
+    ([0.0, 0.3333333333333333, 0.6666666666666666, 1.0], 8)
     """
 
     offset: FloatArray

@@ -45,6 +45,21 @@ class SVRQubo:
     ------
     ValueError
         If dual and encoding are for different numbers of samples.
+
+    See Also
+    --------
+    SVRDual : The problem over real coefficients.
+    FixedPointEncoding : The bits of a coefficient.
+    QSVR.make_problem : The QUBO of a fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
+    >>> qubo.matrix.shape
+    (4, 4)
     """
 
     dual: SVRDual

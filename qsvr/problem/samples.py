@@ -29,6 +29,14 @@ class Samples:
         whether the sampler itself polished them.
     sampleset : dimod.SampleSet, optional
         The answer that they were read from, where there is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import Samples
+    >>> bits = np.array([[0, 1], [1, 0], [0, 1]], np.uint8)
+    >>> len(Samples(bits, np.array([-1.0, 0.0, -1.0])).distinct().energies)
+    2
     """
 
     bits: NDArray[np.uint8]

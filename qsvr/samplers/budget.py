@@ -30,6 +30,18 @@ class AccessPlan:
     n_problems : int
     seconds_per_problem : float
         The solver's own estimate: QPU access time, or run time of a hybrid solver.
+
+    See Also
+    --------
+    qsvr.samplers.AccessBudget : The access time that a fit may still use.
+    scan_chain_strength : Uses access time to measure a chain strength.
+
+    Examples
+    --------
+    >>> from qsvr import AccessPlan
+    >>> plan = AccessPlan(n_problems=6, seconds_per_problem=0.03)
+    >>> round(plan.seconds, 2)
+    0.18
     """
 
     n_problems: int
@@ -85,6 +97,12 @@ class AccessBudget:
         Access time spent: as reported for answers, as estimated for the rest.
     n_submitted : int
         Problems submitted.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import AccessBudget
+    >>> budget = AccessBudget(max_access_time=1.0)
+    >>> budget.charge(0.25)
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:

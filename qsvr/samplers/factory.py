@@ -80,6 +80,11 @@ class SamplerFactory:
     ValueError
         If ``path`` names no module, or ``arguments`` are no mapping or hold a token.
 
+    See Also
+    --------
+    get_sampler : Opens a sampler by its name.
+    qsvr.samplers.DimodSampler : Uses any sampler of dimod.
+
     Examples
     --------
     >>> factory = SamplerFactory("dwave.samplers.PathIntegralAnnealingSampler")
@@ -225,6 +230,11 @@ def get_sampler(spec: object = None) -> Sampler:
         If the sampler's package is optional and not installed.
     TypeError
         If the object has no sampler's interface.
+
+    See Also
+    --------
+    sampler_names : The names that are available.
+    SamplerFactory : Describes a sampler that is opened later.
     """
     if spec is None:
         return StructuredAnnealer()

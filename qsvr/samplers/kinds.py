@@ -59,6 +59,13 @@ class SamplerKind:
         Its samples come from a structured sampler, in most cases an annealer, which has no seed.
     is_local : bool
         It runs on this machine and costs nothing, so that problems more do no harm.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import kind_of
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> kind_of(SimulatedAnnealingSampler()).is_device
+    False
     """
 
     max_variables: int | None = _MOST_VARIABLES

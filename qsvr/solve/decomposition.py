@@ -84,6 +84,15 @@ class DecompositionSolver:
         Print progress after every tenth set for 1, after each one for 2.
     deadline : float, optional
         Value of `time.monotonic` after which no working set is begun.
+
+    Examples
+    --------
+    >>> from qsvr import get_sampler
+    >>> from qsvr.solve.decomposition import DecompositionSolver
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> solver = DecompositionSolver(DirectSolver(get_sampler(), num_reads=16), working_size=40)
+    >>> solver.use_smo
+    True
     """
 
     direct: DirectSolver

@@ -42,6 +42,18 @@ class DualSolution:
         Number of QUBOs that were solved.
     sampleset : dimod.SampleSet, optional
         The sampler's own answer to the last QUBO, where it is a dimod sampler.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> found = solver.solve(dual, encoding, n_solutions=1, seed=0)
+    >>> found.b.shape, found.n_qubos
+    ((1, 2), 1)
     """
 
     coefficients: FloatArray
@@ -59,7 +71,17 @@ class DualSolution:
 
 
 class DirectProblem(NamedTuple):
-    """One of the problems of `DirectSolver.solve_all`: what `DirectSolver.solve` takes."""
+    """One of the problems of `DirectSolver.solve_all`: what `DirectSolver.solve` takes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual
+    >>> from qsvr.solve.direct import DirectProblem
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> DirectProblem(dual, FixedPointEncoding.for_box(dual.C, n_bits=2), seed=0).seed
+    0
+    """
 
     dual: SVRDual
     encoding: FixedPointEncoding
@@ -85,6 +107,17 @@ class DirectSolver:
         Account of the fit, for a `ChargedSampler`.
     deadline : float, optional
         `time.monotonic` at which a service is no longer waited for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> solver.solve(dual, encoding, n_solutions=1, seed=0).coefficients.shape
+    (1, 2, 2)
     """
 
     sampler: Sampler

@@ -64,6 +64,12 @@ class Exported:
         Name of the study.
     added, updated, unchanged : int
         Number of trials.
+
+    Examples
+    --------
+    >>> from hpo.integrations.optuna import Exported
+    >>> Exported("digits", added=17, updated=0, unchanged=0).added
+    17
     """
 
     study: str

@@ -65,6 +65,15 @@ class PrunerDecision:
         Whether the model decided; otherwise the last value did.
     pruned : bool
         Whether the trial was pruned.
+
+    Examples
+    --------
+    >>> from hpo.integrations.optuna import PrunerDecision
+    >>> decision = PrunerDecision(
+    ...     trial=3, resource=9, score=0.6, threshold=0.5, skill=0.4, by_model=True, pruned=True
+    ... )
+    >>> decision.pruned
+    True
     """
 
     trial: int
@@ -117,6 +126,20 @@ class SwiftPruner(BasePruner):
     ------
     ValueError
         If a setting is out of range.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from hpo.integrations.optuna import SwiftPruner
+    >>> def objective(trial):
+    ...     lr = trial.suggest_float("lr", 0.0, 1.0)
+    ...     for epoch in range(1, 10):
+    ...         trial.report((lr - 0.1) ** 2 + 1 / epoch, epoch)
+    ...         if trial.should_prune():
+    ...             raise optuna.TrialPruned
+    ...     return (lr - 0.1) ** 2 + 1 / epoch
+    >>> study = optuna.create_study(pruner=SwiftPruner(max_resource=9))  # doctest: +SKIP
+    >>> study.optimize(objective, n_trials=40)  # doctest: +SKIP
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, by keyword

@@ -158,6 +158,11 @@ class SwiftSearchCV(BaseSearchCV):
     classes_, n_features_in_, feature_names_in_
         Those of `best_estimator_`; only with `refit`.
 
+    See Also
+    --------
+    Tuner : A search for models that are trained in epochs.
+    sklearn.model_selection.HalvingRandomSearchCV : The counterpart in scikit-learn.
+
     Notes
     -----
     The models of all candidates that may be trained on stay in memory; with several processes they

@@ -126,11 +126,26 @@ class SwiftASHA:
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    ASHA : Without forecasts.
+    CurveSearcher : The searcher that learns from the forecasts.
+    JointPredictor : A predictor for its forecasts.
+
     References
     ----------
     Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (ASHA); Swersky et
     al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896; the future work of Garcia Amboage et
     al., arXiv 2311.17508.
+
+    Examples
+    --------
+    >>> from hpo import CurveSearcher, SearchSpace, SwiftASHA
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = SwiftASHA(CurveSearcher(space), max_resource=27, reduction_factor=3)
+    >>> job = scheduler.ask()
+    >>> job.trial_id, job.start, job.stop
+    (0, 0, 1)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -28,6 +28,14 @@ class RoundView:
         Finite losses of the trials of this round that were trained in full; at least one.
     mean, std : ndarray of shape (n_paused,)
         Predicted losses of the paused trials at the end of the round, and standard deviations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.schedulers.halving import RoundView
+    >>> full, mean, std = np.array([0.5, 0.4]), np.array([0.3]), np.array([0.1])
+    >>> RoundView(2, full=full, mean=mean, std=std).n_next
+    2
     """
 
     n_next: int
@@ -79,7 +87,14 @@ class RoundRule(Protocol):
 
 @dataclass(frozen=True)
 class FullTraining:
-    """Rule of plain successive halving: train all trials of a round to its end."""
+    """Rule of plain successive halving: train all trials of a round to its end.
+
+    Examples
+    --------
+    >>> from hpo.schedulers.halving import FullTraining
+    >>> FullTraining().n_full(9, n_curves=0)
+    0
+    """
 
     together: bool = True
 
@@ -116,6 +131,12 @@ class SwiftRule:
         ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; it reproduces
         the published epochs. (The reference implementation used numpy's default sort, whose order
         of equal numbers depends on the processor.)
+
+    Examples
+    --------
+    >>> from hpo.schedulers.halving import SwiftRule
+    >>> SwiftRule(full_fraction=0.5).n_full(40, n_curves=100)
+    20
     """
 
     full_fraction: float = 0.5
@@ -153,6 +174,15 @@ class ProbabilityRule:
         A trial stops if the probability that its loss makes the cut is below this.
     min_curves : int, default=15
         Minimum number of full curves that train a predictor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.schedulers.halving import ProbabilityRule, RoundView
+    >>> mean, std = np.array([0.3, 0.9]), np.array([0.1, 0.1])
+    >>> view = RoundView(1, full=np.array([0.5, 0.4]), mean=mean, std=std)
+    >>> [bool(each) for each in ProbabilityRule().keep(view)]
+    [True, False]
     """
 
     threshold: float = 0.05

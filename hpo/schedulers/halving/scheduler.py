@@ -80,6 +80,16 @@ class BracketScheduler(TriesFirst):
     ------
     ValueError
         If a setting is out of range.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> from hpo.brackets import make_bracket
+    >>> from hpo.schedulers.halving import BracketScheduler
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> bracket = make_bracket(9, reduction_factor=3, depth=1, n_trials=5)
+    >>> BracketScheduler(RandomSearcher(space), max_resource=9, brackets=[bracket]).n_trials
+    5
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

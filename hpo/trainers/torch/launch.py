@@ -45,6 +45,17 @@ class TorchrunTrainer:
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    TorchTrainer : One trial in one process.
+
+    Examples
+    --------
+    >>> from hpo import TorchrunTrainer
+    >>> trainer = TorchrunTrainer("work.py:trainer", processes=2)
+    >>> trainer.processes
+    2
     """
 
     trainer: str

@@ -73,6 +73,18 @@ class TorchRun:
     ------
     ValueError
         If `patience` is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from hpo import TorchRun
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> def evaluate():
+    ...     return model(torch.eye(2)).square().mean().item()
+    >>> run = TorchRun(model, optimizer, evaluate, train_epoch=lambda: None)
+    >>> run.evaluate() >= 0
+    True
     """
 
     model: torch.nn.Module
@@ -124,12 +136,39 @@ class TorchTrainer:
     ValueError
         If `keep` is none of these.
 
+    See Also
+    --------
+    TorchRun : The objects of a trial.
+    TorchrunTrainer : One trial on several processes.
+    FunctionTrainer : Trains by calling a function.
+
     Notes
     -----
     A checkpoint does not include gradients (an epoch must begin with ``zero_grad``), buffers that
     are not persistent, and the state of the worker processes of a data loader with
     ``persistent_workers=True``, which is refused for that reason. Checkpoints are read with
     ``weights_only=True``, so they run no code.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from hpo import TorchRun, TorchTrainer
+    >>> X, y = torch.eye(2), torch.ones(2, 1)
+    >>> def build(config, generators):
+    ...     model = torch.nn.Linear(2, 1)
+    ...     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"])
+    ...     def loss():
+    ...         return torch.nn.functional.mse_loss(model(X), y)
+    ...     def train_epoch():
+    ...         optimizer.zero_grad()
+    ...         loss().backward()
+    ...         optimizer.step()
+    ...     return TorchRun(model, optimizer, lambda: loss().item(), train_epoch=train_epoch)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     metrics = TorchTrainer(build).train({"lr": 0.1}, 0, 3, Path(folder, "trial"))
+    >>> len(metrics.losses)
+    3
     """
 
     build: Build

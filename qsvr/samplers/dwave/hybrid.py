@@ -180,6 +180,18 @@ class HybridSampler(_HybridBase):
         A live one. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.CQMSampler : The hybrid solver for constrained problems.
+    qsvr.samplers.dwave.NLSampler : The hybrid solver for nonlinear problems.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import HybridSampler
+    >>> solver = "hybrid_binary_quadratic_model_version2"
+    >>> sampler = HybridSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "hybrid"
@@ -213,6 +225,12 @@ class CQMSampler(_HybridBase):
         `dimod.ExactCQMSolver`. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import CQMSampler
+    >>> solver = "hybrid_constrained_quadratic_model_version1"
+    >>> sampler = CQMSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "cqm"
@@ -253,6 +271,12 @@ class NLSampler(_HybridBase):
         is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import NLSampler
+    >>> solver = "hybrid_nonlinear_program_version1"
+    >>> sampler = NLSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "nl"

@@ -55,6 +55,21 @@ class StructuredAnnealer:
     `pair_beta_ranges`), ``n_jobs`` (threads; the samples do not depend on it), ``device``
     (PyTorch's name of a device, such as ``"cuda"``, on which all QUBOs of a stack are annealed at
     once; by default the compiled annealer runs on the processor, which needs no PyTorch).
+
+    See Also
+    --------
+    qsvr.samplers.RelaxRound : A reference without annealing.
+    qsvr.samplers.DimodSampler : Uses any sampler of dimod.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> from qsvr.samplers import StructuredAnnealer
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=2))
+    >>> StructuredAnnealer().sample(qubo, num_reads=8, seed=0, num_sweeps=20).bits.shape
+    (8, 8)
     """
 
     is_local = True
