@@ -34,7 +34,7 @@ def warm_up(*, verbose: int = 1) -> float:
 
     Parameters
     ----------
-    verbose : int
+    verbose : int, default=1
         1 prints how long it took and where the compiled code is kept; 0 is silent.
 
     Returns

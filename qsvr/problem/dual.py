@@ -141,7 +141,7 @@ class SVRDual(_Boxed):
         Half width of the tube within which errors cost nothing, in units of y.
     C : ndarray of shape (n_samples,) or (2, n_samples)
         Upper bound of each sample's coefficients; of a and of a-hat if there are two rows.
-    equality_penalty, overlap_penalty : float
+    equality_penalty, overlap_penalty : float, default=0.0
         Weights of (sum b)^2 and of a_n * ah_n.
     """
 
@@ -171,7 +171,7 @@ class SVRDual(_Boxed):
             1 or -1.
         C : ndarray of shape (n_samples,)
             Upper bound of each sample's coefficient.
-        equality_penalty : float
+        equality_penalty : float, default=0.0
             Weight of (sum b)^2.
         """
         return cls(kernel_matrix, labels, 0.0, one_sided(C, labels), equality_penalty)
@@ -226,7 +226,7 @@ class SVRDual(_Boxed):
         ----------
         C : ndarray of shape (n_samples,) or (2, n_samples)
         epsilon : float
-        start : ndarray of shape (2, n_samples), optional
+        start : ndarray of shape (2, n_samples), default=None
             Initial point of its relaxation.
         """
         other = replace(self, C=C, epsilon=epsilon)
@@ -304,13 +304,13 @@ class SVRDual(_Boxed):
 
         Parameters
         ----------
-        lower, upper : ndarray of shape (2, n_samples), optional
+        lower, upper : ndarray of shape (2, n_samples), default=None
             The box; by default 0 and that of the dual.
-        start : ndarray of shape (2, n_samples), optional
+        start : ndarray of shape (2, n_samples), default=None
             Initial point, clipped to the box; 0 by default.
-        rtol : float
+        rtol : float, default=1e-6
             Stop when the gap is at most this fraction of the energy.
-        max_iter : int, optional
+        max_iter : int, default=None
             Stop after this many pair steps; by default 1000 and 500 per sample.
         """
         from qsvr.problem._smo import Box, smo

@@ -34,7 +34,7 @@ def polish(qubo: SVRQubo, samples: Samples, *, n_jobs: int = 1) -> Samples:
     ----------
     qubo : SVRQubo
     samples : Samples
-    n_jobs : int
+    n_jobs : int, default=1
         Threads to spread the reads over.
     """
     levels = descend_levels(qubo, qubo.encoding.levels(samples.bits), n_jobs=n_jobs)

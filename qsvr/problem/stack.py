@@ -241,7 +241,7 @@ class QuboStack:
         ----------
         bits : ndarray of shape (n_members, n_reads, n_variables)
         energies : ndarray of shape (n_members, n_reads)
-        n_jobs : int
+        n_jobs : int, default=1
             Threads.
         """
         levels = self.descended(self.levels(bits), n_jobs=n_jobs)

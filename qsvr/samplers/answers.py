@@ -71,12 +71,12 @@ def read_answer(
         Or whatever came instead of one.
     labels : sequence of int
         The variables, in the order of the columns to return.
-    top : int, optional
+    top : int, default=None
         The values are levels from 0 to this one. By default they are bits, or spins, which are
         returned as bits.
-    limit : int, optional
+    limit : int, default=None
         Most reads for one sample of the set.
-    is_part_enough : bool
+    is_part_enough : bool, default=False
         Whether reads without a value for some of the variables are of use.
     """
     faults: list[str] = []

@@ -108,7 +108,7 @@ class ChargedSampler(Sampler, Protocol):
         ----------
         qubo : SVRQubo
         num_reads, seed : int
-        budget : AccessBudget, optional
+        budget : AccessBudget, default=None
             Charged before each submission. By default a new one with the option
             ``max_access_time`` as its limit.
         **options

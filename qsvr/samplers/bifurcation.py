@@ -59,15 +59,15 @@ class SimulatedBifurcationSampler:
         Parameters
         ----------
         bqm : dimod.BinaryQuadraticModel
-        num_reads : int
-        seed : int, optional
+        num_reads : int, default=1
+        seed : int, default=None
             Of the agents' initial state; the global generator of PyTorch is left as it was.
-        max_steps : int
+        max_steps : int, default=1_000
             Steps of the integration at most; it ends where no agent changes any more.
-        mode : {"ballistic", "discrete"}
-        heated : bool
+        mode : {"ballistic", "discrete"}, default="ballistic"
+        heated : bool, default=False
             Whether to use the heated variant.
-        device : str, optional
+        device : str, default=None
             PyTorch's name of a device, such as ``"cuda"``.
         **parameters
             None are taken.

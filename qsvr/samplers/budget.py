@@ -76,7 +76,7 @@ class AccessBudget:
 
     Parameters
     ----------
-    max_access_time : float, optional
+    max_access_time : float, default=None
         Limit in seconds.
 
     Attributes

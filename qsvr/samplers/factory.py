@@ -71,7 +71,7 @@ class SamplerFactory:
     path : str
         Import path of a class or function that returns a `dimod.Sampler`, such as
         ``"dwave.samplers.PathIntegralAnnealingSampler"``.
-    arguments : mapping
+    arguments : mapping, default={}
         Keyword arguments for it. Never put a token here: clients read theirs from their own
         configuration.
 
@@ -214,7 +214,7 @@ def get_sampler(spec: object = None) -> Sampler:
 
     Parameters
     ----------
-    spec : None, str, SamplerFactory, Sampler or dimod.Sampler
+    spec : str, SamplerFactory, Sampler or dimod.Sampler, default=None
         None is the structured annealer; names are those of `sampler_names`.
 
     Raises
@@ -254,7 +254,7 @@ def open_sampler(
     Parameters
     ----------
     spec : None, str, SamplerFactory, Sampler or dimod.Sampler
-    options : mapping, optional
+    options : mapping, default=None
 
     Raises
     ------

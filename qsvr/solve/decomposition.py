@@ -114,7 +114,7 @@ class DecompositionSolver:
         encoding : FixedPointEncoding
             Its widths are the boxes.
         n_solutions, seed : int
-        start : ndarray of shape (n_samples,), optional
+        start : ndarray of shape (n_samples,), default=None
             Initial b, clipped to the box; 0 by default.
 
         Raises

@@ -118,7 +118,7 @@ class DirectSolver:
         dual : SVRDual
         encoding : FixedPointEncoding
         n_solutions, seed : int
-        candidates : mapping of str to ndarray of shape (2, n_samples), optional
+        candidates : mapping of str to ndarray of shape (2, n_samples), default=None
             Points beside the samples, rounded to levels, and polished too where samples are. By
             default all zeros and the relaxation to real coefficients. ``info["candidates"]`` has
             their energies, and ``info["best_from"]`` names the source of the lowest energy.

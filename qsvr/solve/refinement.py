@@ -204,7 +204,7 @@ class RefinementSolver:
         encoding : FixedPointEncoding
             Of the first round.
         n_solutions, seed : int
-        start : WarmStart, optional
+        start : WarmStart, default=None
             Without one the windows of the first round are the whole box.
 
         Raises

@@ -81,9 +81,9 @@ class Strategy:
         n_samples, n_bits : int
         name : str
             Of the sampler, in messages.
-        n_sides : int
+        n_sides : int, default=2
             Coefficients of a sample that have bits: 1 where boxes have one side.
-        ensemble : str
+        ensemble : str, default="an ensemble of members with max_samples={}"
             What trains members of so many samples, in messages.
 
         Raises

@@ -105,10 +105,10 @@ def scan_chain_strength(
     sampler : QPUSampler
         As returned by ``get_sampler("qpu")``.
     qubo : SVRQubo
-    prefactors : sequence of float
+    prefactors : sequence of float, default=(0.25, 0.5, 1.0, 1.414, 2.0, 4.0)
         One problem is submitted for each.
     num_reads, seed : int
-    options : mapping, optional
+    options : mapping, default=None
         Further options of the sampler.
     """
     bound = qubo.dual.relax().bound

@@ -176,7 +176,7 @@ class ServiceSampler(ABC):
 
     Parameters
     ----------
-    client : object, optional
+    client : object, default=None
         One that is open already; then it is the caller's to close.
     **connection
         Options of the connection.

@@ -148,7 +148,7 @@ class CliqueEmbedder:
     Parameters
     ----------
     graph : WorkingGraph
-    folder : Path, optional
+    folder : Path, default=None
         Where embeddings are kept; by default `cache_folder`.
     """
 
@@ -167,7 +167,7 @@ class CliqueEmbedder:
         Parameters
         ----------
         n : int
-        method : {"auto", "clique", "minorminer"}
+        method : {"auto", "clique", "minorminer"}, default="auto"
             The constructed clique embedding, or the general heuristic (slower, longer chains);
             "auto" takes the first where the topology is known.
 

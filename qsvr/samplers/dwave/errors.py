@@ -101,7 +101,7 @@ def translate(
     error : Exception
     solver : str
         Name of the solver, for the message.
-    otherwise : type, optional
+    otherwise : type, default=None
         What an exception of another kind means at this stage; by default a plain `SamplerError`.
     """
     # Its frames hold the client's future, and that one a file: without them both go at once.
@@ -130,7 +130,7 @@ def read_or_raise(
         what they always mean; any other exception means that the answer has an unexpected shape.
     solver : str
         Name of the solver, for the message.
-    otherwise : type
+    otherwise : type, default=InvalidAnswerError
         The error where it has an unexpected shape.
     """
     try:

@@ -82,10 +82,10 @@ class QPUSampler(ServiceSampler):
 
     Parameters
     ----------
-    client : dimod.Structured, optional
+    client : dimod.Structured, default=None
         A live `dwave.system.DWaveSampler`, a mock of one, or a composite that passes problems on to
         one. By default one is opened at first use.
-    embedding : str
+    embedding : str, default="auto"
         What the option ``embedding`` is by default.
     **connection
         ``region``, ``solver``, ``profile``, ``endpoint``, ``config_file``, ``proxy``: for the

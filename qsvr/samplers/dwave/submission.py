@@ -121,7 +121,7 @@ def with_retries(
         Seed of the jitter.
     deadline : float
         `time.monotonic` after which nothing is tried again.
-    otherwise : type, optional
+    otherwise : type, default=None
         What an exception means that is not known to be of the service; see `translate`.
 
     Raises
