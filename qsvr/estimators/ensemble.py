@@ -1,4 +1,4 @@
-"""`QSVREnsemble`: an ensemble of small models, each of a size that an annealer can hold.
+"""`QSVREnsemble`: an ensemble of small models, each of a size that fits an annealer.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR, QSVREnsemble
@@ -55,13 +55,13 @@ def draw_subsamples(
     n_members: int,
     random_state: np.random.RandomState,
 ) -> list[IntArray]:
-    """Return the sorted samples of each member.
+    """Return the sorted sample indices of each member.
 
     Parameters
     ----------
     sampling : {"random", "stratified", "kmeans"}
-        Stratified: one sample from each of ``size`` groups of neighbouring targets. k-means: one
-        from each of ``size`` clusters of the features, a coreset that covers the data's space.
+        ``"stratified"`` takes one sample from each of ``size`` groups of neighbouring targets,
+        ``"kmeans"`` one from each of ``size`` clusters of the features.
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,)
     size : int

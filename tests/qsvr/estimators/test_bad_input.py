@@ -109,11 +109,11 @@ PARAMETERS = [
     ({"sampler": "dwave"}, r"sampler='dwave' is not known; use one of \['structured', 'sa', "),
     (
         {"sampler_options": {"sweeps": 9}},
-        r"\['sweeps'\], which the sampler 'structured' does not take; it takes \['beta_range', ",
+        r"\['sweeps'\], which the sampler 'structured' does not have. Its options are \['beta_range', ",
     ),
     (
         {"sampler": "sa", "sampler_options": {"num_reads": 9}},
-        r"sampler_options has \['num_reads'\], which the sampler 'sa' does not take",
+        r"sampler_options has \['num_reads'\], which the sampler 'sa' does not have",
     ),
     ({"sampler_options": {"num_sweeps": 0}}, "num_sweeps of sampler_options must be an integer"),
     ({"sampler_options": {"num_sweeps": "x"}}, "num_sweeps of sampler_options .* got 'x'"),
