@@ -192,6 +192,8 @@ def shown(value: Any) -> str:
         return f'"{value}"'
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
+    if is_dataclass(value) and value == type(value)():
+        return f"{type(value).__name__}()"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
     return repr(value).replace("'", '"')

@@ -7,10 +7,12 @@ colour blindness can tell apart.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from PIL import Image
 
 STATIC = Path(__file__).parents[1] / "_static"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -38,7 +40,9 @@ def use() -> Any:
 
 
 def save(figure: Any, name: str) -> None:
-    """Write a picture to ``docs/_static``, the same bytes each time."""
-    path = STATIC / name
-    figure.savefig(path, dpi=200, metadata={"Software": None})
+    """Write a picture to ``docs/_static``, in at most 256 colours and the same bytes each time."""
+    path, buffer = STATIC / name, BytesIO()
+    figure.savefig(buffer, dpi=150)
+    picture = Image.open(buffer).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(path)

@@ -1,5 +1,4 @@
-"""Draw QSVR on data with one input beside scikit-learn's SVR: the epsilon tube, the support vectors
-and the standard deviation.
+"""Draw an epsilon tube: QSVR and scikit-learn's SVR on data with one input.
 
 Support vector regression puts a tube of half-width epsilon around its curve. Samples inside the
 tube cost nothing. Those on its edge or outside are the support vectors: they alone determine the

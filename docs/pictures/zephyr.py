@@ -16,6 +16,8 @@ with m = 2 instead of the 12 of an Advantage2 annealer::
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import style
 from dwave.graphs import zephyr_graph, zephyr_layout
@@ -44,12 +46,16 @@ def couplings() -> list[tuple[int, int]]:
     return [pair for pair, bias in bqm.quadratic.items() if bias]
 
 
+def embedding() -> tuple[list[tuple[int, int]], Any, dict[int, list[int]]]:
+    """Return the pairs of coupled bits, the graph of the qubits and the chain of each bit."""
+    pairs, qubits = couplings(), zephyr_graph(2)
+    return pairs, qubits, find_embedding(pairs, qubits, random_seed=1)
+
+
 def main() -> None:
     """Draw the picture."""
     plt = style.use()
-    qubits = zephyr_graph(2)
-    pairs = couplings()
-    chains = find_embedding(pairs, qubits, random_seed=1)
+    pairs, qubits, chains = embedding()
     bit_of = {qubit: bit for bit, chain in chains.items() for qubit in chain}
     place = zephyr_layout(qubits)
     used = len(bit_of)
