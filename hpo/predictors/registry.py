@@ -71,6 +71,20 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
     ------
     ValueError
         If the name or an option is unknown; the message lists the valid ones.
+
+    See Also
+    --------
+    hpo.make_scheduler : The scheduler that uses it.
+    hpo.predictors.CurveFeatures : The features of regressors.
+
+    Examples
+    --------
+    >>> from hpo import make_predictor
+    >>> make_predictor("nusvr", nu=0.3, first_differences=True).regressor
+    NuSVR(nu=0.3)
+    >>> from sklearn.linear_model import Ridge
+    >>> type(make_predictor(Ridge())).__name__
+    'CurveRegressor'
     """
     if isinstance(predictor, str):
         return _build(predictor, CATALOGUE.get(predictor), options)

@@ -60,6 +60,22 @@ class SearchSpace:
         If there is no domain, a name is longer than 255 characters or holds a zero byte, or a
         condition does not fit: an unknown name, a value that is never taken, a circle, conditions
         that exclude each other.
+
+    See Also
+    --------
+    hpo.make_searcher : A searcher that proposes configurations of a space.
+    hpo.space.domains.Float, hpo.space.domains.Int, hpo.space.domains.Categorical : Domains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import SearchSpace
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> sorted(space.sample(np.random.default_rng(0)))
+    ['layers', 'lr']
+    >>> space.validate({"lr": 0.01, "layers": 2})
     """
 
     domains: Mapping[str, Domain]
