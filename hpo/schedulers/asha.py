@@ -173,6 +173,11 @@ class ASHA(TriesFirst):
         return self._trials.retired()
 
     @property
+    def n_trials(self) -> int:
+        """Number of trials that the whole search starts."""
+        return self._n_trials
+
+    @property
     def trials_withheld(self) -> bool:
         """Whether `limit_trials` keeps trials from being started."""
         return self._max_trials is not None and self._max_trials <= self._trials.n_trials < (

@@ -1,4 +1,4 @@
-"""Tables of recorded learning curves: reading files, and the MLPF table of arXiv 2311.17508."""
+"""Tables of recorded learning curves: files, a sample, and the MLPF table of arXiv 2311.17508."""
 
 from __future__ import annotations
 
@@ -61,6 +61,25 @@ def read_table(path: str | Path, mode: str = "min") -> CurveTable:
             f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
         ) from None
     return table if mode == "min" else CurveTable(table.configs, -table.losses, table.cost)
+
+
+SAMPLE = Path(__file__).parent / "sample" / "digits.csv"
+
+
+def load_sample() -> CurveTable:
+    """Load the table that ships with this package: 256 trainings of 50 epochs each.
+
+    The curves are the validation cross-entropies of a two-layer network on scikit-learn's
+    handwritten digits. The hyperparameters are the learning rate, the momentum, the number of
+    hidden units and the batch size. ``tools/sample_table.py`` in the repository made the table.
+
+    Examples
+    --------
+    >>> table = load_sample()
+    >>> len(table), table.max_resource, sorted(table.configs[0])
+    (256, 50, ['batch_size', 'hidden', 'lr', 'momentum'])
+    """
+    return read_table(SAMPLE)
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:

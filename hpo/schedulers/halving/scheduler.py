@@ -139,6 +139,7 @@ class BracketScheduler(TriesFirst):
         self._unopened = deque(enumerate(self._brackets * iterations))
         self._opened = brackets[0]  # the latest one
         self._next_number = len(self._unopened)  # of the first bracket after all of these
+        self._n_planned = sum(bracket.n_trials for _, bracket in self._unopened)
         self._max_trials: int | None = None  # see `limit_trials`
         self._rounds: dict[int, Round] = {}  # bracket -> its round under way
         self._filling: Round | None = None  # the round that takes in new trials
@@ -195,6 +196,11 @@ class BracketScheduler(TriesFirst):
     def retired(self) -> frozenset[int]:
         """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
         return self._trials.retired()
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials that the whole search starts."""
+        return self._n_planned
 
     @property
     def trials_withheld(self) -> bool:
@@ -268,6 +274,7 @@ class BracketScheduler(TriesFirst):
         """Plan further brackets, which start after all others."""
         self._unopened.extend(enumerate(brackets, self._next_number))
         self._next_number += len(brackets)
+        self._n_planned += sum(bracket.n_trials for bracket in brackets)
 
     # -- jobs --------------------------------------------------------------------------------
 
