@@ -99,10 +99,10 @@ class SearchSpace:
         Parameters
         ----------
         spec : Mapping
-            For each name one of: a domain object; a table such as
+            The domain of each name, as a domain object, a table such as
             ``{"type": "float", "low": 1e-4, "high": 1e-1, "log": True}`` (types: float, int,
-            categorical, constant, scipy); a list of choices; a frozen scipy distribution; an
-            Optuna distribution; any other value stays constant. A table may have a condition,
+            categorical, constant, scipy), a list of choices, a frozen scipy distribution or an
+            Optuna distribution. Any other value is a constant. A table may have a condition,
             ``"when": {"optimizer": "sgd", "layers": [2, 3]}``: the hyperparameter is present only
             if each of the others has the value, or one of the values, given for it.
 
