@@ -205,9 +205,7 @@ def check_options(
     """
     for name in options:
         if elsewhere and name in elsewhere:
-            raise ValueError(
-                f"{name} is no option of {owner}: it is set by {elsewhere[name]}; give it there"
-            )
+            raise ValueError(f"{name} is not an option of {owner}; set it by {elsewhere[name]}")
     if unknown := sorted(set(options) - set(valid)):
         takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
         raise ValueError(f"{owner} {takes}; got {', '.join(unknown)}")

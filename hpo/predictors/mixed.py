@@ -71,7 +71,9 @@ class MixedPredictor(ForecastingPredictor):
             ]
             forecasters = (JointPredictor(), *pooled)
         if not forecasters:
-            raise ValueError("forecasters must hold at least one, got an empty sequence")
+            raise ValueError(
+                "forecasters must contain at least one forecaster, got an empty sequence"
+            )
         self.forecasters = tuple(forecasters)
 
     def forecast(

@@ -92,7 +92,8 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
         return _build("a regressor", partial(CurveRegressor, predictor), options)
     if options:
         raise ValueError(
-            f"a ready-made predictor takes no options, got {', '.join(sorted(options))}"
+            f"a {type(predictor).__name__} takes no options here, got "
+            f"{', '.join(sorted(options))}; pass them to its constructor"
         )
     if not (hasattr(predictor, "fit") and hasattr(predictor, "predict")):
         raise ValueError(

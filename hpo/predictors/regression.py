@@ -53,7 +53,8 @@ class CurveFeatures:
         chosen = (self.values, self.first_differences, self.second_differences, self.space)
         if not any(chosen):
             raise ValueError(
-                "choose at least one of values, first_differences, second_differences, space"
+                "at least one of values, first_differences, second_differences and space must be "
+                "set, got none; set values=True"
             )
 
     def __call__(self, curves: Sequence[Curve], known: FloatArray) -> FloatArray:

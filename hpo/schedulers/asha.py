@@ -152,7 +152,7 @@ class ASHA(TriesFirst):
     def tell(self, report: Report) -> None:
         """Take in a report (see `hpo.loop.Scheduler.tell`)."""
         if isinstance(report, ModelReport):
-            raise ValueError(f"this scheduler asks for no predictions, got {report}")
+            raise ValueError(f"ASHA requests no predictions, got {report}")
         if not self._trials.receive(report):
             return
         self._arrived(report.trial_id)

@@ -168,5 +168,5 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name in REMOVED:
-        raise ValueError(f"searcher {name!r} is gone: {REMOVED[name]}")
+        raise ValueError(f"searcher {name!r} no longer exists: {REMOVED[name]}")
     return CATALOGUE.get(name)

@@ -248,12 +248,12 @@ class SearchSpace:
         for name in config:
             if name not in self.domains:
                 raise ValueError(
-                    f"the configuration has {name!r}, which the search space does not name"
+                    f"the configuration has {name!r}, which is not in the search space; remove it"
                 )
             if name not in there:
                 rule = {parent: list(each) for parent, each in self.conditions[name].items()}
                 raise ValueError(
-                    f"the configuration has {name!r}, which is there only when {rule}; remove it"
+                    f"the configuration has {name!r}, which is present only when {rule}; remove it"
                 )
 
     def to_features(self, config: Config) -> FloatArray:
@@ -333,5 +333,5 @@ class SearchSpace:
     @staticmethod
     def _value(config: Config, name: str) -> Any:
         if name not in config:
-            raise ValueError(f"the configuration lacks {name!r}, which the search space names")
+            raise ValueError(f"the configuration must have a value for {name!r}, got none; add it")
         return config[name]
