@@ -57,6 +57,10 @@ class StoppedRunError(RuntimeError):
     results: Any = None
 
 
+class MissingObjectiveError(StoppedRunError):
+    """The trainer does not return the objective. A new run is discarded with its journal."""
+
+
 class ExecutorBrokenError(StoppedRunError):
     """No worker is left and none can be started; the journal keeps the state of the run."""
 

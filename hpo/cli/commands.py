@@ -1,4 +1,4 @@
-"""The commands; each imports what it needs when it is called, so that ``hpo --help`` is quick."""
+"""The commands of ``hpo``. Each imports its modules when it is called, so ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from hpo.cli.options import (
     NAMES_OF_LIMITS,
     PATH,
     WORKERS,
+    SectionedCommand,
     deadline_option,
+    examples,
     limited,
     pairs_option,
     parse_options,
@@ -39,12 +41,19 @@ from hpo.text import shell_word
 if TYPE_CHECKING:
     from hpo.run.results import Results
     from hpo.run.spec import RunSpec
+    from hpo.searchers.installed import Catalogue
 
 T = TypeVar("T")
 
 
 _MAX_LINE = 1500
-"""Characters of a message: values in it may have thousands."""
+"""Maximum length of a message, since the values in it may be very long."""
+
+_AUTO = {
+    "searcher": "curves if the scheduler makes forecasts, otherwise random",
+    "predictor": "mixed if the scheduler makes forecasts, otherwise nusvr",
+}
+"""What the name ``auto`` stands for."""
 
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -59,37 +68,103 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "hpo run train.py:train --max-resource 27 --workers 4 --journal run.jsonl",
+        "hpo status run.jsonl",
+        "hpo report run.jsonl --html report.html",
+        "hpo resume run.jsonl",
+    ),
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
-    """Multi-fidelity hyperparameter optimisation: Hyperband, ASHA and Swift-Hyperband."""
+    """Search hyperparameters, and stop unpromising trials early.
+
+    A search is started by 'hpo run'. Its journal, a file, records everything, so that 'hpo resume'
+    continues it after any interruption and 'hpo report' shows it at any time.
+    """
 
 
-@cli.command()
+@cli.command(
+    cls=SectionedCommand,
+    sections={
+        "What to train": "script metric script_option space initial warm_start allow_duplicates",
+        "How to search": "max_resource scheduler predictor reduction_factor min_resource searcher "
+        "seed objective mode scheduler_option predictor_option searcher_option",
+        "Where to train": "executor n_workers executor_option timeout predict_timeout max_retries "
+        "max_lost",
+        "When to stop": "max_time max_epochs max_trials target deadline min_improvement",
+        "Files and output": "journal checkpoint_dir keep_checkpoints quiet",
+    },
+    epilog=examples(
+        "hpo run train.py:train --max-resource 27 --workers 4",
+        "hpo run train.py:train --max-resource 27 --scheduler hyperband --max-time 2h",
+        "hpo run --script 'python train.py --lr {lr} --epochs {stop}' \\",
+        "    --metric val_loss --space space.toml --max-resource 27",
+        guide="runs, trainers and executors",
+    ),
+)
 @click.argument("trainer", required=False, default="")
-@click.option("--script", help="Command to tune, as 'python train.py --lr {lr} --epochs {stop}'.")
-@click.option("--metric", help="Number of the script to optimise [default: loss].")
+@click.option(
+    "--script",
+    metavar="COMMAND",
+    help="Train by this command instead of a TRAINER; it may contain {NAME} of a hyperparameter, "
+    "{start}, {stop}, {checkpoint} and others.",
+)
+@click.option("--metric", metavar="NAME", help="Metric of the script to optimise.  [default: loss]")
 @pairs_option("--script-option", "Option of the script, such as epoch=step")
-@click.option("--space", type=PATH, help="Search space, TOML [default: beside the trainer].")
-@click.option("--max-resource", type=int, required=True, help="Maximum epochs per trial (R).")
+@click.option(
+    "--space",
+    type=PATH,
+    metavar="FILE",
+    help="Search space, a TOML file.  [default: train.toml for train.py:train]",
+)
+@click.option(
+    "--max-resource",
+    type=int,
+    required=True,
+    help="Maximum number of epochs per trial, R.",
+)
 @click.option(
     "--scheduler",
+    metavar="NAME",
     default="swift-asha",
     show_default=True,
-    help="Scheduler (see hpo list schedulers).",
+    help="Scheduler, which decides how far each trial is trained (hpo list schedulers).",
 )
 @click.option(
     "--predictor",
+    metavar="NAME",
     default="auto",
     show_default=True,
     help="Learning curve predictor (hpo list predictors).",
 )
 @click.option(
-    "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+    "--reduction-factor",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Halving rate, eta: the best 1/eta of the trials survive a rung.",
 )
-@click.option("--min-resource", type=int, help="Epochs before which no trial is given up.")
 @click.option(
-    "--searcher", default="auto", show_default=True, help="Searcher (hpo list searchers)."
+    "--min-resource",
+    type=int,
+    help="Epochs that each trial is trained before it may be stopped.  [default: 1]",
+)
+@click.option(
+    "--searcher",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="Searcher, which proposes configurations (hpo list searchers).",
 )
 @click.option(
     "--seed",
@@ -102,28 +177,36 @@ def cli() -> None:
     "--workers",
     "n_workers",
     type=WORKERS,
-    help="Workers [default: all of a cluster, 1 here].",
+    metavar="N",
+    help="Number of workers.  [default: 1 on this machine, all of a cluster]",
 )
 @click.option(
     "--executor",
+    metavar="NAME",
     default="process",
     show_default=True,
-    help="Where trials run (hpo list executors).",
+    help="Executor, where trials are trained (hpo list executors).",
 )
 @click.option(
     "--min-improvement",
     type=float,
-    help="End once so little improvement of the best loss is expected of the remaining epochs.",
+    help="End the search once the expected improvement of the best loss is below this.",
 )
-@click.option("--timeout", type=float, help="Time limit of a training job, in seconds.")
-@click.option("--predict-timeout", type=float, help="Time limit of a prediction, in seconds.")
-@click.option("--objective", help="Metric to optimise [default: the only one, or loss].")
+@click.option("--timeout", type=float, help="Time limit of a segment, in seconds.  [default: none]")
+@click.option(
+    "--predict-timeout", type=float, help="Time limit of a prediction, in seconds.  [default: none]"
+)
+@click.option(
+    "--objective",
+    metavar="NAME",
+    help="Metric to optimise.  [default: the only one, or loss]",
+)
 @click.option(
     "--mode",
     type=click.Choice(["min", "max"]),
     default="min",
     show_default=True,
-    help="Whether a lower or a higher objective is better.",
+    help="Whether lower (min) or higher (max) values of the objective are better.",
 )
 @deadline_option
 @limited
@@ -132,31 +215,42 @@ def cli() -> None:
     type=int,
     default=1,
     show_default=True,
-    help="Retries of a failed job.",
+    help="Retries of a segment that failed.",
 )
 @click.option(
     "--max-lost",
     type=int,
-    help="Segments lost in a row, with their workers, that end the run [default: 10].",
+    help="Number of lost segments in a row that ends the run.  [default: 10, or 3 per worker if "
+    "that is more]",
 )
-@click.option("--journal", type=PATH, help="New journal file [default: by trainer's name].")
 @click.option(
-    "--checkpoint-dir", type=PATH, help="Directory of checkpoints [default: beside the journal]."
+    "--journal",
+    type=PATH,
+    metavar="FILE",
+    help="New journal file.  [default: named after the trainer and the scheduler]",
+)
+@click.option(
+    "--checkpoint-dir",
+    type=PATH,
+    metavar="DIRECTORY",
+    help="Directory of the checkpoints.  [default: beside the journal]",
 )
 @click.option(
     "--keep-checkpoints",
     is_flag=True,
-    help="Keep the checkpoints of all trials, not only the best one's and those still needed.",
+    help="Keep the checkpoints of all trials. Without it, only those of the best trial and of "
+    "trials that may be trained further are kept.",
 )
 @click.option(
     "--allow-duplicates",
     is_flag=True,
-    help="Let configurations be tried more than once, for a trainer with noise.",
+    help="Let the searcher propose a configuration more than once, for a trainer with noise.",
 )
 @click.option(
     "--initial",
     type=PATH,
-    help="Configurations to try first: .json, .jsonl or .csv (also that of hpo report --csv).",
+    metavar="FILE",
+    help="Configurations to try first: a .json, .jsonl or .csv file.",
 )
 @click.option(
     "--warm-start",
@@ -166,12 +260,16 @@ def cli() -> None:
     help="Journal of an earlier search to learn from; repeatable.",
 )
 @pairs_option("--searcher-option", "Option of the searcher")
-@pairs_option("--scheduler-option", "Option of the scheduler")
-@pairs_option("--predictor-option", "Option of the predictor")
+@pairs_option("--scheduler-option", "Option of the scheduler, such as budget_fraction=0.5")
+@pairs_option("--predictor-option", "Option of the predictor, such as min_curves=20")
 @pairs_option("--executor-option", "Option of the executor, such as devices=0,1")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) -> None:
-    """Tune TRAINER, named FILE.py:name or package.module:name, or a script (--script)."""
+    """Start a search of the hyperparameters of TRAINER.
+
+    TRAINER names a Python function or object as FILE.py:name or package.module:name. To tune a
+    script in any language, give its command by --script instead.
+    """
     from hpo.run.going_on import read_configs
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
@@ -246,32 +344,56 @@ def _default_space(trainer: str, script: dict[str, Any]) -> Path:
     return default_space(trainer)
 
 
-@cli.command()
+@cli.command(
+    cls=SectionedCommand,
+    sections={
+        "What to do": "extend retry_failed salvage",
+        "Where to train": "executor n_workers executor_option timeout max_retries max_lost",
+        "When to stop": "max_time max_epochs max_trials target deadline",
+        "Files and output": "checkpoint_dir keep_checkpoints quiet",
+    },
+    epilog=examples(
+        "hpo resume run.jsonl",
+        "hpo resume run.jsonl --workers 8 --max-time 2h",
+        "hpo resume run.jsonl --extend max-resource=81",
+        guide="runs",
+    ),
+)
 @click.argument("journal", type=PATH)
-@click.option("--workers", "n_workers", type=WORKERS, help="Number of workers [as before].")
-@click.option("--executor", help="Executor [as before].")
-@pairs_option("--executor-option", "Option of the executor [as before]")
-@click.option("--timeout", type=float, help="Time limit of a training job, in s [as before].")
+@click.option("--workers", "n_workers", type=WORKERS, metavar="N", help="Number of workers.")
+@click.option("--executor", metavar="NAME", help="Executor (hpo list executors).")
+@pairs_option("--executor-option", "Option of the executor")
+@click.option("--timeout", type=float, help="Time limit of a segment, in seconds.")
 @deadline_option
 @limited
-@click.option("--max-retries", type=int, help="Further attempts of a failed job [as before].")
-@click.option("--max-lost", type=int, help="Segments lost in a row that end the run [as before].")
+@click.option("--max-retries", type=int, help="Retries of a segment that failed.")
+@click.option("--max-lost", type=int, help="Number of lost segments in a row that ends the run.")
 @click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
 @pairs_option(
-    "--extend", "Go on beyond the end, by a larger max-resource, iterations, n-trials, ..."
+    "--extend",
+    "Continue beyond the end with a larger max-resource, iterations, n-trials, max-epochs or "
+    "budget-fraction",
 )
-@click.option("--checkpoint-dir", type=PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--checkpoint-dir", type=PATH, metavar="DIRECTORY", help="Directory of the checkpoints."
+)
 @click.option(
     "--keep-checkpoints/--remove-checkpoints",
     default=None,
-    help="Keep the checkpoints of all trials [as before].",
+    help="Whether to keep the checkpoints of all trials.",
 )
 @click.option(
-    "--salvage", is_flag=True, help="Go on from what is left of a damaged journal, which is kept."
+    "--salvage",
+    is_flag=True,
+    help="Continue from the intact lines of a damaged journal; the damaged file is kept.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
-    """Resume the run of JOURNAL, which was stopped or killed."""
+    """Continue the search of JOURNAL.
+
+    The search may have been stopped, killed or finished (--extend). Settings that are not given are
+    those of before; limits of an earlier session no longer apply.
+    """
     from hpo.run.tuner import Tuner
 
     _see_working_directory()
@@ -289,15 +411,32 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
         )
 
 
-@cli.command()
+@cli.command(
+    epilog=examples("hpo work run.jsonl", guide="executors"),
+)
 @click.argument("journal", type=PATH)
-@click.option("--workers", "n_workers", type=WORKERS, help="Number of workers [as before].")
+@click.option(
+    "--workers",
+    "n_workers",
+    type=WORKERS,
+    metavar="N",
+    help="Number of workers.  [default: as before]",
+)
 @deadline_option
 @limited
-@click.option("--checkpoint-dir", type=PATH, help="Directory of the checkpoints [as before].")
+@click.option(
+    "--checkpoint-dir",
+    type=PATH,
+    metavar="DIRECTORY",
+    help="Directory of the checkpoints.  [default: as before]",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def work(journal: Path, *, quiet: bool, **options: Any) -> None:
-    """Join the search of JOURNAL: train for the process that leads it, or lead it if none does."""
+    """Add this process to the search of JOURNAL.
+
+    If another process leads the search with --executor shared, this one trains for it. If no
+    process leads it, this one does, as 'hpo resume' would.
+    """
     _see_working_directory()
     limits = {name: options.pop(name) for name in NAMES_OF_LIMITS}
     given = {name: value for name, value in options.items() if value is not None}
@@ -324,30 +463,42 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
         )
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "hpo report run.jsonl",
+        "hpo report run.jsonl --csv trials.csv --html report.html",
+        "hpo report hyperband.jsonl swift-asha.jsonl",
+        guide="reports",
+    ),
+)
 @click.argument("journals", type=PATH, nargs=-1, required=True, metavar="JOURNAL...")
 @click.option(
     "--top",
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="Number of trials to list.",
+    help="Number of trials in the table, the best first.",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
-    help="Further metric to list; repeatable [default: all].",
+    metavar="NAME",
+    help="Further metric in the table; repeatable.  [default: all]",
 )
-@click.option("--csv", type=PATH, help="Write all trials, or searches, to this new file.")
-@click.option("--figures", type=PATH, help="Draw figures into this directory.")
-@click.option("--html", type=PATH, help="Write an interactive page to this new file.")
-@click.option("--overwrite", is_flag=True, help="Let --html replace a file.")
-@click.option("--salvage", is_flag=True, help="Show what is left of a damaged journal.")
+@click.option(
+    "--csv", type=PATH, metavar="FILE", help="Write all trials (or searches) to this new file."
+)
+@click.option("--figures", type=PATH, metavar="DIRECTORY", help="Draw figures into this directory.")
+@click.option(
+    "--html", type=PATH, metavar="FILE", help="Write an interactive page to this new file."
+)
+@click.option("--overwrite", is_flag=True, help="Allow --html to replace an existing file.")
+@click.option("--salvage", is_flag=True, help="Show the intact lines of a damaged journal.")
 def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
-    """Show the results of the run of JOURNAL so far; of several, show them side by side.
+    """Show the results of a search, or compare several.
 
-    Nothing is changed.
+    The search may be running. Nothing is changed. Several journals are shown side by side.
     """
     from hpo.report import Comparison, read_run, write_report
 
@@ -376,23 +527,40 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
         show(shown, journals[0], top, files, options["metrics"] or None)
 
 
-@cli.command()
+@cli.command(
+    epilog=examples("hpo status run.jsonl", "hpo status run.jsonl --json", guide="runs"),
+)
 @click.argument("journal", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def status(journal: Path, *, as_json: bool) -> None:
-    """Show what the run of JOURNAL does at this moment, without disturbing it."""
+    """Show what the search of JOURNAL is doing now.
+
+    The search is not disturbed: no lock is taken, and nothing is changed.
+    """
     from hpo.report import read_status
 
     state = read_status(journal)
     print_out(*(json.dumps(state.to_json(), indent=2).splitlines() if as_json else state.lines()))
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "hpo export run.jsonl sqlite:///runs.db",
+        "optuna-dashboard sqlite:///runs.db",
+        guide="integrations",
+    ),
+)
 @click.argument("journal", type=PATH)
 @click.argument("storage")
-@click.option("--study", help="Name of the study [default: the journal's].")
+@click.option(
+    "--study", metavar="NAME", help="Name of the study.  [default: named after the journal]"
+)
 def export(journal: Path, storage: str, study: str | None) -> None:
-    """Write the run of JOURNAL into Optuna's STORAGE (sqlite:///FILE, or a file); repeatable."""
+    """Write the search of JOURNAL into an Optuna storage.
+
+    STORAGE is a database URL such as sqlite:///FILE, or a file for Optuna's journal storage. If the
+    command is repeated while the search goes on, trials are updated and none is written twice.
+    """
     import_optional("optuna", "hpo export", "optuna")
     from hpo.integrations.optuna import export_journal
 
@@ -403,7 +571,13 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     )
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "hpo simulate curves.csv",
+        "hpo simulate curves.csv --scheduler hyperband --scheduler asha --workers 4",
+        guide="schedulers",
+    ),
+)
 @click.argument("table", type=PATH)
 @click.option(
     "--scheduler",
@@ -411,40 +585,59 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     multiple=True,
     default=("hyperband", "swift-hyperband"),
     show_default=True,
-    help="Scheduler, repeatable; the first is the reference of the comparison.",
+    metavar="NAME",
+    help="Scheduler; repeatable. The first one is the reference of the comparison.",
 )
-@click.option("--predictor", default="nusvr", show_default=True, help="Curve predictor.")
-@click.option("--max-resource", type=int, help="Maximum epochs per trial (R) [default: all].")
 @click.option(
-    "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate (eta)."
+    "--predictor",
+    metavar="NAME",
+    default="nusvr",
+    show_default=True,
+    help="Learning curve predictor (hpo list predictors).",
+)
+@click.option(
+    "--max-resource",
+    type=int,
+    help="Maximum number of epochs per trial, R.  [default: all in the table]",
+)
+@click.option(
+    "--reduction-factor", type=int, default=2, show_default=True, help="Halving rate, eta."
 )
 @click.option(
     "--min-resource",
     type=int,
     default=1,
     show_default=True,
-    help="Epochs before which no trial is given up.",
+    help="Epochs that each trial is trained before it may be stopped.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(max=10_000),
     default=10,
     show_default=True,
-    help="Runs of each scheduler.",
+    help="Number of simulated searches per scheduler.",
 )
 @click.option(
-    "--workers", "n_workers", type=WORKERS, default=1, show_default=True, help="Simulated workers."
+    "--workers",
+    "n_workers",
+    type=WORKERS,
+    default=1,
+    show_default=True,
+    help="Number of simulated workers.",
 )
 @click.option(
     "--mode",
     type=click.Choice(["min", "max"]),
     default="min",
     show_default=True,
-    help="Whether lower or higher values of the table are better.",
+    help="Whether lower (min) or higher (max) values of the table are better.",
 )
 @pairs_option("--predictor-option", "Option of the predictor")
 def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
-    """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves."""
+    """Compare schedulers on recorded learning curves.
+
+    TABLE is a CSV or NPZ file of recorded curves. Nothing is trained.
+    """
     from hpo.simulation.compare import Setting, simulate_all, table_of
 
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
@@ -452,14 +645,17 @@ def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> No
     print_out(table=table_of(rows, setting))
 
 
-@cli.command("list")
+@cli.command("list", epilog=examples("hpo list", "hpo list schedulers"))
 @click.argument(
     "kind",
     type=click.Choice(["schedulers", "searchers", "predictors", "executors"]),
     required=False,
 )
 def list_parts(kind: str | None) -> None:
-    """List schedulers, searchers, predictors and executors, or those of one KIND."""
+    """List schedulers, searchers, predictors and executors.
+
+    With KIND, list those of one kind. The default of 'hpo run' is marked.
+    """
     from hpo.predictors.registry import CATALOGUE as PREDICTORS
     from hpo.run.executors.registry import CATALOGUE as EXECUTORS
     from hpo.schedulers.registry import CATALOGUE as SCHEDULERS
@@ -472,10 +668,23 @@ def list_parts(kind: str | None) -> None:
             if kind in (None, f"{each.kind}s"):
                 if kind is None:
                     print_out(f"{each.kind.capitalize()}s")
-                width = max(map(len, each.names()))
-                print_out(*(f"  {name:{width}}  {line}" for name, line in each.described()))
+                print_out(*_described(each))
     for warning in broken:
         warn(f"Warning: {warning.message}")
+
+
+def _described(parts: Catalogue) -> list[str]:
+    """Return a line on each part of a kind; the default of ``hpo run`` is marked."""
+    from hpo.run.spec import RunSpec
+
+    default = getattr(RunSpec, parts.kind)
+    lines = parts.described()
+    if default == "auto":
+        lines = [("auto", _AUTO[parts.kind]), *lines]
+    width = max(len(name) for name, _ in lines)
+    return [
+        f"  {name:{width}}  {line}{' (default)' if name == default else ''}" for name, line in lines
+    ]
 
 
 def _see_working_directory() -> None:

@@ -21,6 +21,7 @@ from hpo.errors import (
     ExecutorBrokenError,
     InterruptedRunError,
     MachineError,
+    MissingObjectiveError,
     StoppedRunError,
 )
 from hpo.run.checkpoints import CheckpointStore
@@ -475,7 +476,7 @@ class JobRunner:
         if outcome.reason:
             self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
-            self._error = self._error or StoppedRunError(outcome.reason)
+            self._error = self._error or MissingObjectiveError(outcome.reason)
             return []
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)

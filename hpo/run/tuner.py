@@ -65,7 +65,7 @@ from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
-from hpo.run.removal import RemovingRunner, removed_before
+from hpo.run.removal import RemovingRunner, discarded_without_objective, removed_before
 from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
@@ -430,7 +430,8 @@ class Tuner:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, bounds, journal, notes=notes)
+            with discarded_without_objective(journal, store):
+                return self._go(workers, store, bounds, journal, notes=notes)
 
     def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +48,8 @@ class TorchRun:
     optimizer : torch.optim.Optimizer
         Optimizer of the model's parameters.
     evaluate : callable
-        Function without arguments that returns the validation loss, or a mapping of numbers with
-        the key ``"loss"``. Called in evaluation mode and without gradients.
+        Function without arguments that returns the validation loss, or a mapping of metrics that
+        includes the objective. Called in evaluation mode and without gradients.
     train_loader : iterable or None
         Batches ``(inputs, targets)`` of the standard epoch.
     loss_function : callable or None
@@ -56,7 +57,8 @@ class TorchRun:
     train_epoch : callable or None
         Function without arguments that trains one epoch, instead of the standard one.
     lr_scheduler : object or None
-        Stepped once per epoch (with the loss if it is a ``ReduceLROnPlateau``).
+        Stepped once per epoch. A ``ReduceLROnPlateau`` receives the loss, or the objective if
+        `evaluate` returns no metric ``"loss"``.
     loaders : sequence
         Further data loaders whose state belongs to the trial.
     stateful : Mapping
@@ -224,27 +226,36 @@ def _objective() -> Objective:
 
 @dataclass
 class _History:
-    """Losses and further metrics since the trial's first epoch."""
+    """Losses and further metrics since the trial's first epoch.
+
+    `losses` has NaN for each epoch if `evaluate` returns other metrics only; `has_loss` is False
+    then.
+    """
 
     losses: list[float]
     extra: dict[str, list[float]]
     objective: Objective
+    has_loss: bool = True
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None, objective: Objective) -> _History:
         if state is None:
             return cls([], {}, objective)
         extra = {name: list(values) for name, values in state["extra"].items()}
-        return cls(list(state["losses"]), extra, objective)
+        return cls(list(state["losses"]), extra, objective, state.get("has_loss", True))
 
     @property
     def scores(self) -> list[float]:
         """What the run minimises, after each epoch."""
         values = self.extra.get(self.objective.name, self.losses)
+        others = [name for name in self.extra if name != "trained"]
+        if not self.has_loss and not self.objective.name and len(others) == 1:
+            values = self.extra[others[0]]  # the only metric is the objective
         return list(self.objective.losses(tuple(values)))
 
     def append(self, metrics: Mapping[str, float]) -> None:
-        self.losses.append(metrics["loss"])
+        self.has_loss = "loss" in metrics
+        self.losses.append(metrics.get("loss", math.nan))
         for name, value in metrics.items():
             if name != "loss":
                 self.extra.setdefault(name, []).append(value)
@@ -252,7 +263,8 @@ class _History:
     def repeat(self) -> None:
         """Repeat the last epoch for one that is not trained."""
         last = {name: values[-1] for name, values in self.extra.items()}
-        self.append({**last, "loss": self.losses[-1], "trained": 0.0})
+        loss = {"loss": self.losses[-1]} if self.has_loss else {}
+        self.append({**last, **loss, "trained": 0.0})
 
     def stagnant(self, patience: int) -> bool:
         """Return whether the last `patience` epochs had no new best value."""
@@ -264,6 +276,8 @@ class _History:
     def segment(self, start: int, stop: int) -> Metrics:
         extra = {name: values[start:stop] for name, values in self.extra.items()}
         losses, name = self.losses[start:stop], self.objective.name
+        if not self.has_loss:
+            return Metrics(extra)
         if name not in ("", "loss", *extra) and set(extra) <= {"trained"}:
             return Metrics({name: losses}, extra)  # `evaluate` returned numbers without a name
         return Metrics(losses, extra)
@@ -297,13 +311,13 @@ class _Session:
         """Train one epoch, unless the trial has stopped early."""
         patience = self._run.patience
         if patience is None:
-            history.append(self.epoch(epoch))
+            history.append(self.epoch(epoch, history.objective))
         elif history.stagnant(patience):
             history.repeat()
         else:
-            history.append({**self.epoch(epoch), "trained": 1.0})
+            history.append({**self.epoch(epoch, history.objective), "trained": 1.0})
 
-    def epoch(self, epoch: int) -> dict[str, float]:
+    def epoch(self, epoch: int, objective: Objective) -> dict[str, float]:
         """Train one epoch and return its metrics."""
         run = self._run
         for loader in self._loaders:
@@ -314,7 +328,8 @@ class _Session:
         metrics = self._evaluated()
         if run.lr_scheduler is not None:
             plateau = type(run.lr_scheduler).__name__ == "ReduceLROnPlateau"
-            run.lr_scheduler.step(*((metrics["loss"],) if plateau else ()))
+            watched = metrics.get("loss", metrics.get(objective.name, next(iter(metrics.values()))))
+            run.lr_scheduler.step(*((watched,) if plateau else ()))
         return metrics
 
     def note_weights(self, weights: Weights, history: _History) -> None:
@@ -342,9 +357,10 @@ class _Session:
             result = self.group.from_first(self._run.evaluate())
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
-        if "loss" not in result:
+        if not result or (self.group.size > 1 and "loss" not in result):
             raise ValueError(
-                f"evaluate must return a number or a mapping with 'loss', got {sorted(result)}"
+                "evaluate must return a number or a mapping of metrics (with 'loss' in processes "
+                f"of TorchrunTrainer), got {sorted(result)}"
             )
         return {str(name): float(value) for name, value in result.items()}
 
@@ -405,6 +421,7 @@ def _save(
         "format": FORMAT,
         "config": _config_text(config),
         "losses": history.losses,
+        "has_loss": history.has_loss,
         "extra": history.extra,
         "objective": {"name": history.objective.name, "mode": history.objective.mode},
         "session": session.state_dict(),  # collective: every process of a group must call it
