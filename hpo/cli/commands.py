@@ -58,13 +58,10 @@ _AUTO = {
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
-    from importlib.metadata import PackageNotFoundError, version
+    from qsvr import __version__
 
     if value and not context.resilient_parsing:
-        try:
-            print_out(f"hpo {version('qsvr')}")
-        except PackageNotFoundError:
-            print_out("hpo (not installed, run from its source)")
+        print_out(f"hpo {__version__}")
         context.exit()
 
 
@@ -486,6 +483,7 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
     metavar="NAME",
     help="Further metric in the table; repeatable.  [default: all]",
 )
+@click.option("--wide", is_flag=True, help="Show whole reasons and all columns, however wide.")
 @click.option(
     "--csv", type=PATH, metavar="FILE", help="Write all trials (or searches) to this new file."
 )
@@ -524,7 +522,15 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     if isinstance(shown, Comparison):
         print_out(*shown.lines(), *files, table=shown.table())
     else:
-        show(shown, journals[0], top, files, options["metrics"] or None)
+        show(
+            shown,
+            journals[0],
+            top,
+            files,
+            options["metrics"] or None,
+            wide=options["wide"],
+            run=runs[0],
+        )
 
 
 @cli.command(
@@ -573,12 +579,12 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 
 @cli.command(
     epilog=examples(
-        "hpo simulate curves.csv",
+        "hpo simulate",
         "hpo simulate curves.csv --scheduler hyperband --scheduler asha --workers 4",
         guide="schedulers",
     ),
 )
-@click.argument("table", type=PATH)
+@click.argument("table", type=PATH, required=False)
 @click.option(
     "--scheduler",
     "schedulers",
@@ -633,12 +639,17 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     help="Whether lower (min) or higher (max) values of the table are better.",
 )
 @pairs_option("--predictor-option", "Option of the predictor")
-def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
+def simulate(table: Path | None, predictor_option: Sequence[str], **options: Any) -> None:
     """Compare schedulers on recorded learning curves.
 
-    TABLE is a CSV or NPZ file of recorded curves. Nothing is trained.
+    TABLE is a CSV or NPZ file of recorded curves. Without it, the sample that ships with hpo is
+    used: 256 trainings of a two-layer network on handwritten digits, 50 epochs each. Nothing is
+    trained.
     """
     from hpo.simulation.compare import Setting, simulate_all, table_of
+
+    if table is None:
+        print_out("Sample table: 256 trainings on handwritten digits, 50 epochs each")
 
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)
