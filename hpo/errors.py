@@ -50,7 +50,7 @@ class StoppedRunError(RuntimeError):
 
     Attributes
     ----------
-    results : Results or None
+    results : Results or None, default=None
         What the run found; None if it did not begin.
     """
 
@@ -109,9 +109,9 @@ class InterruptedRunError(KeyboardInterrupt):
     ----------
     signum : int
         The signal; `AT_DEADLINE` for none.
-    journal : Path or None
+    journal : Path or None, default=None
         Journal of the run; None for a run without one, which cannot be resumed.
-    results : Results or None
+    results : Results or None, default=None
         What the run found so far.
     """
 
@@ -168,7 +168,7 @@ def import_optional(module: str, user: str, extra: str = "") -> Any:
         Name of the module.
     user : str
         What needs it, for the message.
-    extra : str
+    extra : str, default=""
         Extra of this distribution that installs it; empty for none.
 
     Raises

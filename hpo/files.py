@@ -27,7 +27,7 @@ def write_atomically(
         The file; the temporary file is created in the same directory.
     content : bytes or callable
         The bytes, or a function that writes them to an open file.
-    overwrite : bool
+    overwrite : bool, default=True
         Whether an existing file may be replaced.
 
     Raises

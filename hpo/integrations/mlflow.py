@@ -35,18 +35,18 @@ class MLflowTracker(Tracker):
 
     Parameters
     ----------
-    experiment : str
+    experiment : str, default="hpo"
         Name of the experiment, created if it does not exist.
-    run_name : str or None
+    run_name : str or None, default=None
         Name of the parent run.
-    tracking_uri : str or None
+    tracking_uri : str or None, default=None
         Address of the server; default: MLflow's setting (``MLFLOW_TRACKING_URI``).
-    parent_run_id : str or None
+    parent_run_id : str or None, default=None
         Parent run to continue after a resume; its content is not written again.
 
     Attributes
     ----------
-    parent_run_id : str or None
+    parent_run_id : str or None, default=None
         Id of the parent run once it has started.
 
     Raises

@@ -266,7 +266,7 @@ class CheckpointStore:
         Parameters
         ----------
         trial_id : int
-        attempt : str
+        attempt : str, default=""
             Name of the attempt; by default the last one, which has failed.
         """
         settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)

@@ -88,7 +88,7 @@ class RemovingRunner:
         Checkpoints of the run.
     note : callable
         Called with what goes into the journal, before anything is deleted.
-    keep : bool
+    keep : bool, default=False
         Whether to delete nothing.
     """
 

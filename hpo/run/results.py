@@ -66,26 +66,26 @@ class Results:
         Resource units trained, each of a trial counted once (see `repeated_epochs`).
     events : tuple of Event
         Decisions and degradations.
-    reports : tuple of (float, Report)
+    reports : tuple of (float, Report), default=()
         Reports in the order of arrival, with seconds since the epoch. Their losses are minimised:
         minus the values if the objective is maximised.
-    notes : tuple of Mapping
+    notes : tuple of Mapping, default=()
         Retries, extra metrics and overlap figures.
-    baseline : HyperbandBaseline or None
+    baseline : HyperbandBaseline or None, default=None
         What savings are measured against.
-    finished : bool
+    finished : bool, default=False
         Whether the run came to its end, not only to a limit.
-    damage : Damage or None
+    damage : Damage or None, default=None
         What was left out of a damaged journal.
-    budget : int or None
+    budget : int or None, default=None
         Units that the search will spend; None if that is not known beforehand.
     objective : Objective
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
     models : ModelStore
         Where the checkpoints lie, and what reads them.
-    space : SearchSpace or None
+    space : SearchSpace or None, default=None
         Search space, where that is known.
-    spans : tuple of Span
+    spans : tuple of Span, default=()
         What each worker did and when (see `timeline`).
     """
 
@@ -136,11 +136,11 @@ class Results:
             See the attributes.
         objective : Objective
             As the run was given it.
-        models : ModelStore or None
+        models : ModelStore or None, default=None
             None if the checkpoints are not known.
-        space : SearchSpace or None
+        space : SearchSpace or None, default=None
             None if it is not known.
-        spans : sequence of Span
+        spans : sequence of Span, default=()
             Empty if no timeline was recorded.
         """
         models = models or ModelStore()
@@ -183,7 +183,7 @@ class Results:
             needs none; of any other, the journal's lines are read without it (see `of_lines`).
         decided : callable, optional
             Called with each job that was decided.
-        salvage : bool
+        salvage : bool, default=False
             Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
@@ -291,9 +291,9 @@ class Results:
 
         Parameters
         ----------
-        scope : {"complete", "any"}
+        scope : {"complete", "any"}, default="complete"
             ``"any"`` takes the best of all trials, however far they were trained.
-        epoch : {"last", "best"}
+        epoch : {"last", "best"}, default="last"
             ``"best"`` compares the best value of each trial after any unit instead of the last
             one (`TrialResult.best_value`, `TrialResult.best_epoch`).
 
@@ -534,7 +534,7 @@ class Results:
 
         Parameters
         ----------
-        top : int
+        top : int, default=10
             Number of best trials to show.
         metrics : sequence of str, optional
             Further metrics to show, after the trial's last unit; default: all, empty for none.

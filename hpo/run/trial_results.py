@@ -34,11 +34,11 @@ class TrialResult(TrialSummary):
 
     Attributes
     ----------
-    values : tuple of float
+    values : tuple of float, default=()
         Objective after each unit trained so far, in the trainer's sign and unit.
-    metrics : Mapping of str to tuple of float
+    metrics : Mapping of str to tuple of float, default={}
         Further metrics by name, one number per unit; NaN where the trainer gave none.
-    saved : TrialModel or None
+    saved : TrialModel or None, default=None
         Its checkpoint, and what reads it; None where that is not known. Not compared.
     """
 
@@ -62,7 +62,7 @@ class TrialResult(TrialSummary):
 
         Parameters
         ----------
-        trainer : Trainer, str or None
+        trainer : Trainer, str or None, default=None
             What reads the checkpoint; None takes the trainer of the run.
         **options
             Further arguments of its method `load`, such as `which` of `TorchTrainer.load`.
@@ -132,9 +132,9 @@ class TrialViews:
     ----------
     objective : Objective
         As the run was given it.
-    notes : iterable of Mapping
+    notes : iterable of Mapping, default=()
         Notes so far.
-    models : ModelStore or None
+    models : ModelStore or None, default=None
         Where the checkpoints lie, if that is known.
     """
 

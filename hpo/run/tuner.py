@@ -93,61 +93,61 @@ class Tuner:
         cloudpickle, where it is installed (`hpo.trainers.sending`); a name always can be.
     scheduler : Scheduler
         Scheduler, fresh from its constructor.
-    journal : Path or None
+    journal : Path or None, default=None
         New file for the journal; without one the run cannot be resumed.
     executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
         Worker processes; this process; a distributed executor (``docs/guide/executors.md``);
         processes that join the search by themselves (`hpo.run.work`); any
         `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
         when it breaks.
-    n_workers : int or None
+    n_workers : int or None, default=1
         Number of trials to train at the same time; 1 for "inline". None takes all workers of a
         cluster, 1 on this machine.
-    executor_options : Mapping
+    executor_options : Mapping, default={}
         Devices, address, ... (see `hpo.run.executors.options.ExecutorOptions`).
-    predictor : CurvePredictor, Forecaster, str or None
+    predictor : CurvePredictor, Forecaster, str or None, default=None
         Predictor of learning curves, for schedulers that use one; None takes the default.
-    max_retries : int
+    max_retries : int, default=1
         Further attempts of a job that failed, each from the trial's last checkpoint.
-    timeout : float or None
+    timeout : float or None, default=None
         Time limit of a training job (a segment of a trial), in seconds; its worker is killed
         then. Not for "inline".
-    predict_timeout : float or None
+    predict_timeout : float or None, default=None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
         which is reported. Not for "inline".
-    deadline : float, timedelta, datetime, str or None
+    deadline : float, timedelta, datetime, str or None, default=None
         When to stop in good order: seconds or a duration from the start, a moment, or text (see
         `hpo.run.deadline.seconds_until`). No training job is started that, by what was measured,
         cannot end by then; a job that is too long is trained in part. What still runs at the
         deadline is ended (by "inline": finished first). Then `InterruptedRunError` is raised, and
         `resume` goes on. It is no part of the run: name another when you resume.
-    max_lost : int or None
+    max_lost : int or None, default=None
         Number of segments in a row that are lost with their workers or the executor, with none in
         between that ends, after which the run ends with `ExecutorBrokenError`; no trial is judged
         by them. None: 10, or 3 per worker if that is more.
-    checkpoint_dir : Path or None
+    checkpoint_dir : Path or None, default=None
         Directory for checkpoints; default: beside the journal or, without a journal, a temporary
         directory that is deleted at the end.
     progress : Progress
         Display of the run; default: none.
-    spec : RunSpec or None
+    spec : RunSpec or None, default=None
         Specification that the run was built from, written to the journal for ``hpo resume``.
         `from_spec` sets it.
-    initial : sequence of Config
+    initial : sequence of Config, default=()
         Configurations that are tried first, by every scheduler. One may name only some of the
         hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
-    warm_start : Path or sequence of Path
+    warm_start : Path or sequence of Path, default=()
         Journals of earlier searches: forecasts learn from their trials, and their best
         configurations are tried first, after `initial`. Their spaces may differ in part.
-    callbacks : sequence of Callback
+    callbacks : sequence of Callback, default=()
         Objects that are called as the search goes on, and may stop a trial or the search (see
         `hpo.Callback`).
-    objective : str or None
+    objective : str or None, default=None
         Name of the metric to optimise, of those that the trainer returns. None takes its only one,
         or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether a lower or a higher objective is better.
-    keep_checkpoints : bool
+    keep_checkpoints : bool, default=False
         Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
         the scheduler will not train it any more, and at the end all but the best trial's and those
         of trials that failed; a trial that is trained further after that starts from the beginning.
@@ -272,11 +272,11 @@ class Tuner:
             Its journal; one of an older format is replaced by its translation.
         trainer, scheduler : optional
             As given when the run began, if it was not built from a `RunSpec`; otherwise None.
-        salvage : bool
+        salvage : bool, default=False
             Whether to go on from the lines before the damage if the journal is damaged. The damaged
             file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
             more about (``trial-00003.damaged-1``), which are trained from the beginning.
-        retry_failed : bool
+        retry_failed : bool, default=False
             Train the trials again that failed, each from the last units that it reported, and let
             the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
             NaN or infinite did not fail in this sense.
@@ -352,16 +352,16 @@ class Tuner:
 
         Parameters
         ----------
-        max_time : float, timedelta, str or None
+        max_time : float, timedelta, str or None, default=None
             Time of this call in seconds, or as text such as ``"55m"`` or ``"01:30:00"``. Nothing
             is started that, by what was measured, cannot end by then; what still runs then is ended
             (by "inline": finished first).
-        max_epochs : int or None
+        max_epochs : int or None, default=None
             Resource units to train in all. A segment that is too long is trained in part.
-        max_trials : int or None
+        max_trials : int or None, default=None
             Trials to start in all. They are compared, trained and stopped by the scheduler as if
             there were no further configurations.
-        target : float or None
+        target : float or None, default=None
             Value at which to stop, in the sign of the objective: the run ends as soon as one that
             is as good is reported, of any epoch.
 

@@ -75,20 +75,20 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
-    attempts : Path or None
+    attempts : Path or None, default=None
         Directory of the trial's attempts, each of which trains in a place of its own (see
         `hpo.run.executors.attempts`); None trains in `checkpoint`.
-    call_id : str
+    call_id : str, default=""
         Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
-    fresh : bool
+    fresh : bool, default=False
         Whether the trial starts afresh: what its directory holds is moved aside.
-    expects_checkpoint : bool
+    expects_checkpoint : bool, default=False
         Whether the trainer keeps checkpoints, so that one that is missing has been lost.
-    trial_id : int
+    trial_id : int, default=0
         Number of the trial.
-    attempt : int
+    attempt : int, default=1
         Number of the attempt to train the segment, from 1.
-    deadline : float or None
+    deadline : float or None, default=None
         When the run stops, in seconds since the epoch; None without a deadline.
     objective : Objective
         What the search optimises.
@@ -121,25 +121,25 @@ class Outcome:
 
     Attributes
     ----------
-    losses : tuple of float
+    losses : tuple of float, default=()
         Loss after each unit, which is minimised (see `Objective.losses`); empty for a failure.
-    extra : Mapping of str to tuple of float
+    extra : Mapping of str to tuple of float, default={}
         Further metrics, as the trainer returned them.
-    reason : str
+    reason : str, default=""
         Reason of the failure in one line; empty for a success.
-    retry : bool
+    retry : bool, default=True
         Whether another attempt may be made.
-    place : Mapping
+    place : Mapping, default={}
         Where, from when and until when it ran, if that is known (see `hpo.trainers.place`).
-    cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}
+    cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}, default="trial"
         What the failure is about (see `Cause`).
-    kept : bool
+    kept : bool, default=False
         Whether there is a checkpoint after the segment.
-    attempt : str
+    attempt : str, default=""
         Name of the attempt, empty for a segment without `attempts`.
-    finished : bool
+    finished : bool, default=False
         Whether training has ended by itself (see `Metrics`).
-    objective : str
+    objective : str, default=""
         Name of the metric that the losses are of; empty if the trainer gave none.
     waited : float
         Seconds that the segment waited for a worker after it was submitted, where that is known.

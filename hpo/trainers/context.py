@@ -43,13 +43,13 @@ class TrialContext:
         path differs from segment to segment; what is in it stays.
     host : str
         Name of the machine.
-    worker : str
+    worker : str, default=""
         Name of the worker: that of Dask, the rank under MPI, or the name of the process; empty in
         the process that leads the run.
-    devices : tuple of str
+    devices : tuple of str, default=()
         Devices that the worker may use, by the environment variable that says so
         (``CUDA_VISIBLE_DEVICES`` and its like); empty if there is none.
-    deadline : float or None
+    deadline : float or None, default=None
         Time at which the run stops, in seconds since the epoch; None without a deadline. What still
         runs by then is ended, and is trained again after ``hpo resume``.
     objective : Objective

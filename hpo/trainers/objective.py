@@ -37,9 +37,9 @@ class Metrics:
         The metric ``"loss"`` after each unit of the segment, which is the objective unless another
         one is named (``Tuner(objective=...)``); or all metrics by name, in the other forms that
         `hpo.Trainer.train` may return.
-    extra : Mapping of str to sequence of float
+    extra : Mapping of str to sequence of float, default={}
         Further metrics by name, one number per unit.
-    finished : bool
+    finished : bool, default=False
         Whether training has ended by itself, such as a model that has converged. There may be fewer
         losses than units then, and none in a later segment. The trial is complete: its last loss
         counts from then on, and it is never trained further.
@@ -62,7 +62,7 @@ class Measured:
         Objective after each unit, in the trainer's sign.
     extra : dict of str to tuple of float
         Further metrics by name, one number per unit; NaN where a unit lacks one.
-    finished : bool
+    finished : bool, default=False
         Whether training has ended by itself (see `Metrics`).
     """
 
@@ -78,9 +78,9 @@ class Objective:
 
     Attributes
     ----------
-    name : str
+    name : str, default=""
         Its name; empty takes the only metric of the trainer, or the one called ``"loss"``.
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether lower or higher is better.
 
     Raises
@@ -144,7 +144,7 @@ class Objective:
             One number, one mapping, or one number of each sequence per unit.
         n_units : int
             Number of units of the segment.
-        begun : bool
+        begun : bool, default=False
             Whether the trial has values of earlier segments, so that one that has finished by
             itself may return none here.
 

@@ -65,9 +65,9 @@ class _Field:
     Attributes
     ----------
     name : str
-    spec : str
+    spec : str, default=""
         Format of the value (``".3g"``); empty for none.
-    optional : bool
+    optional : bool, default=False
         Whether its argument is left out where it has no value.
     """
 
@@ -94,23 +94,23 @@ class ScriptTrainer:
         JSON: ``0.1``, ``true``, ``null``, ``[64, 32]``. ``{NAME?}`` leaves its argument out, and
         the option before it, where the value is missing: a conditional hyperparameter that is
         absent, or a `checkpoint` that does not exist yet. Braces are written ``{{`` and ``}}``.
-    metric : str
+    metric : str, default="loss"
         Name of the number to optimise; lower is better unless the run says ``mode="max"``.
-    pattern : str
+    pattern : str, default=""
         Regular expression that is searched for in each line of the standard output, for a command
         without ``{metrics}``. Its named groups are the metrics; the group ``value`` is `metric`.
         Default: ``NAME=NUMBER`` and ``NAME: NUMBER``, all those of a line that has `metric`.
-    epoch : str
+    epoch : str, default=""
         Name of the field that numbers the epochs, counted from 1 for each trial. Of several rows of
         one epoch the last one counts. Default: none; there is one row for each epoch, and the last
         row is that of `stop`.
-    resumes : bool or None
+    resumes : bool or None, default=None
         Whether the script goes on from `checkpoint` and trains the epochs from `start` to `stop`
         only. Otherwise it starts from epoch 0 each time and trains `stop` epochs. None: whether the
         command has ``{checkpoint}`` or ``{folder}``.
-    directory : Path or str
+    directory : Path or str, default=""
         Working directory of the script; default: the present one.
-    ends_early : bool
+    ends_early : bool, default=False
         Whether the script may end before `stop`, such as one that stops when it has converged. If
         it has written fewer losses then, the trial is complete (see `hpo.Metrics`). Otherwise that
         is a failure.
@@ -405,9 +405,9 @@ class ScriptTrainer:
         Parameters
         ----------
         place : _Place
-        torn : bool
+        torn : bool, default=False
             Whether the process may have been killed, within its last line or before it.
-        may_be_empty : bool
+        may_be_empty : bool, default=False
             Whether it may have written none.
         """
         may_be_empty = may_be_empty or torn

@@ -91,21 +91,21 @@ class SwiftPruner(BasePruner):
     ----------
     max_resource : int
         Units that a trial is trained if it is not pruned, which is its largest step.
-    reduction_factor : int
+    reduction_factor : int, default=3
         Trials are judged after about ``max_resource / reduction_factor**k`` units, k = 1, 2, ...
-    min_resource : int
+    min_resource : int, default=1
         Number of units before a trial is judged for the first time.
-    quantile : float or None
+    quantile : float or None, default=None
         A trial continues if its score is at most this quantile of the scores of all trials that
         have reached the rung, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
-    predictor : str or CurvePredictor
+    predictor : str or CurvePredictor, default="nusvr"
         Predictor of final values; see `hpo.make_predictor` for its options.
-    n_startup_trials : int
+    n_startup_trials : int, default=5
         Number of trials trained to the end before any trial is pruned; 1 or more.
-    min_curves : int
+    min_curves : int, default=15
         Number of trials trained to the end before the model is used; 2 or more. Until then last
         values are compared.
-    max_curves : int
+    max_curves : int, default=200
         Maximum number of curves, the latest, that train the model.
 
     Attributes

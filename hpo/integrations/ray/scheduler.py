@@ -51,19 +51,19 @@ class SwiftHyperBand(TrialScheduler):
 
     Parameters
     ----------
-    time_attr : str
+    time_attr : str, default="training_iteration"
         Result that counts units of training, from 1 on. Report after every unit; where some are
         left out, the next loss is taken for them.
     metric, mode : str, optional
         What to optimise and whether it is to be ``"min"`` or ``"max"``; or say so in
         `tune.TuneConfig`.
-    max_t : int
+    max_t : int, default=81
         Units that one trial is trained at most.
-    reduction_factor : int
+    reduction_factor : int, default=2
         One of how many trials goes on.
-    scheduler : str
+    scheduler : str, default="swift-hyperband"
         ``"swift-hyperband"``, ``"fast-hyperband"``, ``"hyperband"`` or ``"successive-halving"``.
-    predictor : str or CurvePredictor
+    predictor : str or CurvePredictor, default="nusvr"
         What predicts losses (see `hpo.make_predictor`). It runs in the process of the Tuner, while
         trials go on training.
     journal : str or Path, optional

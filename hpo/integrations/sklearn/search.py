@@ -93,29 +93,29 @@ class SwiftSearchCV(BaseSearchCV):
     param_distributions : dict or SearchSpace
         For each parameter a list of choices (any objects), a frozen scipy distribution, or what
         `SearchSpace.from_dict` takes. Parameters of a pipeline's step are ``clf__alpha``.
-    n_iter : int or None
+    n_iter : int or None, default=None
         Budget in full trainings of one candidate: `max_resource` on all folds. As many as
         `sklearn.model_selection.RandomizedSearchCV` spends with the same number, for several times
         as many candidates; ``"asha"`` may exceed it. None: 10 for the schedulers
         ``"successive-halving"``, ``"asha"``, ``"swift-asha"`` and ``"random-search"``; the others
         have budgets of their own (`scheduler_options`).
-    scheduler : str
+    scheduler : str, default="successive-halving"
         Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). With the default, candidates
         and decisions are the same for every `n_jobs`. ``"swift-asha"`` forecasts the scores and
         proposes candidates with each forecast, which takes some tenths of a second in all.
-    reduction_factor : int
+    reduction_factor : int, default=4
         The best ``1 / reduction_factor`` of the candidates are trained on at a rung.
-    scheduler_options : dict or None
+    scheduler_options : dict or None, default=None
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`). Resources among
         them are in units: `max_resource_` is divided into at most 32.
-    resource : str
+    resource : str, default="auto"
         What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
         of the last step if `estimator` is a pipeline. ``"auto"`` takes the first that fits:
         boosting rounds of XGBoost and LightGBM; ``n_estimators`` with ``warm_start``; ``max_iter``
         of histogram gradient boosting; epochs of an estimator with ``partial_fit`` and
         ``max_iter``; the number of training samples.
-    max_resource : int or "auto"
+    max_resource : int or "auto", default="auto"
         Resource of a full training. ``"auto"`` is the value of the parameter in `estimator`; for
         ``"partial_fit"`` its ``max_iter``, but 100 at most; for ``"n_samples"`` all training rows.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
@@ -123,7 +123,7 @@ class SwiftSearchCV(BaseSearchCV):
         time, each on all folds. Of several metrics, the search maximises the one that `refit`
         names; if it names none, the first. A candidate of which a fold fails is given up if
         `error_score` is NaN.
-    random_state : int, RandomState instance or None
+    random_state : int, RandomState instance or None, default=None
         Seed of the search. The same int gives the same result if the estimator has a
         ``random_state`` too; with other schedulers than the default, for the same `n_jobs`.
 

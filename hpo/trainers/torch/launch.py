@@ -38,7 +38,7 @@ class TorchrunTrainer:
         processes `processes` times as many samples.
     processes : int
         Number of processes; one per GPU on a machine with GPUs.
-    backend : {"gloo", "nccl"}
+    backend : {"gloo", "nccl"}, default="gloo"
         Communication backend: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
 
     Raises

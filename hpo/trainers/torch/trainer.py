@@ -50,23 +50,23 @@ class TorchRun:
     evaluate : callable
         Function without arguments that returns the validation loss, or a mapping of metrics that
         includes the objective. Called in evaluation mode and without gradients.
-    train_loader : iterable or None
+    train_loader : iterable or None, default=None
         Batches ``(inputs, targets)`` of the standard epoch.
-    loss_function : callable or None
+    loss_function : callable or None, default=None
         ``loss_function(outputs, targets)`` of the standard epoch.
-    train_epoch : callable or None
+    train_epoch : callable or None, default=None
         Function without arguments that trains one epoch, instead of the standard one.
-    lr_scheduler : object or None
+    lr_scheduler : object or None, default=None
         Stepped once per epoch. A ``ReduceLROnPlateau`` receives the loss, or the objective if
         `evaluate` returns no metric ``"loss"``.
-    loaders : sequence
+    loaders : sequence, default=()
         Further data loaders whose state belongs to the trial.
-    stateful : Mapping
+    stateful : Mapping, default={}
         Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler, an average
         of weights), by name.
-    precision : {"float32", "bfloat16", "float16"}
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the standard epoch and of the evaluation (see `Precision`).
-    patience : int or None
+    patience : int or None, default=None
         Early stopping: after this many epochs without a new best value of the objective (a new
         lowest loss, unless the run names another) the trial is not trained further, and its last
         metrics are repeated for the remaining epochs. The metric ``"trained"`` is 0 for these.
@@ -109,11 +109,11 @@ class TorchTrainer:
     build : callable
         ``build(config, generators)`` returns the objects of a trial. It must draw random numbers
         from the three generators or from torch's global one, which belongs to the trial meanwhile.
-    seed : int
+    seed : int, default=0
         Seed of the random number generators at the start of the trial.
-    checkpoint_every : int
+    checkpoint_every : int, default=1
         Number of epochs between checkpoints; there is always one at the end of a segment.
-    keep : {"last", "best", "all"}
+    keep : {"last", "best", "all"}, default="last"
         Weights that are kept: those of the last epoch, which the checkpoint includes; also those of
         the epoch with the best objective so far (the lowest loss, unless the run names another, and
         in processes of `TorchrunTrainer`); or those of every epoch. Further weights are files
@@ -184,7 +184,7 @@ class TorchTrainer:
         ----------
         checkpoint : Path
             As ``results.best_checkpoint`` gives it.
-        which : {"last", "best"}, int or None
+        which : {"last", "best"}, int or None, default=None
             Weights of the last epoch, of the epoch with the best objective (see `keep`), or of an
             epoch, from 1 on.
             None: the best ones if `keep` is "best", otherwise the last ones.
