@@ -1,4 +1,4 @@
-"""A run as plain values, from which the header of its journal can build it again."""
+"""Settings of a run as plain values, which its journal stores so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ _SECRETS = ("token", "password", "secret", "api_key", "credential")
 @dataclass(frozen=True)
 class RunSpec:
     """Settings of a run as names and numbers.
+
+    The journal of a run stores them, so that ``hpo resume`` needs no further settings. Each field
+    corresponds to an option of ``hpo run``.
 
     Attributes
     ----------
@@ -79,6 +82,17 @@ class RunSpec:
         Whether lower or higher is better.
     keep_checkpoints : bool, default=False
         Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
+
+    See Also
+    --------
+    Tuner.from_spec : Builds a tuner from a specification.
+
+    Examples
+    --------
+    >>> space = {"lr": {"type": "float", "low": 0.001, "high": 1.0, "log": True}}
+    >>> spec = RunSpec("train.py:train", space, max_resource=27, scheduler="hyperband")
+    >>> spec.searcher, spec.n_workers
+    ('auto', 1)
     """
 
     trainer: str

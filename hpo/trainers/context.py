@@ -1,4 +1,4 @@
-"""What a trainer may ask about the trial that it trains, beyond its arguments.
+"""Information about the current trial, for trainers that need more than their arguments.
 
 >>> def train(config, start, stop, checkpoint):
 ...     trial = current_trial()
@@ -28,7 +28,9 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What is known of a trial while a segment of it is trained.
+    """Information about a trial while a segment of it is trained.
+
+    `current_trial` returns it inside a trainer.
 
     Attributes
     ----------
@@ -39,8 +41,8 @@ class TrialContext:
     start, stop : int
         Units (epochs) before and after the segment, as `Trainer.train` receives them.
     folder : Path
-        Directory of the trial, which holds its checkpoint. It belongs to the trial alone, and its
-        path differs from segment to segment; what is in it stays.
+        Directory of the trial, with its checkpoint. It belongs to the trial alone. Its path
+        differs from segment to segment, its content is kept.
     host : str
         Name of the machine.
     worker : str, default=""

@@ -28,7 +28,7 @@ _TAIL = 2000
 
 @dataclass(frozen=True)
 class TorchrunTrainer:
-    """Trains each segment in several processes that share the work of every batch.
+    """Trainer that trains each segment in several processes, which share every batch.
 
     Parameters
     ----------
@@ -45,6 +45,16 @@ class TorchrunTrainer:
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    TorchTrainer : The trainer that each process runs.
+
+    Examples
+    --------
+    >>> trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+    >>> trainer.backend
+    'gloo'
     """
 
     trainer: str

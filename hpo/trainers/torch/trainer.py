@@ -75,6 +75,26 @@ class TorchRun:
     ------
     ValueError
         If `patience` is below 1.
+
+    See Also
+    --------
+    TorchTrainer : Trainer whose function `build` returns a `TorchRun`.
+
+    Examples
+    --------
+    >>> def build(config, generators):
+    ...     import torch
+    ...
+    ...     inputs, targets = torch.ones(8, 1), torch.zeros(8, 1)
+    ...     model = torch.nn.Linear(1, 1)
+    ...     loss = torch.nn.functional.mse_loss
+    ...     return TorchRun(
+    ...         model=model,
+    ...         optimizer=torch.optim.SGD(model.parameters(), lr=config["lr"]),
+    ...         evaluate=lambda: loss(model(inputs), targets).item(),
+    ...         train_loader=[(inputs, targets)],
+    ...         loss_function=loss,
+    ...     )
     """
 
     model: torch.nn.Module
@@ -102,29 +122,37 @@ Build = Callable[[Config, Generators], TorchRun]
 
 @dataclass(frozen=True)
 class TorchTrainer:
-    """A `Trainer` for PyTorch; one resource unit is one epoch.
+    """Trainer for PyTorch models, whose training resumes bit for bit.
+
+    One resource unit is one epoch.
 
     Parameters
     ----------
     build : callable
-        ``build(config, generators)`` returns the objects of a trial. It must draw random numbers
-        from the three generators or from torch's global one, which belongs to the trial meanwhile.
+        ``build(config, generators)`` returns a `TorchRun`, the objects of a trial. It must draw
+        random numbers from the three generators, or from torch's global generator, which is
+        reserved for the trial during the call.
     seed : int, default=0
         Seed of the random number generators at the start of the trial.
     checkpoint_every : int, default=1
         Number of epochs between checkpoints; there is always one at the end of a segment.
     keep : {"last", "best", "all"}, default="last"
-        Weights that are kept: those of the last epoch, which the checkpoint includes; also those of
-        the epoch with the best objective so far (the lowest loss, unless the run names another, and
-        in processes of `TorchrunTrainer`); or those of every epoch. Further weights are files
-        beside the checkpoint, ``checkpoint.epoch-00007``, of the size of the model's
-        ``state_dict``; a checkpoint has the state of the optimizer too (with Adam, three times that
-        size).
+        Weights that are kept: those of the last epoch, which are in the checkpoint; also those of
+        the epoch with the best objective so far (in processes of `TorchrunTrainer`, the lowest
+        loss); or those of every epoch. Weights beside those of the last epoch are separate files,
+        ``checkpoint.epoch-00007``, with the size of the model's ``state_dict``. A checkpoint also
+        contains the state of the optimizer (with Adam, three times that size in total).
 
     Raises
     ------
     ValueError
         If `keep` is none of these.
+
+    See Also
+    --------
+    TorchRun : The objects of a trial.
+    TorchrunTrainer : Trains a trial in several processes.
+    FunctionTrainer : A trainer that calls a function.
 
     Notes
     -----
@@ -132,6 +160,16 @@ class TorchTrainer:
     are not persistent, and the state of the worker processes of a data loader with
     ``persistent_workers=True``, which is refused for that reason. Checkpoints are read with
     ``weights_only=True``, so they run no code.
+
+    Examples
+    --------
+    The function `build` is like that of the example of `TorchRun`; `hpo.examples` has complete
+    ones.
+
+    >>> from hpo.examples.mlp import build
+    >>> trainer = TorchTrainer(build, keep="best")
+    >>> trainer.checkpoint_every
+    1
     """
 
     build: Build
