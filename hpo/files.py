@@ -120,7 +120,7 @@ def sync_directory(path: Path) -> None:
 
 
 class LockedError(OSError):
-    """Another process holds the lock of a file; the message says how to go on."""
+    """Another process holds the lock of a file. The message names the remedy."""
 
 
 def lock_file(file: IO[bytes], path: Path) -> Callable[[], None]:

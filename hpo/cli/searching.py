@@ -342,7 +342,7 @@ def resume(journal: Path, *, quiet: bool, **options: Any) -> None:
     show(results, journal)
     if results.finished:
         print_out(
-            f"The search is over; to go on: hpo resume {shell_word(journal)} --extend NAME=VALUE"
+            f"The search is over; to continue: hpo resume {shell_word(journal)} --extend NAME=VALUE"
         )
 
 

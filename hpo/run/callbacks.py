@@ -230,11 +230,11 @@ def _called(callback: Callback, method: str, *arguments: object) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise CallbackError(f"{name} failed: {describe(error)}; mend it and resume") from error
+        raise CallbackError(f"{name} failed: {describe(error)}; correct it and resume") from error
     if answer is None or isinstance(answer, Stop):
         return answer
     raise CallbackError(
-        f"{name} must return None, Stop.TRIAL or Stop.SEARCH, got {answer!r:.80}; mend it and "
+        f"{name} must return None, Stop.TRIAL or Stop.SEARCH, got {answer!r:.80}; correct it and "
         "resume"
     )
 

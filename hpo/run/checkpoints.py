@@ -151,7 +151,7 @@ class CheckpointStore:
         except OSError as error:
             why = error.strerror or str(error)
         except (ValueError, RecursionError, LookupError):
-            why = "it is not the one that hpo wrote"
+            why = "it was not written by hpo"
         raise UsageError(
             f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
             f'checkpoints beside it are of this run, replace the file by {{"run_id": "{run_id}"}}; '

@@ -240,7 +240,7 @@ def stop_line(note: Mapping[str, Any]) -> str:
     """
     limit = note.get("limit")
     if limit is None:  # a callback
-        return f"Stopped by {note['by']}; resume the run to go on."
+        return f"Stopped by {note['by']}; resume the run to continue."
     value = f"={limit:g}" if isinstance(limit, float) else f"={limit}"
     unit = " s" if note["by"] == "max_time" else ""
     return (

@@ -527,8 +527,8 @@ class JobRunner:
             self._error = MachineError(f"{outcome.reason} and resume")
         elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
             self._error = ExecutorBrokenError(
-                f"{self._n_lost} segments in a row were lost with their workers, the last one so: "
-                f"{outcome.reason}; no trial was judged by that, see to the workers and resume"
+                f"{self._n_lost} segments in a row were lost with their workers, the last one "
+                f"with: {outcome.reason}; no trial was recorded as failed, check the workers and resume"
             )
         return []
 

@@ -221,7 +221,7 @@ def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -
     except KeyboardInterrupt:
         raise
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
-        return Outcome(reason=f"{error}; mend that", cause="machine")
+        return Outcome(reason=f"{error}; correct this", cause="machine")
     except ObjectiveError as error:
         return Outcome(reason=str(error), cause="objective", place=ended(where))
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
@@ -307,7 +307,7 @@ def failed_call(error: BaseException) -> Outcome:
     """
     reason = describe(error)
     if isinstance(error, UsageError):  # a worker cannot be set up, nor can any other
-        return Outcome(reason=f"{error}; mend that", cause="machine")
+        return Outcome(reason=f"{error}; correct this", cause="machine")
     remedy = machine_fault(error)
     if remedy:
         return Outcome(reason=f"{reason}; {remedy}", cause="machine")

@@ -407,7 +407,7 @@ class ScriptTrainer:
             rule += f", counted from 1 in {self.epoch!r}"
         if more:
             return f"{rule}; where it writes more, let epoch= name the field with the epoch"
-        return f"{rule}; where it ends by itself, let ends_early=True say so"
+        return f"{rule}; set ends_early=True if it may end early"
 
     def _rows(self, place: _Place, *, torn: bool = False, may_be_empty: bool = False) -> list[Row]:
         """Return the rows with the metric that a process has written.

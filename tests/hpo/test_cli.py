@@ -58,7 +58,7 @@ def test_run_report_resume(workshop, call) -> None:
     code, out, _ = call("resume", "run.jsonl", "--quiet")  # finished already: shows the results
     assert code == 0
     assert "Best: trial" in out
-    assert "The search is over; to go on: hpo resume run.jsonl --extend" in out
+    assert "The search is over; to continue: hpo resume run.jsonl --extend" in out
 
 
 BAD_RUNS = {

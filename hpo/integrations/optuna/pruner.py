@@ -77,7 +77,7 @@ class PrunerDecision:
 
 
 class SwiftPruner(BasePruner):
-    """Prunes trials whose predicted final value is not among the best so far.
+    """Pruner for Optuna that compares trials by their predicted final values.
 
     Deterministic: the same study history gives the same decisions. Nothing is written to the
     study's storage.
@@ -117,6 +117,28 @@ class SwiftPruner(BasePruner):
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.integrations.optuna.export_journal : Writes a run of this package into an Optuna storage.
+    hpo.searchers.optuna.OptunaSearcher : A searcher that uses Optuna's samplers.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> def objective(trial):
+    ...     rate = trial.suggest_float("rate", 0.1, 1.0)
+    ...     for epoch in range(1, 10):
+    ...         trial.report(1 - rate + epoch**-rate, epoch)
+    ...         if trial.should_prune():
+    ...             raise optuna.TrialPruned
+    ...     return 1 - rate + 9**-rate
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> sampler = optuna.samplers.RandomSampler(seed=0)
+    >>> study = optuna.create_study(pruner=SwiftPruner(max_resource=9), sampler=sampler)
+    >>> study.optimize(objective, n_trials=20)
+    >>> len(study.trials)
+    20
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, by keyword
