@@ -142,7 +142,7 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
         from hpo.report.plots import save_figures
 
         names = [runs[0].name] if len(runs) == 1 else Comparison(runs).names
-        named = {name: run.results for name, run in zip(names, runs, strict=True)}
+        named = dict(zip(names, runs, strict=True))
         paths = usage_checked(save_figures, named, options["figures"])
         files += [f"Figure: {path}" for path in paths]
     if isinstance(shown, Comparison):
