@@ -12,190 +12,52 @@ True
 
 from __future__ import annotations
 
-import functools
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
 
+from hpo.plain_values import Config, Value, from_json, same, with_tuples
 
-class Value:
-    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key.
-
-    Examples
-    --------
-    >>> from hpo.trial import TrainJob
-    >>> job = TrainJob(0, {"lr": 0.1}, start=0, stop=3)
-    >>> TrainJob.from_json(job.to_json()) == job
-    True
-    """
-
-    _kinds: ClassVar[dict[str, type[Value]]] = {}
-
-    def __init_subclass__(cls) -> None:
-        """Register the type by its name."""
-        Value._kinds[cls.__name__] = cls
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
-        plain: dict[str, Any] = {"type": type(self).__name__}
-        for name in self.__dataclass_fields__:  # type: ignore[attr-defined]  # each is a dataclass
-            plain[name] = _plain(getattr(self, name))
-        return plain
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild the value that `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If ``data`` is of another type, lacks a field, or a field's value is of another type.
-        """
-        if data.get("type") != cls.__name__:
-            raise ValueError(
-                f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
-            )
-        values = {name: _restored(data[name]) for name in data if name != "type"}
-        if isinstance(config := values.get("config"), Mapping):
-            values["config"] = with_tuples(config)
-        for name, (is_valid, rule) in _rules(cls).items():  # type: ignore[arg-type]
-            if name in values and not is_valid(values[name]):
-                got = type(values[name]).__name__
-                raise ValueError(f"{name} of a {cls.__name__} must be {rule}, got {got}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(
-                f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
-            ) from None
-
-
-_SCALARS = (float, int, str)  # asked about first: most values are
-
-
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, _SCALARS):
-        return value
-    if isinstance(value, Value):
-        return value.to_json()
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value
-
-
-def _restored(value: Any) -> Any:
-    """Return a field's value: sequences are tuples of numbers or of values."""
-    if not isinstance(value, tuple | list):
-        return value
-    return tuple(
-        from_json(item) if not isinstance(item, _SCALARS) and isinstance(item, Mapping) else item
-        for item in value
-    )
-
-
-def with_tuples(config: Config) -> Config:
-    """Return a configuration with tuples for its lists, which a journal has instead of them.
-
-    Parameters
-    ----------
-    config : Config
-    """
-    if not any(isinstance(value, list) for value in config.values()):
-        return config
-    return {name: _tuples(value) for name, value in config.items()}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
-
-
-_Rule = tuple[Callable[[Any], bool], str]
-
-
-@functools.cache
-def _rules(kind: type[Value]) -> dict[str, _Rule]:
-    """Return, for each field of a type, how its value is checked."""
-    return {name: _rule(hint) for name, hint in get_type_hints(kind).items() if name[0] != "_"}
-
-
-def _rule(hint: Any) -> _Rule:
-    """Return how values of an annotation are checked, and the rule as text."""
-    if hint in _RULES:
-        return _RULES[hint]
-    if hint in (int | None, float | None):
-        is_valid, rule = _RULES[int if hint == int | None else float]
-        return lambda value: value is None or is_valid(value), f"{rule} or null"
-    items = hint.__args__[0]  # of a tuple of any length
-    if items is float:
-        return lambda value: isinstance(value, tuple) and _are_numbers(value), "a list of numbers"
-    return lambda value: isinstance(value, tuple) and all(isinstance(v, items) for v in value), (
-        f"a list of values of type {items.__name__}"
-    )
-
-
-def _is_integer(value: object) -> bool:
-    return type(value) is int and -(2**63) <= value < 2**63
-
-
-def _are_numbers(values: Iterable[Any]) -> bool:
-    """Return whether all are numbers that fit into a float (infinity and NaN do)."""
-    types = set(map(type, values))
-    if types <= {float}:
-        return True
-    return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**1000) for v in values)
-
-
-_RULES: dict[Any, _Rule] = {
-    int: (_is_integer, "an integer of 64 bits"),
-    float: (lambda value: _are_numbers((value,)), "a number"),
-    bool: (lambda value: isinstance(value, bool), "true or false"),
-    str: (lambda value: isinstance(value, str), "text"),
-    Mapping[str, Any]: (lambda value: isinstance(value, Mapping), "an object"),
-    Mapping[str, float]: (
-        lambda value: isinstance(value, Mapping) and _are_numbers(value.values()),
-        "an object of numbers",
-    ),
-}
-
-
-def from_json(data: Mapping[str, Any]) -> Any:
-    """Rebuild any job, decision, report or curve from its `to_json` form.
-
-    Parameters
-    ----------
-    data : Mapping
-        As `to_json` returns it.
-
-    Raises
-    ------
-    ValueError
-        If the ``"type"`` is unknown, or the fields do not fit it.
-    """
-    kinds = Value._kinds  # noqa: SLF001 - of this module
-    name = data.get("type")
-    kind = kinds.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise ValueError(f"'type' must be one of {sorted(kinds)}, got {name!r:.60}")
-    return kind.from_json(data)
-
-
-def same(left: Value, right: Value) -> bool:
-    """Return whether two values are equal, NaN being equal to NaN (unlike ``==``).
-
-    Parameters
-    ----------
-    left, right : job, report or curve
-    """
-    return json.dumps(left.to_json()) == json.dumps(right.to_json())
-
-
-Config = Mapping[str, Any]
-"""From the name of a hyperparameter to its value: float, int, str, bool, None, or tuple of them."""
+__all__ = [
+    "AnyTrial",
+    "Config",
+    "Curve",
+    "Decision",
+    "Done",
+    "Epoch",
+    "Event",
+    "ForecastJob",
+    "ForecastReport",
+    "Job",
+    "ModelJob",
+    "ModelReport",
+    "PredictFailure",
+    "PredictJob",
+    "PredictReport",
+    "Proposal",
+    "RankKey",
+    "Report",
+    "SchedulerSummary",
+    "Scope",
+    "TrainFailure",
+    "TrainJob",
+    "TrainReport",
+    "TrialStatus",
+    "TrialSummary",
+    "Value",
+    "Wait",
+    "best_of",
+    "finite_or_worst",
+    "from_json",
+    "latest_expected_improvement",
+    "not_finite",
+    "rank_key",
+    "rank_of",
+    "same",
+    "with_tuples",
+]
 
 
 @dataclass(frozen=True)
@@ -213,8 +75,9 @@ class Curve(Value):
     Examples
     --------
     >>> from hpo.trial import Curve
-    >>> Curve(trial_id=0, config={"lr": 0.1}, losses=(0.9, 0.5)).losses[-1]
-    0.5
+    >>> curve = Curve(0, {"lr": 0.1}, (0.9, 0.5))
+    >>> len(curve.losses)
+    2
     """
 
     trial_id: int
@@ -239,7 +102,7 @@ class Proposal(Value):
     Examples
     --------
     >>> from hpo.trial import Proposal
-    >>> Proposal({"lr": 0.1}, draw=0.31, mean=0.35, std=0.05).config
+    >>> Proposal({"lr": 0.1}, draw=0.3, mean=0.4, std=0.1).config
     {'lr': 0.1}
     """
 
@@ -266,9 +129,9 @@ class TrainJob(Value):
     Examples
     --------
     >>> from hpo.trial import TrainJob
-    >>> job = TrainJob(trial_id=0, config={"lr": 0.1}, start=3, stop=9)
+    >>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=2, stop=4)
     >>> job.stop - job.start
-    6
+    2
     """
 
     trial_id: int
@@ -301,10 +164,9 @@ class PredictJob(Value):
     Examples
     --------
     >>> from hpo.trial import Curve, PredictJob
-    >>> done, begun = Curve(0, {"lr": 0.1}, (0.9, 0.5, 0.4)), Curve(1, {"lr": 0.2}, (0.8,))
-    >>> job = PredictJob(0, bracket=0, rung=0, target=3, train=(done,), query=(begun,), seed=0)
-    >>> job.target - len(job.query[0].losses)
-    2
+    >>> train, query = (Curve(0, {}, (0.9, 0.5, 0.4)),), (Curve(1, {}, (0.8,)),)
+    >>> PredictJob(0, bracket=0, rung=0, target=3, train=train, query=query, seed=0).target
+    3
     """
 
     job_id: int
@@ -340,10 +202,10 @@ class ForecastJob(Value):
     Examples
     --------
     >>> from hpo.trial import Curve, ForecastJob
-    >>> begun = Curve(1, {"lr": 0.2}, (0.8,))
-    >>> job = ForecastJob(0, target=27, curves=(begun,), running=(), seed=0, n_proposals=4)
-    >>> len(job.curves), job.n_proposals
-    (1, 4)
+    >>> curves = Curve(0, {}, (0.9, 0.5)), Curve(1, {}, (0.8,))
+    >>> job = ForecastJob(0, target=10, curves=curves, running=(), seed=0, n_proposals=24)
+    >>> len(job.curves)
+    2
     """
 
     job_id: int
@@ -361,12 +223,10 @@ class Wait(Value):
 
     Examples
     --------
-    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
     >>> from hpo.trial import Wait
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=1)
-    >>> jobs = [scheduler.ask(), scheduler.ask()]
-    >>> isinstance(jobs[-1], Wait)
+    >>> Wait().to_json()
+    {'type': 'Wait'}
+    >>> Wait() == Wait()
     True
     """
 
@@ -377,13 +237,10 @@ class Done(Value):
 
     Examples
     --------
-    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
-    >>> from hpo.trial import Done, TrainReport
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> scheduler = Hyperband(RandomSearcher(space), max_resource=1)
-    >>> job = scheduler.ask()
-    >>> scheduler.tell(TrainReport(job.trial_id, job.start, job.stop, (0.5,)))
-    >>> isinstance(scheduler.ask(), Done)
+    >>> from hpo.trial import Done
+    >>> Done().to_json()
+    {'type': 'Done'}
+    >>> Done() == Done()
     True
     """
 
@@ -406,8 +263,9 @@ class TrainReport(Value):
     Examples
     --------
     >>> from hpo.trial import TrainReport
-    >>> TrainReport(trial_id=0, start=0, stop=2, losses=(0.9, 0.5)).to_json()
-    {'type': 'TrainReport', 'trial_id': 0, 'start': 0, 'stop': 2, 'losses': [0.9, 0.5]}
+    >>> report = TrainReport(3, start=2, stop=4, losses=(0.5, 0.4))
+    >>> TrainReport.from_json(report.to_json()) == report
+    True
     """
 
     trial_id: int
@@ -438,8 +296,8 @@ class TrainFailure(Value):
     Examples
     --------
     >>> from hpo.trial import TrainFailure
-    >>> TrainFailure(trial_id=0, start=0, stop=2, reason="ValueError: lr is 0").reason
-    'ValueError: lr is 0'
+    >>> TrainFailure(3, start=2, stop=4, reason="out of memory").reason
+    'out of memory'
     """
 
     trial_id: int
@@ -467,8 +325,8 @@ class PredictReport(Value):
     Examples
     --------
     >>> from hpo.trial import PredictReport
-    >>> PredictReport(job_id=0, predictions=(0.3, 0.5), stds=(0.1, 0.1), skill=0.4).skill
-    0.4
+    >>> PredictReport(0, predictions=(0.4,), stds=(0.1,), skill=0.2).skill
+    0.2
     """
 
     job_id: int
@@ -506,8 +364,8 @@ class ForecastReport(Value):
     Examples
     --------
     >>> from hpo.trial import ForecastReport
-    >>> ForecastReport(job_id=0, predictions=(0.3, 0.5), stds=(0.1, 0.1)).predictions
-    (0.3, 0.5)
+    >>> ForecastReport(0, predictions=(0.4,), stds=(0.1,), scale={"base": 0.0}).proposals
+    ()
     """
 
     job_id: int
@@ -535,8 +393,8 @@ class PredictFailure(Value):
     Examples
     --------
     >>> from hpo.trial import PredictFailure
-    >>> PredictFailure(job_id=0, reason="TimeoutError").reason
-    'TimeoutError'
+    >>> PredictFailure(0, reason="no curves").reason
+    'no curves'
     """
 
     job_id: int
@@ -558,8 +416,8 @@ class TrialStatus(StrEnum):
     Examples
     --------
     >>> from hpo.trial import TrialStatus
-    >>> [status.value for status in TrialStatus if status.over]
-    ['stopped', 'completed', 'failed']
+    >>> TrialStatus("stopped").over, TrialStatus.WAITING.over
+    (True, False)
     """
 
     RUNNING = "running"
@@ -600,9 +458,9 @@ class TrialSummary:
     Examples
     --------
     >>> from hpo.trial import TrialStatus, TrialSummary
-    >>> trial = TrialSummary(0, {"lr": 0.1}, 0, 0, TrialStatus("completed"), (0.5, 0.3, 0.4))
+    >>> trial = TrialSummary(0, {"lr": 0.1}, 0, 0, TrialStatus.COMPLETED, losses=(0.9, 0.4, 0.5))
     >>> trial.last_loss, trial.best_loss
-    (0.4, 0.3)
+    (0.5, 0.4)
     """
 
     trial_id: int
@@ -651,8 +509,8 @@ class Event:
     Examples
     --------
     >>> from hpo.trial import Event
-    >>> Event("promoted", bracket=0, rung=1, resource=3, kept=(2, 5), dropped=(0, 1)).kept
-    (2, 5)
+    >>> Event("rung", bracket=0, rung=1, resource=4, kept=(0, 3), dropped=(1, 2)).kept
+    (0, 3)
     """
 
     kind: str
@@ -685,11 +543,13 @@ class SchedulerSummary:
 
     Examples
     --------
-    >>> from hpo import Hyperband, RandomSearcher, SearchSpace
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> summary = Hyperband(RandomSearcher(space), max_resource=9).summary()
-    >>> summary.epochs, summary.best
-    (0, None)
+    >>> from hpo import Hyperband
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(20, 4, seed=0)
+    >>> summary = simulate(lambda searcher: Hyperband(searcher, max_resource=4), table).summary
+    >>> len(summary.trials), summary.epochs, summary.best.status.value
+    (10, 28, 'completed')
     """
 
     trials: tuple[TrialSummary, ...]

@@ -44,7 +44,7 @@ class Prediction:
     --------
     >>> import numpy as np
     >>> from hpo.predictors import Prediction
-    >>> Prediction(mean=np.array([0.4, 0.5]), std=np.array([0.1, 0.1]), skill=0.3).skill
+    >>> Prediction(mean=np.array([0.5]), std=np.array([0.1]), skill=0.3).skill
     0.3
     """
 
@@ -139,11 +139,27 @@ class BasePredictor(ABC):
     folds : int, default=5
         Number of cross-validation folds, at most the number of curves; 0 for no cross-validation.
 
+    See Also
+    --------
+    hpo.CurvePredictor : The protocol.
+    hpo.predictors.ForecastingPredictor : Base class of predictors for curves of any length.
+
     Examples
     --------
-    >>> from hpo.predictors import BasePredictor, CurveRegressor, LastValuePredictor
-    >>> issubclass(CurveRegressor, BasePredictor), issubclass(LastValuePredictor, BasePredictor)
-    (True, True)
+    A predictor of the mean of the training curves:
+
+    >>> import numpy as np
+    >>> from hpo.predictors import BasePredictor
+    >>> from hpo.trial import Curve
+    >>> class MeanPredictor(BasePredictor):
+    ...     def _fit(self, curves, values, context):
+    ...         self.mean_ = values[:, -1].mean()
+    ...
+    ...     def _predict(self, curves, values):
+    ...         return np.full(len(curves), self.mean_)
+    >>> curves = [Curve(0, {}, (3.0, 2.0)), Curve(1, {}, (2.0, 1.0))]
+    >>> MeanPredictor().fit(curves, known=1, target=2).predict(curves).mean
+    array([1.5, 1.5])
     """
 
     def __init__(self, folds: int = 5) -> None:

@@ -18,14 +18,17 @@ _EXPONENTS = np.linspace(0.05, 3.0, 60)
 class LastValuePredictor(BasePredictor):
     """Predicts the last known loss.
 
+    See Also
+    --------
+    hpo.make_predictor : Predictors by name.
+
     Examples
     --------
     >>> from hpo.predictors import LastValuePredictor
     >>> from hpo.trial import Curve
-    >>> curves = [Curve(0, {}, (0.9, 0.6, 0.4)), Curve(1, {}, (0.8, 0.5, 0.3))]
-    >>> predictor = LastValuePredictor().fit(curves, known=2, target=3)
-    >>> predictor.predict([Curve(2, {}, (0.7, 0.5))]).mean.tolist()
-    [0.5]
+    >>> curves = [Curve(0, {}, (3.0, 2.0, 1.0)), Curve(1, {}, (2.0, 1.5, 1.2))]
+    >>> LastValuePredictor().fit(curves, known=2, target=3).predict(curves).mean
+    array([2. , 1.5])
     """
 
     def as_forecaster(self) -> PooledPredictor:
@@ -45,16 +48,18 @@ class PowerLawPredictor(BasePredictor):
     The exponent is searched on a grid, a and b follow by least squares. With fewer than three
     points, or if the best law does not decrease, the last known loss is kept.
 
+    See Also
+    --------
+    hpo.make_predictor : Predictors by name.
+
     Examples
     --------
     >>> from hpo.predictors import PowerLawPredictor
-    >>> from hpo.simulation import synthetic_table
     >>> from hpo.trial import Curve
-    >>> rows = synthetic_table(20, 27, seed=0).losses
-    >>> curves = [Curve(number, {}, tuple(row)) for number, row in enumerate(rows)]
-    >>> predictor = PowerLawPredictor().fit(curves, known=9, target=27)
-    >>> predictor.predict([Curve(0, {}, curves[0].losses[:9])]).mean.shape
-    (1,)
+    >>> curve = Curve(0, {}, tuple(1 + 1 / unit for unit in range(1, 21)))
+    >>> predictor = PowerLawPredictor().fit([curve], known=10, target=20)
+    >>> predictor.predict([curve]).mean.round(2)
+    array([1.05])
     """
 
     def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:

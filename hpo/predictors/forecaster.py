@@ -48,9 +48,9 @@ class Forecast:
     >>> import numpy as np
     >>> from hpo.predictors import Forecast
     >>> from hpo.surrogates import LogScale
-    >>> forecast = Forecast(np.array([-1.0]), np.array([0.1]), LogScale())
-    >>> [round(float(loss), 3) for loss in forecast.loss]
-    [0.368]
+    >>> forecast = Forecast(mean=np.log([0.5]), std=np.array([0.1]), scale=LogScale())
+    >>> forecast.loss
+    array([0.5])
     """
 
     mean: FloatArray
@@ -95,12 +95,25 @@ class Forecaster(Protocol):
 class ForecastingPredictor(ABC):
     """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well.
 
+    See Also
+    --------
+    hpo.JointPredictor, hpo.MixedPredictor, hpo.PooledPredictor : Its forms.
+    hpo.predictors.BasePredictor : Base class of predictors with one known length.
+
     Examples
     --------
-    >>> from hpo.predictors import ForecastingPredictor, make_regressor
-    >>> from hpo import PooledPredictor
-    >>> isinstance(PooledPredictor(), ForecastingPredictor)
-    True
+    A forecaster that keeps the last loss:
+
+    >>> import numpy as np
+    >>> from hpo.predictors import Forecast, ForecastingPredictor
+    >>> from hpo.surrogates import LogScale
+    >>> from hpo.trial import Curve
+    >>> class LastLoss(ForecastingPredictor):
+    ...     def forecast(self, curves, target, context=None):
+    ...         last = np.log([curve.losses[-1] for curve in curves])
+    ...         return Forecast(last, np.ones(len(curves)), LogScale())
+    >>> LastLoss().forecast([Curve(0, {}, (3.0, 2.0))], target=5).loss
+    array([2.])
     """
 
     @abstractmethod

@@ -63,8 +63,9 @@ class JointPredictor(ForecastingPredictor):
 
     See Also
     --------
-    PooledPredictor : A regression over all pairs of resources.
-    MixedPredictor : The mean of several predictors.
+    hpo.MixedPredictor : This predictor and `hpo.PooledPredictor` in turn.
+    hpo.PooledPredictor : Forecasts by a regression model of your choice.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
 
     References
     ----------
@@ -74,12 +75,14 @@ class JointPredictor(ForecastingPredictor):
     Examples
     --------
     >>> from hpo import JointPredictor
-    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.simulation.synthetic import synthetic_table
     >>> from hpo.trial import Curve
-    >>> rows = synthetic_table(20, 27, seed=0).losses
-    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 15 else 9])) for i, row in enumerate(rows)]
-    >>> JointPredictor().forecast(curves, 27).mean.shape
-    (20,)
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = JointPredictor().forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(self, *, max_points: int = 400, iterations: int = 10) -> None:

@@ -43,18 +43,21 @@ class MixedPredictor(ForecastingPredictor):
 
     See Also
     --------
-    PooledPredictor : A regression over all pairs of resources.
-    JointPredictor : A Gaussian process of all curves.
+    hpo.JointPredictor, hpo.PooledPredictor : The two models.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
+    hpo.make_predictor : Predictors by name.
 
     Examples
     --------
     >>> from hpo import MixedPredictor
-    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.simulation.synthetic import synthetic_table
     >>> from hpo.trial import Curve
-    >>> rows = synthetic_table(30, 27, seed=0).losses
-    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 20 else 9])) for i, row in enumerate(rows)]
-    >>> MixedPredictor("ridge").forecast(curves, 27).mean.shape
-    (30,)
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = MixedPredictor().forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class MixedPredictor(ForecastingPredictor):
             ]
             forecasters = (JointPredictor(), *pooled)
         if not forecasters:
-            raise ValueError("forecasters must hold at least one, got an empty sequence")
+            raise ValueError(
+                "forecasters must contain at least one forecaster, got an empty sequence"
+            )
         self.forecasters = tuple(forecasters)
 
     def forecast(

@@ -63,8 +63,9 @@ class PooledPredictor(ForecastingPredictor):
 
     See Also
     --------
-    JointPredictor : A Gaussian process of all curves.
-    MixedPredictor : The mean of several predictors.
+    hpo.MixedPredictor : This predictor and `hpo.JointPredictor` in turn.
+    hpo.JointPredictor : Forecasts by one Gaussian process.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
 
     References
     ----------
@@ -74,12 +75,14 @@ class PooledPredictor(ForecastingPredictor):
     Examples
     --------
     >>> from hpo import PooledPredictor
-    >>> from hpo.simulation import synthetic_table
+    >>> from hpo.simulation.synthetic import synthetic_table
     >>> from hpo.trial import Curve
-    >>> rows = synthetic_table(30, 27, seed=0).losses
-    >>> curves = [Curve(i, {}, tuple(row[: 27 if i < 20 else 9])) for i, row in enumerate(rows)]
-    >>> PooledPredictor("ridge").forecast(curves, 27).mean.shape
-    (30,)
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = PooledPredictor("nusvr").forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(

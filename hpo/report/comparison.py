@@ -208,7 +208,7 @@ class Comparison:
         ----------
         path : Path
             The file.
-        overwrite : bool
+        overwrite : bool, default=False
             Whether to replace an existing file.
 
         Returns

@@ -95,7 +95,7 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
         From `hpo.report.read_run`.
     path : Path
         The file.
-    overwrite : bool
+    overwrite : bool, default=False
         Whether to replace an existing file.
 
     Returns

@@ -85,9 +85,8 @@ class ASHA(TriesFirst):
 
     See Also
     --------
-    SwiftASHA : The same idea with forecasts of learning curves.
-    SuccessiveHalving : The synchronous form.
-    Hyperband : Several brackets of halving.
+    hpo.SwiftASHA : Resumes trials by forecasts of their final losses.
+    hpo.SuccessiveHalving, hpo.Hyperband : The same comparisons in rounds.
 
     References
     ----------
@@ -96,12 +95,13 @@ class ASHA(TriesFirst):
 
     Examples
     --------
-    >>> from hpo import ASHA, RandomSearcher, SearchSpace
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> scheduler = ASHA(RandomSearcher(space), max_resource=9, reduction_factor=3)
-    >>> job = scheduler.ask()
-    >>> job.trial_id, job.start, job.stop
-    (0, 0, 1)
+    >>> from hpo import ASHA
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(lambda searcher: ASHA(searcher, max_resource=27), table)
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 234, 0.27)
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class ASHA(TriesFirst):
     def tell(self, report: Report) -> None:
         """Take in a report (see `hpo.loop.Scheduler.tell`)."""
         if isinstance(report, ModelReport):
-            raise ValueError(f"this scheduler asks for no predictions, got {report}")
+            raise ValueError(f"ASHA requests no predictions, got {report}")
         if not self._trials.receive(report):
             return
         self._arrived(report.trial_id)

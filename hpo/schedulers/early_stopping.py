@@ -83,8 +83,9 @@ class EarlyStopping(TriesFirst):
 
     See Also
     --------
-    RandomSearch : Trains every trial to the end.
-    FastHyperband : Hyperband that stops trials within its rounds.
+    hpo.QLearningSearcher : A searcher that learns from trial to trial.
+    hpo.RandomSearch : The same without predictions.
+    hpo.make_predictor : The predictors.
 
     References
     ----------
@@ -93,11 +94,18 @@ class EarlyStopping(TriesFirst):
 
     Examples
     --------
-    >>> from hpo import EarlyStopping, RandomSearcher, SearchSpace
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> scheduler = EarlyStopping(RandomSearcher(space), max_resource=9, n_trials=20)
-    >>> scheduler.n_trials
-    20
+    >>> from hpo import EarlyStopping, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: EarlyStopping(searcher, max_resource=27, min_curves=5),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (17, 295, 0.277)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

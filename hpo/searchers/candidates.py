@@ -66,11 +66,16 @@ class SpaceCandidates:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from hpo import SearchSpace
     >>> from hpo.searchers import SpaceCandidates
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> sorted(SpaceCandidates(space, seed=0).first(0))
-    ['lr']
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> candidates = SpaceCandidates(space, seed=0)
+    >>> found = candidates.some([{"lr": 0.01, "layers": 2}], 10, np.random.default_rng(0))
+    >>> len(found), candidates.features(found).shape
+    (8, (8, 4))
     """
 
     def __init__(
@@ -159,9 +164,11 @@ class ListCandidates:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from hpo.searchers import ListCandidates
-    >>> ListCandidates([{"lr": 0.1}, {"lr": 0.01}]).first(0)
-    {'lr': 0.1}
+    >>> candidates = ListCandidates([{"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}])
+    >>> candidates.some([{"lr": 0.1}, {"lr": 0.3}], 10, np.random.default_rng(0))
+    [{'lr': 0.2}]
     """
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:

@@ -31,15 +31,15 @@ class ListSearcher:
 
     See Also
     --------
-    GridSearcher : A regular grid of a space.
-    RandomSearcher : Draws configurations at random.
+    hpo.GridSearcher, hpo.RandomSearcher : Searchers over a space.
+    hpo.searchers.with_initial : Configurations to try before those of another searcher.
 
     Examples
     --------
     >>> from hpo import ListSearcher
     >>> searcher = ListSearcher([{"lr": 0.1}, {"lr": 0.01}])
-    >>> searcher.propose(0), searcher.propose(1)
-    ({'lr': 0.1}, {'lr': 0.01})
+    >>> searcher.propose(1), searcher.propose(2)
+    ({'lr': 0.01}, None)
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
@@ -75,16 +75,18 @@ class GridSearcher:
 
     See Also
     --------
-    RandomSearcher : Draws configurations at random.
-    ListSearcher : Configurations of your own.
+    hpo.RandomSearcher : Random configurations, usually better for the same number of trials.
+    hpo.make_searcher : Searchers by name.
 
     Examples
     --------
     >>> from hpo import GridSearcher, SearchSpace
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> searcher = GridSearcher(space, points=3)
-    >>> [searcher.propose(number)["lr"] for number in range(3)]
-    [0.0, 0.5, 1.0]
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> searcher = GridSearcher(space, points=2)
+    >>> len(searcher), searcher.propose(0), searcher.propose(3)
+    (6, {'lr': 0.0001, 'layers': 1}, {'lr': 0.1, 'layers': 1})
     """
 
     def __init__(
@@ -139,14 +141,18 @@ class RandomSearcher:
 
     See Also
     --------
-    GridSearcher : A regular grid of a space.
-    CurveSearcher : Learns from the forecasts of learning curves.
+    hpo.CurveSearcher : Proposes from forecasts, with `hpo.SwiftASHA`.
+    hpo.GridSearcher : Every point of a grid.
+    hpo.make_searcher : Searchers by name.
 
     Examples
     --------
     >>> from hpo import RandomSearcher, SearchSpace
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> RandomSearcher(space, seed=0).propose(0) == RandomSearcher(space, seed=0).propose(0)
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> searcher = RandomSearcher(space, seed=0)
+    >>> searcher.propose(3) == RandomSearcher(space, seed=0).propose(3)
     True
     """
 

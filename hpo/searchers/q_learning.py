@@ -114,8 +114,8 @@ class QLearningSearcher:
 
     See Also
     --------
-    RandomSearcher : Draws configurations at random.
-    hpo.examples.architectures.LayerSequences : A process that builds networks layer by layer.
+    hpo.EarlyStopping : The scheduler that reports final losses to it.
+    hpo.RandomSearcher : Random configurations.
 
     Notes
     -----
@@ -133,9 +133,11 @@ class QLearningSearcher:
     --------
     >>> from hpo import QLearningSearcher
     >>> from hpo.examples.architectures import LayerSequences
-    >>> searcher = QLearningSearcher(LayerSequences(), seed=0)
-    >>> sorted(searcher.propose(0))
-    ['depth', 'layers', 'log_params', 'n_conv', 'n_dense', 'n_pool']
+    >>> agent = QLearningSearcher(LayerSequences(), seed=0)
+    >>> config = agent.propose(0)
+    >>> agent.observe(0, 0.25)
+    >>> agent.propose(1) != config
+    True
     """
 
     def __init__(

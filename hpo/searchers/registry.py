@@ -146,8 +146,9 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 
     See Also
     --------
+    hpo.make_scheduler : The scheduler that uses it.
     hpo.searchers.searcher_options : The options of a searcher.
-    make_scheduler : Makes a scheduler by its name.
+    hpo.searchers.with_initial : Configurations to try first.
 
     Examples
     --------
@@ -167,5 +168,5 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name in REMOVED:
-        raise ValueError(f"searcher {name!r} is gone: {REMOVED[name]}")
+        raise ValueError(f"searcher {name!r} no longer exists: {REMOVED[name]}")
     return CATALOGUE.get(name)

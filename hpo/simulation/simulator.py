@@ -54,13 +54,19 @@ class CurveTable:
     ValueError
         If losses and configurations differ in number.
 
+    See Also
+    --------
+    hpo.simulation.datasets.read_table : A table from a file.
+    hpo.simulation.synthetic.synthetic_table : An artificial table.
+
     Examples
     --------
     >>> import numpy as np
     >>> from hpo.simulation import CurveTable
-    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}), np.array([[0.9, 0.5], [0.8, 0.6]]))
-    >>> table.max_resource
-    2
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> len(table), table.max_resource
+    (3, 2)
     """
 
     configs: tuple[dict[str, Any], ...]
@@ -108,12 +114,20 @@ class TableSearcher:
     order : sequence of int, default=None
         The order itself, in place of the seed.
 
+    See Also
+    --------
+    hpo.simulation.TableCurveSearcher : Proposes rows from forecasts.
+    hpo.simulation.CyclicTableSearcher : Starts again at the end of the table.
+
     Examples
     --------
-    >>> from hpo.simulation import TableSearcher, synthetic_table
-    >>> table = synthetic_table(20, 9, seed=0)
-    >>> TableSearcher(table, seed=0).propose(0) in table.configs
-    True
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, TableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> searcher = TableSearcher(table, order=(2, 0, 1))
+    >>> searcher.propose(0), searcher.propose(3)
+    ({'lr': 0.3}, None)
     """
 
     def __init__(
@@ -141,11 +155,12 @@ class CyclicTableSearcher(TableSearcher):
 
     Examples
     --------
-    >>> from hpo.simulation import CyclicTableSearcher, synthetic_table
-    >>> table = synthetic_table(4, 9, seed=0)
-    >>> searcher = CyclicTableSearcher(table, seed=0)
-    >>> searcher.propose(0) == searcher.propose(4)
-    True
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, CyclicTableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> CyclicTableSearcher(table, order=(2, 0, 1)).propose(3)
+    {'lr': 0.3}
     """
 
     def propose(self, trial_id: int) -> dict[str, Any]:
@@ -168,11 +183,24 @@ class TableCurveSearcher(CurveSearcher):
     **settings
         Settings of `CurveSearcher`.
 
+    See Also
+    --------
+    hpo.simulation.TableSearcher : Proposes rows in random order.
+    hpo.CurveSearcher : The same over a search space.
+
     Examples
     --------
-    >>> from hpo.simulation import TableCurveSearcher, synthetic_table
-    >>> table = synthetic_table(20, 9, seed=0)
-    >>> TableCurveSearcher(table, seed=0).propose(0) in table.configs
+    >>> from hpo import MixedPredictor, SwiftASHA
+    >>> from hpo.simulation import TableCurveSearcher, simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(40, 9, seed=0)
+    >>> result = simulate(
+    ...     lambda searcher: SwiftASHA(searcher, max_resource=9),
+    ...     table,
+    ...     searcher=TableCurveSearcher(table, seed=0),
+    ...     predictor=MixedPredictor(),
+    ... )
+    >>> result.summary.epochs == result.summary.budget
     True
     """
 
@@ -224,17 +252,24 @@ class SimulatedRunner:
     ValueError
         If `n_workers` is below 1.
 
+    See Also
+    --------
+    hpo.simulation.simulate : A whole search.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, SimulatedRunner, TableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
     >>> from hpo import Hyperband
-    >>> from hpo.loop import NullRecorder, drive
-    >>> from hpo.simulation import SimulatedRunner, TableSearcher, synthetic_table
-    >>> table = synthetic_table(40, 9, seed=0)
-    >>> searcher = TableSearcher(table, seed=0)
-    >>> scheduler = Hyperband(searcher, max_resource=9, reduction_factor=3)
-    >>> drive(scheduler, SimulatedRunner(table, searcher.row_of, n_workers=2), NullRecorder())
-    >>> scheduler.summary().epochs
-    69
+    >>> from hpo.loop import drive
+    >>> searcher = TableSearcher(table)
+    >>> runner = SimulatedRunner(table, searcher.row_of, n_workers=2)
+    >>> scheduler = Hyperband(searcher, max_resource=2)
+    >>> drive(scheduler, runner)
+    >>> runner.now, scheduler.summary().epochs
+    (3.0, 5)
     """
 
     def __init__(
@@ -322,13 +357,16 @@ class SimulationResult:
 
     Examples
     --------
-    >>> from hpo import Hyperband
-    >>> from hpo.simulation import simulate, synthetic_table
-    >>> def hyperband(searcher):
-    ...     return Hyperband(searcher, max_resource=9, reduction_factor=3)
-    >>> found = simulate(hyperband, synthetic_table(40, 9, seed=0))
-    >>> found.summary.epochs, found.makespan
-    (69, 69.0)
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, simulate
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> from hpo import RandomSearch
+    >>> result = simulate(
+    ...     lambda searcher: RandomSearch(searcher, max_resource=2, n_trials=3), table, n_workers=2
+    ... )
+    >>> result.makespan, result.utilisation
+    (4.0, 0.75)
     """
 
     summary: SchedulerSummary
@@ -367,9 +405,19 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
 
     See Also
     --------
-    hpo.simulation.SimulatedRunner : The runner that it uses.
-    hpo.simulation.synthetic_table : A table of curves to try it with.
-    hpo.Tuner : Runs a search on real models.
+    hpo.simulation.datasets.read_table : A table from a file.
+    hpo.Tuner : A search that trains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, simulate
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> from hpo import Hyperband
+    >>> result = simulate(lambda searcher: Hyperband(searcher, max_resource=2), table, n_workers=2)
+    >>> result.summary.best.config, result.summary.epochs, result.makespan
+    ({'lr': 0.3}, 5, 3.0)
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)

@@ -23,10 +23,16 @@ _MAX_VALUES = 2**62
 class Domain(ABC):
     """The values that one hyperparameter may take.
 
+    See Also
+    --------
+    hpo.SearchSpace : Named domains.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from hpo.space.domains import Domain, Float
-    >>> isinstance(Float(0.0, 1.0), Domain), Float(0.0, 1.0).is_continuous
+    >>> domain = Float(0.0, 1.0)
+    >>> isinstance(domain, Domain), domain.sample(np.random.default_rng(0)) in domain
     (True, True)
     """
 
@@ -184,8 +190,10 @@ class Float(_Range):
     Examples
     --------
     >>> from hpo.space.domains import Float
-    >>> [round(float(value), 4) for value in Float(1e-4, 1.0, log=True).grid(3)]
-    [0.0001, 0.01, 1.0]
+    >>> Float(1e-4, 1e-1, log=True).grid(4)
+    (0.0001, 0.0009999999999999998, 0.009999999999999998, 0.1)
+    >>> Float(0.0, 1.0, step=0.25).values()
+    (0.0, 0.25, 0.5, 0.75, 1.0)
     """
 
     type: ClassVar[str] = "float"
@@ -270,8 +278,9 @@ class Int(_Range):
     Examples
     --------
     >>> from hpo.space.domains import Int
-    >>> [int(value) for value in Int(16, 64, step=16).grid(4)]
-    [16, 32, 48, 64]
+    >>> domain = Int(16, 64, step=16)
+    >>> domain.size, 32 in domain, 33 in domain
+    (4, True, False)
     """
 
     type: ClassVar[str] = "int"
@@ -362,8 +371,9 @@ class Categorical(Domain):
     Examples
     --------
     >>> from hpo.space.domains import Categorical
-    >>> Categorical(("adam", "sgd")).grid(2)
-    ('adam', 'sgd')
+    >>> domain = Categorical(("relu", "tanh"))
+    >>> domain.size, domain.features("tanh")
+    (2, (0.0, 1.0))
     """
 
     type: ClassVar[str] = "categorical"
@@ -431,8 +441,8 @@ class Constant(Domain):
     Examples
     --------
     >>> from hpo.space.domains import Constant
-    >>> Constant("adam").grid(3)
-    ('adam',)
+    >>> Constant(32).grid(3)
+    (32,)
     """
 
     type: ClassVar[str] = "constant"
@@ -491,9 +501,9 @@ class Scipy(Domain):
     Examples
     --------
     >>> from hpo.space.domains import Scipy
-    >>> momentum = Scipy("beta", (5.0, 1.0))
-    >>> 0 < momentum.sample(np.random.default_rng(0)) < 1
-    True
+    >>> domain = Scipy("norm", (0, 1))
+    >>> domain.quantile(0.5), domain.features(0.0)
+    (0.0, (0.5,))
     """
 
     type: ClassVar[str] = "scipy"

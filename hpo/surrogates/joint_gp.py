@@ -49,9 +49,8 @@ class Points:
     --------
     >>> import numpy as np
     >>> from hpo.surrogates import Points
-    >>> points = Points(np.array([[0.1], [0.9]]), np.array([0.0, 1.0]), np.array([0, 1]))
-    >>> points.take(np.array([1])).trial.tolist()
-    [1]
+    >>> len(Points(np.zeros((2, 1)), np.array([0.5, 1.0]), np.array([0, 0])))
+    2
     """
 
     x: FloatArray
@@ -140,14 +139,21 @@ class JointProcess:
     start : ndarray, default=None
         Initial theta. Default: the prior means.
 
+    See Also
+    --------
+    hpo.JointPredictor : The predictor that uses it.
+
     Examples
     --------
+    Two trials are known at half of their length. The process predicts their final losses:
+
     >>> import numpy as np
     >>> from hpo.surrogates import JointProcess, Points
-    >>> when, trial = np.array([0.0, 0.5, 1.0, 0.0]), np.array([0, 0, 0, 1])
-    >>> points = Points(np.array([[0.1], [0.1], [0.1], [0.9]]), when, trial)
-    >>> process = JointProcess(points, np.array([1.0, 0.2, -0.5, 0.8])).fit(iterations=2)
-    >>> abs(process.correlation_with_end(0.5).item()) <= 1
+    >>> x, trial = np.array([[0.1], [0.9]]), np.array([0, 1])
+    >>> known = Points(x, np.array([0.8, 0.8]), trial)
+    >>> process = JointProcess(known, np.array([-1.0, 1.0])).condition()
+    >>> mean, std = process.each(Points(x, np.ones(2), trial))
+    >>> bool(mean[0] < mean[1])
     True
     """
 

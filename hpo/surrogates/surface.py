@@ -82,10 +82,11 @@ class Surface:
     --------
     >>> import numpy as np
     >>> from hpo.surrogates import Surface
-    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
-    >>> surface = Surface(iterations=2).fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
-    >>> [values.shape for values in surface.predict(x)]
-    [(8,), (8,)]
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Surface().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, max_points: int = 160, iterations: int = 15, cap: float = 0.75) -> None:
@@ -188,10 +189,11 @@ class Trees:
     --------
     >>> import numpy as np
     >>> from hpo.surrogates import Trees
-    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
-    >>> trees = Trees(n_trees=6).fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
-    >>> trees.sample(x, 4, np.random.default_rng(0)).shape
-    (4, 8)
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Trees().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, n_trees: int = 30, trees_per_sample: int = 3, cap: float = 0.75) -> None:
@@ -248,12 +250,12 @@ class Mixed:
     Examples
     --------
     >>> import numpy as np
-    >>> from hpo.surrogates import Mixed, Surface, Trees
-    >>> x, mean = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
-    >>> model = Mixed(Surface(iterations=2), Trees(n_trees=6))
-    >>> model = model.fit(x, mean, np.full(8, 0.05), np.random.default_rng(0))
-    >>> model.sample(x, 4, np.random.default_rng(0)).shape
-    (4, 8)
+    >>> from hpo.surrogates import Mixed
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Mixed().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, *models: SurfaceModel) -> None:

@@ -61,9 +61,11 @@ class Observations:
     >>> import numpy as np
     >>> from hpo.surrogates import Observations
     >>> from hpo.trial import Curve
-    >>> curves = [Curve(0, {"lr": 0.1}, (0.9, 0.5)), Curve(1, {"lr": 0.2}, (0.8,))]
-    >>> Observations(curves, np.array([0.4, 0.6]), np.array([0.1, 0.2]), max_resource=9).configs
-    [{'lr': 0.1}, {'lr': 0.2}]
+    >>> curves = [Curve(0, {"lr": 0.1}, (3.0, 2.0)), Curve(1, {"lr": 0.2}, (1.0,))]
+    >>> mean, std = np.array([2.0, 0.5]), np.array([0.0, 0.3])
+    >>> observations = Observations(curves, mean, std, max_resource=2)
+    >>> observations.incumbent, observations.tried
+    (2.0, [{'lr': 0.2}, {'lr': 0.1}])
     """
 
     curves: Sequence[Curve]
@@ -105,15 +107,19 @@ class SurfaceSurrogate:
     Examples
     --------
     >>> import numpy as np
-    >>> from hpo.surrogates import Observations, SurfaceSurrogate, Trees
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> from hpo.surrogates import Observations, Surface, SurfaceSurrogate
     >>> from hpo.trial import Curve
-    >>> curves = [Curve(i, {"lr": i / 8}, (0.9,)) for i in range(8)]
-    >>> seen = Observations(curves, np.linspace(0, 1, 8), np.full(8, 0.1), max_resource=9)
-    >>> def features(configs):
-    ...     return np.array([[config["lr"]] for config in configs])
-    >>> surrogate = SurfaceSurrogate.fitted(Trees(), features, seen, np.random.default_rng(0))
-    >>> [values.shape for values in surrogate.predict([{"lr": 0.3}])]
-    [(1,), (1,)]
+    >>> space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> searcher = RandomSearcher(space, seed=0)
+    >>> curves = [Curve(i, searcher.propose(i), (1.0,)) for i in range(20)]
+    >>> mean = np.array([curve.config["x"] for curve in curves])
+    >>> observations = Observations(curves, mean, np.full(20, 0.01), max_resource=10)
+    >>> rng = np.random.default_rng(0)
+    >>> surrogate = SurfaceSurrogate.fitted(Surface(), space.features_of, observations, rng)
+    >>> low, high = surrogate.predict([{"x": 0.1}, {"x": 0.9}])[0]
+    >>> bool(low < high)
+    True
     """
 
     surface: SurfaceModel

@@ -75,11 +75,11 @@ class SamplerReport:
         strings: small values speak against it.
     share_improved : float
         Fraction of samples that polish lowered.
-    sampler_polishes : bool
+    sampler_polishes : bool, default=False
         Whether the sampler polished its samples itself: then no energy here is raw.
-    chain_break_fraction : float or None
+    chain_break_fraction : float or None, default=None
         Fraction of chains whose qubits disagreed, on a quantum annealer.
-    best_from : str
+    best_from : str, default="sampler"
         Where the solution of lowest energy comes from: "sampler", or "relaxation" or "zeros", which
         compete with the samples in every fit, or "incumbent" (an earlier round).
 

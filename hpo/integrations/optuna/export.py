@@ -95,9 +95,9 @@ def export_journal(
     storage : str, Path or BaseStorage
         ``"sqlite:///runs.db"`` or another URL of a database; a path, for Optuna's journal file; or
         a storage object.
-    study_name : str, optional
+    study_name : str, default=None
         Default: the journal's name without its ending.
-    scheduler, space : optional
+    scheduler, space : default=None
         For a run that was started from Python objects: its search space and, while it runs or if
         it was killed, a scheduler in the state in which it began, without which trials between two
         segments count as running.

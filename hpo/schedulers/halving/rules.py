@@ -32,10 +32,15 @@ class RoundView:
     Examples
     --------
     >>> import numpy as np
-    >>> from hpo.schedulers.halving import RoundView
-    >>> full, mean, std = np.array([0.5, 0.4]), np.array([0.3]), np.array([0.1])
-    >>> RoundView(2, full=full, mean=mean, std=std).n_next
-    2
+    >>> from hpo.schedulers.halving import RoundView, SwiftRule
+    >>> view = RoundView(
+    ...     n_next=2,
+    ...     full=np.array([0.3, 0.4]),
+    ...     mean=np.array([0.2, 0.35, 0.6]),
+    ...     std=np.array([0.1, 0.1, 0.1]),
+    ... )
+    >>> SwiftRule().keep(view)
+    array([ True, False, False])
     """
 
     n_next: int
@@ -92,8 +97,8 @@ class FullTraining:
     Examples
     --------
     >>> from hpo.schedulers.halving import FullTraining
-    >>> FullTraining().n_full(9, n_curves=0)
-    0
+    >>> FullTraining().points(4, 8)
+    ()
     """
 
     together: bool = True
@@ -132,11 +137,17 @@ class SwiftRule:
         the published epochs. (The reference implementation used numpy's default sort, whose order
         of equal numbers depends on the processor.)
 
+    See Also
+    --------
+    hpo.SwiftHyperband : The scheduler with this rule.
+    hpo.schedulers.halving.ProbabilityRule : The rule of `hpo.FastHyperband`.
+
     Examples
     --------
     >>> from hpo.schedulers.halving import SwiftRule
-    >>> SwiftRule(full_fraction=0.5).n_full(40, n_curves=100)
-    20
+    >>> rule = SwiftRule(full_fraction=0.25, min_curves=8)
+    >>> rule.points(4, 8), rule.n_full(n_next=4, n_curves=0), rule.n_full(n_next=4, n_curves=8)
+    ((6,), 8, 1)
     """
 
     full_fraction: float = 0.5
@@ -175,14 +186,17 @@ class ProbabilityRule:
     min_curves : int, default=15
         Minimum number of full curves that train a predictor.
 
+    See Also
+    --------
+    hpo.FastHyperband : The scheduler with this rule.
+    hpo.schedulers.halving.SwiftRule : The rule of `hpo.SwiftHyperband`.
+
     Examples
     --------
-    >>> import numpy as np
-    >>> from hpo.schedulers.halving import ProbabilityRule, RoundView
-    >>> mean, std = np.array([0.3, 0.9]), np.array([0.1, 0.1])
-    >>> view = RoundView(1, full=np.array([0.5, 0.4]), mean=mean, std=std)
-    >>> [bool(each) for each in ProbabilityRule().keep(view)]
-    [True, False]
+    >>> from hpo.schedulers.halving import ProbabilityRule
+    >>> rule = ProbabilityRule(threshold=0.1, min_curves=3)
+    >>> rule.points(4, 8), rule.n_full(n_next=4, n_curves=0)
+    ((5, 6, 7), 4)
     """
 
     threshold: float = 0.05

@@ -81,15 +81,24 @@ class BracketScheduler(TriesFirst):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.Hyperband, hpo.SwiftHyperband, hpo.FastHyperband, hpo.SuccessiveHalving, hpo.RandomSearch :
+        Its forms, each with particular brackets and a particular rule.
+
     Examples
     --------
-    >>> from hpo import RandomSearcher, SearchSpace
     >>> from hpo.brackets import make_bracket
     >>> from hpo.schedulers.halving import BracketScheduler
-    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-    >>> bracket = make_bracket(9, reduction_factor=3, depth=1, n_trials=5)
-    >>> BracketScheduler(RandomSearcher(space), max_resource=9, brackets=[bracket]).n_trials
-    5
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> brackets = (make_bracket(8, 2, 3, 8),)
+    >>> result = simulate(
+    ...     lambda searcher: BracketScheduler(searcher, max_resource=8, brackets=brackets),
+    ...     synthetic_table(20, 8, seed=0),
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs
+    (8, 20)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

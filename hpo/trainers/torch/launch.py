@@ -28,7 +28,7 @@ _TAIL = 2000
 
 @dataclass(frozen=True)
 class TorchrunTrainer:
-    """Trains each segment in several processes that share the work of every batch.
+    """Trainer that trains each segment in several processes, which share every batch.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class TorchrunTrainer:
         processes `processes` times as many samples.
     processes : int
         Number of processes; one per GPU on a machine with GPUs.
-    backend : {"gloo", "nccl"}
+    backend : {"gloo", "nccl"}, default="gloo"
         Communication backend: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
 
     Raises
@@ -48,14 +48,13 @@ class TorchrunTrainer:
 
     See Also
     --------
-    TorchTrainer : One trial in one process.
+    TorchTrainer : The trainer that each process runs.
 
     Examples
     --------
-    >>> from hpo import TorchrunTrainer
-    >>> trainer = TorchrunTrainer("work.py:trainer", processes=2)
-    >>> trainer.processes
-    2
+    >>> trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+    >>> trainer.backend
+    'gloo'
     """
 
     trainer: str
