@@ -118,7 +118,7 @@ default="process"
     checkpoint_dir : Path or None, default=None
         Directory for checkpoints. None takes a directory beside the journal or, without a journal,
         a temporary directory that is deleted at the end.
-    progress : Progress, default=<hpo.run.progress.Progress object at 0x7f73636320d0>
+    progress : Progress, default=Progress()
         Display of the run. The default shows nothing.
     spec : RunSpec or None, default=None
         Specification that the run was built from. `from_spec` sets it.

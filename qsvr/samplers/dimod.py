@@ -61,15 +61,15 @@ class DimodSampler:
 
     Examples
     --------
-    >>> import dimod
     >>> import numpy as np
+    >>> from dwave.samplers import SimulatedAnnealingSampler
     >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
     >>> from qsvr.samplers import DimodSampler
     >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
     >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
-    >>> sampler = DimodSampler(dimod.ExactSolver(), "exact")
-    >>> sampler.sample(qubo, num_reads=4, seed=0).bits.shape[1]
-    4
+    >>> sampler = DimodSampler(SimulatedAnnealingSampler(), "sa")
+    >>> sampler.sample(qubo, num_reads=4, seed=0).bits.shape
+    (4, 4)
     """
 
     sampler: Any

@@ -118,7 +118,8 @@ class SwiftSearchCV(BaseSearchCV):
     max_resource : int or "auto", default="auto"
         Resource of a full training. ``"auto"`` is the value of the parameter in `estimator`; for
         ``"partial_fit"`` its ``max_iter``, but 100 at most; for ``"n_samples"`` all training rows.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+    scoring, n_jobs, refit, cv : default=None, None, True, None
+    verbose, pre_dispatch, error_score, return_train_score : default=0, "2*n_jobs", nan, False
         As in `sklearn.model_selection.RandomizedSearchCV`. `n_jobs` candidates are trained at a
         time, each on all folds. With several metrics, the search maximises the one that `refit`
         names, or the first one. A candidate with a failed fold is dropped if `error_score` is NaN.
