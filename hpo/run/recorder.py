@@ -14,6 +14,7 @@ from hpo.run.journal import Journal, JournalContent
 from hpo.run.limits import with_parts
 from hpo.run.overlap import Overlap
 from hpo.run.progress import Progress
+from hpo.run.timeline import TimelineRecorder, take_in
 from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import Job, Report, TrainFailure, TrainReport, TrialSummary
@@ -55,6 +56,8 @@ class RunRecorder:
         Reports so far with their times of arrival, in seconds since the epoch.
     notes : list of Mapping
         Notes so far: retries, extra metrics, overlap figures.
+    timeline : TimelineRecorder
+        What each worker has done so far.
     """
 
     def __init__(
@@ -73,6 +76,9 @@ class RunRecorder:
         self._shown, self._spent = -math.inf, 0.0  # last update of the display, and its seconds
         self._begun, self._spent_in_all = time.monotonic(), 0.0
         self._is_newer = False  # than what is displayed
+        self.timeline = TimelineRecorder()
+        if before is not None:
+            take_in(self.timeline, before)
         self._places: dict[tuple[int, int], Mapping[str, Any]] = {}
         self.reports: list[tuple[float, Report]] = [] if before is None else before.reports()
         self.notes: list[Mapping[str, Any]] = [] if before is None else before.notes()
@@ -82,6 +88,7 @@ class RunRecorder:
 
     def decided(self, job: Job) -> None:
         """Record a decision."""
+        self.timeline.decided(_named(job), time.time())
         if self._journal is not None:
             self._journal.decided(job)
         self._show_sometimes()
@@ -93,6 +100,7 @@ class RunRecorder:
             where = self._places.pop((report.trial_id, report.start), None)
         if self._journal is not None:
             self._journal.reported(report, where)
+        self.timeline.reported(_named(report), time.time(), where)
         self.reports.append((time.time(), report))
         self._show_sometimes()
 
@@ -106,6 +114,7 @@ class RunRecorder:
             return
         if self._journal is not None:
             self._journal.append("note", data)
+        self.timeline.note(data, time.time())
         self._has_parts |= data.get("what") == PART
         self.notes.append(data)
         self._views.note(data)
@@ -153,3 +162,10 @@ class RunRecorder:
         self._progress.show(self._views.summary(summary), self._baseline)
         self._is_newer, self._shown, self._spent = False, begun, time.monotonic() - begun
         self._spent_in_all += self._spent
+
+
+def _named(value: Job | Report) -> dict[str, Any]:
+    """Return the type and the short fields of a job or a report, as its line of the journal has."""
+    names = ("trial_id", "start", "stop", "job_id")
+    known = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    return {"type": type(value).__name__, **known}

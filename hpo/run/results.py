@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,9 @@ from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
 from hpo.run.table import config_text, short, short_reason, shortened, trial_table
+from hpo.run.timeline import Span, spans_of, waits_of
 from hpo.run.trial_results import TrialResult, TrialViews
+from hpo.space.search_space import SearchSpace
 from hpo.text import csv_row, visible
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
@@ -80,6 +83,10 @@ class Results:
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
     models : ModelStore
         Where the checkpoints lie, and what reads them.
+    space : SearchSpace or None
+        Search space, where that is known.
+    spans : tuple of Span
+        What each worker did and when (see `timeline`).
     """
 
     trials: tuple[TrialResult, ...]
@@ -94,6 +101,8 @@ class Results:
     budget: int | None = None
     objective: Objective = LOSS_MINIMISED
     models: ModelStore = field(default_factory=ModelStore)
+    space: SearchSpace | None = field(default=None, compare=False, repr=False)
+    spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
 
     def __repr__(self) -> str:
         """Describe the results in a line: reports and models may have hundreds of kilobytes."""
@@ -114,6 +123,8 @@ class Results:
         damage: Damage | None = None,
         objective: Objective = LOSS_MINIMISED,
         models: ModelStore | None = None,
+        space: object = None,
+        spans: Sequence[Span] = (),
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -127,6 +138,10 @@ class Results:
             As the run was given it.
         models : ModelStore or None
             None if the checkpoints are not known.
+        space : SearchSpace or None
+            None if it is not known.
+        spans : sequence of Span
+            Empty if no timeline was recorded.
         """
         models = models or ModelStore()
         summary = with_parts(summary, notes, objective)
@@ -144,6 +159,8 @@ class Results:
             budget=shown.budget,
             objective=shown.objective,
             models=models,
+            space=space if isinstance(space, SearchSpace) else None,
+            spans=tuple(spans),
         )
 
     @classmethod
@@ -220,6 +237,8 @@ class Results:
             damage=content.damage,
             objective=header.objective,
             models=_models_of(content, spec),
+            space=getattr(scheduler, "space", None),
+            spans=spans_of(content),
         )
 
     @classmethod
@@ -253,6 +272,7 @@ class Results:
             damage=content.damage,
             objective=content.header.objective,
             models=_models_of(content, None),
+            spans=spans_of(content),
         )
 
     @property
@@ -362,6 +382,19 @@ class Results:
         Segments that a limit has cut have a point of their own at the end.
         """
         return history(self.reports, self.trials, self.objective, self.overlap.seconds)
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """Return what each worker did and when, as one flat dict per span, in order of the start.
+
+        The keys are the fields of `hpo.run.timeline.Span`: ``kind`` (``"train"``, ``"retry"``,
+        ``"failed"``, ``"predict"``, ``"forecast"`` or ``"wait"``), ``start`` and ``end`` in seconds
+        since the first decision, ``worker``, ``host``, ``pid``, ``device``, ``trial_id``, ``first``
+        and ``last`` (units before and after) and ``session``. The times are those of the clock,
+        pauses before a run was resumed included. A journal of an earlier version may lack the
+        worker; then nothing is known about waiting.
+        """
+        spans = sorted([*self.spans, *waits_of(self.spans)], key=lambda span: span.start)
+        return [dataclasses.asdict(span) for span in spans]
 
     @property
     def metrics(self) -> tuple[str, ...]:

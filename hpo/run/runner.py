@@ -571,7 +571,7 @@ class JobRunner:
             return TrainReport(job.trial_id, job.start, job.stop, new, finished=True)
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
-                self._note(part_note(job, self._objective.values(losses)))
+                self._note(part_note(job, self._objective.values(losses), outcome.place))
             self._queue.appendleft(replace(attempt, known=losses))
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])

@@ -589,6 +589,8 @@ class Tuner:
             finished=finished,
             objective=self._objective,
             models=ModelStore(None if is_temporary else store.root, self.trainer),
+            space=getattr(self.scheduler, "space", None),
+            spans=recorder.timeline.spans,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
