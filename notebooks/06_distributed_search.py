@@ -186,9 +186,9 @@ draw(journal_asha)
 folder.cleanup()
 
 # %% [markdown]
-# The gaps have one cause: here an epoch takes milliseconds and a forecast tenths of a second, so that
-# workers finish all proposed jobs before the next forecast is ready. If an epoch takes a second or more,
-# the gaps are negligible.
+# The long gaps occur because an epoch takes milliseconds here and a forecast tenths of a second: the
+# workers finish all proposed jobs before the next forecast is ready. The short gaps are the time between a
+# report and the next job. If an epoch takes a second or more, both are negligible.
 #
 # ## On a cluster
 #
