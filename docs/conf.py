@@ -12,6 +12,8 @@ import external_names
 import public_api
 import used_in
 
+import qsvr
+
 ROOT = Path(__file__).parents[1]
 
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -19,7 +21,7 @@ _project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 project = _project["name"]
 author = _project["authors"][0]["name"]
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
-version = release = _project["version"]
+version = release = qsvr.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -34,6 +36,7 @@ extensions = [
     "public_api",
     "external_names",
     "mathml",
+    "source_links",
     "notebook_pages",
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "_templates"]

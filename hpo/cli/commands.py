@@ -49,13 +49,10 @@ _MAX_LINE = 1500
 
 def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and exit."""
-    from importlib.metadata import PackageNotFoundError, version
+    from qsvr import __version__
 
     if value and not context.resilient_parsing:
-        try:
-            print_out(f"hpo {version('qsvr')}")
-        except PackageNotFoundError:
-            print_out("hpo (not installed, run from its source)")
+        print_out(f"hpo {__version__}")
         context.exit()
 
 
@@ -339,6 +336,7 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
     multiple=True,
     help="Further metric to list; repeatable [default: all].",
 )
+@click.option("--wide", is_flag=True, help="Show whole reasons and all columns, however wide.")
 @click.option("--csv", type=PATH, help="Write all trials, or searches, to this new file.")
 @click.option("--figures", type=PATH, help="Draw figures into this directory.")
 @click.option("--html", type=PATH, help="Write an interactive page to this new file.")
@@ -373,7 +371,15 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     if isinstance(shown, Comparison):
         print_out(*shown.lines(), *files, table=shown.table())
     else:
-        show(shown, journals[0], top, files, options["metrics"] or None)
+        show(
+            shown,
+            journals[0],
+            top,
+            files,
+            options["metrics"] or None,
+            wide=options["wide"],
+            run=runs[0],
+        )
 
 
 @cli.command()
@@ -404,7 +410,7 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 
 
 @cli.command()
-@click.argument("table", type=PATH)
+@click.argument("table", type=PATH, required=False)
 @click.option(
     "--scheduler",
     "schedulers",
@@ -443,9 +449,16 @@ def export(journal: Path, storage: str, study: str | None) -> None:
     help="Whether lower or higher values of the table are better.",
 )
 @pairs_option("--predictor-option", "Option of the predictor")
-def simulate(table: Path, predictor_option: Sequence[str], **options: Any) -> None:
-    """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves."""
+def simulate(table: Path | None, predictor_option: Sequence[str], **options: Any) -> None:
+    """Compare schedulers on TABLE, a CSV or NPZ file of recorded learning curves.
+
+    Without TABLE, the sample that ships with hpo is used: 256 trainings of a two-layer network on
+    handwritten digits, 50 epochs each.
+    """
     from hpo.simulation.compare import Setting, simulate_all, table_of
+
+    if table is None:
+        print_out("Sample table: 256 trainings on handwritten digits, 50 epochs each")
 
     setting = Setting(predictor_options=parse_options(predictor_option), **options)
     rows = simulate_all(table, setting)

@@ -327,6 +327,14 @@ def test_simulate(workshop, call) -> None:
         assert (code, out, err.count("\n")) == (2, "", 1), err
 
 
+def test_simulate_has_a_sample_table(call) -> None:
+    args = ("--scheduler", "hyperband", "--scheduler", "asha", "--seeds", "2")
+    code, out, err = call("simulate", *args, "--max-resource", "8")
+    assert (code, err) == (0, "")
+    assert out.startswith("Sample table: 256 trainings on handwritten digits, 50 epochs each\n")
+    assert re.search(r"asha\s+│\s+\d+ ± \d", out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor", "signum"),
