@@ -196,9 +196,10 @@ def _follow(journals: Sequence[Path], options: dict[str, Any]) -> None:
 )
 @click.option("--exit-when-done", is_flag=True, help="End when the search has ended.")
 def watch(journal: Path, *, port: int, opens: bool | None, exit_when_done: bool) -> None:
-    """Serve a page that follows a search while it runs, on this machine only.
+    """Show a search in the browser while it runs.
 
-    The search is not disturbed. Ctrl-C ends the server, not the search.
+    The page is served on this machine only. The search is not disturbed, and Ctrl-C ends the
+    server, not the search.
     """
     from hpo.cli.watching import serve
 
