@@ -14,7 +14,7 @@ DEMO   := $(VENV)/.installed-demo
 STAMP  := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs notebooks clean
+.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs pictures notebooks clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -24,6 +24,7 @@ help:
 	@echo "make check      lint, prose, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
 	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
+	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
 
 install: $(STAMP)
@@ -85,6 +86,9 @@ $(DOCS): $(STAMP)
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+pictures: $(STAMP)
+	@set -e; for script in flows tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/render.py

@@ -12,12 +12,19 @@
 # ---
 
 # %% [markdown]
-# # QSVR, from the first fit to Leap
+# # Fit QSVR, improve the fit, and run it on a quantum annealer
 #
-# `QSVR` is support vector regression whose dual problem is written over bits, so that an annealer
-# can solve it. Here it runs on simulated annealing; the last section shows what changes for a
-# quantum annealer. scikit-learn's `SVR` stands beside it all the way: it solves the same problem
-# exactly.
+# `QSVR` is support vector regression that an annealer solves. An *annealer* is a device or a program
+# that looks for bit strings of low energy. It can be a quantum computer of D-Wave or, as in most of
+# this notebook, simulated annealing on your own machine.
+#
+# - **You will learn** to fit `QSVR`, to see how good a fit is, to improve it by refinement, to convert
+#   it to a scikit-learn model, and to run it on D-Wave Leap.
+# - **For** readers who know scikit-learn. No knowledge of quantum computing is needed, and no account.
+# - **Time:** 15 minutes to read, less than a minute to run.
+# - **Baseline:** scikit-learn's `SVR`, which solves the same problem exactly.
+#
+# All terms are defined in the [glossary](../docs/start/glossary.md).
 
 # %%
 import os
@@ -33,14 +40,20 @@ from sklearn.svm import SVR
 
 from qsvr import QSVR
 
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+})  # fmt: skip
 
 # %% [markdown]
 # ## A first fit
 #
-# `QSVR` takes SVR's parameters. Scale features and target, as for any support vector regression. On
-# this machine the default solves the problem again in narrower windows where one problem of few bits
-# is too coarse (`n_refinements="auto"`), so that the result is that of SVR whatever C is.
+# `QSVR` has the parameters of `SVR`: `C`, `epsilon` and the kernel. It needs scaled features and a
+# scaled target, as any support vector regression does. `n_bits` is the number of bits in which each
+# coefficient of the model is written. The table shows the coefficient of determination
+# (R<sup>2</sup>, 1 is perfect) in three-fold cross-validation on 300 patients of the diabetes data.
 
 
 # %%
@@ -62,13 +75,21 @@ for name, model in models.items():
     print(f"{name:17} R2 = {scores.mean():.3f}")
 
 # %% [markdown]
+# The three models agree. On your own machine `QSVR` solves further, finer problems if one problem of
+# few bits is too coarse (`n_refinements="auto"`), so that the result is close to that of `SVR` for any
+# `C`.
+#
 # ## What the bits do
 #
-# Each dual coefficient, between 0 and C, is one of $2^{n\_bits}$ levels. On a curve with one input
-# the effect can be seen: with one bit a coefficient is 0 or C, with three bits the curve is nearly
-# that of SVR. `n_refinements=0` solves one problem only, as a quantum annealer does by default.
+# Support vector regression has one coefficient per sample and sign, between 0 and `C`. With `n_bits`
+# bits a coefficient takes one of $2^{n\_bits}$ levels: with one bit it is either 0 or `C`. The problem
+# over bits is a *QUBO*, a quadratic function of binary variables that the annealer minimises. Its value
+# is called *energy*.
+#
+# The next figure fits a curve with one input. `n_refinements=0` solves one QUBO only, as a quantum
+# annealer does by default.
 
-# %%
+# %% tags=["thumbnail"] mystnb={"image": {"alt": "Three panels with data points, the curve of SVR and the curve of QSVR with 1, 2 and 3 bits. The curve with 1 bit is rough, that with 3 bits lies on the curve of SVR."}}
 rng = np.random.default_rng(3)
 x = np.sort(rng.uniform(-4, 4, 24))
 target = np.sinc(x / 1.4) + 0.06 * rng.normal(size=x.size)
@@ -76,58 +97,71 @@ grid = np.linspace(-4, 4, 300)
 setting = {"C": 1.0, "epsilon": 0.03, "gamma": 1.0}
 exact = SVR(**setting).fit(x[:, None], target).predict(grid[:, None])
 
-figure, panels = plt.subplots(1, 3, figsize=(11, 3.3), sharey=True, layout="constrained")
+figure, panels = plt.subplots(
+    3, 1, figsize=(7, 7.5), sharex=True, sharey=True, layout="constrained"
+)
 for ax, bits in zip(panels, (1, 2, 3), strict=True):
     model = QSVR(n_bits=bits, n_refinements=0, random_state=0, **setting).fit(x[:, None], target)
     prediction, std = model.predict(grid[:, None], return_std=True)
     gap = (model.energy_ - model.relaxation_bound_) / abs(model.relaxation_bound_)
     ax.fill_between(grid, prediction - std, prediction + std, color="C0", alpha=0.2, lw=0)
-    ax.plot(grid, exact, color="0.4", lw=1.2, ls="--", label="SVR")
-    ax.plot(grid, prediction, color="C0", lw=2, label="QSVR, one std. deviation")
-    ax.plot(x, target, "k.", ms=5)
-    ax.set(title=f"{bits} bit{'s' * (bits > 1)}: {gap:.1%} above the bound", xlabel="x")
-panels[0].legend(frameon=False, loc="upper right", fontsize=8)
-panels[0].set_ylim(-0.65, 1.65)
+    ax.plot(grid, prediction, color="C0", lw=2.5)
+    ax.plot(grid, exact, color="C1", lw=1.5, ls="--")
+    ax.plot(x, target, "k.", ms=6)
+    ax.set(
+        title=f"{bits} bit{'s' * (bits > 1)}: energy {gap:.1%} above the bound", ylabel="target",
+        ylim=(-0.7, 1.5), yticks=(-0.5, 0, 0.5, 1), xticks=range(-4, 5, 2),
+    )  # fmt: skip
+panels[0].text(1.5, 1.15, "QSVR and one\nstandard deviation", color="C0", va="center")
+panels[0].text(-3.9, 1.15, "scikit-learn SVR\n(dashed)", color="C1", va="center")
+panels[-1].set_xlabel("input x")
 plt.show()
 
 # %% [markdown]
-# The energy of the dual says how good a solve was. `relaxation_bound_` is a lower bound for any
-# number of bits, so the gap in the titles is the most that a better sampler or more bits could win.
+# The titles show how good each solve was. `energy_` is the energy of the model, and
+# `relaxation_bound_` is a lower bound of the energy for any number of bits. The difference, the *gap*,
+# is the most that a better sampler or more bits could gain.
 #
-# ## Few qubits, many bits: refinement
+# ## Refinement: finer coefficients with the same number of bits
 #
-# Problems with a large C need finer levels. Instead of more bits, refinement solves again in narrower
-# windows around the best point: the number of qubits stays the same. By default it ends when training
-# is as good as SVR's; a number, here ten rounds, goes on until the optimality conditions hold to
-# `tol`, and is what you set on a paid service, where the default is one problem.
+# A problem with a large `C` needs finer levels. More bits would need more qubits. *Refinement* keeps
+# the number of bits: it solves again with the levels in a narrower window around the best solution so
+# far. By default it ends when the training error is as low as that of `SVR`. With a number, here ten
+# rounds, it ends earlier only when the conditions of an exact solution hold to the tolerance `tol`. On
+# a paid service the default is no refinement, since each round is one more problem.
 
-# %%
-figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-for C, colour in ((1.0, "C2"), (3.0, "C0"), (10.0, "C1")):
+# %% mystnb={"image": {"alt": "Gap to the bound in per cent after each refinement round, on a logarithmic axis, for C of 1, 3 and 10. All three fall by orders of magnitude."}}
+figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+for number, C in enumerate((1.0, 3.0, 10.0)):
     refined = QSVR(C=C, epsilon=0.03, gamma=1.0, n_refinements=10, random_state=0)
     refined.fit(x[:, None], target)
     history = refined.sampler_info_["refinement_history"]
     gaps = [100 * each.gap / abs(each.bound) for each in history]
-    ax.semilogy(range(len(gaps)), gaps, "o-", ms=4, color=colour, label=f"C = {C:g}")
+    ax.semilogy(range(len(gaps)), gaps, "o-", ms=5, color=f"C{number}")
+    ax.annotate(
+        f"C = {C:g}", (len(gaps) - 1, gaps[-1]), (0, -17), textcoords="offset points",
+        color=f"C{number}", ha="center",
+    )  # fmt: skip
+    print(
+        f"C = {C:<4g} gap {gaps[0]:8.3f} % at first, {gaps[-1]:.5f} % after {len(gaps) - 1} rounds"
+    )
+n_variables = refined.sampler_info_["n_variables"]
 ax.set(
-    xlabel="refinement round",
-    ylabel="energy above the bound [%]",
-    title=f"3 bits: {refined.sampler_info_['n_variables']} binary variables in every round",
-)
-ax.legend(frameon=False)
+    xlabel="refinement round", ylabel="energy above the bound [%]", xlim=(-0.3, 10.8), ylim=(1e-5, 10),
+    title=f"3 bits: {n_variables} binary variables in every round", xticks=range(0, 11, 2),
+)  # fmt: skip
 plt.show()
 
 # %% [markdown]
-# A round costs one more problem of the same size. Even for C = 10, which is large for targets of this
-# scale, three bits come to within a hundredth of a per cent. `refinement_history` also says where the
-# best point of each round came from (`source`): for a large C it is often the relaxation to real
-# coefficients, around which the windows are then set, and not a sample.
-
-# %% [markdown]
-# ## Taking the model elsewhere
+# Refinement makes the gap small for each `C`, also for 10, which is large for a target of this scale.
+# `refinement_history` also records where the best point of each round came from (`source`). For a large
+# `C` that is often the *relaxation*, the solution with real coefficients instead of bits, and not a
+# sample of the annealer. [Choosing settings](../docs/guide/choosing.md) compares bits and rounds.
 #
-# `to_svr()` makes a plain scikit-learn `SVR` of the fitted model, with equal predictions. It needs
-# no qsvr to be unpickled.
+# ## Convert the model to scikit-learn's SVR
+#
+# `to_svr()` returns a plain scikit-learn `SVR` with the same predictions. It can be unpickled where
+# `qsvr` is not installed.
 
 # %%
 plain = refined.to_svr()
@@ -135,14 +169,14 @@ difference = np.abs(plain.predict(grid[:, None]) - refined.predict(grid[:, None]
 print(type(plain).__name__, f"largest difference {difference:.1e}")
 
 # %% [markdown]
-# ## On a quantum annealer
+# ## Run on a quantum annealer
 #
-# Change the sampler's name. The D-Wave client reads its token from `dwave setup` or from the
-# environment variable `DWAVE_API_TOKEN`; this package never sees it. `max_access_time` refuses a
-# fit whose estimated time on the machine, in seconds, is higher.
+# Only the sampler's name changes: `sampler="qpu"`. The D-Wave client reads its token from
+# `dwave setup` or from the environment variable `DWAVE_API_TOKEN`; `qsvr` never reads the
+# token. `max_access_time` refuses a fit whose estimated time on the machine, in seconds, is higher.
 #
-# Without a token, or unless `QSVR_USE_LEAP=1` says that time may be spent, this cell runs
-# dwave-samplers' simulated annealing through the same code path.
+# The cell below uses D-Wave only if the environment variable `QSVR_USE_LEAP` is 1. Otherwise it runs
+# the simulated annealing of the package dwave-samplers through the same code.
 
 # %%
 if os.environ.get("QSVR_USE_LEAP") == "1":
@@ -156,11 +190,14 @@ else:
 
 annealed = QSVR(n_bits=3, n_refinements=0, random_state=0, **setting, **where)
 report = annealed.fit(x[:20, None], target[:20]).sampler_report()
+print(f"\n20 samples are {annealed.sampler_info_['n_variables']} binary variables")
 
 # %% [markdown]
-# Read the row "as sampled": it is what the sampler brought. The row "after polish" is reached from
-# random strings as well, as the next notebook shows.
+# Read the row "as sampled": it describes what the annealer itself found. The row "after polish" comes
+# after a local search, which reaches similar energies from random bit strings, as
+# [the next notebook](02_what_annealing_adds.ipynb) shows.
 #
-# Twenty samples at 3 bits are 120 variables, near what one annealer holds. For more data leave
-# `max_variables="auto"` (working sets) or use `QSVREnsemble`, which needs one problem per member.
-# Costs, embeddings and chain strength are described on the page about D-Wave Leap.
+# These 20 samples take close to the number of variables that one annealer can hold. For more data, keep
+# `max_variables="auto"`, which solves the problem in parts (*working sets*), or use `QSVREnsemble`,
+# which solves one problem per member. [D-Wave Leap](../docs/guide/leap.md) describes accounts, prices,
+# embeddings and the chain strength.

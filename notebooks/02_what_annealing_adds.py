@@ -12,12 +12,25 @@
 # ---
 
 # %% [markdown]
-# # What annealing adds
+# # Measure what annealing contributes to a fit
 #
-# Four things happen between a sampler and a prediction: bit strings are drawn, they are *polished*
-# (descent by changes of one coefficient and of pairs), all zeros and the rounded solution over real
-# coefficients (the relaxation) join them, and the best distinct ones are averaged. How much of the
-# result comes from which? Uniformly random bit strings through the same pipeline give the answer.
+# A fit of `QSVR` has four steps between the annealer and the prediction:
+#
+# 1. A *sampler*, here an annealer, returns many bit strings of low energy, the *samples*.
+# 2. A local search improves each of them (*polish*): it changes one coefficient or a pair of
+#    coefficients at a time as long as the energy decreases.
+# 3. Two further candidates are added: all coefficients zero, and the rounded solution of the problem
+#    with real coefficients (the *relaxation*).
+# 4. The best distinct solutions are averaged.
+#
+# This notebook measures how much of the result the first step contributes. To do so, it replaces the
+# annealer by random bit strings and leaves the other steps as they are.
+#
+# - **You will learn** how to judge a sampler, and what averaging many solutions gains.
+# - **For** readers who want to know whether an annealer improves their model. Read
+#   [the first notebook](01_first_fit_to_leap.ipynb) before this one.
+# - **Time:** 15 minutes to read, about a minute to run.
+# - **Baselines:** random bit strings, and scikit-learn's `SVR` with the same parameters.
 
 # %%
 import os
@@ -42,9 +55,14 @@ from qsvr import (
 from qsvr.model.intercept import primal_intercept
 
 warnings.simplefilter("ignore", CoarseEncodingWarning)  # one bit is coarse
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+})  # fmt: skip
 
-SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 5)  # the tests take less
+SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 5)  # fewer in the tests
 X, y = make_friedman1(540, noise=1.0, random_state=0)
 X, y = minmax_scale(X), minmax_scale(y)
 setting = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
@@ -59,13 +77,19 @@ def split(seed, n=40):
 
 
 # %% [markdown]
-# ## Energies, as sampled and after polish
+# ## Energies of the samples, before and after polish
 #
-# One problem of 40 samples at 3 bits, 240 binary variables. `"structured"` is this package's
-# annealer, which moves pairs of coefficients; `"sa"` is dwave-samplers' annealer, which flips
-# single bits.
+# The problem has 40 training samples at 3 bits. Three samplers solve it:
+#
+# - random bit strings, for comparison;
+# - `"sa"`, simulated annealing of the package dwave-samplers, which changes one bit at a time. It
+#   makes 50 passes over all bits, called *sweeps*;
+# - `"structured"`, the annealer of this package, which also changes pairs of coefficients.
+#
+# The figure shows the energy of all 100 bit strings of each sampler as its distance from the lower
+# bound, on a logarithmic axis. Farther left is better.
 
-# %%
+# %% tags=["thumbnail"] mystnb={"image": {"alt": "Histograms of the energies of random strings, of simulated annealing and of the structured annealer, as sampled and after polish. As sampled the annealers are lower than random strings; after polish all three are alike."}}
 samplers = {
     "random strings": {"sampler": SamplerFactory("dwave.samplers.RandomSampler")},
     "sa, 50 sweeps": {"sampler": "sa", "sampler_options": {"num_sweeps": 50}},
@@ -76,33 +100,36 @@ fits = {
     name: QSVR(num_reads=100, random_state=0, **options, **once).fit(X_train, y_train)
     for name, options in samplers.items()
 }
-figure, panels = plt.subplots(1, 3, figsize=(12, 3.4), sharex=True, layout="constrained")
+print(f"{fits['structured'].sampler_info_['n_variables']} binary variables")
+
+figure, panels = plt.subplots(3, 1, figsize=(7, 8), sharex=True, layout="constrained")
 for ax, (name, model) in zip(panels, fits.items(), strict=True):
     report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
     SampleEnergyDisplay(report).plot(ax)
-    ax.set_title(name)
-    ax.set_xlabel("energy above the bound, relative to it")
+    ax.set(title=name, xlabel="")
     ax.get_legend().remove()
 panels[0].set_xlim(1e-3, 1e3)
+panels[-1].set_xlabel("energy above the bound, relative to it")
 handles = panels[1].get_legend_handles_labels()[0]
 labels = ("random bit strings", "as sampled", "after polish")
-figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+figure.legend(handles, labels, loc="outside upper center", ncols=3)
 plt.show()
 
 # %% [markdown]
-# As sampled, each annealer is orders of magnitude better than random strings, and the structured
-# one is close to the bound. After polish the three can hardly be told apart. Hence a sampler is
-# judged by its **raw** energies, and `sampler_report()` says whether they beat random strings:
+# As sampled, both annealers are much better than random strings, and the structured one comes closest
+# to the bound. After polish there is hardly any difference between the three. Therefore judge a
+# sampler by the energies **as sampled**. `sampler_report()` compares them with those of random strings:
 
 # %%
 report = fits["sa, 50 sweeps"].sampler_report()
 
 # %% [markdown]
-# ## And the predictions?
+# ## Quality of the predictions
 #
-# Test R2 over five splits, beside scikit-learn's SVR with the same C, epsilon and gamma. The first
-# column is the mean of the fifty lowest raw samples and nothing else, built from the parts of a fit.
-# The second is `QSVR`, with polish and with the two other candidates.
+# The table shows the coefficient of determination (R<sup>2</sup>, 1 is perfect) on test data, as the
+# mean and the standard deviation over five splits. The column "raw samples" averages the fifty samples
+# of lowest energy without any of the other steps. The column "QSVR" is the whole fit. `SVR` has the
+# same `C`, `epsilon` and `gamma`.
 
 
 # %%
@@ -139,16 +166,17 @@ svr = [fitted(seed, SVR(**setting)) for seed in SEEDS]
 print(f"{'SVR':16} {'':>16} {cell(svr):>16}")
 
 # %% [markdown]
-# Random strings alone predict nothing, and the annealers' raw samples nearly what SVR predicts. As
-# fits, all three are alike: the model does not say how good its sampler was, the raw energies do.
+# The average of raw random strings is useless as a model, while the raw samples of both annealers
+# predict nearly as well as `SVR`. As whole fits, all three samplers are equally good. So the quality of
+# the model does not show how good the sampler was; the energies as sampled do.
 #
 # ## What averaging distinct solutions adds
 #
-# A sampler returns many good solutions where a deterministic solver returns one. The coarser the
-# levels, the more their mean is worth. `n_solutions` is the most that are averaged: those with which
-# the average would train worse are left out.
+# A sampler returns many good solutions, where a deterministic solver returns one. `n_solutions` is the
+# largest number of solutions that `QSVR` averages. It leaves out solutions that would increase the
+# training loss of the average.
 
-# %%
+# %% mystnb={"image": {"alt": "Test R2 against the number of solutions averaged, for 1, 2 and 3 bits. The curve of 1 bit rises most; the three end near the line of SVR."}}
 counts = (1, 2, 5, 10, 20, 50)
 
 
@@ -158,25 +186,28 @@ def averaged(bits, count):
     return np.mean([fitted(seed, QSVR(random_state=seed, **fixed)) for seed in SEEDS])
 
 
-figure, ax = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
-for bits in (1, 2, 3):
+figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+print("solutions" + "".join(f"{count:>8}" for count in counts))
+for number, bits in enumerate((1, 2, 3)):
     scores = [averaged(bits, count) for count in counts]
-    ax.plot(counts, scores, "o-", label=f"{bits} bit{'s' * (bits > 1)}")
-ax.axhline(np.mean(svr), color="0.4", ls="--", lw=1.2, label="SVR")
+    name = f"{bits} bit{'s' * (bits > 1)}"
+    print(f"{name:9}" + "".join(f"{score:8.3f}" for score in scores))
+    ax.plot(counts, scores, "os^"[number] + "-", color=f"C{number}", label=name)
+ax.axhline(np.mean(svr), color="0.4", ls="--", lw=1.5, label="SVR")
 ax.set(
-    xscale="log",
-    xticks=counts,
-    xticklabels=counts,
-    xlabel="distinct solutions averaged, at most",
-    ylabel="mean test R2, 5 splits",
-)
-ax.legend(frameon=False)
+    xscale="log", xticks=counts, xticklabels=counts, xlabel="largest number of solutions averaged",
+    ylabel="test R$^2$, mean of 5 splits",
+)  # fmt: skip
+ax.minorticks_off()
+ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# With one bit, a coefficient is either 0 or C, and the mean of fifty such solutions is as good as
-# three bits, on a third of the qubits. With three bits little is left to gain, since the best
-# solution is within one per cent of the bound.
+# With one bit a coefficient is either 0 or `C`. The average of up to fifty such solutions predicts as
+# well as three bits do, with a third of the qubits. With three bits there is little left to gain, since
+# the best solution is already close to the bound.
 #
-# So annealing gives many distinct good solutions, and their mean predicts better than the lowest one
-# where bits are few. At these sizes scikit-learn's SVR is as good: nothing here claims otherwise.
+# **Conclusion.** Annealing supplies many distinct good solutions. If a coefficient has few bits, their
+# average predicts better than the solution of lowest energy. At these sizes scikit-learn's `SVR` is
+# equally good and needs no annealer. More measurements are in
+# [Measured results](../docs/research/measured.md).

@@ -1,25 +1,49 @@
-"""Copies the notebooks beside the documentation's sources, so that they become pages of it."""
+"""Copies the notebooks beside the documentation's sources, so that they become pages of it.
+
+Beside them go thumbnails for the gallery: the first figure of each notebook's committed output.
+Links to ``../docs/...``, which lead somewhere in the repository, become links within the site.
+"""
 
 from __future__ import annotations
 
-import shutil
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
 
 def copy_notebooks(app: Any, _: object = None) -> None:
-    """Copy ``notebooks/*.ipynb`` to ``docs/notebooks``, where they are newer or missing."""
+    """Copy ``notebooks/*.ipynb`` to ``docs/notebooks``, and write the thumbnails."""
     source = Path(app.srcdir).parent / "notebooks"
     target = Path(app.srcdir) / "notebooks"
-    target.mkdir(exist_ok=True)
-    wanted = {path.name for path in source.glob("*.ipynb")}
-    for path in target.glob("*.ipynb"):
-        if path.name not in wanted:
+    (target / "thumbnails").mkdir(parents=True, exist_ok=True)
+    wanted = {}
+    for path in source.glob("*.ipynb"):
+        content = path.read_bytes()
+        wanted[target / path.name] = content.replace(b"](../docs/", b"](../")
+        wanted[target / "thumbnails" / f"{path.stem}.png"] = first_figure(content)
+    for path in [*target.glob("*.ipynb"), *target.glob("thumbnails/*")]:
+        if path not in wanted:
             path.unlink()
-    for name in wanted:
-        old, new = target / name, (source / name).read_bytes()
-        if not old.exists() or old.read_bytes() != new:
-            shutil.copyfile(source / name, old)
+    for path, content in wanted.items():
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def first_figure(notebook: bytes) -> bytes:
+    """Return the first picture in the output of a notebook.
+
+    Raises
+    ------
+    ValueError
+        If its output has none.
+    """
+    for cell in json.loads(notebook)["cells"]:
+        for output in cell.get("outputs", []):
+            picture = output.get("data", {}).get("image/png")
+            if picture is not None:
+                return base64.b64decode(picture)
+    raise ValueError("a notebook of the gallery has no figure in its committed output")
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -16,61 +16,156 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MODULES: dict[str, tuple[str, ...]] = {
-    "qsvr": (
+# The groups of the reference's front page, as ``docs/reference.md`` includes them.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "qsvr-estimators": (
         "qsvr",
-        "qsvr.samplers",
-        "qsvr.samplers.dwave",
-        "qsvr.samplers.dwave.embedding",
-        "qsvr.problem.dual",
-        "qsvr.problem.kernels",
-        "qsvr.model.combination",
-        "qsvr.model.intercept",
-        "qsvr.problem.objective",
-        "qsvr.problem.spectrum",
-        "qsvr.problem.local_search",
-        "qsvr.solve.direct",
-        "qsvr.solve.refinement",
-        "qsvr.solve.decomposition",
         "qsvr.estimators.ensemble",
-        "qsvr.model.uncertainty",
         "qsvr.inspection.report",
+        "qsvr.model.uncertainty",
         "qsvr.model.export",
         "qsvr.warm_up",
     ),
-    "hpo": (
+    "qsvr-samplers": (
+        "qsvr.samplers",
+        "qsvr.samplers.dwave",
+        "qsvr.samplers.dwave.embedding",
+    ),
+    "qsvr-solve": (
+        "qsvr.solve.direct",
+        "qsvr.solve.refinement",
+        "qsvr.solve.decomposition",
+        "qsvr.model.combination",
+        "qsvr.model.intercept",
+    ),
+    "qsvr-problem": (
+        "qsvr.problem.dual",
+        "qsvr.problem.kernels",
+        "qsvr.problem.objective",
+        "qsvr.problem.spectrum",
+        "qsvr.problem.local_search",
+    ),
+    "hpo-search": (
         "hpo",
+        "hpo.space.domains",
+        "hpo.trainers",
+        "hpo.trainers.objective",
+        "hpo.run.executors",
+        "hpo.run.executors.pools",
+        "hpo.errors",
+    ),
+    "hpo-results": (
+        "hpo.run.results",
+        "hpo.run.trial_results",
+        "hpo.run.journal",
+        "hpo.report",
+        "hpo.report.plots",
+    ),
+    "hpo-methods": (
         "hpo.schedulers",
         "hpo.schedulers.halving",
         "hpo.searchers",
-        "hpo.surrogates",
         "hpo.predictors",
-        "hpo.trainers",
+        "hpo.surrogates",
         "hpo.loop",
-        "hpo.run.journal",
         "hpo.trial",
         "hpo.brackets",
-        "hpo.space.domains",
-        "hpo.run.executors.pools",
+    ),
+    "hpo-simulation": (
         "hpo.simulation",
         "hpo.simulation.datasets",
         "hpo.simulation.synthetic",
-        "hpo.run.results",
-        "hpo.run.trial_results",
-        "hpo.trainers.objective",
-        "hpo.report.plots",
-        "hpo.errors",
-        "hpo.run.executors",
+    ),
+    "hpo-integrations": (
         "hpo.integrations",
         "hpo.integrations.optuna",
         "hpo.integrations.ray",
         "hpo.integrations.mlflow",
         "hpo.integrations.tensorboard",
-        "hpo.report",
         "hpo.examples",
         "hpo.examples.architectures",
         "hpo.examples.particle_flow",
     ),
+}
+MODULES: dict[str, tuple[str, ...]] = {
+    package: tuple(
+        module
+        for modules in GROUPS.values()
+        for module in modules
+        if module.partition(".")[0] == package
+    )
+    for package in ("qsvr", "hpo")
+}
+# The sections of the long pages; what no section names follows by its kind.
+TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
+    "qsvr": {
+        "Estimators": ("QSVR", "QSVC", "QSVREnsemble", "QSVCEnsemble"),
+        "Many fits": ("fit_many", "C_path", "QSVRPath", "QSVRProblem"),
+        "Samplers": ("SamplerFactory", "get_sampler", "sampler_names", "Sampler"),
+        "Access to an annealer": ("AccessPlan", "scan_chain_strength"),
+        "Inspection of a fit": ("Solutions", "SamplerReport", "SampleEnergyDisplay"),
+        "The problem behind a fit": (
+            "SVRDual",
+            "Relaxation",
+            "FixedPointEncoding",
+            "SVRQubo",
+            "Samples",
+        ),
+    },
+    "hpo": {
+        "A search": ("Tuner", "RunSpec", "Results", "SwiftSearchCV", "SearchSpace"),
+        "Training": (
+            "FunctionTrainer",
+            "TorchTrainer",
+            "TorchRun",
+            "TorchrunTrainer",
+            "ScriptTrainer",
+            "Trainer",
+            "TrialContext",
+            "current_trial",
+            "Metrics",
+        ),
+        "Schedulers": (
+            "make_scheduler",
+            "ASHA",
+            "SwiftASHA",
+            "Hyperband",
+            "SwiftHyperband",
+            "FastHyperband",
+            "SuccessiveHalving",
+            "EarlyStopping",
+            "RandomSearch",
+        ),
+        "Searchers": (
+            "make_searcher",
+            "RandomSearcher",
+            "GridSearcher",
+            "ListSearcher",
+            "CurveSearcher",
+            "QLearningSearcher",
+        ),
+        "Predictors of learning curves": (
+            "make_predictor",
+            "CurvePredictor",
+            "PooledPredictor",
+            "JointPredictor",
+            "MixedPredictor",
+        ),
+        "Callbacks": ("Callback", "Stop"),
+    },
+    "hpo.trial": {
+        "Configurations and curves": ("Value", "Curve", "Proposal", "with_tuples", "same"),
+        "Jobs of a scheduler": ("TrainJob", "PredictJob", "ForecastJob", "Wait", "Done"),
+        "Reports of a runner": (
+            "TrainReport",
+            "TrainFailure",
+            "PredictReport",
+            "PredictFailure",
+            "ForecastReport",
+        ),
+        "Summaries": ("TrialStatus", "TrialSummary", "SchedulerSummary", "Event"),
+        "The best trial": ("best_of", "rank_of", "rank_key", "finite_or_worst", "not_finite"),
+    },
 }
 
 
@@ -147,6 +242,15 @@ def public_objects() -> Iterator[PublicObject]:
                     yield PublicObject(module, name, value)
 
 
+def aliases() -> dict[str, str]:
+    """Return what the names of our classes mean in the types of parameters."""
+    return {
+        each.name: f":py:obj:`~{each.path}`"
+        for each in public_objects()
+        if each.kind in ("Classes", "Protocols", "Errors and warnings")
+    }
+
+
 _ORDER = ("Classes", "Functions", "Protocols", "Errors and warnings", "Constants")
 
 
@@ -159,11 +263,29 @@ def _page(module: str, objects: list[PublicObject]) -> str:
         f".. currentmodule:: {module}",
         "",
     ]
-    for kind in _ORDER:
-        chosen = [each.name for each in objects if each.kind == kind]
+    for heading, names in _sections(module, objects):
+        lines += ["", heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: objects"]
+        lines += ["", *(f"   {name}" for name in names)]
+    return "\n".join([*lines, ""])
+
+
+def _sections(module: str, objects: list[PublicObject]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the headings of a page and the names below them: topics, then the rest by its kind."""
+    left = {each.name: each.kind for each in objects}
+    for topic, names in TOPICS.get(module, {}).items():
+        chosen = [name for name in names if left.pop(name, None) is not None]
         if chosen:
-            lines += ["", kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: objects", ""]
-            lines += [f"   {name}" for name in chosen]
+            yield topic, chosen
+    for kind in _ORDER:
+        chosen = [name for name, each in left.items() if each == kind]
+        if chosen:
+            yield kind if len(left) == len(objects) else f"Other {kind.lower()}", chosen
+
+
+def _group(title: str, modules: list[str]) -> str:
+    lines = [".. autosummary::", "", *(f"   {module}" for module in modules), ""]
+    lines += [".. toctree::", "   :hidden:", f"   :caption: {title}", ""]
+    lines += [f"   /api/{module}" for module in modules]
     return "\n".join([*lines, ""])
 
 
@@ -173,16 +295,30 @@ def write_pages(directory: Path) -> list[Path]:
     by_module: dict[str, list[PublicObject]] = {}
     for each in public_objects():
         by_module.setdefault(each.module, []).append(each)
-    written = []
-    for module, objects in by_module.items():
-        path = directory / f"{module}.rst"
-        text = _page(module, objects)
+    pages = {f"{module}.rst": _page(module, objects) for module, objects in by_module.items()}
+    headings = _headings(directory.parent / "reference.md")
+    for group, modules in GROUPS.items():
+        there = [module for module in modules if module in by_module]
+        pages[f"{group}.inc"] = _group(headings[group], there)
+    for name, text in pages.items():
+        path = directory / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-        written.append(path)
-    for old in set(directory.glob("*.rst")) - set(written):
-        old.unlink()
-    return written
+    for old in [*directory.glob("*.rst"), *directory.glob("*.inc")]:
+        if old.name not in pages:
+            old.unlink()
+    return [directory / name for name in pages]
+
+
+def _headings(page: Path) -> dict[str, str]:
+    """Return the heading above each group that the reference's front page includes."""
+    headings, title = {}, ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            title = line.removeprefix("## ")
+        elif line.startswith(".. include:: /api/"):
+            headings[line.rpartition("/")[2].removesuffix(".inc")] = title
+    return headings
 
 
 def _documented(target: str) -> str | None:

@@ -20,7 +20,8 @@ from hpo.errors import UsageError
 from hpo.report.content import history_points, json_number, settings_text
 from hpo.report.page import filled, write_page
 from hpo.report.runs import Run
-from hpo.run.results import HistoryPoint, Results, short, write_records
+from hpo.run.history import HistoryPoint, best_so_far
+from hpo.run.results import Results, short, write_records
 from hpo.text import cell, html_text, plain, visible
 from hpo.trainers.objective import Objective
 from hpo.trial import TrialStatus
@@ -268,18 +269,19 @@ def _seconds(results: Results, points: Sequence[HistoryPoint]) -> float:
 def _reached(
     results: Results, points: Sequence[HistoryPoint], common: float
 ) -> HistoryPoint | None:
-    """Return from which point on the loss of the best trial was at most `common`."""
+    """Return from which point on the best loss so far was at most `common`."""
     reached = None
     for point in reversed(points):
-        if not results.objective.loss(point.best) <= common < math.inf:
+        in_phase = point.complete == points[-1].complete
+        if not (in_phase and results.objective.loss(point.best) <= common < math.inf):
             break
         reached = point
     return reached
 
 
 def _last_loss(results: Results) -> float:
-    """Return the last loss of the best trial, which is minimised; infinity without one."""
-    return math.inf if results.incumbent is None else results.incumbent.last_loss
+    """Return the best loss so far, which is minimised; infinity without one."""
+    return best_so_far(results.trials).loss
 
 
 def _setting(run: Run, name: str) -> str | None:

@@ -170,9 +170,12 @@ def _end_of_slurm_job() -> float:
     if (end := os.environ.get(SLURM_END, "")).isdecimal():
         return int(end)
     job = os.environ.get("SLURM_JOB_ID", "")
+    array = os.environ.get("SLURM_ARRAY_JOB_ID", "")
+    if array.isdecimal():  # one task has the id of the whole array as its SLURM_JOB_ID
+        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
     command = ["squeue", "--noheader", "--jobs", job, "--format", "%e"]
     answer = ""
-    if job.isdecimal():  # an older Slurm
+    if job.replace("_", "").isdecimal():  # an older Slurm
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             answer = subprocess.run(  # noqa: S603
                 command, capture_output=True, text=True, timeout=_SLURM_PATIENCE, check=True

@@ -17,6 +17,7 @@ from hpo.errors import NoBestTrialError, UsageError, import_optional
 from hpo.loop import Scheduler
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checkpoints import default_directory
+from hpo.run.history import HistoryPoint, history
 from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.models import ModelStore
@@ -26,7 +27,7 @@ from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
-from hpo.run.trial_results import BestSoFar, TrialResult, TrialViews
+from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.text import cell, csv_row, visible
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
@@ -37,33 +38,11 @@ from hpo.trial import (
     Report,
     SchedulerSummary,
     Scope,
-    TrainFailure,
-    TrainReport,
     TrialStatus,
     best_of,
     latest_expected_improvement,
     rank_key,
 )
-
-
-@dataclass(frozen=True)
-class HistoryPoint:
-    """State of a run after one training report, or at its end.
-
-    Attributes
-    ----------
-    epochs : int
-        Resource units trained so far.
-    seconds : float
-        Seconds since the first report of the run.
-    best : float
-        Objective of the best trial so far, by the definition of `Results.best_trial`, after its
-        last unit; infinity (minus infinity if it is maximised) before the first finite value.
-    """
-
-    epochs: int
-    seconds: float
-    best: float
 
 
 @dataclass(frozen=True)
@@ -371,35 +350,14 @@ class Results:
         return self.overlap.utilisation
 
     def history(self) -> list[HistoryPoint]:
-        """Return the objective of the best trial so far after each training report.
+        """Return the best value of the objective so far after each training report.
 
-        The last point is that of `best`. Before the first trial is complete, the value may get
-        worse: the best trial is then one of those trained furthest. Segments that a limit has cut
-        have a point of their own at the end.
+        Before a trial is complete, it is the best value of any trial after any unit (``complete``
+        is False). From then on it is the best last value of the complete trials. Within each of the
+        two phases it never gets worse, and the last point of the second is the value of `best`.
+        Segments that a limit has cut have a point of their own at the end.
         """
-        points: list[HistoryPoint] = []
-        epochs, best = 0, BestSoFar(self.trials)
-        known: dict[int, int] = {}  # units of each trial
-        for time, report in self.reports:
-            if isinstance(report, TrainFailure):
-                best.failed(report)
-            elif isinstance(report, TrainReport):
-                epochs += len(report.losses)
-                value = self.objective.value(best.after(report))
-                points.append(HistoryPoint(epochs, time - self.reports[0][0], value))
-                known[report.trial_id] = report.start + len(report.losses)
-        parts = [
-            TrainReport(trial.trial_id, done, len(trial.losses), trial.losses[done:])
-            for trial in self.trials
-            if trial.status is TrialStatus.RUNNING
-            and (done := known.get(trial.trial_id, 0)) < len(trial.losses)
-        ]
-        if parts:  # it is not known when they ended: with the run, at the latest
-            epochs += sum(len(part.losses) for part in parts)
-            value = self.objective.value([best.after(part) for part in parts][-1])
-            seconds = max(self.overlap.seconds, points[-1].seconds if points else 0.0)
-            points.append(HistoryPoint(epochs, seconds, value))
-        return points
+        return history(self.reports, self.trials, self.objective, self.overlap.seconds)
 
     @property
     def metrics(self) -> tuple[str, ...]:

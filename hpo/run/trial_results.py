@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,16 +12,11 @@ from hpo.run.models import ModelStore, TrialModel
 from hpo.run.objective import OBJECTIVE, named
 from hpo.trainers.objective import LOSS, LOSS_MINIMISED, Objective
 from hpo.trial import (
-    RankKey,
     SchedulerSummary,
-    TrainFailure,
-    TrainReport,
-    TrialStatus,
     TrialSummary,
     best_of,
     finite_or_worst,
     not_finite,
-    rank_of,
 )
 
 __all__ = ["RunSummary", "TrialResult"]
@@ -214,40 +208,3 @@ class TrialViews:
             summary.budget,
             objective=self.objective,
         )
-
-
-class BestSoFar:
-    """Finds the best trial after each report, by the definition of `hpo.trial.best_of`.
-
-    Parameters
-    ----------
-    trials : iterable of TrialSummary
-        Final state of all trials, which says which of them were trained to the end.
-    """
-
-    def __init__(self, trials: Iterable[TrialSummary]) -> None:
-        self._ends = {
-            trial.trial_id: len(trial.losses)
-            for trial in trials
-            if trial.status is TrialStatus.COMPLETED
-        }
-        self._now: dict[int, RankKey] = {}
-        self._heap: list[RankKey] = []  # with keys that trials had before
-
-    def failed(self, report: TrainFailure) -> None:
-        """Leave a trial out, until it is trained further."""
-        self._now.pop(report.trial_id, None)
-
-    def after(self, report: TrainReport) -> float:
-        """Return the last loss of the best trial after a report; infinity if there is none."""
-        trial = report.trial_id
-        complete = report.stop >= self._ends.get(trial, math.inf)
-        if report.losses:
-            loss = finite_or_worst(report.losses[-1])
-        else:  # training had ended by itself: the last loss stays
-            loss = self._now[trial][2] if trial in self._now else math.inf
-        self._now[trial] = key = rank_of(trial, loss, None if complete else report.stop)
-        heapq.heappush(self._heap, key)
-        while self._heap and self._now.get(self._heap[0][3]) != self._heap[0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][2] if self._heap else math.inf

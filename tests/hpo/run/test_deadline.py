@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,23 @@ def test_moments(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UsageError, match="needs a Slurm job with a time limit"):
         seconds_until("slurm")
+
+
+def test_a_task_of_an_array_asks_for_its_own_end(monkeypatch, tmp_path) -> None:
+    """``squeue`` prints a line per task if it is asked for the id of the array."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text(
+        "#!/bin/sh\n"
+        'if test "$3" = 7_2; then date -d "+1 hour" +%Y-%m-%dT%H:%M:%S; '
+        "else date +%F; date +%F; fi\n"
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    assert seconds_until("slurm") == pytest.approx(3540, abs=5)
 
 
 @pytest.mark.parametrize(

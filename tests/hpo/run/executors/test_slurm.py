@@ -1,7 +1,6 @@
 """Slurm on one node: Dask workers as jobs, dask-jobqueue, MPI in a batch job, and a job array.
 
-The daemons come from Debian's packages (``apt install slurmctld slurmd slurm-client``) and run with
-a configuration of their own on free ports; a Slurm of this machine is not touched.
+The daemons are those of `slurm_machine`.
 """
 
 from __future__ import annotations
@@ -12,20 +11,16 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
-
-DAEMONS = ("slurmctld", "slurmd", "sbatch")
-MISSING = [name for name in DAEMONS if shutil.which(name) is None]
+from slurm_machine import MISSING, Slurm, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,111 +30,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(os.geteuid() != 0, reason="Slurm's daemons start jobs as root only"),
 ]
-
-CONFIGURATION = """
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/none
-AuthInfo=cred_expire=5
-CredType=cred/none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-ReturnToService=2
-SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0
-SelectType=select/cons_res
-SelectTypeParameters=CR_CPU
-SlurmdParameters=config_overrides
-StateSaveLocation={root}/state
-SlurmdSpoolDir={root}/spool
-SlurmctldPidFile={root}/slurmctld.pid
-SlurmdPidFile={root}/slurmd.pid
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=4000 State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
-"""
-
-
-class Slurm:
-    """Both daemons in the foreground, and the commands that talk to them."""
-
-    def __init__(self, root: Path, environment: dict[str, str]) -> None:
-        self.root = root
-        for name in ("state", "spool"):
-            (root / name).mkdir(parents=True)
-        configuration = root / "slurm.conf"
-        host = socket.gethostname().partition(".")[0]
-        text = CONFIGURATION.format(host=host, root=root, ports=_free_ports(2))
-        configuration.write_text(text)
-        self.environment = {
-            **environment,
-            "SLURM_CONF": str(configuration),
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-            "OMPI_MCA_rmaps_base_oversubscribe": "1",
-            "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-        }
-        self._daemons = [self._start("slurmctld"), self._start("slurmd")]
-        wait_until(lambda: "idle" in self.ask("sinfo", "-h"), "the node to be idle")
-
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        with (self.root / f"{name}.log").open("wb") as log:
-            return subprocess.Popen([name, "-D"], env=self.environment, stdout=log, stderr=log)
-
-    def ask(self, *command: str) -> str:
-        """Return what a command prints; nothing where it fails, as before the daemons are up."""
-        done = subprocess.run(
-            command, env=self.environment, text=True, capture_output=True, check=False, timeout=60
-        )
-        return done.stdout
-
-    def batch(self, *options: str, command: str) -> str:
-        """Submit a job; return its number."""
-        script = f"--wrap={command}"
-        answer = self.ask("sbatch", "--parsable", f"--chdir={self.root}", *options, script)
-        assert answer.strip(), (self.root / "slurmctld.log").read_text()
-        return answer.strip()
-
-    def submit(self, folder: Path, script: Path) -> str:
-        """Submit a script in its folder; return the number of the job."""
-        answer = self.ask("sbatch", "--parsable", f"--chdir={folder}", str(script))
-        assert answer.strip(), (self.root / "slurmctld.log").read_text()
-        return answer.strip()
-
-    def over(self, job: str) -> bool:
-        return self.ask("squeue", "-h", "-j", job, "-o", "%T").strip() == ""
-
-    def close(self) -> None:
-        self.ask("scancel", "--signal=KILL", "--state=RUNNING", "--user=root")
-        self.ask("scancel", "--user=root")
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            try:
-                daemon.wait(20)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [holder.getsockname()[1] for holder in holders]
-    for holder in holders:
-        holder.close()
-    return ports
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = 120) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience} s for {what}")
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +111,7 @@ def test_dask_jobqueue(make_workshop, slurm, outcome_of, monkeypatch) -> None:
     assert len({pid for *_, pid in busy.trace()}) == 2
 
 
-GUIDE = Path(__file__).parents[4] / "docs" / "executors.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "guide" / "executors.md"
 NEEDS_MPI = pytest.mark.skipif(
     shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
     reason='needs MPI (Debian: openmpi-bin) and mpi4py (pip install ".[mpi]")',
