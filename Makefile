@@ -14,7 +14,7 @@ DEMO   := $(VENV)/.installed-demo
 STAMP  := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 
-.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs pictures notebooks clean
+.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs pictures notebooks wheel-check clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -26,6 +26,7 @@ help:
 	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
 	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
+	@echo "make wheel-check  build the wheel and the sdist, and try them without a compiler"
 
 install: $(STAMP)
 
@@ -92,6 +93,9 @@ pictures: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/render.py
+
+wheel-check:
+	$(PYTHON) tools/wheel_check.py
 
 clean:
 	rm -rf docs/_build docs/api docs/notebooks

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _harness import MLPF_TABLE, Bars, arguments, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Bars, arguments, print_table
 from hpo.examples.architectures import FEATURES, LayerSequences, trainer
 from hpo.loop import drive
 from hpo.predictors import CurvePredictor, make_predictor
@@ -230,7 +230,7 @@ def main() -> None:
         n_trials = 120 if args.quick else 400
         compare(recorded(read_table(RECORDED), n_trials), range(1 if args.quick else 5), bars, 0.25)
     else:
-        print(f"The recorded curves are left out: {RECORDED.name} is not in {RECORDED.parent}.")
+        print(f"The recorded curves are left out: {RECORDED} is missing; {HOW_TO_GET_TABLES}.")
     bars.finish(check=args.check)
 
 
