@@ -19,7 +19,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from _curve_methods import METHODS, REFERENCE
-from _curve_report import HEADER, by_table, draw, markdown, put_into, row, table_parser
+from _curve_report import (
+    HEADER,
+    PAGE,
+    by_table,
+    draw,
+    folded,
+    markdown,
+    put_into,
+    row,
+    table_parser,
+)
 from _curve_runs import Cache, Key, Run, run_all
 from _curve_stats import OnTable, Standing, compare, standing
 from _curve_tables import Task, load_tasks
@@ -40,7 +50,7 @@ QUICK_METHODS = (
 
 
 def options() -> argparse.Namespace:
-    parser = table_parser(__doc__, n_seeds=20)
+    parser = table_parser(__doc__, n_seeds=20, page=PAGE)
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="default: all")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/out/curves"))
@@ -111,7 +121,7 @@ def write(
     if args.by_table:
         show("Epochs / ratio of regrets, table by table", header, cells)
     if args.markdown:
-        put_into(args.markdown, f"{markdown(HEADER, rows)}\n\n{markdown(header, cells)}")
+        put_into(args.markdown, f"{markdown(HEADER, rows)}\n\n{folded(markdown(header, cells))}")
         print(f"tables written into {args.markdown}")
     if args.figure:
         args.figure.parent.mkdir(parents=True, exist_ok=True)

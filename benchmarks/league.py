@@ -9,7 +9,7 @@ HyperbandPruner run by their own ask and tell, with their own defaults, each in 
 environment; benchmarks/peers_env/README.md says how to install them. A peer that is not installed
 is left out, by name. All of them, and our Hyperband, ASHA and Swift-ASHA, are read after 0.25, 0.45
 and 1.0 of Hyperband's epochs, with one worker and with eight, whose epochs take unequally long in
-virtual time. docs/research/curves.md defines the columns.
+virtual time. docs/research/appendix.md defines the columns.
 
 Runs are kept in the cache folder, so that a benchmark that was cut off goes on where it was.
 """
@@ -174,7 +174,7 @@ def check(bars: Bars, rows: Mapping[Cell, Row]) -> None:
     """Hold Swift-ASHA's regret at 0.45 of Hyperband's epochs, on one worker, below all others'.
 
     On eight workers that share is hardly more than a full training by every worker, and the figure
-    does not hold: docs/research/curves.md shows by how much.
+    does not hold: docs/research/appendix.md shows by how much.
     """
     if (1, CHAMPION) not in rows:
         bars.hold(f"{CHAMPION} on one worker: was not run", holds=False)

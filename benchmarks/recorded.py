@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 import curves
 from _curve_methods import METHODS
-from _curve_report import HEADER, by_table, markdown, put_into
+from _curve_report import APPENDIX, HEADER, by_table, markdown, put_into
 from _curve_runs import Cache
 from _curve_tables import Task, load_tasks
 from _harness import Bars, argument_parser
@@ -48,7 +48,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/recorded"))
     parser.add_argument("--cache", type=Path, default=Path("benchmarks/out/curves"))
-    parser.add_argument("--markdown", nargs="?", const=Path("docs/research/curves.md"), type=Path)
+    parser.add_argument("--markdown", nargs="?", const=APPENDIX, type=Path)
     args = parser.parse_args()
     if args.quick:
         args.kinds, args.rows, args.seeds = QUICK_KINDS, QUICK_ROWS, QUICK_SEEDS

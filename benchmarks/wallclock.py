@@ -7,7 +7,7 @@
 Epoch times: a table's ``cost`` where it tells rows apart, else log-normal ones (sigma 0.5, drawn
 for each seed), mean 1. The reference is Hyperband that runs one bracket after the other and waits
 for all of its workers after each batch of jobs, as the papers' implementation does.
-docs/research/curves.md defines the columns.
+docs/research/appendix.md defines the columns.
 
 A search of Hyperband's size has too few trials for 200 workers, whatever the scheduler. ``--size
 K`` runs the brackets K times (ASHA: K times the trials), rows being tried again once a table is

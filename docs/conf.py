@@ -36,6 +36,7 @@ extensions = [
     "public_api",
     "external_names",
     "mathml",
+    "source_links",
     "notebook_pages",
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "_templates"]

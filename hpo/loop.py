@@ -236,7 +236,7 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
         Decides. Jobs submitted to `runner` before (resume) may be outstanding.
     runner : Runner
         Runs the jobs.
-    recorder : Recorder, optional
+    recorder : Recorder, default=None
         Records decisions and reports. Default: nothing is recorded.
     """
     recorder = NullRecorder() if recorder is None else recorder

@@ -240,7 +240,7 @@ class TrainJob(Value):
         Hyperparameters of the trial.
     start, stop : int
         Units before and after the job (absolute, ``0 <= start < stop``).
-    bracket, rung : int
+    bracket, rung : int, default=0
         Position in the schedule, for reports and figures only.
     """
 
@@ -299,7 +299,7 @@ class ForecastJob(Value):
         Seed of the random number generators of forecaster and searcher.
     n_proposals : int
         Number of configurations to propose.
-    warm_start_state : Mapping
+    warm_start_state : Mapping, default={}
         `ForecastReport.warm_start_state` of the previous forecast, in plain values.
     """
 
@@ -333,7 +333,7 @@ class TrainReport(Value):
     losses : tuple of float
         Loss after each unit of the job, ``stop - start`` numbers; NaN counts as worst. Fewer if
         `finished`, none where an earlier job has reported some.
-    finished : bool
+    finished : bool, default=False
         Whether training ended by itself, such as a model that has converged: the trial is complete
         with its last loss and is never trained further.
     """
@@ -380,10 +380,10 @@ class PredictReport(Value):
         As in the job.
     predictions, stds : tuple of float
         Predicted loss at the target and its standard deviation, one per query curve.
-    skill : float or None
+    skill : float or None, default=None
         ``1 - MSE(predictor) / MSE(last value)``, cross-validated on the training curves: positive
         if the predictor beats keeping the last known loss, None if it was not measured.
-    info : Mapping
+    info : Mapping, default={}
         Diagnostics of the predictor in plain values, for display only.
     """
 
@@ -404,19 +404,19 @@ class ForecastReport(Value):
         As in the job.
     predictions, stds : tuple of float
         Forecast loss at the target and its standard deviation, one per curve, in `scale`.
-    skill : float or None
+    skill : float or None, default=None
         As in `PredictReport`, measured on losses that the model was not fitted to.
-    scale : Mapping
+    scale : Mapping, default={}
         Parameters of the scale of `predictions`, `stds` and `proposals`, which has about unit
         spread (see `hpo.surrogates.scale_of`).
-    proposals : tuple of Proposal
+    proposals : tuple of Proposal, default=()
         Configurations to try next.
-    min_informative_resource : int or None
+    min_informative_resource : int or None, default=None
         Shortest resource at which losses inform about final losses; schedulers end no job before
         it. None keeps the previous value.
-    warm_start_state : Mapping
+    warm_start_state : Mapping, default={}
         State for the next forecast of this search, in plain values.
-    info : Mapping
+    info : Mapping, default={}
         Diagnostics of the forecaster in plain values, for display only.
     """
 
@@ -491,7 +491,7 @@ class TrialSummary:
     status : TrialStatus
     losses : tuple of float
         Loss after each unit trained so far, as reported (NaN included).
-    reason : str
+    reason : str, default=""
         Why it stopped or failed; otherwise empty.
     """
 
@@ -528,13 +528,13 @@ class Event:
         Position in the schedule.
     resource : int
         Units after which the decision was taken.
-    kept, dropped : tuple of int
+    kept, dropped : tuple of int, default=()
         Trials that go on, and trials that were stopped.
-    skill : float or None
+    skill : float or None, default=None
         Skill of the predictor (see `PredictReport`).
-    message : str
+    message : str, default=""
         One line to display.
-    expected_improvement : float or None
+    expected_improvement : float or None, default=None
         Of a forecast: expected improvement of the best final loss if the remaining budget is spent,
         in units of the loss; None if it is not known.
     """
@@ -564,7 +564,7 @@ class SchedulerSummary:
         Resource units trained so far.
     events : tuple of Event
         All events in order of time.
-    budget : int or None
+    budget : int or None, default=None
         Units that the search will spend; None if that is not known beforehand.
     """
 
@@ -616,9 +616,9 @@ def rank_key(trial: TrialSummary, *, scope: Scope = "complete", epoch: Epoch = "
     Parameters
     ----------
     trial : TrialSummary
-    scope : {"complete", "any"}
+    scope : {"complete", "any"}, default="complete"
         ``"any"`` compares losses whatever the number of units.
-    epoch : {"last", "best"}
+    epoch : {"last", "best"}, default="last"
         Whether the loss of a trial is its last one or its lowest one.
 
     Raises
@@ -664,7 +664,7 @@ def best_of(
     Parameters
     ----------
     trials : iterable of TrialSummary
-    scope, epoch : str
+    scope, epoch : str, default="complete", "last"
         As in `rank_key`.
 
     Returns

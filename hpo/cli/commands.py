@@ -336,6 +336,7 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
     multiple=True,
     help="Further metric to list; repeatable [default: all].",
 )
+@click.option("--wide", is_flag=True, help="Show whole reasons and all columns, however wide.")
 @click.option("--csv", type=PATH, help="Write all trials, or searches, to this new file.")
 @click.option("--figures", type=PATH, help="Draw figures into this directory.")
 @click.option("--html", type=PATH, help="Write an interactive page to this new file.")
@@ -370,7 +371,15 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     if isinstance(shown, Comparison):
         print_out(*shown.lines(), *files, table=shown.table())
     else:
-        show(shown, journals[0], top, files, options["metrics"] or None)
+        show(
+            shown,
+            journals[0],
+            top,
+            files,
+            options["metrics"] or None,
+            wide=options["wide"],
+            run=runs[0],
+        )
 
 
 @cli.command()

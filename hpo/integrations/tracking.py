@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.progress import Progress
+from hpo.run.limits import Bounds
+from hpo.run.progress import Activity, Progress
 from hpo.run.results import Results
 from hpo.run.trial_results import RunSummary, TrialResult, TrialViews
 from hpo.text import visible
@@ -152,6 +153,36 @@ class Several(Progress):
         """Show the state `summary` and what was saved relative to the `baseline`."""
         for part in self._parts:
             part.show(summary, baseline)
+
+    def announce(self, line: str) -> None:
+        """Show a line before the run starts."""
+        for part in self._parts:
+            part.announce(line)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Show that workers are being started."""
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.enter_context(part.starting())
+            yield
+
+    def follow(
+        self, activity: Callable[[], Activity], bounds: Bounds, n_trials: int | None = None
+    ) -> None:
+        """Take note of what runs the search, and of its limits."""
+        for part in self._parts:
+            part.follow(activity, bounds, n_trials)
+
+    def tick(self) -> float | None:
+        """Update what changes by itself."""
+        due = [part.tick() for part in self._parts]
+        return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def conclude(self, outcome: str) -> None:
+        """Take note of how the run ended."""
+        for part in self._parts:
+            part.conclude(outcome)
 
     def __enter__(self) -> Self:
         """Start the parts in order."""

@@ -35,9 +35,9 @@ class Prediction:
         Predicted losses at the target.
     std : ndarray of shape (n_curves,)
         Standard deviations, NaN if they were not measured.
-    skill : float or None
+    skill : float or None, default=None
         Skill relative to keeping the last value; None if it was not measured.
-    info : dict
+    info : dict, default={}
         Diagnostics of the predictor in plain values, for display only.
     """
 
@@ -53,14 +53,14 @@ class PredictionContext:
 
     Attributes
     ----------
-    seed : int
+    seed : int, default=0
         Seed of the random number generator.
-    encoder : callable or None
+    encoder : callable or None, default=None
         Encodes configurations as the searcher does: from a sequence of configurations to an array
         of shape (n_configs, n_features), in [0, 1].
-    space : SearchSpace or None
+    space : SearchSpace or None, default=None
         The search space, if the searcher has one.
-    warm_start_state : Mapping
+    warm_start_state : Mapping, default={}
         `Forecast.warm_start_state` of the previous forecast of the same search.
     """
 
@@ -93,7 +93,7 @@ class CurvePredictor(Protocol):
             One or more, each of at least `target` finite losses.
         known, target : int
             Units, ``1 <= known < target``.
-        context : PredictionContext
+        context : PredictionContext, default=PredictionContext()
 
         Raises
         ------
@@ -123,7 +123,7 @@ class BasePredictor(ABC):
 
     Parameters
     ----------
-    folds : int
+    folds : int, default=5
         Number of cross-validation folds, at most the number of curves; 0 for no cross-validation.
     """
 

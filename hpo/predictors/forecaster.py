@@ -31,16 +31,16 @@ class Forecast:
         Of the loss at the target, in `scale`, taken as normally distributed.
     scale : Scale
         A scale of about unit spread.
-    skill : float or None
+    skill : float or None, default=None
         ``1 - MSE / MSE(last value)`` of the model on held-out losses; None if there were too few
         to measure it.
-    info : dict
+    info : dict, default={}
         Diagnostics of the model in plain values, for display only.
-    surrogate : Surrogate or None
+    surrogate : Surrogate or None, default=None
         The model's predictions for untried configurations; None leaves them to the searcher.
-    min_informative_resource : int or None
+    min_informative_resource : int or None, default=None
         As in `hpo.trial.ForecastReport`.
-    warm_start_state : Mapping
+    warm_start_state : Mapping, default={}
         State for the next forecast of the same search, in plain values.
     """
 
@@ -73,7 +73,7 @@ class Forecaster(Protocol):
             Curves of any length from 1 on, all losses finite.
         target : int
             Units; a curve of at least as many keeps its last loss, with no spread.
-        context : PredictionContext
+        context : PredictionContext, default=PredictionContext()
 
         Raises
         ------

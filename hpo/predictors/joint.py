@@ -49,11 +49,11 @@ class JointPredictor(ForecastingPredictor):
 
     Parameters
     ----------
-    max_points : int
+    max_points : int, default=400
         Maximum number of losses that the process is conditioned on, at least 20: those of the best
         trials, and the latest losses of trials drawn by the context's seed. Every other trial is
         forecast from its own latest loss and the process.
-    iterations : int
+    iterations : int, default=10
         Maximum number of iterations of a fit; at least 1.
 
     Raises

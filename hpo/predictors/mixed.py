@@ -30,10 +30,10 @@ class MixedPredictor(ForecastingPredictor):
 
     Parameters
     ----------
-    regressors : str, object or sequence of them
+    regressors : str, object or sequence of them, default="nusvr"
         Regressors of `PooledPredictor`, each of which alternates with a `JointPredictor`: names of
         `hpo.predictors.REGRESSORS` or scikit-learn regressors.
-    forecasters : sequence of Forecaster, optional
+    forecasters : sequence of Forecaster, default=None
         Forecasters to use instead; at least one.
 
     Raises

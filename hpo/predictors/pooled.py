@@ -44,16 +44,16 @@ class PooledPredictor(ForecastingPredictor):
 
     Parameters
     ----------
-    regressor : str or object
+    regressor : str or object, default="extra-trees"
         A key of `hpo.predictors.REGRESSORS` (``"extra-trees"``, ``"nusvr"``, ``"qsvr"``, ...), or
         any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
         set to the context's seed if it has one.
-    folds : int
+    folds : int, default=2
         Number of cross-validation folds over trials, 2 or more; 0 for no cross-validation and no
         measured spread.
-    max_rows : int
+    max_rows : int, default=1000
         Maximum number of pairs that a model is trained on, drawn by the context's seed.
-    gap : float
+    gap : float, default=0.1
         Distance of the base of the logarithm below the lowest loss (see `CurveSet`); above 0.
 
     Raises

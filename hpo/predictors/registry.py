@@ -60,7 +60,7 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
 
     Parameters
     ----------
-    predictor : str or object
+    predictor : str or object, default="nusvr"
         A key of `PREDICTORS`, or a name that an installed package offers; any scikit-learn
         regressor; or a curve predictor, which is returned as it is.
     **options

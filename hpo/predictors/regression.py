@@ -22,11 +22,11 @@ class CurveFeatures:
 
     Attributes
     ----------
-    values : bool
+    values : bool, default=True
         The known losses.
-    first_differences, second_differences : bool
+    first_differences, second_differences : bool, default=False
         Their differences, and the differences of those (Baker et al., arXiv 1705.10823).
-    space : SearchSpace or None
+    space : SearchSpace or None, default=None
         Adds the hyperparameters, as this space turns them into numbers.
 
     Raises
@@ -115,15 +115,15 @@ class CurveRegressor(BasePredictor):
 
     Parameters
     ----------
-    regressor : object, optional
+    regressor : object, default=None
         Any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
         set to the context's seed if it has one. Default: `NuSVR()`, as in the experiments of
         arXiv 2311.17508.
-    features : CurveFeatures, optional
+    features : CurveFeatures, default=None
         Features of a curve. Default: the known losses.
-    scale : bool
+    scale : bool, default=True
         Scale features and target to [0, 1] by their range in the training data.
-    folds : int
+    folds : int, default=5
         Number of cross-validation folds; 0 for no cross-validation.
     """
 
@@ -181,12 +181,12 @@ class QSVRPredictor(CurveRegressor):
 
     Parameters
     ----------
-    max_samples : int or None
+    max_samples : int or None, default=20
         Maximum number of training curves of one model, None for no maximum; 20 curves at 3 bits
         are 120 variables, as in the papers.
-    features : CurveFeatures, optional
+    features : CurveFeatures, default=None
         Features of a curve. Default: the known losses.
-    folds : int
+    folds : int, default=5
         Number of cross-validation folds, each of which costs a fit; 0 for no cross-validation.
     **settings
         Settings of `qsvr.QSVR`; default: `hpo.predictors.regressors.PUBLISHED_SETTINGS`.

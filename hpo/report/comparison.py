@@ -20,13 +20,14 @@ from hpo.errors import UsageError
 from hpo.report.content import history_points, json_number, settings_text
 from hpo.report.page import filled, write_page
 from hpo.report.runs import Run
-from hpo.run.history import HistoryPoint, best_so_far
-from hpo.run.results import Results, short, write_records
+from hpo.run.history import PHASES, HistoryPoint, best_so_far
+from hpo.run.results import Results, write_records
+from hpo.run.table import short
 from hpo.text import cell, html_text, plain, visible
 from hpo.trainers.objective import Objective
 from hpo.trial import TrialStatus
 
-_SCRIPTS = ("base.js", "chart.js", "comparison.js")
+_SCRIPTS = ("base.js", "chart.js", "best.js", "comparison.js")
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Comparison:
                 "objective": self.objective.title,
                 "mode": self.objective.mode,
                 "metrics": [],
+                "phases": [PHASES[False], PHASES[True]],
                 "trials": [],
                 "best": json_number(
                     self.objective.value(min(_last_loss(run.results) for run in self.runs))

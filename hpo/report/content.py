@@ -8,17 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from hpo.report.importance import LEAST_TRIALS, importance
+from hpo.report.axes import Axis, axes_of, resources_of, rung_ends
+from hpo.report.importance import FOLDS, LEAST_TRIALS, importance
 from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
+from hpo.run.history import PHASES
 from hpo.run.journal import collector_paused
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
+from hpo.run.timeline import lanes_of, without_pauses
 from hpo.trainers.objective import Objective
 from hpo.trial import Event, TrialSummary, rank_key
 
 _SHOWN_POINTS = 2000
 """Maximum number of points of the history, and of predictions."""
+_SHOWN_RUNGS = 12
+"""Maximum number of rungs whose values are shown; the last ones."""
+_SHOWN_SPANS = 5000
+"""Maximum number of segments of the timeline; the last ones."""
 _EXACT_IN_JSON = 2**53
 """Largest integer that a browser reads exactly."""
 _WITHIN = ("decision", "degraded")
@@ -54,9 +61,15 @@ def content(run: Run) -> dict[str, Any]:
         "decisions": [_decision(event) for event in results.events if event.kind != "rung"],
         **_forecasts(list(run.forecasts()), results.objective),
         "history": history_points(results),
+        "phases": [PHASES[False], PHASES[True]],
+        "budget": results.budget,
         "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
         "importance": _importances(results.trials),
+        "axes": [_axis(axis) for axis in axes_of(results)],
+        "resources": _resources(results),
+        "rungs": rung_ends(results)[-_SHOWN_RUNGS:],
+        "timeline": _timeline(results),
     }
 
 
@@ -121,11 +134,20 @@ def _brackets(results: Results) -> list[dict[str, Any]]:
         {
             "bracket": bracket,
             "spent": sum(len(trial.losses) for trial in trials),
+            "epochs": _epochs_by_fate(trials, ends),
             "saved": baseline.saved(trials) if baseline is not None and baseline.rounds else None,
             "rungs": list(_rungs(results, bracket, trials, ends, events)),
         }
         for bracket, trials in sorted(members.items())
     ]
+
+
+def _epochs_by_fate(trials: Sequence[TrialSummary], ends: Mapping[int, str]) -> list[int]:
+    """Return the epochs of trials of each fate, in the order of `FATES`."""
+    epochs = dict.fromkeys(FATES, 0)
+    for trial in trials:
+        epochs[ends[trial.trial_id]] += len(trial.losses)
+    return list(epochs.values())
 
 
 def _rungs(
@@ -203,7 +225,9 @@ def _rmse(errors: Sequence[float]) -> float | None:
 
 
 def history_points(results: Results) -> list[list[float | None]]:
-    """Return [epochs, seconds, best loss] after training reports, at most some thousand.
+    """Return [epochs, seconds, best value, phase] after training reports, at most some thousand.
+
+    The phase is 1 if a trial is complete, else 0 (see `hpo.run.history`).
 
     Parameters
     ----------
@@ -215,24 +239,32 @@ def history_points(results: Results) -> list[list[float | None]]:
     kept = [
         point
         for place, point in enumerate(points)
-        if place % step == 0 or place + 1 == len(points) or point.best != points[place - 1].best
+        if place % step == 0
+        or place + 1 == len(points)
+        or point.best != points[place - 1].best
+        or point.complete != points[place - 1].complete
     ]
-    return [[p.epochs, round(p.seconds, 3), json_number(p.best)] for p in kept]
+    return [[p.epochs, round(p.seconds, 3), json_number(p.best), int(p.complete)] for p in kept]
 
 
-def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
-    """Measure importances after few, more and most units."""
+def _measured_resources(trials: Sequence[TrialSummary]) -> list[int]:
+    """Return after how many units importances are measured: few, more and most."""
     lengths = sorted((len(trial.losses) for trial in trials), reverse=True)
     if len(lengths) < LEAST_TRIALS or lengths[LEAST_TRIALS - 1] < 1:
         return []
     longest = lengths[LEAST_TRIALS - 1]  # units that enough trials reached
-    resources = sorted({1, round(math.sqrt(longest)), longest})
-    measured = (importance(trials, resource) for resource in resources)
+    return sorted({1, round(math.sqrt(longest)), longest})
+
+
+def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
+    """Measure importances after few, more and most units."""
+    measured = (importance(trials, resource) for resource in _measured_resources(trials))
     return [
         {
             "resource": each.resource,
             "n": each.n_trials,
             "r2": json_number(each.r2),
+            "folds": FOLDS,
             "rows": [
                 [name, json_number(mean), json_number(std)]
                 for name, mean, std in zip(each.names, each.mean, each.std, strict=True)
@@ -241,6 +273,52 @@ def _importances(trials: Sequence[TrialSummary]) -> list[dict[str, Any]]:
         for each in measured
         if each is not None
     ]
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    levels = None if axis.levels is None else list(axis.levels)
+    return {
+        "name": axis.name,
+        "low": axis.low,
+        "high": axis.high,
+        "log": axis.log,
+        "levels": levels,
+        "values": [_plain(value) for value in axis.choices],
+    }
+
+
+def _resources(results: Results) -> list[list[int]]:
+    """Return [resource, number of trials] for hyperparameters' figures, at most five."""
+    ends = resources_of(results)
+    step = max(1, math.ceil((len(ends) - 1) / 4))
+    lengths = [len(trial.losses) for trial in results.trials]
+    ends = sorted({*ends[::step], *ends[-1:], *_measured_resources(results.trials)})
+    return [[end, sum(length >= end for length in lengths)] for end in ends]
+
+
+def _timeline(results: Results) -> dict[str, Any]:
+    """Return the rows of the timeline and its bars, without pauses between sessions."""
+    spans = without_pauses(results.spans[-_SHOWN_SPANS:])
+    names, rows, recorded = lanes_of(spans)
+    busy = [0.0] * len(names)
+    for span, row in zip(spans, rows, strict=True):
+        busy[row] += span.end - span.start
+    total = max((span.end for span in spans), default=0.0)
+    shares = [min(1.0, seconds / total) if total > 0 and recorded else None for seconds in busy]
+    return {
+        "recorded": recorded,
+        "lanes": [
+            {"name": name, "busy": None if share is None else json_number(share)}
+            for name, share in zip(names, shares, strict=True)
+        ],
+        "spans": [
+            [
+                *(row, span.kind, span.trial_id, span.first, span.last),
+                *(round(span.start, 3), round(span.end, 3)),
+            ]
+            for span, row in zip(spans, rows, strict=True)
+        ],
+    }
 
 
 def json_number(value: float) -> float | None:

@@ -22,7 +22,8 @@ LEAST_TRIALS = 20
 """Minimum number of trials."""
 MOST_TRIALS = 1000
 """Maximum number of trials; of more, a subset is taken, evenly spread over the run."""
-_FOLDS = 5
+FOLDS = 5
+"""Number of refits: folds of the cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _held_out(columns: FloatArray, ranks: FloatArray, seed: int) -> tuple[float,
     from sklearn.model_selection import KFold
 
     drops, predicted = [], np.empty_like(ranks)
-    parts = KFold(_FOLDS, shuffle=True, random_state=seed)
+    parts = KFold(FOLDS, shuffle=True, random_state=seed)
     for inside, outside in parts.split(columns):
         forest = ExtraTreesRegressor(30, min_samples_leaf=2, random_state=seed)
         forest.fit(columns[inside], ranks[inside])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from hpo.loop import Scheduler
 from hpo.run.journal import read_journal
+from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import extended_settings
@@ -89,6 +91,33 @@ class Run:
                     last=curve.losses[-1],
                     true=losses[job.target - 1] if len(losses) >= job.target else None,
                 )
+
+    def realised_skill(self) -> tuple[float, int] | None:
+        """Return the skill of the predictions against true losses, and their number.
+
+        It is ``1 - MSE(predictor) / MSE(last value)`` over the predictions whose trial was trained
+        to the predicted unit. Those are the trials that were not stopped before, so that it may
+        differ from the cross-validated skill. None without such a prediction.
+        """
+        known = [
+            (f.predicted - f.true, f.last - f.true)
+            for f in self.forecasts()
+            if f.true is not None and math.isfinite(f.true)
+        ]
+        if not known:
+            return None
+        errors = np.array(known)
+        predictor, last = np.mean(errors**2, axis=0).tolist()
+        return (1 - predictor / last if last > 0 else 0.0), len(known)
+
+    def skill_lines(self) -> list[str]:
+        """Return a line about `realised_skill`, none without it."""
+        realised = self.realised_skill()
+        if realised is None:
+            return []
+        skill, number = realised
+        line = f"Predictor, against true losses: skill {skill_text(skill)} of {number} predictions"
+        return [f"{line} whose trials were trained that far"]
 
 
 def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:

@@ -58,3 +58,14 @@ class HyperbandBaseline:
                 end = rungs[min(trial.rung, len(rungs) - 1)].resource
                 saved += max(0, end - len(trial.losses))
         return saved
+
+    def spent_by_now(self, trials: Sequence[TrialSummary]) -> int | None:
+        """Return the units that plain Hyperband would have spent by now on the same trials.
+
+        These are the units trained, and those saved by stopping trials within a round. For a run
+        without rounds it is not defined: what the same trials would have cost depends on rounds
+        that it does not have.
+        """
+        if not self.rounds:
+            return None
+        return sum(len(trial.losses) for trial in trials) + self.saved(trials)

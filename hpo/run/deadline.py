@@ -232,10 +232,13 @@ class Deadline:
         return 1.0 if pace is None else self.remaining / (_SAFETY * max(pace, 1e-9))
 
 
-def part_note(job: TrainJob, losses: Iterable[float]) -> dict[str, Any]:
-    """Return the journal's note of the losses of a job that was trained in part."""
-    where = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
-    return {"what": PART, **where, "losses": list(losses)}
+def part_note(
+    job: TrainJob, losses: Iterable[float], place: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the journal's note of the losses of a job that was trained in part, and where."""
+    segment = {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
+    note = {"what": PART, **segment, "losses": list(losses)}
+    return {**note, "where": dict(place)} if place else note
 
 
 def known_part(job: TrainJob, notes: Iterable[Mapping[str, Any]]) -> tuple[float, ...]:

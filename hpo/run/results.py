@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +28,11 @@ from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
+from hpo.run.table import config_text, short, short_reason, shortened, trial_table
+from hpo.run.timeline import Span, spans_of, waits_of
 from hpo.run.trial_results import TrialResult, TrialViews
-from hpo.text import cell, csv_row, visible
+from hpo.space.search_space import SearchSpace
+from hpo.text import csv_row, visible
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     Done,
@@ -43,6 +47,9 @@ from hpo.trial import (
     latest_expected_improvement,
     rank_key,
 )
+
+_REASON = 120
+"""Longest reason in a summary."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,10 @@ class Results:
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
     models : ModelStore
         Where the checkpoints lie, and what reads them.
+    space : SearchSpace or None
+        Search space, where that is known.
+    spans : tuple of Span
+        What each worker did and when (see `timeline`).
     """
 
     trials: tuple[TrialResult, ...]
@@ -90,6 +101,8 @@ class Results:
     budget: int | None = None
     objective: Objective = LOSS_MINIMISED
     models: ModelStore = field(default_factory=ModelStore)
+    space: SearchSpace | None = field(default=None, compare=False, repr=False)
+    spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
 
     def __repr__(self) -> str:
         """Describe the results in a line: reports and models may have hundreds of kilobytes."""
@@ -110,6 +123,8 @@ class Results:
         damage: Damage | None = None,
         objective: Objective = LOSS_MINIMISED,
         models: ModelStore | None = None,
+        space: object = None,
+        spans: Sequence[Span] = (),
     ) -> Self:
         """Combine a scheduler's summary with the recorded reports and notes.
 
@@ -123,6 +138,10 @@ class Results:
             As the run was given it.
         models : ModelStore or None
             None if the checkpoints are not known.
+        space : SearchSpace or None
+            None if it is not known.
+        spans : sequence of Span
+            Empty if no timeline was recorded.
         """
         models = models or ModelStore()
         summary = with_parts(summary, notes, objective)
@@ -140,6 +159,8 @@ class Results:
             budget=shown.budget,
             objective=shown.objective,
             models=models,
+            space=space if isinstance(space, SearchSpace) else None,
+            spans=tuple(spans),
         )
 
     @classmethod
@@ -216,6 +237,8 @@ class Results:
             damage=content.damage,
             objective=header.objective,
             models=_models_of(content, spec),
+            space=getattr(scheduler, "space", None),
+            spans=spans_of(content),
         )
 
     @classmethod
@@ -249,6 +272,7 @@ class Results:
             damage=content.damage,
             objective=content.header.objective,
             models=_models_of(content, None),
+            spans=spans_of(content),
         )
 
     @property
@@ -359,6 +383,19 @@ class Results:
         """
         return history(self.reports, self.trials, self.objective, self.overlap.seconds)
 
+    def timeline(self) -> list[dict[str, Any]]:
+        """Return what each worker did and when, as one flat dict per span, in order of the start.
+
+        The keys are the fields of `hpo.run.timeline.Span`: ``kind`` (``"train"``, ``"retry"``,
+        ``"failed"``, ``"predict"``, ``"forecast"`` or ``"wait"``), ``start`` and ``end`` in seconds
+        since the first decision, ``worker``, ``host``, ``pid``, ``device``, ``trial_id``, ``first``
+        and ``last`` (units before and after) and ``session``. The times are those of the clock,
+        pauses before a run was resumed included. A journal of an earlier version may lack the
+        worker; then nothing is known about waiting.
+        """
+        spans = sorted([*self.spans, *waits_of(self.spans)], key=lambda span: span.start)
+        return [dataclasses.asdict(span) for span in spans]
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the further metrics, in the order in which they were reported first."""
@@ -430,17 +467,11 @@ class Results:
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         best, name = self.incumbent, self.objective.title
         if best is not None:
-            config = ", ".join(f"{k}={short(v)}" for k, v in best.config.items())
             lines.append(
                 f"Best: trial {best.trial_id}, {name} {best.value:.6g} after "
-                f"{len(best.losses)} epochs, {config}"
+                f"{len(best.losses)} epochs, {config_text(best.config)}"
             )
-        lines.append(f"Epochs: {self.epochs}")
-        if self.baseline is not None and self.saved is not None:
-            total = self.baseline.epochs
-            lines[-1] += f"; plain Hyperband takes {total}"
-            if self.saved:
-                lines[-1] += f", saved so far {self.saved / total:.1%}"
+        lines.append(f"Epochs: {self.epochs}{self._cost_text()}")
         if self.repeated_epochs:
             lines.append(f"Epochs trained again after lost checkpoints: {self.repeated_epochs}")
         gain = self.expected_improvement
@@ -451,14 +482,31 @@ class Results:
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
-                f"Predictor: {len(skills)} decisions, median skill {skill_text(median(skills))} "
-                "against keeping the last value (positive: better)"
+                f"Predictor, cross-validated: median skill {skill_text(median(skills))} of "
+                f"{len(skills)} decisions (0: as good as the last value, 1: perfect)"
             )
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
-        failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
-        lines += [f"Failed: {failed} of {len(self.trials)} trials"] if failed else []
+        failed = [trial for trial in self.trials if trial.status is TrialStatus.FAILED]
+        if failed:
+            reason = shortened(short_reason(failed[0].reason), _REASON)
+            lines.append(
+                f"Failed: {len(failed)} of {len(self.trials)} trials, the first with: {reason}"
+            )
         return [visible(line) for line in lines]
+
+    def _cost_text(self) -> str:
+        """Return what plain Hyperband takes, for the line of the epochs."""
+        if self.baseline is None:
+            return ""
+        total, by_now = self.baseline.epochs, self.baseline.spent_by_now(self.trials)
+        if self.finished and self.saved:
+            return f", {self.saved / total:.0%} less than the {total} of plain Hyperband"
+        text = f"; plain Hyperband takes {total}"
+        if by_now is not None and by_now > self.epochs and not self.finished:
+            share = 1 - self.epochs / by_now
+            text += f" in all, and {by_now} for the same trials so far ({share:.0%} saved)"
+        return text
 
     @property
     def expected_improvement(self) -> float | None:
@@ -477,7 +525,9 @@ class Results:
             if e.kind == "decision"
         ]
 
-    def table(self, top: int = 10, metrics: Sequence[str] | None = None) -> Table:
+    def table(
+        self, top: int = 10, metrics: Sequence[str] | None = None, width: int | None = None
+    ) -> Table:
         """Return a table of the best trials and of all that failed or reported a NaN.
 
         It is in the order of `hpo.trial.rank_key`, so `best` comes first.
@@ -488,6 +538,9 @@ class Results:
             Number of best trials to show.
         metrics : sequence of str, optional
             Further metrics to show, after the trial's last unit; default: all, empty for none.
+        width : int, optional
+            Width of the terminal, for which reasons and configurations are shortened; default:
+            nothing is shortened, and the table is as wide as it gets.
 
         Raises
         ------
@@ -503,19 +556,8 @@ class Results:
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
-        named = dict.fromkeys(name for record in records for name in record)
-        names = [f"metric_{name}" for name in metrics]
-        names += [name for name in named if name.startswith("config_")]
-        table = Table(title=f"Best {min(top, len(records))} of {len(records)} trials")
-        for heading in ("trial", "status", "epochs", f"last {self.objective.title}", "retries"):
-            table.add_column(cell(heading), justify="right" if heading != "status" else "left")
-        for name in names:
-            table.add_column(cell(name.partition("_")[2]), overflow="fold")
-        table.add_column("reason", overflow="fold")
-        for record in shown:
-            cells = map(cell, self._cells(record, names))
-            table.add_row(*cells, style="red" if record["trouble"] else None)
-        return table
+        title = f"Best {min(top, len(records))} of {len(records)} trials"
+        return trial_table(shown, self.objective.title, metrics, title, width)
 
     def _retried(self) -> list[tuple[TrialResult, int]]:
         """Return all trials with the number of their retries."""
@@ -542,17 +584,6 @@ class Results:
             **{f"metric_{name}": value for name, value in trial.last_metrics.items()},
             **{f"config_{name}": value for name, value in trial.config.items()},
         }
-
-    def _cells(self, record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-        return [
-            str(record["trial_id"]),
-            record["status"],
-            str(record["epochs"]),
-            short(record[f"last_{self.objective.title}"]),
-            str(record["retries"]),
-            *(short(record.get(name, "")) for name in names),
-            record["reason"],
-        ]
 
 
 def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
@@ -588,8 +619,3 @@ def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError(
             f"cannot write {path}: {error.strerror}; name a new file in a writable place"
         ) from None
-
-
-def short(value: object) -> str:
-    """Return a value as text; a float with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

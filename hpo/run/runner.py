@@ -26,11 +26,13 @@ from hpo.errors import (
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.limits import Bounds, LimitReachedError
 from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.progress import Activity
 from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
 from hpo.run.trial_results import METRICS
@@ -175,7 +177,15 @@ class JobRunner:
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
     notes : iterable of Mapping
         Notes of the run before it was resumed.
+
+    Attributes
+    ----------
+    idle : callable
+        Called before the runner waits or trains, to update the display. Returns the seconds after
+        which it is to be called again, None if that is not needed.
     """
+
+    idle: Callable[[], float | None]
 
     def __init__(
         self,
@@ -187,6 +197,7 @@ class JobRunner:
         note: Note,
         notes: Iterable[Mapping[str, Any]] = (),
     ) -> None:
+        self.idle = lambda: None
         self._trainer = trainer
         self._pool = pool
         self._model = model
@@ -374,6 +385,8 @@ class JobRunner:
         )
         self._training += 1
         self._mark(training=+1)
+        if not self.background:
+            self.idle()
         begun = time.monotonic()
 
         def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
@@ -395,6 +408,8 @@ class JobRunner:
         if isinstance(job, ForecastJob):
             self._forecasting.add(job.job_id)
         self._mark(predicting=+1)
+        if not self.background:
+            self.idle()
         future = self._model.start(job, self._policy.predict_timeout)
         future.add_done_callback(lambda done: self._predicted(done.result()))
 
@@ -428,15 +443,28 @@ class JobRunner:
                 events.append(self._events.get_nowait())
         return [report for event in self._in_order(events) for report in self._processed(event)]
 
+    def activity(self) -> Activity:
+        """Return what happens at this moment; safe to call from any thread."""
+        waiting = self._pool.n_waiting if isinstance(self._pool, SharedPool) else 0
+        return Activity(
+            training=max(0, self._training - waiting),
+            waiting=waiting + len(self._queue),
+            predicting=len(self._predicting),
+            stopping=self._stopping,
+            in_turn=not self.background,
+        )
+
     def _next_event(self) -> _Event:
         """Wait for an event, until the deadline."""
-        try:
-            return self._events.get(
-                timeout=None if self._deadline is None else self._deadline.remaining
-            )
-        except Empty:
-            self._end_in_time()
-            return None
+        while True:
+            limits = [self.idle(), None if self._deadline is None else self._deadline.remaining]
+            known = [seconds for seconds in limits if seconds is not None]
+            try:
+                return self._events.get(timeout=min(known, default=None))
+            except Empty:
+                if self._deadline is not None and self._deadline.remaining == 0:
+                    self._end_in_time()
+                    return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
@@ -543,7 +571,7 @@ class JobRunner:
             return TrainReport(job.trial_id, job.start, job.stop, new, finished=True)
         if event.stop < job.stop:
             if not attempt.restarted:  # one that is resumed starts afresh again
-                self._note(part_note(job, self._objective.values(losses)))
+                self._note(part_note(job, self._objective.values(losses), outcome.place))
             self._queue.appendleft(replace(attempt, known=losses))
             return None
         return TrainReport(job.trial_id, job.start, job.stop, losses[job.start - job.stop :])

@@ -26,7 +26,7 @@ import socket
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -410,7 +410,7 @@ class Tuner:
                     store.check_unused()
                 notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
                 workers = self._workers(trainer, store, stack, notes)
-                workers.check_import(store.root)
+                self._check_import(workers, store)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, bounds, notes=notes)
@@ -419,7 +419,7 @@ class Tuner:
             store.check_unused()
             notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
             workers = self._workers(trainer, store, stack, notes)
-            workers.check_import(store.root)  # before anything is written
+            self._check_import(workers, store)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(
                 Journal.create(self.journal, spec, self._objective, notes)
@@ -445,7 +445,7 @@ class Tuner:
             store = self._store(self.journal)
             workers = self._workers(trainer, store, stack, content.notes())
             pending = replay(content, self.scheduler)  # while they start
-            workers.check_import(store.root)
+            self._check_import(workers, store)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 gone = visible(store.root)
@@ -496,6 +496,8 @@ class Tuner:
             recorder.note,
             recorder.notes,
         )
+        runner.idle = recorder.idle
+        self.progress.follow(runner.activity, bounds, getattr(self.scheduler, "n_trials", None))
         removing = RemovingRunner(
             runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
         )
@@ -503,9 +505,11 @@ class Tuner:
             with self.progress, signals_stop(runner):
                 if before is not None:
                     _resubmit(runner, pending, before, objective)
-                limit = self._searched(runner, removing, recorder, bounds.limits)
+                with _shown_at_end(recorder):
+                    limit = self._searched(runner, removing, recorder, bounds.limits)
                 if not limit:
                     removing.finish()
+                self.progress.conclude(f"stopped by {limit}" if limit else "finished")
                 recorder.finish(runner.overlap())
             self._write_state(recorder, finished=not limit)
             if not limit:
@@ -552,7 +556,6 @@ class Tuner:
         """Run the search; return the name of the limit that ended it, empty for none."""
         if (note := limits.begin(self.scheduler, recorder.notes)) is not None:
             recorder.note(note)
-        self.progress.limit_epochs(limits.max_epochs)
         objective = self._objective
         summary = with_parts(self.scheduler.summary(), recorder.notes, objective)
         if limits.is_reached(summary, objective) and not self._is_over(runner, recorder):
@@ -586,6 +589,8 @@ class Tuner:
             finished=finished,
             objective=self._objective,
             models=ModelStore(None if is_temporary else store.root, self.trainer),
+            space=getattr(self.scheduler, "space", None),
+            spans=recorder.timeline.spans,
         )
 
     def _write_state(self, recorder: RunRecorder, *, finished: bool) -> None:
@@ -614,6 +619,11 @@ class Tuner:
             scheduler.expect_workers(n_workers)
         self.progress.announce(f"Budget: {scheduler.budget}")
 
+    def _check_import(self, workers: Workers, store: CheckpointStore) -> None:
+        """Wait until workers have imported the trainer, or raise their error."""
+        with self.progress.starting():
+            workers.check_import(store.root)
+
     @property
     def _objective(self) -> Objective:
         return Objective.of(self.objective, self.mode)
@@ -640,6 +650,17 @@ class Tuner:
     ) -> Workers:
         forecasts = (self.predictor, self.scheduler)
         return self._settings.started(trainer, store.root, forecasts, notes, stack)
+
+
+@contextlib.contextmanager
+def _shown_at_end(recorder: RunRecorder) -> Iterator[None]:
+    """Show the last state of a search that is interrupted; one that ends is shown later."""
+    try:
+        yield
+    except (InterruptedRunError, StoppedRunError):
+        with contextlib.suppress(OSError, MemoryError):  # the error itself is what counts
+            recorder.show()
+        raise
 
 
 def _resubmit(

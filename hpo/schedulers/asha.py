@@ -68,14 +68,14 @@ class ASHA(TriesFirst):
         Proposes configurations.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta: the best 1/eta of the trials continue at a rung.
-    type : {"promotion", "stopping"}
+    type : {"promotion", "stopping"}, default="promotion"
         Whether trials pause at a rung until they qualify to continue, or stop unless they qualify
         on arrival.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many as Hyperband starts.
-    min_resource : int
+    min_resource : int, default=1
         Resource of the first rung.
 
     Raises
@@ -156,6 +156,11 @@ class ASHA(TriesFirst):
     def retired(self) -> frozenset[int]:
         """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
         return self._trials.retired()
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials that the whole search starts."""
+        return self._n_trials
 
     @property
     def trials_withheld(self) -> bool:

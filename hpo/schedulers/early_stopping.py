@@ -57,22 +57,22 @@ class EarlyStopping(TriesFirst):
         for a failure.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Used only for the default of `n_trials`.
-    seed : int
+    seed : int, default=0
         Seed of the random numbers that predictors draw.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many full trainings as Hyperband's epochs allow.
-    threshold : float
+    threshold : float, default=0.05
         A trial stops if the probability that its final loss beats the best one is below this, in
         [0, 1]. With 0 no trial stops, and no predictions are requested.
-    tolerance : float
+    tolerance : float, default=0.0
         Added to the best loss before the comparison; not negative. Keeps trials that come close.
-    first, interval : int
+    first, interval : int, default=1
         Units before the first decision, and between two decisions; at least 1.
-    min_curves, max_curves : int
+    min_curves, max_curves : int, default=15, 200
         Minimum and maximum number of full curves (the latest) that train the predictor.
-    min_resource : int
+    min_resource : int, default=1
         Units before which no trial stops, whatever `first` is. Used for the default of `n_trials`
         too.
 
@@ -157,6 +157,11 @@ class EarlyStopping(TriesFirst):
     def retired(self) -> frozenset[int]:
         """Return the trials that get no further job (see `hpo.loop.RetiresTrials`)."""
         return self._trials.retired()
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials that the whole search starts."""
+        return self._n_trials
 
     @property
     def trials_withheld(self) -> bool:

@@ -67,10 +67,10 @@ class SuccessiveHalving(BracketScheduler):
 
     Parameters
     ----------
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials at the start. None: ``reduction_factor ** depth``, so that one reaches the
         end.
-    depth : int or None
+    depth : int or None, default=None
         Number of times that the trials are reduced. None: as often as `max_resource` and
         `min_resource` allow.
 
@@ -120,9 +120,9 @@ class RandomSearch(BracketScheduler):
 
     Parameters
     ----------
-    reduction_factor, min_resource : int
+    reduction_factor, min_resource : int, default=2, 1
         Used only for the default of `n_trials`.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many as Hyperband's epochs allow.
 
     Raises
@@ -173,16 +173,16 @@ class SwiftHyperband(BracketScheduler):
 
     Parameters
     ----------
-    full_fraction : float
+    full_fraction : float, default=0.5
         k: at least ``k * n_next`` trials of a round are trained in full, in [0, 1]; ``n_next`` is
         the number of trials that the next round needs.
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves of a rung that train its predictor; 2 or more.
-    decision_fraction : float
+    decision_fraction : float, default=0.5
         Position of the decision point within a round, in (0, 1).
-    quantile : float
+    quantile : float, default=0.25
         A trial continues if its prediction is below this quantile of the full trainings' losses.
-    ties : {"stable", "heapsort"}
+    ties : {"stable", "heapsort"}, default="stable"
         Order of equal predictions (see `SwiftRule`).
 
     Raises
@@ -249,7 +249,7 @@ class SwiftHyperband(BracketScheduler):
         ----------
         searcher : Searcher
             Proposes configurations.
-        max_resource, reduction_factor, seed : int
+        max_resource, reduction_factor, seed : int, default of reduction_factor and seed=2, 0
             As in the class.
         """
         return cls(
@@ -274,9 +274,9 @@ class FastHyperband(BracketScheduler):
 
     Parameters
     ----------
-    threshold : float
+    threshold : float, default=0.05
         Probability below which a trial stops, in [0, 1].
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves of a rung that train its predictor; 2 or more.
 
     Raises

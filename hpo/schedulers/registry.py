@@ -121,9 +121,9 @@ def make_scheduler(
         Proposes configurations.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta.
-    seed : int
+    seed : int, default=0
         Seed of the random numbers that the scheduler and its predictors draw. Not used by a
         scheduler that has no random numbers.
     **options

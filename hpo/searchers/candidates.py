@@ -57,11 +57,11 @@ class SpaceCandidates:
     Parameters
     ----------
     space : SearchSpace
-    seed : int
+    seed : int, default=0
         Seed of the first configurations.
-    parents : int
+    parents : int, default=10
         Number of best configurations that are varied.
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether a configuration that was tried may be tried again.
     """
 
@@ -141,7 +141,7 @@ class ListCandidates:
     ----------
     configs : sequence of Config
         The list; a configuration that occurs twice may be tried twice.
-    order : sequence of int, optional
+    order : sequence of int, default=None
         Order in which they are tried without a forecast. Default: as listed.
 
     Raises

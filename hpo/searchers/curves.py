@@ -42,13 +42,13 @@ class CurveSearcher:
     ----------
     where : SearchSpace, sequence of Config or Candidates
         What to choose from.
-    seed : int
+    seed : int, default=0
         Seed of the configurations proposed without a forecast; not negative.
-    random_share : float
+    random_share : float, default=0.1
         Fraction of proposals drawn at random, in [0, 1].
-    surface : SurfaceModel, optional
+    surface : SurfaceModel, default=None
         The model. Default: a Gaussian process and trees in turn (`Mixed`).
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether a configuration of a space that was tried may be tried again, for a trainer with
         noise. Without effect on a list, whose configurations are tried as often as they are listed.
 

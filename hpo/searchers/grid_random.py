@@ -49,11 +49,11 @@ class GridSearcher:
     Parameters
     ----------
     space : SearchSpace
-    points : int
+    points : int, default=3
         Number of values of each number, evenly spaced on its own (linear or logarithmic) scale;
         integers with fewer values and categories take all of theirs. An integer that a condition
         depends on gets a further value if none of these would fulfil it.
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Start again at the end of the grid.
 
     Raises
@@ -101,9 +101,9 @@ class RandomSearcher:
     Parameters
     ----------
     space : SearchSpace
-    seed : int
+    seed : int, default=0
         Seed of the random number generator; not negative.
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Draw a configuration again by chance, for a trainer with noise. By default each is drawn
         once, and a space with finitely many ends when all are drawn.
 

@@ -94,17 +94,17 @@ class QLearningSearcher:
     ----------
     process : DecisionProcess
         The choices.
-    schedule : sequence of (epsilon, number of proposals)
+    schedule : sequence of (epsilon, number of proposals), default=((1.0, 50), (0.5, 25), (0.1, 1))
         Probability of a random choice, stage by stage; the last stage is open-ended.
-    seed : int
+    seed : int, default=0
         Seed of the random number generator; not negative.
-    learning_rate : float
+    learning_rate : float, default=0.1
         alpha, in (0, 1].
-    n_replays : int
+    n_replays : int, default=100
         Number of episodes that are replayed after each new one.
-    reward : callable
+    reward : callable, default=error_reward
         Converts a loss to a reward in [0, 1].
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether an architecture is trained again when it is drawn again, for a trainer with noise.
 
     Raises

@@ -131,7 +131,7 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
         A key of `SEARCHERS`: ``"random"``, ``"grid"``, ``"curves"`` (from forecasts), or ``"tpe"``,
         which is Optuna's sampler; or a name that an installed package offers.
     space : SearchSpace
-    seed : int
+    seed : int, default=0
         Seed of the random number generator; not negative.
     **options
         Options of this searcher (see `searcher_options`).

@@ -32,7 +32,7 @@ def read_table(path: str | Path, mode: str = "min") -> CurveTable:
         unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters. Or a
         ``.npz`` file with the arrays ``X`` (n, p), ``names`` (p,), ``Y`` (n, E) and, optionally,
         ``cost`` (n,).
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether lower or higher values of the file are better. The losses of the table are minus the
         values for ``"max"``.
 
@@ -87,7 +87,7 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
 
     Parameters
     ----------
-    path : str or Path, optional
+    path : str or Path, default=None
         Path of the file. Default: the user's cache folder, to which it is downloaded once.
 
     Raises
@@ -116,9 +116,9 @@ def clean_rows(table: CurveTable, rise: float = 0.03, settled: int = 5) -> IntAr
     Parameters
     ----------
     table : CurveTable
-    rise : float
+    rise : float, default=0.03
         A restart is a relative increase of the loss, from one unit to the next, above this.
-    settled : int
+    settled : int, default=5
         Number of first units in which such an increase is no restart.
     """
     seen: set[tuple[Any, ...]] = set()

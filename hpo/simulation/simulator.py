@@ -46,7 +46,7 @@ class CurveTable:
         Hyperparameters of each row.
     losses : ndarray of shape (n_rows, n_units)
         Loss after each unit; lower is better.
-    cost : ndarray of shape (n_rows,) or None
+    cost : ndarray of shape (n_rows,) or None, default=None
         Relative time of one unit; None if all are equal.
 
     Raises
@@ -94,10 +94,10 @@ class TableSearcher:
     Parameters
     ----------
     table : CurveTable
-    seed : int
+    seed : int, default=0
         Seed of the order: ``numpy.random.RandomState(seed).permutation(n_rows)``, as in the
         published experiments.
-    order : sequence of int, optional
+    order : sequence of int, default=None
         The order itself, in place of the seed.
     """
 
@@ -139,7 +139,7 @@ class TableCurveSearcher(CurveSearcher):
     Parameters
     ----------
     table : CurveTable
-    seed : int
+    seed : int, default=0
         Seed of the order in which rows are tried without a forecast, as for `TableSearcher`.
     **settings
         Settings of `CurveSearcher`.
@@ -170,15 +170,15 @@ class SimulatedRunner:
     table : CurveTable
     row_of : callable
         ``row_of(job)`` returns the row of a training job.
-    n_workers : int
+    n_workers : int, default=1
         Number of simultaneous training jobs; at least 1.
-    epoch_times : float or array-like of shape (n_rows,)
+    epoch_times : float or array-like of shape (n_rows,), default=None
         Virtual time of a unit of each row. Default: the table's cost, or 1.
-    predictor : CurvePredictor or None
+    predictor : CurvePredictor or None, default=None
         Answers prediction and forecast jobs; without one they fail.
-    searcher : Searcher or None
+    searcher : Searcher or None, default=None
         Proposes new configurations with a forecast.
-    predict_time : float
+    predict_time : float, default=0.0
         Virtual time of a prediction.
 
     Attributes
@@ -303,13 +303,13 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
         Builds the scheduler from a searcher.
     table : CurveTable
         Configurations and losses.
-    seed : int
+    seed : int, default=0
         Seed of the order in which rows are proposed (see `TableSearcher`).
-    searcher : TableSearcher or TableCurveSearcher, optional
+    searcher : TableSearcher or TableCurveSearcher, default=None
         Proposes rows. Default: a `TableSearcher` with the seed.
-    n_workers, epoch_times, predictor, predict_time
+    n_workers, epoch_times, predictor, predict_time : default=1, None, None, 0.0
         As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
-    recorder : Recorder, optional
+    recorder : Recorder, default=None
         Receives every job and report.
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher

@@ -162,9 +162,9 @@ class Float(_Range):
     ----------
     low, high : float
         Ends of the range, both included.
-    log : bool
+    log : bool, default=False
         Draw uniformly in the logarithm.
-    step : float or None
+    step : float or None, default=None
         Only ``low + k * step``; not together with `log`.
 
     All three are kept as floats. If both ends are the same, that is the only value.
@@ -244,9 +244,9 @@ class Int(_Range):
     ----------
     low, high : int
         Ends of the range, both included. If both are the same, that is the only value.
-    log : bool
+    log : bool, default=False
         Draw uniformly in the logarithm.
-    step : int
+    step : int, default=1
         Only ``low + k * step``; other than 1 not together with `log`.
 
     Raises
@@ -449,7 +449,7 @@ class Scipy(Domain):
     ----------
     name : str
         Such as ``"loguniform"`` or ``"norm"``.
-    args, kwds : tuple, Mapping
+    args, kwds : tuple, Mapping, default=(), None
         Parameters of the distribution.
 
     Raises

@@ -50,7 +50,7 @@ class SearchSpace:
     ----------
     domains : Mapping of str to Domain
         Domain of each hyperparameter; at least one.
-    conditions : Mapping of str to Mapping of str to tuple
+    conditions : Mapping of str to Mapping of str to tuple, default={}
         For each conditional hyperparameter its parents (ints, categoricals or constants), and the
         values of which each parent must have one, all at once.
 

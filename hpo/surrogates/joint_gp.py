@@ -129,7 +129,7 @@ class JointProcess:
         Points of the known losses; one or more.
     values : ndarray of shape (n_points,)
         The losses.
-    start : ndarray, optional
+    start : ndarray, default=None
         Initial theta. Default: the prior means.
     """
 
@@ -147,7 +147,7 @@ class JointProcess:
 
         Parameters
         ----------
-        iterations : int
+        iterations : int, default=10
             Maximum number of L-BFGS iterations.
         """
         from scipy.optimize import minimize

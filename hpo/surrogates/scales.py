@@ -24,7 +24,7 @@ class LogScale:
 
     Attributes
     ----------
-    base : float
+    base : float, default=0.0
         In units of the loss.
     """
 
@@ -52,7 +52,7 @@ class BentScale:
     ----------
     low, width : float
         In units of the loss; width is above 0.
-    shift, factor : float
+    shift, factor : float, default=0.0, 1.0
         Subtracted, and divided by; factor is above 0.
     """
 

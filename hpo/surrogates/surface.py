@@ -70,11 +70,11 @@ class Surface:
 
     Parameters
     ----------
-    max_points : int
+    max_points : int, default=160
         Maximum number of trials that it is fitted to: the best ones fill half, the rest are drawn.
-    iterations : int
+    iterations : int, default=15
         Maximum number of iterations of the fit.
-    cap : float
+    cap : float, default=0.75
         Losses above this quantile are lowered to it: how bad a bad configuration is does not inform
         about the good ones.
     """
@@ -168,11 +168,11 @@ class Trees:
 
     Parameters
     ----------
-    n_trees : int
+    n_trees : int, default=30
         Trees in the forest.
-    trees_per_sample : int
+    trees_per_sample : int, default=3
         Trees per sample.
-    cap : float
+    cap : float, default=0.75
         As for `Surface`.
     """
 

@@ -51,9 +51,9 @@ class Observations:
         Forecasts of their final losses, in any scale of about unit spread.
     max_resource : int
         Maximum resource per trial.
-    running : sequence of Config
+    running : sequence of Config, default=()
         Configurations of running trials without a loss.
-    surrogate : Surrogate or None
+    surrogate : Surrogate or None, default=None
         Predictions of untried configurations by the forecast's model, if it makes any.
     """
 

@@ -25,7 +25,7 @@ from hpo.trainers.failures import describe as describe  # noqa: PLC0414 - part o
 from hpo.trainers.faults import disk_fault, is_checkpoint_fault, machine_fault
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trainers.objective import Metrics as Metrics  # noqa: PLC0414 - part of this module
-from hpo.trainers.place import here, write_place
+from hpo.trainers.place import ended, here, write_place
 from hpo.trial import Config
 
 Result = Sequence[float] | Metrics | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
@@ -130,7 +130,7 @@ class Outcome:
     retry : bool
         Whether another attempt may be made.
     place : Mapping
-        Where and since when it ran, if that is known (see `hpo.trainers.place`).
+        Where, from when and until when it ran, if that is known (see `hpo.trainers.place`).
     cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}
         What the failure is about (see `Cause`).
     kept : bool
@@ -194,7 +194,7 @@ def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -
             segment.objective.losses(measured.values),
             measured.extra,
             kept=segment.checkpoint.exists(),
-            place=where,
+            place=ended(where),
             finished=measured.finished,
             objective=measured.name,
         )
@@ -203,7 +203,7 @@ def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
         return Outcome(reason=f"{error}; mend that", cause="machine")
     except ObjectiveError as error:
-        return Outcome(reason=str(error), cause="objective", place=where)
+        return Outcome(reason=str(error), cause="objective", place=ended(where))
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
         remedy = machine_fault(error) or disk_fault(folder)
         if remedy:
@@ -212,7 +212,8 @@ def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -
         reason = failures.describe_with_output(error, output)
         damaged = segment.checkpoint.exists() or segment.start > 0
         is_checkpoint = damaged and is_checkpoint_fault(error, folder)
-        return Outcome(reason=reason, cause="checkpoint" if is_checkpoint else "trial", place=where)
+        cause: Cause = "checkpoint" if is_checkpoint else "trial"
+        return Outcome(reason=reason, cause=cause, place=ended(where))
 
 
 def _context(segment: Segment, where: Mapping[str, Any]) -> TrialContext:

@@ -51,6 +51,11 @@ def here() -> dict[str, Any]:
     return place
 
 
+def ended(place: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a place with the time at which its segment ended, ``ended``."""
+    return {**place, "ended": round(time.time(), 3)}
+
+
 def _worker() -> str:
     if "distributed.worker" in sys.modules:
         with contextlib.suppress(Exception):  # not in a worker of Dask

@@ -664,7 +664,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         report = SamplerReport.from_info(
             self.sampler_info_[number], float(self.relaxation_bound_[number])
         )
-        say(report)
+        say(report, lines=True)
         return report
 
     def to_svc(self) -> Any:

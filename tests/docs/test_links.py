@@ -80,7 +80,7 @@ def test_roles_name_what_is_there(page):
 def test_the_map_from_the_papers_names_functions_of_all_five():
     text = (DOCS / "research" / "papers.md").read_text("utf-8")
     sections = {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
-    papers = [title for title in sections if title != "Beside the papers"]
+    papers = [title for title in sections if title != "Other sources"]
     assert len(papers) == 5
     for title in papers:
         names = [target for role, target in ROLE.findall(sections[title]) if role == "py:obj"]

@@ -1,22 +1,21 @@
 // What became of the trials of each rung, and the decisions within it.
-function bracketsSection() {
-  const lead = "One bar a rung: how many trials entered it, went on to the next, and what ended the others.";
-  const list = make("div");
-  for (const bracket of data.brackets) list.append(bracketOf(bracket));
-  section("brackets", "Brackets and decisions", make("p", { class: "quiet" }, lead), list);
+function bracketsPart() {
+  if (!data.brackets.length) return null;
+  const lead = "One bar per rung: how many trials entered it, went on to the next, and what ended the others.";
+  return section("brackets", "Brackets and decisions", box("brackets-lead", "p", { class: "quiet" }, lead), ...data.brackets.map(bracketOf));
 }
 
 function bracketOf(bracket) {
-  const button = make("button", { type: "button" }, "show its curves");
-  button.setAttribute("aria-label", `Show the curves of bracket ${bracket.bracket}`);
-  button.addEventListener("click", () => {
-    change({ bracket: bracket.bracket });
+  const number = bracket.bracket;
+  const show = () => {
+    change({ bracket: number });
     document.getElementById("curves").scrollIntoView();
-    document.querySelector("#curves .figure").focus({ preventScroll: true });
-  });
+    kept.get("curves-figure").focus({ preventScroll: true });
+  };
+  const curvesButton = button(`bracket-${number}-curves`, "show its curves", show, { "aria-label": `show its curves (bracket ${number})` });
   const spent = `${plural(bracket.spent, "epoch")} spent` + (bracket.saved === null ? "" : `, ${bracket.saved} saved by decisions`);
-  const head = make("header", {}, make("h3", {}, `Bracket ${bracket.bracket}`), make("span", { class: "quiet" }, spent), button);
-  return make("article", { class: "bracket" }, head, ...bracket.rungs.map(rungOf));
+  const head = box(`bracket-${number}-head`, "header", {}, make("h3", {}, `Bracket ${number}`), make("span", { class: "quiet" }, spent), curvesButton);
+  return box(`bracket-${number}`, "article", { class: "bracket" }, head, ...bracket.rungs.map(rungOf));
 }
 
 function rungOf(rung) {

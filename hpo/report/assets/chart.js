@@ -1,4 +1,4 @@
-// Axes and scales of a figure that fits the width of its place and is drawn anew when that changes.
+// Axes and scales of a figure that fits the width of its place.
 function scale(kind, [low, high], [from, to]) {
   const log = kind === "log" && low > 0;
   const [a, b] = log ? [Math.log(low), Math.log(high)] : [low, high];
@@ -13,7 +13,7 @@ function niceTicks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
   const ticks = [];
-  for (let k = Math.ceil(low / step); k * step <= high * (1 + 1e-12); k++) ticks.push(Number((k * step).toPrecision(12)));
+  for (let k = Math.ceil(low / step); k * step <= high * (1 + 1e-12) + 1e-300; k++) ticks.push(Number((k * step).toPrecision(12)));
   return ticks;
 }
 
@@ -33,17 +33,26 @@ function ticksOf(axis, count) {
   return axis.log ? logTicks(axis.low, axis.high, count) : niceTicks(axis.low, axis.high, count);
 }
 
-// settings: label, height, x and y ({label, range, kind, ticks?}); returns the drawing and its scales.
+// A tick in few letters: 0.001, 1e-4, 20000, 1e6.
+function tickText(value) {
+  if (typeof value !== "number" || value === 0) return String(value);
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-3) return Number(value.toPrecision(4)).toExponential().replace("e+", "e");
+  return String(Number(value.toPrecision(6)));
+}
+
+// settings: label, height, x and y ({label, range, kind, ticks?}), right?; returns the drawing and its scales.
 function frame(place, settings) {
   const width = Math.max(240, place.clientWidth || 600);
   const height = settings.height;
-  const margin = { left: 58, right: 12, top: 10, bottom: 42 };
+  const margin = { left: 60, right: settings.right ?? 12, top: 10, bottom: 42 };
   const x = scale(settings.x.kind, settings.x.range, [margin.left, width - margin.right]);
   const y = scale(settings.y.kind, settings.y.range, [height - margin.bottom, margin.top]);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": settings.label });
   const across = Math.max(2, Math.floor((width - 70) / 75));
   const xTicks = settings.x.ticks ?? ticksOf(x, across);
-  drawTicks(svg, x, y, spaced(xTicks, x, 30), ticksOf(y, Math.floor(height / 55)), { width, height, margin });
+  const yTicks = settings.y.ticks ?? ticksOf(y, Math.floor(height / 55));
+  drawTicks(svg, x, y, spaced(xTicks, x, 32), yTicks, { width, height, margin });
   svg.append(
     label(settings.x.label, (margin.left + width - margin.right) / 2, height - 6, {}),
     label(settings.y.label, 0, 0, { transform: `translate(13 ${(height - margin.bottom + margin.top) / 2}) rotate(-90)` }),
@@ -54,37 +63,37 @@ function frame(place, settings) {
 
 // Leave out ticks that would write over their neighbour.
 function spaced(ticks, x, least) {
-  const kept = [];
-  for (const tick of [...ticks].reverse()) if (!kept.length || x(kept.at(-1)) - x(tick) >= least) kept.push(tick);
-  return kept;
+  const left = [];
+  for (const tick of [...ticks].reverse()) if (!left.length || x(left.at(-1)) - x(tick) >= least) left.push(tick);
+  return left;
 }
 
 function label(words, x, y, attributes) {
   return draw("text", { x, y, "text-anchor": "middle", ...attributes }, words);
 }
 
+function titled(element, words) {
+  element.append(draw("title", {}, words));
+  return element;
+}
+
+// As many letters as fit, of about 7 units each.
+function cut(words, width) {
+  const letters = Math.max(2, Math.floor(width / 7));
+  return words.length > letters ? `${words.slice(0, letters - 1)}…` : words;
+}
+
 function drawTicks(svg, x, y, xTicks, yTicks, { width, height, margin }) {
   const bottom = height - margin.bottom;
   for (const tick of xTicks) {
     svg.append(draw("line", { class: "grid", x1: x(tick), x2: x(tick), y1: margin.top, y2: bottom }));
-    svg.append(label(text(tick), x(tick), bottom + 16, {}));
+    svg.append(label(tickText(tick), x(tick), bottom + 16, {}));
   }
   for (const tick of yTicks) {
     svg.append(draw("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: y(tick), y2: y(tick) }));
-    svg.append(label(text(tick), margin.left - 6, y(tick) + 4, { "text-anchor": "end" }));
+    svg.append(label(tickText(tick), margin.left - 6, y(tick) + 4, { "text-anchor": "end" }));
   }
   svg.append(draw("path", { class: "axis", fill: "none", d: `M${margin.left} ${margin.top}V${bottom}H${width - margin.right}` }));
-}
-
-// Draw now, and again whenever the width changes.
-function keepDrawn(place, drawIt) {
-  let width = -1;
-  new ResizeObserver(() => {
-    if (place.clientWidth !== width) {
-      width = place.clientWidth;
-      drawIt();
-    }
-  }).observe(place);
 }
 
 // The range that shows the bulk of some numbers: a few that exploded must not flatten the others.
@@ -95,11 +104,28 @@ function bulk(values, mode = data.mode) {
   const last = finite.length - 1;
   const low = finite[mode === "min" ? 0 : Math.ceil(0.02 * last)];
   const high = finite[mode === "max" ? last : Math.floor(0.98 * last)];
-  return high > low ? [low, high] : [low - 0.5, low + 0.5];
+  return high > low ? [low, high] : widened(low);
+}
+
+function widened(value) {
+  const space = 0.1 * Math.abs(value) || 0.5;
+  return [value - space, value + space];
 }
 
 function padded([low, high], log) {
-  if (log && low > 0) return [low * 0.9, high * 1.2];
+  if (log && low > 0) {
+    const space = (high / low) ** 0.04;
+    return [low / space, high * space];
+  }
   const space = 0.04 * (high - low);
   return [low - space, high + space];
+}
+
+function clamp(value, [low, high]) {
+  return Math.min(Math.max(value, low), high);
+}
+
+// Whether numbers are positive and span more than a decade, so that a logarithmic axis shows more.
+function suitsLog([low, high]) {
+  return low > 0 && high / low > 10;
 }

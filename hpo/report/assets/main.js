@@ -1,12 +1,13 @@
-// The page, from top to bottom.
-for (const [name, value] of data.figures)
-  document.getElementById("figures").append(make("div", {}, make("dt", {}, name), make("dd", {}, value)));
-curvesSection();
-bracketsSection();
-predictorSection();
-spendingSection();
-importanceSection();
-trialsSection();
-if (data.settings.length) section("settings", "Settings", numbers("settings", ["name", "value"], data.settings));
-change({ trial: ranked.length && Number.isFinite(ranked[0].values.at(-1)) ? ranked[0].id : null });
-document.documentElement.dataset.ready = "yes";
+// The page of one search, from top to bottom.
+function overviewPart() {
+  const pairs = data.figures.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
+  fill(document.getElementById("figures"), ...pairs);
+  return null;
+}
+
+function settingsPart() {
+  return data.settings.length ? section("settings", "Settings", numbers("settings", "settings", ["name", "value"], () => data.settings)) : null;
+}
+
+parts = [overviewPart, curvesPart, bestPart, intermediatePart, bracketsPart, budgetPart, predictorPart, hyperparametersPart, timelinePart, trialsPart, settingsPart];
+render(JSON.parse(document.getElementById("data").textContent));

@@ -1,20 +1,17 @@
 // The predictor: its skill at each decision, and its predictions against the true values.
-function predictorSection() {
+function predictorPart() {
   const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
-  if (!measured.length && !data.decisions.length) {
-    section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
-    return;
-  }
-  const lead = "Skill is one minus the predictor's squared error over that of keeping the last known value, cross-validated on its training curves: above 0 it beats the last value, at 0 or below it is worth nothing.";
-  const skill = make("div", { class: "figure" });
-  const truth = make("div", { class: "figure" });
-  const pair = make("div", { class: "pair" }, make("div", {}, make("h3", {}, "Skill at each decision"), skill), make("div", {}, make("h3", {}, `Predicted and true ${data.objective}`), truth, make("p", { class: "quiet" }, errorText())));
-  const rows = data.decisions.map((d) => [d.bracket, d.rung, d.resource, d.kept.length, d.dropped.length, d.skill, d.message]);
-  const heading = ["bracket", "rung", "after epochs", "kept", "stopped", "skill", "message"];
-  section("predictor", "Predictor", make("p", { class: "quiet" }, lead), pair, numbers("decisions", heading, rows));
-  keepDrawn(skill, () => drawSkill(skill, measured));
-  keepDrawn(truth, () => drawTruth(truth));
-  onChange(() => drawTruth(truth));
+  if (!data.decisions.length) return section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
+  const lead = "Skill is one minus the squared error of the predictor divided by that of keeping the last known value, cross-validated on its training curves. Above 0 the predictor is better than the last value.";
+  const skill = figure("skill-figure", (place) => drawSkill(place, measured));
+  const truth = figure("truth-figure", drawTruth, { mark: markTruth });
+  const pair = box("predictor-pair", "div", { class: "pair" },
+    box("skill-half", "div", {}, make("h3", {}, "Skill at each decision"), skill),
+    box("truth-half", "div", {}, make("h3", {}, `Predicted against true ${data.objective}`), truth, make("p", { class: "quiet" }, errorText())));
+  const decisions = numbers("decisions", "decisions", ["bracket", "rung", "after epochs", "kept", "stopped", "skill", "message"],
+    () => data.decisions.map((d) => [d.bracket, d.rung, d.resource, d.kept.length, d.dropped.length, d.skill, d.message]));
+  const forecasts = numbers("forecasts", "predictions whose true value is known", ["trial", "after epochs", "predicted epoch", "predicted", "last value", "true"], () => data.forecasts);
+  return section("predictor", "Predictor", box("predictor-lead", "p", { class: "quiet" }, lead), pair, decisions, forecasts);
 }
 
 function errorText() {
@@ -43,24 +40,36 @@ function drawSkill(place, decisions) {
   });
 }
 
+// Both axes in one scale, so that the distance from the diagonal is the error.
 function drawTruth(place) {
   const rows = data.forecasts.filter((row) => row[3] !== null && row[4] !== null);
-  const range = padded(bulk(rows.flatMap((row) => row.slice(3, 6))), false);
+  if (!rows.length) {
+    place.replaceChildren(make("p", { class: "quiet" }, "No predicted trial was trained to the predicted epoch so far."));
+    return;
+  }
+  const found = bulk(rows.flatMap((row) => row.slice(3, 6)));
+  const log = suitsLog(found);
+  const range = padded(found, log);
+  const kind = log ? "log" : "linear";
+  const side = clamp(place.clientWidth, [240, 420]);
   const { svg, x, y } = frame(place, {
-    label: `Predicted against true ${data.objective}`,
-    height: 240,
-    x: { label: `true ${data.objective}`, range, kind: "linear" },
-    y: { label: "predicted", range, kind: "linear" },
+    label: `Predicted against true ${data.objective} of ${plural(rows.length, "prediction")}; on the diagonal both are equal`,
+    height: side - 30,
+    right: Math.max(12, place.clientWidth - side),
+    x: { label: `true ${data.objective}`, range, kind },
+    y: { label: `predicted ${data.objective}`, range, kind },
   });
-  const inside = (value) => Math.min(Math.max(value, range[0]), range[1]);
   svg.append(draw("line", { class: "reference", x1: x(range[0]), x2: x(range[1]), y1: y(range[0]), y2: y(range[1]) }));
   for (const [id, resource, target, predicted, last, truth] of rows) {
-    const cx = x(inside(truth));
-    const by = y(inside(last));
+    const [cx, by] = [x(clamp(truth, range)), y(clamp(last, range))];
     svg.append(draw("path", { class: "cross", d: `M${cx - 3} ${by - 3}l6 6m0 -6l-6 6` }));
-    const dot = draw("circle", { class: `dot${id === view.trial ? " chosen-dot" : ""}`, cx, cy: y(inside(predicted)), r: 3.5 });
-    dot.append(draw("title", {}, `trial ${id}, epoch ${resource} to ${target}: predicted ${text(predicted)}, last ${text(last)}, true ${text(truth)}`));
+    const dot = draw("circle", { class: "dot", cx, cy: y(clamp(predicted, range)), r: 4, "data-trial": id });
+    titled(dot, `trial ${id}, epoch ${resource} to ${target}: predicted ${text(predicted)}, last ${text(last)}, true ${text(truth)}`);
     dot.addEventListener("click", () => change({ trial: id }));
     svg.append(dot);
   }
+}
+
+function markTruth(place) {
+  for (const dot of place.querySelectorAll("circle")) dot.classList.toggle("chosen-dot", Number(dot.dataset.trial) === view.trial);
 }

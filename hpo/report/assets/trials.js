@@ -1,60 +1,54 @@
 // Every trial in a table that can be sorted and searched.
 const PAGE = 50;
 
-function trialsSection() {
+const trialTable = { column: null, down: false, shown: PAGE };
+
+function trialColumns() {
   const names = [...new Set(data.trials.flatMap((trial) => Object.keys(trial.config)))];
-  const columns = [
+  return [
     ["trial", (trial) => trial.id], [`last ${data.objective}`, (trial) => trial.values.at(-1) ?? null], ["epochs", (trial) => trial.values.length],
     ["bracket", (trial) => trial.bracket], ["fate", (trial) => data.fates[trial.fate]],
     ...data.metrics.map((name, place) => [`last ${name}`, (trial) => trial.metrics[place].at(-1) ?? null]),
     ...names.map((name) => [name, (trial) => (Object.hasOwn(trial.config, name) ? trial.config[name] : undefined)]), ["retries", (trial) => trial.retries], ["reason", (trial) => trial.reason],
   ];
-  const state = { column: null, down: false, words: "", shown: PAGE };
-  const body = make("tbody");
-  const more = make("button", { type: "button" });
-  const count = make("p", { class: "quiet", role: "status" });
-  const fill = () => fillTable(body, more, count, columns, state);
-  const head = make("tr");
-  columns.forEach(([name], place) => head.append(heading(name, place, head, state, fill)));
-  const search = make("input", { type: "search", placeholder: "search", "aria-label": "Search the trials" });
-  search.addEventListener("input", () => {
-    Object.assign(state, { words: search.value.toLowerCase(), shown: PAGE });
-    fill();
-  });
-  more.addEventListener("click", () => {
-    state.shown *= 4;
-    fill();
-  });
-  const table = make("table", {}, make("thead", {}, head), body);
-  const region = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of trials" }, table);
-  section("trials", "Trials", make("div", { class: "bar" }, search), count, region, more);
-  fill();
-  onChange(() => markChosen(body));
 }
 
-function heading(name, place, head, state, fill) {
-  const button = make("button", { type: "button" }, name);
-  const cell = make("th", { scope: "col", "aria-sort": "none" }, button);
-  button.addEventListener("click", () => {
-    Object.assign(state, { down: place === state.column && !state.down, column: place });
-    for (const other of head.children) other.setAttribute("aria-sort", "none");
-    cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
-    fill();
-  });
-  return cell;
-}
-
-function fillTable(body, more, count, columns, state) {
-  const value = state.column === null ? (trial) => trial.rank : columns[state.column][1]; // the best first
+function trialsPart() {
+  const isNew = !kept.has("trials-search");
+  const search = keep("trials-search", "input", { type: "search", placeholder: "search", "aria-label": "Search the trials" });
+  if (isNew) {
+    search.addEventListener("input", () => {
+      trialTable.shown = PAGE;
+      refresh();
+    });
+  }
+  const columns = trialColumns();
   const words = (trial) => columns.map(([, of]) => String(of(trial) ?? "")).join(" ").toLowerCase();
-  const rows = data.trials.filter((trial) => !state.words || words(trial).includes(state.words));
-  rows.sort((a, b) => compare(value(a), value(b)) * (state.down ? -1 : 1) || a.id - b.id);
-  const part = rows.slice(0, state.shown);
-  body.replaceChildren(...part.map((trial) => rowOf(trial, columns)));
-  count.textContent = `${part.length} of ${plural(rows.length, "trial")}`;
+  const wanted = search.value.toLowerCase();
+  const rows = data.trials.filter((trial) => !wanted || words(trial).includes(wanted));
+  const value = trialTable.column === null ? (trial) => trial.rank : columns[trialTable.column][1]; // the best first
+  rows.sort((a, b) => compare(value(a), value(b)) * (trialTable.down ? -1 : 1) || a.id - b.id);
+  const part = rows.slice(0, trialTable.shown);
+  const head = box("trials-head", "tr", {}, ...columns.map(([name], place) => heading(name, place)));
+  const body = box("trials-body", "tbody", {}, ...part.map((trial) => rowOf(trial, columns)));
+  const table = box("trials-table", "table", {}, box("trials-top", "thead", {}, head), body);
+  const count = box("trials-count", "p", { class: "quiet", role: "status" }, `${part.length} of ${plural(rows.length, "trial")}`);
+  const more = button("trials-more", `Show more of ${rows.length}`, () => {
+    trialTable.shown *= 4;
+    refresh();
+  });
   more.hidden = part.length === rows.length;
-  more.textContent = `Show more of ${rows.length}`;
-  markChosen(body);
+  figures.set("trials", { place: body, draw: markChosen, mark: markChosen });
+  return section("trials", "Trials", box("trials-bar", "div", { class: "bar" }, search), count, scrolling("trials-scroll", "Table of trials", table), more);
+}
+
+function heading(name, place) {
+  const sorted = trialTable.column !== place ? "none" : trialTable.down ? "descending" : "ascending";
+  const sort = () => {
+    Object.assign(trialTable, { down: place === trialTable.column && !trialTable.down, column: place });
+    refresh();
+  };
+  return box(`column-${place}`, "th", { scope: "col", "aria-sort": sorted }, button(`column-${place}-sort`, name, sort));
 }
 
 // Numbers by size, then text; what is missing comes last.
@@ -66,17 +60,10 @@ function compare(a, b) {
 }
 
 function rowOf(trial, columns) {
-  const row = make("tr", { "data-trial": trial.id });
-  columns.forEach(([name, of], place) => {
-    if (place > 0) {
-      row.append(make("td", { class: name === "reason" ? "wide" : "" }, text(of(trial))));
-      return;
-    }
-    const button = make("button", { type: "button", "aria-label": `Choose trial ${trial.id}` }, trial.id);
-    button.addEventListener("click", () => change({ trial: trial.id }));
-    row.append(make("td", {}, button));
-  });
-  return row;
+  const choose = button(`trial-${trial.id}`, trial.id, () => change({ trial: trial.id }), { "aria-label": `Choose trial ${trial.id}` });
+  const cells = columns.map(([name, of], place) =>
+    place ? make("td", { class: name === "reason" ? "wide" : "" }, text(of(trial))) : box(`trial-${trial.id}-cell`, "td", {}, choose));
+  return box(`trial-${trial.id}-row`, "tr", { "data-trial": trial.id }, ...cells);
 }
 
 function markChosen(body) {

@@ -144,6 +144,11 @@ class SharedPool:
         """Number of segments that can be started now, at once or when a member has joined."""
         return max(0, self.n_workers - self._n_tasks)
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of segments that wait for an idle member."""
+        return len(self._queue)
+
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment, here or on a member; it waits until one is idle."""
         task = _Task(trainer, segment, timeout)

@@ -87,37 +87,37 @@ class SwiftASHA:
         proposals with every forecast, which brings most of the gain.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta, of the Hyperband that `budget_fraction` refers to.
-    seed : int
+    seed : int, default=0
         Seed of the random number generator.
-    budget_fraction : float
+    budget_fraction : float, default=0.45
         Epochs to spend, as a fraction of Hyperband's with the same R and eta; above 0. At least
         ``max_resource + 10`` are spent if Hyperband spends as many, and
         ``1.5 * max_resource * n_workers``: a search takes at least the time of one full training,
         in which that many keep all workers busy.
-    max_epochs : int or None
+    max_epochs : int or None, default=None
         Epochs to spend, in place of `budget_fraction`; at least `max_resource`.
-    n_workers : int or None
+    n_workers : int or None, default=None
         Number of workers for which there are epochs. None: those of the run (see
         `expect_workers`).
-    min_resource : int
+    min_resource : int, default=1
         Units of a new trial's first job, whatever `max_step` is; more if the forecasts find that
         losses so early do not inform about final losses. The Hyperband that `budget_fraction`
         refers to has rungs from one unit on.
-    max_step : int or None
+    max_step : int or None, default=None
         Maximum number of units of a job, except one that completes a trial, and fewer towards the
         end; None for an eighth of `max_resource`.
-    n_first : int
+    n_first : int, default=10
         Number of trials that start before the first forecast.
-    forecast_interval : float
+    forecast_interval : float, default=0.03
         Fraction of the epochs between two forecasts.
-    n_proposals : int
+    n_proposals : int, default=24
         Minimum number of configurations to propose with each forecast.
-    improvement_fraction : float
+    improvement_fraction : float, default=0.85
         Fraction of choices made by the probability of improving on the incumbent by a random
         margin; the others are made by Thompson sampling.
-    min_improvement : float or None
+    min_improvement : float or None, default=None
         The search ends early, once two forecasts in a row expect the remaining epochs to improve
         the best final loss by less, in units of the loss; above 0. None: the budget is spent.
 

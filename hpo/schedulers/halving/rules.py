@@ -102,15 +102,15 @@ class SwiftRule:
 
     Attributes
     ----------
-    full_fraction : float
+    full_fraction : float, default=0.5
         k: at least ``k * n_next`` trials are trained in full.
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves that train a predictor.
-    decision_fraction : float
+    decision_fraction : float, default=0.5
         Position of the decision point within the round, in (0, 1).
-    quantile : float
+    quantile : float, default=0.25
         A paused trial continues if its prediction is below this quantile.
-    ties : {"stable", "heapsort"}
+    ties : {"stable", "heapsort"}, default="stable"
         Order of equal predictions, which are common: far from its training curves, a kernel model
         predicts its intercept, to the last bit. ``"stable"``: as they entered the round.
         ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; it reproduces
@@ -149,9 +149,9 @@ class ProbabilityRule:
 
     Attributes
     ----------
-    threshold : float
+    threshold : float, default=0.05
         A trial stops if the probability that its loss makes the cut is below this.
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves that train a predictor.
     """
 

@@ -77,7 +77,8 @@ def test_the_page_in_a_browser(pair, browser, tmp_path) -> None:
     browser.requests.clear()
     browser.open(path.as_uri(), ready=READY)
     assert browser.requests == [path.as_uri()]
-    assert browser.evaluate("document.querySelectorAll('path.run').length") == 4  # and the legend
+    lines = "document.querySelectorAll('#progress .figure path.run').length"
+    assert browser.evaluate(lines) == 4  # two phases of two searches
     text = browser.evaluate("document.body.innerText")
     for record in pair.records():
         assert re.search(rf"\b{record['epochs']}\b", text)

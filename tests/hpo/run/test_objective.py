@@ -282,8 +282,8 @@ def test_progress_has_the_users_sign(maximised):
     assert isinstance(summary, RunSummary)
     assert summary.best == results.best
     assert summary.best.metrics["loss"] == results.best.metrics["loss"]
-    labels = dict(Snapshot.of(summary, None).fields())
-    assert labels["best accuracy"] == f"{results.best.value:.5g} (#{results.best.trial_id})"
+    labels = Snapshot.of(summary, None).fields()
+    assert labels["best accuracy"] == f"{results.best.value:.5g} (trial {results.best.trial_id})"
     file = io.StringIO()
     with RichProgress("", Console(file=file, width=200)) as progress:
         progress.show(summary, None)
