@@ -359,8 +359,7 @@ def train(config, start, stop, checkpoint):
     return [config["lr"] + 1 / (unit + 1) for unit in range(start, stop)]
 space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
 searcher = RandomSearcher(space, seed=0)
-scheduler = make_scheduler("random-search", searcher, max_resource=1, n_trials=5,
-                           seed=0)
+scheduler = make_scheduler("random-search", searcher, max_resource=1, n_trials=5, seed=0)
 results = Tuner(train, scheduler, executor="inline", progress=RichProgress("<b>")).run()
 """
 
