@@ -116,7 +116,7 @@ class FixedPointEncoding:
 
     @staticmethod
     def implied_box(n_bits: int, base: float, exponent_shift: float = 0.0) -> float:
-        """Return the C that follows from the weights of `from_base`."""
+        """Return the C that follows from n_bits, base and exponent_shift in `from_base`."""
         return float(_base_weights(n_bits, base, exponent_shift).sum())
 
     @property

@@ -109,7 +109,7 @@ PARAMETERS = [
     ({"sampler": "dwave"}, r"sampler='dwave' is not known; use one of \['structured', 'sa', "),
     (
         {"sampler_options": {"sweeps": 9}},
-        r"\['sweeps'\], which the sampler 'structured' does not have. Its options are \['beta_range', ",
+        r"\['sweeps'\], which the sampler 'structured' does not have\. Its options are \['beta_r",
     ),
     (
         {"sampler": "sa", "sampler_options": {"num_reads": 9}},
