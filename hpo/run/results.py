@@ -515,17 +515,30 @@ class Results:
             )
         return [visible(line) for line in lines]
 
+    @property
+    def savings(self) -> tuple[int, int]:
+        """Resource units saved, and what plain Hyperband spends for the same.
+
+        Of a run that is finished it is the cost of the whole of Hyperband, otherwise what it would
+        have spent by now on the same trials. Nothing is saved where that is not defined.
+        """
+        if self.baseline is None:
+            return 0, 0
+        if self.finished:
+            return self.saved or 0, self.baseline.epochs
+        by_now = self.baseline.spent_by_now(self.trials)
+        return (0, 0) if by_now is None else (max(0, by_now - self.epochs), by_now)
+
     def _cost_text(self) -> str:
         """Return what plain Hyperband takes, for the line of the epochs."""
         if self.baseline is None:
             return ""
-        total, by_now = self.baseline.epochs, self.baseline.spent_by_now(self.trials)
-        if self.finished and self.saved:
-            return f", {self.saved / total:.0%} less than the {total} of plain Hyperband"
-        text = f"; plain Hyperband takes {total}"
-        if by_now is not None and by_now > self.epochs and not self.finished:
-            share = 1 - self.epochs / by_now
-            text += f" in all, and {by_now} for the same trials so far ({share:.0%} saved)"
+        saved, whole = self.savings
+        if self.finished and saved:
+            return f", {saved / whole:.0%} less than the {whole} of plain Hyperband"
+        text = f"; plain Hyperband takes {self.baseline.epochs}"
+        if saved:
+            text += f" in all, and {whole} for the same trials so far ({saved / whole:.0%} saved)"
         return text
 
     @property

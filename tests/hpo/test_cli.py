@@ -110,11 +110,11 @@ BAD_RUNS = {
     "max_resource .* must be at most 1000000, got 10+; take fewer": {
         "max_resource": "1" + "0" * 30
     },
-    "seed is no option of hyperband: it is set by --seed": {"scheduler_option": "seed=5"},
-    "max_resource is no option of hyperband: it is set by --max-resource": {
+    "seed is not an option of hyperband; set it by --seed": {"scheduler_option": "seed=5"},
+    "max_resource is not an option of hyperband; set it by --max-resource": {
         "scheduler_option": "max_resource=3"
     },
-    "name is no option of searcher random: it is set by --searcher": {"searcher_option": "name=x"},
+    "name is not an option of searcher random; set it by --searcher": {"searcher_option": "name=x"},
     "nusvr takes the options .*; got build": {"predictor": "nusvr", "predictor_option": "build=1"},
     "allow_duplicates must be true or false, got 'no'": {"searcher_option": "allow_duplicates=no"},
     "option 'iterations' must be a number, a short list or text, got 5000 characters": {
