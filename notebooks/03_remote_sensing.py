@@ -43,14 +43,18 @@ from sklearn.svm import SVR
 
 from qsvr import QSVR, QSVREnsemble
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-})  # fmt: skip
-
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
+
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
+})  # fmt: skip
 
 # %% [markdown]
 # ## The data
@@ -60,7 +64,7 @@ QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 # similar to those measured in the ocean. Dissolved matter and particles also vary independently of
 # chlorophyll, by a factor of two, and the instrument adds noise of five per cent.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Top: 80 simulated reflectance spectra coloured by chlorophyll. Bottom: chlorophyll against the blue to green ratio, a falling cloud of points."}}
+# %% mystnb={"image": {"alt": "Top: 80 simulated reflectance spectra coloured by chlorophyll. Bottom: chlorophyll against the blue to green ratio, a falling cloud of points."}}
 BANDS = np.array([412, 443, 490, 510, 555, 670])  # nm
 WATER = np.array([0.0046, 0.0071, 0.0150, 0.0325, 0.0596, 0.4390])  # absorption, 1/m
 ALGAE = np.array([0.0323, 0.0403, 0.0274, 0.0180, 0.0070, 0.0189])  # of 1 mg/m3
@@ -93,7 +97,9 @@ top.set(
     title="80 spectra",
 )  # fmt: skip
 top.set_xticklabels(BANDS, rotation=45)
-bar = figure.colorbar(plt.cm.ScalarMappable(level, "viridis"), ax=top, label="chlorophyll [mg/m$^3$]")
+bar = figure.colorbar(
+    plt.cm.ScalarMappable(level, "viridis"), ax=top, label="chlorophyll [mg/m$^3$]"
+)
 bar.set_ticks([-1, 0, 1], labels=["0.1", "1", "10"])
 ratio = X[:, 1:4].max(axis=1) / X[:, 4]
 bottom.loglog(ratio, y, ".", ms=6)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,15 +17,22 @@ from hpo.errors import (
     InterruptedRunError,
     MissingCheckpointError,
     StoppedRunError,
+    UsageError,
 )
 from hpo.text import say, shell_word, write
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hpo.report import Run
     from hpo.run.results import Results
 
 T = TypeVar("T")
+
+_FILES = ("Journal: ", "Checkpoint ", "Page: ", "Figure: ", "Results: ")
+"""Beginnings of lines about files."""
+_WIDEST = 100_000
+"""Columns of a table of any width."""
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -32,19 +41,46 @@ EXIT_CLOSED_PIPE = 141
 """By the convention of shells: 128 plus the number of SIGPIPE."""
 
 
-def print_out(*lines: str, table: Table | None = None) -> None:
-    """Print a table and lines; end the command where the output cannot be written."""
+def print_out(
+    *lines: str, table: Table | Callable[[int], Table] | None = None, wide: bool = False
+) -> None:
+    """Print a table and lines; end the command where the output cannot be written.
+
+    Parameters
+    ----------
+    *lines : str
+    table : Table, callable or None
+        A table, or what returns it for a width.
+    wide : bool
+        Whether the table may be wider than the terminal.
+    """
     with _output():
         if table is not None:
             from rich.console import Console
 
             console = Console()
-            console = console if console.is_terminal else Console(width=120)
+            width = console.width if console.is_terminal or "COLUMNS" in os.environ else 120
+            made = table if not callable(table) else table(width)
+            console.width = _WIDEST if wide else width
             with console.capture() as capture:
-                console.print(table)
+                console.print(made)
             write(capture.get(), sys.stdout)
         for line in lines:
-            say(line)
+            say(_wrapped(line), lines=True)
+
+
+def _wrapped(line: str) -> str:
+    """Return a line in parts, where it is wider than the terminal: no number is broken.
+
+    Lines about files, which may be copied, stay whole, and so does all that is no terminal's.
+    """
+    if line.startswith(_FILES) or not sys.stdout.isatty():
+        return line
+    width = max(20, shutil.get_terminal_size().columns)
+    parts = textwrap.wrap(
+        line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(parts) or line
 
 
 @contextlib.contextmanager
@@ -105,18 +141,51 @@ def show(
     top: int = 10,
     files: Sequence[str] = (),
     metrics: Sequence[str] | None = None,
+    *,
+    wide: bool = False,
+    run: Run | None = None,
 ) -> None:
-    """Print the table of the best trials, the cost, the savings and the files."""
-    lines = [*results.summary_lines(), f"Journal: {journal}"]
+    """Print the table of the best trials, the cost, the savings and the files.
+
+    Parameters
+    ----------
+    results : Results
+    journal : Path
+    top, metrics
+        As in `hpo.Results.table`.
+    files : sequence of str
+        Lines about files that were written.
+    wide : bool
+        Whether the table may be wider than the terminal.
+    run : Run or None
+        The run, if its journal has been read.
+    """
+    lines = [*results.summary_lines(), *_skill_lines(results, journal, run)]
+    lines.append(f"Journal: {journal}")
     if results.incumbent is not None:
         with contextlib.suppress(MissingCheckpointError):
             lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
     lines += files
-    print_out(*lines, table=results.table(top, metrics))
+    print_out(
+        *lines,
+        table=lambda width: results.table(top, metrics, None if wide else width),
+        wide=wide,
+    )
     if results.finished and results.incumbent is None:
         name = results.objective.title
         warn(f"Error: no trial ended with a finite {name}; see the reasons above")
         raise SystemExit(EXIT_FAILED)
+
+
+def _skill_lines(results: Results, journal: Path, run: Run | None) -> list[str]:
+    """Return how good the predictions were, for which the journal is read."""
+    from hpo.report import read_run
+
+    if not any(event.skill is not None for event in results.events):
+        return []
+    with contextlib.suppress(UsageError):  # the results are there anyway
+        return (run or read_run(journal)).skill_lines()
+    return []
 
 
 def _relative(path: Path) -> Path:

@@ -1,22 +1,23 @@
-"""Base of the trackers, which write the new part of the state of a run to a service.
+"""Base of the trackers, which write a run to a service while it goes on.
 
-A tracker is a `hpo.run.progress.Progress`: pass it as ``Tuner(..., progress=tracker)``, or within
-`Several` beside a progress display. `track` writes a run that is over. An unreachable service never
-ends a run: writing is tried again, and what could not be written in the end is logged.
+A tracker is a `hpo.run.progress.Progress`: pass it as ``Tuner(..., progress=tracker)``, or together
+with a progress display in `Several`. `track` writes a run that is over. An unreachable service
+never ends a run: the tracker tries again, and logs what could not be written in the end.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from hpo.run.baseline import HyperbandBaseline
-from hpo.run.progress import Progress
+from hpo.run.limits import Bounds
+from hpo.run.progress import Activity, Progress
 from hpo.run.results import Results
 from hpo.run.trial_results import RunSummary, TrialResult, TrialViews
 from hpo.text import visible
@@ -28,16 +29,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Update:
-    """New part of a trial.
+    """What is new about a trial since the last update.
 
     Attributes
     ----------
     trial : TrialResult
-        Its present state.
+        The trial with all its values.
     start : int
         Units written before.
     first : bool
-        Whether nothing of it was written before.
+        Whether this is the first update of the trial.
     over : bool
         Whether it is stopped, completed or failed.
     objective : Objective
@@ -152,6 +153,36 @@ class Several(Progress):
         """Show the state `summary` and what was saved relative to the `baseline`."""
         for part in self._parts:
             part.show(summary, baseline)
+
+    def announce(self, line: str) -> None:
+        """Show a line before the run starts."""
+        for part in self._parts:
+            part.announce(line)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Show that workers are being started."""
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.enter_context(part.starting())
+            yield
+
+    def follow(
+        self, activity: Callable[[], Activity], bounds: Bounds, n_trials: int | None = None
+    ) -> None:
+        """Take note of what runs the search, and of its limits."""
+        for part in self._parts:
+            part.follow(activity, bounds, n_trials)
+
+    def tick(self) -> float | None:
+        """Update what changes by itself."""
+        due = [part.tick() for part in self._parts]
+        return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def conclude(self, outcome: str) -> None:
+        """Take note of how the run ended."""
+        for part in self._parts:
+            part.conclude(outcome)
 
     def __enter__(self) -> Self:
         """Start the parts in order."""

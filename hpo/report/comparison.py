@@ -21,7 +21,8 @@ from hpo.report.content import history_points, json_number, settings_text
 from hpo.report.page import filled, write_page
 from hpo.report.runs import Run
 from hpo.run.history import PHASES, HistoryPoint, best_so_far
-from hpo.run.results import Results, short, write_records
+from hpo.run.results import Results, write_records
+from hpo.run.table import short
 from hpo.text import cell, html_text, plain, visible
 from hpo.trainers.objective import Objective
 from hpo.trial import TrialStatus

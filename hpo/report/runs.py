@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.run.journal import read_journal
+from hpo.run.journal import JournalContent, read_journal
+from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import extended_settings
@@ -90,6 +92,33 @@ class Run:
                     true=losses[job.target - 1] if len(losses) >= job.target else None,
                 )
 
+    def realised_skill(self) -> tuple[float, int] | None:
+        """Return the skill of the predictions against true losses, and their number.
+
+        It is ``1 - MSE(predictor) / MSE(last value)`` over the predictions whose trial was trained
+        to the predicted unit. Those are the trials that were not stopped before, so that it may
+        differ from the cross-validated skill. None without such a prediction.
+        """
+        known = [
+            (f.predicted - f.true, f.last - f.true)
+            for f in self.forecasts()
+            if f.true is not None and math.isfinite(f.true)
+        ]
+        if not known:
+            return None
+        errors = np.array(known)
+        predictor, last = np.mean(errors**2, axis=0).tolist()
+        return (1 - predictor / last if last > 0 else 0.0), len(known)
+
+    def skill_lines(self) -> list[str]:
+        """Return a line about `realised_skill`, none without it."""
+        realised = self.realised_skill()
+        if realised is None:
+            return []
+        skill, number = realised
+        line = f"Predictor, against true losses: skill {skill_text(skill)} of {number} predictions"
+        return [f"{line} whose trials were trained that far"]
+
 
 def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:
     """Return the predicted losses, a forecast's converted from its scale."""
@@ -120,9 +149,26 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
         If the journal cannot be used, or does not fit the scheduler.
     """
     journal = Path(journal)
+    return run_of(read_salvaged(journal) if salvage else read_journal(journal), scheduler)
+
+
+def run_of(content: JournalContent, scheduler: Scheduler | None = None) -> Run:
+    """Return a run whose journal has been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Content of its journal.
+    scheduler : Scheduler, optional
+        As in `read_run`.
+
+    Raises
+    ------
+    JournalError
+        If the journal does not fit the scheduler.
+    """
     jobs: list[Job] = []
-    content = read_salvaged(journal) if salvage else read_journal(journal)
     results = Results.of_content(content, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
     settings = extended_settings(content.header.spec, content.notes())
-    return Run(journal.stem, results, predictions, settings)
+    return Run(content.path.stem, results, predictions, settings)

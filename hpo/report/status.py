@@ -29,8 +29,9 @@ from hpo.run.journal import JournalContent
 from hpo.run.objective import named
 from hpo.run.overlap import RESUMED
 from hpo.run.recorder import LEADER
-from hpo.run.results import Results, short
+from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
+from hpo.run.table import config_text
 from hpo.trainers.objective import LOSS
 
 
@@ -172,11 +173,10 @@ class RunStatus:
         states = ", ".join(f"{n} {state}" for state, n in self.trials.items() if n)
         lines.append(f"Trials: {sum(self.trials.values())}" + (f" ({states})" if states else ""))
         if self.best is not None:
-            config = ", ".join(f"{k}={short(v)}" for k, v in self.best["config"].items())
             lines.append(
                 f"Best: trial {self.best['trial_id']}, {self.objective} "
                 f"{self.best[self.objective]:.6g} after "
-                f"{self.best['units']} units, {config}"
+                f"{self.best['units']} units, {config_text(self.best['config'])}"
             )
         budget = "" if self.budget is None else f" of {self.budget}, {self.left} left"
         lines.append(f"Units: {self.units}{budget}")
@@ -213,16 +213,29 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     JournalError
         If there is no journal to read.
     """
-    journal = Path(journal)
-    content = read_salvaged(journal)
+    content = read_salvaged(Path(journal))
+    try:
+        return status_of(content, Results.of_content(content, scheduler))
+    except UsageError as error:
+        return status_of(content, None, str(error))
+
+
+def status_of(content: JournalContent, results: Results | None, problem: str = "") -> RunStatus:
+    """Return the state of a run whose journal has just been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Its content.
+    results : Results or None
+        Its results; None where they cannot be known.
+    problem : str
+        Why they cannot.
+    """
+    journal = content.path
     leader = _leader(content)
     locked = is_locked(journal, leader.get("pid"))
-    problem = "" if content.damage is None else str(content.damage)
-    results = None
-    try:
-        results = Results.of_content(content, scheduler)
-    except UsageError as error:
-        problem = problem or str(error)
+    problem = problem if content.damage is None else str(content.damage)
     spec = content.header.spec
     segments = _segments(content)
     predictions = _predictions(content)

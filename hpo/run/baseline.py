@@ -17,12 +17,12 @@ class HyperbandBaseline:
     ----------
     max_resource, reduction_factor : int
         R and eta.
-    iterations : int
+    iterations : int, default=1
         Number of times that all brackets are run.
-    rounds : bool
+    rounds : bool, default=True
         Whether the run has Hyperband's rounds, so that the saving of a stopped trial is known at
         once; otherwise whatever is not spent is saved.
-    min_resource : int
+    min_resource : int, default=1
         Least resource of a rung.
     """
 
@@ -58,3 +58,14 @@ class HyperbandBaseline:
                 end = rungs[min(trial.rung, len(rungs) - 1)].resource
                 saved += max(0, end - len(trial.losses))
         return saved
+
+    def spent_by_now(self, trials: Sequence[TrialSummary]) -> int | None:
+        """Return the units that plain Hyperband would have spent by now on the same trials.
+
+        These are the units trained, and those saved by stopping trials within a round. For a run
+        without rounds it is not defined: what the same trials would have cost depends on rounds
+        that it does not have.
+        """
+        if not self.rounds:
+            return None
+        return sum(len(trial.losses) for trial in trials) + self.saved(trials)

@@ -28,6 +28,8 @@ _SHOW_EVERY = 0.2
 """Least seconds between two updates of the progress display."""
 _SHOW_SHARE = 0.02
 """Largest share of the time that the display may take: a summary of many trials takes long."""
+_SHOW_AT_ONCE = 0.2
+"""Seconds that it may take beyond this share, so that a burst of events is shown."""
 
 
 class RunRecorder:
@@ -43,7 +45,7 @@ class RunRecorder:
         Display.
     baseline : HyperbandBaseline or None
         What savings are measured against.
-    before : JournalContent or None
+    before : JournalContent or None, default=None
         Content of the journal when the run was resumed.
     objective : Objective
         What the search optimises.
@@ -71,7 +73,9 @@ class RunRecorder:
         self._journal = journal
         self._progress = progress
         self._baseline = baseline
-        self._next_show = -math.inf
+        self._shown, self._spent = -math.inf, 0.0  # last update of the display, and its seconds
+        self._begun, self._spent_in_all = time.monotonic(), 0.0
+        self._is_newer = False  # than what is displayed
         self.timeline = TimelineRecorder()
         if before is not None:
             take_in(self.timeline, before)
@@ -123,20 +127,41 @@ class RunRecorder:
         """Record how busy the workers were, and show the final state."""
         if overlap.capacity > 0:
             self.note(overlap.to_note())
-        self._show()
+        self.show()
 
     def _show_sometimes(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_show:
-            self._show()
-            spent = time.monotonic() - now
-            self._next_show = now + max(_SHOW_EVERY, spent / _SHOW_SHARE)
+        """Show the state before a decision or a report takes effect."""
+        if time.monotonic() >= self._shown + max(_SHOW_EVERY, self._spent / _SHOW_SHARE):
+            self.show()
+        self._is_newer = True
 
-    def _show(self) -> None:
+    def idle(self) -> float | None:
+        """Show the state of this moment before the run waits, unless that takes too long.
+
+        Returns
+        -------
+        float or None
+            Seconds after which this should be called again; None if that is not needed.
+        """
+        due = None
+        if self._is_newer:
+            spare = _SHOW_AT_ONCE + _SHOW_SHARE * (time.monotonic() - self._begun)
+            due = max(0.0, self._spent_in_all - spare) / _SHOW_SHARE
+        if due == 0:
+            self.show()
+            due = None
+        again = self._progress.tick()
+        return min((each for each in (due, again) if each is not None), default=None)
+
+    def show(self) -> None:
+        """Show the state of this moment."""
+        begun = time.monotonic()
         summary = self._scheduler.summary()
         if self._has_parts:
             summary = with_parts(summary, self.notes, self._objective)
         self._progress.show(self._views.summary(summary), self._baseline)
+        self._is_newer, self._shown, self._spent = False, begun, time.monotonic() - begun
+        self._spent_in_all += self._spent
 
 
 def _named(value: Job | Report) -> dict[str, Any]:

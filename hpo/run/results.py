@@ -28,10 +28,11 @@ from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
+from hpo.run.table import config_text, short, short_reason, shortened, trial_table
 from hpo.run.timeline import Span, spans_of, waits_of
 from hpo.run.trial_results import TrialResult, TrialViews
 from hpo.space.search_space import SearchSpace
-from hpo.text import cell, csv_row, visible
+from hpo.text import csv_row, visible
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trial import (
     Done,
@@ -47,42 +48,65 @@ from hpo.trial import (
     rank_key,
 )
 
+_REASON = 120
+"""Longest reason in a summary."""
+
 
 @dataclass(frozen=True)
 class Results:
-    """Trials, decisions, reports and notes of a run.
+    """Results of a run: its trials, decisions, reports and notes.
 
     Attributes
     ----------
     trials : tuple of TrialResult
-        All trials in the order of their ids: ``values`` in the user's sign and unit, ``metrics``.
+        All trials in the order of their numbers.
     incumbent : TrialResult or None
-        `best`; None before the first finite value, and where all failed.
+        The best trial, as `best`. None if no trial has a finite value.
     epochs : int
-        Resource units trained, each of a trial counted once (see `repeated_epochs`).
+        Number of resource units trained. Units that were trained again are not counted (see
+        `repeated_epochs`).
     events : tuple of Event
-        Decisions and degradations.
-    reports : tuple of (float, Report)
-        Reports in the order of arrival, with seconds since the epoch. Their losses are minimised:
-        minus the values if the objective is maximised.
-    notes : tuple of Mapping
-        Retries, extra metrics and overlap figures.
-    baseline : HyperbandBaseline or None
-        What savings are measured against.
-    finished : bool
-        Whether the run came to its end, not only to a limit.
-    damage : Damage or None
-        What was left out of a damaged journal.
-    budget : int or None
-        Units that the search will spend; None if that is not known beforehand.
-    objective : Objective
+        Decisions of the scheduler, and predictions that failed.
+    reports : tuple of (float, Report), default=()
+        Reports in the order of arrival, with the time in seconds since 1970. Their losses are
+        minimised: if the objective is maximised, they are its negative values.
+    notes : tuple of Mapping, default=()
+        Notes of the journal: retries, further metrics, utilisation.
+    baseline : HyperbandBaseline or None, default=None
+        Plain Hyperband with the same settings, against which savings are measured.
+    finished : bool, default=False
+        Whether the search is over. False if a limit has ended the run.
+    damage : Damage or None, default=None
+        The part of a damaged journal that could not be read.
+    budget : int or None, default=None
+        Number of units that the search will spend; None if it is not known in advance.
+    objective : Objective, default=Objective()
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
-    models : ModelStore
-        Where the checkpoints lie, and what reads them.
-    space : SearchSpace or None
-        Search space, where that is known.
-    spans : tuple of Span
+    models : ModelStore, default=ModelStore()
+        Location of the checkpoints, and the trainer that reads them.
+    space : SearchSpace or None, default=None
+        Search space, if it is known.
+    spans : tuple of Span, default=()
         What each worker did and when (see `timeline`).
+
+    See Also
+    --------
+    Tuner.run : Runs a search and returns its results.
+    hpo.report.read_status : State of a run at this moment.
+    hpo.report.Comparison : Compares the results of several searches.
+
+    Examples
+    --------
+    >>> from hpo import GridSearcher, SearchSpace, Tuner, make_scheduler
+    >>> def train(config, start, stop, checkpoint):
+    ...     return [(config["lr"] - 0.5) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
+    >>> space = SearchSpace.from_dict({"lr": [0.1, 0.5, 0.9]})
+    >>> scheduler = make_scheduler("random-search", GridSearcher(space), max_resource=4)
+    >>> results = Tuner(train, scheduler, executor="inline").run(max_trials=3)
+    >>> results.best.config, results.best.value
+    ({'lr': 0.5}, 0.25)
+    >>> results.epochs
+    12
     """
 
     trials: tuple[TrialResult, ...]
@@ -132,11 +156,11 @@ class Results:
             See the attributes.
         objective : Objective
             As the run was given it.
-        models : ModelStore or None
+        models : ModelStore or None, default=None
             None if the checkpoints are not known.
-        space : SearchSpace or None
+        space : SearchSpace or None, default=None
             None if it is not known.
-        spans : sequence of Span
+        spans : sequence of Span, default=()
             Empty if no timeline was recorded.
         """
         models = models or ModelStore()
@@ -168,18 +192,18 @@ class Results:
         decided: Callable[[Job], None] | None = None,
         salvage: bool = False,
     ) -> Self:
-        """Read the results of a run, finished or not, without changing anything.
+        """Read the results of a run from its journal, finished or not. Nothing is changed.
 
         Parameters
         ----------
         path : Path
-            The journal.
+            Journal of the run.
         scheduler : Scheduler, optional
-            A scheduler in the state in which the run began. A run that was built from a `RunSpec`
-            needs none; of any other, the journal's lines are read without it (see `of_lines`).
+            A scheduler in the state in which the run began. It is not needed if the run was built
+            from a `RunSpec`. For other runs, less is known without it (see `of_lines`).
         decided : callable, optional
-            Called with each job that was decided.
-        salvage : bool
+            Function that is called with each decided job.
+        salvage : bool, default=False
             Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
@@ -239,7 +263,7 @@ class Results:
 
     @classmethod
     def of_lines(cls, content: JournalContent) -> Self:
-        """Return the results of a run as far as the lines of its journal say them themselves.
+        """Return the results of a run as far as its journal shows them without a scheduler.
 
         Parameters
         ----------
@@ -273,7 +297,7 @@ class Results:
 
     @property
     def best(self) -> TrialResult:
-        """Best trial, ``best_trial()``; `incumbent` is None where this raises NoBestTrialError."""
+        """Best trial, ``best_trial()``. If there is none, it raises NoBestTrialError."""
         return self.best_trial()
 
     def best_trial(self, scope: Scope = "complete", epoch: Epoch = "last") -> TrialResult:
@@ -287,9 +311,9 @@ class Results:
 
         Parameters
         ----------
-        scope : {"complete", "any"}
+        scope : {"complete", "any"}, default="complete"
             ``"any"`` takes the best of all trials, however far they were trained.
-        epoch : {"last", "best"}
+        epoch : {"last", "best"}, default="last"
             ``"best"`` compares the best value of each trial after any unit instead of the last
             one (`TrialResult.best_value`, `TrialResult.best_epoch`).
 
@@ -463,17 +487,11 @@ class Results:
             lines.append(f"Salvaged: {self.damage}, {missing} of which are not shown at all")
         best, name = self.incumbent, self.objective.title
         if best is not None:
-            config = ", ".join(f"{k}={short(v)}" for k, v in best.config.items())
             lines.append(
                 f"Best: trial {best.trial_id}, {name} {best.value:.6g} after "
-                f"{len(best.losses)} epochs, {config}"
+                f"{len(best.losses)} epochs, {config_text(best.config)}"
             )
-        lines.append(f"Epochs: {self.epochs}")
-        if self.baseline is not None and self.saved is not None:
-            total = self.baseline.epochs
-            lines[-1] += f"; plain Hyperband takes {total}"
-            if self.saved:
-                lines[-1] += f", saved so far {self.saved / total:.1%}"
+        lines.append(f"Epochs: {self.epochs}{self._cost_text()}")
         if self.repeated_epochs:
             lines.append(f"Epochs trained again after lost checkpoints: {self.repeated_epochs}")
         gain = self.expected_improvement
@@ -484,14 +502,44 @@ class Results:
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
-                f"Predictor: {len(skills)} decisions, median skill {skill_text(median(skills))} "
-                "against keeping the last value (positive: better)"
+                f"Predictor, cross-validated: median skill {skill_text(median(skills))} of "
+                f"{len(skills)} decisions (0: as good as the last value, 1: perfect)"
             )
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
-        failed = sum(trial.status is TrialStatus.FAILED for trial in self.trials)
-        lines += [f"Failed: {failed} of {len(self.trials)} trials"] if failed else []
+        failed = [trial for trial in self.trials if trial.status is TrialStatus.FAILED]
+        if failed:
+            reason = shortened(short_reason(failed[0].reason), _REASON)
+            lines.append(
+                f"Failed: {len(failed)} of {len(self.trials)} trials, the first with: {reason}"
+            )
         return [visible(line) for line in lines]
+
+    @property
+    def savings(self) -> tuple[int, int]:
+        """Resource units saved, and what plain Hyperband spends for the same.
+
+        Of a run that is finished it is the cost of the whole of Hyperband, otherwise what it would
+        have spent by now on the same trials. Nothing is saved where that is not defined.
+        """
+        if self.baseline is None:
+            return 0, 0
+        if self.finished:
+            return self.saved or 0, self.baseline.epochs
+        by_now = self.baseline.spent_by_now(self.trials)
+        return (0, 0) if by_now is None else (max(0, by_now - self.epochs), by_now)
+
+    def _cost_text(self) -> str:
+        """Return what plain Hyperband takes, for the line of the epochs."""
+        if self.baseline is None:
+            return ""
+        saved, whole = self.savings
+        if self.finished and saved:
+            return f", {saved / whole:.0%} less than the {whole} of plain Hyperband"
+        text = f"; plain Hyperband takes {self.baseline.epochs}"
+        if saved:
+            text += f" in all, and {whole} for the same trials so far ({saved / whole:.0%} saved)"
+        return text
 
     @property
     def expected_improvement(self) -> float | None:
@@ -510,17 +558,22 @@ class Results:
             if e.kind == "decision"
         ]
 
-    def table(self, top: int = 10, metrics: Sequence[str] | None = None) -> Table:
+    def table(
+        self, top: int = 10, metrics: Sequence[str] | None = None, width: int | None = None
+    ) -> Table:
         """Return a table of the best trials and of all that failed or reported a NaN.
 
         It is in the order of `hpo.trial.rank_key`, so `best` comes first.
 
         Parameters
         ----------
-        top : int
+        top : int, default=10
             Number of best trials to show.
         metrics : sequence of str, optional
             Further metrics to show, after the trial's last unit; default: all, empty for none.
+        width : int, optional
+            Width of the terminal, for which reasons and configurations are shortened; default:
+            nothing is shortened, and the table is as wide as it gets.
 
         Raises
         ------
@@ -536,19 +589,8 @@ class Results:
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]
         shown = records[:top] + [record for record in records[top:] if record["trouble"]]
-        named = dict.fromkeys(name for record in records for name in record)
-        names = [f"metric_{name}" for name in metrics]
-        names += [name for name in named if name.startswith("config_")]
-        table = Table(title=f"Best {min(top, len(records))} of {len(records)} trials")
-        for heading in ("trial", "status", "epochs", f"last {self.objective.title}", "retries"):
-            table.add_column(cell(heading), justify="right" if heading != "status" else "left")
-        for name in names:
-            table.add_column(cell(name.partition("_")[2]), overflow="fold")
-        table.add_column("reason", overflow="fold")
-        for record in shown:
-            cells = map(cell, self._cells(record, names))
-            table.add_row(*cells, style="red" if record["trouble"] else None)
-        return table
+        title = f"Best {min(top, len(records))} of {len(records)} trials"
+        return trial_table(shown, self.objective.title, metrics, title, width)
 
     def _retried(self) -> list[tuple[TrialResult, int]]:
         """Return all trials with the number of their retries."""
@@ -575,17 +617,6 @@ class Results:
             **{f"metric_{name}": value for name, value in trial.last_metrics.items()},
             **{f"config_{name}": value for name, value in trial.config.items()},
         }
-
-    def _cells(self, record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-        return [
-            str(record["trial_id"]),
-            record["status"],
-            str(record["epochs"]),
-            short(record[f"last_{self.objective.title}"]),
-            str(record["retries"]),
-            *(short(record.get(name, "")) for name in names),
-            record["reason"],
-        ]
 
 
 def _models_of(content: JournalContent, spec: RunSpec | None) -> ModelStore:
@@ -621,8 +652,3 @@ def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         raise UsageError(
             f"cannot write {path}: {error.strerror}; name a new file in a writable place"
         ) from None
-
-
-def short(value: object) -> str:
-    """Return a value as text; a float with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

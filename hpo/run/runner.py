@@ -21,16 +21,19 @@ from hpo.errors import (
     ExecutorBrokenError,
     InterruptedRunError,
     MachineError,
+    MissingObjectiveError,
     StoppedRunError,
 )
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
+from hpo.run.executors.shared import SharedPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.limits import Bounds, LimitReachedError
 from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
+from hpo.run.progress import Activity
 from hpo.run.recorder import SEGMENT
 from hpo.run.replay import CHECKPOINTS, RESTART
 from hpo.run.trial_results import METRICS
@@ -59,26 +62,26 @@ class Policy:
 
     Attributes
     ----------
-    max_retries : int
+    max_retries : int, default=1
         Further attempts of a job that failed, each from the trial's last checkpoint.
-    timeout : float or None
+    timeout : float or None, default=None
         Time limit of one attempt, in seconds.
-    predict_timeout : float or None
+    predict_timeout : float or None, default=None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband.
-    max_lost : int or None
+    max_lost : int or None, default=None
         Number of segments in a row that are lost with their workers or their executor, with none
         in between that ends, after which the run ends. None: 10, or 3 per worker if that is more.
-    deadline : Deadline or None
+    deadline : Deadline or None, default=None
         When the run stops: nothing is started that cannot end by then, and a segment that is too
         long is trained in part.
     objective : Objective
         What the search optimises.
-    max_epochs : int or None
+    max_epochs : int or None, default=None
         Resource units of all sessions after which the run stops; a segment that is too long is
         trained in part.
-    epochs_before : int
+    epochs_before : int, default=0
         Resource units that were reported by earlier sessions.
-    target : float or None
+    target : float or None, default=None
         The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
@@ -173,9 +176,17 @@ class JobRunner:
         Retries and time limits.
     note : callable
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
-    notes : iterable of Mapping
+    notes : iterable of Mapping, default=()
         Notes of the run before it was resumed.
+
+    Attributes
+    ----------
+    idle : callable
+        Called before the runner waits or trains, to update the display. Returns the seconds after
+        which it is to be called again, None if that is not needed.
     """
+
+    idle: Callable[[], float | None]
 
     def __init__(
         self,
@@ -187,6 +198,7 @@ class JobRunner:
         note: Note,
         notes: Iterable[Mapping[str, Any]] = (),
     ) -> None:
+        self.idle = lambda: None
         self._trainer = trainer
         self._pool = pool
         self._model = model
@@ -240,7 +252,7 @@ class JobRunner:
         Parameters
         ----------
         job : Job
-        known : tuple of float
+        known : tuple of float, default=()
             Losses of its first units, which an earlier session trained.
         """
         self._epochs += len(known)
@@ -374,6 +386,8 @@ class JobRunner:
         )
         self._training += 1
         self._mark(training=+1)
+        if not self.background:
+            self.idle()
         begun = time.monotonic()
 
         def finished(future: Future[Outcome]) -> None:  # called in a thread of the pool
@@ -395,6 +409,8 @@ class JobRunner:
         if isinstance(job, ForecastJob):
             self._forecasting.add(job.job_id)
         self._mark(predicting=+1)
+        if not self.background:
+            self.idle()
         future = self._model.start(job, self._policy.predict_timeout)
         future.add_done_callback(lambda done: self._predicted(done.result()))
 
@@ -428,15 +444,28 @@ class JobRunner:
                 events.append(self._events.get_nowait())
         return [report for event in self._in_order(events) for report in self._processed(event)]
 
+    def activity(self) -> Activity:
+        """Return what happens at this moment; safe to call from any thread."""
+        waiting = self._pool.n_waiting if isinstance(self._pool, SharedPool) else 0
+        return Activity(
+            training=max(0, self._training - waiting),
+            waiting=waiting + len(self._queue),
+            predicting=len(self._predicting),
+            stopping=self._stopping,
+            in_turn=not self.background,
+        )
+
     def _next_event(self) -> _Event:
         """Wait for an event, until the deadline."""
-        try:
-            return self._events.get(
-                timeout=None if self._deadline is None else self._deadline.remaining
-            )
-        except Empty:
-            self._end_in_time()
-            return None
+        while True:
+            limits = [self.idle(), None if self._deadline is None else self._deadline.remaining]
+            known = [seconds for seconds in limits if seconds is not None]
+            try:
+                return self._events.get(timeout=min(known, default=None))
+            except Empty:
+                if self._deadline is not None and self._deadline.remaining == 0:
+                    self._end_in_time()
+                    return None
 
     def _in_order(self, events: list[_Event]) -> Iterator[_Event]:
         """Yield the events to process now.
@@ -475,7 +504,7 @@ class JobRunner:
         if outcome.reason:
             self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
-            self._error = self._error or StoppedRunError(outcome.reason)
+            self._error = self._error or MissingObjectiveError(outcome.reason)
             return []
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
@@ -498,8 +527,8 @@ class JobRunner:
             self._error = MachineError(f"{outcome.reason} and resume")
         elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
             self._error = ExecutorBrokenError(
-                f"{self._n_lost} segments in a row were lost with their workers, the last one so: "
-                f"{outcome.reason}; no trial was judged by that, see to the workers and resume"
+                f"{self._n_lost} segments in a row were lost with their workers, the last one "
+                f"with: {outcome.reason}; no trial was recorded as failed, check the workers and resume"
             )
         return []
 
@@ -508,7 +537,7 @@ class JobRunner:
 
         Parameters
         ----------
-        serial : int or None
+        serial : int or None, default=None
             Start of a job that ended well; None for a job that started after all others.
         """
         before = [(n, failure) for n, failure in self._doubtful if serial is None or n < serial]

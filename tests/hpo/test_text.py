@@ -243,7 +243,8 @@ def test_progress_has_no_markup() -> None:
     output = io.StringIO()
     progress = RichProgress("[/red] :bomb: \x1b[31m", Console(file=output, width=200))
     progress.announce("Budget: [bold]\x1b[31m :bomb:")
-    Console(file=output, width=200).print(progress._render())
+    with progress:
+        pass
     assert r"Budget: [bold]\x1b[31m :bomb:" in output.getvalue()
     assert r"[/red] :bomb: \x1b[31m" in output.getvalue()
     assert not HIDDEN.search(output.getvalue())

@@ -86,9 +86,9 @@ class SharedPool:
         Maximum number of segments that run at the same time.
     root : Path
         Directory of the checkpoints.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in each worker.
-    patience : float
+    patience : float, default=60.0
         Seconds without a sign of life after which a member is taken for lost although it holds its
         lock, as that of a machine that has lost its network.
     """
@@ -143,6 +143,11 @@ class SharedPool:
     def free(self) -> int:
         """Number of segments that can be started now, at once or when a member has joined."""
         return max(0, self.n_workers - self._n_tasks)
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of segments that wait for an idle member."""
+        return len(self._queue)
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment, here or on a member; it waits until one is idle."""

@@ -214,7 +214,7 @@ def test_a_scheduler_that_cannot_limit_its_trials(workshop) -> None:
 def test_the_display_shows_the_lower_of_limit_and_budget() -> None:
     class Seen(Progress):
         def show(self, summary, baseline) -> None:
-            texts.append(dict(Snapshot.of(summary, baseline, self.max_epochs).fields())["epochs"])
+            texts.append(Snapshot.of(summary, baseline, self.bounds.limits).fields()["epochs"])
 
     texts: list[str] = []
     Tuner(losses_of, search(), executor="inline", progress=Seen()).run(max_epochs=30)

@@ -127,13 +127,12 @@ def test_summary_lines(results: Results) -> None:
 def test_snapshot(results: Results) -> None:
     summary = SchedulerSummary(results.trials, results.best, results.epochs, results.events)
     snapshot = Snapshot.of(summary, results.baseline)
-    labels = dict(snapshot.fields())
-    assert labels["trials"] == "1 alive (1 running) of 6, 2 failed"
-    assert labels["bracket, rung"] == "0, 0"
-    assert labels["best loss"] == "0.3 (#0)"
-    assert labels["predictor skill"] == "+0.25 vs last value"
-    assert labels["saved"].startswith("1 (")
-    assert labels["degraded"].startswith("1 round")
+    labels = snapshot.fields()
+    assert labels["trials"] == "6 (1 running, 2 failed)"
+    assert labels["best loss"] == "0.3 (trial 0)"
+    assert labels["skill"] == "+0.25 (cross-validated)"
+    assert labels["saved"] == "1 epochs, 8% of plain Hyperband so far"  # 11 were trained
+    assert labels["degraded"].startswith("1 round ")
     assert Snapshot.of(summary, None).saved is None
 
 
@@ -144,7 +143,7 @@ def test_progress_on_a_terminal_and_in_a_log(results: Results) -> None:
         console = Console(file=file, force_terminal=terminal, width=100)
         with RichProgress("digits", console) as progress:
             progress.show(summary, results.baseline)
-        assert "1 alive (1 running) of 6" in file.getvalue()
+        assert "6 (1 interrupted, 2 failed)" in file.getvalue()
 
 
 def test_fates(results: Results) -> None:
