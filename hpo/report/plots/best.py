@@ -167,4 +167,7 @@ def _draw(ax: Any, lines: Mapping[str, tuple[_Line, ...]], runs: Mapping[str, Re
     ax.grid(axis="y", color="#dddddd", linewidth=0.6)
     if any(early for early, _ in lines.values()) and ends:
         legend_above(ax, columns=1)
+        if len(lines) > 1:  # the style of the phases, whatever the colour
+            for handle in ax.get_legend().legend_handles:
+                handle.set_color(QUIET)
     name_ends(ax, ends)

@@ -93,9 +93,9 @@ def test_regret_of_several_runs_names_each_at_the_end_of_its_line(results) -> No
     assert {"first", "second"} <= {text.split("\n")[0] for text in texts_of(ax).split("\n")}
     places = sorted(text.xyann[1] for text in ax.texts if hasattr(text, "xyann"))
     assert places[1] - places[0] > 0.04  # apart, though the lines end at one point
-    late = next(line for line in ax.get_lines() if line.get_label() == PHASES[True])
-    points = [p for p in results.history() if p.complete]
-    assert late.get_ydata()[0] == pytest.approx(results.best.value - points[0].best)
+    early = next(line for line in ax.get_lines() if line.get_label() == PHASES[False])
+    points = [p for p in results.history() if not p.complete]
+    assert early.get_ydata()[0] == pytest.approx(results.best.value - points[0].best)
     assert "0.9" in ax.get_ylabel() or f"{results.best.value:.4g}" in ax.get_ylabel()
 
 
