@@ -37,7 +37,7 @@ function drawBest(place, searches, best, baseline) {
     label: `${what} of ${plural(searches.length, "search", "searches")}`,
     height: 320,
     right: several ? Math.min(190, place.clientWidth / 3.5) : 16,
-    x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear" },
+    x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear", whole: by === 0 },
     y: { label: log ? `${what}, log scale` : what, range, kind: log ? "log" : "linear" },
   });
   const ends = lines.map((phases, number) => drawSearch(drawing, phases, number, floor, searches[number]));
