@@ -142,7 +142,9 @@ for number, C in enumerate((1.0, 3.0, 10.0)):
         f"C = {C:g}", (len(gaps) - 1, gaps[-1]), (0, -17), textcoords="offset points",
         color=f"C{number}", ha="center",
     )  # fmt: skip
-    print(f"C = {C:<4g} gap {gaps[0]:8.3f} % at first, {gaps[-1]:.5f} % after {len(gaps) - 1} rounds")
+    print(
+        f"C = {C:<4g} gap {gaps[0]:8.3f} % at first, {gaps[-1]:.5f} % after {len(gaps) - 1} rounds"
+    )
 n_variables = refined.sampler_info_["n_variables"]
 ax.set(
     xlabel="refinement round", ylabel="energy above the bound [%]", xlim=(-0.3, 10.8), ylim=(1e-5, 10),

@@ -93,7 +93,9 @@ top.set(
     title="80 spectra",
 )  # fmt: skip
 top.set_xticklabels(BANDS, rotation=45)
-bar = figure.colorbar(plt.cm.ScalarMappable(level, "viridis"), ax=top, label="chlorophyll [mg/m$^3$]")
+bar = figure.colorbar(
+    plt.cm.ScalarMappable(level, "viridis"), ax=top, label="chlorophyll [mg/m$^3$]"
+)
 bar.set_ticks([-1, 0, 1], labels=["0.1", "1", "10"])
 ratio = X[:, 1:4].max(axis=1) / X[:, 4]
 bottom.loglog(ratio, y, ".", ms=6)
