@@ -1,5 +1,6 @@
 # The two commands a fresh machine needs: `make demo` and `make test`.
-# `make check` is what CI runs: lint, types, import contracts and every test.
+# `make check` is what CI runs: lint, prose, types, import contracts and every test.
+# Each target installs what it needs into $(VENV), once.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -7,32 +8,46 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 # One thread of linear algebra in each process: two that have two of them wait for each other.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
-STAMP  := $(VENV)/.installed
-DOCS   := $(VENV)/.docs-installed
+INSTALL := $(BIN)/python tools/install.py -c constraints.txt -e
+# A stamp for each set of extras that is installed; the developer's holds the demo's.
+DEMO   := $(VENV)/.installed-demo
+STAMP  := $(VENV)/.installed-dev
+DOCS   := $(VENV)/.installed-docs
+BROWSER := $(VENV)/.installed-browser
 
-.PHONY: help install demo test thorough test-fast lint types contracts check bench docs pictures notebooks clean
+.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs linkcheck site-check pictures notebooks clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
 	@echo "make test       install, then run every test"
 	@echo "make thorough   the same, with more repetitions of faults and kills"
 	@echo "make test-fast  every test not marked slow"
-	@echo "make check      lint, types, import contracts and every test (what CI runs)"
+	@echo "make check      lint, prose, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
 	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
+	@echo "make site-check look at the built pages in a browser: layout, accessibility, screenshots"
+	@echo "make linkcheck  follow the documentation's links to other sites; needs a network"
 	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
-	@touch $(STAMP)
+$(BIN)/python:
+	@echo "Making a virtual environment in $(VENV) (about 5 s)"
+	@$(PYTHON) -m venv $(VENV)
 
-demo: $(STAMP)
-	$(BIN)/python examples/demo.py
-	$(BIN)/python examples/hpo_demo.py
+$(DEMO): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "The demo needs PyTorch and Matplotlib besides the core: about 1 minute, 1.3 GB on disk"
+	@$(INSTALL) ".[torch,plot]"
+	@touch $(DEMO)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@$(INSTALL) ".[dev]"
+	@touch $(DEMO) $(STAMP)
+
+demo: $(DEMO)
+	@$(BIN)/python examples/demo.py
+	@$(BIN)/python examples/hpo_demo.py
 
 test: $(STAMP)
 	$(PYTEST)
@@ -46,7 +61,11 @@ test-fast: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pylint qsvr hpo tests benchmarks examples docs notebooks
+	$(BIN)/pylint qsvr hpo tests tools benchmarks examples docs notebooks
+
+prose: $(STAMP)
+	$(BIN)/codespell
+	$(BIN)/python tools/prose.py
 
 types: $(STAMP)
 	$(BIN)/mypy
@@ -57,7 +76,7 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports
 
-check: lint types contracts test
+check: lint prose types contracts test
 
 bench: $(STAMP)
 	@set -e; for script in benchmarks/*.py; do \
@@ -65,11 +84,27 @@ bench: $(STAMP)
 	    echo "== $$script"; $(BIN)/python $$script --quick; done
 
 $(DOCS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@$(INSTALL) ".[docs]"
 	@touch $(DOCS)
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/_ext/site_links.py docs/_build/html
+
+# The links to other sites; needs a network.
+linkcheck: $(DOCS)
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/linkcheck
+
+$(BROWSER): $(DOCS)
+	@$(INSTALL) ".[browser]"
+	@command -v chromium > /dev/null || $(BIN)/python -m playwright install chromium
+	@npm install --silent --no-fund --no-audit --prefix docs/_build axe-core
+	@touch $(BROWSER)
+
+site-check: docs $(BROWSER)
+	@mkdir -p docs/_build/screenshots
+	SITE=$(CURDIR)/docs/_build/html SITE_SCREENSHOTS=$(CURDIR)/docs/_build/screenshots \
+	    $(BIN)/python -m pytest tests/docs/test_site.py tests/docs/test_browser.py
 
 pictures: $(STAMP)
 	@set -e; for script in flows tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done

@@ -1,4 +1,4 @@
-"""Tables and the anytime figure of `curves.py`."""
+"""Tables of `curves.py`, and its figure of the regret in the course of a search."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ HEADER = (
     "ms/epoch",
 )
 MARKS = "<!-- curves: begin -->", "<!-- curves: end -->"
+PAGE = Path("docs/research/curves.md")
+APPENDIX = Path("docs/research/appendix.md")
 WALLCLOCK_MARKS = "<!-- wallclock: begin -->", "<!-- wallclock: end -->"
 
 
@@ -79,6 +81,11 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def folded(table: str) -> str:
+    """Return a Markdown table that a page shows when its reader opens it."""
+    return f":::{{dropdown}} Every table: epochs / ratio of regrets\n{table}\n:::"
 
 
 def put_into(path: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
@@ -146,8 +153,13 @@ def _end(name: str, task: Task, runs: Mapping[Key, Run]) -> float:
     return float(np.mean(found)) / task.epochs
 
 
-def table_parser(description: str | None, n_seeds: int) -> argparse.ArgumentParser:
-    """Return a parser of what benchmarks on tables take besides ``--quick`` and ``--check``."""
+def table_parser(
+    description: str | None, n_seeds: int, page: Path = APPENDIX
+) -> argparse.ArgumentParser:
+    """Return a parser of the options of benchmarks on tables.
+
+    ``--quick`` and ``--check`` are among them. `page` is the file that ``--markdown`` writes to.
+    """
     parser = argument_parser(description)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--tables", nargs="+", type=Path, default=[], help=".csv, .npz or folders")
@@ -155,8 +167,8 @@ def table_parser(description: str | None, n_seeds: int) -> argparse.ArgumentPars
     parser.add_argument(
         "--markdown",
         nargs="?",
-        const=Path("docs/research/curves.md"),
+        const=page,
         type=Path,
-        help="write the results between the marks of this file (docs/research/curves.md)",
+        help=f"write the results between the marks of this file ({page})",
     )
     return parser

@@ -12,6 +12,8 @@ import external_names
 import public_api
 import used_in
 
+import qsvr
+
 ROOT = Path(__file__).parents[1]
 
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -19,7 +21,7 @@ _project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 project = _project["name"]
 author = _project["authors"][0]["name"]
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
-version = release = _project["version"]
+version = release = qsvr.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -34,6 +36,7 @@ extensions = [
     "public_api",
     "external_names",
     "mathml",
+    "source_links",
     "notebook_pages",
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "_templates"]
@@ -62,6 +65,8 @@ numpydoc_xref_ignore = "all"  # what has no alias stays text
 numpydoc_xref_aliases = external_names.ALIASES | public_api.aliases()
 
 intersphinx_mapping = external_names.mapping()
+linkcheck_timeout = 20
+linkcheck_anchors = False  # many sites make theirs by scripts
 extlinks_detect_hardcoded_links = False
 extlinks = {
     "doi": ("https://doi.org/%s", "doi:%s"),
@@ -83,6 +88,7 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,

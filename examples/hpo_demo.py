@@ -1,9 +1,10 @@
-"""Tune a small network on handwritten digits by Hyperband, Swift-Hyperband and Swift-ASHA.
+"""Tune a small network for handwritten digits with Hyperband, Swift-Hyperband and Swift-ASHA.
 
-Swift-Hyperband, as in the papers, searches Hyperband's configurations with one prediction a round.
-Swift-ASHA, the default of ``hpo run``, trains by forecasts and proposes configurations of its own.
-On two worker processes, with progress, a table of what each spent and found, and figures in
-``demo-output/``::
+Hyperband is the classical baseline. Swift-Hyperband, the papers' method, tries the same
+configurations, and predicts final losses to stop more of them early. Swift-ASHA, the default of
+``hpo run``, decides by forecasts of learning curves and proposes configurations of its own. Each
+search runs on two worker processes. The program prints progress and a table of what each search
+spent and found, and writes figures to ``demo-output/``::
 
     python examples/hpo_demo.py
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from _steps import Steps, steps
 from hpo.errors import InterruptedRunError, UsageError
 from hpo.report.plots import save_figures
 from hpo.run.journal import read_journal
@@ -32,6 +34,18 @@ from hpo.space import SearchSpace
 
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
+NEXT = """
+What to do next:
+  hpo report demo-output/runs/swift-asha.jsonl --html report.html
+      the report of the last search as one HTML file
+  hpo run examples/digits_numpy.py:trainer --space examples/digits_numpy_space.toml \\
+          --max-resource 16 --workers 2
+      a trainer of 100 lines without PyTorch, to be copied and changed
+  hpo simulate
+      all schedulers on recorded learning curves, in seconds
+  docs/start/quickstart.md
+      your own data and your own model
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Entry:
     name : str
         Name of the search.
     results : Results
-        What it found.
+        Its results.
     best : TrialResult or None
         The best trial: of those trained to the maximum resource, that with the lowest last loss.
     start_up : float
@@ -71,10 +85,10 @@ def arguments() -> argparse.Namespace:
 
 
 def check_predictor(name: str) -> None:
-    """Say clearly, before anything is trained, that the annealing predictor cannot be used.
+    """Check, before anything is trained, that the annealing predictor can be used.
 
-    What it compiles when it is first used on a machine is compiled here, so that no search pays
-    for it.
+    What it compiles at its first use on a machine is compiled here, so that no search is measured
+    with it.
     """
     if name != "qsvr":
         return
@@ -107,7 +121,6 @@ def search(name: str, scheduler: str, args: argparse.Namespace) -> Entry:
     journal = args.output / "runs" / f"{scheduler}.jsonl"
     journal.unlink(missing_ok=True)
     shutil.rmtree(journal.with_suffix(".checkpoints"), ignore_errors=True)
-    CONSOLE.print(f"[bold]{name}[/bold]")
     tuner = Tuner.from_spec(
         specification(scheduler, args), journal=journal, progress=RichProgress(console=CONSOLE)
     )
@@ -124,8 +137,8 @@ def table_of(entries: list[Entry]) -> Table:
     table = Table(
         title="Digits: what each search spent and found",
         caption=(
-            "best: lowest last error of a trial that was trained to the maximum resource. "
-            "Start-up lasts until the first loss, wall-clock from then to the end."
+            "best error: lowest last error of a trial that was trained to the maximum resource. "
+            "Start-up is the time until the first loss, wall-clock the time from then to the end."
         ),
     )
     for heading in ("search", "trials", "epochs", "best error", "trial", "start-up", "wall-clock"):
@@ -147,34 +160,39 @@ def table_of(entries: list[Entry]) -> Table:
 def main() -> int:
     """Run the comparison."""
     args = arguments()
+    with steps() as demo:
+        return compare(demo, args)
+
+
+def compare(demo: Steps, args: argparse.Namespace) -> int:
+    """Run the three searches and show them side by side; return the exit status."""
+    demo.announce("Part 2 of 2: tuning a small network on two worker processes", "about 90 s")
+    runs = {}
     try:
+        demo.announce("Preparing the predictor", "about 5 s")
         check_predictor(args.predictor)
-        runs = {
-            scheduler: search(name, scheduler, args)
-            for scheduler, name in (
-                ("hyperband", "Hyperband"),
-                ("swift-hyperband", f"Swift-Hyperband + {args.predictor}"),
-                ("swift-asha", "Swift-ASHA"),
-            )
-        }
+        for scheduler, name, usual in (
+            ("hyperband", "Hyperband, the classical baseline", "about 30 s"),
+            ("swift-hyperband", f"Swift-Hyperband + {args.predictor}", "about 30 s"),
+            ("swift-asha", "Swift-ASHA", "about 30 s"),
+        ):
+            demo.announce(name, usual)
+            runs[scheduler] = search(name.partition(",")[0], scheduler, args)
     except UsageError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except InterruptedRunError as stop:
         print(stop, file=sys.stderr)
-        print(f"Go on with: hpo resume {stop.journal}", file=sys.stderr)
+        print(f"Resume it with: hpo resume {stop.journal}", file=sys.stderr)
         return stop.exit_code
     CONSOLE.print(table_of(list(runs.values())))
-    CONSOLE.print("[bold]Swift-ASHA[/bold]")
+    CONSOLE.print("\n[bold]Swift-ASHA in detail[/bold]")
     for line in runs["swift-asha"].results.summary_lines():
         CONSOLE.print(line, highlight=False, markup=False)
+    demo.announce("Drawing the figures", "about 5 s")
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
-    CONSOLE.print(
-        "Try next: hpo run examples/digits_cnn.py:trainer --space examples/digits_space.toml "
-        "--max-resource 27 --workers 2",
-        highlight=False,
-    )
+    CONSOLE.print(NEXT, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

@@ -35,6 +35,12 @@ class Rung:
         Number of trials that enter it.
     resource : int
         Total resource of each trial when they are compared.
+
+    Examples
+    --------
+    >>> from hpo.brackets import Rung
+    >>> Rung(n_trials=9, resource=1)
+    Rung(n_trials=9, resource=1)
     """
 
     n_trials: int
@@ -49,6 +55,17 @@ class Bracket:
     ----------
     rungs : tuple of Rung
         Rungs in ascending order of resource; the last one has the maximum resource.
+
+    See Also
+    --------
+    hpo.brackets.hyperband_brackets : The brackets of Hyperband.
+
+    Examples
+    --------
+    >>> from hpo.brackets import Bracket, Rung
+    >>> bracket = Bracket((Rung(9, 1), Rung(3, 3), Rung(1, 9)))
+    >>> bracket.n_trials, bracket.epochs
+    (9, 21)
     """
 
     rungs: tuple[Rung, ...]
@@ -145,7 +162,7 @@ def check_integer(name: str, value: object, least: int, most: int = MAX_INTEGER)
         Name of the setting, with its meaning if that helps the reader of the error message.
     value : object
         Its value.
-    least, most : int
+    least, most : int, default of most=9223372036854775807
         Lowest and highest valid value.
 
     Raises
@@ -178,7 +195,7 @@ def check_options(
         The options.
     valid : sequence of str
         Names of the options that it takes.
-    elsewhere : Mapping, optional
+    elsewhere : Mapping, default=None
         Names that are no options, each with where it is set instead.
 
     Raises
@@ -188,9 +205,7 @@ def check_options(
     """
     for name in options:
         if elsewhere and name in elsewhere:
-            raise ValueError(
-                f"{name} is no option of {owner}: it is set by {elsewhere[name]}; give it there"
-            )
+            raise ValueError(f"{name} is not an option of {owner}; set it by {elsewhere[name]}")
     if unknown := sorted(set(options) - set(valid)):
         takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
         raise ValueError(f"{owner} {takes}; got {', '.join(unknown)}")
@@ -286,7 +301,7 @@ def deepest_bracket(max_resource: int, reduction_factor: int, min_resource: int 
 
     Parameters
     ----------
-    max_resource, reduction_factor, min_resource : int
+    max_resource, reduction_factor, min_resource : int, default of min_resource=1
         As for `hyperband_brackets`.
 
     Raises
@@ -316,7 +331,7 @@ def make_bracket(
         s: number of times that the trials are reduced, from 0 to `deepest_bracket`.
     n_trials : int
         Number of trials at the first rung, at least 1.
-    min_resource : int
+    min_resource : int, default=1
         Least resource of a rung, r.
 
     Raises
@@ -353,7 +368,7 @@ def hyperband_brackets(
         Maximum resource per trial, R; at least 1.
     reduction_factor : int
         Halving rate, eta: the best 1/eta of the trials survive a rung; at least 2.
-    min_resource : int
+    min_resource : int, default=1
         Least resource of a rung, r: no trial is given up before. There are fewer brackets then,
         and the smallest resource is the lowest ``R / eta**s`` from r on.
 
@@ -384,7 +399,7 @@ def hyperband_epochs(max_resource: int, reduction_factor: int, min_resource: int
 
     Parameters
     ----------
-    max_resource, reduction_factor, min_resource : int
+    max_resource, reduction_factor, min_resource : int, default of min_resource=1
         As for `hyperband_brackets`.
 
     Raises

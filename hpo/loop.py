@@ -218,7 +218,18 @@ class Recorder(Protocol):
 
 
 class NullRecorder:
-    """A recorder that records nothing."""
+    """A recorder that records nothing.
+
+    See Also
+    --------
+    hpo.loop.drive : The loop that calls a recorder.
+
+    Examples
+    --------
+    >>> from hpo.loop import NullRecorder
+    >>> from hpo.trial import PredictFailure
+    >>> NullRecorder().reported(PredictFailure(0, "no model"))
+    """
 
     def decided(self, job: Job) -> None:
         """Ignore the job."""
@@ -236,7 +247,7 @@ def drive(scheduler: Scheduler, runner: Runner, recorder: Recorder | None = None
         Decides. Jobs submitted to `runner` before (resume) may be outstanding.
     runner : Runner
         Runs the jobs.
-    recorder : Recorder, optional
+    recorder : Recorder, default=None
         Records decisions and reports. Default: nothing is recorded.
     """
     recorder = NullRecorder() if recorder is None else recorder

@@ -89,7 +89,7 @@ for name, model in models.items():
 # The next figure fits a curve with one input. `n_refinements=0` solves one QUBO only, as a quantum
 # annealer does by default.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Three panels with data points, the curve of SVR and the curve of QSVR with 1, 2 and 3 bits. The curve with 1 bit is rough, that with 3 bits lies on the curve of SVR."}}
+# %% mystnb={"image": {"alt": "Three panels with data points, the curve of SVR and the curve of QSVR with 1, 2 and 3 bits. The curve with 1 bit is rough, that with 3 bits lies on the curve of SVR."}}
 rng = np.random.default_rng(3)
 x = np.sort(rng.uniform(-4, 4, 24))
 target = np.sinc(x / 1.4) + 0.06 * rng.normal(size=x.size)

@@ -89,7 +89,7 @@ def split(seed, n=40):
 # The figure shows the energy of all 100 bit strings of each sampler as its distance from the lower
 # bound, on a logarithmic axis. Farther left is better.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Histograms of the energies of random strings, of simulated annealing and of the structured annealer, as sampled and after polish. As sampled the annealers are lower than random strings; after polish all three are alike."}}
+# %% mystnb={"image": {"alt": "Histograms of the energies of random strings, of simulated annealing and of the structured annealer, as sampled and after polish. As sampled the annealers are lower than random strings; after polish all three are alike."}}
 samplers = {
     "random strings": {"sampler": SamplerFactory("dwave.samplers.RandomSampler")},
     "sa, 50 sweeps": {"sampler": "sa", "sampler_options": {"num_sweeps": 50}},

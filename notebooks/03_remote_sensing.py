@@ -60,7 +60,7 @@ QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 # similar to those measured in the ocean. Dissolved matter and particles also vary independently of
 # chlorophyll, by a factor of two, and the instrument adds noise of five per cent.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Top: 80 simulated reflectance spectra coloured by chlorophyll. Bottom: chlorophyll against the blue to green ratio, a falling cloud of points."}}
+# %% mystnb={"image": {"alt": "Top: 80 simulated reflectance spectra coloured by chlorophyll. Bottom: chlorophyll against the blue to green ratio, a falling cloud of points."}}
 BANDS = np.array([412, 443, 490, 510, 555, 670])  # nm
 WATER = np.array([0.0046, 0.0071, 0.0150, 0.0325, 0.0596, 0.4390])  # absorption, 1/m
 ALGAE = np.array([0.0323, 0.0403, 0.0274, 0.0180, 0.0070, 0.0189])  # of 1 mg/m3

@@ -68,7 +68,7 @@ print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {table.max_res
 # The colour is the rank of a curve at its end. If the colours are in this order from early on, the last
 # known loss is a good prediction. A predictor can only be better where curves cross later.
 
-# %% tags=["thumbnail"] mystnb={"image": {"alt": "Learning curves of MLPF coloured by their rank at the end. The order of the colours is nearly settled after a quarter of the epochs."}}
+# %% mystnb={"image": {"alt": "Learning curves of MLPF coloured by their rank at the end. The order of the colours is nearly settled after a quarter of the epochs."}}
 ranks = np.argsort(np.argsort(final)) / len(final)
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for losses, rank in zip(table.losses, ranks, strict=True):

@@ -12,16 +12,25 @@
 # ---
 
 # %% [markdown]
-# # Swift-Hyperband against Hyperband
+# # Compare Swift-Hyperband and Swift-ASHA with Hyperband
 #
-# Hyperband trains many configurations for a short time and, in rounds, fewer and fewer of them for
-# longer. Swift-Hyperband (arXiv 2311.17508) looks once within each round: part of the trials are
-# trained in full, the others halfway; a predictor says where these will end, and only the promising
-# ones go on. The same winner for fewer epochs is the aim.
+# *Hyperband* searches hyperparameters. It trains many configurations for a few epochs, keeps the better
+# ones, trains these longer, and so on. Each point of comparison is a *rung*, and each such series of
+# rungs is a *bracket*. *Swift-Hyperband* (arXiv 2311.17508) adds a prediction inside each rung: some
+# trials are trained to the rung, the others halfway; a predictor estimates where these will be, and only
+# the promising ones continue. *Swift-ASHA*, the default of `hpo run`, has no rungs and decides by
+# forecasts of final losses alone. Both aim to find an equally good configuration in fewer epochs.
 #
-# Searches run on recorded curves, so that thousands of epochs take milliseconds. As in the notebook
-# on performance prediction, the curves are MLPF's where the environment variable `MLPF_TABLE` names
-# the file, and made up otherwise. The output shown was made with the MLPF table.
+# - **You will learn** to compare schedulers on recorded learning curves, and what each of them saves.
+# - **For** readers who choose a scheduler. Read [Schedulers](../docs/guide/schedulers.md) for the
+#   settings, and [the notebook on performance prediction](04_performance_prediction.ipynb) for the
+#   predictors.
+# - **Time:** 15 minutes to read, about a minute to run.
+# - **Baselines:** plain Hyperband; and as predictors, the last known loss and random numbers.
+#
+# The searches run on recorded curves, so that thousands of epochs take milliseconds. The curves are those
+# of MLPF if the environment variable `MLPF_TABLE` names the file, and made up otherwise. The output
+# below was made with the MLPF table.
 
 # %%
 import os
@@ -36,10 +45,15 @@ from hpo.simulation import TableCurveSearcher, simulate
 from hpo.simulation.datasets import load_mlpf
 from hpo.simulation.synthetic import synthetic_table
 
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
-plt.rcParams["legend.loc"] = "upper right"  # the best place is slow to find among many curves
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "legend.loc": "upper right",  # "best" is slow among many curves
+})  # fmt: skip
 
-QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # the tests take less
+QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 path = os.environ.get("MLPF_TABLE")
 table = load_mlpf(path) if path else synthetic_table(296, 100, seed=0)
 R = table.max_resource
@@ -48,10 +62,11 @@ print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {R} epochs")
 # %% [markdown]
 # ## One search of each
 #
-# The same configurations for both, in the same order; `simulate` looks their losses up.
+# Both schedulers get the same configurations in the same order. `simulate` looks up their losses in the
+# table instead of training them.
 
 
-# %%
+# %% mystnb={"image": {"alt": "Learning curves of all trials under Hyperband and under Swift-Hyperband. Under Swift-Hyperband many curves are stopped earlier, by a prediction."}}
 def hyperband(searcher):
     """Build Hyperband for these curves."""
     return Hyperband(searcher, max_resource=R)
@@ -70,27 +85,27 @@ def results_of(simulation):
 plain = simulate(hyperband, table, seed=0)
 saving = simulate(swift, table, seed=0, predictor=make_predictor("nusvr"))
 
-figure, panels = plt.subplots(1, 2, figsize=(13, 4.6), sharey=True, layout="constrained")
+low, high = np.quantile(table.losses, [0, 0.7])
+figure, panels = plt.subplots(2, 1, figsize=(7, 9), layout="constrained")
 for ax, name, run in zip(panels, ("Hyperband", "Swift-Hyperband"), (plain, saving), strict=True):
     plot_curves(results_of(run), ax, title=f"{name}: {run.summary.epochs} epochs")
-low, high = np.quantile(table.losses, [0, 0.7])
-panels[0].set_yscale("linear")
-panels[0].set_ylim(low - 0.02 * (high - low), high)
+    ax.set_yscale("linear")
+    ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 
 # %% [markdown]
-# Orange curves are those that a prediction stopped, at the marks; hollow marks are those that a
-# prediction let go on. Everything else is as in Hyperband. The last section is about Swift-ASHA, the
-# default of `hpo run`, which has no rounds.
+# A prediction stopped the orange curves, at the filled marks. Hollow marks are trials that continued
+# after a prediction. Everything else is as in Hyperband.
 #
-# ## Epochs, over seeds and predictors
+# ## Epochs saved, over seeds and predictors
 #
-# A seed shuffles the configurations. "Same best" counts the seeds in which the chosen configuration
-# has the loss of Hyperband's. Two controls are compared with the predictors: the last known loss
-# instead of any model, and random numbers.
+# Each seed is another order of the configurations. "Saved" is the share of Hyperband's epochs that was
+# not needed. "Same best" counts the seeds in which the search chose a configuration with the same final
+# loss as Hyperband did. Beside two trained predictors there are two controls: the last known loss, and
+# random numbers.
 
 
-# %%
+# %% mystnb={"image": {"alt": "Epochs spent with each predictor, one dot for each seed. All predictors spend fewer epochs than Hyperband."}}
 class RandomPredictor(BasePredictor):
     """Predicts a final loss drawn from those of the training curves."""
 
@@ -119,24 +134,29 @@ for name, (predictor, seeds) in PREDICTORS.items():
     same = [run.best.last_loss == reference[seed].best.last_loss for seed, run in runs.items()]
     print(f"{name:12}{np.mean(epochs[name]):8.0f}{saved:8.1%}   {sum(same)} of {len(same)}")
 
-figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 for row, values in enumerate(epochs.values()):
-    ax.plot(values, np.full(len(values), row), "o", ms=7, alpha=0.6, color=f"C{row}")
-    ax.plot(np.mean(values), row, "k|", ms=18)
-ax.set(yticks=range(len(epochs)), yticklabels=epochs, xlabel="epochs spent; a dot is a seed")
+    ax.plot(values, np.full(len(values), row), "o", ms=8, alpha=0.6, color="C0")
+    ax.plot(np.mean(values), row, "|", ms=22, mew=2.5, color="C1")
+ax.set(
+    yticks=range(len(epochs)), yticklabels=epochs, xlabel="epochs spent", ylim=(-0.5, len(epochs) - 0.5),
+    title="A dot is one seed, the line is the mean",
+)  # fmt: skip
 ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Random predictions save epochs too, and lose the best configuration: the saving alone says nothing.
-# The last known value is as good as the trained predictors on these curves; what Swift-Hyperband
-# saves there, it saves by looking early.
+# Random predictions save epochs as well, but they lose the best configuration. So the number of epochs
+# saved is meaningful only together with the configuration found. On these curves the last known loss
+# works as well as the trained predictors: Swift-Hyperband saves epochs because it compares trials
+# earlier, not because of the model.
 #
-# ## Time on many workers
+# ## Time on several workers
 #
-# Epochs cost money, and time matters too. The default form of Swift-Hyperband lets workers that would
-# idle before a decision train the most promising trials ahead of it, and opens the next bracket
-# meanwhile.
+# Epochs are the cost of a search; its duration also depends on the workers. Before a decision of a
+# bracket, some workers have nothing to do. With its default settings Swift-Hyperband lets them train the
+# most promising trials further, and start the next bracket. The published form, as used in the papers,
+# does not. Time is in epochs of one trial.
 
 
 # %%
@@ -162,18 +182,18 @@ for name, make, predictor in (
     print(f"{name:>22}" + "".join(f"{time:8.0f}" for time in times))
 
 # %% [markdown]
-# With one worker the two forms of Swift-Hyperband are equally quick. With many, the published form,
-# which runs brackets one after the other, leaves workers idle; the default does not.
+# With many workers the default form takes less time, because it leaves fewer workers idle than the
+# published form, which runs one bracket after the other.
 #
-# ## Without rounds: Swift-ASHA
+# ## Swift-ASHA: no rungs, only forecasts
 #
-# Swift-ASHA is the default of `hpo run`. It has neither brackets nor rounds: every trial pauses after a
-# few epochs, a forecast predicts the final losses of all of them, and a free worker gets the trial, or
-# the new configuration, that is most likely to improve on the best. It spends 0.45 of Hyperband's epochs,
-# and more where many workers would be idle otherwise: 1.5 full trainings for each.
+# Swift-ASHA is the default of `hpo run`. Each trial pauses after a few epochs. A forecast then predicts
+# the final losses of all trials, and a free worker gets the trial, or the new configuration, that is most
+# likely to be better than the best one. The default budget is 0.45 of Hyperband's epochs. With many
+# workers it is higher, at least 1.5 full trainings per worker, so that none of them is idle.
 
 
-# %%
+# %% mystnb={"image": {"alt": "Learning curves of all trials under Swift-ASHA. Most are paused after a few epochs, some are trained to the end."}}
 def swift_asha(seed, n_workers=1):
     """Simulate Swift-ASHA; its searcher proposes rows of the table."""
     return simulate(
@@ -193,15 +213,15 @@ for seed, run in runs.items():
 print("epochs / final loss of the chosen configuration; the best of all:", end=" ")
 print(f"{table.losses[:, -1].min():.5g}")
 
-figure, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
 plot_curves(results_of(runs[0]), ax, title=f"Swift-ASHA: {runs[0].summary.epochs} epochs")
 ax.set_yscale("linear")
 ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 
 # %% [markdown]
-# Most trials get a few epochs, and some are trained to the end. On many workers no worker waits
-# for another:
+# Most trials get a few epochs, and some are trained to the end. On several workers, no worker waits for
+# another. *Utilisation* is the share of the workers' time that was spent training:
 
 # %%
 print(f"{'workers':>12}" + "".join(f"{n:8d}" for n in workers))
@@ -211,5 +231,5 @@ print(f"{'time':>12}" + "".join(f"{run.makespan:8.0f}" for run in searches))
 print(f"{'utilisation':>12}" + "".join(f"{run.utilisation:8.2f}" for run in searches))
 
 # %% [markdown]
-# Time is in epochs. No search takes less than one full training. With several workers the decisions
-# depend on the order in which losses arrive; with one, a search repeats itself exactly.
+# No search can take less time than one full training. With several workers the decisions depend on the
+# order in which losses arrive; with one worker, a search with the same seed repeats itself exactly.

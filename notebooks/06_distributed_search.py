@@ -12,13 +12,20 @@
 # ---
 
 # %% [markdown]
-# # A distributed hybrid search
+# # Run a search on several workers and read its journal
 #
-# Worker processes train networks; the annealer's model predicts learning curves meanwhile, beside
-# them; every decision is on disk before it takes effect. This notebook runs such a
-# search on two processes of this machine, in the form of the papers and by Swift-ASHA, the default of
-# `hpo run`, and looks into the journals to see who did what when. The last section says what changes on
-# a cluster.
+# A search of `hpo` trains networks in worker processes. A *predictor*, here `QSVR` on an annealer,
+# forecasts learning curves at the same time. Each decision is written to a file, the *journal*, before it
+# takes effect, so that a search can be resumed after a crash.
+#
+# - **You will learn** to start such a search from Python, to see from its journal which worker did what,
+#   and what to change for a cluster.
+# - **For** readers who tune models that take longer to train than one machine allows.
+# - **Time:** 10 minutes to read, about a minute to run on two cores.
+# - **Baseline:** the epochs that plain Hyperband would spend on the same search.
+#
+# The first search is Swift-Hyperband, the form of the papers. The second one is Swift-ASHA, the default of
+# `hpo run`.
 
 # %%
 import tempfile
@@ -31,8 +38,11 @@ from hpo.report.plots import plot_curves
 from hpo.run.journal import read_journal
 from qsvr import QSVR
 
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80})
-plt.rcParams["legend.loc"] = "upper right"  # the best place is slow to find among many curves
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+    "legend.loc": "upper right",  # "best" is slow among many curves
+})  # fmt: skip
 EXAMPLES = next(
     folder / "examples" for folder in (Path.cwd(), *Path.cwd().parents)
     if (folder / "examples" / "digits_numpy.py").exists()
@@ -41,8 +51,9 @@ EXAMPLES = next(
 # %% [markdown]
 # ## The trainer
 #
-# A trainer is anything with `train(config, start, stop, checkpoint)`. Workers import it by name,
-# `FILE.py:name`, so it lives in a file; this one trains a two-layer network on handwritten digits.
+# A *trainer* is an object with a method `train(config, start, stop, checkpoint)`, which trains one
+# configuration from one epoch to another. Workers import it by its name, `FILE.py:name`, so it has to be
+# in a file. This one trains a network of two layers on handwritten digits.
 
 # %%
 source = (EXAMPLES / "digits_numpy.py").read_text()
@@ -51,10 +62,10 @@ print(source[source.index("def train(") : source.index('    """Train from')] + "
 # %% [markdown]
 # ## The run
 #
-# A `RunSpec` is plain values, so the journal's first line holds all that is needed to resume the run
-# with `hpo resume JOURNAL`. The predictor is QSVR by simulated annealing; `sampler="qpu"` among the
-# predictor's options would send its problems to D-Wave: six for each decision, five of them for the
-# cross-validated skill, which `folds=0` spares.
+# A `RunSpec` describes a search by plain values. It is the first line of the journal, so that
+# `hpo resume JOURNAL` needs nothing else. The predictor is `QSVR` by simulated annealing. With
+# `predictor_options={"sampler": "qpu"}` its problems would go to D-Wave: six for each decision, of which
+# five are for the cross-validated skill. `"folds": 0` saves these five.
 
 # %%
 spec = RunSpec(
@@ -67,24 +78,35 @@ spec = RunSpec(
     n_workers=2,
     seed=0,
 )
-QSVR().fit([[0.0], [1.0]], [0.0, 1.0])  # loads the compiled annealer before the clock starts
+QSVR().fit([[0.0], [1.0]], [0.0, 1.0])  # loads the compiled annealer before the search starts
 folder = tempfile.TemporaryDirectory()
 journal = Path(folder.name) / "digits.jsonl"
 results = Tuner.from_spec(spec, journal=journal).run()
 
-best = results.best
-print(
-    f"{len(results.trials)} trials, {results.epochs} epochs, {results.saved} saved by predictions"
-)
-print(f"best validation loss {best.last_loss:.3f} with {best.config}")
+
+
+def summarise(results):
+    """Print what a search spent and found."""
+    print(f"{len(results.trials)} trials, {results.epochs} epochs", end=", ")
+    print(f"plain Hyperband: {results.baseline.epochs} epochs")
+    print(f"utilisation of the workers {results.utilisation:.0%}")
+    print(f"best validation loss {results.best.last_loss:.3f} with")
+    for name, value in results.best.config.items():
+        print(f"    {name} = {value:.4g}")
+
+
+summarise(results)
 
 # %% [markdown]
-# ## Who did what when
+# ## Which worker did what, and when
 #
-# The journal holds the time of every decision and report. Each bar is a segment of training on one of
-# the two workers, coloured by its bracket; a line above is a prediction, which takes no worker.
+# *Utilisation* is the share of the workers' time that was spent training. The timeline shows it in
+# detail. Each bar is a *segment*: a worker trains one trial from one epoch to another. The colour is the
+# *bracket* of the trial, that is, the series of rungs of Hyperband to which it belongs. The black bars in
+# the top row are predictions, which need no worker.
 
-# %%
+# %% mystnb={"image": {"alt": "Timeline of two workers: bars of segments of training, coloured by bracket, with the predictions in a row above."}}
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]  # Okabe and Ito
 
 
 def timeline(journal):
@@ -111,71 +133,69 @@ def timeline(journal):
     return bars, predictions
 
 
-def draw(journal, colour):
-    """Draw who did what when; `colour` gives the colour of each bar."""
+def draw(journal):
+    """Draw the timeline of a search; the colour is the bracket."""
     bars, predictions = timeline(journal)
-    _, ax = plt.subplots(figsize=(11, 2.8), layout="constrained")
-    for number, (lane, start, end, bracket) in enumerate(bars):
+    _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    for lane, start, end, bracket in bars:
         ax.barh(
-            lane, end - start, left=start, height=0.8,
-            color=colour(number, bracket), edgecolor="white", lw=0.5,
-        )  # fmt: skip
+            lane, end - start, left=start, height=0.8, color=PALETTE[bracket % 6], ec="white", lw=0.5
+        )
     for start, end in predictions:
         ax.barh(2, max(end - start, 0.01), left=start, height=0.5, color="k")
-    ax.set(yticks=(0, 1, 2), yticklabels=("worker 1", "worker 2", "predictions"), xlabel="seconds")
-    first = min(bar[2] for bar in bars)  # what is before is mostly the workers' start
-    ax.set_xlim(max(0, first - 0.2), max(bar[2] for bar in bars) + 0.1)
-    return ax, bars
+    brackets = sorted({bar[3] for bar in bars})
+    if len(brackets) > 1:
+        for bracket in brackets:
+            ax.barh(0, 0, color=PALETTE[bracket % 6], label=f"bracket {bracket}")
+        ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    first = min(bar[1] for bar in bars)
+    last = max(bar[2] for bar in bars)
+    ax.set(
+        yticks=(0, 1, 2), yticklabels=("worker 1", "worker 2", "predictions"), xlim=(first, last),
+        xlabel="time since the first decision [s]",
+    )  # fmt: skip
+    plt.show()
 
 
-ax, bars = draw(journal, lambda number, bracket: f"C{bracket}")
-for bracket in sorted({bar[3] for bar in bars}):
-    ax.barh(0, 0, color=f"C{bracket}", label=f"bracket {bracket}")
-ax.legend(frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.25), fontsize=9)
-plt.show()
+draw(journal)
 
 # %% [markdown]
-# Two things to see: workers go on training while predictions are made, and the next bracket opens
-# before the one before has ended. With a quantum annealer a black bar is the time in its queue.
+# The workers continue to train while predictions are computed, and the next bracket starts before the one
+# before has ended. With a quantum annealer, a prediction would include the time in its queue.
 #
 # ## The learning curves
 
-# %%
-figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
-plot_curves(Results.from_journal(journal), ax, title="Swift-Hyperband + QSVR on digits")
+# %% mystnb={"image": {"alt": "Learning curves of all trials, coloured by what became of each trial."}}
+figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
+plot_curves(Results.from_journal(journal), ax, title="Swift-Hyperband with QSVR on digits")
 plt.show()
 
 # %% [markdown]
-# ## Swift-ASHA
+# ## The same search by Swift-ASHA
 #
-# The default of `hpo run` has no brackets: a free worker gets a job at once, chosen from the latest
-# forecast, and the forecasts are made beside the training. `RunSpec` takes it if no scheduler is named;
-# its searcher proposes configurations from the same forecasts.
+# *Swift-ASHA* has no brackets. A free worker immediately gets a job, chosen from the latest forecast of
+# final losses, and new forecasts are computed while the workers train. A `RunSpec` without a scheduler
+# uses Swift-ASHA. Its searcher proposes configurations from the same forecasts.
 
-# %%
+# %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row above."}}
 spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=16, n_workers=2, seed=0)
 journal_asha = Path(folder.name) / "digits-swift-asha.jsonl"
 results_asha = Tuner.from_spec(spec_asha, journal=journal_asha).run()
-print(f"{len(results_asha.trials)} trials, {results_asha.epochs} epochs,", end=" ")
-print(f"utilisation of the workers {results_asha.utilisation:.0%}")
-best = results_asha.best
-print(f"best validation loss {best.last_loss:.3f} with {best.config}")
-
-ax, _ = draw(journal_asha, lambda number, bracket: "C0")
-plt.show()
+summarise(results_asha)
+draw(journal_asha)
 folder.cleanup()
 
 # %% [markdown]
-# An epoch takes milliseconds here, and a forecast some tenths of a second. So workers can use up what a
-# forecast proposed before the next one is there, which leaves gaps; the small ones are the answers on
-# their way. With epochs of a second neither is visible, and no worker waits for another at any length.
+# The gaps have one cause: here an epoch takes milliseconds and a forecast tenths of a second, so that
+# workers finish all proposed jobs before the next forecast is ready. If an epoch takes a second or more,
+# the gaps are negligible.
 #
 # ## On a cluster
 #
-# Two things change: where the workers are, and where the checkpoints lie.
+# Two things change: where the workers run, and where the checkpoints are.
 #
-# **Workers.** `executor=` takes any `concurrent.futures.Executor`, or a function that builds one, so
-# that it can be built again when it breaks. With Dask, for instance:
+# **Workers.** `executor=` takes any `concurrent.futures.Executor`, or a function that creates one, so
+# that a broken executor can be replaced. For example, with Dask on Slurm:
 #
 # ```python
 # from dask.distributed import Client
@@ -189,11 +209,14 @@ folder.cleanup()
 # ).run()
 # ```
 #
-# **Checkpoints.** A trial may go on on another machine than it began, so `checkpoint_dir` must be on a
-# file system that all of them see. The journal is written by the one process that decides, on any
-# disk.
+# **Checkpoints.** A trial may continue on another machine than the one on which it started. Therefore
+# `checkpoint_dir` has to be on a file system that all machines share. Only the process that decides
+# writes the journal, so that the journal can be on any disk.
 #
-# What does not change: decisions of Hyperband and Swift-Hyperband are the same on two workers and on
-# fifty, whatever the order in which they finish; those of Swift-ASHA depend on that order, and its
-# budget follows the number of workers. After a crash `hpo resume` goes on from the journal, repeating
-# at most the segments that were in flight.
+# The decisions of Hyperband and Swift-Hyperband do not depend on the number of workers or on the order in
+# which they finish. Those of Swift-ASHA depend on the order, and its budget depends on the number of
+# workers. After a crash, `hpo resume` continues from the journal. It repeats at most the segments that
+# were running.
+#
+# [A first search on Slurm](../docs/start/slurm.md) has a complete example, and
+# [Executors](../docs/guide/executors.md) lists all ways to run workers.

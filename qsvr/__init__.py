@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from qsvr.samplers.dwave import scan_chain_strength
     from qsvr.warm_up import warm_up
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "QSVR",
     "QSVC",

@@ -1,7 +1,6 @@
 """Copies the notebooks beside the documentation's sources, so that they become pages of it.
 
 Beside them go thumbnails for the gallery: the first figure of each notebook's committed output.
-Links to ``../docs/...``, which lead somewhere in the repository, become links within the site.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ def copy_notebooks(app: Any, _: object = None) -> None:
     wanted = {}
     for path in source.glob("*.ipynb"):
         content = path.read_bytes()
+        # A link to a page, as it is beside the sources, and from a page beside that one.
         wanted[target / path.name] = content.replace(b"](../docs/", b"](../")
         wanted[target / "thumbnails" / f"{path.stem}.png"] = first_figure(content)
     for path in [*target.glob("*.ipynb"), *target.glob("thumbnails/*")]:

@@ -264,7 +264,8 @@ def _page(module: str, objects: list[PublicObject]) -> str:
         "",
     ]
     for heading, names in _sections(module, objects):
-        lines += ["", heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: objects"]
+        lines += ["", heading, "-" * len(heading), "", ".. autosummary::", "   :nosignatures:"]
+        lines += ["   :toctree: objects"]
         lines += ["", *(f"   {name}" for name in names)]
     return "\n".join([*lines, ""])
 
@@ -283,7 +284,13 @@ def _sections(module: str, objects: list[PublicObject]) -> Iterator[tuple[str, l
 
 
 def _group(title: str, modules: list[str]) -> str:
-    lines = [".. autosummary::", "", *(f"   {module}" for module in modules), ""]
+    lines = [
+        ".. autosummary::",
+        "   :nosignatures:",
+        "",
+        *(f"   {module}" for module in modules),
+        "",
+    ]
     lines += [".. toctree::", "   :hidden:", f"   :caption: {title}", ""]
     lines += [f"   /api/{module}" for module in modules]
     return "\n".join([*lines, ""])

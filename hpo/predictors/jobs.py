@@ -35,7 +35,7 @@ def run_predict_job(
     predictor : CurvePredictor or Forecaster
         A copy of it is fitted for a `PredictJob`. A `ForecastJob` needs a `Forecaster`, or a
         predictor that `as_forecaster` converts.
-    searcher : Searcher, optional
+    searcher : Searcher, default=None
         Proposes new configurations with a forecast if it is a `LearningSearcher`.
 
     Returns

@@ -44,16 +44,16 @@ class PooledPredictor(ForecastingPredictor):
 
     Parameters
     ----------
-    regressor : str or object
+    regressor : str or object, default="extra-trees"
         A key of `hpo.predictors.REGRESSORS` (``"extra-trees"``, ``"nusvr"``, ``"qsvr"``, ...), or
         any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
         set to the context's seed if it has one.
-    folds : int
+    folds : int, default=2
         Number of cross-validation folds over trials, 2 or more; 0 for no cross-validation and no
         measured spread.
-    max_rows : int
+    max_rows : int, default=1000
         Maximum number of pairs that a model is trained on, drawn by the context's seed.
-    gap : float
+    gap : float, default=0.1
         Distance of the base of the logarithm below the lowest loss (see `CurveSet`); above 0.
 
     Raises
@@ -61,10 +61,28 @@ class PooledPredictor(ForecastingPredictor):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.MixedPredictor : This predictor and `hpo.JointPredictor` in turn.
+    hpo.JointPredictor : Forecasts by one Gaussian process.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
+
     References
     ----------
     The features are those of Baker et al., arXiv 1705.10823, made independent of the length; the
     idea of one model for all lengths is freeze-thaw (Swersky et al., arXiv 1406.3896).
+
+    Examples
+    --------
+    >>> from hpo import PooledPredictor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = PooledPredictor("nusvr").forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(

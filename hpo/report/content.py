@@ -183,10 +183,20 @@ def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]
         if event.kind == "rung":
             return event.resource
     if results.baseline is None or not results.baseline.rounds:
-        return None
+        return _where_complete(results, bracket, rung)
     brackets = results.baseline.brackets
     rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
+
+
+def _where_complete(results: Results, bracket: int, rung: int) -> int | None:
+    """Return the units of the complete trials whose last rung this is; None without one."""
+    lengths = {
+        len(trial.losses)
+        for trial in results.trials
+        if (trial.bracket, trial.rung, str(trial.status)) == (bracket, rung, "completed")
+    }
+    return max(lengths, default=None)
 
 
 def _decision(event: Event) -> dict[str, Any]:

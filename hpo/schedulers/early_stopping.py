@@ -57,22 +57,22 @@ class EarlyStopping(TriesFirst):
         for a failure.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Used only for the default of `n_trials`.
-    seed : int
+    seed : int, default=0
         Seed of the random numbers that predictors draw.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many full trainings as Hyperband's epochs allow.
-    threshold : float
+    threshold : float, default=0.05
         A trial stops if the probability that its final loss beats the best one is below this, in
         [0, 1]. With 0 no trial stops, and no predictions are requested.
-    tolerance : float
+    tolerance : float, default=0.0
         Added to the best loss before the comparison; not negative. Keeps trials that come close.
-    first, interval : int
+    first, interval : int, default=1
         Units before the first decision, and between two decisions; at least 1.
-    min_curves, max_curves : int
+    min_curves, max_curves : int, default=15, 200
         Minimum and maximum number of full curves (the latest) that train the predictor.
-    min_resource : int
+    min_resource : int, default=1
         Units before which no trial stops, whatever `first` is. Used for the default of `n_trials`
         too.
 
@@ -81,10 +81,31 @@ class EarlyStopping(TriesFirst):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.QLearningSearcher : A searcher that learns from trial to trial.
+    hpo.RandomSearch : The same without predictions.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
     arXiv 1705.10823, section 4.
+
+    Examples
+    --------
+    >>> from hpo import EarlyStopping, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: EarlyStopping(searcher, max_resource=27, min_curves=5),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (17, 295, 0.277)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

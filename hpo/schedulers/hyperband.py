@@ -34,10 +34,29 @@ class Hyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.SwiftHyperband : The same with one prediction per round, which saves part of the training.
+    hpo.SuccessiveHalving : One of its brackets.
+    hpo.SwiftASHA : The default of ``hpo run``, which spends less than half of the epochs.
+    hpo.ASHA : Asynchronous successive halving.
+
     References
     ----------
     Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization,
     JMLR 18 (2018).
+
+    Examples
+    --------
+    Number of trials, epochs and best loss of a search over recorded curves:
+
+    >>> from hpo import Hyperband
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(lambda searcher: Hyperband(searcher, max_resource=27), table)
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 474, 0.267)
     """
 
     def __init__(
@@ -67,10 +86,10 @@ class SuccessiveHalving(BracketScheduler):
 
     Parameters
     ----------
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials at the start. None: ``reduction_factor ** depth``, so that one reaches the
         end.
-    depth : int or None
+    depth : int or None, default=None
         Number of times that the trials are reduced. None: as often as `max_resource` and
         `min_resource` allow.
 
@@ -79,10 +98,25 @@ class SuccessiveHalving(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.Hyperband : Several such brackets.
+    hpo.ASHA : Successive halving without rounds.
+
     References
     ----------
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
     Optimization, AISTATS 2016.
+
+    Examples
+    --------
+    >>> from hpo import SuccessiveHalving
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(lambda searcher: SuccessiveHalving(searcher, max_resource=27), table)
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (16, 83, 0.277)
     """
 
     def __init__(
@@ -120,15 +154,33 @@ class RandomSearch(BracketScheduler):
 
     Parameters
     ----------
-    reduction_factor, min_resource : int
+    reduction_factor, min_resource : int, default=2, 1
         Used only for the default of `n_trials`.
-    n_trials : int or None
+    n_trials : int or None, default=None
         Number of trials. None: as many as Hyperband's epochs allow.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.Hyperband : Stops most trials early.
+    hpo.EarlyStopping : Stops trials that are predicted not to be the best.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearch
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(
+    ...     lambda searcher: RandomSearch(searcher, max_resource=27, n_trials=10),
+    ...     table,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (10, 270, 0.277)
     """
 
     def __init__(
@@ -173,16 +225,16 @@ class SwiftHyperband(BracketScheduler):
 
     Parameters
     ----------
-    full_fraction : float
+    full_fraction : float, default=0.5
         k: at least ``k * n_next`` trials of a round are trained in full, in [0, 1]; ``n_next`` is
         the number of trials that the next round needs.
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves of a rung that train its predictor; 2 or more.
-    decision_fraction : float
+    decision_fraction : float, default=0.5
         Position of the decision point within a round, in (0, 1).
-    quantile : float
+    quantile : float, default=0.25
         A trial continues if its prediction is below this quantile of the full trainings' losses.
-    ties : {"stable", "heapsort"}
+    ties : {"stable", "heapsort"}, default="stable"
         Order of equal predictions (see `SwiftRule`).
 
     Raises
@@ -190,10 +242,31 @@ class SwiftHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.Hyperband : The same without predictions.
+    hpo.FastHyperband : Decides after every unit.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Garcia Amboage et al., Model Performance Prediction for Hyperparameter Optimization of Deep
     Learning Models Using High Performance Computing and Quantum Annealing, arXiv 2311.17508.
+
+    Examples
+    --------
+    >>> from hpo import SwiftHyperband, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: SwiftHyperband(searcher, max_resource=27, min_curves=8),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 417, 0.267)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
@@ -249,7 +322,7 @@ class SwiftHyperband(BracketScheduler):
         ----------
         searcher : Searcher
             Proposes configurations.
-        max_resource, reduction_factor, seed : int
+        max_resource, reduction_factor, seed : int, default of reduction_factor and seed=2, 0
             As in the class.
         """
         return cls(
@@ -274,9 +347,9 @@ class FastHyperband(BracketScheduler):
 
     Parameters
     ----------
-    threshold : float
+    threshold : float, default=0.05
         Probability below which a trial stops, in [0, 1].
-    min_curves : int
+    min_curves : int, default=15
         Minimum number of full curves of a rung that train its predictor; 2 or more.
 
     Raises
@@ -284,10 +357,31 @@ class FastHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.SwiftHyperband : Decides once per round.
+    hpo.Hyperband : The same without predictions.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
     arXiv 1705.10823.
+
+    Examples
+    --------
+    >>> from hpo import FastHyperband, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: FastHyperband(searcher, max_resource=27, min_curves=8),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 396, 0.267)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -57,12 +57,25 @@ class SpaceCandidates:
     Parameters
     ----------
     space : SearchSpace
-    seed : int
+    seed : int, default=0
         Seed of the first configurations.
-    parents : int
+    parents : int, default=10
         Number of best configurations that are varied.
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether a configuration that was tried may be tried again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import SearchSpace
+    >>> from hpo.searchers import SpaceCandidates
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> candidates = SpaceCandidates(space, seed=0)
+    >>> found = candidates.some([{"lr": 0.01, "layers": 2}], 10, np.random.default_rng(0))
+    >>> len(found), candidates.features(found).shape
+    (8, (8, 4))
     """
 
     def __init__(
@@ -141,13 +154,21 @@ class ListCandidates:
     ----------
     configs : sequence of Config
         The list; a configuration that occurs twice may be tried twice.
-    order : sequence of int, optional
+    order : sequence of int, default=None
         Order in which they are tried without a forecast. Default: as listed.
 
     Raises
     ------
     ValueError
         If the list is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.searchers import ListCandidates
+    >>> candidates = ListCandidates([{"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}])
+    >>> candidates.some([{"lr": 0.1}, {"lr": 0.3}], 10, np.random.default_rng(0))
+    [{'lr': 0.2}]
     """
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:

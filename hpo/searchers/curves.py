@@ -42,13 +42,13 @@ class CurveSearcher:
     ----------
     where : SearchSpace, sequence of Config or Candidates
         What to choose from.
-    seed : int
+    seed : int, default=0
         Seed of the configurations proposed without a forecast; not negative.
-    random_share : float
+    random_share : float, default=0.1
         Fraction of proposals drawn at random, in [0, 1].
-    surface : SurfaceModel, optional
+    surface : SurfaceModel, default=None
         The model. Default: a Gaussian process and trees in turn (`Mixed`).
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether a configuration of a space that was tried may be tried again, for a trainer with
         noise. Without effect on a list, whose configurations are tried as often as they are listed.
 
@@ -56,6 +56,26 @@ class CurveSearcher:
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.SwiftASHA : The scheduler that makes the forecasts.
+    hpo.RandomSearcher : Random configurations, for all other schedulers.
+    hpo.searchers.optuna.OptunaSearcher : Proposes by one of Optuna's samplers.
+
+    Examples
+    --------
+    After 30 random trials with the optimum at ``x = 0.3``, the proposals are close to it:
+
+    >>> from hpo import CurveSearcher, SearchSpace
+    >>> from hpo.trial import Curve
+    >>> space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> searcher = CurveSearcher(space, seed=0)
+    >>> configs = [searcher.propose(trial) for trial in range(30)]
+    >>> curves = [Curve(t, c, ((c["x"] - 0.3) ** 2,)) for t, c in enumerate(configs)]
+    >>> found = [c["x"] for c in searcher.suggest(curves, 20, max_resource=1, seed=1)]
+    >>> bool(0.2 < sorted(found)[10] < 0.4)
+    True
     """
 
     def __init__(

@@ -94,23 +94,28 @@ class QLearningSearcher:
     ----------
     process : DecisionProcess
         The choices.
-    schedule : sequence of (epsilon, number of proposals)
+    schedule : sequence of (epsilon, number of proposals), default=((1.0, 50), (0.5, 25), (0.1, 1))
         Probability of a random choice, stage by stage; the last stage is open-ended.
-    seed : int
+    seed : int, default=0
         Seed of the random number generator; not negative.
-    learning_rate : float
+    learning_rate : float, default=0.1
         alpha, in (0, 1].
-    n_replays : int
+    n_replays : int, default=100
         Number of episodes that are replayed after each new one.
-    reward : callable
+    reward : callable, default=error_reward
         Converts a loss to a reward in [0, 1].
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether an architecture is trained again when it is drawn again, for a trainer with noise.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.EarlyStopping : The scheduler that reports final losses to it.
+    hpo.RandomSearcher : Random configurations.
 
     Notes
     -----
@@ -123,6 +128,16 @@ class QLearningSearcher:
     ----------
     Baker et al., Designing Neural Network Architectures using Reinforcement Learning,
     arXiv 1611.02167: equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+
+    Examples
+    --------
+    >>> from hpo import QLearningSearcher
+    >>> from hpo.examples.architectures import LayerSequences
+    >>> agent = QLearningSearcher(LayerSequences(), seed=0)
+    >>> config = agent.propose(0)
+    >>> agent.observe(0, 0.25)
+    >>> agent.propose(1) != config
+    True
     """
 
     def __init__(

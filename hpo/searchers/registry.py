@@ -131,7 +131,7 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
         A key of `SEARCHERS`: ``"random"``, ``"grid"``, ``"curves"`` (from forecasts), or ``"tpe"``,
         which is Optuna's sampler; or a name that an installed package offers.
     space : SearchSpace
-    seed : int
+    seed : int, default=0
         Seed of the random number generator; not negative.
     **options
         Options of this searcher (see `searcher_options`).
@@ -143,6 +143,12 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
         of range.
     ImportError
         If a package is missing; the message says how to get it.
+
+    See Also
+    --------
+    hpo.make_scheduler : The scheduler that uses it.
+    hpo.searchers.searcher_options : The options of a searcher.
+    hpo.searchers.with_initial : Configurations to try first.
 
     Examples
     --------
@@ -162,5 +168,5 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name in REMOVED:
-        raise ValueError(f"searcher {name!r} is gone: {REMOVED[name]}")
+        raise ValueError(f"searcher {name!r} no longer exists: {REMOVED[name]}")
     return CATALOGUE.get(name)

@@ -1,6 +1,6 @@
 """Schedulers on recorded learning curves, in virtual time."""
 
-from hpo.simulation.datasets import clean_rows, load_mlpf, read_table
+from hpo.simulation.datasets import clean_rows, load_mlpf, load_sample, read_table
 from hpo.simulation.simulator import (
     CurveTable,
     CyclicTableSearcher,
@@ -22,6 +22,7 @@ __all__ = [
     "simulate",
     "clean_rows",
     "load_mlpf",
+    "load_sample",
     "read_table",
     "synthetic_space",
     "synthetic_table",

@@ -55,8 +55,15 @@ class Setting:
     mode: str = "min"
 
 
-def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[SimulationResult]]:
+def simulate_all(table_path: Path | None, setting: Setting) -> dict[str, list[SimulationResult]]:
     """Run every scheduler with every seed on a table; return the results by scheduler.
+
+    Parameters
+    ----------
+    table_path : Path or None
+        A file that `hpo.simulation.read_table` reads; None for the sample table of this package.
+    setting : Setting
+        What is compared.
 
     Raises
     ------
@@ -65,12 +72,12 @@ def simulate_all(table_path: Path, setting: Setting) -> dict[str, list[Simulatio
     """
     from hpo.predictors import make_predictor
     from hpo.schedulers import make_scheduler
-    from hpo.simulation.datasets import read_table
+    from hpo.simulation.datasets import SAMPLE, read_table
     from hpo.simulation.simulator import simulate
 
     if setting.seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {setting.seeds}")
-    table = usage_checked(read_table, table_path, setting.mode)
+    table = usage_checked(read_table, table_path or SAMPLE, setting.mode)
     predictor = usage_checked(make_predictor, setting.predictor, **setting.predictor_options)
     max_resource = setting.max_resource
     if max_resource is None:

@@ -1,4 +1,4 @@
-"""Tables of recorded learning curves: reading files, and the MLPF table of arXiv 2311.17508."""
+"""Tables of recorded learning curves: files, a sample, and the MLPF table of arXiv 2311.17508."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_table(path: str | Path, mode: str = "min") -> CurveTable:
         unit, ``cost`` (optional) the relative time of a unit, all others are hyperparameters. Or a
         ``.npz`` file with the arrays ``X`` (n, p), ``names`` (p,), ``Y`` (n, E) and, optionally,
         ``cost`` (n,).
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether lower or higher values of the file are better. The losses of the table are minus the
         values for ``"max"``.
 
@@ -58,9 +58,28 @@ def read_table(path: str | Path, mode: str = "min") -> CurveTable:
     except Exception as error:  # noqa: BLE001 - of csv, numpy, zipfile, zlib: whatever a file causes
         why = str(error) or type(error).__name__
         raise ValueError(
-            f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
+            f"{path} is not a valid table of learning curves: {why}; see hpo.simulation.read_table"
         ) from None
     return table if mode == "min" else CurveTable(table.configs, -table.losses, table.cost)
+
+
+SAMPLE = Path(__file__).parent / "sample" / "digits.csv"
+
+
+def load_sample() -> CurveTable:
+    """Load the table that ships with this package: 256 trainings of 50 epochs each.
+
+    The curves are the validation cross-entropies of a two-layer network on scikit-learn's
+    handwritten digits. The hyperparameters are the learning rate, the momentum, the number of
+    hidden units and the batch size. ``tools/sample_table.py`` in the repository made the table.
+
+    Examples
+    --------
+    >>> table = load_sample()
+    >>> len(table), table.max_resource, sorted(table.configs[0])
+    (256, 50, ['batch_size', 'hidden', 'lr', 'momentum'])
+    """
+    return read_table(SAMPLE)
 
 
 def load_mlpf(path: str | Path | None = None) -> CurveTable:
@@ -68,7 +87,7 @@ def load_mlpf(path: str | Path | None = None) -> CurveTable:
 
     Parameters
     ----------
-    path : str or Path, optional
+    path : str or Path, default=None
         Path of the file. Default: the user's cache folder, to which it is downloaded once.
 
     Raises
@@ -97,9 +116,9 @@ def clean_rows(table: CurveTable, rise: float = 0.03, settled: int = 5) -> IntAr
     Parameters
     ----------
     table : CurveTable
-    rise : float
+    rise : float, default=0.03
         A restart is a relative increase of the loss, from one unit to the next, above this.
-    settled : int
+    settled : int, default=5
         Number of first units in which such an increase is no restart.
     """
     seen: set[tuple[Any, ...]] = set()

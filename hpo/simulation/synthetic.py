@@ -40,7 +40,7 @@ def synthetic_table(n_rows: int, n_units: int, *, seed: int = 0) -> CurveTable:
     ----------
     n_rows, n_units : int
         Number of curves, and of losses of each; at least 1.
-    seed : int
+    seed : int, default=0
         Seed of the random number generator.
 
     Returns

@@ -80,7 +80,7 @@ def test_roles_name_what_is_there(page):
 def test_the_map_from_the_papers_names_functions_of_all_five():
     text = (DOCS / "research" / "papers.md").read_text("utf-8")
     sections = {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
-    papers = [title for title in sections if title != "Beside the papers"]
+    papers = [title for title in sections if title != "Other sources"]
     assert len(papers) == 5
     for title in papers:
         names = [target for role, target in ROLE.findall(sections[title]) if role == "py:obj"]
@@ -136,12 +136,3 @@ def test_the_guide_has_a_word_on_everything_that_has_a_name(page, table):
     text = (DOCS / "guide" / f"{page}.md").read_text("utf-8")
     missing = [each for each in getattr(import_module(module), name) if f'`"{each}"`' not in text]
     assert not missing, f"docs/guide/{page}.md says nothing of {missing}"
-
-
-def test_the_citation_file_fits_the_project():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    citation = (ROOT / "CITATION.cff").read_text("utf-8")
-    assert f"version: {project['version']}\n" in citation
-    assert f"license: {project['license']}\n" in citation

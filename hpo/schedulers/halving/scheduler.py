@@ -52,34 +52,53 @@ class BracketScheduler(TriesFirst):
         Proposes configurations.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta: the best 1/eta of the trials survive a rung.
-    seed : int
+    seed : int, default=0
         Seed of the random numbers that predictors draw.
-    brackets : sequence of Bracket or None
+    brackets : sequence of Bracket or None, default=None
         Brackets, in the order in which they are started. None: those of Hyperband.
-    rule : RoundRule or None
+    rule : RoundRule or None, default=None
         Decides which trials of a round are not trained to its end. None: all are.
-    iterations : int
+    iterations : int, default=1
         Number of runs through all brackets, each with new trials.
-    side_by_side : bool
+    side_by_side : bool, default=True
         Start the next bracket while earlier ones wait for reports. The decisions are the same
         either way.
-    train_ahead : bool
+    train_ahead : bool, default=False
         Let workers that would otherwise idle train the most promising paused trials ahead of their
         decision. The decisions stay the same; epochs are traded for wall-clock time.
-    retrain : bool
+    retrain : bool, default=True
         Train a predictor anew for each decision, rather than once for each pair of rung and
         decision point.
-    max_curves : int
+    max_curves : int, default=200
         Maximum number of curves, the latest, that train a predictor.
-    min_resource : int
+    min_resource : int, default=1
         Least resource of a rung, r: no trial is given up before, and there are fewer brackets.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.Hyperband, hpo.SwiftHyperband, hpo.FastHyperband, hpo.SuccessiveHalving, hpo.RandomSearch :
+        Its forms, each with particular brackets and a particular rule.
+
+    Examples
+    --------
+    >>> from hpo.brackets import make_bracket
+    >>> from hpo.schedulers.halving import BracketScheduler
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> brackets = (make_bracket(8, 2, 3, 8),)
+    >>> result = simulate(
+    ...     lambda searcher: BracketScheduler(searcher, max_resource=8, brackets=brackets),
+    ...     synthetic_table(20, 8, seed=0),
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs
+    (8, 20)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -269,6 +269,7 @@ def test_report_and_summary_are_of_one_problem(capsys):
     model = QSVC(random_state=0, verbose=1).fit(X, Y)
     assert capsys.readouterr().out.count("[QSVC]") == 3
     report = model.sampler_report(2)
+    assert capsys.readouterr().out == f"{report}\n"
     assert report.bound == model.relaxation_bound_[2]
     with pytest.raises(ValueError, match="problem of sampler_report"):
         model.sampler_report(3)

@@ -1,0 +1,246 @@
+"""The site and the HTML report in a browser: at two widths, offline, without serious barriers.
+
+Needs the extra ``browser``, a Chromium and axe-core; ``make site-check`` installs what is missing.
+``SITE_SCREENSHOTS`` names a folder for a picture of each page.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from hpo import FunctionTrainer, Hyperband, RandomSearcher, SearchSpace, Tuner
+from hpo.report import read_run, write_report
+from hpo.space.domains import Float
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason='browser tests need: pip install ".[browser]"'
+)
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    "index",
+    "start/quickstart",
+    "start/glossary",
+    "guide/regression",
+    "guide/samplers",
+    "guide/schedulers",
+    "guide/runs",
+    "gallery",
+    "notebooks/01_first_fit_to_leap",
+    "reference",
+    "api/qsvr",
+    "api/objects/qsvr.QSVR",
+    "research/measured",
+    "develop/architecture",
+]
+DARK = ["index", "gallery", "api/objects/qsvr.QSVR", "notebooks/01_first_fit_to_leap"]
+WITHOUT_SIDEBAR = {"index"}
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as player:
+        options = {"args": ["--no-sandbox"]}
+        try:
+            opened = player.chromium.launch(**options)
+        except playwright.Error:
+            found = shutil.which("chromium") or shutil.which("google-chrome")
+            if found is None:
+                pytest.skip("no Chromium: python -m playwright install chromium")
+            opened = player.chromium.launch(executable_path=found, **options)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    places = [
+        Path(os.environ.get("AXE", "axe.min.js")),
+        *(
+            folder / "node_modules" / "axe-core" / "axe.min.js"
+            for folder in (ROOT, ROOT / "docs" / "_build")
+        ),
+    ]
+    for path in places:
+        if path.is_file():
+            return path.read_text("utf-8")
+    pytest.skip("no axe-core: npm install --prefix docs/_build axe-core")
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    """Return the HTML report of a small run."""
+    folder = tmp_path_factory.mktemp("report")
+    space = SearchSpace({"rate": Float(1e-3, 1.0, log=True)})
+
+    def losses(config, start, stop, checkpoint):
+        return [abs(config["rate"] - 0.1) + 1 / (1 + unit) for unit in range(start, stop)]
+
+    Tuner(
+        FunctionTrainer(losses),
+        Hyperband(RandomSearcher(space, seed=0), max_resource=9, reduction_factor=3),
+        journal=folder / "run.jsonl",
+        executor="inline",
+    ).run()
+    write_report(read_run(folder / "run.jsonl"), folder / "report.html")
+    return folder / "report.html"
+
+
+class Visit:
+    """An open page, and what went wrong on it."""
+
+    def __init__(self, browser, size: str, scheme: str, home: str):
+        width, height = SIZES[size]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        self.size, self.scheme = size, scheme
+        self.abroad: list[str] = []
+        self.errors: list[str] = []
+        self.context.route("**/*", partial(self._route, home))
+        self.page = self.context.new_page()
+        self.page.on("console", lambda each: self._say(each))
+        self.page.on("pageerror", lambda each: self.errors.append(str(each)))
+
+    def _route(self, home: str, route) -> None:
+        if route.request.url.startswith((home, "data:")):
+            route.continue_()
+        else:
+            self.abroad.append(route.request.url)
+            route.abort()
+
+    def _say(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def open(self, url: str) -> None:
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_timeout(150)
+        folder = os.environ.get("SITE_SCREENSHOTS")
+        if folder:
+            name = url.partition("//")[2].partition("/")[2].removesuffix(".html")
+            name = name.replace("/", "_") if "tmp" not in name else "report"
+            path = Path(folder) / f"{name}-{self.size}-{self.scheme}.png"
+            self.page.screenshot(path=str(path), full_page=True)
+
+    def overflow(self) -> list[str]:
+        """Return what is wider than the window, where the page scrolls sideways."""
+        return self.page.evaluate(
+            """() => {
+                const width = document.documentElement.clientWidth;
+                if (document.scrollingElement.scrollWidth <= width) return [];
+                return [...document.body.querySelectorAll('*')]
+                    .filter(each => each.getBoundingClientRect().right > width + 1)
+                    .map(each => each.tagName + '.' + each.className).slice(0, 8);
+            }"""
+        )
+
+    def barriers(self, axe: str) -> list[str]:
+        """Return axe's serious and critical findings."""
+        self.page.evaluate(axe)
+        found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{each['id']}: {node['target']} {node['failureSummary'][:200]}"
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"][:4]
+        ]
+
+
+@pytest.fixture
+def visit(browser):
+    opened = []
+
+    def start(size: str, scheme: str, home: str) -> Visit:
+        opened.append(Visit(browser, size, scheme, home))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.context.close()
+
+
+def check(page: Visit, axe: str) -> None:
+    found = {
+        "errors": page.errors,
+        "requests to other machines": page.abroad,
+        "wider than the window": page.overflow(),
+        "barriers": page.barriers(axe),
+    }
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "scheme"),
+    [
+        *((name, size, "light") for name in PAGES for size in SIZES),
+        *((name, "desktop", "dark") for name in DARK),
+    ],
+)
+def test_page(visit, axe, address, name, size, scheme):
+    page = visit(size, scheme, address)
+    page.open(f"{address}/{name}.html")
+    check(page, axe)
+    if size == "desktop" and name not in WITHOUT_SIDEBAR:
+        links = page.page.locator(".bd-sidebar-primary nav a:visible")
+        assert links.count() >= 3
+    assert page.page.locator(".site-version").is_visible()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_report(visit, axe, report, size):
+    page = visit(size, "light", report.as_uri())
+    page.open(report.as_uri())
+    check(page, axe)
+
+
+def test_search_finds_an_object_and_a_page(visit, address):
+    page = visit("desktop", "light", address)
+    for words, wanted in (("SwiftASHA", "hpo.SwiftASHA"), ("annealer", "annealer")):
+        page.page.goto(f"{address}/search.html?q={words}")
+        results = page.page.locator("#search-results li a")
+        results.first.wait_for()
+        page.page.wait_for_function("document.querySelectorAll('#search-results li').length > 2")
+        assert wanted in page.page.locator("#search-results").inner_text()
+    assert page.errors == []
+
+
+def test_the_colour_scheme_can_be_chosen(visit, address):
+    page = visit("desktop", "light", address)
+    page.page.goto(f"{address}/index.html")
+    colours = []
+    for _ in range(2):
+        colours.append(page.page.evaluate("() => getComputedStyle(document.body).backgroundColor"))
+        page.page.evaluate("() => document.documentElement.dataset.theme = 'dark'")
+    assert colours[0] != colours[1]
+
+
+def test_a_term_leads_to_the_glossary(visit, address):
+    page = visit("desktop", "light", address)
+    page.page.goto(f"{address}/reference.html")
+    page.page.locator("article a[href*='glossary.html#term-']").first.click()
+    page.page.wait_for_url("**/start/glossary.html#term-*")
+    anchor = page.page.evaluate("() => decodeURIComponent(location.hash.slice(1))")
+    assert page.page.locator(f'[id="{anchor}"]').count() == 1
