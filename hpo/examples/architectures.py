@@ -73,7 +73,7 @@ class LayerSequences:
     ----------
     size, n_channels, n_classes : int
         Edge length in pixels, number of channels and number of classes of the images.
-    max_depth : int
+    max_depth : int, default=5
         Maximum number of layers.
     filters, kernels, units : tuple of int
         Possible sizes of layers.

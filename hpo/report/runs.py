@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.run.journal import read_journal
+from hpo.run.journal import JournalContent, read_journal
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
@@ -149,9 +149,26 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
         If the journal cannot be used, or does not fit the scheduler.
     """
     journal = Path(journal)
+    return run_of(read_salvaged(journal) if salvage else read_journal(journal), scheduler)
+
+
+def run_of(content: JournalContent, scheduler: Scheduler | None = None) -> Run:
+    """Return a run whose journal has been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Content of its journal.
+    scheduler : Scheduler, optional
+        As in `read_run`.
+
+    Raises
+    ------
+    JournalError
+        If the journal does not fit the scheduler.
+    """
     jobs: list[Job] = []
-    content = read_salvaged(journal) if salvage else read_journal(journal)
     results = Results.of_content(content, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
     settings = extended_settings(content.header.spec, content.notes())
-    return Run(journal.stem, results, predictions, settings)
+    return Run(content.path.stem, results, predictions, settings)

@@ -213,16 +213,29 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     JournalError
         If there is no journal to read.
     """
-    journal = Path(journal)
-    content = read_salvaged(journal)
+    content = read_salvaged(Path(journal))
+    try:
+        return status_of(content, Results.of_content(content, scheduler))
+    except UsageError as error:
+        return status_of(content, None, str(error))
+
+
+def status_of(content: JournalContent, results: Results | None, problem: str = "") -> RunStatus:
+    """Return the state of a run whose journal has just been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Its content.
+    results : Results or None
+        Its results; None where they cannot be known.
+    problem : str
+        Why they cannot.
+    """
+    journal = content.path
     leader = _leader(content)
     locked = is_locked(journal, leader.get("pid"))
-    problem = "" if content.damage is None else str(content.damage)
-    results = None
-    try:
-        results = Results.of_content(content, scheduler)
-    except UsageError as error:
-        problem = problem or str(error)
+    problem = problem if content.damage is None else str(content.damage)
     spec = content.header.spec
     segments = _segments(content)
     predictions = _predictions(content)

@@ -99,7 +99,7 @@ class Entry:
         Seconds since the epoch.
     line : int
         Line number in the file, from 1.
-    where : Mapping
+    where : Mapping, default={}
         Of a training report: where and since when the segment ran (see `hpo.trainers.place`), if
         that was recorded. For display only.
     """
@@ -164,7 +164,7 @@ class JournalContent:
         Bytes up to the end of the last whole line; anything after it is a torn line.
     checksum : int
         Checksum of the last whole line.
-    damage : Damage or None
+    damage : Damage or None, default=None
         What was left out, if the journal was read in spite of damage.
     """
 
@@ -234,7 +234,7 @@ def read_journal(path: Path, *, salvage: bool = False) -> JournalContent:
     ----------
     path : Path
         The journal.
-    salvage : bool
+    salvage : bool, default=False
         Whether to read a damaged one up to the damage, which `JournalContent.damage` describes.
 
     Raises
@@ -421,7 +421,7 @@ def encode_line(data: Mapping[str, Any], checksum: int = 0) -> tuple[bytes, int]
     ----------
     data : Mapping
         Plain values of a header or an entry.
-    checksum : int
+    checksum : int, default=0
         Checksum of the line before; 0 for the header.
     """
     payload = json.dumps(data, separators=(",", ":")).encode()
@@ -467,7 +467,7 @@ class Journal:
         ----------
         path : Path
         spec : Mapping
-        notes : iterable of Mapping
+        notes : iterable of Mapping, default=()
             Notes that the journal has from the beginning.
 
         Raises

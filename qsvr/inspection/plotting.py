@@ -50,7 +50,7 @@ class SampleEnergyDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
+        ax : matplotlib Axes, default=None
             A new figure by default.
 
         Raises

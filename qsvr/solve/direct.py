@@ -1,4 +1,4 @@
-"""How one dual is solved: sample its QUBO, polish, keep the best distinct solutions."""
+"""Solution of one dual: sample its QUBO, polish, keep the best distinct solutions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STACKED_NUMBERS = 500_000
 
 @dataclass(frozen=True, eq=False)
 class DualSolution:
-    """The distinct solutions that a solver found, by ascending energy.
+    """Distinct solutions that a solver found, in the order of ascending energy.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class DualSolution:
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
         after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
     bound : float, optional
-        No solution has a lower energy; given where the solver computes it.
+        Lower bound on the energy, if the solver computes it.
     outputs : ndarray of shape (n_solutions, n_samples), optional
-        b K of each solution; given where the solver computes it.
+        b K of each solution, if the solver computes it.
     n_qubos : int
         Number of QUBOs that were solved.
     sampleset : dimod.SampleSet, optional
-        The sampler's own answer to the last QUBO, where it is a dimod sampler.
+        Answer of a dimod sampler to the last QUBO.
     """
 
     coefficients: FloatArray
@@ -59,7 +59,7 @@ class DualSolution:
 
 
 class DirectProblem(NamedTuple):
-    """One of the problems of `DirectSolver.solve_all`: what `DirectSolver.solve` takes."""
+    """One problem of `DirectSolver.solve_all`: the arguments of `DirectSolver.solve`."""
 
     dual: SVRDual
     encoding: FixedPointEncoding
@@ -78,13 +78,13 @@ class DirectSolver:
     polish : bool
         Whether reads descend to a local minimum.
     n_jobs : int
-        Threads; the result does not depend on it.
+        Number of threads. The result does not depend on it.
     options : mapping
         Options of the sampler.
     budget : AccessBudget, optional
         Account of the fit, for a `ChargedSampler`.
     deadline : float, optional
-        `time.monotonic` at which a service is no longer waited for.
+        Value of `time.monotonic` at which a request to a service is abandoned.
     """
 
     sampler: Sampler
@@ -96,7 +96,7 @@ class DirectSolver:
     deadline: float | None = None
 
     def short(self) -> DirectSolver:
-        """Return a solver of less effort, for the neighbourhood of a good solution."""
+        """Return a solver of less effort, for windows around a good solution."""
         options = dict(self.options)
         if isinstance(self.sampler, StructuredAnnealer):
             options.setdefault("num_sweeps", _SHORT_SWEEPS)
@@ -118,15 +118,15 @@ class DirectSolver:
         dual : SVRDual
         encoding : FixedPointEncoding
         n_solutions, seed : int
-        candidates : mapping of str to ndarray of shape (2, n_samples), optional
-            Points beside the samples, rounded to levels, and polished too where samples are. By
-            default all zeros and the relaxation to real coefficients. ``info["candidates"]`` has
-            their energies, and ``info["best_from"]`` names the source of the lowest energy.
+        candidates : mapping of str to ndarray of shape (2, n_samples), default=None
+            Points that are ranked beside the samples, rounded to levels and polished like them.
+            None means all zeros and the relaxation. ``info["candidates"]`` has their energies, and
+            ``info["best_from"]`` the origin of the lowest energy.
 
         Raises
         ------
         SamplerError
-            If the sampler fails or returns nothing that can be used.
+            If the sampler fails or returns no valid samples.
         """
         qubo = SVRQubo(dual, encoding)
         chosen = self._candidates(qubo) if candidates is None else candidates
@@ -148,7 +148,7 @@ class DirectSolver:
     def solve_all(
         self, problems: Sequence[DirectProblem], *, n_solutions: int
     ) -> list[DualSolution]:
-        """Return what `solve` returns for each problem; for those of equal size in one call.
+        """Return the result of `solve` for each problem, with one call for those of equal size.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class DirectSolver:
         n_reads, names = len(raws[0]), list(candidates[0])
         raw_bits = np.stack([raw.bits for raw in raws])
         bits, energies = raw_bits, np.stack([raw.energies for raw in raws])
-        # What a sampler must beat before polish.
+        # The reference for raw samples.
         random = np.stack(
             [
                 np.random.default_rng([seed, n_reads]).integers(

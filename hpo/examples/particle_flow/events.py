@@ -85,7 +85,7 @@ class Events:
         ----------
         events : sequence of (elements, targets)
             One or more.
-        multiple : int
+        multiple : int, default=1
             The common length is the smallest multiple of this that holds them all.
 
         Raises

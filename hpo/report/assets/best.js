@@ -71,7 +71,9 @@ function drawSearch({ svg, x, y }, [early, late], number, floor, search) {
   if (!last) return null;
   const end = [x(last[0]), Number(at(last[1]))];
   const mark = draw("circle", { class: `end run-${number % 6}`, cx: end[0], cy: end[1], r: 4.5 });
-  svg.append(titled(mark, `${search.name}: ${text(search.history.at(-1)[2])}`));
+  const value = search.history.filter((point) => point[2] !== null).at(-1)[2];
+  svg.append(titled(mark, `${search.name}: ${text(value)}`));
+  if (data.runs === undefined) svg.append(label(text(value), end[0] - 8, end[1] + (end[1] < 40 ? 20 : -10), { "text-anchor": "end", class: "strong-words halo" }));
   return end;
 }
 

@@ -73,12 +73,12 @@ function drawCurves(place) {
   curves.frame.svg.append(curves.overlay);
 }
 
-// The chosen curve on top of all others, light around its colour.
+// The chosen curve on top of all others, in its own colour with a band around it.
 function markCurves() {
   if (!curves.overlay) return;
   const chosen = byId.get(view.trial);
-  const copies = chosen ? [0, 1] : [];
-  curves.overlay.replaceChildren(...copies.map(() => draw("path", { class: "chosen", d: curvePath(chosen) })));
+  const kinds = chosen ? ["chosen", `chosen curve strong fate-${chosen.fate}`] : [];
+  curves.overlay.replaceChildren(...kinds.map((kind) => draw("path", { class: kind, d: curvePath(chosen) })));
 }
 
 function drawFate(trials, fate) {

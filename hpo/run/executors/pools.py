@@ -110,15 +110,15 @@ class ProcessPool:
     ----------
     n_workers : int
         Number of processes.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in each; 1 keeps curves independent of the
         number of cores.
-    log_dir : Path or None
+    log_dir : Path or None, default=None
         Directory for the output of the workers (``worker-0.log``, ...); None leaves it on the
         terminal.
     environments : sequence of Mapping, optional
         Environment variables of each worker, such as its device.
-    label : str
+    label : str, default=""
         What the names of the logs begin with, after ``worker-``.
     """
 
