@@ -51,7 +51,6 @@ plt.rcParams.update({
     "axes.prop_cycle": plt.cycler(
         color=["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
     ),
-    "legend.loc": "upper right",  # "best" is slow among many curves
 })  # fmt: skip
 
 # %% [markdown]
