@@ -199,7 +199,8 @@ def plot_parallel(results: Results, ax: Any = None, resource: int | None = None)
             fifth = 5 * (len(order) - 1 - place) // len(order)
             heights = [*(_height(axis, trial) for axis in axes)]
             heights.append(_fraction(last, min(max(trial.values[resource - 1], low), high)))
-            ax.plot(heights, color=_FIFTHS[fifth], linewidth=2.0 if fifth == 0 else 1.1, alpha=0.85,
+            ax.plot(heights, color=_FIFTHS[fifth], linewidth=2.0 if fifth == 0 else 1.1,
+                alpha=min(0.85, max(0.2, 80 / len(order))),
                     zorder=2 + place / len(order))  # fmt: skip
         for place, axis in enumerate([*axes, last]):
             _draw_axis(ax, place, axis, has_gaps=any(axis.name not in t.config for t in trials)
