@@ -73,8 +73,22 @@ class SamplerReport:
     chain_break_fraction : float or None
         Fraction of chains whose qubits disagreed, on a quantum annealer.
     best_from : str
-        Where the solution of lowest energy comes from: "sampler", or "relaxation" or "zeros", which
-        compete with the samples in every fit, or "incumbent" (an earlier round).
+        Origin of the solution of lowest energy: "sampler", or "relaxation" or "zeros", which are
+        ranked beside the samples in every fit, or "incumbent" (an earlier round).
+
+    See Also
+    --------
+    SampleEnergyDisplay : Plot of the energies.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from qsvr import QSVR, SamplerReport
+    >>> X, y = make_friedman1(20, random_state=0)
+    >>> model = QSVR(n_refinements=0, random_state=0).fit(X, y)
+    >>> report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+    >>> report.beats_random > 0.5
+    True
     """
 
     sampler: str

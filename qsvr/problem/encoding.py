@@ -47,6 +47,10 @@ class FixedPointEncoding:
     unit_weights : ndarray of shape (n_bits,)
         Positive weights of the bits, with sum 1.
 
+    See Also
+    --------
+    SVRQubo : The QUBO of a dual with this encoding.
+
     Examples
     --------
     >>> import numpy as np

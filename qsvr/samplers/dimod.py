@@ -53,6 +53,13 @@ class DimodSampler:
     device : callable, optional
         Returns the sampler that is used instead if this one accepts only problems with the
         structure of a device.
+
+    Examples
+    --------
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> from qsvr import get_sampler
+    >>> type(get_sampler(SimulatedAnnealingSampler())).__name__
+    'DimodSampler'
     """
 
     sampler: Any

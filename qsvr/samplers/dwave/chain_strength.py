@@ -123,6 +123,10 @@ def scan_chain_strength(
     scan : ChainStrengthScan
         One row per prefactor, and the proposed prefactor.
 
+    See Also
+    --------
+    get_sampler : Open the quantum annealer with ``get_sampler("qpu")``.
+
     Examples
     --------
     >>> from dwave.system.testing import MockDWaveSampler
