@@ -15,7 +15,7 @@ STAMP  := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
 BROWSER := $(VENV)/.installed-browser
 
-.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs linkcheck site-check pictures notebooks clean
+.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs linkcheck site-check pictures notebooks wheel-check clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -29,6 +29,7 @@ help:
 	@echo "make linkcheck  follow the documentation's links to other sites; needs a network"
 	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
+	@echo "make wheel-check  build the wheel and the sdist, and try them without a compiler"
 
 install: $(STAMP)
 
@@ -46,8 +47,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $(DEMO) $(STAMP)
 
 demo: $(DEMO)
-	@$(BIN)/python examples/demo.py
-	@$(BIN)/python examples/hpo_demo.py
+	@$(BIN)/python examples/_steps.py examples/demo.py
+	@$(BIN)/python examples/_steps.py examples/hpo_demo.py
 
 test: $(STAMP)
 	$(PYTEST)
@@ -111,6 +112,9 @@ pictures: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/render.py
+
+wheel-check:
+	$(PYTHON) tools/wheel_check.py
 
 clean:
 	rm -rf docs/_build docs/api docs/notebooks

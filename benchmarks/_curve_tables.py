@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from _harness import MLPF_TABLE
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE
 from hpo.brackets import hyperband_brackets, hyperband_epochs
 from hpo.simulation import CurveTable
 from hpo.simulation.datasets import clean_rows, read_table
@@ -87,7 +87,10 @@ def load_tasks(paths: Sequence[Path]) -> list[Task]:
     files: list[Path] = []
     for path in chosen:
         if not path.exists():
-            sys.exit(f"tables of learning curves are needed: {path} is not there; use --tables")
+            sys.exit(
+                f"tables of learning curves are needed: {path} is not there; "
+                f"{HOW_TO_GET_TABLES}, or use --tables"
+            )
         found = (*path.glob("*.csv"), *path.glob("*.npz")) if path.is_dir() else (path,)
         files += sorted(found)
     if not files:

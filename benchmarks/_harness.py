@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# Default place of the table of MLPF learning curves: beside the checkout.
-MLPF_TABLE = Path(__file__).parents[1].parent / "shared" / "data" / "mlpf_curves.csv"
+# Where tables of learning curves are looked for: where tools/fetch_tables.py writes them, else
+# beside the checkout.
+_FETCHED = Path(__file__).parent / "data"
+_BESIDE = Path(__file__).parents[1].parent / "shared" / "data"
+TABLES = _BESIDE if _BESIDE.is_dir() and not _FETCHED.is_dir() else _FETCHED
+MLPF_TABLE = TABLES / "mlpf_curves.csv"
+HOW_TO_GET_TABLES = "python tools/fetch_tables.py fetches it (needs a network)"
 
 Data = tuple[NDArray[np.float64], NDArray[np.float64]]
 

@@ -13,7 +13,7 @@ the processor time of the default in units of that of one QUBO. The thresholds o
 chosen on nine other sets, synthetic ones with other seeds.
 
 Last, the MLPF task of the papers: 80 training samples by an ensemble with members of 20 and by
-decomposition on the same 120 variables (needs mlpf_curves.csv beside the checkout in shared/data).
+decomposition on the same 120 variables (needs mlpf_curves.csv: ``python tools/fetch_tables.py``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
-from _harness import MLPF_TABLE, Data, Thresholds, arguments, mlpf_task, print_table
+from _harness import (
+    HOW_TO_GET_TABLES,
+    MLPF_TABLE,
+    Data,
+    Thresholds,
+    arguments,
+    mlpf_task,
+    print_table,
+)
 from qsvr import QSVR, CoarseEncodingWarning, QSVREnsemble
 
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
@@ -199,7 +207,7 @@ def report_default(n_splits: int, thresholds: Thresholds, *, quick: bool) -> Non
 def report_mlpf(n_splits: int, thresholds: Thresholds) -> None:
     """Print what 80 samples give on an annealer's 120 variables."""
     if not MLPF_TABLE.exists():
-        print(f"MLPF: skipped, {MLPF_TABLE.name} is not there.")
+        print(f"MLPF: skipped, {MLPF_TABLE} is missing; {HOW_TO_GET_TABLES}.")
         return
     X, y = mlpf_task(MLPF_TABLE)
     box = {"epsilon": 0.02, "gamma": 0.1, "base": 0.5, "exponent_shift": 0.005, "C": "implied"}

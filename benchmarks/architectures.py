@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _harness import MLPF_TABLE, Thresholds, arguments, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Thresholds, arguments, print_table
 from hpo.examples.architectures import FEATURES, LayerSequences, trainer
 from hpo.loop import drive
 from hpo.predictors import CurvePredictor, make_predictor
@@ -235,7 +235,7 @@ def main() -> None:
             0.25,
         )
     else:
-        print(f"The recorded curves are left out: {RECORDED.name} is not in {RECORDED.parent}.")
+        print(f"The recorded curves are left out: {RECORDED} is missing; {HOW_TO_GET_TABLES}.")
     thresholds.finish(check=args.check)
 
 

@@ -2,8 +2,8 @@
 
 Protocol of the published notebooks: 20 training curves, 148 test curves, every second of the first
 25 epochs, inputs and target quantile-transformed, the row with the largest final loss dropped;
-epsilon 0.02, gamma 0.1. R2 is r2_score(y_true, y_pred). Needs the table mlpf_curves.csv; give its
-path, or put it in ../shared/data beside the checkout.
+epsilon 0.02, gamma 0.1. R2 is r2_score(y_true, y_pred). Needs the table mlpf_curves.csv: give its
+path, or fetch it with ``python tools/fetch_tables.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVR, NuSVR
 
-from _harness import MLPF_TABLE, Thresholds, argument_parser, mlpf_task, print_table
+from _harness import (
+    HOW_TO_GET_TABLES,
+    MLPF_TABLE,
+    Thresholds,
+    argument_parser,
+    mlpf_task,
+    print_table,
+)
 from qsvr import QSVR
 from qsvr.model.intercept import primal_intercept
 from qsvr.problem.kernels import Kernel
@@ -90,7 +97,7 @@ def main() -> None:
     parser.add_argument("table", nargs="?", type=Path, default=MLPF_TABLE)
     args = parser.parse_args()
     if not args.table.exists():
-        print(f"skipped: {args.table.name} is not there; give its path as the first argument")
+        print(f"skipped: {args.table} is missing; {HOW_TO_GET_TABLES}, or give a path")
         sys.exit(0)
     X, y = mlpf_task(args.table)
     scores: dict[str, list[float]] = {name: [] for name in methods()}

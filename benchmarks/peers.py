@@ -7,7 +7,7 @@ tables contain the epochs trained and the final loss of the configuration that t
 Regret is its difference to the best final loss of all, in standard deviations of the better half of
 them. The last table has all methods and all tables of curves.
 
-    python benchmarks/peers.py --table TABLE.csv --curves FILE.npz ...
+    python benchmarks/peers.py --table mlpf_curves.csv --curves FILE.npz ...
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from _harness import MLPF_TABLE, Thresholds, argument_parser, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Thresholds, argument_parser, print_table
 from hpo.brackets import hyperband_brackets
 from hpo.loop import drive
 from hpo.predictors import make_predictor
@@ -247,7 +247,9 @@ def tables(args: argparse.Namespace) -> dict[str, CurveTable]:
         further = [CURVES / f"{name}.npz" for name in names if (CURVES / f"{name}.npz").exists()]
     found.update({path.stem: read_table(path) for path in further})
     if not found:
-        print("skipped: no table of curves is there; name one by --table or --curves")
+        print(
+            f"skipped: no table of curves; {HOW_TO_GET_TABLES}, or name one by --table or --curves"
+        )
         sys.exit(0)
     return dict(list(found.items())[:1]) if args.quick else found
 

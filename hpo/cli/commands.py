@@ -118,6 +118,7 @@ for _command in (run, resume, work):
     "--html", type=PATH, metavar="FILE", help="Write an interactive page to this new file."
 )
 @click.option("--overwrite", is_flag=True, help="Allow --html to replace an existing file.")
+@click.option("--follow", is_flag=True, help="Rewrite the page of --html until the search ends.")
 @click.option("--salvage", is_flag=True, help="Show the intact lines of a damaged journal.")
 def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     """Show the results of a search, or compare several.
@@ -126,12 +127,14 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
     """
     from hpo.report import Comparison, read_run, write_report
 
+    if options["follow"]:
+        _follow(journals, options)
     runs = [read_run(journal, salvage=options["salvage"]) for journal in journals]
     files = []  # before anything is shown: the output may be a pipe that is closed
     shown = runs[0].results if len(runs) == 1 else Comparison(runs)
     if options["csv"] is not None:
         shown.write_csv(options["csv"])
-    if (page := options["html"]) is not None:
+    if (page := options["html"]) is not None and not options["follow"]:
         overwrite = options["overwrite"]
         if isinstance(shown, Comparison):
             page = shown.write_page(page, overwrite=overwrite)
@@ -157,6 +160,50 @@ def report(journals: Sequence[Path], *, top: int, **options: Any) -> None:
             wide=options["wide"],
             run=runs[0],
         )
+
+
+def _follow(journals: Sequence[Path], options: dict[str, Any]) -> None:
+    """Write the page of a run until the run ends; Ctrl-C stops that."""
+    from hpo.report.live import follow
+
+    if options["html"] is None or len(journals) > 1:
+        raise UsageError("--follow needs the page of one run; give one JOURNAL and --html FILE")
+    try:
+        follow(journals[0], options["html"], overwrite=options["overwrite"], say=warn)
+    except KeyboardInterrupt:
+        warn("Stopped; the run goes on.")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+@cli.command(
+    epilog=examples(
+        "hpo watch run.jsonl", "hpo watch run.jsonl --port 8080 --no-open", guide="reports"
+    ),
+)
+@click.argument("journal", type=PATH)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="any that is free",
+    help="Port on 127.0.0.1.",
+)
+@click.option(
+    "--open/--no-open",
+    "opens",
+    default=None,
+    help="Open a browser, or not.  [default: on a desktop]",
+)
+@click.option("--exit-when-done", is_flag=True, help="End when the search has ended.")
+def watch(journal: Path, *, port: int, opens: bool | None, exit_when_done: bool) -> None:
+    """Show a search in the browser while it runs.
+
+    The page is served on this machine only. The search is not disturbed, and Ctrl-C ends the
+    server, not the search.
+    """
+    from hpo.cli.watching import serve
+
+    serve(journal, port, opens=opens, exit_when_done=exit_when_done)
 
 
 @cli.command(

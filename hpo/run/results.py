@@ -152,9 +152,9 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished, damage
+        reports, notes, baseline, finished, damage : default of damage=None
             See the attributes.
-        objective : Objective
+        objective : Objective, default=Objective()
             As the run was given it.
         models : ModelStore or None, default=None
             None if the checkpoints are not known.
@@ -198,10 +198,10 @@ class Results:
         ----------
         path : Path
             Journal of the run.
-        scheduler : Scheduler, optional
+        scheduler : Scheduler, default=None
             A scheduler in the state in which the run began. It is not needed if the run was built
             from a `RunSpec`. For other runs, less is known without it (see `of_lines`).
-        decided : callable, optional
+        decided : callable, default=None
             Function that is called with each decided job.
         salvage : bool, default=False
             Whether to read a damaged journal up to the damage (see the attribute ``damage``).
@@ -228,7 +228,7 @@ class Results:
         ----------
         content : JournalContent
             Content of its journal.
-        scheduler, decided
+        scheduler, decided : default=None
             As in `from_journal`.
 
         Raises
@@ -515,17 +515,30 @@ class Results:
             )
         return [visible(line) for line in lines]
 
+    @property
+    def savings(self) -> tuple[int, int]:
+        """Resource units saved, and what plain Hyperband spends for the same.
+
+        Of a run that is finished it is the cost of the whole of Hyperband, otherwise what it would
+        have spent by now on the same trials. Nothing is saved where that is not defined.
+        """
+        if self.baseline is None:
+            return 0, 0
+        if self.finished:
+            return self.saved or 0, self.baseline.epochs
+        by_now = self.baseline.spent_by_now(self.trials)
+        return (0, 0) if by_now is None else (max(0, by_now - self.epochs), by_now)
+
     def _cost_text(self) -> str:
         """Return what plain Hyperband takes, for the line of the epochs."""
         if self.baseline is None:
             return ""
-        total, by_now = self.baseline.epochs, self.baseline.spent_by_now(self.trials)
-        if self.finished and self.saved:
-            return f", {self.saved / total:.0%} less than the {total} of plain Hyperband"
-        text = f"; plain Hyperband takes {total}"
-        if by_now is not None and by_now > self.epochs and not self.finished:
-            share = 1 - self.epochs / by_now
-            text += f" in all, and {by_now} for the same trials so far ({share:.0%} saved)"
+        saved, whole = self.savings
+        if self.finished and saved:
+            return f", {saved / whole:.0%} less than the {whole} of plain Hyperband"
+        text = f"; plain Hyperband takes {self.baseline.epochs}"
+        if saved:
+            text += f" in all, and {whole} for the same trials so far ({saved / whole:.0%} saved)"
         return text
 
     @property
@@ -556,9 +569,9 @@ class Results:
         ----------
         top : int, default=10
             Number of best trials to show.
-        metrics : sequence of str, optional
+        metrics : sequence of str, default=None
             Further metrics to show, after the trial's last unit; default: all, empty for none.
-        width : int, optional
+        width : int, default=None
             Width of the terminal, for which reasons and configurations are shortened; default:
             nothing is shortened, and the table is as wide as it gets.
 

@@ -528,7 +528,8 @@ class JobRunner:
         elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
             self._error = ExecutorBrokenError(
                 f"{self._n_lost} segments in a row were lost with their workers, the last one "
-                f"with: {outcome.reason}; no trial was recorded as failed, check the workers and resume"
+                f"with: {outcome.reason}; no trial was recorded as failed. Check the workers and "
+                "resume"
             )
         return []
 
