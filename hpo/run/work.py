@@ -1,4 +1,4 @@
-"""Several processes, one search: whoever finds that nobody leads takes the lead, all others train.
+"""Several processes for one search: one leads it, all others train for it.
 
 Any number of processes call `work` with the same journal, on one machine or on many that see the
 same file system. Which one leads is decided by the lock of the journal. If the leader stops or is
@@ -80,7 +80,7 @@ def work(
     say: Callable[[str], None] = lambda _: None,
     **settings: Any,
 ) -> Contribution:
-    """Train for the search of a journal beside other processes, and lead it if nobody does.
+    """Join the search of a journal: train for its leader, or lead it if no process does.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Devices:
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Options of all executors; `hpo.run.executors.registry` says which executor takes which.
+    """Options of all executors. `hpo.run.executors.registry` defines which executor takes which.
 
     Attributes
     ----------
