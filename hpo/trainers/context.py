@@ -54,8 +54,16 @@ class TrialContext:
     deadline : float or None, default=None
         Time at which the run stops, in seconds since the epoch; None without a deadline. What still
         runs by then is ended, and is trained again after ``hpo resume``.
-    objective : Objective
+    objective : Objective, default=Objective()
         What the search optimises: its ``name`` (empty if it has none) and ``mode``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo import TrialContext
+    >>> context = TrialContext(0, attempt=1, start=0, stop=3, folder=Path("trial-0"), host="node1")
+    >>> context.remaining is None
+    True
     """
 
     trial_id: int

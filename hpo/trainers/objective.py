@@ -98,6 +98,13 @@ class Objective:
     ------
     UsageError
         If the mode is another one, or the name is not a string.
+
+    Examples
+    --------
+    >>> from hpo.trainers.objective import Objective
+    >>> accuracy = Objective("accuracy", "max")
+    >>> accuracy.loss(0.9), accuracy.value(-0.9)
+    (-0.9, 0.9)
     """
 
     name: str = ""

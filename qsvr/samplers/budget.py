@@ -32,6 +32,11 @@ class AccessPlan:
     seconds_per_problem : float
         Estimate of the solver: QPU access time, or run time of a hybrid solver.
 
+    See Also
+    --------
+    qsvr.samplers.AccessBudget : The access time that a fit may still use.
+    scan_chain_strength : Uses access time to measure a chain strength.
+
     Examples
     --------
     >>> from qsvr import AccessPlan
@@ -104,6 +109,12 @@ class AccessBudget:
         Access time spent: the reported time of each answer, else the estimate.
     n_submitted : int
         Number of problems submitted.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import AccessBudget
+    >>> budget = AccessBudget(max_access_time=1.0)
+    >>> budget.charge(0.25)
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:

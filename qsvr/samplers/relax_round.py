@@ -23,6 +23,16 @@ class RelaxRound:
     The first read rounds to the nearest level. The others round each coefficient up with a
     probability equal to its fraction, which keeps the expected value. It does not anneal, and
     serves as the reference for samplers that do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> from qsvr.samplers import RelaxRound
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=2))
+    >>> RelaxRound().sample(qubo, num_reads=8, seed=0).bits.shape
+    (8, 8)
     """
 
     is_local = True

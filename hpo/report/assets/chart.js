@@ -41,7 +41,7 @@ function tickText(value) {
   return String(Number(value.toPrecision(6)));
 }
 
-// settings: label, height, x and y ({label, range, kind, ticks?}), right?; returns the drawing and its scales.
+// settings: label, height, x and y ({label, range, kind, ticks?, whole?}), right?; returns the drawing and its scales.
 function frame(place, settings) {
   const width = Math.max(240, place.clientWidth || 600);
   const height = settings.height;
@@ -52,7 +52,8 @@ function frame(place, settings) {
   const x = scale(settings.x.kind, settings.x.range, [margin.left, width - margin.right]);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": settings.label });
   const across = Math.max(3, Math.floor((width - 70) / (width > 700 ? 90 : 45)));
-  const xTicks = settings.x.ticks ?? ticksOf(x, across);
+  const found = settings.x.ticks ?? ticksOf(x, across);
+  const xTicks = settings.x.whole ? found.filter(Number.isInteger) : found;
   drawTicks(svg, x, y, spaced(xTicks, x, 12 + 7 * Math.max(...xTicks.map((tick) => tickText(tick).length), 2)), yTicks, { width, height, margin });
   svg.append(
     label(settings.x.label, (margin.left + width - margin.right) / 2, height - 6, {}),

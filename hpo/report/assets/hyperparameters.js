@@ -128,6 +128,7 @@ function drawParallel(place, order, resource) {
     line.addEventListener("click", () => change({ trial: trial.id }));
     svg.append(line);
   });
+  svg.style.setProperty("--weak", clamp(80 / trials.length, [0.2, 0.75]));
   svg.append(draw("g", { class: "overlay" }));
   axes.forEach((axis, k) => drawAxis(svg, axis, across(k), ups[k], { top, bottom: height - bottom, room: (width - 2 * side) / axes.length, last: k === axes.length - 1, names: trials.some((trial) => k < axes.length - 1 && !Object.hasOwn(trial.config, axis.name)) }));
   place.replaceChildren(svg);

@@ -2,7 +2,7 @@
 function predictorPart() {
   const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
   if (!data.decisions.length) return section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
-  const lead = "Skill is one minus the squared error of the predictor divided by that of keeping the last known value, cross-validated on its training curves. Above 0 the predictor is better than the last value.";
+  const lead = "Skill is one minus the squared error of the predictor divided by that of keeping the last known value, cross-validated on its training curves. Above 0 the predictor is better than the last value. A triangle is a skill below −2.";
   const skill = figure("skill-figure", (place) => drawSkill(place, measured));
   const truth = figure("truth-figure", drawTruth, { mark: markTruth });
   const pair = box("predictor-pair", "div", { class: "pair" },

@@ -12,6 +12,7 @@ from hpo.report.plots.style import (
     SMALLEST,
     axes_or_new,
     drawn,
+    legend_above,
     name_ends,
     number,
     scale,
@@ -37,9 +38,9 @@ def plot_best(results: Runs, ax: Any = None, against: str = "epochs") -> Any:
     ----------
     results : Results or Mapping of str to Results
         A run, or runs by name, of one objective and mode.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    against : {"epochs", "seconds"}
+    against : {"epochs", "seconds"}, default="epochs"
         Epochs spent, or seconds since the first report.
 
     Returns
@@ -69,11 +70,11 @@ def plot_regret(
     ----------
     results : Results or Mapping of str to Results
         A run, or runs by name, of one objective and mode.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    reference : float, optional
+    reference : float, default=None
         Value of regret zero; default: the best value at the end of any of the runs.
-    against : {"epochs", "seconds"}
+    against : {"epochs", "seconds"}, default="epochs"
         Epochs spent, or seconds since the first report.
 
     Returns
@@ -158,12 +159,15 @@ def _draw(ax: Any, lines: Mapping[str, tuple[_Line, ...]], runs: Mapping[str, Re
         if last is not None:
             ax.plot(*last, marker="o", markersize=6, color=colour)
             end = next(p.best for p in reversed(runs[name].history()) if math.isfinite(p.best))
-            ends.append((last[1], f"{name}\n{end:.4g}" if name else f"{end:.4g}", colour))
+            ends.append((last[1], f"{shown(name)}\n{end:.4g}" if name else f"{end:.4g}", colour))
     xs = [x for phases in lines.values() for points in phases for x, _ in points]
     if xs:
         ax.set_xlim(0, 1.02 * max(*xs, 1e-9))
     ticks(ax.xaxis, ax.get_xlim(), log=False)
     ax.grid(axis="y", color="#dddddd", linewidth=0.6)
     if any(early for early, _ in lines.values()) and ends:
-        ax.legend(fontsize="small", loc="upper right", frameon=False, handlelength=2.4)
+        legend_above(ax, columns=1)
+        if len(lines) > 1:  # the style of the phases, whatever the colour
+            for handle in ax.get_legend().legend_handles:
+                handle.set_color(QUIET)
     name_ends(ax, ends)

@@ -37,9 +37,9 @@ def plot_importance(results: Results, ax: Any = None, resource: int | None = Non
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that 20 trials reached.
 
     Returns
@@ -103,11 +103,11 @@ def plot_slice(
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    name : str, optional
+    name : str, default=None
         The hyperparameter; default: the first one that varies.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that enough trials reached.
 
     Returns
@@ -175,9 +175,9 @@ def plot_parallel(results: Results, ax: Any = None, resource: int | None = None)
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that enough trials reached.
 
     Returns
@@ -199,7 +199,8 @@ def plot_parallel(results: Results, ax: Any = None, resource: int | None = None)
             fifth = 5 * (len(order) - 1 - place) // len(order)
             heights = [*(_height(axis, trial) for axis in axes)]
             heights.append(_fraction(last, min(max(trial.values[resource - 1], low), high)))
-            ax.plot(heights, color=_FIFTHS[fifth], linewidth=2.0 if fifth == 0 else 1.1, alpha=0.85,
+            ax.plot(heights, color=_FIFTHS[fifth], linewidth=2.0 if fifth == 0 else 1.1,
+                alpha=min(0.85, max(0.2, 80 / len(order))),
                     zorder=2 + place / len(order))  # fmt: skip
         for place, axis in enumerate([*axes, last]):
             _draw_axis(ax, place, axis, has_gaps=any(axis.name not in t.config for t in trials)

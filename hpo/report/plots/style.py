@@ -155,9 +155,10 @@ def name_ends(ax: Any, ends: Sequence[tuple[float, str, str]]) -> None:
     ax : matplotlib.axes.Axes
         Its limits and scales are set.
     ends : sequence of (float, str, str)
-        Value at the end of each line, its name and its colour.
+        Value at the end of each line, its name (escaped) and its colour.
     """
-    step = 1.35 * _points(ax) / 72 / (0.75 * ax.figure.get_figheight() or 1.0)
+    lines = max((name.count("\n") + 1 for _, name, _ in ends), default=1)
+    step = 1.35 * lines * _points(ax) / 72 / (0.75 * ax.figure.get_figheight() or 1.0)
     known = []
     for value, name, colour in ends:
         y = ax.transLimits.transform(ax.transScale.transform((1.0, value)))[1]
@@ -172,7 +173,7 @@ def name_ends(ax: Any, ends: Sequence[tuple[float, str, str]]) -> None:
         top -= step
     for at, (end, name, colour) in zip(places, known, strict=True):
         ax.annotate(
-            shown(name),
+            name,
             (1.0, end),
             (1.03, at),
             xycoords="axes fraction",

@@ -71,7 +71,7 @@ def make_pool(  # noqa: PLR0911 - one for each executor
     log_dir : Path or None, default=None
         Directory for the output of workers on this machine; for "shared", that of the checkpoints,
         in which processes meet.
-    options : Mapping, optional
+    options : Mapping, default=None
         See `hpo.run.executors.options.ExecutorOptions`.
 
     Raises
