@@ -220,8 +220,8 @@ class Deadline:
     def units(self, trial_id: int) -> float:
         """Return how many units of a trial can be trained in time, one if the pace is unknown.
 
-        A trial is expected to continue at the pace of its last segment, and one that was not
-        trained since the run began or was resumed at a slow pace among those of the others. As long as no
+        A trial is expected to continue at the pace of its last segment. For a trial that was not
+        trained in this session, a slow pace among those of the other trials is used. As long as no
         pace is known, one unit is trained to measure it.
         """
         if self.remaining == 0:
