@@ -76,8 +76,8 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     """Support vector classification whose dual is solved as a QUBO.
 
     Each training sample has one dual coefficient of ``n_bits`` bits, half the variables that it
-    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the guide,
-    `docs/guide/classification.md`.
+    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the
+    :doc:`guide </guide/classification>`.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     References
     ----------
     Willsch, Willsch, De Raedt and Michielsen 2020, "Support vector machines on the D-Wave quantum
-    annealer", Computer Physics Communications.
+    annealer", Computer Physics Communications, :doi:`10.1016/j.cpc.2019.107006`.
 
     Examples
     --------
