@@ -76,8 +76,8 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     """Support vector classification whose dual is solved as a QUBO.
 
     Each training sample has one dual coefficient of ``n_bits`` bits, half the variables that it
-    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the guide,
-    `docs/guide/classification.md`.
+    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the
+    :doc:`guide </guide/classification>`.
 
     Parameters
     ----------

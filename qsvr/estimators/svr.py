@@ -65,7 +65,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     lowest energy: simulated annealing on your own machine by default, or any dimod sampler,
     including D-Wave's annealers. The best distinct solutions are averaged.
 
-    Read more in the guide, `docs/guide/regression.md`.
+    Read more in the :doc:`guide </guide/regression>`.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         solution so far. 10 rounds with 3 bits reach the minimum of the exact dual. ``"auto"`` is 0
         for samplers that cost money. For local samplers it is as many short rounds as are needed
         until training is as good as SVR's, and none if one QUBO is enough; see
-        `docs/guide/choosing.md`.
+        :doc:`/guide/choosing`.
     max_variables : int, "auto" or None, default="auto"
         Maximum number of binary variables of one QUBO. Data that need more are solved by
         decomposition into working sets, whose windows shrink automatically. ``"auto"`` is the

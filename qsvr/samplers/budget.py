@@ -34,8 +34,7 @@ class AccessPlan:
 
     See Also
     --------
-    qsvr.samplers.AccessBudget : The access time that a fit may still use.
-    scan_chain_strength : Uses access time to measure a chain strength.
+    get_sampler : The samplers of a service have a method ``plan``, which returns such a value.
 
     Examples
     --------
@@ -115,6 +114,9 @@ class AccessBudget:
     >>> from qsvr.samplers import AccessBudget
     >>> budget = AccessBudget(max_access_time=1.0)
     >>> budget.charge(0.25)
+    >>> budget.settle(0.25, actual=0.125)
+    >>> budget.seconds, budget.n_submitted
+    (0.125, 1)
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:
