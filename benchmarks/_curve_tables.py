@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from _harness import MLPF_TABLE
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE
 from hpo.brackets import hyperband_brackets, hyperband_epochs
 from hpo.simulation import CurveTable
 from hpo.simulation.datasets import clean_rows, read_table
@@ -22,20 +22,20 @@ DEVELOPMENT = MLPF_TABLE.parent / "curves"
 
 @dataclass(frozen=True)
 class Task:
-    """One table to search, and what a search on it is measured by.
+    """One table to search, and the figures that searches on it are compared with.
 
     Attributes
     ----------
     name : str
-        For people.
+        Name in the printed tables.
     table : CurveTable
-        Thinned to so many units that Hyperband's configurations fit its rows.
+        Thinned to a number of units for which Hyperband's configurations fit its rows.
     fingerprint : str
-        Of its contents.
+        Hash of the contents of the table.
     best, median : float
-        Of the losses after the last unit.
+        Best and median loss after the last unit.
     epochs : int
-        What Hyperband plans to spend, ``reduction_factor`` 2.
+        Number of epochs that Hyperband plans to spend, with ``reduction_factor`` 2.
     """
 
     name: str
@@ -87,7 +87,10 @@ def load_tasks(paths: Sequence[Path]) -> list[Task]:
     files: list[Path] = []
     for path in chosen:
         if not path.exists():
-            sys.exit(f"tables of learning curves are needed: {path} is not there; use --tables")
+            sys.exit(
+                f"tables of learning curves are needed: {path} is not there; "
+                f"{HOW_TO_GET_TABLES}, or use --tables"
+            )
         found = (*path.glob("*.csv"), *path.glob("*.npz")) if path.is_dir() else (path,)
         files += sorted(found)
     if not files:

@@ -1,4 +1,4 @@
-"""What the benchmarks of `hpo` share beyond the harness: the MLPF table as recorded curves."""
+"""Shared parts of the benchmarks of `hpo`: the MLPF table as recorded curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _harness import MLPF_TABLE, argument_parser, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, argument_parser, print_table
 from hpo.simulation import CurveTable
 from hpo.simulation.datasets import load_mlpf
 
@@ -26,7 +26,7 @@ def mlpf_table(path: Path | None) -> CurveTable:
     try:
         return load_mlpf(path)
     except (OSError, ValueError) as error:
-        sys.exit(f"the MLPF table is needed: {error}")
+        sys.exit(f"the MLPF table is needed: {error}; {HOW_TO_GET_TABLES}")
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

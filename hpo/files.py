@@ -27,7 +27,7 @@ def write_atomically(
         The file; the temporary file is created in the same directory.
     content : bytes or callable
         The bytes, or a function that writes them to an open file.
-    overwrite : bool
+    overwrite : bool, default=True
         Whether an existing file may be replaced.
 
     Raises
@@ -120,7 +120,7 @@ def sync_directory(path: Path) -> None:
 
 
 class LockedError(OSError):
-    """Another process holds the lock of a file; the message says how to go on."""
+    """Another process holds the lock of a file. The message names the remedy."""
 
 
 def lock_file(file: IO[bytes], path: Path) -> Callable[[], None]:

@@ -40,11 +40,15 @@ from sklearn.svm import SVR
 
 from qsvr import QSVR
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
 plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
 })  # fmt: skip
 
 # %% [markdown]
@@ -142,7 +146,9 @@ for number, C in enumerate((1.0, 3.0, 10.0)):
         f"C = {C:g}", (len(gaps) - 1, gaps[-1]), (0, -17), textcoords="offset points",
         color=f"C{number}", ha="center",
     )  # fmt: skip
-    print(f"C = {C:<4g} gap {gaps[0]:8.3f} % at first, {gaps[-1]:.5f} % after {len(gaps) - 1} rounds")
+    print(
+        f"C = {C:<4g} gap {gaps[0]:8.3f} % at first, {gaps[-1]:.5f} % after {len(gaps) - 1} rounds"
+    )
 n_variables = refined.sampler_info_["n_variables"]
 ax.set(
     xlabel="refinement round", ylabel="energy above the bound [%]", xlim=(-0.3, 10.8), ylim=(1e-5, 10),

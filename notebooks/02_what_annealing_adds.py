@@ -55,12 +55,6 @@ from qsvr import (
 from qsvr.model.intercept import primal_intercept
 
 warnings.simplefilter("ignore", CoarseEncodingWarning)  # one bit is coarse
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-})  # fmt: skip
 
 SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 5)  # fewer in the tests
 X, y = make_friedman1(540, noise=1.0, random_state=0)
@@ -75,6 +69,17 @@ def split(seed, n=40):
     train, test = order[:n], order[-300:]
     return X[train], y[train], X[test], y[test]
 
+
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
+})  # fmt: skip
 
 # %% [markdown]
 # ## Energies of the samples, before and after polish

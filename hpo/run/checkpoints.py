@@ -151,7 +151,7 @@ class CheckpointStore:
         except OSError as error:
             why = error.strerror or str(error)
         except (ValueError, RecursionError, LookupError):
-            why = "it is not the one that hpo wrote"
+            why = "it was not written by hpo"
         raise UsageError(
             f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
             f'checkpoints beside it are of this run, replace the file by {{"run_id": "{run_id}"}}; '
@@ -266,7 +266,7 @@ class CheckpointStore:
         Parameters
         ----------
         trial_id : int
-        attempt : str
+        attempt : str, default=""
             Name of the attempt; by default the last one, which has failed.
         """
         settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)

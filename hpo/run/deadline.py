@@ -196,7 +196,7 @@ class Deadline:
     ----------
     seconds : float
         Time from now.
-    is_limit : bool
+    is_limit : bool, default=False
         Whether it is the limit `max_time`, at which the run returns its results; otherwise it
         raises `InterruptedRunError`.
     """

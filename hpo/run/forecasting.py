@@ -180,7 +180,7 @@ def model_runner(
         A predictor or its name; None takes the default of the scheduler.
     scheduler : Scheduler
         If it forecasts, its searcher proposes new configurations with each forecast.
-    notes : sequence of Mapping
+    notes : sequence of Mapping, default=()
         Notes of the run, among them those of the earlier searches that forecasts learn from.
     background : bool
         Whether to answer beside the training; False answers in turn, in this thread.

@@ -197,7 +197,7 @@ def read_configs(path: Path, space: SearchSpace, mode: str = "min") -> list[dict
         best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether a lower or a higher value in the table of ``hpo report --csv`` is better.
 
     Raises

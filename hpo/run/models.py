@@ -35,9 +35,9 @@ class ModelStore:
 
     Attributes
     ----------
-    root : Path or None
+    root : Path or None, default=None
         Directory of the checkpoints; None if it is not known, or deleted at the end of the run.
-    trainer : Trainer, callable, str or None
+    trainer : Trainer, callable, str or None, default=None
         Trainer of the run; None if it is not known.
     """
 

@@ -89,7 +89,7 @@ def work(
     spec : RunSpec, optional
         The search, which is started if the journal does not exist; otherwise it has to be the same
         search. Without it the journal has to exist.
-    deadline : float, timedelta, datetime, str or None
+    deadline : float, timedelta, datetime, str or None, default=None
         When this process stops in good order (see `hpo.run.deadline.seconds_until`).
     limits : Mapping, optional
         Limits of `Tuner.run` by name, for as long as this process leads. Where one is reached, the

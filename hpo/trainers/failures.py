@@ -182,7 +182,7 @@ def printed(output: str | bytes | None, what: str = "last output") -> str:
     Parameters
     ----------
     output : str, bytes or None
-    what : str
+    what : str, default="last output"
         What it is called.
 
     Returns

@@ -65,7 +65,7 @@ def machine_fault(error: BaseException, *, memory: bool = False) -> str:
     ----------
     error : BaseException
         Searched with its causes.
-    memory : bool
+    memory : bool, default=False
         Whether the lack of memory counts. It does in the tuner, whereas a trial may have a model
         that is too large.
 

@@ -50,7 +50,7 @@ class SentTrainer:
         SHA-256 of its pickle if it is sent by value, else empty.
     data : bytes
         The pickle; empty in a reminder to a process that has loaded it.
-    original : Trainer or None
+    original : Trainer or None, default=None
         The trainer itself, in the process that sends it.
     """
 

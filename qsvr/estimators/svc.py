@@ -135,9 +135,9 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
         Maximum number of rounds of refinement for each two-class problem; see `QSVR`.
     max_variables : int, "auto" or None, default="auto"
         Maximum number of binary variables of one QUBO; see `QSVR`.
-    tol : float, default=1e-3
+    tol : float, default=0.001
         Tolerance of refinement and decomposition; see `QSVR`.
-    max_iter : int, default=10_000
+    max_iter : int, default=10000
         Maximum number of working sets of a decomposition.
     cache_size : float, default=200.0
         Memory for kernel rows in a decomposition, in MB.

@@ -142,10 +142,10 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         capacity of the sampler, and for the samplers of this package the fastest size, with a
         compiled descent over real numbers after the sampled working sets. With a number every
         change comes from the sampler. None raises an error instead of decomposing.
-    tol : float, default=1e-3
+    tol : float, default=0.001
         Tolerance of refinement and decomposition: the largest violation of the optimality
         conditions of the exact dual, in units of y, as in `sklearn.svm.SVR`.
-    max_iter : int, default=10_000
+    max_iter : int, default=10000
         Maximum number of working sets of a decomposition.
     cache_size : float, default=200.0
         Memory for kernel rows in a decomposition, in MB.

@@ -53,6 +53,14 @@ class Kernel:
         Degree of the polynomial kernel.
     coef0 : float
         Constant term of poly and sigmoid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.kernels import Kernel
+    >>> kernel = Kernel("rbf", gamma=0.5, degree=3, coef0=0.0)
+    >>> kernel.function, kernel.gamma
+    ('rbf', 0.5)
     """
 
     function: str | KernelFunction

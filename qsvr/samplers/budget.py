@@ -34,7 +34,8 @@ class AccessPlan:
 
     See Also
     --------
-    get_sampler : The samplers of a service have a method ``plan``, which returns such a value.
+    qsvr.samplers.AccessBudget : The access time that a fit may still use.
+    scan_chain_strength : Uses access time to measure a chain strength.
 
     Examples
     --------

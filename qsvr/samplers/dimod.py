@@ -48,18 +48,28 @@ class DimodSampler:
     sampler : dimod.Sampler
     name : str
         Name for messages and reports.
-    kind : SamplerKind
+    kind : SamplerKind, default=SamplerKind()
         Limit and defaults.
-    device : callable, optional
+    device : callable, default=None
         Returns the sampler that is used instead if this one accepts only problems with the
         structure of a device.
 
+    See Also
+    --------
+    qsvr.samplers.StructuredAnnealer : The default sampler.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer of D-Wave.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from dwave.samplers import SimulatedAnnealingSampler
-    >>> from qsvr import get_sampler
-    >>> type(get_sampler(SimulatedAnnealingSampler())).__name__
-    'DimodSampler'
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> from qsvr.samplers import DimodSampler
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
+    >>> sampler = DimodSampler(SimulatedAnnealingSampler(), "sa")
+    >>> sampler.sample(qubo, num_reads=4, seed=0).bits.shape
+    (4, 4)
     """
 
     sampler: Any

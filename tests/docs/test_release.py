@@ -10,6 +10,8 @@ import time
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import qsvr
 from qsvr import _text
 
@@ -131,3 +133,45 @@ def test_the_rules_of_prose_find_what_they_forbid(load, tmp_path):
         "Docstring.\n\nOf no use whoever reads it.\n"
     ]
     assert [line for line, *_ in prose.findings(next(prose.pieces(module)), prose.RULES)] == [3]
+
+
+def test_the_recipe_has_the_version_and_the_requirements():
+    path = ROOT / "recipe" / "meta.yaml"
+    if not path.exists():
+        pytest.skip("the recipe is not part of the sdist")
+    recipe = path.read_text("utf-8")
+    assert f'{{% set version = "{qsvr.__version__}" %}}' in recipe
+    run = recipe.partition("  run:\n")[2].partition("\ntest:")[0]
+    listed = set(re.findall(r"- (\S+) >=(\S+)", run)) - {("python", "3.11")}
+    assert listed == {tuple(each.split(">=")) for each in PYPROJECT["project"]["dependencies"]}
+
+
+@pytest.mark.parametrize("name", ["tests", "docs", "release"])
+def test_a_workflow_runs_what_there_is(name):
+    yaml = pytest.importorskip("yaml")
+    path = ROOT / ".github" / "workflows" / f"{name}.yml"
+    if not path.exists():
+        pytest.skip("the workflows are not part of the sdist")
+    flow = yaml.safe_load(path.read_text("utf-8"))
+    assert flow["permissions"] == {"contents": "read"}
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for job in flow["jobs"].values():
+        assert job["runs-on"]
+        for step in job["steps"]:
+            command = step.get("run", "")
+            assert ("uses" in step) != bool(command)
+            assert set(re.findall(r"make ([\w-]+)", command)) <= targets
+            for file in re.findall(r"tests/[\w/.]+|constraints[\w-]*\.txt", command):
+                assert (ROOT / file).exists(), file
+            for extras in re.findall(r'"\.\[(.*?)\]"', command):
+                assert set(extras.split(",")) <= set(EXTRAS)
+
+
+def test_the_tested_pythons_are_those_of_the_classifiers():
+    yaml = pytest.importorskip("yaml")
+    path = ROOT / ".github" / "workflows" / "tests.yml"
+    if not path.exists():
+        pytest.skip("the workflows are not part of the sdist")
+    matrix = yaml.safe_load(path.read_text("utf-8"))["jobs"]["matrix"]["strategy"]["matrix"]
+    claimed = re.findall(r"Python :: (3\.\d+)", " ".join(PYPROJECT["project"]["classifiers"]))
+    assert matrix["python"] == claimed

@@ -90,7 +90,7 @@ def settle(home: Path, attempts: Path, attempt: str = "") -> None:
         Directory of the trial's state while nobody trains it.
     attempts : Path
         Directory of the trial's attempts.
-    attempt : str
+    attempt : str, default=""
         Name of the attempt; by default the last one.
     """
     # What fails to move is found by the next attempt.

@@ -43,7 +43,7 @@ class ForkServer:
 
     Parameters
     ----------
-    modules : sequence of str
+    modules : sequence of str, default=()
         Installed modules that the server imports; those that cannot be imported are left out.
     """
 

@@ -55,9 +55,9 @@ class Guardian:
 
     Parameters
     ----------
-    session : bool
+    session : bool, default=False
         Whether this process leads a session of its own, which is ended as a whole.
-    leader : int or None
+    leader : int or None, default=None
         Another process whose end is the end of this one too.
     """
 
@@ -250,9 +250,9 @@ def members(session: int, mark: str = "", fork: Fork | None = None) -> list[int]
     ----------
     session : int
         Process id of its leader, which may have ended; 0 for none.
-    mark : str
+    mark : str, default=""
         Value of the mark; empty for none.
-    fork : Fork or None
+    fork : Fork or None, default=None
         What tells forks from other processes.
 
     Returns

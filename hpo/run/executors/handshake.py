@@ -51,11 +51,11 @@ class Question:
 
     Attributes
     ----------
-    place : str
+    place : str, default=""
         Folder that it has to read and write; empty for none.
-    token : str
+    token : str, default=""
         Content of the leader's file there; empty if there is none.
-    trainer : bytes
+    trainer : bytes, default=b''
         Pickled trainer that it has to import; empty for none.
     identifier : str
         A worker answers each question once.

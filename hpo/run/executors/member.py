@@ -41,7 +41,7 @@ class Member:
         Directory of the checkpoints of the search.
     may_lead : callable
         Returns whether this process may take the lead, once it sees no leader.
-    deadline : float or None
+    deadline : float or None, default=None
         When to stop, by `time.monotonic`. No segment is started once the time left is shorter than
         the longest segment so far.
 

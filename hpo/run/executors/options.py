@@ -60,15 +60,15 @@ class ExecutorOptions:
 
     Attributes
     ----------
-    address : str
+    address : str, default=""
         Address of a running Dask scheduler or Ray cluster; empty starts one on this machine.
-    scheduler_file : str
+    scheduler_file : str, default=""
         File in which a Dask scheduler wrote its address.
-    devices : Devices or None
+    devices : Devices or None, default=None
         Devices of each machine, one per worker.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in a worker.
-    patience : float
+    patience : float, default=60.0
         Seconds to wait for a cluster, for its first worker, and for the workers' answers to the
         handshake.
     """

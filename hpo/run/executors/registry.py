@@ -68,10 +68,10 @@ def make_pool(  # noqa: PLR0911 - one for each executor
         One of `EXECUTORS`.
     n_workers : int or None
         Segments to run at the same time; None takes all workers of a cluster, 1 on this machine.
-    log_dir : Path or None
+    log_dir : Path or None, default=None
         Directory for the output of workers on this machine; for "shared", that of the checkpoints,
         in which processes meet.
-    options : Mapping, optional
+    options : Mapping, default=None
         See `hpo.run.executors.options.ExecutorOptions`.
 
     Raises

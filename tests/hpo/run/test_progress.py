@@ -358,8 +358,8 @@ def train(config, start, stop, checkpoint):
     time.sleep(0.4)
     return [config["lr"] + 1 / (unit + 1) for unit in range(start, stop)]
 space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
-scheduler = make_scheduler("random-search", RandomSearcher(space, seed=0), max_resource=1, n_trials=5,
-                           seed=0)
+searcher = RandomSearcher(space, seed=0)
+scheduler = make_scheduler("random-search", searcher, max_resource=1, n_trials=5, seed=0)
 results = Tuner(train, scheduler, executor="inline", progress=RichProgress("<b>")).run()
 """
 
