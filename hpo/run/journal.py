@@ -1,4 +1,4 @@
-"""Append-only, crash-safe log of a run: what was decided and what was reported.
+"""Append-only, crash-safe log of a run: its decisions and its reports.
 
 A journal is a text file with one entry per line, ``<checksum> <JSON>``. The checksum (CRC-32, eight
 hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
@@ -154,7 +154,7 @@ class Damage:
     trials: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Say what is left out in one line."""
+        """Return one line about the lines that are left out."""
         text = f"the journal is damaged in line {self.line} ({self.reason}); "
         if not self.n_lines:
             return text + "nothing is left out"
@@ -613,7 +613,7 @@ class Journal:
         self.append("decided", compact(job))
 
     def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
-        """Write down a report, and where its segment ran, before the scheduler is told."""
+        """Write a report, with the place of its segment, before the scheduler receives it."""
         self.append("reported", turned(report, self.header.objective).to_json(), where)
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ class _Attempt:
 
     @property
     def start(self) -> int:
-        """Units that are done: those of the job's start, or none if the trial starts afresh."""
+        """Units that are done at the start; 0 if the trial starts from the beginning."""
         return len(self.known) + (0 if self.restarted else self.job.start)
 
     def new_units(self, stop: int) -> int:
@@ -267,7 +267,7 @@ class JobRunner:
             self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
-        """Accept a job of a trial whose restart was interrupted: it starts afresh again.
+        """Accept a job whose restart was interrupted; its trial starts from the beginning again.
 
         Parameters
         ----------

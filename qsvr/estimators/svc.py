@@ -200,7 +200,7 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     References
     ----------
     Willsch, Willsch, De Raedt and Michielsen 2020, "Support vector machines on the D-Wave quantum
-    annealer", Computer Physics Communications.
+    annealer", Computer Physics Communications, :doi:`10.1016/j.cpc.2019.107006`.
 
     Examples
     --------

@@ -213,7 +213,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     References
     ----------
     Pasetto et al. 2022, "Quantum SVR for Chlorophyll Concentration Estimation in Water With Remote
-    Sensing", IEEE GRSL.
+    Sensing", IEEE GRSL, :doi:`10.1109/LGRS.2022.3200325`.
 
     Examples
     --------

@@ -49,7 +49,7 @@ class FixedPointEncoding:
 
     See Also
     --------
-    SVRQubo : The QUBO of a dual and its encoding.
+    SVRQubo : The QUBO of a dual with this encoding.
 
     Examples
     --------

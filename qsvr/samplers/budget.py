@@ -34,8 +34,7 @@ class AccessPlan:
 
     See Also
     --------
-    qsvr.samplers.AccessBudget : The access time that a fit may still use.
-    scan_chain_strength : Uses access time to measure a chain strength.
+    get_sampler : The samplers of a service have a method ``plan``, which returns such a value.
 
     Examples
     --------

@@ -61,15 +61,10 @@ class DimodSampler:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from dwave.samplers import SimulatedAnnealingSampler
-    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
-    >>> from qsvr.samplers import DimodSampler
-    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
-    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
-    >>> sampler = DimodSampler(SimulatedAnnealingSampler(), "sa")
-    >>> sampler.sample(qubo, num_reads=4, seed=0).bits.shape
-    (4, 4)
+    >>> from qsvr import get_sampler
+    >>> type(get_sampler(SimulatedAnnealingSampler())).__name__
+    'DimodSampler'
     """
 
     sampler: Any

@@ -26,13 +26,10 @@ class RelaxRound:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
-    >>> from qsvr.samplers import RelaxRound
-    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
-    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=2))
-    >>> RelaxRound().sample(qubo, num_reads=8, seed=0).bits.shape
-    (8, 8)
+    >>> from qsvr import QSVR
+    >>> qubo = QSVR().make_problem([[0.0], [0.5], [1.0]], [0.0, 0.2, 1.0]).qubo
+    >>> len(RelaxRound().sample(qubo, num_reads=4, seed=0))
+    4
     """
 
     is_local = True

@@ -135,6 +135,7 @@ def scan_chain_strength(
     --------
     qsvr.samplers.dwave.ChainStrengthScan : The result.
     AccessPlan : Access time of a fit.
+    get_sampler : Open the quantum annealer with ``get_sampler("qpu")``.
 
     Examples
     --------
