@@ -47,8 +47,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $(DEMO) $(STAMP)
 
 demo: $(DEMO)
-	@$(BIN)/python examples/demo.py
-	@$(BIN)/python examples/hpo_demo.py
+	@$(BIN)/python examples/_steps.py examples/demo.py
+	@$(BIN)/python examples/_steps.py examples/hpo_demo.py
 
 test: $(STAMP)
 	$(PYTEST)

@@ -1,7 +1,13 @@
-"""What the demos share: each step is announced with its usual time; none is silent for long."""
+"""What the demos share: each step is announced with its usual time; none is silent for long.
+
+``make demo`` runs each demo by this module, which also announces the imports of the demo::
+
+    python examples/_steps.py examples/demo.py
+"""
 
 from __future__ import annotations
 
+import runpy
 import sys
 import threading
 import time
@@ -16,8 +22,9 @@ SILENCE = 7.0
 class _Watched:
     """A stream that remembers when it was last written to."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, steps: Steps) -> None:
         self.stream = stream
+        self.steps = steps
         self.last = time.monotonic()
 
     def write(self, text: str) -> int:
@@ -38,7 +45,7 @@ class Steps:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = _Watched(stream)
+        self._stream = _Watched(stream, self)
         self._step, self._begun = "starting", time.monotonic()
         self._ended = threading.Event()
 
@@ -88,6 +95,17 @@ def steps() -> Iterator[Steps]:
     ...     demo.announce("Counting to three", "under 1 s")
     Counting to three (under 1 s)
     """
+    running = getattr(sys.stdout, "steps", None)
+    if running is not None:
+        yield running
+        return
     made = Steps(sys.stdout)
     with made.watching():
         yield made
+
+
+if __name__ == "__main__":
+    sys.argv = sys.argv[1:]
+    with steps() as program:
+        program.announce("Importing the packages", "about 5 s")
+        runpy.run_path(sys.argv[0], run_name="__main__")

@@ -133,8 +133,8 @@ class InterruptedRunError(KeyboardInterrupt):
         stopped = "Stopped" if self.signum != AT_DEADLINE else "Stopped at the deadline"
         if self.journal is None:
             return (
-                f"{stopped}. The run had no journal, so it cannot be resumed. The attribute results "
-                "of this exception has the results so far."
+                f"{stopped}. The run had no journal, so it cannot be resumed. The attribute "
+                "results of this exception has the results so far."
             )
         return f"{stopped}; every finished report is kept in {self.journal}."
 

@@ -80,7 +80,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove the temporary files that killed writers of `path` left; nobody may be writing it."""
+    """Remove temporary files of killed writers of `path`; no process may be writing it."""
     for leftover in _temporaries(path):
         with contextlib.suppress(OSError):
             leftover.unlink()

@@ -11,9 +11,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, get_type_hints
 
-Config = Mapping[str, Any]
-"""From the name of a hyperparameter to its value: float, int, str, bool, None, or tuple of them."""
-
 
 class Value:
     """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key.
@@ -92,7 +89,7 @@ def _restored(value: Any) -> Any:
     )
 
 
-def with_tuples(config: Config) -> Config:
+def with_tuples(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a configuration with tuples for its lists, which a journal has instead of them.
 
     Parameters

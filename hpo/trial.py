@@ -18,29 +18,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
-from hpo.plain_values import Config, Value, from_json, same, with_tuples
+from hpo.plain_values import Value, from_json, same, with_tuples
 
 __all__ = [
-    "AnyTrial",
-    "Config",
     "Curve",
-    "Decision",
     "Done",
-    "Epoch",
     "Event",
     "ForecastJob",
     "ForecastReport",
-    "Job",
-    "ModelJob",
-    "ModelReport",
     "PredictFailure",
     "PredictJob",
     "PredictReport",
     "Proposal",
-    "RankKey",
-    "Report",
     "SchedulerSummary",
-    "Scope",
     "TrainFailure",
     "TrainJob",
     "TrainReport",
@@ -58,6 +48,9 @@ __all__ = [
     "same",
     "with_tuples",
 ]
+
+Config = Mapping[str, Any]
+"""From the name of a hyperparameter to its value: float, int, str, bool, None, or tuple of them."""
 
 
 @dataclass(frozen=True)

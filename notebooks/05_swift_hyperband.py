@@ -60,7 +60,6 @@ plt.rcParams.update({
     "axes.prop_cycle": plt.cycler(
         color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
     ),
-    "legend.loc": "upper right",  # "best" is slow among many curves
 })  # fmt: skip
 
 # %% [markdown]
@@ -93,7 +92,6 @@ low, high = np.quantile(table.losses, [0, 0.7])
 figure, panels = plt.subplots(2, 1, figsize=(7, 9), layout="constrained")
 for ax, name, run in zip(panels, ("Hyperband", "Swift-Hyperband"), (plain, saving), strict=True):
     plot_curves(results_of(run), ax, title=f"{name}: {run.summary.epochs} epochs")
-    ax.set_yscale("linear")
     ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 
@@ -219,7 +217,6 @@ print(f"{table.losses[:, -1].min():.5g}")
 
 figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
 plot_curves(results_of(runs[0]), ax, title=f"Swift-ASHA: {runs[0].summary.epochs} epochs")
-ax.set_yscale("linear")
 ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 

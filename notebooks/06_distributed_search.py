@@ -34,7 +34,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from hpo import RunSpec, SearchSpace, Tuner
-from hpo.report.plots import plot_curves
+from hpo.report.plots import plot_best, plot_curves, plot_timeline
 from qsvr import QSVR
 
 EXAMPLES = next(
@@ -51,7 +51,6 @@ plt.rcParams.update({
     "axes.prop_cycle": plt.cycler(
         color=["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
     ),
-    "legend.loc": "upper right",  # "best" is slow among many curves
 })  # fmt: skip
 
 # %% [markdown]
@@ -105,45 +104,21 @@ summarise(results)
 # %% [markdown]
 # ## Which worker did what, and when
 #
-# *Utilisation* is the share of the workers' time that was spent training. `Results.timeline()` returns
-# what each worker did and when, as the journal recorded it. Each bar is a *segment*: a worker trains one trial from one epoch to another. The colour is the
-# *bracket* of the trial, that is, the series of rungs of Hyperband to which it belongs. The black bars
-# are predictions, which need no worker. `hpo report JOURNAL --html FILE` writes a page with the same
-# timeline and many other figures.
+# *Utilisation* is the share of the workers' time that was spent training. `plot_timeline` shows what each
+# worker did and when, as the journal recorded it. Each bar is a *segment*: a worker trains one trial from
+# one epoch to another. The colour shows what became of the trial. The last row has the predictions, which
+# need no worker. `hpo report JOURNAL --html FILE` writes a page with the same timeline and many other
+# figures.
 
-
-# %% mystnb={"image": {"alt": "Timeline of two workers: bars of segments of training, coloured by bracket, with the predictions in a row above."}}
-def draw(results):
-    """Draw the timeline of a search; the colour is the bracket of the trial."""
-    brackets = {trial.trial_id: trial.bracket for trial in results.trials}
-    spans = [span for span in results.timeline() if span["kind"] != "wait"]
-    rows = sorted({span["worker"] for span in spans}, reverse=True)
-    _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for span in spans:
-        trained = span["trial_id"] is not None
-        ax.barh(
-            rows.index(span["worker"]), max(span["end"] - span["start"], 0.01),
-            left=span["start"], height=0.8 if trained else 0.5, ec="white", lw=0.5,
-            color=f"C{brackets[span['trial_id']]}" if trained else "k",
-        )  # fmt: skip
-    if len(set(brackets.values())) > 1:
-        for bracket in sorted(set(brackets.values())):
-            ax.barh(0, 0, color=f"C{bracket}", label=f"bracket {bracket}")
-        ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-    first = min(span["start"] for span in spans if span["trial_id"] is not None)
-    last = max(span["end"] for span in spans)
-    ax.set(
-        yticks=range(len(rows)), yticklabels=rows, xlim=(first, last),
-        xlabel="time since the first decision [s]",
-    )  # fmt: skip
-    plt.show()
-
-
-draw(results)
+# %% mystnb={"image": {"alt": "Timeline of two workers: bars of segments of training, coloured by what became of the trial, with the predictions in a row below."}}
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+plot_timeline(results, ax)
+plt.show()
 
 # %% [markdown]
-# The workers continue to train while predictions are computed, and the next bracket starts before the one
-# before has ended. With a quantum annealer, a prediction would include the time in its queue.
+# The workers continue to train while predictions are computed. The next *bracket*, or series of rungs of
+# Hyperband, starts before the one before has ended, so that no worker waits for the last trials of a
+# bracket. With a quantum annealer, a prediction would include the time in its queue.
 #
 # ## The learning curves
 
@@ -159,19 +134,30 @@ plt.show()
 # final losses, and new forecasts are computed while the workers train. A `RunSpec` without a scheduler
 # uses Swift-ASHA. Its searcher proposes configurations from the same forecasts.
 
-# %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row above."}}
+# %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row below."}}
 spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=16, n_workers=2, seed=0)
 journal_asha = Path(folder.name) / "digits-swift-asha.jsonl"
 results_asha = Tuner.from_spec(spec_asha, journal=journal_asha).run()
 summarise(results_asha)
-draw(results_asha)
-folder.cleanup()
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+plot_timeline(results_asha, ax)
+plt.show()
 
 # %% [markdown]
 # The long gaps occur because an epoch takes milliseconds here and a forecast tenths of a second: the
 # workers finish all proposed jobs before the next forecast is ready. The short gaps are the time between a
 # report and the next job. If an epoch takes a second or more, both are negligible.
 #
+# The last figure compares the two searches. Before the first trial is trained to the end, it shows the best
+# loss of any trial, and then the best final loss.
+
+# %% mystnb={"image": {"alt": "Best loss so far against the epochs spent, for Swift-Hyperband and Swift-ASHA. Swift-ASHA ends earlier at nearly the same loss."}}
+figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+plot_best({"Swift-Hyperband": results, "Swift-ASHA": results_asha}, ax)
+plt.show()
+folder.cleanup()
+
+# %% [markdown]
 # ## On a cluster
 #
 # Two things change: where the workers run, and where the checkpoints are.

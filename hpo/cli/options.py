@@ -51,7 +51,7 @@ class FilePath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what no file can be named."""
+        """Refuse a text that cannot be the name of a file."""
         try:
             os.lstat(value)
         except ValueError:  # among them what cannot be encoded

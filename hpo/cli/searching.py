@@ -251,7 +251,7 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
 
 
 def _script(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options of a script out of those of a run; return them as parameters."""
+    """Remove the options of a script from those of a run; return them as parameters."""
     command, metric = options.pop("script"), options.pop("metric")
     given = parse_options(options.pop("script_option"))
     if metric is not None:
@@ -379,7 +379,7 @@ def work(journal: Path, *, quiet: bool, **options: Any) -> None:
 
 
 def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
-    """Train for a search beside other processes, and show its results if this one led it last."""
+    """Join a search, and show its results if this process led it in the end."""
     from hpo.run.work import Contribution, work
 
     done: list[Contribution] = []
@@ -399,7 +399,7 @@ def _work(journal: Path, spec: RunSpec | None = None, **settings: Any) -> None:
 
 
 def _see_working_directory() -> None:
-    """Let modules of the working directory be imported, as ``python -m`` does; workers follow."""
+    """Make modules of the working directory importable, as ``python -m`` does, also in workers."""
     try:
         here = str(Path.cwd())
     except OSError:  # it was deleted

@@ -38,7 +38,7 @@ _QUESTIONS = 8
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the facts told before it, and the answer.
+    """A question, the facts that precede it, and the answer.
 
     Attributes
     ----------

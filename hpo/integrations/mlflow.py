@@ -61,9 +61,10 @@ class MLflowTracker(Tracker):
 
     Examples
     --------
-    Pass it to a tuner::
-
-        Tuner(train, scheduler, progress=MLflowTracker("digits")).run()
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.mlflow import MLflowTracker
+    >>> tracker = MLflowTracker("digits")  # doctest: +SKIP
+    >>> results = Tuner(train, scheduler, progress=tracker).run()  # doctest: +SKIP
     """
 
     def __init__(

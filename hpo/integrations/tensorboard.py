@@ -37,9 +37,10 @@ class TensorBoardTracker(Tracker):
 
     Examples
     --------
-    Pass it to a tuner::
-
-        Tuner(train, scheduler, progress=TensorBoardTracker("logs")).run()
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.tensorboard import TensorBoardTracker
+    >>> tracker = TensorBoardTracker("logs")  # doctest: +SKIP
+    >>> results = Tuner(train, scheduler, progress=tracker).run()  # doctest: +SKIP
     """
 
     def __init__(self, directory: str | Path) -> None:

@@ -69,7 +69,7 @@ class PooledPredictor(ForecastingPredictor):
 
     References
     ----------
-    The features are those of Baker et al., arXiv 1705.10823, made independent of the length; the
+    The features are those of Baker et al., :arxiv:`1705.10823`, made independent of the length; the
     idea of one model for all lengths is freeze-thaw (Swersky et al., arXiv 1406.3896).
 
     Examples

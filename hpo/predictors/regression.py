@@ -25,7 +25,7 @@ class CurveFeatures:
     values : bool, default=True
         The known losses.
     first_differences, second_differences : bool, default=False
-        Their differences, and the differences of those (Baker et al., arXiv 1705.10823).
+        Their differences, and the differences of those (Baker et al., :arxiv:`1705.10823`).
     space : SearchSpace or None, default=None
         Adds the hyperparameters, as this space turns them into numbers.
 
@@ -128,7 +128,7 @@ class CurveRegressor(BasePredictor):
     regressor : object, default=None
         Any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
         set to the context's seed if it has one. Default: `NuSVR()`, as in the experiments of
-        arXiv 2311.17508.
+        :arxiv:`2311.17508`.
     features : CurveFeatures, default=None
         Features of a curve. Default: the known losses.
     scale : bool, default=True

@@ -148,7 +148,7 @@ class LiveRun:
                 cpu = time.thread_time()
                 self._reading = self._read()
                 self._key = key
-                spent = max(self._clock() - begun, time.thread_time() - cpu)
+                spent = time.thread_time() - cpu
                 self._next = begun + max(_LEAST_SECONDS, spent / _SHARE)
             else:
                 self._next = begun + _LEAST_SECONDS

@@ -137,7 +137,7 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
         From `hpo.report.read_run`.
     path : Path
         The file.
-    overwrite : bool
+    overwrite : bool, default=False
         Whether to replace an existing file.
 
     Returns
@@ -149,6 +149,11 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
     ------
     UsageError
         If the file exists and may not be replaced, or cannot be written.
+
+    See Also
+    --------
+    hpo.report.read_run : Reads the run of a journal.
+    hpo.report.Comparison : Several runs side by side.
     """
     return write_page(render(run), path, overwrite=overwrite)
 

@@ -55,10 +55,17 @@ class Run:
         Its title.
     results : Results
         Trials, decisions and history.
-    jobs : tuple of PredictJob or ForecastJob
+    jobs : tuple of PredictJob or ForecastJob, default=()
         Predictions that the scheduler asked for.
-    settings : Mapping
+    settings : Mapping, default={}
         Settings of the run in plain values; empty where they are not known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import read_run
+    >>> run = read_run(Path("run.jsonl"))  # doctest: +SKIP
+    >>> run.name, run.results.best  # doctest: +SKIP
     """
 
     name: str
@@ -135,11 +142,11 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
     ----------
     journal : Path
         Its journal.
-    scheduler : Scheduler, optional
+    scheduler : Scheduler, default=None
         A scheduler in the state in which the run began. A run that was built from a `RunSpec`
         needs none; of any other, the report shows without it what the journal's lines say (see
         `hpo.Results.of_lines`), and no predictions.
-    salvage : bool
+    salvage : bool, default=False
         Whether to read a damaged journal up to the damage; ``results.damage`` says what is left
         out.
 

@@ -1,4 +1,4 @@
-"""Plain Hyperband with the settings of a run: what savings are measured against."""
+"""Plain Hyperband with the settings of a run, against which savings are measured."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ModelRunner(Protocol):
         ...
 
     def close(self) -> None:
-        """End what answers."""
+        """End the process or thread that answers."""
         ...
 
 
@@ -172,7 +172,7 @@ def model_runner(
     *,
     background: bool,
 ) -> ModelRunner:
-    """Return what answers the model jobs of a run.
+    """Return the object that runs the model jobs of a run.
 
     Parameters
     ----------

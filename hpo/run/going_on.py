@@ -1,4 +1,4 @@
-"""How a search begins with what is known, and goes on beyond its end."""
+"""Searches that begin with known configurations or are extended beyond their end."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _paths(journals: object) -> list[Path]:
 
 
 def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a search go on beyond its end; return the note on it for the journal.
+    """Extend a search beyond its end; return the note for the journal.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ class Limits:
         return any(trial.best_loss <= target for trial in summary.trials)
 
     def withholds_trials(self, scheduler: Scheduler) -> bool:
-        """Return whether a scheduler that is done would go on without `max_trials`.
+        """Return whether a scheduler that is done would continue without `max_trials`.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ def stop_of(notes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the limits for a process that goes on in place of one that has led the run.
+    """Return the limits for a process that takes over the lead of the run.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def stop_line(note: Mapping[str, Any]) -> str:
-    """Return a line of text that says what has ended a run.
+    """Return a line of text about the limit or callback that ended a run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Deleting the checkpoints of trials that will not be trained any more, while the run goes on.
+"""Deletes the checkpoints of trials that will not be trained further, during the run.
 
 The journal says first which checkpoints are deleted, so a run that is killed in between deletes
 the rest when it is resumed, and a trial that is taken back nevertheless (`hpo.loop.RetriesTrials`)

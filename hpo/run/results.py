@@ -152,9 +152,9 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished, damage
+        reports, notes, baseline, finished, damage : default of damage=None
             See the attributes.
-        objective : Objective
+        objective : Objective, default=Objective()
             As the run was given it.
         models : ModelStore or None, default=None
             None if the checkpoints are not known.
@@ -198,10 +198,10 @@ class Results:
         ----------
         path : Path
             Journal of the run.
-        scheduler : Scheduler, optional
+        scheduler : Scheduler, default=None
             A scheduler in the state in which the run began. It is not needed if the run was built
             from a `RunSpec`. For other runs, less is known without it (see `of_lines`).
-        decided : callable, optional
+        decided : callable, default=None
             Function that is called with each decided job.
         salvage : bool, default=False
             Whether to read a damaged journal up to the damage (see the attribute ``damage``).
@@ -228,7 +228,7 @@ class Results:
         ----------
         content : JournalContent
             Content of its journal.
-        scheduler, decided
+        scheduler, decided : default=None
             As in `from_journal`.
 
         Raises
@@ -569,9 +569,9 @@ class Results:
         ----------
         top : int, default=10
             Number of best trials to show.
-        metrics : sequence of str, optional
+        metrics : sequence of str, default=None
             Further metrics to show, after the trial's last unit; default: all, empty for none.
-        width : int, optional
+        width : int, default=None
             Width of the terminal, for which reasons and configurations are shortened; default:
             nothing is shortened, and the table is as wide as it gets.
 

@@ -135,7 +135,7 @@ class _Attempt:
 
     @property
     def start(self) -> int:
-        """Units that are done: those of the job's start, or none if the trial starts afresh."""
+        """Units that are done at the start; 0 if the trial starts from the beginning."""
         return len(self.known) + (0 if self.restarted else self.job.start)
 
     def new_units(self, stop: int) -> int:
@@ -267,7 +267,7 @@ class JobRunner:
             self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
-        """Accept a job of a trial whose restart was interrupted: it starts afresh again.
+        """Accept a job whose restart was interrupted; its trial starts from the beginning again.
 
         Parameters
         ----------
@@ -528,7 +528,8 @@ class JobRunner:
         elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
             self._error = ExecutorBrokenError(
                 f"{self._n_lost} segments in a row were lost with their workers, the last one "
-                f"with: {outcome.reason}; no trial was recorded as failed, check the workers and resume"
+                f"with: {outcome.reason}; no trial was recorded as failed. Check the workers and "
+                "resume"
             )
         return []
 

@@ -143,7 +143,7 @@ class RunSpec:
         ----------
         data : Mapping
             As `to_json` returns it.
-        journal : Path, optional
+        journal : Path, default=None
             Journal that holds it, for messages.
 
         Raises

@@ -45,6 +45,15 @@ class TrialResult(TrialSummary):
     --------
     Results.trials : All trials of a run.
     Results.best : The best trial.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import TrialResult
+    >>> from hpo.trial import TrialStatus
+    >>> losses = (0.5, 0.3, 0.4)
+    >>> trial = TrialResult(0, {"lr": 0.1}, 0, 0, TrialStatus("completed"), losses, values=losses)
+    >>> trial.value, trial.best_value, trial.best_epoch
+    (0.4, 0.3, 2)
     """
 
     values: tuple[float, ...] = ()
@@ -119,10 +128,16 @@ class RunSummary(SchedulerSummary):
         In the order of their ids.
     best : TrialResult or None
         The best trial (see `hpo.run.results.Results.best_trial`).
-    epochs, events, budget
+    epochs, events, budget : default of budget=None
         As in `SchedulerSummary`.
-    objective : Objective
+    objective : Objective, default=Objective()
         What is optimised.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import RunSummary
+    >>> RunSummary(trials=(), best=None, epochs=0, events=()).epochs
+    0
     """
 
     trials: tuple[TrialResult, ...]

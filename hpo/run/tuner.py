@@ -275,7 +275,7 @@ default="process"
         ----------
         journal : Path
             Journal of the run. A journal of an older format is replaced by its translation.
-        trainer, scheduler : optional
+        trainer, scheduler : default=None
             The objects that the run began with, if it was not built from a `RunSpec`; otherwise
             None.
         salvage : bool, default=False
@@ -285,12 +285,12 @@ default="process"
         retry_failed : bool, default=False
             Whether to train failed trials again, each from the last units that it reported. A trial
             whose loss is NaN or infinite has not failed in this sense.
-        extend : Mapping, optional
+        extend : Mapping, default=None
             Settings of the scheduler with larger values, with which a search continues beyond its
             end: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or ``max_epochs``
             (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials`` (ASHA, random
             search, early stopping).
-        max_time, max_epochs, max_trials, target : optional
+        max_time, max_epochs, max_trials, target : default=None
             Limits as in `run`; those of earlier sessions no longer apply. `max_epochs` and
             `max_trials` count all sessions of the run.
         **settings

@@ -90,8 +90,8 @@ class ASHA(TriesFirst):
 
     References
     ----------
-    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. The stopping type
-    is that of Ray Tune and Syne Tune.
+    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020,
+    :arxiv:`1810.05934`. The stopping type is that of Ray Tune and Syne Tune.
 
     Examples
     --------

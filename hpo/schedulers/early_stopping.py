@@ -90,7 +90,7 @@ class EarlyStopping(TriesFirst):
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
-    arXiv 1705.10823, section 4.
+    :arxiv:`1705.10823`, section 4.
 
     Examples
     --------

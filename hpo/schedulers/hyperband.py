@@ -44,7 +44,7 @@ class Hyperband(BracketScheduler):
     References
     ----------
     Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization,
-    JMLR 18 (2018).
+    JMLR 18 (2018), :arxiv:`1603.06560`.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class SuccessiveHalving(BracketScheduler):
     References
     ----------
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
-    Optimization, AISTATS 2016.
+    Optimization, AISTATS 2016, :arxiv:`1502.07943`.
 
     Examples
     --------
@@ -251,7 +251,7 @@ class SwiftHyperband(BracketScheduler):
     References
     ----------
     Garcia Amboage et al., Model Performance Prediction for Hyperparameter Optimization of Deep
-    Learning Models Using High Performance Computing and Quantum Annealing, arXiv 2311.17508.
+    Learning Models Using High Performance Computing and Quantum Annealing, :arxiv:`2311.17508`.
 
     Examples
     --------
@@ -366,7 +366,7 @@ class FastHyperband(BracketScheduler):
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
-    arXiv 1705.10823.
+    :arxiv:`1705.10823`.
 
     Examples
     --------

@@ -127,7 +127,7 @@ class QLearningSearcher:
     References
     ----------
     Baker et al., Designing Neural Network Architectures using Reinforcement Learning,
-    arXiv 1611.02167: equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+    :arxiv:`1611.02167`, equation 3 (update), section 4 (schedule, replay, initial values 0.5).
 
     Examples
     --------

@@ -110,8 +110,16 @@ class Segment:
         Number of the attempt to train the segment, from 1.
     deadline : float or None, default=None
         When the run stops, in seconds since the epoch; None without a deadline.
-    objective : Objective
+    objective : Objective, default=Objective()
         What the search optimises.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.trainers import Segment
+    >>> segment = Segment({"lr": 0.1}, start=3, stop=9, checkpoint=Path("trial-0.ckpt"))
+    >>> segment.stop - segment.start
+    6
     """
 
     config: Config
@@ -163,6 +171,12 @@ class Outcome:
         Name of the metric that the losses are of; empty if the trainer gave none.
     waited : float, default=0.0
         Seconds that the segment waited for a worker after it was submitted, where that is known.
+
+    Examples
+    --------
+    >>> from hpo.trainers import Outcome
+    >>> Outcome(losses=(0.9, 0.5)).losses[-1]
+    0.5
     """
 
     losses: tuple[float, ...] = ()

@@ -49,13 +49,21 @@ class TrialContext:
         Name of the worker: that of Dask, the rank under MPI, or the name of the process; empty in
         the process that leads the run.
     devices : tuple of str, default=()
-        Devices that the worker may use, by the environment variable that says so
-        (``CUDA_VISIBLE_DEVICES`` and its like); empty if there is none.
+        Devices that the worker may use, from an environment variable such as
+        ``CUDA_VISIBLE_DEVICES``; empty if there is none.
     deadline : float or None, default=None
-        Time at which the run stops, in seconds since the epoch; None without a deadline. What still
-        runs by then is ended, and is trained again after ``hpo resume``.
-    objective : Objective
+        Time at which the run stops, in seconds since 1970; None without a deadline. Segments that
+        run at that time are ended, and trained again after ``hpo resume``.
+    objective : Objective, default=Objective()
         What the search optimises: its ``name`` (empty if it has none) and ``mode``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo import TrialContext
+    >>> context = TrialContext(0, attempt=1, start=0, stop=3, folder=Path("trial-0"), host="node1")
+    >>> context.remaining is None
+    True
     """
 
     trial_id: int
@@ -98,8 +106,8 @@ _current: ContextVar[TrialContext | None] = ContextVar("hpo_current_trial", defa
 def current_trial() -> TrialContext:
     """Return the context of the trial that is trained by the calling trainer.
 
-    To be called in the thread in which `Trainer.train` was called. Threads that the trainer starts
-    are given the value; processes that it starts are given what they need of it.
+    Call it in the thread in which `Trainer.train` was called. Pass the context, or the values that
+    are needed, to threads and processes that the trainer starts.
 
     Returns
     -------

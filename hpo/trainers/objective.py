@@ -98,6 +98,13 @@ class Objective:
     ------
     UsageError
         If the mode is another one, or the name is not a string.
+
+    Examples
+    --------
+    >>> from hpo.trainers.objective import Objective
+    >>> accuracy = Objective("accuracy", "max")
+    >>> accuracy.loss(0.9), accuracy.value(-0.9)
+    (-0.9, 0.9)
     """
 
     name: str = ""
@@ -147,7 +154,7 @@ class Objective:
         return values if self.mode == "min" else tuple(-value for value in values)
 
     def measured(self, result: Any, n_units: int, *, begun: bool = False) -> Measured:
-        """Check what a trainer has returned, and find the objective in it.
+        """Check the result of a trainer and find the objective in it.
 
         Parameters
         ----------
@@ -239,7 +246,7 @@ LOSS_MINIMISED = Objective()
 
 
 def to_plain(result: Any) -> Any:
-    """Return what a trainer returned as plain values, for another process (see `of_plain`)."""
+    """Convert the result of a trainer to plain values, for another process (see `of_plain`)."""
     if isinstance(result, Metrics):
         extra = {str(name): list(values) for name, values in result.extra.items()}
         return {"losses": to_plain(result.losses), "extra": extra, "finished": result.finished}
@@ -249,7 +256,7 @@ def to_plain(result: Any) -> Any:
 
 
 def of_plain(data: Any) -> Any:
-    """Return what `to_plain` was given."""
+    """Convert plain values back to the result of a trainer (see `to_plain`)."""
     if not isinstance(data, Mapping):
         return data
     if "columns" in data:

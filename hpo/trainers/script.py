@@ -654,7 +654,7 @@ def _read(lines: list[str]) -> Iterator[Row]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and what it has started: politely, and after a moment by SIGKILL."""
+    """End the process and those that it started: by SIGTERM, and after a moment by SIGKILL."""
     if sys.platform == "win32":
         process.kill()
         process.wait()

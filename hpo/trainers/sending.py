@@ -94,7 +94,7 @@ class SentTrainer:
 
 
 def sendable(trainer: Trainer, *, checked: bool) -> Trainer:
-    """Return what to send to other processes for a trainer.
+    """Return the object that is sent to other processes for a trainer.
 
     Parameters
     ----------

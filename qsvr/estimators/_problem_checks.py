@@ -113,7 +113,7 @@ def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     if largest_C < 1.0 / _LARGEST:
         raise ValueError(
             f"C of {owner} reaches {largest_C:.3g}, whose square is 0 in floating point. Raise it, "
-            "or set normalize_y=True, with which it is in units of the standard deviation of y."
+            "or set normalize_y=True, so that it is in units of the standard deviation of y."
         )
     if dual.epsilon < y < 1.0 / _LARGEST:
         raise ValueError(

@@ -106,6 +106,13 @@ class MemberFailure:
         Index of the member, from 0.
     error : QSVRError
         The error.
+
+    Examples
+    --------
+    >>> from qsvr import CapacityError
+    >>> from qsvr.estimators.ensemble import MemberFailure
+    >>> MemberFailure(2, CapacityError("too many variables")).member
+    2
     """
 
     member: int

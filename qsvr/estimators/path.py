@@ -57,6 +57,10 @@ class QSVRPath:
     n_qubos : ndarray of shape (n_epsilons, n_Cs)
         Number of QUBOs solved.
 
+    See Also
+    --------
+    C_path : Computes the path.
+
     Examples
     --------
     >>> import numpy as np

@@ -76,8 +76,8 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     """Support vector classification whose dual is solved as a QUBO.
 
     Each training sample has one dual coefficient of ``n_bits`` bits, half the variables that it
-    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the guide,
-    `docs/guide/classification.md`.
+    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the
+    :doc:`guide </guide/classification>`.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
         Maximum number of rounds of refinement for each two-class problem; see `QSVR`.
     max_variables : int, "auto" or None, default="auto"
         Maximum number of binary variables of one QUBO; see `QSVR`.
-    tol : float, default=1e-3
+    tol : float, default=0.001
         Tolerance of refinement and decomposition; see `QSVR`.
-    max_iter : int, default=10_000
+    max_iter : int, default=10000
         Maximum number of working sets of a decomposition.
     cache_size : float, default=200.0
         Memory for kernel rows in a decomposition, in MB.
@@ -200,7 +200,7 @@ class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     References
     ----------
     Willsch, Willsch, De Raedt and Michielsen 2020, "Support vector machines on the D-Wave quantum
-    annealer", Computer Physics Communications.
+    annealer", Computer Physics Communications, :doi:`10.1016/j.cpc.2019.107006`.
 
     Examples
     --------

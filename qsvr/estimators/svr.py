@@ -65,7 +65,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     lowest energy: simulated annealing on your own machine by default, or any dimod sampler,
     including D-Wave's annealers. The best distinct solutions are averaged.
 
-    Read more in the guide, `docs/guide/regression.md`.
+    Read more in the :doc:`guide </guide/regression>`.
 
     Parameters
     ----------
@@ -135,17 +135,17 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         solution so far. 10 rounds with 3 bits reach the minimum of the exact dual. ``"auto"`` is 0
         for samplers that cost money. For local samplers it is as many short rounds as are needed
         until training is as good as SVR's, and none if one QUBO is enough; see
-        `docs/guide/choosing.md`.
+        :doc:`/guide/choosing`.
     max_variables : int, "auto" or None, default="auto"
         Maximum number of binary variables of one QUBO. Data that need more are solved by
         decomposition into working sets, whose windows shrink automatically. ``"auto"`` is the
         capacity of the sampler, and for the samplers of this package the fastest size, with a
         compiled descent over real numbers after the sampled working sets. With a number every
         change comes from the sampler. None raises an error instead of decomposing.
-    tol : float, default=1e-3
+    tol : float, default=0.001
         Tolerance of refinement and decomposition: the largest violation of the optimality
         conditions of the exact dual, in units of y, as in `sklearn.svm.SVR`.
-    max_iter : int, default=10_000
+    max_iter : int, default=10000
         Maximum number of working sets of a decomposition.
     cache_size : float, default=200.0
         Memory for kernel rows in a decomposition, in MB.
@@ -213,7 +213,7 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     References
     ----------
     Pasetto et al. 2022, "Quantum SVR for Chlorophyll Concentration Estimation in Water With Remote
-    Sensing", IEEE GRSL.
+    Sensing", IEEE GRSL, :doi:`10.1109/LGRS.2022.3200325`.
 
     Examples
     --------

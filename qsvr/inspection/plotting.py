@@ -38,6 +38,11 @@ class SampleEnergyDisplay:
     ax_ : matplotlib Axes
         What was drawn on, after `plot`.
 
+    See Also
+    --------
+    QSVR.sampler_report : The same comparison as a table.
+    SamplerReport : Its figures.
+
     Examples
     --------
     >>> from sklearn.datasets import make_friedman1

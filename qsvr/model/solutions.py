@@ -33,6 +33,11 @@ class Solutions:
     objective : float
         Training objective of the average; see `qsvr.problem.objective`.
 
+    See Also
+    --------
+    QSVR : The estimator, which keeps them as ``solutions_``.
+    qsvr.model.combination.combination_weights : The weights of a combination.
+
     Examples
     --------
     >>> import numpy as np

@@ -50,6 +50,16 @@ class Spread:
         Root mean squared residual, in units of the training data's y.
     mean_square : float
         Mean of the solutions' variance over the samples that gave ``tau``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.arange(6.0)[:, None], np.sin(np.arange(6.0))
+    >>> model = QSVR(n_refinements=0, random_state=0).fit(X, y)
+    >>> prediction, std = model.predict(X, return_std=True)
+    >>> bool((std >= 0).all())
+    True
     """
 
     data_rows: IntArray

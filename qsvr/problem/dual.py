@@ -333,7 +333,7 @@ class SVRDual(_Boxed):
             Limits of the box. None means 0 and the bounds of the dual.
         start : ndarray of shape (2, n_samples), default=None
             Initial point, clipped to the box. None means 0.
-        rtol : float, default=1e-6
+        rtol : float, default=1e-06
             Tolerance: largest gap as a fraction of the energy.
         max_iter : int, default=None
             Maximum number of pair steps. None means 1000 plus 500 per sample.
@@ -396,8 +396,20 @@ class LargeDual(_Boxed):
     y : ndarray of shape (n_samples,)
     epsilon : float
     C : ndarray of shape (n_samples,) or (2, n_samples)
-    equality_penalty, overlap_penalty : float
+    equality_penalty, overlap_penalty : float, default=0.0
         As in `SVRDual`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.dual import LargeDual
+    >>> from qsvr.problem.kernel_rows import KernelRows
+    >>> from qsvr.problem.kernels import Kernel
+    >>> X, kernel = np.arange(6.0)[:, None], Kernel("rbf", gamma=0.5, degree=3, coef0=0.0)
+    >>> rows = KernelRows(kernel, X, np.arange(6), cache_size=1.0)
+    >>> dual = LargeDual(rows, np.sin(X[:, 0]), epsilon=0.1, C=np.ones(6))
+    >>> dual.epsilon
+    0.1
     """
 
     rows: KernelRows

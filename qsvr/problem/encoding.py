@@ -47,6 +47,10 @@ class FixedPointEncoding:
     unit_weights : ndarray of shape (n_bits,)
         Positive weights of the bits, with sum 1.
 
+    See Also
+    --------
+    SVRQubo : The QUBO of a dual with this encoding.
+
     Examples
     --------
     >>> import numpy as np
@@ -116,7 +120,7 @@ class FixedPointEncoding:
 
     @staticmethod
     def implied_box(n_bits: int, base: float, exponent_shift: float = 0.0) -> float:
-        """Return the C that follows from the weights of `from_base`."""
+        """Return the C that follows from n_bits, base and exponent_shift in `from_base`."""
         return float(_base_weights(n_bits, base, exponent_shift).sum())
 
     @property

@@ -57,6 +57,16 @@ class LevelDescent:
         Smaller gains count as rounding errors.
     uneven : True or None
         None if levels are equally spaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> from qsvr.problem.local_search import LevelDescent
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> descent = LevelDescent.of(SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=2)))
+    >>> descent.problem.grid.tolist()
+    [0.0, 0.3333333333333333, 0.6666666666666666, 1.0]
     """
 
     problem: LevelProblem

@@ -58,7 +58,7 @@ class SVRQubo:
     >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
     >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
     >>> qubo.n_variables, qubo.to_bqm().num_interactions
-    (4, 6)
+    (4, 2)
     """
 
     dual: SVRDual

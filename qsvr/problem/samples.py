@@ -25,10 +25,10 @@ class Samples:
         Bit strings, one per read.
     energies : ndarray of shape (n_reads,)
         Energies of the dual, offset included.
-    info : mapping
+    info : mapping, default={}
         Information on the sampling, such as sampler, timing and embedding. ``info["polished"]`` is
         True if the sampler itself polished the samples.
-    sampleset : dimod.SampleSet, optional
+    sampleset : dimod.SampleSet, default=None
         Answer of a dimod sampler, from which the samples were read.
 
     Examples

@@ -47,6 +47,14 @@ class Spectrum:
         The negative eigenvalues, ascending.
     vectors : ndarray of shape (n_samples, n_negative)
         Their eigenvectors; for ``"clip"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.spectrum import Spectrum
+    >>> spectrum = Spectrum.of(np.array([[0.0, 1.0], [1.0, 0.0]]), "clip")
+    >>> bool(spectrum.values.min() < 0)
+    True
     """
 
     method: str

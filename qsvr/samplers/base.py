@@ -26,6 +26,22 @@ class Sampler(Protocol):
     See Also
     --------
     get_sampler : Open a sampler by name.
+
+    Examples
+    --------
+    A sampler of random bit strings:
+
+    >>> import numpy as np
+    >>> from qsvr import QSVR, Samples
+    >>> class RandomBits:
+    ...     parameters = frozenset()
+    ...     max_variables = None
+    ...     def sample(self, qubo, *, num_reads, seed):
+    ...         bits = np.random.default_rng(seed).integers(0, 2, (num_reads, qubo.n_variables))
+    ...         return Samples(bits.astype(np.uint8), qubo.energies(bits), {"sampler": "random"})
+    >>> X, y = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
+    >>> QSVR(sampler=RandomBits(), random_state=0).fit(X, y).sampler_info_["sampler"]
+    'random'
     """
 
     @property

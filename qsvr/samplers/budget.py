@@ -32,6 +32,10 @@ class AccessPlan:
     seconds_per_problem : float
         Estimate of the solver: QPU access time, or run time of a hybrid solver.
 
+    See Also
+    --------
+    get_sampler : The samplers of a service have a method ``plan``, which returns such a value.
+
     Examples
     --------
     >>> from qsvr import AccessPlan
@@ -104,6 +108,15 @@ class AccessBudget:
         Access time spent: the reported time of each answer, else the estimate.
     n_submitted : int
         Number of problems submitted.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import AccessBudget
+    >>> budget = AccessBudget(max_access_time=1.0)
+    >>> budget.charge(0.25)
+    >>> budget.settle(0.25, actual=0.125)
+    >>> budget.seconds, budget.n_submitted
+    (0.125, 1)
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:

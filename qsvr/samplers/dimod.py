@@ -48,11 +48,23 @@ class DimodSampler:
     sampler : dimod.Sampler
     name : str
         Name for messages and reports.
-    kind : SamplerKind
+    kind : SamplerKind, default=SamplerKind()
         Limit and defaults.
-    device : callable, optional
+    device : callable, default=None
         Returns the sampler that is used instead if this one accepts only problems with the
         structure of a device.
+
+    See Also
+    --------
+    qsvr.samplers.StructuredAnnealer : The default sampler.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer of D-Wave.
+
+    Examples
+    --------
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> from qsvr import get_sampler
+    >>> type(get_sampler(SimulatedAnnealingSampler())).__name__
+    'DimodSampler'
     """
 
     sampler: Any

@@ -45,21 +45,28 @@ class SamplerKind:
 
     Attributes
     ----------
-    max_variables : int or None
+    max_variables : int or None, default=6000
         Maximum number of variables of one problem.
-    defaults : callable, optional
+    defaults : callable, default=None
         ``defaults(qubo, options)`` returns default options.
-    enumerates : bool
+    enumerates : bool, default=False
         Whether it returns every string, so that reads and seed have no effect.
-    repeats_seed : bool
+    repeats_seed : bool, default=False
         Whether all reads of a call are equal because they start from the seed. It is then called
         once per read.
-    prepare : callable, optional
+    prepare : callable, default=None
         Returns the model in the form of the sampler, to avoid a conversion in each call.
-    is_device : bool
+    is_device : bool, default=False
         Whether samples come from a structured sampler, mostly an annealer, which has no seed.
-    is_local : bool
+    is_local : bool, default=False
         Whether it runs on the local machine at no cost, so that further problems are allowed.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import kind_of
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> kind_of(SimulatedAnnealingSampler()).is_device
+    False
     """
 
     max_variables: int | None = _MOST_VARIABLES

@@ -73,16 +73,25 @@ class DecompositionSolver:
         Solves each working set.
     working_size : int
         Samples of a working set, at least 2.
-    tol : float
+    tol : float, default=0.001
         Tolerance of the exact dual's optimality conditions, in units of y.
-    max_iter : int
+    max_iter : int, default=10000
         Maximum number of working sets, sampled or not.
-    use_smo : bool
+    use_smo : bool, default=True
         Whether a compiled descent over real numbers continues to the minimum; see the module.
-    verbose : int
+    verbose : int, default=0
         Print progress after every tenth set for 1, after each one for 2.
-    deadline : float, optional
+    deadline : float, default=None
         Value of `time.monotonic` after which no working set is started.
+
+    Examples
+    --------
+    >>> from qsvr import get_sampler
+    >>> from qsvr.solve.decomposition import DecompositionSolver
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> solver = DecompositionSolver(DirectSolver(get_sampler(), num_reads=16), working_size=40)
+    >>> solver.use_smo
+    True
     """
 
     direct: DirectSolver

@@ -34,14 +34,26 @@ class DualSolution:
     info : mapping
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
         after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
-    bound : float, optional
+    bound : float, default=None
         Lower bound on the energy, if the solver computes it.
-    outputs : ndarray of shape (n_solutions, n_samples), optional
+    outputs : ndarray of shape (n_solutions, n_samples), default=None
         b K of each solution, if the solver computes it.
-    n_qubos : int
+    n_qubos : int, default=1
         Number of QUBOs that were solved.
-    sampleset : dimod.SampleSet, optional
+    sampleset : dimod.SampleSet, default=None
         Answer of a dimod sampler to the last QUBO.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> found = solver.solve(dual, encoding, n_solutions=1, seed=0)
+    >>> found.b.shape, found.n_qubos
+    ((1, 2), 1)
     """
 
     coefficients: FloatArray
@@ -59,7 +71,17 @@ class DualSolution:
 
 
 class DirectProblem(NamedTuple):
-    """One problem of `DirectSolver.solve_all`: the arguments of `DirectSolver.solve`."""
+    """One problem of `DirectSolver.solve_all`: the arguments of `DirectSolver.solve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual
+    >>> from qsvr.solve.direct import DirectProblem
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> DirectProblem(dual, FixedPointEncoding.for_box(dual.C, n_bits=2), seed=0).seed
+    0
+    """
 
     dual: SVRDual
     encoding: FixedPointEncoding
@@ -75,16 +97,27 @@ class DirectSolver:
     ----------
     sampler : Sampler
     num_reads : int
-    polish : bool
+    polish : bool, default=True
         Whether reads descend to a local minimum.
-    n_jobs : int
+    n_jobs : int, default=1
         Number of threads. The result does not depend on it.
-    options : mapping
+    options : mapping, default={}
         Options of the sampler.
-    budget : AccessBudget, optional
+    budget : AccessBudget, default=None
         Account of the fit, for a `ChargedSampler`.
-    deadline : float, optional
+    deadline : float, default=None
         Value of `time.monotonic` at which a request to a service is abandoned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> solver.solve(dual, encoding, n_solutions=1, seed=0).coefficients.shape
+    (1, 2, 2)
     """
 
     sampler: Sampler

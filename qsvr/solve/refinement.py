@@ -78,9 +78,16 @@ class RefinementRound:
         Constant taken off the targets, beyond the caller's.
     width : float
         Width of the windows as a fraction of the box.
-    source : str
+    source : str, default="sampler"
         Where the point comes from: "sampler", "relaxation" (rounded to levels), "zeros", or
         "incumbent" (the round before).
+
+    Examples
+    --------
+    >>> from qsvr.solve.refinement import RefinementRound
+    >>> done = RefinementRound(-0.9, -0.5, bound=-1.0, kkt_gap=0.1, centre=0.3, width=0.5)
+    >>> round(done.gap, 2)
+    0.1
     """
 
     energy: float
@@ -154,6 +161,15 @@ class WarmStart:
     centre : float
     width : float
         Width of the first windows as a fraction of the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> from qsvr.solve.refinement import WarmStart
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> WarmStart(dual, centre=np.zeros((2, 2)), width=0.5).width
+    0.5
     """
 
     dual: SVRDual
@@ -172,10 +188,23 @@ class RefinementSolver:
     n_refinements : int or None
         Rounds after the first, until ``tol``. None: short ones, as many as it takes until training
         is good enough, see `loss_gap`.
-    tol : float
+    tol : float, default=0.001
         Stop when the exact dual's conditions hold to this, in units of y.
-    deadline : float, optional
+    deadline : float, default=None
         `time.monotonic` after which no round begins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> from qsvr.solve.refinement import RefinementSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), 0.1, C=np.ones(2), equality_penalty=2.0)
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = RefinementSolver(DirectSolver(get_sampler(), 16), n_refinements=12)
+    >>> found = solver.solve(dual, encoding, n_solutions=1, seed=0)
+    >>> bool(abs(found.coefficients[0, 0, 0] - 0.9) < 1e-3)
+    True
     """
 
     direct: DirectSolver

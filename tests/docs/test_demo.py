@@ -16,7 +16,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 def test_demo(tmp_path, environment) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, str(EXAMPLES / "hpo_demo.py"), "--output", str(tmp_path)),
+            *(sys.executable, str(EXAMPLES / "_steps.py"), str(EXAMPLES / "hpo_demo.py")),
+            *("--output", str(tmp_path)),
             *("--predictor", "nusvr", "--max-resource", "2"),
         ],
         env=environment,

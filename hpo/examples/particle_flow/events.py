@@ -51,6 +51,13 @@ class Events:
     ------
     ValueError
         If the shapes are others.
+
+    Examples
+    --------
+    >>> from hpo.examples.particle_flow import simulate_events
+    >>> events = simulate_events(4, seed=0)
+    >>> len(events.elements) == len(events.targets)
+    True
     """
 
     elements: NDArray[np.float32]

@@ -65,6 +65,15 @@ class PrunerDecision:
         Whether the model decided; otherwise the last value did.
     pruned : bool
         Whether the trial was pruned.
+
+    Examples
+    --------
+    >>> from hpo.integrations.optuna import PrunerDecision
+    >>> decision = PrunerDecision(
+    ...     trial=3, resource=9, score=0.6, threshold=0.5, skill=0.4, by_model=True, pruned=True
+    ... )
+    >>> decision.pruned
+    True
     """
 
     trial: int

@@ -151,7 +151,7 @@ class SwiftHyperBand(TrialScheduler):
         self._reset()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Take what `tune.TuneConfig` says, unless this scheduler was told itself."""
+        """Take the settings of `tune.TuneConfig`, unless this scheduler has its own."""
         if (self._metric and metric) or (self._mode and mode):
             return False
         self._metric = metric or self._metric
@@ -178,7 +178,7 @@ class SwiftHyperBand(TrialScheduler):
             self._restore(conductor, number, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Take in a result; say whether the trial goes on, pauses or stops."""
+        """Receive a result; return whether the trial continues, pauses or stops."""
         conductor, number = self._of(trial)
         self._take(conductor, number, result)
         conductor.settle()
@@ -209,7 +209,7 @@ class SwiftHyperBand(TrialScheduler):
             conductor.settle()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the trial that is to be resumed or started next, None where there is none."""
+        """Return the trial to resume or start next; None if there is none."""
         if self._conductor is None:
             return None
         self._look_at_errors(self._conductor)

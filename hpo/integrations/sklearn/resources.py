@@ -409,7 +409,7 @@ def fitted(
 
 @dataclass
 class Trained:
-    """A model that is trained on, and what it needs for that.
+    """A model that may be trained further, with the data that this needs.
 
     Attributes
     ----------

@@ -118,7 +118,8 @@ class SwiftSearchCV(BaseSearchCV):
     max_resource : int or "auto", default="auto"
         Resource of a full training. ``"auto"`` is the value of the parameter in `estimator`; for
         ``"partial_fit"`` its ``max_iter``, but 100 at most; for ``"n_samples"`` all training rows.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+    scoring, n_jobs, refit, cv : default=None, None, True, None
+    verbose, pre_dispatch, error_score, return_train_score : default=0, "2*n_jobs", nan, False
         As in `sklearn.model_selection.RandomizedSearchCV`. `n_jobs` candidates are trained at a
         time, each on all folds. With several metrics, the search maximises the one that `refit`
         names, or the first one. A candidate with a failed fold is dropped if `error_score` is NaN.
@@ -156,6 +157,11 @@ class SwiftSearchCV(BaseSearchCV):
         Whether there are several metrics.
     classes_, n_features_in_, feature_names_in_
         Those of `best_estimator_`; only with `refit`.
+
+    See Also
+    --------
+    Tuner : A search for models that are trained in epochs.
+    sklearn.model_selection.HalvingRandomSearchCV : The counterpart in scikit-learn.
 
     Notes
     -----
@@ -244,7 +250,7 @@ class SwiftSearchCV(BaseSearchCV):
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Targets; None for unsupervised learning.
         **params
             Parameters of ``fit`` of the estimator, of the scorer and of the splitter (``groups``),

@@ -38,9 +38,9 @@ def plot_best(results: Runs, ax: Any = None, against: str = "epochs") -> Any:
     ----------
     results : Results or Mapping of str to Results
         A run, or runs by name, of one objective and mode.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    against : {"epochs", "seconds"}
+    against : {"epochs", "seconds"}, default="epochs"
         Epochs spent, or seconds since the first report.
 
     Returns
@@ -70,11 +70,11 @@ def plot_regret(
     ----------
     results : Results or Mapping of str to Results
         A run, or runs by name, of one objective and mode.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    reference : float, optional
+    reference : float, default=None
         Value of regret zero; default: the best value at the end of any of the runs.
-    against : {"epochs", "seconds"}
+    against : {"epochs", "seconds"}, default="epochs"
         Epochs spent, or seconds since the first report.
 
     Returns

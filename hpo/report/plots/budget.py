@@ -16,7 +16,7 @@ def plot_budget(results: Results, ax: Any = None) -> Any:
     ----------
     results : Results
         Results to draw. Where they have a baseline, what decisions saved is outlined.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
 
     Returns

@@ -22,9 +22,9 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    title : str
+    title : str, default=""
         Title of the axes.
 
     Returns

@@ -37,9 +37,9 @@ def plot_importance(results: Results, ax: Any = None, resource: int | None = Non
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that 20 trials reached.
 
     Returns
@@ -103,11 +103,11 @@ def plot_slice(
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    name : str, optional
+    name : str, default=None
         The hyperparameter; default: the first one that varies.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that enough trials reached.
 
     Returns
@@ -175,9 +175,9 @@ def plot_parallel(results: Results, ax: Any = None, resource: int | None = None)
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    resource : int, optional
+    resource : int, default=None
         Epochs; default: the most that enough trials reached.
 
     Returns

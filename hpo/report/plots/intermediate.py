@@ -32,9 +32,9 @@ def plot_intermediate_values(results: Results, ax: Any = None, metric: str = "")
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
-    metric : str
+    metric : str, default=""
         A further metric (`Results.metrics`); default: the objective.
 
     Returns

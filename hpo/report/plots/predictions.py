@@ -21,7 +21,7 @@ def plot_predictions(results: Run, ax: Any = None) -> Any:
     ----------
     results : Run
         From `hpo.report.read_run`, since results alone do not hold what was predicted.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
 
     Returns

@@ -24,7 +24,7 @@ def plot_timeline(results: Results, ax: Any = None) -> Any:
     ----------
     results : Results
         Results to draw.
-    ax : matplotlib.axes.Axes, optional
+    ax : matplotlib.axes.Axes, default=None
         Axes to draw on; default: a new figure.
 
     Returns

@@ -39,7 +39,7 @@ def parent_of_workers() -> int | None:
 
 
 class ForkServer:
-    """Starts processes by forking a server (`available` says where).
+    """Starts processes by forking a server (see `available` for the platforms).
 
     Parameters
     ----------

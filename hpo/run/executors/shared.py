@@ -301,7 +301,7 @@ class SharedPool:
         self._state = mailbox.ENDED
 
     def close(self) -> None:
-        """End the worker process and leave the lead; members go on with what they train."""
+        """End the worker process and give up the lead; members continue their training."""
         with self._lock:
             self._closed = True
             if self._thread is not None:

@@ -126,9 +126,9 @@ class SwiftASHA:
 
     References
     ----------
-    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (ASHA); Swersky et
-    al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896; the future work of Garcia Amboage et
-    al., arXiv 2311.17508.
+    Li et al., A System for Massively Parallel Hyperparameter Tuning, :arxiv:`1810.05934` (ASHA).
+    Swersky et al., Freeze-Thaw Bayesian Optimization, :arxiv:`1406.3896`. Garcia Amboage et al.,
+    :arxiv:`2311.17508` (future work).
 
     Examples
     --------

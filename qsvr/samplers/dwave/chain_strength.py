@@ -71,6 +71,14 @@ class ChainStrengthScan:
     Attributes
     ----------
     rows : tuple of ScanRow
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import ChainStrengthScan
+    >>> from qsvr.samplers.dwave.chain_strength import ScanRow
+    >>> rows = [ScanRow(0.5, 1.2, 0.10, 0.4, 0.9), ScanRow(1.0, 2.4, 0.01, 0.3, 0.7)]
+    >>> ChainStrengthScan(tuple(rows)).proposal
+    1.0
     """
 
     rows: tuple[ScanRow, ...]
@@ -122,6 +130,12 @@ def scan_chain_strength(
     -------
     scan : ChainStrengthScan
         One row per prefactor, and the proposed prefactor.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.ChainStrengthScan : The result.
+    AccessPlan : Access time of a fit.
+    get_sampler : Open the quantum annealer with ``get_sampler("qpu")``.
 
     Examples
     --------

@@ -41,6 +41,12 @@ class Embedding:
     chains : tuple of tuple of int
     source : str
         "computed", "disk", "memory" or "fixed".
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave.embedding import Embedding
+    >>> Embedding(((0, 4), (1, 5, 9)), source="clique").n_qubits
+    5
     """
 
     chains: Chains
@@ -65,6 +71,15 @@ class WorkingGraph:
     shape : tuple of int
     nodes : tuple of int
     edges : tuple of (int, int)
+
+    Examples
+    --------
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave.embedding import WorkingGraph
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> graph = WorkingGraph.of("mock", client.properties, client.nodelist, client.edgelist)
+    >>> graph.topology, len(graph.nodes)
+    ('pegasus', 40)
     """
 
     solver: str
@@ -150,6 +165,18 @@ class CliqueEmbedder:
     graph : WorkingGraph
     folder : Path, default=None
         Folder of the embeddings. None means `cache_folder`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave.embedding import CliqueEmbedder, WorkingGraph
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> graph = WorkingGraph.of("mock", client.properties, client.nodelist, client.edgelist)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     embedding = CliqueEmbedder(graph, Path(folder)).embed(6)
+    >>> len(embedding.chains)
+    6
     """
 
     def __init__(self, graph: WorkingGraph, folder: Path | None = None) -> None:

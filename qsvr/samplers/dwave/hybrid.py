@@ -176,10 +176,22 @@ class HybridSampler(_HybridBase):
 
     Parameters
     ----------
-    client : dwave.system.LeapHybridSampler, optional
+    client : dwave.system.LeapHybridSampler, default=None
         A live client. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.CQMSampler : The hybrid solver for constrained problems.
+    qsvr.samplers.dwave.NLSampler : The hybrid solver for nonlinear problems.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import HybridSampler
+    >>> solver = "hybrid_binary_quadratic_model_version2"
+    >>> sampler = HybridSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "hybrid"
@@ -208,11 +220,17 @@ class CQMSampler(_HybridBase):
 
     Parameters
     ----------
-    client : object, optional
+    client : object, default=None
         A live `dwave.system.LeapHybridCQMSampler`, or another with ``sample_cqm`` such as
         `dimod.ExactCQMSolver`. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import CQMSampler
+    >>> solver = "hybrid_constrained_quadratic_model_version1"
+    >>> sampler = CQMSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "cqm"
@@ -248,11 +266,17 @@ class NLSampler(_HybridBase):
 
     Parameters
     ----------
-    client : dwave.system.LeapHybridNLSampler, optional
+    client : dwave.system.LeapHybridNLSampler, default=None
         A live client, or another object whose ``sample`` returns the future of a solved model. By
         default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import NLSampler
+    >>> solver = "hybrid_nonlinear_program_version1"
+    >>> sampler = NLSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "nl"

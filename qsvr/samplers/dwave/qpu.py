@@ -90,6 +90,20 @@ class QPUSampler(ServiceSampler):
     **connection
         ``region``, ``solver``, ``profile``, ``endpoint``, ``config_file``, ``proxy``: for the
         D-Wave client, which reads the token from its own configuration.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.HybridSampler : The hybrid solver for QUBOs.
+    qsvr.scan_chain_strength : Measures a chain strength.
+    qsvr.AccessPlan : Access time of a fit.
+
+    Examples
+    --------
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave import QPUSampler
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> "annealing_time" in QPUSampler(client).parameters
+    True
     """
 
     _kind = "qpu"

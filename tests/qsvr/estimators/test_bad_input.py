@@ -109,7 +109,7 @@ PARAMETERS = [
     ({"sampler": "dwave"}, r"sampler='dwave' is not known; use one of \['structured', 'sa', "),
     (
         {"sampler_options": {"sweeps": 9}},
-        r"\['sweeps'\], which the sampler 'structured' does not have. Its options are \['beta_range', ",
+        r"\['sweeps'\], which the sampler 'structured' does not have\. Its options are \['beta_r",
     ),
     (
         {"sampler": "sa", "sampler_options": {"num_reads": 9}},
@@ -209,7 +209,7 @@ def _asymmetric(A, B):
 KERNELS = {
     "one value": (lambda A, B: 1.0, r"array of shape \(\); it must return .*= \(10, 10\)"),
     "one row too few": (lambda A, B: rbf_kernel(A, B)[1:], r"array of shape \(9, 10\)"),
-    "NaN": (_with_nan, "the kernel callable returned NaN or infinity; it must be finite"),
+    "NaN": (_with_nan, "the kernel callable must return finite values; got NaN or infinity"),
     "asymmetric": (_asymmetric, r"must be symmetric; entries differ by up to 9 .*\(K \+ K.T\) / 2"),
 }
 
