@@ -46,7 +46,14 @@ def first_figure(notebook: bytes) -> bytes:
     raise ValueError("a notebook of the gallery has no figure in its committed output")
 
 
+def name_by_text(_app: Any, page: str, _template: str, context: Any, _tree: Any) -> None:
+    """Name the button of a folded cell by the text that it shows, instead of by another one."""
+    if page.startswith("notebooks/") and "body" in context:
+        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect to Sphinx."""
     app.connect("config-inited", copy_notebooks)
+    app.connect("html-page-context", name_by_text)
     return {"parallel_read_safe": True}
