@@ -13,8 +13,9 @@ INSTALL := $(BIN)/python tools/install.py -c constraints.txt -e
 DEMO   := $(VENV)/.installed-demo
 STAMP  := $(VENV)/.installed-dev
 DOCS   := $(VENV)/.installed-docs
+BROWSER := $(VENV)/.installed-browser
 
-.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs pictures notebooks wheel-check clean
+.PHONY: help install demo test thorough test-fast lint prose types contracts check bench docs linkcheck site-check pictures notebooks wheel-check clean
 
 help:
 	@echo "make demo       install, then fit QSVR on real data, tune a network, draw the figures"
@@ -24,6 +25,8 @@ help:
 	@echo "make check      lint, prose, types, import contracts and every test (what CI runs)"
 	@echo "make bench      quick form of every benchmark"
 	@echo "make docs       the documentation, in docs/_build/html; a warning is an error"
+	@echo "make site-check look at the built pages in a browser: layout, accessibility, screenshots"
+	@echo "make linkcheck  follow the documentation's links to other sites; needs a network"
 	@echo "make pictures   draw the documentation's pictures again, in docs/_static"
 	@echo "make notebooks  run every notebook and write its output"
 	@echo "make wheel-check  build the wheel and the sdist, and try them without a compiler"
@@ -87,6 +90,22 @@ $(DOCS): $(STAMP)
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/_ext/site_links.py docs/_build/html
+
+# The links to other sites; needs a network.
+linkcheck: $(DOCS)
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/linkcheck
+
+$(BROWSER): $(DOCS)
+	@$(INSTALL) ".[browser]"
+	@command -v chromium > /dev/null || $(BIN)/python -m playwright install chromium
+	@npm install --silent --no-fund --no-audit --prefix docs/_build axe-core
+	@touch $(BROWSER)
+
+site-check: docs $(BROWSER)
+	@mkdir -p docs/_build/screenshots
+	SITE=$(CURDIR)/docs/_build/html SITE_SCREENSHOTS=$(CURDIR)/docs/_build/screenshots \
+	    $(BIN)/python -m pytest tests/docs/test_site.py tests/docs/test_browser.py
 
 pictures: $(STAMP)
 	@set -e; for script in flows tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from _curve_methods import forecasting
 from _curve_tables import Task
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 from hpo.loop import drive
 from hpo.predictors import Forecaster, JointPredictor, PooledPredictor, PredictionContext
@@ -35,7 +35,7 @@ MODELS: Mapping[str, Forecaster] = {
 }
 
 
-BARS = {"joint": 0.08, "pooled": 0.2}
+THRESHOLDS = {"joint": 0.08, "pooled": 0.2}
 
 
 class _States:
@@ -123,7 +123,7 @@ def calibration(tasks: Sequence[Task], n_seeds: int) -> dict[str, Calibration]:
     return found
 
 
-def report_calibration(found: Mapping[str, Calibration], bars: Bars) -> list[list[str]]:
+def report_calibration(found: Mapping[str, Calibration], thresholds: Thresholds) -> list[list[str]]:
     """Print and return the share of final losses far below the forecast, by length."""
     rows = []
     for name, each in found.items():
@@ -131,8 +131,10 @@ def report_calibration(found: Mapping[str, Calibration], bars: Bars) -> list[lis
             length = str(low) if high == low else f"{low} to {high}" if high else f"{low} and more"
             rows.append([name, length, *each.cells(low, high)])
         beyond = float(np.mean(each.error < -2))
-        bar = BARS[name]
-        bars.hold(f"{name}: {beyond:.1%} beyond two std, at most {bar:.0%}", beyond <= bar)
+        threshold = THRESHOLDS[name]
+        thresholds.hold(
+            f"{name}: {beyond:.1%} beyond two std, at most {threshold:.0%}", beyond <= threshold
+        )
     show(
         "Final losses more than two standard deviations below the forecast",
         CALIBRATION_HEADER,

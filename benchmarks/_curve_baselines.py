@@ -157,7 +157,7 @@ class TPESearcher(PointSearcher):
     """BOHB's searcher with Optuna's TPE: a model of the losses after the most units.
 
     A third of the configurations comes at random (in the order of `TableSearcher`); for the others
-    TPE is told all losses after the most units that enough trials have reached, and suggests a
+    TPE receives all losses after the most units that enough trials have reached, and suggests a
     point, the nearest untried row to which is tried. Learns as a recorder of the run.
 
     References

@@ -1,4 +1,4 @@
-"""DyHPO as Syne Tune implements it, behind our scheduler's interface.
+"""DyHPO as Syne Tune implements it, behind the interface of `hpo.loop.Scheduler`.
 
 Syne Tune carries DyHPO up to version 0.13 (``pip install "syne-tune[gpsearchers]==0.13.0"``). Its
 surrogate is a Gaussian process instead of the paper's neural kernel.
@@ -39,7 +39,7 @@ _QUICKER = {
 
 
 class DyHPO:
-    """One worker's DyHPO over the rows of a table; it never ends of itself.
+    """One worker's DyHPO over the rows of a table; it never ends by itself.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class Setup:
     predictor : CurvePredictor, Forecaster or None
         Answers predictions.
     recorder : Recorder or None
-        Hears of every job and report, before the scheduler; a searcher that learns, say.
+        Receives every job and report before the scheduler, for a searcher that learns.
     """
 
     scheduler: Scheduler

@@ -1,4 +1,4 @@
-"""Tables and the anytime figure of `curves.py`."""
+"""Tables of `curves.py`, and its figure of the regret in the course of a search."""
 
 from __future__ import annotations
 

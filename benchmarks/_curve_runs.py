@@ -74,7 +74,7 @@ class Trace:
     task : Task
         Whose regret.
     setup : Setup
-        Whose searcher tells the rows; its recorder hears of everything first.
+        Its searcher maps jobs to rows; its recorder receives every job and report first.
     """
 
     def __init__(self, task: Task, setup: Setup) -> None:

@@ -1,4 +1,4 @@
-"""What many runs say about a method: ratios to Hyperband over tables, with standard errors."""
+"""Statistics of many runs of a method: ratios to Hyperband over tables, with standard errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OnTable:
     Attributes
     ----------
     n_seeds : int
-        How many.
+        Number of seeds.
     epochs : float
         Divided by Hyperband's with the same seed.
     regret, reference : float

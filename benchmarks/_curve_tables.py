@@ -22,20 +22,20 @@ DEVELOPMENT = MLPF_TABLE.parent / "curves"
 
 @dataclass(frozen=True)
 class Task:
-    """One table to search, and what a search on it is measured by.
+    """One table to search, and the figures that searches on it are compared with.
 
     Attributes
     ----------
     name : str
-        For people.
+        Name in the printed tables.
     table : CurveTable
-        Thinned to so many units that Hyperband's configurations fit its rows.
+        Thinned to a number of units for which Hyperband's configurations fit its rows.
     fingerprint : str
-        Of its contents.
+        Hash of the contents of the table.
     best, median : float
-        Of the losses after the last unit.
+        Best and median loss after the last unit.
     epochs : int
-        What Hyperband plans to spend, ``reduction_factor`` 2.
+        Number of epochs that Hyperband plans to spend, with ``reduction_factor`` 2.
     """
 
     name: str

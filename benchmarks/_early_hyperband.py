@@ -1,7 +1,7 @@
 """Hyperband with several decisions in every round, each by a probability.
 
-At each decision point a trial continues while it has a fair chance to be among those that the next
-round needs. With the last value as the predictor that takes 0.57 of Hyperband's epochs.
+At each decision point a trial continues if its probability of being among those that the next round
+needs is high enough. With the last value as the predictor that takes 0.57 of Hyperband's epochs.
 """
 
 from __future__ import annotations

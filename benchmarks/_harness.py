@@ -1,4 +1,4 @@
-"""What the benchmarks share: arguments, tables, bars, and the test problems."""
+"""Shared parts of the benchmarks: arguments, tables, acceptance thresholds, test problems."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ Data = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of ``--quick`` (under a minute) and ``--check`` (exit 1 below a bar)."""
+    """Return a parser of ``--quick`` (under a minute) and ``--check`` (acceptance thresholds)."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a small part, in under a minute")
-    parser.add_argument("--check", action="store_true", help="exit 1 where a bar falls short")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit with status 1 if an acceptance threshold is missed",
+    )
     return parser
 
 
@@ -46,33 +50,33 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 @dataclass
-class Bars:
-    """Collects figures that must hold."""
+class Thresholds:
+    """Collects the figures that miss an acceptance threshold."""
 
     failures: list[str] = field(default_factory=list)
 
-    def at_least(self, name: str, value: float, bar: float) -> None:
-        """Note a failure where value < bar."""
-        if not value >= bar:
-            self.failures.append(f"{name}: {value:.4g} is below {bar:.4g}")
+    def at_least(self, name: str, value: float, threshold: float) -> None:
+        """Note a failure where value < threshold."""
+        if not value >= threshold:
+            self.failures.append(f"{name}: {value:.4g} is below {threshold:.4g}")
 
-    def at_most(self, name: str, value: float, bar: float) -> None:
-        """Note a failure where value > bar."""
-        if not value <= bar:
-            self.failures.append(f"{name}: {value:.4g} is above {bar:.4g}")
+    def at_most(self, name: str, value: float, threshold: float) -> None:
+        """Note a failure where value > threshold."""
+        if not value <= threshold:
+            self.failures.append(f"{name}: {value:.4g} is above {threshold:.4g}")
 
     def hold(self, what: str, holds: bool) -> None:
-        """Say whether a bar holds, and note a failure where it does not."""
-        print(f"  [{'ok' if holds else 'SHORT'}] {what}")
+        """Print whether a threshold is met, and note a failure if it is not."""
+        print(f"  [{'ok' if holds else 'MISSED'}] {what}")
         if not holds:
             self.failures.append(what)
 
     def finish(self, check: bool) -> None:
-        """Print the failures; exit 1 if they count."""
+        """Print the failures; with `check`, exit with status 1 if there is one."""
         for failure in self.failures:
-            print(f"SHORT OF ITS BAR  {failure}")
+            print(f"THRESHOLD MISSED  {failure}")
         if not self.failures:
-            print("All bars hold.")
+            print("All acceptance thresholds are met.")
         sys.exit(1 if check and self.failures else 0)
 
 

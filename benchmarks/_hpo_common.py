@@ -1,4 +1,4 @@
-"""What the benchmarks of `hpo` share beyond the harness: the MLPF table as recorded curves."""
+"""Shared parts of the benchmarks of `hpo`: the MLPF table as recorded curves."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The runs of `league.py`: peers in processes of their own, ours in this one, on one clock.
+"""The runs of `league.py`: other packages in processes of their own, on one virtual clock.
 
-Every search leaves a `Log` of its epochs in the order of virtual time. What a search would
-recommend after some epochs is read from it by one rule for all: of the trials that are trained to
-the end, the one with the lowest loss; where there is none, of all trials the one with the lowest
-last loss. That is the rule of our schedulers' summaries.
+Every search writes a `Log` of its epochs in the order of virtual time. One rule gives the trial
+that a search recommends after some epochs: the one with the lowest loss among those trained to the
+end, or, if there is none, the one with the lowest last loss. It is the rule of
+`hpo.trial.best_of`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Small models with learning curves, trained here: what ``benchmarks/recorded.py`` records.
+"""Small models whose learning curves ``benchmarks/recorded.py`` records.
 
-Each task draws configurations from a search space as its users would write it, and trains one
-configuration to its end, a loss on held-out data after every unit. Trainings take a second or so.
-They are of kinds that the development tables lack: boosting, whose best trials learn slowly, losses
-that rise again, schedules that let the loss fall only at the end.
+Each task draws configurations from a search space and trains each to its end, with a loss on
+held-out data after every unit. A training takes about a second. The models are of kinds that the
+development tables lack: boosting, whose best trials learn slowly; losses that rise again; and
+learning rates with which the loss falls only at the end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Regressors that `forecasts.py` measures beside the package's own: a Gaussian process, a network.
 
-Any scikit-learn regressor may go into `PooledPredictor`; these two are no better there than extra
-trees (docs/research/appendix.md), so they are no part of the package.
+`PooledPredictor` takes any scikit-learn regressor. These two are no better in it than extra trees
+(docs/research/appendix.md), so they are not part of the package.
 """
 
 from __future__ import annotations

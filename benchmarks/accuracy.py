@@ -8,8 +8,8 @@ energy from libsvm's optimum.
 
 Then the default, whatever C is: 15 sets of 20 to 2,000 training samples, features and target
 standardised, C = 1, 10 and 100 with epsilon = 0.1 and 0.01. Per set the largest difference from
-SVR's test R2 (mean over splits) for one QUBO and for the default, which refines by itself, and the
-processor time of the default in units of that of one QUBO. The thresholds of the default were
+SVR's test R2 (mean over splits) for one QUBO and for the default, which refines automatically, and
+the processor time of the default in units of that of one QUBO. The thresholds of the default were
 chosen on nine other sets, synthetic ones with other seeds.
 
 Last, the MLPF task of the papers: 80 training samples by an ensemble with members of 20 and by
@@ -31,7 +31,15 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
-from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Bars, Data, arguments, mlpf_task, print_table
+from _harness import (
+    HOW_TO_GET_TABLES,
+    MLPF_TABLE,
+    Data,
+    Thresholds,
+    arguments,
+    mlpf_task,
+    print_table,
+)
 from qsvr import QSVR, CoarseEncodingWarning, QSVREnsemble
 
 SETTING = {"C": 1.0, "epsilon": 0.05, "gamma": 0.3}
@@ -98,20 +106,20 @@ def measure(data: Data, n_splits: int) -> dict[str, NDArray[np.float64]]:
     return {name: np.array(values) for name, values in result.items()}
 
 
-def report_sets(n_splits: int, bars: Bars, *, quick: bool) -> None:
-    """Print the table of all sets and check its bars."""
+def report_sets(n_splits: int, thresholds: Thresholds, *, quick: bool) -> None:
+    """Print the table of all sets and check its thresholds."""
     lines = []
     sets = data_sets()
     for name, data in list(sets.items())[:: 4 if quick else 1]:
         found = measure(data, n_splits)
         svr = found["svr"]
         worst = {v: float(np.abs(found[v] - svr).mean()) for v in VARIANTS}
-        bars.at_most(f"{name}: SVR - 3 bits", float((svr - found["3 bits"]).mean()), 0.03)
-        bars.at_most(f"{name}: |refined - SVR|", worst["refined"], 0.005)
-        bars.at_most(f"{name}: |decomposed - SVR|", worst["decomposed"], 0.005)
+        thresholds.at_most(f"{name}: SVR - 3 bits", float((svr - found["3 bits"]).mean()), 0.03)
+        thresholds.at_most(f"{name}: |refined - SVR|", worst["refined"], 0.005)
+        thresholds.at_most(f"{name}: |decomposed - SVR|", worst["decomposed"], 0.005)
         for variant in ("refined", "decomposed"):
             error = float(found[f"{variant}, energy"].max())
-            bars.at_most(f"{name}: energy, {variant}", error, 1e-3)
+            thresholds.at_most(f"{name}: energy, {variant}", error, 1e-3)
         lines.append(
             [name, f"{svr.mean():.4f}"]
             + [f"{(found[v] - svr).mean():+.4f}" for v in VARIANTS]
@@ -173,7 +181,7 @@ def compare_default(data: Data, n: int, n_splits: int) -> dict[str, NDArray[np.f
     return {**found, "seconds": np.array([seconds[name] for name in forms])}
 
 
-def report_default(n_splits: int, bars: Bars, *, quick: bool) -> None:
+def report_default(n_splits: int, thresholds: Thresholds, *, quick: bool) -> None:
     """Print how far the default is from SVR over C and epsilon, and what it costs."""
     QSVR(C=100, random_state=0).fit(np.eye(8), np.arange(8.0))  # compiled before it is timed
     lines, ratios = [], []
@@ -186,17 +194,17 @@ def report_default(n_splits: int, bars: Bars, *, quick: bool) -> None:
             form: float(np.abs(found[form].mean(axis=1)).max()) for form in ("one QUBO", "default")
         }
         ratio = float(found["seconds"][1] / found["seconds"][0])
-        bars.at_most(f"{name}: |default - SVR|", worst["default"], 0.01)
+        thresholds.at_most(f"{name}: |default - SVR|", worst["default"], 0.01)
         ratios.append(ratio)
-        bars.at_most(f"{name}: time of the default", ratio, 3.0)
+        thresholds.at_most(f"{name}: time of the default", ratio, 3.0)
         lines.append([name, f"{worst['one QUBO']:.4f}", f"{worst['default']:.4f}", f"{ratio:.2f}"])
     print(f"C = 1, 10, 100 and epsilon = 0.1, 0.01, {n_splits} splits: the worst of six settings")
-    bars.at_most("mean time of the default", float(np.mean(ratios)), 2.5)
+    thresholds.at_most("mean time of the default", float(np.mean(ratios)), 2.5)
     header = ["set, training samples", "one QUBO: |R2 - SVR|", "default: |R2 - SVR|", "time"]
     print_table(header, lines)
 
 
-def report_mlpf(n_splits: int, bars: Bars) -> None:
+def report_mlpf(n_splits: int, thresholds: Thresholds) -> None:
     """Print what 80 samples give on an annealer's 120 variables."""
     if not MLPF_TABLE.exists():
         print(f"MLPF: skipped, {MLPF_TABLE} is missing; {HOW_TO_GET_TABLES}.")
@@ -225,8 +233,8 @@ def report_mlpf(n_splits: int, bars: Bars) -> None:
     print(f"MLPF, 80 samples, {n_splits} splits")
     rows = [[n, f"{mean[n]:.4f}", f"{np.std(v):.4f}"] for n, v in scores.items()]
     print_table(["model", "R2", "sd"], rows)
-    bars.at_least("MLPF ensemble of 4 x 20", mean["ensemble of 4 x 20, stratified"], 0.925)
-    bars.at_least("MLPF decomposition", mean["decomposition, 80 samples"], 0.93)
+    thresholds.at_least("MLPF ensemble of 4 x 20", mean["ensemble of 4 x 20, stratified"], 0.925)
+    thresholds.at_least("MLPF decomposition", mean["decomposition, 80 samples"], 0.93)
 
 
 def main() -> None:
@@ -235,11 +243,11 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     args = arguments(__doc__)
     n_splits = 2 if args.quick else 10
-    bars = Bars()
-    report_sets(n_splits, bars, quick=args.quick)
-    report_default(4 if args.quick else 5, bars, quick=args.quick)
-    report_mlpf(10, bars)  # its bars are means of 10 splits, also in the quick form
-    bars.finish(args.check)
+    thresholds = Thresholds()
+    report_sets(n_splits, thresholds, quick=args.quick)
+    report_default(4 if args.quick else 5, thresholds, quick=args.quick)
+    report_mlpf(10, thresholds)  # its thresholds are means of 10 splits, also in the quick form
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

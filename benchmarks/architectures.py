@@ -5,8 +5,8 @@
 The agent of MetaQNN (Baker et al., arXiv 1611.02167) chooses architectures; each is trained in
 full, or until a predictor finds it unlikely to beat the best so far (arXiv 1705.10823). Two tasks:
 small networks on scikit-learn's digits, trained here; and 1000 recorded curves of architectures on
-CIFAR-10 (``metaqnn_cifar10.npz``), looked up, where that file is there. Predicting with the last
-value is shown beside the support vector machine, and random architectures beside the agent.
+CIFAR-10 (``metaqnn_cifar10.npz``), which are looked up if the file is present. Predicting with the
+last value is shown beside the support vector machine, and random architectures beside the agent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Bars, arguments, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Thresholds, arguments, print_table
 from hpo.examples.architectures import FEATURES, LayerSequences, trainer
 from hpo.loop import drive
 from hpo.predictors import CurvePredictor, make_predictor
@@ -186,7 +186,7 @@ METHODS: tuple[tuple[str, str | None, float], ...] = (
 )
 
 
-def compare(task: Task, seeds: range, bars: Bars, least: float) -> None:
+def compare(task: Task, seeds: range, thresholds: Thresholds, least: float) -> None:
     """Print the table of a task; at least a share of the epochs must be saved."""
     full = task.n_trials * task.max_resource
     print(
@@ -213,25 +213,30 @@ def compare(task: Task, seeds: range, bars: Bars, least: float) -> None:
     print_table(["search", "epochs", "saved", "best error", "lowest", "skill"], rows)
     without, early = METHODS[1][0], METHODS[2][0]
     saved = 1 - epochs[early].mean() / epochs[without].mean()
-    bars.at_least(f"{task.name}: share of epochs saved by early stopping", saved, least)
+    thresholds.at_least(f"{task.name}: share of epochs saved by early stopping", saved, least)
     worse = float(np.mean(best[early] - best[without]))
-    bars.at_most(f"{task.name}: best error, worse by", worse, 0.01)
+    thresholds.at_most(f"{task.name}: best error, worse by", worse, 0.01)
 
 
 def main() -> None:
     args = arguments(__doc__)
     torch.set_num_threads(1)
-    bars = Bars()
+    thresholds = Thresholds()
     with tempfile.TemporaryDirectory() as directory:
         size = (24, 6) if args.quick else (32, 8)
         least = 0.0 if args.quick else 0.15
-        compare(digits(Path(directory), *size), range(1 if args.quick else 2), bars, least)
+        compare(digits(Path(directory), *size), range(1 if args.quick else 2), thresholds, least)
     if RECORDED.exists():
         n_trials = 120 if args.quick else 400
-        compare(recorded(read_table(RECORDED), n_trials), range(1 if args.quick else 5), bars, 0.25)
+        compare(
+            recorded(read_table(RECORDED), n_trials),
+            range(1 if args.quick else 5),
+            thresholds,
+            0.25,
+        )
     else:
         print(f"The recorded curves are left out: {RECORDED} is missing; {HOW_TO_GET_TABLES}.")
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sklearn.ensemble import BaggingRegressor
 from sklearn.preprocessing import StandardScaler, minmax_scale
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table
+from _harness import Thresholds, arguments, print_table
 from qsvr import QSVR, FixedPointEncoding, QSVREnsemble, SVRDual, SVRQubo, get_sampler
 from qsvr.problem.stack import QuboStack
 
@@ -35,7 +35,7 @@ SETTINGS: dict[str, dict[str, float]] = {
     "C = 5": {"C": 5.0},
     "C = 1, epsilon = 0.05, gamma = 0.3": {"C": 1.0, "epsilon": 0.05, "gamma": 0.3},
 }
-BAR = 3.0  # times a bagged SVR
+THRESHOLD = 3.0  # times a bagged SVR
 
 
 def timed(function: Callable[[], Any]) -> tuple[float, Any]:
@@ -56,7 +56,7 @@ def one_by_one(ensemble: QSVREnsemble, X: Array, y: Array) -> list[QSVR]:
     return [QSVR(**member.get_params()).fit(X[rows], y[rows]) for member, rows in pairs]
 
 
-def ensembles(bars: Bars, *, quick: bool) -> None:
+def ensembles(thresholds: Thresholds, *, quick: bool) -> None:
     """Print the first table."""
     X, y = make_friedman1(2_000, noise=1.0, random_state=0)
     standard, scaled = (StandardScaler().fit_transform(X), y), (minmax_scale(X), minmax_scale(y))
@@ -74,9 +74,9 @@ def ensembles(bars: Bars, *, quick: bool) -> None:
             (a.dual_coef_ == b.dual_coef_).all() and a.energy_ == b.energy_
             for a, b in zip(model.estimators_, models, strict=True)
         )
-        bars.hold(f"{name}: the members are those fitted one by one, to the bit", same)
+        thresholds.hold(f"{name}: the members are those fitted one by one, to the bit", same)
         if name == "default" and not quick:
-            bars.at_most("default: times a bagged SVR", ours / theirs, BAR)
+            thresholds.at_most("default: times a bagged SVR", ours / theirs, THRESHOLD)
         lines.append(
             [name, f"{sum(m.n_iter_ for m in model.estimators_)}", f"{ours * 1e3:.0f}",
              f"{ours / theirs:.1f}", f"{alone / theirs:.1f}"]
@@ -97,7 +97,7 @@ def problems(n: int) -> QuboStack:
     return QuboStack.of(qubos)
 
 
-def stacks(bars: Bars, *, quick: bool) -> None:
+def stacks(thresholds: Thresholds, *, quick: bool) -> None:
     """Print the second table; of PyTorch only where it is installed."""
     stack = problems(10 if quick else 100)
     seeds = list(range(len(stack)))
@@ -131,7 +131,7 @@ def stacks(bars: Bars, *, quick: bool) -> None:
     header = ["64 reads of 120 variables", "ms per QUBO", "median gap", "worst gap of a best read"]
     print_table(header, rows)
     for label, median in medians.items():
-        bars.at_most(f"{label}: median gap less the compiled one's",
+        thresholds.at_most(f"{label}: median gap less the compiled one's",
                      median - medians["compiled"], 0.001)  # fmt: skip
 
 
@@ -139,10 +139,10 @@ def main() -> None:
     """Run the benchmark."""
     warnings.simplefilter("ignore")
     args = arguments(__doc__)
-    bars = Bars()
-    ensembles(bars, quick=args.quick)
-    stacks(bars, quick=args.quick)
-    bars.finish(args.check)
+    thresholds = Thresholds()
+    ensembles(thresholds, quick=args.quick)
+    stacks(thresholds, quick=args.quick)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import QSVR, CoarseEncodingWarning
 
 SETS = ("friedman1", "diabetes")
@@ -38,7 +38,7 @@ def differences(parameters: dict[str, Any], C: float, seeds: range) -> tuple[flo
     return float(mean[0]), float(mean[1]), float(mean[2])
 
 
-def bits_and_refinements(seeds: range, bars: Bars, *, quick: bool) -> None:
+def bits_and_refinements(seeds: range, thresholds: Thresholds, *, quick: bool) -> None:
     """Print what bits and refinements give for every C."""
     lines = []
     for C in (0.3, 1.0) if quick else (0.3, 1.0, 3.0, 10.0, 30.0):
@@ -50,14 +50,14 @@ def bits_and_refinements(seeds: range, bars: Bars, *, quick: bool) -> None:
                 cells.append(f"{100 * gap:.2f}% {difference:+.4f} ({rounds:.0f})")
                 if n_bits == 3 and n_refinements in ("auto", 20) and C <= 10.0:
                     name = f"C = {C:g}: |R2 - SVR's|, n_refinements={n_refinements}"
-                    bars.at_most(name, abs(difference), 0.005)
+                    thresholds.at_most(name, abs(difference), 0.005)
             lines.append(cells + [""] * (7 - len(cells)))
     header = ["C", "bits", *(f"{r} refinements" for r in (0, "auto", 5, 10, 20))]
     print("energy above the bound, R2 less SVR's (QUBOs solved)")
     print_table(header, lines)
 
 
-def penalties(seeds: range, bars: Bars) -> None:
+def penalties(seeds: range, thresholds: Thresholds) -> None:
     """Print what the equality penalty does, in units of the kernel's mean diagonal (1 here)."""
     lines = []
     for penalty in (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0):
@@ -67,7 +67,7 @@ def penalties(seeds: range, bars: Bars) -> None:
         refined = differences(again, 1.0, seeds)
         lines.append([f"{penalty:g}", *(f"{each[1]:+.4f}" for each in (coarse, fine, refined))])
         if penalty == 2.0:
-            bars.at_most("default penalty: |R2 - SVR's|", abs(fine[1]), 0.005)
+            thresholds.at_most("default penalty: |R2 - SVR's|", abs(fine[1]), 0.005)
     print("R2 less SVR's, C = 1")
     print_table(["equality_penalty", "3 bits", "8 bits", "3 bits, 10 refinements"], lines)
 
@@ -78,10 +78,10 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)  # 5 rounds are fewer than some cases need
     args = arguments(__doc__)
     seeds = range(2 if args.quick else 5)
-    bars = Bars()
-    bits_and_refinements(seeds, bars, quick=args.quick)
-    penalties(seeds, bars)
-    bars.finish(args.check)
+    thresholds = Thresholds()
+    bits_and_refinements(seeds, thresholds, quick=args.quick)
+    penalties(seeds, thresholds)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

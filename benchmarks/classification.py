@@ -2,7 +2,7 @@
 
 Breast cancer first, with 20, 50 and 100 training samples and 8 splits: accuracy on the other
 samples with its standard error, and processor seconds of fit and prediction. QSVC at its default (3
-bits, refined by itself) and as the other package poses the problem (2 bits, one QUBO: as many
+bits, refined automatically) and as the other package poses the problem (2 bits, one QUBO: as many
 variables); the sign of a QSVR at 2 bits, which takes twice the variables; SVC. The other package
 is `tno-quantum-ml-classifiers-svm`, at its defaults, in an environment of its own (see
 peers_env/README.md); without it its rows are left out.
@@ -37,7 +37,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from _harness import Bars, argument_parser, print_table
+from _harness import Thresholds, argument_parser, print_table
 from qsvr import QSVC, QSVR, CoarseEncodingWarning
 
 FOLDER = Path(__file__).parent / "peers_env"
@@ -147,7 +147,9 @@ def standard_error(scores: NDArray[Any]) -> float:
     return float(scores.std(ddof=1) / np.sqrt(scores.size))
 
 
-def compare_on_cancer(python: str | None, n_splits: int, sizes: Sequence[int], bars: Bars) -> None:
+def compare_on_cancer(
+    python: str | None, n_splits: int, sizes: Sequence[int], thresholds: Thresholds
+) -> None:
     data = datasets.load_breast_cancer(return_X_y=True)
     rows = []
     for n in sizes:
@@ -165,22 +167,27 @@ def compare_on_cancer(python: str | None, n_splits: int, sizes: Sequence[int], b
             accuracy = f"{scores.mean():.3f} +- {standard_error(scores):.3f}"
             rows.append([name, str(n), accuracy, f"{1000 * seconds:.1f}"])
         ours, seconds = found["QSVC"]
-        bars.at_most(f"cancer, {n}: from SVC", abs((ours - found["SVC"][0]).mean()), 0.005)
+        thresholds.at_most(f"cancer, {n}: from SVC", abs((ours - found["SVC"][0]).mean()), 0.005)
         if python is not None:
-            against_rival(f"cancer, {n}", found["QSVC, 2 bits, one QUBO"], found[RIVAL], bars)
+            against_rival(f"cancer, {n}", found["QSVC, 2 bits, one QUBO"], found[RIVAL], thresholds)
     print_table(["breast cancer", "samples", "accuracy", "ms"], rows)
 
 
 def against_rival(
-    name: str, ours: tuple[NDArray[Any], float], theirs: tuple[NDArray[Any], float], bars: Bars
+    name: str,
+    ours: tuple[NDArray[Any], float],
+    theirs: tuple[NDArray[Any], float],
+    thresholds: Thresholds,
 ) -> None:
     """Hold that accuracy is at least theirs within the standard error, in a fifth of their time."""
     error = float(np.hypot(standard_error(ours[0]), standard_error(theirs[0])))
-    bars.at_least(f"{name}: accuracy", float(ours[0].mean()), float(theirs[0].mean()) - error)
-    bars.at_most(f"{name}: time in units of {RIVAL}'s", ours[1] / theirs[1], 0.2)
+    thresholds.at_least(f"{name}: accuracy", float(ours[0].mean()), float(theirs[0].mean()) - error)
+    thresholds.at_most(f"{name}: time in units of {RIVAL}'s", ours[1] / theirs[1], 0.2)
 
 
-def compare_on_many(python: str | None, n_splits: int, names: Sequence[str], bars: Bars) -> None:
+def compare_on_many(
+    python: str | None, n_splits: int, names: Sequence[str], thresholds: Thresholds
+) -> None:
     rows = []
     for name in names:
         X, y = data_sets()[name]
@@ -191,12 +198,14 @@ def compare_on_many(python: str | None, n_splits: int, names: Sequence[str], bar
             scores, _ = measure(lambda given=settings: QSVC(random_state=0, **given), splits)
             row.append(f"{(scores - svc).mean():+.4f}")
             if variant in AGREES:
-                bars.at_most(f"{name}, {variant}: from SVC", abs((scores - svc).mean()), 0.005)
+                thresholds.at_most(
+                    f"{name}, {variant}: from SVC", abs((scores - svc).mean()), 0.005
+                )
         if python is not None:
             theirs = measure_rival(python, splits)
             ours = measure(lambda: QSVC(random_state=0, **SAME_QUBO), splits)
             row += [f"{(theirs[0] - ours[0]).mean():+.3f}", f"{theirs[1] / ours[1]:.1f}"]
-            against_rival(name, ours, theirs, bars)
+            against_rival(name, ours, theirs, thresholds)
         rows.append(row)
     header = ["data set", "classes", "SVC", *VARIANTS]
     print_table(header + (["other", "its time"] if python is not None else []), rows)
@@ -209,7 +218,7 @@ def main() -> None:
     parser.add_argument("--svm-python", default=default, help=f"Python that has {RIVAL}")
     options = parser.parse_args()
     python = rival_python(options.svm_python)
-    bars = Bars()
+    thresholds = Thresholds()
     warnings.simplefilter("ignore", CoarseEncodingWarning)
     warnings.simplefilter("ignore", ConvergenceWarning)
     names = list(data_sets())
@@ -217,12 +226,12 @@ def main() -> None:
     QSVR(random_state=0).fit([[0.0], [1.0]], [0, 1])
     with threadpool_limits(1):
         if options.quick:
-            compare_on_cancer(python, 3, (20, 50), bars)
-            compare_on_many(None, 3, ("breast cancer", "moons", "iris", "wine"), bars)
+            compare_on_cancer(python, 3, (20, 50), thresholds)
+            compare_on_many(None, 3, ("breast cancer", "moons", "iris", "wine"), thresholds)
         else:
-            compare_on_cancer(python, 8, (20, 50, 100), bars)
-            compare_on_many(python, 10, names, bars)
-    bars.finish(options.check and not options.quick)
+            compare_on_cancer(python, 8, (20, 50, 100), thresholds)
+            compare_on_many(python, 10, names, thresholds)
+    thresholds.finish(options.check and not options.quick)
 
 
 if __name__ == "__main__":

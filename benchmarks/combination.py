@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import QSVR, CoarseEncodingWarning
 from qsvr.model.combination import COMBINATIONS
 
@@ -66,7 +66,7 @@ def main() -> None:
     cases = [("friedman1", 5.0)]
     if not args.quick:
         cases += [("friedman1", 1.0), ("friedman1", 2.0), ("diabetes", 1.0), ("diabetes", 5.0)]
-    bars = Bars()
+    thresholds = Thresholds()
     for data, C in cases:
         for n in (50, 100) if data == "friedman1" else (42,):
             parts = [split(data, n, seed) for seed in range(n_splits)]
@@ -77,8 +77,8 @@ def main() -> None:
                 for name, parameters in variants().items()
             }
             report(f"{data}, n = {n}, C = {C:g}, {n_splits} splits", svr, scores)
-            check(bars, f"{data}, n = {n}, C = {C:g}", svr, scores, strict=C == 5.0)
-    bars.finish(args.check)
+            check(thresholds, f"{data}, n = {n}, C = {C:g}", svr, scores, strict=C == 5.0)
+    thresholds.finish(args.check)
 
 
 def report(title: str, svr: NDArray[np.float64], scores: dict[str, NDArray[np.float64]]) -> None:
@@ -95,7 +95,7 @@ def report(title: str, svr: NDArray[np.float64], scores: dict[str, NDArray[np.fl
 
 
 def check(
-    bars: Bars,
+    thresholds: Thresholds,
     title: str,
     svr: NDArray[np.float64],
     scores: dict[str, NDArray[np.float64]],
@@ -104,10 +104,12 @@ def check(
 ) -> None:
     """Averaging is better on average; at C = 5 in 4 of the first 5 splits, and on par with SVR."""
     mean, lowest = scores["mean, 20 solutions"], scores["lowest energy"]
-    bars.at_least(f"{title}: mean of 20 minus lowest energy", float((mean - lowest).mean()), 0.0)
+    thresholds.at_least(
+        f"{title}: mean of 20 minus lowest energy", float((mean - lowest).mean()), 0.0
+    )
     if strict:
-        bars.at_least(f"{title}: wins of averaging in 5", float((mean > lowest)[:5].sum()), 4)
-        bars.at_least(f"{title}: mean of 20 minus SVR", float((mean - svr).mean()), -0.005)
+        thresholds.at_least(f"{title}: wins of averaging in 5", float((mean > lowest)[:5].sum()), 4)
+        thresholds.at_least(f"{title}: mean of 20 minus SVR", float((mean - svr).mean()), -0.005)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import dimod
 import numpy as np
 from sklearn.metrics.pairwise import rbf_kernel
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
@@ -61,7 +61,7 @@ def looped_bqm(qubo: SVRQubo) -> dimod.BinaryQuadraticModel:
 def main() -> None:
     """Run the benchmark."""
     args = arguments(__doc__)
-    bars, rows = Bars(), []
+    thresholds, rows = Thresholds(), []
     for n in (100, 1000) if args.quick else (20, 100, 300, 1000):
         qubo = build(n)
         matrix = qubo.matrix
@@ -87,12 +87,12 @@ def main() -> None:
             ]
         )
         if n == 1000:
-            bars.at_most("n = 1000: time of the matrix over one copy", built / copy, 3.0)
-            bars.at_most("n = 1000: memory over the matrix", memory, 2.0)
+            thresholds.at_most("n = 1000: time of the matrix over one copy", built / copy, 3.0)
+            thresholds.at_most("n = 1000: memory over the matrix", memory, 2.0)
     print_table(
         ["n", "matrix", "build ms", "over a copy", "memory", "to_bqm ms", "loop / to_bqm"], rows
     )
-    bars.finish(args.check)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

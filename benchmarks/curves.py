@@ -1,15 +1,16 @@
-"""All schedulers on recorded learning curves, paired by seed: epochs, regret and how soon.
+"""All schedulers on recorded learning curves, paired by seed: epochs, regret and speed.
 
     python benchmarks/curves.py [--quick] [--check] [--jobs 2] [--methods NAME ...]
         [--tables PATH ...] [--seeds 20] [--cache DIR] [--fresh] [--by-table]
         [--figure FILE] [--markdown [FILE]]
 
 Tables: ``mlpf_curves.csv`` (whole, and its clean part) and every ``.npz`` of ``curves/`` beside it,
-or whatever ``--tables`` names. ``max_resource`` is a table's number of units, ``reduction_factor``
-2. Where Hyperband wants more configurations than a table has rows, every k-th unit is kept, with
-the least k that makes them enough. docs/research/curves.md defines every column.
+or the tables that ``--tables`` names. ``max_resource`` is a table's number of units,
+``reduction_factor`` 2. If Hyperband needs more configurations than a table has rows, every k-th
+unit is kept, with the smallest k for which the rows suffice. docs/research/curves.md defines every
+column.
 
-Runs are kept in the cache folder, so that a benchmark that was cut off goes on where it was.
+Runs are kept in the cache folder, so that a benchmark that was interrupted continues.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from _curve_report import (
 from _curve_runs import Cache, Key, Run, run_all
 from _curve_stats import OnTable, Standing, compare, standing
 from _curve_tables import Task, load_tasks
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 
 QUICK_TABLES, QUICK_SEEDS = 4, 3
@@ -88,25 +89,25 @@ def print_standings(
     return rows
 
 
-def check(bars: Bars, standings: Mapping[str, Standing], n_tables: int) -> None:
-    """Hold the new methods against their bars."""
+def check(thresholds: Thresholds, standings: Mapping[str, Standing], n_tables: int) -> None:
+    """Hold the new methods against their thresholds."""
     for name in ("swift-asha", "swift-asha-third"):
         if name not in standings:
-            bars.hold(f"{name}: was not run", holds=False)
+            thresholds.hold(f"{name}: was not run", holds=False)
     if "swift-asha" in standings:
         found = standings["swift-asha"]
-        _hold(bars, "swift-asha: epochs", found.epochs.value, 0.45)
-        _hold(bars, "swift-asha: ratio of mean regrets", found.regret.value, 0.49)
-        _hold(bars, "swift-asha: reach in the median table", found.reach, 0.27)
-        _hold(bars, f"swift-asha: worse tables of {n_tables}", found.worse, 3 * n_tables / 16)
+        _hold(thresholds, "swift-asha: epochs", found.epochs.value, 0.45)
+        _hold(thresholds, "swift-asha: ratio of mean regrets", found.regret.value, 0.49)
+        _hold(thresholds, "swift-asha: reach in the median table", found.reach, 0.27)
+        _hold(thresholds, f"swift-asha: worse tables of {n_tables}", found.worse, 3 * n_tables / 16)
     if "swift-asha-third" in standings:
         found = standings["swift-asha-third"]
-        _hold(bars, "swift-asha-third: epochs", found.epochs.value, 0.33)
-        _hold(bars, "swift-asha-third: ratio of mean regrets", found.regret.value, 0.80)
+        _hold(thresholds, "swift-asha-third: epochs", found.epochs.value, 0.33)
+        _hold(thresholds, "swift-asha-third: ratio of mean regrets", found.regret.value, 0.80)
 
 
-def _hold(bars: Bars, what: str, value: float, bar: float) -> None:
-    bars.hold(f"{what} {value:.3g}, at most {bar:.3g}", value <= bar)
+def _hold(thresholds: Thresholds, what: str, value: float, threshold: float) -> None:
+    thresholds.hold(f"{what} {value:.3g}, at most {threshold:.3g}", value <= threshold)
 
 
 def write(
@@ -141,9 +142,9 @@ def main() -> None:
     rows = print_standings(standings, tasks, n_seeds)
     write(args, rows, results, tasks, runs)
     if args.check:
-        bars = Bars()
-        check(bars, standings, len(tasks))
-        bars.finish(check=True)
+        thresholds = Thresholds()
+        check(thresholds, standings, len(tasks))
+        thresholds.finish(check=True)
 
 
 if __name__ == "__main__":

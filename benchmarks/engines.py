@@ -4,8 +4,8 @@
         [--seeds 3]
 
 Epochs sleep: 0.2 s on average, the longest seven times as long as the shortest. Each search of
-Swift-ASHA, with the budget that it takes by default, is held against Hyperband with the same R = 27
-and its brackets side by side.
+Swift-ASHA, with the budget that it takes by default, is compared with Hyperband with the same R =
+27 and its brackets side by side.
 
 Utilisation is the time in which workers slept in an epoch, by their own clocks, divided by all of
 their time from the first report to the last start. What a decision, a forecast, the journal or the
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from _harness import Bars, argument_parser, print_table
+from _harness import Thresholds, argument_parser, print_table
 from hpo.run.journal import read_journal
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
@@ -148,7 +148,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     args = options()
     torch = importlib.util.find_spec("torch") is not None
-    bars, rows = Bars(), []
+    thresholds, rows = Thresholds(), []
     for n in args.workers:
         theirs = searches("hyperband", n, args.epoch, args.seeds)
         ours = searches("swift-asha", n, args.epoch, args.seeds)
@@ -160,11 +160,11 @@ def main() -> None:
             cells += [f"{found.best:.4f}", "" if same else f"{ratio:.2f}", "" if same else loss]
             rows.append([str(n), name, *cells])
         what = f"swift-asha on {n} workers"
-        bars.at_least(f"{what}, utilisation", ours.utilisation, LEAST_UTILISATION)
-        bars.at_most(f"{what}, makespan / Hyperband's", ratio, LARGEST_MAKESPAN)
+        thresholds.at_least(f"{what}, utilisation", ours.utilisation, LEAST_UTILISATION)
+        thresholds.at_most(f"{what}, makespan / Hyperband's", ratio, LARGEST_MAKESPAN)
     header = ["workers", "search", "epochs", "makespan s", "utilisation", "best loss"]
     print_table([*header, "of Hyperband's", "first loss s"], rows)
-    bars.finish(args.check)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What each executor costs: time per job, and a search against the time that its work must take.
+"""Cost of each executor: time per job, and the time of a search relative to that of its epochs.
 
     python benchmarks/executors.py [--quick] [--check] [--executors process,dask,mpi]
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _harness import Bars, argument_parser, print_table
+from _harness import Thresholds, argument_parser, print_table
 from hpo.run.executors import make_pool
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
@@ -39,7 +39,7 @@ WORKERS = 2
 EPOCH = 0.05
 EXECUTORS = ("inline", "process", "dask", "mpi", "ray")
 NEED_EFFICIENCY = ("process", "dask", "mpi")
-BAR = 0.9
+THRESHOLD = 0.9
 
 TRAINER = f"""
 import time
@@ -188,7 +188,7 @@ def main() -> None:
         found = measured("mpi", args.place, args)
         (args.place / "mpi.json").write_text(json.dumps(found))
         return
-    bars, rows, bests = Bars(), [], {}
+    thresholds, rows, bests = Thresholds(), [], {}
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "work.py").write_text(TRAINER)
@@ -202,10 +202,10 @@ def main() -> None:
             if executor in NEED_EFFICIENCY:
                 # one iteration is too short to make up for a start of seconds
                 whole = found["wall"] - (found["start"] if args.quick else 0.0)
-                bars.at_least(f"efficiency of {executor}", found["ideal"] / whole, BAR)
+                thresholds.at_least(f"efficiency of {executor}", found["ideal"] / whole, THRESHOLD)
     print_table(HEADER, rows)
-    bars.hold("the same best loss on every executor", len(set(bests.values())) == 1)
-    bars.finish(check=args.check)
+    thresholds.hold("the same best loss on every executor", len(set(bests.values())) == 1)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from threadpoolctl import threadpool_limits
 from _calibration import CALIBRATION_HEADER, calibration, report_calibration
 from _curve_report import markdown, put_into, table_parser
 from _curve_tables import Task, load_tasks
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 from _regressors import MEASURED
 from hpo.predictors import PooledPredictor, PredictionContext, make_regressor
@@ -161,11 +161,11 @@ def compare(scores: Mapping[str, Scores], title: str) -> list[list[str]]:
     return rows
 
 
-def check_coverage(scores: Scores, bars: Bars) -> None:
+def check_coverage(scores: Scores, thresholds: Thresholds) -> None:
     """Hold the default's intervals against what they claim."""
     within80, within95 = (float(np.mean(scores.of(what))) for what in ("within80", "within95"))
-    bars.hold(f"coverage of 80% intervals {within80:.2f} in 0.7..0.9", 0.7 <= within80 <= 0.9)
-    bars.hold(f"coverage of 95% intervals {within95:.2f}, at least 0.85", within95 >= 0.85)
+    thresholds.hold(f"coverage of 80% intervals {within80:.2f} in 0.7..0.9", 0.7 <= within80 <= 0.9)
+    thresholds.hold(f"coverage of 95% intervals {within95:.2f}, at least 0.85", within95 >= 0.85)
 
 
 class Stopwatch:
@@ -207,7 +207,7 @@ def cost(max_resource: int, iterations: int) -> tuple[int, int, float]:
     return len(result.summary.trials), result.summary.epochs, watch.seconds
 
 
-def report_cost(bars: Bars, *, quick: bool) -> None:
+def report_cost(thresholds: Thresholds, *, quick: bool) -> None:
     """Print what the models of a search take."""
     rows = []
     for max_resource, iterations in ((51, 1),) if quick else ((51, 1), (100, 1), (100, 5)):
@@ -216,9 +216,13 @@ def report_cost(bars: Bars, *, quick: bool) -> None:
         rows.append(
             [f"R = {max_resource}", str(n_trials), str(epochs), f"{seconds:.1f}", f"{share:.2%}"]
         )
-        bars.hold(f"R = {max_resource}: {share:.2%} of epochs of 1 s, at most 2%", share <= 0.02)
+        thresholds.hold(
+            f"R = {max_resource}: {share:.2%} of epochs of 1 s, at most 2%", share <= 0.02
+        )
         if n_trials >= 900:
-            bars.hold(f"{n_trials} trials: {seconds:.1f} s of models, at most 10", seconds <= 10)
+            thresholds.hold(
+                f"{n_trials} trials: {seconds:.1f} s of models, at most 10", seconds <= 10
+            )
     header = ["search", "trials", "epochs", "model s", "of epochs of 1 s"]
     show("Processor time of all forecasts and proposals of one search", header, rows)
 
@@ -233,19 +237,19 @@ def main() -> None:
     tasks, n_seeds = load_tasks(args.tables), args.seeds
     if args.quick:
         tasks, n_seeds = tasks[:: max(len(tasks) // QUICK_TABLES, 1)], 2
-    bars = Bars()
+    thresholds = Thresholds()
     with threadpool_limits(1):
         scores = all_scores(tasks, n_seeds)
         title = f"{len(tasks)} tables, {n_seeds} seeds, {N_TRIALS} trials each"
         rows = compare(scores, title)
-        found = report_calibration(calibration(tasks, min(n_seeds, CALIBRATION_SEEDS)), bars)
+        found = report_calibration(calibration(tasks, min(n_seeds, CALIBRATION_SEEDS)), thresholds)
         if args.markdown:
             both = ((HEADER, rows), (CALIBRATION_HEADER, found))
             put_into(args.markdown, "\n\n".join(markdown(*each) for each in both), MARKS)
             print(f"table written into {args.markdown}")
-        check_coverage(scores["extra-trees"], bars)
-        report_cost(bars, quick=args.quick)
-    bars.finish(check=args.check)
+        check_coverage(scores["extra-trees"], thresholds)
+        report_cost(thresholds, quick=args.quick)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What large searches cost: ASHA's calls, long journals, and every kind of hyperparameter.
+"""Cost of large searches: calls of ASHA, long journals, and every kind of hyperparameter.
 
     python benchmarks/large_searches.py [--quick] [--check]
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import options, show
 from hpo.report import read_run, render
 from hpo.run.journal import Header, Journal, compact, encode_line
@@ -105,16 +105,16 @@ def search(
     return n_jobs, total / n_jobs, longest
 
 
-def asha_calls(bars: Bars, n_trials: int) -> None:
+def asha_calls(thresholds: Thresholds, n_trials: int) -> None:
     rows = []
     for kind in ("promotion", "stopping"):
         n_jobs, mean, longest = search(asha_spec(n_trials, kind))
         rows.append([kind, n_trials, n_jobs, f"{1e6 * mean:.1f}", f"{1e3 * longest:.2f}"])
-        bars.hold(f"ASHA, {kind}: longest call {1e3 * longest:.2f} ms (50)", longest <= 0.05)
+        thresholds.hold(f"ASHA, {kind}: longest call {1e3 * longest:.2f} ms (50)", longest <= 0.05)
     show("ASHA", ["type", "trials", "jobs", "us/job", "longest call, ms"], rows)
 
 
-def long_journal(bars: Bars, n_lines: int, folder: Path) -> None:
+def long_journal(thresholds: Thresholds, n_lines: int, folder: Path) -> None:
     path = folder / "long.jsonl"
     spec = asha_spec(round(n_lines / 3.05), "promotion")
     line, checksum = encode_line(Header("run", spec.to_json(), 0.0).to_json())
@@ -142,10 +142,10 @@ def long_journal(bars: Bars, n_lines: int, folder: Path) -> None:
         [["report", f"{report:.2f}"], ["resumption", f"{resumed:.2f}"]],
     )
     for name, value in (("report", report), ("resumption", resumed)):
-        bars.hold(f"{name} of {len(lines)} lines: {value:.2f} s (5)", value <= 5.0)
+        thresholds.hold(f"{name} of {len(lines)} lines: {value:.2f} s (5)", value <= 5.0)
 
 
-def spaces(bars: Bars) -> None:
+def spaces(thresholds: Thresholds) -> None:
     def forecast(kind: Any) -> float:
         space = SearchSpace.from_dict({"a": UNIT, "b": UNIT, "c": kind, "kind": ["x", "y"]})
         candidates = SpaceCandidates(space)
@@ -162,18 +162,18 @@ def spaces(bars: Bars) -> None:
     rows = [[name, f"{1e3 * times[name]:.1f}", f"{ratios[name]:.2f}"] for name in KINDS]
     show("1,000 candidates, encoded", ["one hyperparameter is", "ms", "ratio"], rows)
     for name, ratio in ratios.items():
-        bars.hold(f"{name}: {ratio:.2f} times a float (2)", ratio <= 2.0)
+        thresholds.hold(f"{name}: {ratio:.2f} times a float (2)", ratio <= 2.0)
 
 
 def main() -> None:
     args = options(__doc__)
-    bars = Bars()
+    thresholds = Thresholds()
     n = 10_000 if args.quick else 100_000
-    asha_calls(bars, n)
+    asha_calls(thresholds, n)
     with tempfile.TemporaryDirectory() as folder:
-        long_journal(bars, n, Path(folder))
-    spaces(bars)
-    bars.finish(check=args.check)
+        long_journal(thresholds, n, Path(folder))
+    spaces(thresholds)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

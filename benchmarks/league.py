@@ -1,17 +1,17 @@
-"""Other packages' searches, as they are installed, beside ours: the same tables, the same epochs.
+"""Searches of other packages compared with those of `hpo`: the same tables, the same epochs.
 
     python benchmarks/league.py [--quick] [--check] [--jobs 2] [--methods NAME ...]
         [--tables PATH ...] [--seeds 2] [--workers 1 8] [--cache DIR] [--markdown [FILE]]
         [--peers-python PATH] [--dehb-python PATH]
 
 SMAC3 (Hyperband with a random forest), DEHB, Syne Tune's ASHA and BOHB, and Optuna's TPE with its
-HyperbandPruner run by their own ask and tell, with their own defaults, each in a process of its own
-environment; benchmarks/peers_env/README.md says how to install them. A peer that is not installed
-is left out, by name. All of them, and our Hyperband, ASHA and Swift-ASHA, are read after 0.25, 0.45
-and 1.0 of Hyperband's epochs, with one worker and with eight, whose epochs take unequally long in
-virtual time. docs/research/appendix.md defines the columns.
+HyperbandPruner run through their own ask-and-tell interfaces with their own defaults, each in a
+process of its own environment; benchmarks/peers_env/README.md describes their installation. A
+package that is not installed is named and left out. All of them, and Hyperband, ASHA and
+Swift-ASHA, are read after 0.25, 0.45 and 1.0 of Hyperband's epochs, with one worker and with eight,
+whose epochs take unequally long in virtual time. docs/research/appendix.md defines the columns.
 
-Runs are kept in the cache folder, so that a benchmark that was cut off goes on where it was.
+Runs are kept in the cache folder, so that a benchmark that was interrupted continues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from _curve_report import markdown, put_into, table_parser
 from _curve_tables import Task, load_tasks
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 from _league_runs import ENTRIES, ENVIRONMENTS, OURS, PEERS, SHARES, Result, Work, installed
 
@@ -161,29 +161,29 @@ def by_table(
     known = {name: row for (workers, name), row in rows.items() if workers == n_workers}
     cells = []
     for place, task in enumerate(tasks):
-        bar = known[CHAMPION].regrets[place, MIDDLE] if CHAMPION in known else -np.inf
+        threshold = known[CHAMPION].regrets[place, MIDDLE] if CHAMPION in known else -np.inf
         line = [task.name, f"{known[REFERENCE].references[place]:.4f}"]
         for row in known.values():
             regret = row.regrets[place, MIDDLE]
-            line.append(f"**{regret:.4f}**" if regret < bar else f"{regret:.4f}")
+            line.append(f"**{regret:.4f}**" if regret < threshold else f"{regret:.4f}")
         cells.append(line)
     return ["table", "Hyperband, whole", *(ENTRIES[name].label for name in known)], cells
 
 
-def check(bars: Bars, rows: Mapping[Cell, Row]) -> None:
+def check(thresholds: Thresholds, rows: Mapping[Cell, Row]) -> None:
     """Hold Swift-ASHA's regret at 0.45 of Hyperband's epochs, on one worker, below all others'.
 
     On eight workers that share is hardly more than a full training by every worker, and the figure
     does not hold: docs/research/appendix.md shows by how much.
     """
     if (1, CHAMPION) not in rows:
-        bars.hold(f"{CHAMPION} on one worker: was not run", holds=False)
+        thresholds.hold(f"{CHAMPION} on one worker: was not run", holds=False)
         return
     ratios = {name: row.ratios()[0][MIDDLE] for (n, name), row in rows.items() if n == 1}
     ours = ratios.pop(CHAMPION)
     for name, ratio in ratios.items():
         what = f"{CHAMPION}'s regret at 0.45 on one worker, {ours:.2f}"
-        bars.hold(f"{what}, is below {name}'s, {ratio:.2f}", ours < ratio)
+        thresholds.hold(f"{what}, is below {name}'s, {ratio:.2f}", ours < ratio)
 
 
 def run_all(
@@ -277,9 +277,9 @@ def main() -> None:
         versions = ", ".join(sorted({f"{n} {v}" for n, v in packages.items()}))
         put_into(args.markdown, "\n\n".join([*parts, f"Versions: {versions}."]), MARKS)
         print(f"tables written into {args.markdown}")
-    bars = Bars()
-    check(bars, rows)
-    bars.finish(args.check)
+    thresholds = Thresholds()
+    check(thresholds, rows)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

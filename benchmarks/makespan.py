@@ -1,10 +1,10 @@
-"""Virtual time of Hyperband and Swift-Hyperband on 1 to 50 workers, all epochs taking as long.
+"""Virtual time of Hyperband and Swift-Hyperband on 1 to 50 workers, with equally long epochs.
 
     python benchmarks/makespan.py [--quick] [--check] [--table mlpf_curves.csv]
 
 The reference implementation waits for all of its workers after each batch of jobs, and runs one
-bracket after the other; with that, predicting made the search slower from 8 workers on. Here no
-worker waits while there is something to do. Swift is shown in two forms of the same decisions:
+bracket after the other. With that, predictions made the search slower from 8 workers on. Here no
+worker waits while there is work. Swift-Hyperband is shown in two forms of the same decisions:
 idle workers train trials ahead of their decision (the default: shortest time), or they do not
 (fewest epochs).
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import mlpf_table, options, show
 from hpo.loop import Scheduler
 from hpo.predictors import make_predictor
@@ -52,7 +52,7 @@ def main() -> None:
     args = options(__doc__)
     table = mlpf_table(args.table)
     seeds = range(5 if args.quick else 50)
-    bars = Bars()
+    thresholds = Thresholds()
     rows = []
     choices = []
     for n_workers in WORKERS:
@@ -78,7 +78,7 @@ def main() -> None:
                 f"{epochs(lean):.0f}",
             )
         )
-        bars.hold(
+        thresholds.hold(
             f"{n_workers} workers: Swift at most as slow as Hyperband on each of {len(seeds)} "
             f"seeds (worst {slowest:+.0f})",
             slowest <= 0,
@@ -98,11 +98,11 @@ def main() -> None:
         ),
         rows,
     )
-    bars.hold(
+    thresholds.hold(
         "the same configurations chosen on any number of workers",
         all(choice == choices[0] for choice in choices),
     )
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from _harness import Bars, arguments, print_table
+from _harness import Thresholds, arguments, print_table
 from hpo.examples import mlpf, space_path
 from hpo.run.tuner import Tuner
 from hpo.schedulers import make_scheduler
@@ -92,7 +92,7 @@ def search(
 
 def main() -> None:
     args = arguments(__doc__)
-    bars = Bars()
+    thresholds = Thresholds()
     max_resource, data = (12, "simulated:32") if args.quick else (16, "simulated:64")
     seeds = range(3)
     trivial = mlpf.trivial_score(data)["loss"]
@@ -112,23 +112,25 @@ def main() -> None:
                 same = "yes" if result.config == plain.config else "no"
                 rows.append([f"seed {seed}: {method[0]}", *cells, same])
     print_table(["search", "epochs", "saved", "best loss", "skill", "same configuration"], rows)
-    hold(found, trivial, bars)
-    bars.finish(check=args.check)
+    hold(found, trivial, thresholds)
+    thresholds.finish(check=args.check)
 
 
-def hold(found: dict[str, list[Found]], trivial: float, bars: Bars) -> None:
-    """Hold the bars: epochs saved on every seed, no worse best loss, better than trivial."""
+def hold(found: dict[str, list[Found]], trivial: float, thresholds: Thresholds) -> None:
+    """Hold the thresholds: epochs saved on every seed, no worse best loss, better than trivial."""
     swift = found["Swift-Hyperband, NuSVR"]
     for seed, (ours, plain) in enumerate(zip(swift, found["Hyperband"], strict=True)):
-        bars.hold(
+        thresholds.hold(
             f"seed {seed}: fewer epochs ({ours.epochs} < {plain.epochs})",
             ours.epochs < plain.epochs,
         )
-        bars.hold(
+        thresholds.hold(
             f"seed {seed}: best loss no worse ({ours.loss:.4f} <= {plain.loss:.4f})",
             ours.loss <= plain.loss,
         )
-        bars.at_most(f"seed {seed}: best loss against the trivial one", ours.loss / trivial, 0.9)
+        thresholds.at_most(
+            f"seed {seed}: best loss against the trivial one", ours.loss / trivial, 0.9
+        )
 
 
 if __name__ == "__main__":

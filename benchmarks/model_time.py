@@ -1,11 +1,11 @@
-"""What forecasting costs: all models of one search, proposals included, against its epochs.
+"""Cost of forecasts: time of all models of one search, proposals included, and of its epochs.
 
     python benchmarks/model_time.py [--quick] [--check]
 
-Two searches on made-up curves of 100 units, with one worker: of the size of Hyperband's brackets,
-and of more than 1,000 trials. Time is processor time of the forecasts, with one BLAS thread as
-everywhere; epochs are taken to last a second each. The bars: 2% of the run, and 10 s for the
-search of 1,000 trials.
+Two searches on artificial curves of 100 units, with one worker: of the size of Hyperband's
+brackets, and of more than 1,000 trials. Time is processor time of the forecasts, with one BLAS
+thread as everywhere; an epoch is assumed to last one second. The acceptance thresholds are 2% of
+the run, and 10 s for the search of 1,000 trials.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import options, show
 from hpo.loop import drive
 from hpo.predictors import MixedPredictor
@@ -75,7 +75,7 @@ def search(iterations: int, n_proposals: int) -> Figures:
 
 def main() -> None:
     args = options(__doc__)
-    bars = Bars()
+    thresholds = Thresholds()
     rows: list[list[object]] = []
     for iterations, n_proposals in ((1, 24),) if args.quick else ((1, 24), (8, 56)):
         found = search(iterations, n_proposals)
@@ -91,12 +91,14 @@ def main() -> None:
             ]
         )
         name = f"{found.trials} trials"
-        bars.at_most(f"{name}: share of a run with 1 s epochs", found.share, LARGEST_SHARE)
+        thresholds.at_most(f"{name}: share of a run with 1 s epochs", found.share, LARGEST_SHARE)
         if found.trials >= 1000:
-            bars.at_most(f"{name} x {R} epochs: seconds of models", found.seconds, LARGEST_TIME)
+            thresholds.at_most(
+                f"{name} x {R} epochs: seconds of models", found.seconds, LARGEST_TIME
+            )
     header = ["trials", "epochs", "forecasts", "s", "s/forecast", "longest", "share at 1 s/epoch"]
     show(f"Swift-ASHA, max_resource {R}: processor time of all models of a search", header, rows)
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ probability of 0, 5, 20 or 50% (the last is a random bit string). Gaps are energ
 relaxation bound, as a share of it, before and after polish, with the test R2 of the model that the
 polished samples give, beside that of the mean of the 20 lowest raw samples alone. In the model all
 zeros and the rounded relaxation compete with the samples. Where the columns after polish hardly
-change, the result says nothing about the annealer: the raw columns do.
+change, the result does not depend on the annealer. The raw columns do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import r2_score
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import QSVR, CoarseEncodingWarning, Samples, SVRQubo, get_sampler
 from qsvr.problem.kernels import Kernel
 from qsvr.problem.objective import primal_intercept
@@ -79,7 +79,7 @@ def main() -> None:
     warnings.simplefilter("ignore", CoarseEncodingWarning)
     options = arguments(__doc__)
     seeds = range(3 if options.quick else 10)
-    bars = Bars()
+    thresholds = Thresholds()
     for n in (20,) if options.quick else (20, 50):
         print(f"friedman1, {n} samples at 3 bits, 100 reads, mean of {len(seeds)} splits")
         rows = {flip: row(flip, n, seeds) for flip in FLIPS}
@@ -92,9 +92,9 @@ def main() -> None:
                 for flip, r in rows.items()
             ],
         )  # fmt: skip
-        bars.at_most("raw mean, clean against random", rows[0.0][1], 0.5 * rows[0.5][1])
-        bars.at_most("polished best of random strings", rows[0.5][3] - rows[0.0][3], 0.02)
-    bars.finish(options.check)
+        thresholds.at_most("raw mean, clean against random", rows[0.0][1], 0.5 * rows[0.5][1])
+        thresholds.at_most("polished best of random strings", rows[0.5][3] - rows[0.0][3], 0.02)
+    thresholds.finish(options.check)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import QSVR, C_path, QSVRPath, fit_many
 
 Array = NDArray[np.float64]
@@ -64,7 +64,7 @@ def known_data(model: QSVR) -> tuple[Array, Array]:
     return _DATA[id(model)]
 
 
-def compare(n: int, bars: Bars) -> list[str]:
+def compare(n: int, thresholds: Thresholds) -> list[str]:
     """Return a row of the first table."""
     X, y = scaled_data("friedman1", n, 0)
     template = QSVR(**SETTING, random_state=0)
@@ -84,9 +84,9 @@ def compare(n: int, bars: Bars) -> list[str]:
     (default, more), (equal, more_equal) = figures
     gap = float(((path.energies - path.bounds) / np.abs(path.bounds)).max())
     if n >= 400:
-        bars.at_most(f"{n} rows: path in fits of equal energy", seconds / equal, 3.0)
-    bars.at_most(f"{n} rows: energy above that of default fits", more, 0.001)
-    bars.at_most(f"{n} rows: energy above that of refined fits", more_equal, 0.001)
+        thresholds.at_most(f"{n} rows: path in fits of equal energy", seconds / equal, 3.0)
+    thresholds.at_most(f"{n} rows: energy above that of default fits", more, 0.001)
+    thresholds.at_most(f"{n} rows: energy above that of refined fits", more_equal, 0.001)
     svr = sum(timed(lambda C=C: SVR(**SETTING, C=C).fit(X, y))[0] for C in CS)
     return [
         f"{n}", f"{seconds:.3f}", f"{seconds / default:.1f}", f"{seconds / equal:.1f}",
@@ -134,8 +134,8 @@ def main() -> None:
     """Run the benchmark."""
     warnings.simplefilter("ignore")
     args = arguments(__doc__)
-    bars = Bars()
-    rows = [compare(n, bars) for n in ((100,) if args.quick else (50, 100, 200, 400))]
+    thresholds = Thresholds()
+    rows = [compare(n, thresholds) for n in ((100,) if args.quick else (50, 100, 200, 400))]
     print_table(
         ["rows", "path, s", "in default fits", "in equal fits", "energy above default's",
          "above equal's", "above bound", "times SVRs"],
@@ -146,7 +146,7 @@ def main() -> None:
         ["rows", "25 values, 3 folds", "seconds", "times SVR", "best R2"],
         [row for rows in searches for row in rows],
     )
-    bars.finish(args.check)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Ray Tune's and Optuna's own schedulers beside ours, on the same recorded curves.
+"""Schedulers of Ray Tune and Optuna compared with those of `hpo`, on the same recorded curves.
 
 Every method gets the same configurations in the same order, as many as one Hyperband takes, and is
-run by its own loop on one worker: ours by the simulation, Optuna's by ``study.optimize``, Ray's
-by ``tune.Tuner`` (needs the extra ray; left out, and said so, where it is not installed). Reported
-are the epochs trained and the final loss of the configuration that the method chooses. Regret is
-its difference to the best final loss of all, in standard deviations of the better half of them.
-The last table has all methods and all tables of curves.
+run by its own loop on one worker: those of `hpo` by the simulation, Optuna's by ``study.optimize``,
+Ray's by ``tune.Tuner`` (needs the extra ray; without it, its rows are left out with a note). The
+tables contain the epochs trained and the final loss of the configuration that the method chooses.
+Regret is its difference to the best final loss of all, in standard deviations of the better half of
+them. The last table has all methods and all tables of curves.
 
     python benchmarks/peers.py --table mlpf_curves.csv --curves FILE.npz ...
 """
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Bars, argument_parser, print_table
+from _harness import HOW_TO_GET_TABLES, MLPF_TABLE, Thresholds, argument_parser, print_table
 from hpo.brackets import hyperband_brackets
 from hpo.loop import drive
 from hpo.predictors import make_predictor
@@ -283,9 +283,9 @@ def measured(method: Method, parts: Sequence[CurveTable]) -> Figures:
 
 
 def compared(
-    parts: Sequence[CurveTable], methods: dict[str, Method], bars: Bars, name: str
+    parts: Sequence[CurveTable], methods: dict[str, Method], thresholds: Thresholds, name: str
 ) -> dict[str, Figures]:
-    """Run every method on every part, print a table and check the bars."""
+    """Run every method on every part, print a table and check the thresholds."""
     found = {title: measured(method, parts) for title, method in methods.items()}
     rows = [
         [title, f"{f.epochs:.0f}", f"{f.share:.1%}", f"{f.loss:.5g}", f"{np.mean(f.regrets):.3f}"]
@@ -295,11 +295,11 @@ def compared(
     print_table(["method", "epochs", "of all", "final loss", "regret"], rows)
     swift, plain = found["Swift-Hyperband, NuSVR"], found["Hyperband"]
     beyond = float(np.mean(swift.regrets) - np.mean(plain.regrets))
-    bars.at_most(f"{name}: share of Hyperband's epochs", swift.share / plain.share, 1.0)
-    bars.at_most(f"{name}: regret beyond Hyperband's", beyond, 0.1)
+    thresholds.at_most(f"{name}: share of Hyperband's epochs", swift.share / plain.share, 1.0)
+    thresholds.at_most(f"{name}: regret beyond Hyperband's", beyond, 0.1)
     if "Ray with our SwiftHyperBand" in found:
         same = found["Ray with our SwiftHyperBand"].share / swift.share
-        bars.at_most(f"{name}: epochs in Ray over our own", same, 1.02)
+        thresholds.at_most(f"{name}: epochs in Ray over our own", same, 1.02)
     return found
 
 
@@ -332,13 +332,13 @@ def main() -> None:
     }
     if not args.no_ray:
         methods.update(ray_methods())
-    bars, found = Bars(), {}
+    thresholds, found = Thresholds(), {}
     for name, table in tables(args).items():
         seeds = range(args.seeds or (1 if args.quick else 3))
         parts = [part_of(table, seed, quick=args.quick) for seed in seeds]
-        found[name] = compared(parts, methods, bars, name)
+        found[name] = compared(parts, methods, thresholds, name)
     print_all(found)
-    bars.finish(args.check)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

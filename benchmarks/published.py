@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import mlpf_table, options, show
 from hpo.brackets import floor_log, hyperband_brackets
 from hpo.loop import Scheduler
@@ -145,24 +145,24 @@ def predictors(*, quick: bool) -> dict[str, CurvePredictor]:
     }
 
 
-def check_brackets(bars: Bars) -> None:
+def check_brackets(thresholds: Thresholds) -> None:
     rows = []
     for resource, published in PUBLISHED_BRACKETS.items():
         brackets = hyperband_brackets(resource, 2)
         ours = sum(b.epochs for b in brackets), sum(b.n_trials for b in brackets)
         rows.append((resource, *ours, *published))
         if ours != published:
-            bars.failures.append(f"brackets of R={resource}: {ours} instead of {published}")
+            thresholds.failures.append(f"brackets of R={resource}: {ours} instead of {published}")
     show(
         "Brackets, reduction_factor 2",
         ("R", "epochs", "trials", "published epochs", "published trials"),
         rows,
     )
-    bars.hold("bracket totals of R = 12, 35, 100, 300 as published", not bars.failures)
-    bars.hold("floor(log(243, 3)) is 5", floor_log(243, 3) == 5)
+    thresholds.hold("bracket totals of R = 12, 35, 100, 300 as published", not thresholds.failures)
+    thresholds.hold("floor(log(243, 3)) is 5", floor_log(243, 3) == 5)
 
 
-def check_published(table: CurveTable, bars: Bars) -> None:
+def check_published(table: CurveTable, thresholds: Thresholds) -> None:
     seeds = range(10)
     _, ours = run("Hyperband", hyperband(table), table, seeds)
     _, nusvr = run("Swift", swift(table), table, seeds, make_predictor("nusvr", folds=0))
@@ -181,10 +181,10 @@ def check_published(table: CurveTable, bars: Bars) -> None:
     )
     equal = sum(s.epochs == p for s, p in zip(nusvr, PUBLISHED_EPOCHS, strict=True))
     mean = float(np.mean([s.epochs for s in nusvr]))
-    bars.hold("Hyperband: 3213 epochs on 10 of 10", all(h.epochs == 3213 for h in ours))
-    bars.hold(f"losses as published on {equal_losses} of 10 (10)", equal_losses == 10)
-    bars.hold(f"Swift mean {mean:.1f} within 1% of 2926", abs(mean / 2926 - 1) <= 0.01)
-    bars.hold(f"Swift epochs as published on {equal} of 10 (7)", equal >= 7)
+    thresholds.hold("Hyperband: 3213 epochs on 10 of 10", all(h.epochs == 3213 for h in ours))
+    thresholds.hold(f"losses as published on {equal_losses} of 10 (10)", equal_losses == 10)
+    thresholds.hold(f"Swift mean {mean:.1f} within 1% of 2926", abs(mean / 2926 - 1) <= 0.01)
+    thresholds.hold(f"Swift epochs as published on {equal} of 10 (7)", equal >= 7)
 
 
 def compare(title: str, table: CurveTable, n_seeds: int, *, quick: bool) -> list[Row]:
@@ -202,9 +202,9 @@ def compare(title: str, table: CurveTable, n_seeds: int, *, quick: bool) -> list
 def main() -> None:
     args = options(__doc__)
     table = mlpf_table(args.table)
-    bars = Bars()
-    check_brackets(bars)
-    check_published(table, bars)
+    thresholds = Thresholds()
+    check_brackets(thresholds)
+    check_published(table, thresholds)
     count = 20 if args.quick else 100
     title = f"Whole table, R = 100, seeds 0..{count - 1}"
     rows = compare(title, table, count, quick=args.quick)
@@ -212,7 +212,7 @@ def main() -> None:
     nusvr = rows[1]
     mean, spread = PUBLISHED_HUNDRED
     error = 3 * spread / np.sqrt(count)
-    bars.hold(
+    thresholds.hold(
         f"NuSVR over {count} seeds: {nusvr.epochs.mean():.0f}, {mean} +- {spread} within three "
         f"standard errors ({error:.0f})",
         abs(nusvr.epochs.mean() - mean) <= error,
@@ -226,7 +226,7 @@ def main() -> None:
         f"R = 50 units of two epochs, seeds 0..{count - 1}"
     )
     compare(title, clean, count, quick=args.quick)
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Schedulers on learning curves that are recorded here and now, of kinds no default was chosen by.
+"""Schedulers on learning curves that it records first, of kinds on which no default was chosen.
 
     python benchmarks/recorded.py [--quick] [--check] [--jobs 2] [--seeds 12] [--methods NAME ...]
         [--rows 240] [--kinds NAME ...] [--out DIR] [--cache DIR] [--markdown [FILE]]
 
 Seven kinds of small models, boosted trees, networks and a linear one, are trained with
 configurations drawn from the spaces of `_recorded_tasks.py`; their losses after each of 50 units
-become tables in the folder ``--out``, which are kept and trained only once (some ten minutes on two
-cores). Then the methods are compared as by `curves.py`, and so are early and last losses: by the
-rank correlation of both. Boosted trees are the hardest: the best learn slowly.
+become tables in the folder ``--out``, which are kept and trained only once (about ten minutes on
+two cores). Then the methods are compared as in `curves.py`. A second table has the rank
+correlations of early and last losses. Boosted trees are the hardest, because the best ones learn
+slowly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from _curve_methods import METHODS
 from _curve_report import APPENDIX, HEADER, by_table, markdown, put_into
 from _curve_runs import Cache
 from _curve_tables import Task, load_tasks
-from _harness import Bars, argument_parser
+from _harness import Thresholds, argument_parser
 from _hpo_common import show
 from _recorded_tasks import N_UNITS, RECORDINGS
 
@@ -117,17 +118,17 @@ def main() -> None:
         put_into(args.markdown, "\n\n".join(markdown(*each) for each in parts), MARKS)
         print(f"tables written into {args.markdown}")
     if args.check and "swift-asha" not in standings:
-        sys.exit("--check is about Swift-ASHA: add it to --methods")
+        sys.exit("--check tests Swift-ASHA: add swift-asha to --methods")
     if args.check:
-        bars = Bars()
+        thresholds = Thresholds()
         found = standings["swift-asha"]
         epochs, regret = found.epochs.value, found.regret.value
-        bars.hold(f"swift-asha: epochs {epochs:.3g}, at most 0.45", epochs <= 0.45)
-        if not args.quick:  # two seeds on two tables say nothing of regrets
-            bars.hold(
+        thresholds.hold(f"swift-asha: epochs {epochs:.3g}, at most 0.45", epochs <= 0.45)
+        if not args.quick:  # two seeds on two tables are too few for regrets
+            thresholds.hold(
                 f"swift-asha: ratio of mean regrets {regret:.3g}, at most 0.95", regret <= 0.95
             )
-        bars.finish(check=True)
+        thresholds.finish(check=True)
 
 
 if __name__ == "__main__":

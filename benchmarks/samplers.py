@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import (
     SAMPLER_NAMES,
     FixedPointEncoding,
@@ -45,7 +45,7 @@ from qsvr.samplers import DimodSampler
 N_BITS, C, EPSILON = 3, 1.0, 0.05
 GAPS = (0.05, 0.01, 0.001)
 # The prototype's figures on friedman1 with gamma 0.3: speed-up and median gap per n.
-BARS = {20: (1.1e4, 0.001), 50: (2.2e4, 0.005), 100: (2.6e4, 0.008), 200: (3.3e4, 0.015)}
+THRESHOLDS = {20: (1.1e4, 0.001), 50: (2.2e4, 0.005), 100: (2.6e4, 0.008), 200: (3.3e4, 0.015)}
 SA_READS = {20: 50, 50: 50, 100: 30, 200: 20, 500: 10}
 # Other packages' samplers, slow beside these, draw fewer reads, and of small problems only.
 OTHERS = ("path-integral", "openjij-sa", "openjij-sqa", "simulated-bifurcation")
@@ -196,7 +196,7 @@ def main() -> None:
     cases = [("friedman1", 0.3)]
     if not args.quick:
         cases += [("friedman1", 1.0), ("diabetes", 0.3), ("diabetes", 1.0)]
-    bars = Bars()
+    thresholds = Thresholds()
     measure(problem("friedman1", 20, 0.3), 20)  # compile
     for data, gamma in cases:
         for size in sizes:
@@ -205,24 +205,33 @@ def main() -> None:
             rows = measure(qubo, size)
             title = f"{data}, gamma {gamma}, n = {n}, {qubo.n_variables} variables"
             figures = report(title, n, rows, best_known(qubo, rows))
-            check(bars, title, n, figures, prototype=(data, gamma) == ("friedman1", 0.3))
+            check(thresholds, title, n, figures, prototype=(data, gamma) == ("friedman1", 0.3))
     print(
         "Read it with care: the speed-up measures the move set, not annealing. Relax-round, the\n"
         "rounded dual of libsvm, and even random bits with polish reach the same energies in\n"
         "about the same time at these sizes.\n"
     )
-    bars.finish(args.check)
+    thresholds.finish(args.check)
 
 
 def check(
-    bars: Bars, title: str, n: int, figures: dict[str, tuple[float, float]], *, prototype: bool
+    thresholds: Thresholds,
+    title: str,
+    n: int,
+    figures: dict[str, tuple[float, float]],
+    *,
+    prototype: bool,
 ) -> None:
-    """Hold the structured annealer against its bars."""
+    """Hold the structured annealer against its thresholds."""
     speed_up, median_gap = figures["structured"]
-    if n in BARS:
-        bars.at_least(f"{title}: speed-up", speed_up, BARS[n][0] if prototype else 1e4)
-        bars.at_most(f"{title}: median gap", median_gap, BARS[n][1] if prototype else 0.015)
-    bars.at_most(f"{title}: gap of the best polished read", figures["structured + polish"][1], 0.01)
+    if n in THRESHOLDS:
+        thresholds.at_least(f"{title}: speed-up", speed_up, THRESHOLDS[n][0] if prototype else 1e4)
+        thresholds.at_most(
+            f"{title}: median gap", median_gap, THRESHOLDS[n][1] if prototype else 0.015
+        )
+    thresholds.at_most(
+        f"{title}: gap of the best polished read", figures["structured + polish"][1], 0.01
+    )
 
 
 if __name__ == "__main__":

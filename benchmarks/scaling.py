@@ -28,7 +28,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table
+from _harness import Thresholds, arguments, print_table
 from qsvr import QSVR, QSVREnsemble
 
 ROWS = (100, 300, 1_000, 3_000, 10_000, 30_000)
@@ -137,10 +137,10 @@ def main() -> None:
         with context.Pool(1) as pool:
             compared[n] = pool.apply(compare, (n,))
     report_comparison(compared)
-    bars = Bars()
-    check(bars, rows, found)
-    check_comparison(bars, compared)
-    bars.finish(args.check)
+    thresholds = Thresholds()
+    check(thresholds, rows, found)
+    check_comparison(thresholds, compared)
+    thresholds.finish(args.check)
 
 
 def report(
@@ -186,28 +186,28 @@ def report_comparison(compared: dict[int, list[Comparison]]) -> None:
     print_table([*header, "sampler's share"], lines)
 
 
-def check_comparison(bars: Bars, compared: dict[int, list[Comparison]]) -> None:
+def check_comparison(thresholds: Thresholds, compared: dict[int, list[Comparison]]) -> None:
     """At most five times libsvm's time at equal R2."""
     for n, comparisons in compared.items():
         for C, epsilon, svr, svr_r2, seconds, r2, _ in comparisons:
             what = f"{n} rows, C = {C:g}, epsilon = {epsilon:g}"
-            bars.at_most(f"{what}: times SVR", seconds / svr, 5.0)
-            bars.at_most(f"{what}: |R2 - SVR's|", abs(r2 - svr_r2), 0.002)
+            thresholds.at_most(f"{what}: times SVR", seconds / svr, 5.0)
+            thresholds.at_most(f"{what}: |R2 - SVR's|", abs(r2 - svr_r2), 0.002)
 
 
 def check(
-    bars: Bars,
+    thresholds: Thresholds,
     rows: tuple[int, ...],
     found: dict[tuple[str, int], tuple[float, float, float, float]],
 ) -> None:
-    """Compare with the bars; that of 30,000 rows only where they were run."""
+    """Compare with the thresholds; that of 30,000 rows only where they were run."""
     ensemble = [found["ensemble", n][0] for n in rows]
-    bars.at_most("ensemble: exponent", exponent(rows, ensemble), 1.1)
+    thresholds.at_most("ensemble: exponent", exponent(rows, ensemble), 1.1)
     for n in rows:
         difference = abs(found["decomposition", n][2] - found["SVR", n][2])
-        bars.at_most(f"{n} rows: |R2 - SVR's|", difference, 0.005)
+        thresholds.at_most(f"{n} rows: |R2 - SVR's|", difference, 0.005)
     if 30_000 in rows:
-        bars.at_most("30,000 rows: MB", found["decomposition", 30_000][1], 500.0)
+        thresholds.at_most("30,000 rows: MB", found["decomposition", 30_000][1], 500.0)
 
 
 if __name__ == "__main__":

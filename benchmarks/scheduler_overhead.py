@@ -1,4 +1,4 @@
-"""What deciding costs: 10,000 simulated trials on 500 workers, for every scheduler.
+"""Cost of decisions: 10,000 simulated trials on 500 workers, for every scheduler.
 
     python benchmarks/scheduler_overhead.py [--quick] [--check]
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import options, show
 from hpo.loop import Scheduler, drive
 from hpo.predictors import make_predictor
@@ -136,7 +136,7 @@ def search(make: Make, table: CurveTable, n_trials: int, *, memory: bool) -> Fig
 def main() -> None:
     args = options(__doc__)
     table = curves()
-    bars = Bars()
+    thresholds = Thresholds()
     rows = []
     full, small = 10_000, 2_500
     for name, make in makers().items():
@@ -148,20 +148,22 @@ def main() -> None:
             f"{1e6 * timed.mean:.1f}",
             f"{1e3 * timed.worst:.1f}",
         ]
-        bars.hold(f"{name}: {1e3 * timed.mean:.4f} ms per decision, below 1 ms", timed.mean < 1e-3)
+        thresholds.hold(
+            f"{name}: {1e3 * timed.mean:.4f} ms per decision, below 1 ms", timed.mean < 1e-3
+        )
         if not args.quick:
             few = search(make, table, small, memory=True)
             many = search(make, table, full, memory=True)
             per_trial = few.bytes / few.trials, many.bytes / many.trials
             growth = per_trial[1] / per_trial[0]
             cells += [f"{per_trial[0]:.0f}", f"{per_trial[1]:.0f}", f"{growth:.2f}"]
-            bars.hold(f"{name}: bytes per trial grow by {growth:.2f} (1.25)", growth <= 1.25)
+            thresholds.hold(f"{name}: bytes per trial grow by {growth:.2f} (1.25)", growth <= 1.25)
         rows.append(cells)
     header = ["scheduler", "trials", "jobs", "us/job", "worst ms"]
     if not args.quick:
         header += [f"B/trial at {small}", f"at {full}", "ratio"]
     show(f"{N_WORKERS} workers, R = {R}, reduction_factor 3, unequal epoch times", header, rows)
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from _harness import Bars, argument_parser, print_table
+from _harness import Thresholds, argument_parser, print_table
 from hpo import SwiftSearchCV
 
 N_RANDOM, N_HALVING, N_SWIFT = 30, 81, 4
@@ -203,12 +203,12 @@ def main() -> None:
             for j, other in enumerate(OTHERS)
         ],
     )
-    bars = Bars()
+    thresholds = Thresholds()
     if not args.quick:
         for j, other in enumerate(OTHERS):
-            bars.at_most(f"time beside {other}", float(times[j]), 0.5)
-            bars.at_least(f"mean score less that of {other}", float(mean[j]), -0.015)
-    bars.finish(args.check)
+            thresholds.at_most(f"time beside {other}", float(times[j]), 0.5)
+            thresholds.at_least(f"mean score less that of {other}", float(mean[j]), -0.015)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from scipy.stats import norm, spearmanr
 from sklearn.ensemble import BaggingRegressor
 from sklearn.svm import SVR
 
-from _harness import Bars, arguments, print_table, scaled_data
+from _harness import Thresholds, arguments, print_table, scaled_data
 from qsvr import QSVR, CoarseEncodingWarning
 
 Array = NDArray[np.float64]
@@ -70,7 +70,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
     args = arguments(__doc__)
     n_splits = 20  # under a minute, so the quick form is the full one
-    bars = Bars()
+    thresholds = Thresholds()
     for data, n in (("friedman1", 40), ("friedman1", 120), ("diabetes", 100)):
         collected: dict[str, list[list[float]]] = {}
         for seed in range(n_splits):
@@ -83,8 +83,8 @@ def main() -> None:
         print_table(["method", *(f"{level:.0%}" for level in LEVELS), "score", "rank"], rows)
         for name in VARIANTS:
             missed = abs(means[name][2] - 0.9)
-            bars.at_most(f"{data}, {n}: {name}, |coverage - 90%|", float(missed), 0.06)
-    bars.finish(args.check)
+            thresholds.at_most(f"{data}, {n}: {name}, |coverage - 90%|", float(missed), 0.06)
+    thresholds.finish(args.check)
 
 
 if __name__ == "__main__":

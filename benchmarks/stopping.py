@@ -1,4 +1,4 @@
-"""When to stop: what the expected improvement says, and what ``--min-improvement`` saves.
+"""When to stop: the expected improvement, and what ``--min-improvement`` saves.
 
     python benchmarks/stopping.py [--quick] [--check] [--tables PATH ...] [--seeds 4] [--jobs 2]
 
@@ -8,7 +8,7 @@ have ended at the first forecast that, like the one before, expects less. Improv
 regrets are in units of a table's spread: the difference between its median and its best final loss.
 
 The last row of the table is the whole budget. *Expected* and *true* compare the expectation at the
-moment of stopping with the improvement that the rest of the budget did bring.
+moment of stopping with the improvement that the rest of the budget brought.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from _curve_methods import METHODS
 from _curve_report import markdown, put_into, table_parser
 from _curve_tables import Task, load_tasks
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 from hpo.loop import Scheduler, drive
 from hpo.simulation import SimulatedRunner
@@ -47,7 +47,7 @@ class Moment:
 
 
 class Watch:
-    """Notes epochs and regret at every forecast."""
+    """Records epochs and regret at every forecast."""
 
     def __init__(self, task: Task, scheduler: Scheduler) -> None:
         self._task = task
@@ -130,19 +130,23 @@ def main() -> None:
     works = list(product(tasks, range(n_seeds)))
     with ProcessPoolExecutor(args.jobs) as pool:
         runs = list(pool.map(search, *zip(*works, strict=True)))
-    bars = Bars()
+    thresholds = Thresholds()
     rows = []
     for least in (*MINIMA, 0.0):
         cells, epochs, ratio = row(runs, least)
         rows.append(cells)
         if least == MINIMA[-1]:
-            bars.hold(f"a minimum of {least}: {epochs:.2f} of the epochs, below 1", epochs < 1)
-            bars.hold(f"a minimum of {least}: {ratio:.2f} of the regret, at most 1.5", ratio <= 1.5)
+            thresholds.hold(
+                f"a minimum of {least}: {epochs:.2f} of the epochs, below 1", epochs < 1
+            )
+            thresholds.hold(
+                f"a minimum of {least}: {ratio:.2f} of the regret, at most 1.5", ratio <= 1.5
+            )
     show(f"{len(tasks)} tables, {n_seeds} seeds, one worker", HEADER, rows)
     if args.markdown:
         put_into(args.markdown, markdown(HEADER, rows), MARKS)
         print(f"table written into {args.markdown}")
-    bars.finish(check=args.check)
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

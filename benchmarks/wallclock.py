@@ -37,7 +37,7 @@ from _curve_methods import Form, forms
 from _curve_report import WALLCLOCK_MARKS, markdown, put_into, table_parser
 from _curve_runs import Trace, code_of, code_of_hpo, final_regret
 from _curve_tables import Task, load_tasks
-from _harness import Bars
+from _harness import Thresholds
 from _hpo_common import show
 from hpo.files import write_atomically
 from hpo.loop import drive
@@ -274,23 +274,25 @@ def _ratio(regret: float, reference: float) -> float:
     return 1.0 if regret <= 0 else float("inf")
 
 
-def check(bars: Bars, rows: Mapping[tuple[int, str], Row]) -> None:
-    """Hold Swift-ASHA against its bars on 50 and 200 workers."""
+def check(thresholds: Thresholds, rows: Mapping[tuple[int, str], Row]) -> None:
+    """Hold Swift-ASHA against its thresholds on 50 and 200 workers."""
     for n_workers in (50, 200):
         what = f"swift-asha on {n_workers} workers"
         row = rows.get((n_workers, "swift-asha"))
         if row is None:
-            bars.hold(f"{what}: was not run", holds=False)
+            thresholds.hold(f"{what}: was not run", holds=False)
             continue
         for order, ratio in (("in turn", row.in_turn), ("side by side", row.side_by_side)):
             reference = f"of work-conserving Hyperband's with brackets {order}"
-            bars.hold(f"{what}: makespan {ratio:.2f} {reference}, at most 0.5", ratio <= 0.5)
-        bars.hold(f"{what}: regret {row.regret:.2f} of Hyperband's, at most 1", row.regret <= 1)
+            thresholds.hold(f"{what}: makespan {ratio:.2f} {reference}, at most 0.5", ratio <= 0.5)
+        thresholds.hold(
+            f"{what}: regret {row.regret:.2f} of Hyperband's, at most 1", row.regret <= 1
+        )
         busy, lowest = row.utilisation, row.lowest
-        bars.hold(f"{what}: mean utilisation {busy:.3f}, at least 0.9", busy >= 0.9)
+        thresholds.hold(f"{what}: mean utilisation {busy:.3f}, at least 0.9", busy >= 0.9)
         where = "on the worst table with a row for every worker"
         # NaN, where no table has so many rows, holds no worker up.
-        bars.hold(f"{what}: utilisation {lowest:.3f} {where}, at least 0.9", not lowest < 0.9)
+        thresholds.hold(f"{what}: utilisation {lowest:.3f} {where}, at least 0.9", not lowest < 0.9)
 
 
 def show_scarce(timings: Timings, tasks: Sequence[Task], names: Sequence[str]) -> None:
@@ -331,9 +333,9 @@ def main() -> None:
         put_into(args.markdown, markdown(HEADER, cells), WALLCLOCK_MARKS)
         print(f"table written into {args.markdown}")
     if args.check:
-        bars = Bars()
-        check(bars, rows)
-        bars.finish(check=True)
+        thresholds = Thresholds()
+        check(thresholds, rows)
+        thresholds.finish(check=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from _curve_tables import DEVELOPMENT
-from _harness import Bars, argument_parser
+from _harness import Thresholds, argument_parser
 from _hpo_common import show
 from hpo.predictors import MixedPredictor
 from hpo.predictors.warm_start import instructive, warm_started
@@ -44,7 +44,7 @@ from hpo.space.encoding import ConfigEncoder
 from hpo.trial import Config, Curve, Job, Report, TrainJob, TrainReport
 
 ARMS = ("cold", "best first", "warm start")
-BARS = 0.0, 0.3
+THRESHOLDS = 0.0, 0.3
 """Least parts saved of half of the epochs: on other data, and on the same problem."""
 N_FIRST = 6
 FLOOR = 0.01
@@ -212,12 +212,15 @@ def main() -> None:
     header = ["search", "regret at 1/4", "at 1/2", "at the end", "saved of half", "saved of all"]
     for each in comparisons:
         show(f"{each.name}: {len(tables)} tables, {args.seeds} seeds", header, each.rows())
-    bars = Bars()
-    for each, bar in zip(comparisons, BARS, strict=True):
+    thresholds = Thresholds()
+    for each, threshold in zip(comparisons, THRESHOLDS, strict=True):
         saved = each.saved("warm start", 0.5)
         if not args.quick:
-            bars.hold(f"{each.name}: saved of half {saved:.0%}, at least {bar:.0%}", saved >= bar)
-    bars.finish(check=args.check)
+            thresholds.hold(
+                f"{each.name}: saved of half {saved:.0%}, at least {threshold:.0%}",
+                saved >= threshold,
+            )
+    thresholds.finish(check=args.check)
 
 
 if __name__ == "__main__":

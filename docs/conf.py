@@ -65,6 +65,8 @@ numpydoc_xref_ignore = "all"  # what has no alias stays text
 numpydoc_xref_aliases = external_names.ALIASES | public_api.aliases()
 
 intersphinx_mapping = external_names.mapping()
+linkcheck_timeout = 20
+linkcheck_anchors = False  # many sites make theirs by scripts
 extlinks_detect_hardcoded_links = False
 extlinks = {
     "doi": ("https://doi.org/%s", "doi:%s"),
@@ -86,6 +88,7 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,

@@ -29,6 +29,7 @@ from qsvr import QSVR, SampleEnergyDisplay, SamplerReport, warm_up
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 OUTPUT = Path("demo-output")
 SETTING: dict[str, Any] = {"C": 1.0, "epsilon": 0.1, "gamma": "scale"}
@@ -84,20 +85,33 @@ def evaluate(regressor: RegressorMixin, data: Data) -> tuple[list[str], NDArray[
 
 
 def draw(name: str, data: Data, predicted: NDArray[np.float64]) -> Path:
-    """Draw prediction error and the energies of the samples."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    PredictionErrorDisplay.from_predictions(
-        data[1],
-        predicted,
-        kind="actual_vs_predicted",
-        ax=left,
-        scatter_kwargs={"alpha": 0.5, "s": 14},
-    )
-    left.set_title(f"{name}\nQSVR, cross-validated")
-    model = inner(pipeline(MODELS["QSVR, 3 bits, one QUBO"]).fit(*data))
-    report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
-    SampleEnergyDisplay(report).plot(right)
-    path = OUTPUT / f"qsvr-{name.split(':', maxsplit=1)[0]}.png"
+    """Draw predicted against true targets, and the energies of the samples of one fit."""
+    title, _, target = name.partition(": ")
+    target = target.split(",", maxsplit=1)[0].partition(" from ")[0]
+    r2 = r2_score(data[1], predicted)
+    with plt.rc_context({"font.size": 11, "axes.titlesize": 12, "axes.titlelocation": "left"}):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+        PredictionErrorDisplay.from_predictions(
+            data[1],
+            predicted,
+            kind="actual_vs_predicted",
+            ax=left,
+            scatter_kwargs={"alpha": 0.5, "s": 18, "color": "#0072B2"},
+            line_kwargs={"label": "perfect prediction"},
+        )
+        left.set(
+            title=f"{title}: QSVR in 5-fold cross-validation, R2 = {r2:.2f}",
+            xlabel=f"predicted {target}",
+            ylabel=f"measured {target}",
+        )
+        for axis in (left.xaxis, left.yaxis):  # scikit-learn's are no round numbers
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            axis.set_major_formatter(ScalarFormatter())
+        left.legend(frameon=False)
+        model = inner(pipeline(MODELS["QSVR, 3 bits, one QUBO"]).fit(*data))
+        report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+        SampleEnergyDisplay(report).plot(right)
+    path = OUTPUT / f"qsvr-{title}.png"
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path

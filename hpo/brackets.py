@@ -35,6 +35,12 @@ class Rung:
         Number of trials that enter it.
     resource : int
         Total resource of each trial when they are compared.
+
+    Examples
+    --------
+    >>> from hpo.brackets import Rung
+    >>> Rung(n_trials=9, resource=1)
+    Rung(n_trials=9, resource=1)
     """
 
     n_trials: int
@@ -49,6 +55,17 @@ class Bracket:
     ----------
     rungs : tuple of Rung
         Rungs in ascending order of resource; the last one has the maximum resource.
+
+    See Also
+    --------
+    hpo.brackets.hyperband_brackets : The brackets of Hyperband.
+
+    Examples
+    --------
+    >>> from hpo.brackets import Bracket, Rung
+    >>> bracket = Bracket((Rung(9, 1), Rung(3, 3), Rung(1, 9)))
+    >>> bracket.n_trials, bracket.epochs
+    (9, 21)
     """
 
     rungs: tuple[Rung, ...]
@@ -188,9 +205,7 @@ def check_options(
     """
     for name in options:
         if elsewhere and name in elsewhere:
-            raise ValueError(
-                f"{name} is no option of {owner}: it is set by {elsewhere[name]}; give it there"
-            )
+            raise ValueError(f"{name} is not an option of {owner}; set it by {elsewhere[name]}")
     if unknown := sorted(set(options) - set(valid)):
         takes = f"takes the options {', '.join(valid)}" if valid else "takes no options"
         raise ValueError(f"{owner} {takes}; got {', '.join(unknown)}")

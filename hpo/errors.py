@@ -1,4 +1,4 @@
-"""Errors that a user can cause or meet; each message says what is wrong and what to do."""
+"""Errors and warnings for users. Each message names the problem and the remedy."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from qsvr._text import install_hint
 
 
 class UsageError(ValueError):
-    """The user asked for something that cannot be done; the message names the remedy.
+    """A setting or a request is invalid. The message names the remedy.
 
     The command line prints the message on one line and exits with status 2.
     """
 
 
 class MissingPackageError(UsageError, ModuleNotFoundError):
-    """An optional dependency is not installed; the message names the extra to install."""
+    """An optional dependency is not installed. The message names the extra to install."""
 
     def __init__(self, message: str, name: str | None = None) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class JournalError(UsageError):
 
 
 class JournalInUseError(JournalError):
-    """Another process has the journal open: it leads the run."""
+    """Another process has opened the journal for writing, because it leads the run."""
 
 
 class TrainerError(UsageError):
@@ -38,62 +38,68 @@ class TrainerError(UsageError):
 
 
 class ObjectiveError(ValueError):
-    """What a trainer returned does not say what to optimise: the objective is not among it."""
+    """The objective is not among the metrics that a trainer returned, or it is ambiguous."""
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be used; raised while a trial trains, so that only this trial fails."""
+    """A checkpoint cannot be used. Only the trial that it belongs to is affected."""
 
 
 class StoppedRunError(RuntimeError):
-    """The run cannot go on for a reason that is no trial's; the journal keeps its state.
+    """The run cannot continue, for a reason that no trial is responsible for.
+
+    The journal keeps the state of the run.
 
     Attributes
     ----------
-    results : Results or None
-        What the run found; None if it did not begin.
+    results : Results or None, default=None
+        The results so far. None if the run did not begin.
     """
 
     results: Any = None
 
 
+class MissingObjectiveError(StoppedRunError):
+    """The trainer does not return the objective. A new run is discarded with its journal."""
+
+
 class ExecutorBrokenError(StoppedRunError):
-    """No worker is left and none can be started; the journal keeps the state of the run."""
+    """No worker is left and none can be started. The journal keeps the state of the run."""
 
 
 class MachineError(StoppedRunError):
-    """The machine fails: a full disk, a read-only place, no memory or open file left.
+    """The machine fails: a full disk, a read-only file system, no memory, too many open files.
 
-    No trial is to blame, and none is judged. Mend what the message names, and resume.
+    No trial is recorded as failed. Correct the cause that the message names, and resume.
     """
 
 
 class CallbackError(StoppedRunError):
-    """A callback failed, or returned what it must not; the message names it."""
+    """A callback failed or returned an invalid value. The message names the callback."""
 
 
 class ExecutorLostError(BrokenExecutor):
-    """The executor as a whole is lost, such as its scheduler process; no job caused it."""
+    """The executor as a whole is lost, for example its scheduler process. No job caused it."""
 
 
 class JournalWriteError(MachineError):
-    """The journal cannot be written, for example on a full disk; its content is safe."""
+    """The journal cannot be written, for example because the disk is full. Its content is safe."""
 
 
 class NoBestTrialError(RuntimeError):
-    """No trial has a finite loss, so none is the best; the message names the first reason."""
+    """No trial has a finite loss, so there is no best trial. The message names the first reason."""
 
 
 class MissingCheckpointError(UsageError, LookupError):
-    """A trial has no checkpoint that a model could be loaded from; the message says why."""
+    """A trial has no checkpoint to load a model from. The message names the reason."""
 
 
 class AllTrialsFailedWarning(RuntimeWarning):
-    """The run came to its end, and no trial has a finite loss."""
+    """The run is over, and no trial has a finite loss."""
 
 
 AT_DEADLINE = 0
-"""In place of a signal: the run stopped at its deadline."""
+"""Used instead of the number of a signal if the run stopped at its deadline."""
 
 _EXIT_AT_DEADLINE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
@@ -104,11 +110,11 @@ class InterruptedRunError(KeyboardInterrupt):
     Parameters
     ----------
     signum : int
-        The signal; `AT_DEADLINE` for none.
-    journal : Path or None
-        Journal of the run; None for a run without one, which cannot be resumed.
-    results : Results or None
-        What the run found so far.
+        Number of the signal; `AT_DEADLINE` if the run stopped at its deadline.
+    journal : Path or None, default=None
+        Journal of the run. A run without a journal (None) cannot be resumed.
+    results : Results or None, default=None
+        The results so far.
     """
 
     def __init__(self, signum: int, journal: Path | None = None, results: Any = None) -> None:
@@ -123,12 +129,12 @@ class InterruptedRunError(KeyboardInterrupt):
         return 128 + self.signum if self.signum != AT_DEADLINE else _EXIT_AT_DEADLINE
 
     def __str__(self) -> str:
-        """Say what was kept and how to go on."""
+        """Return what was kept."""
         stopped = "Stopped" if self.signum != AT_DEADLINE else "Stopped at the deadline"
         if self.journal is None:
             return (
-                f"{stopped}. The run had no journal, so it cannot be resumed; what it found is the "
-                "attribute results of this exception."
+                f"{stopped}. The run had no journal, so it cannot be resumed. The attribute "
+                "results of this exception has the results so far."
             )
         return f"{stopped}; every finished report is kept in {self.journal}."
 
@@ -163,8 +169,8 @@ def import_optional(module: str, user: str, extra: str = "") -> Any:
     module : str
         Name of the module.
     user : str
-        What needs it, for the message.
-    extra : str
+        Name of the object that needs it, for the message.
+    extra : str, default=""
         Extra of this distribution that installs it; empty for none.
 
     Raises

@@ -27,7 +27,7 @@ def write_atomically(
         The file; the temporary file is created in the same directory.
     content : bytes or callable
         The bytes, or a function that writes them to an open file.
-    overwrite : bool
+    overwrite : bool, default=True
         Whether an existing file may be replaced.
 
     Raises
@@ -80,7 +80,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove the temporary files that killed writers of `path` left; nobody may be writing it."""
+    """Remove temporary files of killed writers of `path`; no process may be writing it."""
     for leftover in _temporaries(path):
         with contextlib.suppress(OSError):
             leftover.unlink()
@@ -120,7 +120,7 @@ def sync_directory(path: Path) -> None:
 
 
 class LockedError(OSError):
-    """Another process holds the lock of a file; the message says how to go on."""
+    """Another process holds the lock of a file. The message names the remedy."""
 
 
 def lock_file(file: IO[bytes], path: Path) -> Callable[[], None]:

@@ -218,7 +218,18 @@ class Recorder(Protocol):
 
 
 class NullRecorder:
-    """A recorder that records nothing."""
+    """A recorder that records nothing.
+
+    See Also
+    --------
+    hpo.loop.drive : The loop that calls a recorder.
+
+    Examples
+    --------
+    >>> from hpo.loop import NullRecorder
+    >>> from hpo.trial import PredictFailure
+    >>> NullRecorder().reported(PredictFailure(0, "no model"))
+    """
 
     def decided(self, job: Job) -> None:
         """Ignore the job."""

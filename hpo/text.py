@@ -1,4 +1,4 @@
-r"""Cells of terminals, HTML, CSV and figures from any text, shown as it is.
+r"""Safe text for terminals, HTML, CSV and figures: any text is shown unchanged.
 
 Names and values of hyperparameters, messages of errors, and paths are text of others: a bracket in
 them is no markup of Rich, a tag no HTML, a leading ``=`` no formula, a dollar sign no mathematics,

@@ -12,179 +12,42 @@ True
 
 from __future__ import annotations
 
-import functools
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
 
+from hpo.plain_values import Value, from_json, same, with_tuples
 
-class Value:
-    """JSON form shared by jobs and reports: a dict of plain values with a ``"type"`` key."""
-
-    _kinds: ClassVar[dict[str, type[Value]]] = {}
-
-    def __init_subclass__(cls) -> None:
-        """Register the type by its name."""
-        Value._kinds[cls.__name__] = cls
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values (dict, list, str, int, float, bool, None) with a ``"type"`` key."""
-        plain: dict[str, Any] = {"type": type(self).__name__}
-        for name in self.__dataclass_fields__:  # type: ignore[attr-defined]  # each is a dataclass
-            plain[name] = _plain(getattr(self, name))
-        return plain
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild the value that `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If ``data`` is of another type, lacks a field, or a field's value is of another type.
-        """
-        if data.get("type") != cls.__name__:
-            raise ValueError(
-                f"{cls.__name__}.from_json needs type={cls.__name__!r}, got {data.get('type')!r}"
-            )
-        values = {name: _restored(data[name]) for name in data if name != "type"}
-        if isinstance(config := values.get("config"), Mapping):
-            values["config"] = with_tuples(config)
-        for name, (is_valid, rule) in _rules(cls).items():  # type: ignore[arg-type]
-            if name in values and not is_valid(values[name]):
-                got = type(values[name]).__name__
-                raise ValueError(f"{name} of a {cls.__name__} must be {rule}, got {got}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(
-                f"{cls.__name__}.from_json: {error}; the data is of another version or damaged"
-            ) from None
-
-
-_SCALARS = (float, int, str)  # asked about first: most values are
-
-
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, _SCALARS):
-        return value
-    if isinstance(value, Value):
-        return value.to_json()
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value
-
-
-def _restored(value: Any) -> Any:
-    """Return a field's value: sequences are tuples of numbers or of values."""
-    if not isinstance(value, tuple | list):
-        return value
-    return tuple(
-        from_json(item) if not isinstance(item, _SCALARS) and isinstance(item, Mapping) else item
-        for item in value
-    )
-
-
-def with_tuples(config: Config) -> Config:
-    """Return a configuration with tuples for its lists, which a journal has instead of them.
-
-    Parameters
-    ----------
-    config : Config
-    """
-    if not any(isinstance(value, list) for value in config.values()):
-        return config
-    return {name: _tuples(value) for name, value in config.items()}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
-
-
-_Rule = tuple[Callable[[Any], bool], str]
-
-
-@functools.cache
-def _rules(kind: type[Value]) -> dict[str, _Rule]:
-    """Return, for each field of a type, how its value is checked."""
-    return {name: _rule(hint) for name, hint in get_type_hints(kind).items() if name[0] != "_"}
-
-
-def _rule(hint: Any) -> _Rule:
-    """Return how values of an annotation are checked, and the rule as text."""
-    if hint in _RULES:
-        return _RULES[hint]
-    if hint in (int | None, float | None):
-        is_valid, rule = _RULES[int if hint == int | None else float]
-        return lambda value: value is None or is_valid(value), f"{rule} or null"
-    items = hint.__args__[0]  # of a tuple of any length
-    if items is float:
-        return lambda value: isinstance(value, tuple) and _are_numbers(value), "a list of numbers"
-    return lambda value: isinstance(value, tuple) and all(isinstance(v, items) for v in value), (
-        f"a list of values of type {items.__name__}"
-    )
-
-
-def _is_integer(value: object) -> bool:
-    return type(value) is int and -(2**63) <= value < 2**63
-
-
-def _are_numbers(values: Iterable[Any]) -> bool:
-    """Return whether all are numbers that fit into a float (infinity and NaN do)."""
-    types = set(map(type, values))
-    if types <= {float}:
-        return True
-    return all(isinstance(v, float) or (isinstance(v, int) and abs(v) < 2**1000) for v in values)
-
-
-_RULES: dict[Any, _Rule] = {
-    int: (_is_integer, "an integer of 64 bits"),
-    float: (lambda value: _are_numbers((value,)), "a number"),
-    bool: (lambda value: isinstance(value, bool), "true or false"),
-    str: (lambda value: isinstance(value, str), "text"),
-    Mapping[str, Any]: (lambda value: isinstance(value, Mapping), "an object"),
-    Mapping[str, float]: (
-        lambda value: isinstance(value, Mapping) and _are_numbers(value.values()),
-        "an object of numbers",
-    ),
-}
-
-
-def from_json(data: Mapping[str, Any]) -> Any:
-    """Rebuild any job, decision, report or curve from its `to_json` form.
-
-    Parameters
-    ----------
-    data : Mapping
-        As `to_json` returns it.
-
-    Raises
-    ------
-    ValueError
-        If the ``"type"`` is unknown, or the fields do not fit it.
-    """
-    kinds = Value._kinds  # noqa: SLF001 - of this module
-    name = data.get("type")
-    kind = kinds.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise ValueError(f"'type' must be one of {sorted(kinds)}, got {name!r:.60}")
-    return kind.from_json(data)
-
-
-def same(left: Value, right: Value) -> bool:
-    """Return whether two values are equal, NaN being equal to NaN (unlike ``==``).
-
-    Parameters
-    ----------
-    left, right : job, report or curve
-    """
-    return json.dumps(left.to_json()) == json.dumps(right.to_json())
-
+__all__ = [
+    "Curve",
+    "Done",
+    "Event",
+    "ForecastJob",
+    "ForecastReport",
+    "PredictFailure",
+    "PredictJob",
+    "PredictReport",
+    "Proposal",
+    "SchedulerSummary",
+    "TrainFailure",
+    "TrainJob",
+    "TrainReport",
+    "TrialStatus",
+    "TrialSummary",
+    "Value",
+    "Wait",
+    "best_of",
+    "finite_or_worst",
+    "from_json",
+    "latest_expected_improvement",
+    "not_finite",
+    "rank_key",
+    "rank_of",
+    "same",
+    "with_tuples",
+]
 
 Config = Mapping[str, Any]
 """From the name of a hyperparameter to its value: float, int, str, bool, None, or tuple of them."""
@@ -201,6 +64,13 @@ class Curve(Value):
         Hyperparameters of the trial.
     losses : tuple of float
         Loss after each resource unit, from the first on.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve
+    >>> curve = Curve(0, {"lr": 0.1}, (0.9, 0.5))
+    >>> len(curve.losses)
+    2
     """
 
     trial_id: int
@@ -221,6 +91,12 @@ class Proposal(Value):
         infinity without a prediction.
     mean, std : float
         Mean and standard deviation of the prediction, in the same scale.
+
+    Examples
+    --------
+    >>> from hpo.trial import Proposal
+    >>> Proposal({"lr": 0.1}, draw=0.3, mean=0.4, std=0.1).config
+    {'lr': 0.1}
     """
 
     config: Config
@@ -242,6 +118,13 @@ class TrainJob(Value):
         Units before and after the job (absolute, ``0 <= start < stop``).
     bracket, rung : int, default=0
         Position in the schedule, for reports and figures only.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainJob
+    >>> job = TrainJob(trial_id=3, config={"lr": 0.1}, start=2, stop=4)
+    >>> job.stop - job.start
+    2
     """
 
     trial_id: int
@@ -270,6 +153,13 @@ class PredictJob(Value):
         Curves to predict, all of one length below `target`.
     seed : int
         Seed of the predictor's random number generator.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve, PredictJob
+    >>> train, query = (Curve(0, {}, (0.9, 0.5, 0.4)),), (Curve(1, {}, (0.8,)),)
+    >>> PredictJob(0, bracket=0, rung=0, target=3, train=train, query=query, seed=0).target
+    3
     """
 
     job_id: int
@@ -301,6 +191,14 @@ class ForecastJob(Value):
         Number of configurations to propose.
     warm_start_state : Mapping, default={}
         `ForecastReport.warm_start_state` of the previous forecast, in plain values.
+
+    Examples
+    --------
+    >>> from hpo.trial import Curve, ForecastJob
+    >>> curves = Curve(0, {}, (0.9, 0.5)), Curve(1, {}, (0.8,))
+    >>> job = ForecastJob(0, target=10, curves=curves, running=(), seed=0, n_proposals=24)
+    >>> len(job.curves)
+    2
     """
 
     job_id: int
@@ -314,12 +212,30 @@ class ForecastJob(Value):
 
 @dataclass(frozen=True)
 class Wait(Value):
-    """No job can be decided before the next report."""
+    """No job can be decided before the next report.
+
+    Examples
+    --------
+    >>> from hpo.trial import Wait
+    >>> Wait().to_json()
+    {'type': 'Wait'}
+    >>> Wait() == Wait()
+    True
+    """
 
 
 @dataclass(frozen=True)
 class Done(Value):
-    """The search is over: no job is left or outstanding."""
+    """The search is over: no job is left or outstanding.
+
+    Examples
+    --------
+    >>> from hpo.trial import Done
+    >>> Done().to_json()
+    {'type': 'Done'}
+    >>> Done() == Done()
+    True
+    """
 
 
 @dataclass(frozen=True)
@@ -336,6 +252,13 @@ class TrainReport(Value):
     finished : bool, default=False
         Whether training ended by itself, such as a model that has converged: the trial is complete
         with its last loss and is never trained further.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainReport
+    >>> report = TrainReport(3, start=2, stop=4, losses=(0.5, 0.4))
+    >>> TrainReport.from_json(report.to_json()) == report
+    True
     """
 
     trial_id: int
@@ -362,6 +285,12 @@ class TrainFailure(Value):
         As in the job.
     reason : str
         One line for the final table.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrainFailure
+    >>> TrainFailure(3, start=2, stop=4, reason="out of memory").reason
+    'out of memory'
     """
 
     trial_id: int
@@ -385,6 +314,12 @@ class PredictReport(Value):
         if the predictor beats keeping the last known loss, None if it was not measured.
     info : Mapping, default={}
         Diagnostics of the predictor in plain values, for display only.
+
+    Examples
+    --------
+    >>> from hpo.trial import PredictReport
+    >>> PredictReport(0, predictions=(0.4,), stds=(0.1,), skill=0.2).skill
+    0.2
     """
 
     job_id: int
@@ -418,6 +353,12 @@ class ForecastReport(Value):
         State for the next forecast of this search, in plain values.
     info : Mapping, default={}
         Diagnostics of the forecaster in plain values, for display only.
+
+    Examples
+    --------
+    >>> from hpo.trial import ForecastReport
+    >>> ForecastReport(0, predictions=(0.4,), stds=(0.1,), scale={"base": 0.0}).proposals
+    ()
     """
 
     job_id: int
@@ -441,6 +382,12 @@ class PredictFailure(Value):
         As in the job.
     reason : str
         One line for the final table.
+
+    Examples
+    --------
+    >>> from hpo.trial import PredictFailure
+    >>> PredictFailure(0, reason="no curves").reason
+    'no curves'
     """
 
     job_id: int
@@ -457,7 +404,14 @@ Report = TrainReport | TrainFailure | ModelReport
 
 
 class TrialStatus(StrEnum):
-    """State of a trial."""
+    """State of a trial.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrialStatus
+    >>> TrialStatus("stopped").over, TrialStatus.WAITING.over
+    (True, False)
+    """
 
     RUNNING = "running"
     """A job of it is outstanding."""
@@ -493,6 +447,13 @@ class TrialSummary:
         Loss after each unit trained so far, as reported (NaN included).
     reason : str, default=""
         Why it stopped or failed; otherwise empty.
+
+    Examples
+    --------
+    >>> from hpo.trial import TrialStatus, TrialSummary
+    >>> trial = TrialSummary(0, {"lr": 0.1}, 0, 0, TrialStatus.COMPLETED, losses=(0.9, 0.4, 0.5))
+    >>> trial.last_loss, trial.best_loss
+    (0.5, 0.4)
     """
 
     trial_id: int
@@ -537,6 +498,12 @@ class Event:
     expected_improvement : float or None, default=None
         Of a forecast: expected improvement of the best final loss if the remaining budget is spent,
         in units of the loss; None if it is not known.
+
+    Examples
+    --------
+    >>> from hpo.trial import Event
+    >>> Event("rung", bracket=0, rung=1, resource=4, kept=(0, 3), dropped=(1, 2)).kept
+    (0, 3)
     """
 
     kind: str
@@ -566,6 +533,16 @@ class SchedulerSummary:
         All events in order of time.
     budget : int or None, default=None
         Units that the search will spend; None if that is not known beforehand.
+
+    Examples
+    --------
+    >>> from hpo import Hyperband
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(20, 4, seed=0)
+    >>> summary = simulate(lambda searcher: Hyperband(searcher, max_resource=4), table).summary
+    >>> len(summary.trials), summary.epochs, summary.best.status.value
+    (10, 28, 'completed')
     """
 
     trials: tuple[TrialSummary, ...]

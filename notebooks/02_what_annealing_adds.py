@@ -55,12 +55,6 @@ from qsvr import (
 from qsvr.model.intercept import primal_intercept
 
 warnings.simplefilter("ignore", CoarseEncodingWarning)  # one bit is coarse
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-})  # fmt: skip
 
 SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 5)  # fewer in the tests
 X, y = make_friedman1(540, noise=1.0, random_state=0)
@@ -76,6 +70,17 @@ def split(seed, n=40):
     return X[train], y[train], X[test], y[test]
 
 
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
+})  # fmt: skip
+
 # %% [markdown]
 # ## Energies of the samples, before and after polish
 #
@@ -87,7 +92,7 @@ def split(seed, n=40):
 # - `"structured"`, the annealer of this package, which also changes pairs of coefficients.
 #
 # The figure shows the energy of all 100 bit strings of each sampler as its distance from the lower
-# bound, on a logarithmic axis. Farther left is better.
+# bound, on a logarithmic axis. Farther left is better; a dashed line is the median.
 
 # %% mystnb={"image": {"alt": "Histograms of the energies of random strings, of simulated annealing and of the structured annealer, as sampled and after polish. As sampled the annealers are lower than random strings; after polish all three are alike."}}
 samplers = {
@@ -106,10 +111,10 @@ figure, panels = plt.subplots(3, 1, figsize=(7, 8), sharex=True, layout="constra
 for ax, (name, model) in zip(panels, fits.items(), strict=True):
     report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
     SampleEnergyDisplay(report).plot(ax)
-    ax.set(title=name, xlabel="")
+    ax.set_title(name)
+    ax.label_outer()
     ax.get_legend().remove()
 panels[0].set_xlim(1e-3, 1e3)
-panels[-1].set_xlabel("energy above the bound, relative to it")
 handles = panels[1].get_legend_handles_labels()[0]
 labels = ("random bit strings", "as sampled", "after polish")
 figure.legend(handles, labels, loc="outside upper center", ncols=3)

@@ -48,12 +48,6 @@ from hpo.trial import Curve
 from qsvr import CoarseEncodingWarning
 
 warnings.simplefilter("ignore", CoarseEncodingWarning)  # one problem of 3 bits, as in the papers
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-})  # fmt: skip
 
 SEEDS = range(1 if os.environ.get("NOTEBOOK_QUICK") else 3)  # fewer in the tests
 path = os.environ.get("MLPF_TABLE")
@@ -61,6 +55,17 @@ table = load_mlpf(path) if path else synthetic_table(130, 100, seed=0)
 table = table.take(clean_rows(table))  # no repeated hyperparameters, no training restarts
 final = table.losses[:, -1]
 print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {table.max_resource} epochs")
+
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
+})  # fmt: skip
 
 # %% [markdown]
 # ## The curves

@@ -45,19 +45,22 @@ from hpo.simulation import TableCurveSearcher, simulate
 from hpo.simulation.datasets import load_mlpf
 from hpo.simulation.synthetic import synthetic_table
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-    "legend.loc": "upper right",  # "best" is slow among many curves
-})  # fmt: skip
-
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 path = os.environ.get("MLPF_TABLE")
 table = load_mlpf(path) if path else synthetic_table(296, 100, seed=0)
 R = table.max_resource
 print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {R} epochs")
+
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+    ),
+})  # fmt: skip
 
 # %% [markdown]
 # ## One search of each
@@ -89,7 +92,6 @@ low, high = np.quantile(table.losses, [0, 0.7])
 figure, panels = plt.subplots(2, 1, figsize=(7, 9), layout="constrained")
 for ax, name, run in zip(panels, ("Hyperband", "Swift-Hyperband"), (plain, saving), strict=True):
     plot_curves(results_of(run), ax, title=f"{name}: {run.summary.epochs} epochs")
-    ax.set_yscale("linear")
     ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 
@@ -215,7 +217,6 @@ print(f"{table.losses[:, -1].min():.5g}")
 
 figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
 plot_curves(results_of(runs[0]), ax, title=f"Swift-ASHA: {runs[0].summary.epochs} epochs")
-ax.set_yscale("linear")
 ax.set_ylim(low - 0.02 * (high - low), high)
 plt.show()
 

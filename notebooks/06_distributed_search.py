@@ -33,20 +33,25 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from hpo import Results, RunSpec, SearchSpace, Tuner
-from hpo.report.plots import plot_curves
-from hpo.run.journal import read_journal
+from hpo import RunSpec, SearchSpace, Tuner
+from hpo.report.plots import plot_best, plot_curves, plot_timeline
 from qsvr import QSVR
 
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "legend.loc": "upper right",  # "best" is slow among many curves
-})  # fmt: skip
 EXAMPLES = next(
     folder / "examples" for folder in (Path.cwd(), *Path.cwd().parents)
     if (folder / "examples" / "digits_numpy.py").exists()
 )  # fmt: skip
+
+# %% tags=["hide-input"]
+# Style of the figures: their colours are those of Okabe and Ito.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
+    ),
+})  # fmt: skip
 
 # %% [markdown]
 # ## The trainer
@@ -99,80 +104,27 @@ summarise(results)
 # %% [markdown]
 # ## Which worker did what, and when
 #
-# *Utilisation* is the share of the workers' time that was spent training. The timeline shows it in
-# detail. Each bar is a *segment*: a worker trains one trial from one epoch to another. The colour is the
-# *bracket* of the trial, that is, the series of rungs of Hyperband to which it belongs. The black bars in
-# the top row are predictions, which need no worker.
+# *Utilisation* is the share of the workers' time that was spent training. `plot_timeline` shows what each
+# worker did and when, as the journal recorded it. Each bar is a *segment*: a worker trains one trial from
+# one epoch to another. The colour shows what became of the trial. The last row has the predictions, which
+# need no worker. `hpo report JOURNAL --html FILE` writes a page with the same timeline and many other
+# figures.
 
-# %% mystnb={"image": {"alt": "Timeline of two workers: bars of segments of training, coloured by bracket, with the predictions in a row above."}}
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]  # Okabe and Ito
-
-
-def timeline(journal):
-    """Return segments (worker, start, end, bracket) and predictions (start, end), in seconds."""
-    began, lanes, bars, predictions = {}, [0.0, 0.0], [], []
-    entries = read_journal(journal).entries
-    zero = entries[0].time
-    for entry in entries:
-        if entry.kind == "note":
-            continue
-        data = entry.data
-        key = ("predict", data["job_id"]) if "job_id" in data else ("train", data["trial_id"])
-        if entry.kind == "decided":
-            began[key] = (entry.time - zero, data)
-            continue
-        start, job = began.pop(key)
-        end = entry.time - zero
-        if key[0] == "predict":
-            predictions.append((start, end))
-            continue
-        lane = min(range(2), key=lanes.__getitem__)
-        lanes[lane] = end
-        bars.append((lane, start, end, job["bracket"]))
-    return bars, predictions
-
-
-def draw(journal):
-    """Draw the timeline of a search; the colour is the bracket."""
-    bars, predictions = timeline(journal)
-    _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for lane, start, end, bracket in bars:
-        ax.barh(
-            lane,
-            end - start,
-            left=start,
-            height=0.8,
-            color=PALETTE[bracket % 6],
-            ec="white",
-            lw=0.5,
-        )
-    for start, end in predictions:
-        ax.barh(2, max(end - start, 0.01), left=start, height=0.5, color="k")
-    brackets = sorted({bar[3] for bar in bars})
-    if len(brackets) > 1:
-        for bracket in brackets:
-            ax.barh(0, 0, color=PALETTE[bracket % 6], label=f"bracket {bracket}")
-        ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-    first = min(bar[1] for bar in bars)
-    last = max(bar[2] for bar in bars)
-    ax.set(
-        yticks=(0, 1, 2), yticklabels=("worker 1", "worker 2", "predictions"), xlim=(first, last),
-        xlabel="time since the first decision [s]",
-    )  # fmt: skip
-    plt.show()
-
-
-draw(journal)
+# %% mystnb={"image": {"alt": "Timeline of two workers: bars of segments of training, coloured by what became of the trial, with the predictions in a row below."}}
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+plot_timeline(results, ax)
+plt.show()
 
 # %% [markdown]
-# The workers continue to train while predictions are computed, and the next bracket starts before the one
-# before has ended. With a quantum annealer, a prediction would include the time in its queue.
+# The workers continue to train while predictions are computed. The next *bracket*, or series of rungs of
+# Hyperband, starts before the one before has ended, so that no worker waits for the last trials of a
+# bracket. With a quantum annealer, a prediction would include the time in its queue.
 #
 # ## The learning curves
 
 # %% mystnb={"image": {"alt": "Learning curves of all trials, coloured by what became of each trial."}}
 figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
-plot_curves(Results.from_journal(journal), ax, title="Swift-Hyperband with QSVR on digits")
+plot_curves(results, ax, title="Swift-Hyperband with QSVR on digits")
 plt.show()
 
 # %% [markdown]
@@ -182,19 +134,30 @@ plt.show()
 # final losses, and new forecasts are computed while the workers train. A `RunSpec` without a scheduler
 # uses Swift-ASHA. Its searcher proposes configurations from the same forecasts.
 
-# %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row above."}}
+# %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row below."}}
 spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=16, n_workers=2, seed=0)
 journal_asha = Path(folder.name) / "digits-swift-asha.jsonl"
 results_asha = Tuner.from_spec(spec_asha, journal=journal_asha).run()
 summarise(results_asha)
-draw(journal_asha)
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+plot_timeline(results_asha, ax)
+plt.show()
+
+# %% [markdown]
+# The long gaps occur because an epoch takes milliseconds here and a forecast tenths of a second: the
+# workers finish all proposed jobs before the next forecast is ready. The short gaps are the time between a
+# report and the next job. If an epoch takes a second or more, both are negligible.
+#
+# The last figure compares the two searches. Before the first trial is trained to the end, it shows the best
+# loss of any trial, and then the best final loss.
+
+# %% mystnb={"image": {"alt": "Best loss so far against the epochs spent, for Swift-Hyperband and Swift-ASHA. Swift-ASHA ends earlier at nearly the same loss."}}
+figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+plot_best({"Swift-Hyperband": results, "Swift-ASHA": results_asha}, ax)
+plt.show()
 folder.cleanup()
 
 # %% [markdown]
-# The gaps have one cause: here an epoch takes milliseconds and a forecast tenths of a second, so that
-# workers finish all proposed jobs before the next forecast is ready. If an epoch takes a second or more,
-# the gaps are negligible.
-#
 # ## On a cluster
 #
 # Two things change: where the workers run, and where the checkpoints are.

@@ -42,12 +42,15 @@ from sklearn.svm import SVC
 
 from qsvr import QSVC, QSVCEnsemble
 
-plt.rcParams.update({
-    "figure.dpi": 100, "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left",
-    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-})  # fmt: skip
-
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
+
+# %% tags=["hide-input"]
+# Style of the figures.
+plt.rcParams.update({
+    "figure.dpi": 100, "font.size": 12, "legend.frameon": False,
+    "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
+})  # fmt: skip
 
 # %% [markdown]
 # ## The scene

@@ -19,6 +19,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+import qsvr
+
 HERE = Path(__file__).parent
 
 
@@ -63,6 +65,7 @@ def main() -> None:
             f"{', '.join(needs_table)} would be written with made-up curves: set MLPF_TABLE to the "
             "path of mlpf_curves.csv, or name the notebooks to render."
         )
+    qsvr.warm_up()  # the first fit on a machine prints that it compiles
     for path in chosen:
         notebook = executed(path)
         notebook.metadata.pop("language_info", None)

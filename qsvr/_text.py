@@ -41,7 +41,7 @@ def visible(text: object, *, lines: bool = False) -> str:
     ----------
     text : object
         A string, or anything with a ``str``.
-    lines : bool
+    lines : bool, default=False
         Whether line feeds stay, for a text of several lines.
 
     Examples
@@ -107,9 +107,9 @@ def say(text: object, *, err: bool = False, lines: bool = False) -> None:
     Parameters
     ----------
     text : object
-    err : bool
+    err : bool, default=False
         Whether to print to standard error.
-    lines : bool
+    lines : bool, default=False
         Whether line feeds stay.
 
     Raises

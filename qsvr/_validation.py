@@ -20,7 +20,7 @@ __all__ = [
     "shown",
 ]
 
-# Largest count that a parameter may have: that of a 32-bit integer, as in libsvm.
+# Largest integer parameter: 32 bits, as in libsvm.
 MAX_INTEGER = 2**31 - 1
 _MAX_SHOWN = 200
 
@@ -81,7 +81,7 @@ def check_choice(owner: str, name: str, value: Any, choices: Iterable[str]) -> s
 
 
 def shown(value: Any) -> str:
-    """Return the value as an error message shows it: its repr, cut where it is long."""
+    """Return the repr of a value for an error message, shortened if it is long."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
@@ -90,7 +90,7 @@ def shown(value: Any) -> str:
 
 
 def float_of(value: Any) -> float:
-    """Return a real number as a float: an integer beyond the largest one is infinite."""
+    """Return a real number as a float; integers beyond the largest float become infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -100,7 +100,7 @@ def float_of(value: Any) -> float:
 def level_outside() -> int:
     """Return the ``stacklevel`` with which a warning names the first line outside this package.
 
-    How deep a solver is called depends on whether a model is fitted alone, in an ensemble or in a
+    The depth of the call stack depends on whether a model is fitted alone, in an ensemble or in a
     path.
     """
     level, frame = 1, sys._getframe(1)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Errors with one root, so that a caller can catch them all at once; and our warnings."""
+"""Errors, which share one base class, and warnings."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
 
 
 class QSVRError(Exception):
-    """Root of the errors that this package raises for reasons other than bad input."""
+    """Base class of the errors that this package raises for reasons other than invalid input."""
 
 
 class CapacityError(QSVRError, ValueError):
-    """The problem has more variables than the sampler can take in one QUBO."""
+    """The problem has more variables than one QUBO of the sampler can hold."""
 
 
 class SamplerError(QSVRError, RuntimeError):
@@ -42,11 +42,11 @@ class SamplerError(QSVRError, RuntimeError):
     Attributes
     ----------
     samples : Samples or None
-        What came back before the failure, where anything did.
+        Samples that were returned before the failure.
     partial_solution : DualSolution or None
-        What a solver had found by then.
+        Solution that had been found before the failure.
     partial_model : QSVR or None
-        The model fitted to that, where there is one: it predicts.
+        Model fitted to that solution.
     """
 
     samples: Any = None
@@ -55,19 +55,19 @@ class SamplerError(QSVRError, RuntimeError):
 
 
 class CostLimitError(SamplerError):
-    """The estimated access time of what is to be submitted exceeds ``max_access_time``."""
+    """The estimated access time exceeds ``max_access_time``; nothing more was submitted."""
 
 
 class ServiceError(SamplerError):
-    """A remote service failed; the subclasses name the kind of failure."""
+    """A remote service failed. Subclasses distinguish the kinds of failure."""
 
 
 class AuthenticationError(ServiceError):
-    """The service does not accept the token, or there is none."""
+    """The service rejected the token, or there is no token."""
 
 
 class ConfigurationError(ServiceError):
-    """The client is not set up so that it could ask: endpoint, proxy, certificate or token."""
+    """The client cannot make a request with its endpoint, proxy, certificate or token."""
 
 
 class SolverMissingError(ServiceError):
@@ -75,35 +75,35 @@ class SolverMissingError(ServiceError):
 
 
 class SolverOfflineError(ServiceError):
-    """The solver exists and does not accept problems now."""
+    """The solver exists but does not accept problems at present."""
 
 
 class ServiceUnavailableError(ServiceError):
-    """The service is overloaded, broken or out of reach, also after all retries."""
+    """The service is overloaded, failing or unreachable, even after all retries."""
 
 
 class TimeLimitError(ServiceError):
-    """No answer came within the time limit; the problem was cancelled."""
+    """There was no answer within the time limit, and the problem was cancelled."""
 
 
 class ProblemFailedError(ServiceError):
-    """The solver took the problem and reported a failure."""
+    """The solver accepted the problem and reported a failure."""
 
 
 class ProblemCancelledError(ServiceError):
-    """The problem was cancelled at the service."""
+    """The problem was cancelled by the service."""
 
 
 class IncompleteAnswerError(ServiceError):
-    """The answer holds fewer samples than were asked for; they are in ``samples``."""
+    """The answer has fewer samples than requested; they are in ``samples``."""
 
 
 class InvalidAnswerError(ServiceError):
-    """The answer has what no answer should have; reads that can be read are in ``samples``."""
+    """The answer is malformed; the reads that are readable are in ``samples``."""
 
 
 class CoarseEncodingWarning(UserWarning):
-    """One QUBO trains much worse than is possible: mostly, C is too large for n_bits."""
+    """One QUBO gave a much worse training loss than possible; C may be too large for n_bits."""
 
 
 class IndefiniteKernelWarning(UserWarning):
@@ -111,12 +111,12 @@ class IndefiniteKernelWarning(UserWarning):
 
 
 class MemberFailedWarning(UserWarning):
-    """Members of an ensemble could not be solved; predictions use the others."""
+    """Members of an ensemble failed; predictions use the others."""
 
 
 class FallbackWarning(UserWarning):
-    """The sampler asked for failed and the fallback that was asked for took its place."""
+    """The sampler failed and the requested fallback was used instead."""
 
 
 class SamplerWarning(UserWarning):
-    """Reads or a seed do not reach the sampler, or it gave fewer reads than asked for."""
+    """The sampler has no option for reads or a seed, or returned fewer reads than requested."""

@@ -1,4 +1,4 @@
-"""Compile all that fits need, for example while an image is built: ``python -m qsvr.warm_up``.
+"""Compile all code that fits need, for example in an image: ``python -m qsvr.warm_up``.
 
 The first fit on a machine compiles its inner loops, which takes some seconds, and keeps them on
 disk: beside the package, in the user's cache folder, or in the folder NUMBA_CACHE_DIR. After
@@ -6,8 +6,8 @@ disk: beside the package, in the user's cache folder, or in the folder NUMBA_CAC
 >>> import qsvr
 >>> seconds = qsvr.warm_up(verbose=0)
 
-no fit has to wait. The module can be called like its function, so that ``qsvr.warm_up()`` means the
-same before and after ``import qsvr.warm_up``.
+no fit has to wait. The module can be called like its function, so that ``qsvr.warm_up()`` works
+before and after ``import qsvr.warm_up``.
 """
 
 from __future__ import annotations
@@ -27,20 +27,26 @@ __all__ = ["warm_up"]
 
 
 def warm_up(*, verbose: int = 1) -> float:
-    """Compile all that a fit, refinement, decomposition and prediction need; return the seconds.
+    """Compile the code of fits, refinement, decomposition and prediction in advance.
 
-    What has been compiled before is loaded. Where no folder can be written, the compiled code
-    serves this process only, and a RuntimeWarning says so.
+    Code that was compiled before is loaded. If no folder can be written, the compiled code is used
+    by this process only, and a RuntimeWarning is issued.
 
     Parameters
     ----------
-    verbose : int
-        1 prints how long it took and where the compiled code is kept; 0 is silent.
+    verbose : int, default=1
+        1 prints the time and the folder of the compiled code; 0 prints nothing.
 
     Returns
     -------
-    float
-        Seconds of processor time.
+    seconds : float
+        Processor time.
+
+    Examples
+    --------
+    >>> import qsvr
+    >>> qsvr.warm_up(verbose=0) > 0
+    True
     """
     start = time.process_time()
     X = np.linspace(0.0, 1.0, 520)[:, None]
@@ -49,7 +55,7 @@ def warm_up(*, verbose: int = 1) -> float:
     kinds: list[dict[str, Any]] = [{}, {"n_refinements": 2}, {"base": 3.0, "C": "implied"}]
     few = slice(None, None, 40)
     with warnings.catch_warnings():
-        # What is learned is of no interest here; only where the code is kept.
+        # The models do not matter here; warnings about the folder are still shown.
         warnings.filterwarnings("ignore", category=UserWarning)
         for options in kinds:
             QSVR(**settings, **options).fit(X[few], y[few])
@@ -66,7 +72,7 @@ def warm_up(*, verbose: int = 1) -> float:
 
 
 class _CallableModule(ModuleType):
-    """A module that is called like the function of its name."""
+    """A module that can be called like the function of the same name."""
 
     __module__ = "qsvr"  # which offers it
 

@@ -69,7 +69,7 @@ class Peer(Protocol):
 class Smac:
     """SMAC3's multi-fidelity facade: Hyperband with a random forest.
 
-    It is told the loss at the point that it suggested: its intensifier knows no other.
+    It receives the loss at the point that it suggested: its intensifier knows no other.
     """
 
     def __init__(self, search: Search) -> None:
@@ -226,7 +226,7 @@ class SyneTune:
 class Optuna:
     """Optuna's TPE with its HyperbandPruner, which decides after every epoch.
 
-    TPE is told the loss at the point that it suggested: the pruner's brackets go by the numbers of
+    TPE receives the loss at the point that it suggested: the pruner's brackets go by the numbers of
     the trials, so that no trial can be put in place of another.
     """
 

@@ -196,6 +196,8 @@ def shown(value: Any) -> str:
         return f"{type(value).__name__}()"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
+    if " object at 0x" in repr(value):
+        return f"{type(value).__name__}()"
     return repr(value).replace("'", '"')
 
 

@@ -10,14 +10,15 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 def visit_math(self: Any, node: Any) -> None:
     """Write a formula within a line."""
-    self.body.append(tex2mathml(node.astext(), as_block=False))
+    self.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_displaymath(self: Any, node: Any) -> None:
     """Write a formula of its own, in a box that scrolls where the page is narrow."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(tex2mathml(node.astext(), as_block=True))
+    formula = tex2mathml(node.astext())
+    self.body.append(formula.replace("<math", '<math display="block"', 1))
     self.body.append("</div>\n")
     raise nodes.SkipNode
 

@@ -71,12 +71,19 @@ class LayerSequences:
 
     Attributes
     ----------
-    size, n_channels, n_classes : int
+    size, n_channels, n_classes : int, default=8, 1, 10
         Edge length in pixels, number of channels and number of classes of the images.
-    max_depth : int
+    max_depth : int, default=5
         Maximum number of layers.
-    filters, kernels, units : tuple of int
+    filters, kernels, units : tuple of int, default=(4, 8, 16), (1, 3), (16, 64)
         Possible sizes of layers.
+
+    Examples
+    --------
+    >>> from hpo.examples.architectures import LayerSequences
+    >>> sequences = LayerSequences(max_depth=2)
+    >>> sorted(sequences.moves(sequences.start()))[:3]
+    ['C16k1', 'C16k3', 'C4k1']
     """
 
     size: int = 8

@@ -38,7 +38,7 @@ _QUESTIONS = 8
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the facts told before it, and the answer.
+    """A question, the facts that precede it, and the answer.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ def positional_reasoning(n_stories: int, seed: int = 0) -> list[Question]:
     ----------
     n_stories : int
         With eight questions each.
-    seed : int
+    seed : int, default=0
         Of all random choices.
 
     Returns

@@ -23,11 +23,11 @@ class Settings:
     ----------
     data : str
         Name of the data; see the loader of each model.
-    device : str
+    device : str, default="cpu"
         PyTorch's name of the device, such as ``"cpu"`` or ``"cuda"``.
-    precision : str
+    precision : str, default="float32"
         ``"float32"``, ``"bfloat16"`` or, on a GPU, ``"float16"``.
-    patience : int or None
+    patience : int or None, default=None
         Early stopping after this many epochs without a new lowest loss; None for none.
     """
 

@@ -106,7 +106,7 @@ def to_configspace(space: SearchSpace, *, seed: int | None = None) -> Any:
     Parameters
     ----------
     space : SearchSpace
-    seed : int or None
+    seed : int or None, default=None
         Seed of the new space's own random numbers.
 
     Returns

@@ -1,4 +1,4 @@
-"""MLflow: a run as a parent run with one child run per trial."""
+"""Tracker for MLflow: a run becomes a parent run with one child run per trial."""
 
 from __future__ import annotations
 
@@ -29,30 +29,42 @@ _MAX_VALUE = 500
 
 
 class MLflowTracker(Tracker):
-    """Writes a run to MLflow: parameters, all metrics after each unit, status and reason.
+    """Tracker that writes a run to MLflow: parameters, metrics, status and reason of each trial.
 
     The objective has its own name (``loss`` without one) and the trainer's sign.
 
     Parameters
     ----------
-    experiment : str
+    experiment : str, default="hpo"
         Name of the experiment, created if it does not exist.
-    run_name : str or None
+    run_name : str or None, default=None
         Name of the parent run.
-    tracking_uri : str or None
-        Address of the server; default: MLflow's setting (``MLFLOW_TRACKING_URI``).
-    parent_run_id : str or None
+    tracking_uri : str or None, default=None
+        Address of the server. None takes MLflow's setting (``MLFLOW_TRACKING_URI``).
+    parent_run_id : str or None, default=None
         Parent run to continue after a resume; its content is not written again.
 
     Attributes
     ----------
-    parent_run_id : str or None
+    parent_run_id : str or None, default=None
         Id of the parent run once it has started.
 
     Raises
     ------
     MissingPackageError
         If MLflow is not installed.
+
+    See Also
+    --------
+    hpo.integrations.tensorboard.TensorBoardTracker : The same for TensorBoard.
+    hpo.integrations.tracking.track : Writes a run that is over.
+
+    Examples
+    --------
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.mlflow import MLflowTracker
+    >>> tracker = MLflowTracker("digits")  # doctest: +SKIP
+    >>> results = Tuner(train, scheduler, progress=tracker).run()  # doctest: +SKIP
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""TensorBoard: a directory per trial, with its metrics and hyperparameters."""
+"""Tracker for TensorBoard: a directory per trial, with its metrics and hyperparameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_OPEN = 64
 
 
 class TensorBoardTracker(Tracker):
-    """Writes a run as TensorBoard's event files: scalars, and the hyperparameters tab.
+    """Tracker that writes the event files of TensorBoard: metrics and hyperparameters.
 
     Parameters
     ----------
@@ -29,6 +29,18 @@ class TensorBoardTracker(Tracker):
     ------
     MissingPackageError
         If TensorBoard is not installed.
+
+    See Also
+    --------
+    hpo.integrations.mlflow.MLflowTracker : The same for MLflow.
+    hpo.integrations.tracking.track : Writes a run that is over.
+
+    Examples
+    --------
+    >>> from hpo import Tuner
+    >>> from hpo.integrations.tensorboard import TensorBoardTracker
+    >>> tracker = TensorBoardTracker("logs")  # doctest: +SKIP
+    >>> results = Tuner(train, scheduler, progress=tracker).run()  # doctest: +SKIP
     """
 
     def __init__(self, directory: str | Path) -> None:

@@ -1,8 +1,8 @@
-"""Base of the trackers, which write the new part of the state of a run to a service.
+"""Base of the trackers, which write a run to a service while it goes on.
 
-A tracker is a `hpo.run.progress.Progress`: pass it as ``Tuner(..., progress=tracker)``, or within
-`Several` beside a progress display. `track` writes a run that is over. An unreachable service never
-ends a run: writing is tried again, and what could not be written in the end is logged.
+A tracker is a `hpo.run.progress.Progress`: pass it as ``Tuner(..., progress=tracker)``, or together
+with a progress display in `Several`. `track` writes a run that is over. An unreachable service
+never ends a run: the tracker tries again, and logs what could not be written in the end.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Update:
-    """New part of a trial.
+    """What is new about a trial since the last update.
 
     Attributes
     ----------
     trial : TrialResult
-        Its present state.
+        The trial with all its values.
     start : int
         Units written before.
     first : bool
-        Whether nothing of it was written before.
+        Whether this is the first update of the trial.
     over : bool
         Whether it is stopped, completed or failed.
     objective : Objective

@@ -39,6 +39,13 @@ class Prediction:
         Skill relative to keeping the last value; None if it was not measured.
     info : dict, default={}
         Diagnostics of the predictor in plain values, for display only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.predictors import Prediction
+    >>> Prediction(mean=np.array([0.5]), std=np.array([0.1]), skill=0.3).skill
+    0.3
     """
 
     mean: FloatArray
@@ -62,6 +69,12 @@ class PredictionContext:
         The search space, if the searcher has one.
     warm_start_state : Mapping, default={}
         `Forecast.warm_start_state` of the previous forecast of the same search.
+
+    Examples
+    --------
+    >>> from hpo.predictors import PredictionContext
+    >>> PredictionContext(seed=3).seed
+    3
     """
 
     seed: int = 0
@@ -125,6 +138,28 @@ class BasePredictor(ABC):
     ----------
     folds : int, default=5
         Number of cross-validation folds, at most the number of curves; 0 for no cross-validation.
+
+    See Also
+    --------
+    hpo.CurvePredictor : The protocol.
+    hpo.predictors.ForecastingPredictor : Base class of predictors for curves of any length.
+
+    Examples
+    --------
+    A predictor of the mean of the training curves:
+
+    >>> import numpy as np
+    >>> from hpo.predictors import BasePredictor
+    >>> from hpo.trial import Curve
+    >>> class MeanPredictor(BasePredictor):
+    ...     def _fit(self, curves, values, context):
+    ...         self.mean_ = values[:, -1].mean()
+    ...
+    ...     def _predict(self, curves, values):
+    ...         return np.full(len(curves), self.mean_)
+    >>> curves = [Curve(0, {}, (3.0, 2.0)), Curve(1, {}, (2.0, 1.0))]
+    >>> MeanPredictor().fit(curves, known=1, target=2).predict(curves).mean
+    array([1.5, 1.5])
     """
 
     def __init__(self, folds: int = 5) -> None:

@@ -16,7 +16,20 @@ _EXPONENTS = np.linspace(0.05, 3.0, 60)
 
 
 class LastValuePredictor(BasePredictor):
-    """Predicts the last known loss."""
+    """Predicts the last known loss.
+
+    See Also
+    --------
+    hpo.make_predictor : Predictors by name.
+
+    Examples
+    --------
+    >>> from hpo.predictors import LastValuePredictor
+    >>> from hpo.trial import Curve
+    >>> curves = [Curve(0, {}, (3.0, 2.0, 1.0)), Curve(1, {}, (2.0, 1.5, 1.2))]
+    >>> LastValuePredictor().fit(curves, known=2, target=3).predict(curves).mean
+    array([2. , 1.5])
+    """
 
     def as_forecaster(self) -> PooledPredictor:
         """Return a pooled predictor that forecasts no change, with a measured spread."""
@@ -34,6 +47,19 @@ class PowerLawPredictor(BasePredictor):
 
     The exponent is searched on a grid, a and b follow by least squares. With fewer than three
     points, or if the best law does not decrease, the last known loss is kept.
+
+    See Also
+    --------
+    hpo.make_predictor : Predictors by name.
+
+    Examples
+    --------
+    >>> from hpo.predictors import PowerLawPredictor
+    >>> from hpo.trial import Curve
+    >>> curve = Curve(0, {}, tuple(1 + 1 / unit for unit in range(1, 21)))
+    >>> predictor = PowerLawPredictor().fit([curve], known=10, target=20)
+    >>> predictor.predict([curve]).mean.round(2)
+    array([1.05])
     """
 
     def _fit(self, curves: Sequence[Curve], values: FloatArray, context: PredictionContext) -> None:

@@ -42,6 +42,15 @@ class Forecast:
         As in `hpo.trial.ForecastReport`.
     warm_start_state : Mapping, default={}
         State for the next forecast of the same search, in plain values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.predictors import Forecast
+    >>> from hpo.surrogates import LogScale
+    >>> forecast = Forecast(mean=np.log([0.5]), std=np.array([0.1]), scale=LogScale())
+    >>> forecast.loss
+    array([0.5])
     """
 
     mean: FloatArray
@@ -84,7 +93,28 @@ class Forecaster(Protocol):
 
 
 class ForecastingPredictor(ABC):
-    """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well."""
+    """Base class of forecasters that are a `hpo.predictors.CurvePredictor` as well.
+
+    See Also
+    --------
+    hpo.JointPredictor, hpo.MixedPredictor, hpo.PooledPredictor : Its forms.
+    hpo.predictors.BasePredictor : Base class of predictors with one known length.
+
+    Examples
+    --------
+    A forecaster that keeps the last loss:
+
+    >>> import numpy as np
+    >>> from hpo.predictors import Forecast, ForecastingPredictor
+    >>> from hpo.surrogates import LogScale
+    >>> from hpo.trial import Curve
+    >>> class LastLoss(ForecastingPredictor):
+    ...     def forecast(self, curves, target, context=None):
+    ...         last = np.log([curve.losses[-1] for curve in curves])
+    ...         return Forecast(last, np.ones(len(curves)), LogScale())
+    >>> LastLoss().forecast([Curve(0, {}, (3.0, 2.0))], target=5).loss
+    array([2.])
+    """
 
     @abstractmethod
     def forecast(

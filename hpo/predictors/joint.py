@@ -61,10 +61,28 @@ class JointPredictor(ForecastingPredictor):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.MixedPredictor : This predictor and `hpo.PooledPredictor` in turn.
+    hpo.PooledPredictor : Forecasts by a regression model of your choice.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
+
     References
     ----------
     Swersky et al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896, which has the trial's own
     process; here the surface may change with the length too.
+
+    Examples
+    --------
+    >>> from hpo import JointPredictor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = JointPredictor().forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(self, *, max_points: int = 400, iterations: int = 10) -> None:

@@ -40,6 +40,24 @@ class MixedPredictor(ForecastingPredictor):
     ------
     ValueError
         If there is no forecaster, or a regressor is unknown.
+
+    See Also
+    --------
+    hpo.JointPredictor, hpo.PooledPredictor : The two models.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
+    hpo.make_predictor : Predictors by name.
+
+    Examples
+    --------
+    >>> from hpo import MixedPredictor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = MixedPredictor().forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(
@@ -53,7 +71,9 @@ class MixedPredictor(ForecastingPredictor):
             ]
             forecasters = (JointPredictor(), *pooled)
         if not forecasters:
-            raise ValueError("forecasters must hold at least one, got an empty sequence")
+            raise ValueError(
+                "forecasters must contain at least one forecaster, got an empty sequence"
+            )
         self.forecasters = tuple(forecasters)
 
     def forecast(

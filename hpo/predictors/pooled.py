@@ -61,10 +61,28 @@ class PooledPredictor(ForecastingPredictor):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.MixedPredictor : This predictor and `hpo.JointPredictor` in turn.
+    hpo.JointPredictor : Forecasts by one Gaussian process.
+    hpo.SwiftASHA : The scheduler that uses forecasts.
+
     References
     ----------
-    The features are those of Baker et al., arXiv 1705.10823, made independent of the length; the
+    The features are those of Baker et al., :arxiv:`1705.10823`, made independent of the length; the
     idea of one model for all lengths is freeze-thaw (Swersky et al., arXiv 1406.3896).
+
+    Examples
+    --------
+    >>> from hpo import PooledPredictor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> short = [Curve(c.trial_id, c.config, c.losses[:5]) for c in curves]
+    >>> forecast = PooledPredictor("nusvr").forecast(short, target=20)
+    >>> forecast.loss.shape
+    (40,)
     """
 
     def __init__(

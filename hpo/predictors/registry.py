@@ -71,6 +71,20 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
     ------
     ValueError
         If the name or an option is unknown; the message lists the valid ones.
+
+    See Also
+    --------
+    hpo.make_scheduler : The scheduler that uses it.
+    hpo.predictors.CurveFeatures : The features of regressors.
+
+    Examples
+    --------
+    >>> from hpo import make_predictor
+    >>> make_predictor("nusvr", nu=0.3, first_differences=True).regressor
+    NuSVR(nu=0.3)
+    >>> from sklearn.linear_model import Ridge
+    >>> type(make_predictor(Ridge())).__name__
+    'CurveRegressor'
     """
     if isinstance(predictor, str):
         return _build(predictor, CATALOGUE.get(predictor), options)
@@ -78,7 +92,8 @@ def make_predictor(predictor: Any = "nusvr", /, **options: Any) -> CurvePredicto
         return _build("a regressor", partial(CurveRegressor, predictor), options)
     if options:
         raise ValueError(
-            f"a ready-made predictor takes no options, got {', '.join(sorted(options))}"
+            f"a {type(predictor).__name__} takes no options here, got "
+            f"{', '.join(sorted(options))}; pass them to its constructor"
         )
     if not (hasattr(predictor, "fit") and hasattr(predictor, "predict")):
         raise ValueError(

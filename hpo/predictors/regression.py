@@ -25,7 +25,7 @@ class CurveFeatures:
     values : bool, default=True
         The known losses.
     first_differences, second_differences : bool, default=False
-        Their differences, and the differences of those (Baker et al., arXiv 1705.10823).
+        Their differences, and the differences of those (Baker et al., :arxiv:`1705.10823`).
     space : SearchSpace or None, default=None
         Adds the hyperparameters, as this space turns them into numbers.
 
@@ -33,6 +33,15 @@ class CurveFeatures:
     ------
     ValueError
         If none is chosen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.predictors import CurveFeatures
+    >>> from hpo.trial import Curve
+    >>> features = CurveFeatures(first_differences=True)
+    >>> features([Curve(0, {}, (3.0, 2.0, 1.5))], np.array([[3.0, 2.0, 1.5]]))
+    array([[ 3. ,  2. ,  1.5, -1. , -0.5]])
     """
 
     values: bool = True
@@ -44,7 +53,8 @@ class CurveFeatures:
         chosen = (self.values, self.first_differences, self.second_differences, self.space)
         if not any(chosen):
             raise ValueError(
-                "choose at least one of values, first_differences, second_differences, space"
+                "at least one of values, first_differences, second_differences and space must be "
+                "set, got none; set values=True"
             )
 
     def __call__(self, curves: Sequence[Curve], known: FloatArray) -> FloatArray:
@@ -118,13 +128,30 @@ class CurveRegressor(BasePredictor):
     regressor : object, default=None
         Any scikit-learn regressor. It is cloned, never fitted itself, and its ``random_state`` is
         set to the context's seed if it has one. Default: `NuSVR()`, as in the experiments of
-        arXiv 2311.17508.
+        :arxiv:`2311.17508`.
     features : CurveFeatures, default=None
         Features of a curve. Default: the known losses.
     scale : bool, default=True
         Scale features and target to [0, 1] by their range in the training data.
     folds : int, default=5
         Number of cross-validation folds; 0 for no cross-validation.
+
+    See Also
+    --------
+    hpo.make_predictor : Predictors by name, and from a scikit-learn regressor.
+    hpo.predictors.CurveFeatures : The features of a curve.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import ExtraTreesRegressor
+    >>> from hpo.predictors import CurveRegressor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> predictor = CurveRegressor(ExtraTreesRegressor(10)).fit(curves[:30], known=5, target=20)
+    >>> predictor.predict(curves[30:]).mean.shape
+    (10,)
     """
 
     def __init__(
@@ -195,6 +222,22 @@ class QSVRPredictor(CurveRegressor):
     ------
     ValueError
         If `max_samples` is below 2, or `qsvr.QSVR` does not take a setting.
+
+    See Also
+    --------
+    hpo.predictors.CurveRegressor : The same with any scikit-learn regressor.
+    qsvr.QSVR : The regressor.
+
+    Examples
+    --------
+    >>> from hpo.predictors import QSVRPredictor
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> from hpo.trial import Curve
+    >>> table = synthetic_table(40, 20, seed=0)
+    >>> curves = [Curve(i, table.configs[i], tuple(table.losses[i])) for i in range(40)]
+    >>> predictor = QSVRPredictor(folds=0).fit(curves[:30], known=5, target=20)
+    >>> predictor.predict(curves[30:]).mean.shape
+    (10,)
     """
 
     def __init__(

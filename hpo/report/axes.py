@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from hpo.run.results import Results
@@ -12,7 +13,7 @@ from hpo.space.domains import Constant
 _LARGEST = 1e300
 """Values of this size or larger are shown as categories."""
 _LOG_FROM = 50.0
-"""Ratio of the largest to the least value from which an unknown domain is taken as logarithmic."""
+"""Least ratio of the largest to the least value of a domain that is taken as logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Axis:
         Least and largest value that was tried; 0 and the number of levels minus 1 for categories.
     log : bool
         Whether the axis is logarithmic: if the domain is or, where the domain is not known, if the
-        values are positive and their ratio is large.
+        values lie more evenly on it.
     levels : tuple of str or None
         Categories in order; None for numbers.
     choices : tuple
@@ -69,7 +70,7 @@ def _axis(results: Results, name: str) -> Axis | None:
         known = getattr(domain, "log", None)
         if known is None:
             known = "loguniform" in str(getattr(domain, "name", "")) or (
-                domain is None and low > 0 and high / low > _LOG_FROM
+                domain is None and _looks_logarithmic([float(value) for value in values])
             )
         return Axis(name, low, high, bool(known) and low > 0)
     tried = {str(value): value for value in values}
@@ -77,6 +78,15 @@ def _axis(results: Results, name: str) -> Axis | None:
     levels = tuple(dict.fromkeys([*(each for each in known if each in tried), *sorted(tried)]))
     choices = tuple(tried[level] for level in levels)
     return Axis(name, 0.0, len(levels) - 1.0, levels=levels, choices=choices)
+
+
+def _looks_logarithmic(values: list[float]) -> bool:
+    """Return whether values lie more evenly on a logarithmic axis, by the place of the median."""
+    low, high, middle = min(values), max(values), median(values)
+    if low <= 0 or high / low < _LOG_FROM:
+        return False
+    linear = (middle - low) / (high - low)
+    return abs(math.log(middle / low) / math.log(high / low) - 0.5) < abs(linear - 0.5)
 
 
 def _is_finite(value: object) -> bool:

@@ -43,6 +43,13 @@ class Comparison:
     ------
     UsageError
         If there are fewer than two, or they do not optimise the same metric.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import Comparison, read_run
+    >>> names = ("hyperband.jsonl", "swift-asha.jsonl")
+    >>> Comparison([read_run(Path(name)) for name in names]).names  # doctest: +SKIP
     """
 
     runs: Sequence[Run]
@@ -201,7 +208,7 @@ class Comparison:
         ----------
         path : Path
             The file.
-        overwrite : bool
+        overwrite : bool, default=False
             Whether to replace an existing file.
 
         Returns

@@ -33,13 +33,16 @@ _WITHIN = ("decision", "degraded")
 
 
 @collector_paused()
-def content(run: Run) -> dict[str, Any]:
+def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Return the content of the page.
 
     Parameters
     ----------
     run : Run
         From `read_run`.
+    importances : list or None
+        Value ``"importance"`` of an earlier content, which takes seconds for thousands of trials;
+        None measures it.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def content(run: Run) -> dict[str, Any]:
         "objective": results.objective.title,
         "mode": results.objective.mode,
         "metrics": list(results.metrics),
-        "lines": results.summary_lines(),
+        "lines": [*results.summary_lines(), *run.skill_lines()],
         "figures": _key_figures(results),
         "settings": [[name, settings_text(value)] for name, value in run.settings.items()],
         "fates": list(FATES),
@@ -65,7 +68,7 @@ def content(run: Run) -> dict[str, Any]:
         "budget": results.budget,
         "baseline": None if results.baseline is None else results.baseline.epochs,
         "saved": results.saved,
-        "importance": _importances(results.trials),
+        "importance": _importances(results.trials) if importances is None else importances,
         "axes": [_axis(axis) for axis in axes_of(results)],
         "resources": _resources(results),
         "rungs": rung_ends(results)[-_SHOWN_RUNGS:],
@@ -79,15 +82,15 @@ def _key_figures(results: Results) -> list[list[str]]:
         best = results.incumbent
         figures.insert(0, [f"best {results.objective.title}", f"{best.value:.5g}"])
         figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
-    if results.baseline is not None and results.saved is not None:
-        share = results.saved / results.baseline.epochs
+    if results.baseline is not None:
         figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
-        figures.append(["saved", f"{results.saved} ({share:.1%})"])
+        saved, whole = results.savings
+        figures += [["saved", f"{saved} ({saved / whole:.1%})"]] if saved else []
     if results.utilisation is not None:
         figures.append(["utilisation of workers", f"{results.utilisation:.1%}"])
     skills = [event.skill for event in results.events if event.skill is not None]
     if skills:
-        figures.append(["median skill, last value = 0", skill_text(median(skills))])
+        figures.append(["median skill, cross-validated", skill_text(median(skills))])
     degraded = sum(event.kind == "degraded" for event in results.events)
     failed = sum(trial.status == "failed" for trial in results.trials)
     figures += [["failed trials", str(failed)]] if failed else []
@@ -180,10 +183,20 @@ def _resource(results: Results, bracket: int, rung: int, events: Sequence[Event]
         if event.kind == "rung":
             return event.resource
     if results.baseline is None or not results.baseline.rounds:
-        return None
+        return _where_complete(results, bracket, rung)
     brackets = results.baseline.brackets
     rungs = brackets[bracket % len(brackets)].rungs
     return rungs[rung].resource if rung < len(rungs) else None
+
+
+def _where_complete(results: Results, bracket: int, rung: int) -> int | None:
+    """Return the units of the complete trials whose last rung this is; None without one."""
+    lengths = {
+        len(trial.losses)
+        for trial in results.trials
+        if (trial.bracket, trial.rung, str(trial.status)) == (bracket, rung, "completed")
+    }
+    return max(lengths, default=None)
 
 
 def _decision(event: Event) -> dict[str, Any]:

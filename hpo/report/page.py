@@ -36,6 +36,7 @@ _SCRIPTS = (
     "trials.js",
     "main.js",
 )
+_LIVE = "live.js"
 
 
 def render(run: Run) -> str:
@@ -51,12 +52,50 @@ def render(run: Run) -> str:
     str
         HTML without external resources.
     """
-    values = plain(content(run))
-    parts = {"best": _best_table(values["trials"]), "objective": html_text(values["objective"])}
-    return filled("page.html", _SCRIPTS, values, **parts)
+    return rendered(content(run))
 
 
-def filled(template: str, scripts: Iterable[str], values: Mapping[str, Any], **parts: str) -> str:
+def rendered(content: Mapping[str, Any]) -> str:
+    """Return the page of a content.
+
+    Parameters
+    ----------
+    content : Mapping
+        From `hpo.report.content.content`. With a value ``"live"``, which is that of
+        `hpo.report.live.live_status`, the page shows it, and loads itself again as long as the run
+        goes on.
+
+    Returns
+    -------
+    str
+        HTML without external resources.
+    """
+    values = plain(content)
+    best, objective = _best_table(values["trials"]), html_text(values["objective"])
+    scripts = (*_SCRIPTS, _LIVE) if "live" in content else _SCRIPTS
+    return filled("page.html", scripts, values, best=best, objective=objective)
+
+
+def live_page(title: str) -> str:
+    """Return the page of a run that asks its server for the content, again and again.
+
+    Parameters
+    ----------
+    title : str
+        Name of the run.
+    """
+    values = {"title": title, "lines": ()}
+    return filled("page.html", (*_SCRIPTS, _LIVE), values, is_live=True, best="", objective="")
+
+
+def filled(
+    template: str,
+    scripts: Iterable[str],
+    values: Mapping[str, Any],
+    *,
+    is_live: bool = False,
+    **parts: str,
+) -> str:
     """Return a page with its scripts, style and values embedded.
 
     Parameters
@@ -67,16 +106,19 @@ def filled(template: str, scripts: Iterable[str], values: Mapping[str, Any], **p
         Names of the scripts' assets, in order.
     values : Mapping
         Plain values (`hpo.text.plain`), with ``title`` and ``lines``.
+    is_live : bool
+        Whether the page asks the server that it came from for its content, which is not embedded.
     **parts
         Further parts of the template, as HTML.
     """
-    data = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    data = json.dumps(None if is_live else values, separators=(",", ":"), allow_nan=False)
     for character in "&<>":  # so that the JSON is safe within a script element
         data = data.replace(character, f"\\u{ord(character):04x}")
     script = '"use strict";\n' + "\n".join(_asset(name) for name in scripts)
     style = _asset("style.css")
+    policy = f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}"
     return string.Template(_asset(template)).substitute(
-        policy=f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}",
+        policy=policy + ("; connect-src 'self'" if is_live else ""),
         title=html_text(values["title"]),
         lines="\n".join(f"<li>{html_text(line)}</li>" for line in values["lines"]),
         style=style,
@@ -95,7 +137,7 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
         From `hpo.report.read_run`.
     path : Path
         The file.
-    overwrite : bool
+    overwrite : bool, default=False
         Whether to replace an existing file.
 
     Returns
@@ -107,6 +149,11 @@ def write_report(run: Run, path: Path, *, overwrite: bool = False) -> Path:
     ------
     UsageError
         If the file exists and may not be replaced, or cannot be written.
+
+    See Also
+    --------
+    hpo.report.read_run : Reads the run of a journal.
+    hpo.report.Comparison : Several runs side by side.
     """
     return write_page(render(run), path, overwrite=overwrite)
 

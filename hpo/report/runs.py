@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpo.loop import Scheduler
-from hpo.run.journal import read_journal
+from hpo.run.journal import JournalContent, read_journal
 from hpo.run.progress import skill_text
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
@@ -55,10 +55,17 @@ class Run:
         Its title.
     results : Results
         Trials, decisions and history.
-    jobs : tuple of PredictJob or ForecastJob
+    jobs : tuple of PredictJob or ForecastJob, default=()
         Predictions that the scheduler asked for.
-    settings : Mapping
+    settings : Mapping, default={}
         Settings of the run in plain values; empty where they are not known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import read_run
+    >>> run = read_run(Path("run.jsonl"))  # doctest: +SKIP
+    >>> run.name, run.results.best  # doctest: +SKIP
     """
 
     name: str
@@ -135,11 +142,11 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
     ----------
     journal : Path
         Its journal.
-    scheduler : Scheduler, optional
+    scheduler : Scheduler, default=None
         A scheduler in the state in which the run began. A run that was built from a `RunSpec`
         needs none; of any other, the report shows without it what the journal's lines say (see
         `hpo.Results.of_lines`), and no predictions.
-    salvage : bool
+    salvage : bool, default=False
         Whether to read a damaged journal up to the damage; ``results.damage`` says what is left
         out.
 
@@ -149,9 +156,26 @@ def read_run(journal: Path, scheduler: Scheduler | None = None, *, salvage: bool
         If the journal cannot be used, or does not fit the scheduler.
     """
     journal = Path(journal)
+    return run_of(read_salvaged(journal) if salvage else read_journal(journal), scheduler)
+
+
+def run_of(content: JournalContent, scheduler: Scheduler | None = None) -> Run:
+    """Return a run whose journal has been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Content of its journal.
+    scheduler : Scheduler, optional
+        As in `read_run`.
+
+    Raises
+    ------
+    JournalError
+        If the journal does not fit the scheduler.
+    """
     jobs: list[Job] = []
-    content = read_salvaged(journal) if salvage else read_journal(journal)
     results = Results.of_content(content, scheduler, decided=jobs.append)
     predictions = tuple(job for job in jobs if isinstance(job, ModelJob))
     settings = extended_settings(content.header.spec, content.notes())
-    return Run(journal.stem, results, predictions, settings)
+    return Run(content.path.stem, results, predictions, settings)

@@ -45,12 +45,18 @@ class RunningSegment:
         Trial and its units before and after.
     since : float
         When it started, in seconds since the epoch.
-    attempt : int
+    attempt : int, default=1
         Number of the attempt, from 1.
-    host, worker, device : str
+    host, worker, device : str, default=""
         Where it runs; empty where that is not known.
-    pid : int or None
+    pid : int or None, default=None
         Its process.
+
+    Examples
+    --------
+    >>> from hpo.report import RunningSegment
+    >>> RunningSegment(trial_id=3, start=9, stop=27, since=0.0, worker="1").stop
+    27
     """
 
     trial_id: int
@@ -70,7 +76,7 @@ class RunningSegment:
         ----------
         now : float
             Seconds since the epoch.
-        interrupted : bool
+        interrupted : bool, default=False
             Whether it does not run any more.
         """
         age = _duration(now - self.since)
@@ -121,8 +127,15 @@ class RunStatus:
         Whether the last line is not whole.
     problem : str
         What is wrong with the journal, empty for nothing.
-    objective : str
+    objective : str, default="loss"
         Name of the objective.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.report import read_status
+    >>> status = read_status(Path("run.jsonl"))  # doctest: +SKIP
+    >>> status.state, status.units  # doctest: +SKIP
     """
 
     journal: str
@@ -157,7 +170,7 @@ class RunStatus:
 
         Parameters
         ----------
-        now : float, optional
+        now : float, default=None
             Seconds since the epoch; default: the time.
         """
         now = time.time() if now is None else now
@@ -202,7 +215,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     ----------
     journal : Path
         Its journal; a damaged one is read up to the damage.
-    scheduler : Scheduler, optional
+    scheduler : Scheduler, default=None
         A scheduler in the state in which the run began, for one that was not built from a
         `RunSpec`: without it, what became of a trial and the budget are known only once the run
         has ended or was stopped in good order; until then, trials between two segments count as
@@ -213,16 +226,29 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     JournalError
         If there is no journal to read.
     """
-    journal = Path(journal)
-    content = read_salvaged(journal)
+    content = read_salvaged(Path(journal))
+    try:
+        return status_of(content, Results.of_content(content, scheduler))
+    except UsageError as error:
+        return status_of(content, None, str(error))
+
+
+def status_of(content: JournalContent, results: Results | None, problem: str = "") -> RunStatus:
+    """Return the state of a run whose journal has just been read.
+
+    Parameters
+    ----------
+    content : JournalContent
+        Its content.
+    results : Results or None
+        Its results; None where they cannot be known.
+    problem : str
+        Why they cannot.
+    """
+    journal = content.path
     leader = _leader(content)
     locked = is_locked(journal, leader.get("pid"))
-    problem = "" if content.damage is None else str(content.damage)
-    results = None
-    try:
-        results = Results.of_content(content, scheduler)
-    except UsageError as error:
-        problem = problem or str(error)
+    problem = problem if content.damage is None else str(content.damage)
     spec = content.header.spec
     segments = _segments(content)
     predictions = _predictions(content)

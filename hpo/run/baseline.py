@@ -1,4 +1,4 @@
-"""Plain Hyperband with the settings of a run: what savings are measured against."""
+"""Plain Hyperband with the settings of a run, against which savings are measured."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class HyperbandBaseline:
     ----------
     max_resource, reduction_factor : int
         R and eta.
-    iterations : int
+    iterations : int, default=1
         Number of times that all brackets are run.
-    rounds : bool
+    rounds : bool, default=True
         Whether the run has Hyperband's rounds, so that the saving of a stopped trial is known at
         once; otherwise whatever is not spent is saved.
-    min_resource : int
+    min_resource : int, default=1
         Least resource of a rung.
     """
 

@@ -1,4 +1,4 @@
-"""Callbacks: code of the user's that is called as a search goes on, and may stop it.
+"""Callbacks: user code that is called during a search and may stop a trial or the search.
 
 >>> class Patience(Callback):
 ...     def on_epoch(self, trial, unit, value):
@@ -26,23 +26,46 @@ if TYPE_CHECKING:
 
 
 class Stop(Enum):
-    """What a callback may return to stop something; None goes on."""
+    """Values that a callback returns to stop a trial or the search. None continues.
+
+    See Also
+    --------
+    Callback : Base class of callbacks.
+
+    Examples
+    --------
+    >>> [each.name for each in Stop]
+    ['TRIAL', 'SEARCH']
+    """
 
     TRIAL = "trial"
     """Train this trial no further. It is complete with the losses that it has, as if its training
     had ended by itself."""
     SEARCH = "search"
-    """End the run in good order, as a limit does (see `Tuner.run`): what was found is returned,
-    and a run with a journal can be resumed. Segments that still run are ended."""
+    """End the run in good order, as a limit does (see `Tuner.run`). The results are returned, and a
+    run with a journal can be resumed. Segments that still run are ended."""
 
 
 class Callback:
-    """Base class of callbacks; override what you need.
+    """Base class of callbacks. Override the methods that you need.
 
-    Callbacks run in the process that leads the run, one after the other, between its decisions:
-    what takes long delays the search. A callback that raises an exception stops the run in good
-    order, by a `hpo.errors.CallbackError` that names it. A resumed run calls the callbacks for what
-    is new only.
+    Callbacks run in the process that leads the run, one after the other, between its decisions, so
+    a slow callback delays the search. A callback that raises an exception stops the run in good
+    order with a `hpo.errors.CallbackError` that names it. A resumed run calls callbacks for new
+    events only.
+
+    See Also
+    --------
+    Stop : Values that a callback may return.
+    Tuner : Takes callbacks in its parameter `callbacks`.
+
+    Examples
+    --------
+    Stop trials whose objective is above 2 after three epochs:
+
+    >>> class StopBadTrials(Callback):
+    ...     def on_epoch(self, trial, unit, value):
+    ...         return Stop.TRIAL if unit >= 3 and value > 2.0 else None
     """
 
     def on_epoch(self, trial: TrialResult, unit: int, value: float) -> Stop | None:
@@ -63,7 +86,7 @@ class Callback:
         Returns
         -------
         Stop or None
-            What to stop; None goes on.
+            What to stop. None continues.
         """
         del trial, unit, value
         return None
@@ -79,7 +102,7 @@ class Callback:
         Returns
         -------
         Stop or None
-            What to stop; None goes on.
+            What to stop. None continues.
         """
         del trial
         return None
@@ -96,10 +119,10 @@ class Callback:
 
 
 class CallbackRunner:
-    """A `hpo.loop.Runner` that shows what happens to callbacks.
+    """A `hpo.loop.Runner` that calls the callbacks for what happens.
 
-    Stopping a trial changes the report of its segment, before that is written down: so a journal
-    replays without the callbacks.
+    Stopping a trial changes the report of its segment before the report is written to the journal,
+    so the journal is replayed without the callbacks.
 
     Parameters
     ----------
@@ -207,11 +230,11 @@ def _called(callback: Callback, method: str, *arguments: object) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise CallbackError(f"{name} failed: {describe(error)}; mend it and resume") from error
+        raise CallbackError(f"{name} failed: {describe(error)}; correct it and resume") from error
     if answer is None or isinstance(answer, Stop):
         return answer
     raise CallbackError(
-        f"{name} must return None, Stop.TRIAL or Stop.SEARCH, got {answer!r:.80}; mend it and "
+        f"{name} must return None, Stop.TRIAL or Stop.SEARCH, got {answer!r:.80}; correct it and "
         "resume"
     )
 

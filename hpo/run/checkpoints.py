@@ -1,4 +1,4 @@
-"""The checkpoints of a run: a directory per trial, and a file that says which run they are of.
+"""Checkpoints of a run: a directory per trial, and a file that identifies the run.
 
 While a trial is trained, its directory lies in that of the attempt (`hpo.run.executors.attempts`).
 """
@@ -75,7 +75,7 @@ class CheckpointStore:
             )
 
     def _used(self) -> bool:
-        """Return whether the directory holds more than what a start that was killed leaves."""
+        """Return whether the directory contains more than a killed start leaves behind."""
         try:
             return self.root.exists() and not all(map(is_temporary, self.root.iterdir()))
         except OSError as error:
@@ -151,7 +151,7 @@ class CheckpointStore:
         except OSError as error:
             why = error.strerror or str(error)
         except (ValueError, RecursionError, LookupError):
-            why = "it is not the one that hpo wrote"
+            why = "it was not written by hpo"
         raise UsageError(
             f"{identity} cannot be read ({why}), and the journal is not at fault. If the "
             f'checkpoints beside it are of this run, replace the file by {{"run_id": "{run_id}"}}; '
@@ -218,7 +218,7 @@ class CheckpointStore:
                 folder.rename(place)
 
     def place(self, trial_id: int) -> dict[str, Any]:
-        """Return where a trial was last seen to be trained (see `hpo.trainers.place`), if known."""
+        """Return where a trial was last trained (see `hpo.trainers.place`), if it is known."""
         name = _name(trial_id)
         attempts = self.attempts(trial_id).glob(f"*/{name}/{FILE}")
         found = [*self.root.glob(f"{name}/{FILE}"), *attempts]
@@ -250,7 +250,7 @@ class CheckpointStore:
         )
 
     def remove(self, trial_id: int) -> None:
-        """Delete a trial's checkpoint: all in its directory that has a name from ``checkpoint`` on.
+        """Delete a trial's checkpoint: all files in its directory named ``checkpoint*``.
 
         What else is there stays, such as ``error.txt`` and what the trainer has written for a
         reader. A directory without such things is deleted, if there was a checkpoint in it. What
@@ -261,18 +261,18 @@ class CheckpointStore:
             _remove_checkpoint(folder)
 
     def settle(self, trial_id: int, attempt: str = "") -> None:
-        """Make what an attempt has left the trial's own, once its report is accepted.
+        """Move the files of an attempt to the trial, after its report was accepted.
 
         Parameters
         ----------
         trial_id : int
-        attempt : str
+        attempt : str, default=""
             Name of the attempt; by default the last one, which has failed.
         """
         settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)
 
     def tidy(self) -> None:
-        """Delete what the attempts of a finished run have left, but no state of a trial."""
+        """Delete the files of attempts of a finished run, but no state of a trial."""
         attempts = self.root / _ATTEMPTS
         if not attempts.is_dir():
             return

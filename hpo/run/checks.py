@@ -1,4 +1,4 @@
-"""Checks of the plain values of a journal's lines, which anybody may have written.
+"""Checks of the values in the lines of a journal, which may have any origin.
 
 Jobs and reports are checked as they are built (`hpo.trial.Value.from_json`). Here the rest is: that
 a line is a header or an entry at all, that its time is a time, that it is not nested too deeply for

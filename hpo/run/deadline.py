@@ -1,7 +1,8 @@
-"""The deadline of a run: when it is, and what can be trained before it.
+"""The deadline of a run, and how much can be trained before it.
 
-A batch job ends at a known time. A run that knows it starts nothing that cannot end by then, and
-stops in good order. Schedulers see no clock: the runner compares each segment with the time left.
+A batch job ends at a known time. A run with a deadline starts no segment that cannot end in time,
+and stops in good order. Schedulers do not use a clock; the runner compares each segment with the
+time left.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def seconds_until(deadline: object) -> float:
     Raises
     ------
     UsageError
-        If it is none of these, or over.
+        If it is none of these, or in the past.
 
     Examples
     --------
@@ -196,7 +197,7 @@ class Deadline:
     ----------
     seconds : float
         Time from now.
-    is_limit : bool
+    is_limit : bool, default=False
         Whether it is the limit `max_time`, at which the run returns its results; otherwise it
         raises `InterruptedRunError`.
     """
@@ -212,15 +213,15 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
     def measured(self, trial_id: int, units: int, seconds: float) -> None:
-        """Take note of how long a segment took."""
+        """Record how long a segment took."""
         if units:  # none were left where training has ended by itself
             self._pace[trial_id] = seconds / units
 
     def units(self, trial_id: int) -> float:
-        """Return how many units of a trial can be trained in time; at most one to measure it.
+        """Return how many units of a trial can be trained in time, one if the pace is unknown.
 
-        A trial is expected to go on at the pace of its last segment, and one that was not trained
-        since the run began or was resumed at a slow pace among those of the others. As long as no
+        A trial is expected to continue at the pace of its last segment. For a trial that was not
+        trained in this session, a slow pace among those of the other trials is used. As long as no
         pace is known, one unit is trained to measure it.
         """
         if self.remaining == 0:

@@ -44,7 +44,7 @@ class ModelRunner(Protocol):
         ...
 
     def close(self) -> None:
-        """End what answers."""
+        """End the process or thread that answers."""
         ...
 
 
@@ -172,7 +172,7 @@ def model_runner(
     *,
     background: bool,
 ) -> ModelRunner:
-    """Return what answers the model jobs of a run.
+    """Return the object that runs the model jobs of a run.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def model_runner(
         A predictor or its name; None takes the default of the scheduler.
     scheduler : Scheduler
         If it forecasts, its searcher proposes new configurations with each forecast.
-    notes : sequence of Mapping
+    notes : sequence of Mapping, default=()
         Notes of the run, among them those of the earlier searches that forecasts learn from.
     background : bool
         Whether to answer beside the training; False answers in turn, in this thread.

@@ -1,4 +1,4 @@
-"""How a search begins with what is known, and goes on beyond its end."""
+"""Searches that begin with known configurations or are extended beyond their end."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _paths(journals: object) -> list[Path]:
 
 
 def extended(scheduler: Scheduler, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a search go on beyond its end; return the note on it for the journal.
+    """Extend a search beyond its end; return the note for the journal.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def read_configs(path: Path, space: SearchSpace, mode: str = "min") -> list[dict
         best last value first.
     space : SearchSpace
         Says which type a text in a CSV file has.
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether a lower or a higher value in the table of ``hpo report --csv`` is better.
 
     Raises

@@ -1,4 +1,4 @@
-"""Append-only, crash-safe log of a run: what was decided and what was reported.
+"""Append-only, crash-safe log of a run: its decisions and its reports.
 
 A journal is a text file with one entry per line, ``<checksum> <JSON>``. The checksum (CRC-32, eight
 hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
@@ -65,8 +65,14 @@ class Header:
         run that was built from Python objects.
     created : float
         Seconds since the epoch.
-    objective : Objective
+    objective : Objective, default=Objective()
         What the numbers of the reports are.
+
+    Examples
+    --------
+    >>> from hpo.run.journal import Header
+    >>> Header("3f0c91aa", spec={}, created=0.0).run_id
+    '3f0c91aa'
     """
 
     run_id: str
@@ -99,9 +105,15 @@ class Entry:
         Seconds since the epoch.
     line : int
         Line number in the file, from 1.
-    where : Mapping
+    where : Mapping, default={}
         Of a training report: where and since when the segment ran (see `hpo.trainers.place`), if
         that was recorded. For display only.
+
+    Examples
+    --------
+    >>> from hpo.run.journal import Entry
+    >>> Entry("report", {"trial_id": 0}, time=1.5, line=4).kind
+    'report'
     """
 
     kind: str
@@ -127,6 +139,12 @@ class Damage:
         Reports in those of them that can be read at all.
     trials : tuple of int
         Trials that those lines are about.
+
+    Examples
+    --------
+    >>> from hpo.run.journal import Damage
+    >>> Damage(line=7, reason="checksum", n_lines=9, n_reports=3, trials=(0, 2)).trials
+    (0, 2)
     """
 
     line: int
@@ -136,7 +154,7 @@ class Damage:
     trials: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Say what is left out in one line."""
+        """Return one line about the lines that are left out."""
         text = f"the journal is damaged in line {self.line} ({self.reason}); "
         if not self.n_lines:
             return text + "nothing is left out"
@@ -164,8 +182,14 @@ class JournalContent:
         Bytes up to the end of the last whole line; anything after it is a torn line.
     checksum : int
         Checksum of the last whole line.
-    damage : Damage or None
+    damage : Damage or None, default=None
         What was left out, if the journal was read in spite of damage.
+
+    Examples
+    --------
+    >>> from hpo.run.journal import read_journal
+    >>> content = read_journal(Path("run.jsonl"))  # doctest: +SKIP
+    >>> content.header.run_id, len(content.reports())  # doctest: +SKIP
     """
 
     path: Path
@@ -234,7 +258,7 @@ def read_journal(path: Path, *, salvage: bool = False) -> JournalContent:
     ----------
     path : Path
         The journal.
-    salvage : bool
+    salvage : bool, default=False
         Whether to read a damaged one up to the damage, which `JournalContent.damage` describes.
 
     Raises
@@ -242,6 +266,11 @@ def read_journal(path: Path, *, salvage: bool = False) -> JournalContent:
     JournalError
         If the file is missing or no journal, of a version that cannot be read, without a whole
         header, or damaged elsewhere than in its last line.
+
+    See Also
+    --------
+    hpo.Results.from_journal : The results of a journal.
+    hpo.report.read_run : A run for its report.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -256,7 +285,7 @@ def parse(raw: bytes, path: Path, *, salvage: bool = False) -> JournalContent:
     ----------
     raw : bytes
         The file.
-    path, salvage
+    path, salvage : default of salvage=False
         As in `read_journal`.
 
     Raises
@@ -421,7 +450,7 @@ def encode_line(data: Mapping[str, Any], checksum: int = 0) -> tuple[bytes, int]
     ----------
     data : Mapping
         Plain values of a header or an entry.
-    checksum : int
+    checksum : int, default=0
         Checksum of the line before; 0 for the header.
     """
     payload = json.dumps(data, separators=(",", ":")).encode()
@@ -444,6 +473,12 @@ class Journal:
         Its first line.
     checksum : int
         Checksum of its last line.
+
+    Examples
+    --------
+    >>> from hpo.run.journal import Journal
+    >>> with Journal.open(Path("run.jsonl")) as journal:  # doctest: +SKIP
+    ...     journal.append("note", {"text": "by hand"})
     """
 
     def __init__(self, path: Path, file: LockedFile, header: Header, checksum: int) -> None:
@@ -467,7 +502,7 @@ class Journal:
         ----------
         path : Path
         spec : Mapping
-        notes : iterable of Mapping
+        notes : iterable of Mapping, default=()
             Notes that the journal has from the beginning.
 
         Raises
@@ -578,7 +613,7 @@ class Journal:
         self.append("decided", compact(job))
 
     def reported(self, report: Report, where: Mapping[str, Any] | None = None) -> None:
-        """Write down a report, and where its segment ran, before the scheduler is told."""
+        """Write a report, with the place of its segment, before the scheduler receives it."""
         self.append("reported", turned(report, self.header.objective).to_json(), where)
 
     def close(self) -> None:

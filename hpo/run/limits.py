@@ -48,13 +48,13 @@ class Limits:
 
     Attributes
     ----------
-    max_time : float, timedelta, str or None
+    max_time : float, timedelta, str or None, default=None
         Time of this call in seconds, or as text (``"55m"``, ``"1h30m"``, ``"01:30:00"``).
-    max_epochs : int or None
+    max_epochs : int or None, default=None
         Resource units of the whole search.
-    max_trials : int or None
+    max_trials : int or None, default=None
         Trials that the whole search starts.
-    target : float or None
+    target : float or None, default=None
         The run ends as soon as a value as good as this is reported, in the user's sign: at or below
         it if the objective is minimised, at or above it if it is maximised.
 
@@ -92,7 +92,7 @@ class Limits:
         Parameters
         ----------
         scheduler : Scheduler
-        deadline : Moment or None
+        deadline : Moment or None, default=None
             Deadline of the run, at which it raises; `max_time` counts if it comes first.
 
         Raises
@@ -165,7 +165,7 @@ class Limits:
         return any(trial.best_loss <= target for trial in summary.trials)
 
     def withholds_trials(self, scheduler: Scheduler) -> bool:
-        """Return whether a scheduler that is done would go on without `max_trials`.
+        """Return whether a scheduler that is done would continue without `max_trials`.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ def stop_of(notes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the limits for a process that goes on in place of one that has led the run.
+    """Return the limits for a process that takes over the lead of the run.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def limits_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def stop_line(note: Mapping[str, Any]) -> str:
-    """Return a line of text that says what has ended a run.
+    """Return a line of text about the limit or callback that ended a run.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def stop_line(note: Mapping[str, Any]) -> str:
     """
     limit = note.get("limit")
     if limit is None:  # a callback
-        return f"Stopped by {note['by']}; resume the run to go on."
+        return f"Stopped by {note['by']}; resume the run to continue."
     value = f"={limit:g}" if isinstance(limit, float) else f"={limit}"
     unit = " s" if note["by"] == "max_time" else ""
     return (

@@ -1,4 +1,4 @@
-"""Errors of the machine, told apart from those of trials."""
+"""Errors of the machine, as distinct from those of trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpo.trainers.faults import machine_fault
 
 @contextlib.contextmanager
 def machine_errors_named() -> Iterator[None]:
-    """Say of an error of the machine what to do about it; keep the results of an interrupt."""
+    """Add the remedy to an error of the machine; keep the results of an interrupt."""
     try:
         yield
     except KeyboardInterrupt as second:  # between the end of the run and that of its workers

@@ -1,4 +1,4 @@
-"""The trained models that a run leaves: the checkpoint of a trial, and what its trainer reads.
+"""The trained models of a run: the checkpoints of its trials and the trainer that reads them.
 
 A trainer that has a method ``load(checkpoint)``, as `hpo.TorchTrainer` has, gives the model of a
 checkpoint:
@@ -31,13 +31,13 @@ from hpo.trainers.loading import NamedTrainer, as_trainer
 
 @dataclass(frozen=True)
 class ModelStore:
-    """Where the checkpoints of a run lie, and what reads them.
+    """Location of the checkpoints of a run, and the trainer that reads them.
 
     Attributes
     ----------
-    root : Path or None
+    root : Path or None, default=None
         Directory of the checkpoints; None if it is not known, or deleted at the end of the run.
-    trainer : Trainer, callable, str or None
+    trainer : Trainer, callable, str or None, default=None
         Trainer of the run; None if it is not known.
     """
 
@@ -91,7 +91,7 @@ class TrialModel:
         return found
 
     def load(self, trainer: Any = None, **options: Any) -> Any:
-        """Return what the trainer makes of the checkpoint (see `TrialResult.load`).
+        """Return the model that the trainer reads from the checkpoint (see `TrialResult.load`).
 
         Raises
         ------

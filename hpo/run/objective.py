@@ -1,4 +1,4 @@
-"""The objective of a run in its journal, which holds the numbers that the trainer gave.
+"""The objective of a run in its journal, which contains the values that the trainer returned.
 
 Inside a run, losses are minimised. The header of the journal says what the numbers of its reports
 are (`hpo.trainers.objective.Objective`), and `turned` is applied where a report is written and
@@ -35,7 +35,7 @@ def turned(report: _Report, objective: Objective) -> _Report:
 
 
 def to_header(objective: Objective) -> dict[str, Any]:
-    """Return what the header of a journal says of an objective: nothing of the default."""
+    """Return the entry of an objective in the header of a journal; empty for the default."""
     if objective == LOSS_MINIMISED:
         return {}
     return {"objective": {"name": objective.name, "mode": objective.mode}}

@@ -36,17 +36,17 @@ class Overlap:
 
     Attributes
     ----------
-    predictions : int
+    predictions : int, default=0
         Predictions that ended.
-    seconds : float
+    seconds : float, default=0.0
         Time from the first job to the end.
-    capacity : float
+    capacity : float, default=0.0
         Worker-seconds in total.
-    training : float
+    training : float, default=0.0
         Worker-seconds with a segment running.
-    predicting : float
+    predicting : float, default=0.0
         Seconds with at least one prediction running.
-    workers_waited : float
+    workers_waited : float, default=0.0
         Worker-seconds without a segment while a prediction was running.
     """
 
@@ -127,7 +127,7 @@ class OverlapMeter:
         ----------
         now : float
             Seconds on a monotonic clock.
-        training, predicting : int
+        training, predicting : int, default=0
             Change of the number of running segments and of running predictions.
         """
         self._advance(now)

@@ -45,7 +45,7 @@ class RunRecorder:
         Display.
     baseline : HyperbandBaseline or None
         What savings are measured against.
-    before : JournalContent or None
+    before : JournalContent or None, default=None
         Content of the journal when the run was resumed.
     objective : Objective
         What the search optimises.

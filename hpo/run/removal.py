@@ -1,4 +1,4 @@
-"""Deleting the checkpoints of trials that will not be trained any more, while the run goes on.
+"""Deletes the checkpoints of trials that will not be trained further, during the run.
 
 The journal says first which checkpoints are deleted, so a run that is killed in between deletes
 the rest when it is resumed, and a trial that is taken back nevertheless (`hpo.loop.RetriesTrials`)
@@ -11,13 +11,17 @@ its checkpoint. At the end that of `hpo.Results.best` stays.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo.errors import MissingObjectiveError
 from hpo.loop import RetiresTrials, Runner, Scheduler
 from hpo.run.checkpoints import CheckpointStore
+from hpo.run.journal import Journal
 from hpo.run.replay import RESTART
 from hpo.trial import (
     Epoch,
@@ -54,6 +58,22 @@ def removed_before(notes: Iterable[Mapping[str, Any]]) -> set[int]:
     return trials
 
 
+@contextlib.contextmanager
+def discarded_without_objective(journal: Journal, store: CheckpointStore) -> Iterator[None]:
+    """Delete a new run if its trainer does not return the objective.
+
+    The header of the journal names the objective, so resuming the run could only fail again. No
+    value was reported yet, so nothing is lost, and the corrected command can use the same names.
+    """
+    try:
+        yield
+    except MissingObjectiveError:
+        journal.close()
+        journal.path.unlink()
+        shutil.rmtree(store.root, ignore_errors=True)
+        raise
+
+
 class RemovingRunner:
     """A `hpo.loop.Runner` that deletes checkpoints before it waits for reports.
 
@@ -68,7 +88,7 @@ class RemovingRunner:
         Checkpoints of the run.
     note : callable
         Called with what goes into the journal, before anything is deleted.
-    keep : bool
+    keep : bool, default=False
         Whether to delete nothing.
     """
 

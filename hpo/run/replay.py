@@ -1,4 +1,4 @@
-"""Rebuilding a scheduler from a journal: it is asked and told exactly as in the run."""
+"""Rebuilds a scheduler from a journal, by the same calls as in the run."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _enqueue(scheduler: Scheduler, entry: Entry, path: Path) -> None:
 
 
 def _extend(scheduler: Scheduler, entry: Entry, path: Path) -> None:
-    """Let the search go on beyond its end, as in the run."""
+    """Extend the search beyond its end, as in the run."""
     if not isinstance(scheduler, Extendable):
         raise JournalError(
             f"line {entry.line} of journal {path} extends the search, which "
@@ -163,7 +163,7 @@ _TAKE_IN: Mapping[str, Callable[[Scheduler, Entry, Path], None]] = {
 
 
 def restarting(content: JournalContent) -> set[int]:
-    """Return the trials whose last job started them afresh: it is not known how far it came.
+    """Return the trials whose last job started them from the beginning and has no report.
 
     Parameters
     ----------

@@ -54,39 +54,59 @@ _REASON = 120
 
 @dataclass(frozen=True)
 class Results:
-    """Trials, decisions, reports and notes of a run.
+    """Results of a run: its trials, decisions, reports and notes.
 
     Attributes
     ----------
     trials : tuple of TrialResult
-        All trials in the order of their ids: ``values`` in the user's sign and unit, ``metrics``.
+        All trials in the order of their numbers.
     incumbent : TrialResult or None
-        `best`; None before the first finite value, and where all failed.
+        The best trial, as `best`. None if no trial has a finite value.
     epochs : int
-        Resource units trained, each of a trial counted once (see `repeated_epochs`).
+        Number of resource units trained. Units that were trained again are not counted (see
+        `repeated_epochs`).
     events : tuple of Event
-        Decisions and degradations.
-    reports : tuple of (float, Report)
-        Reports in the order of arrival, with seconds since the epoch. Their losses are minimised:
-        minus the values if the objective is maximised.
-    notes : tuple of Mapping
-        Retries, extra metrics and overlap figures.
-    baseline : HyperbandBaseline or None
-        What savings are measured against.
-    finished : bool
-        Whether the run came to its end, not only to a limit.
-    damage : Damage or None
-        What was left out of a damaged journal.
-    budget : int or None
-        Units that the search will spend; None if that is not known beforehand.
-    objective : Objective
+        Decisions of the scheduler, and predictions that failed.
+    reports : tuple of (float, Report), default=()
+        Reports in the order of arrival, with the time in seconds since 1970. Their losses are
+        minimised: if the objective is maximised, they are its negative values.
+    notes : tuple of Mapping, default=()
+        Notes of the journal: retries, further metrics, utilisation.
+    baseline : HyperbandBaseline or None, default=None
+        Plain Hyperband with the same settings, against which savings are measured.
+    finished : bool, default=False
+        Whether the search is over. False if a limit has ended the run.
+    damage : Damage or None, default=None
+        The part of a damaged journal that could not be read.
+    budget : int or None, default=None
+        Number of units that the search will spend; None if it is not known in advance.
+    objective : Objective, default=Objective()
         What is optimised: its ``name``, and ``mode`` ``"min"`` or ``"max"``.
-    models : ModelStore
-        Where the checkpoints lie, and what reads them.
-    space : SearchSpace or None
-        Search space, where that is known.
-    spans : tuple of Span
+    models : ModelStore, default=ModelStore()
+        Location of the checkpoints, and the trainer that reads them.
+    space : SearchSpace or None, default=None
+        Search space, if it is known.
+    spans : tuple of Span, default=()
         What each worker did and when (see `timeline`).
+
+    See Also
+    --------
+    Tuner.run : Runs a search and returns its results.
+    hpo.report.read_status : State of a run at this moment.
+    hpo.report.Comparison : Compares the results of several searches.
+
+    Examples
+    --------
+    >>> from hpo import GridSearcher, SearchSpace, Tuner, make_scheduler
+    >>> def train(config, start, stop, checkpoint):
+    ...     return [(config["lr"] - 0.5) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
+    >>> space = SearchSpace.from_dict({"lr": [0.1, 0.5, 0.9]})
+    >>> scheduler = make_scheduler("random-search", GridSearcher(space), max_resource=4)
+    >>> results = Tuner(train, scheduler, executor="inline").run(max_trials=3)
+    >>> results.best.config, results.best.value
+    ({'lr': 0.5}, 0.25)
+    >>> results.epochs
+    12
     """
 
     trials: tuple[TrialResult, ...]
@@ -132,15 +152,15 @@ class Results:
         ----------
         summary : SchedulerSummary
             Final state of the scheduler.
-        reports, notes, baseline, finished, damage
+        reports, notes, baseline, finished, damage : default of damage=None
             See the attributes.
-        objective : Objective
+        objective : Objective, default=Objective()
             As the run was given it.
-        models : ModelStore or None
+        models : ModelStore or None, default=None
             None if the checkpoints are not known.
-        space : SearchSpace or None
+        space : SearchSpace or None, default=None
             None if it is not known.
-        spans : sequence of Span
+        spans : sequence of Span, default=()
             Empty if no timeline was recorded.
         """
         models = models or ModelStore()
@@ -172,18 +192,18 @@ class Results:
         decided: Callable[[Job], None] | None = None,
         salvage: bool = False,
     ) -> Self:
-        """Read the results of a run, finished or not, without changing anything.
+        """Read the results of a run from its journal, finished or not. Nothing is changed.
 
         Parameters
         ----------
         path : Path
-            The journal.
-        scheduler : Scheduler, optional
-            A scheduler in the state in which the run began. A run that was built from a `RunSpec`
-            needs none; of any other, the journal's lines are read without it (see `of_lines`).
-        decided : callable, optional
-            Called with each job that was decided.
-        salvage : bool
+            Journal of the run.
+        scheduler : Scheduler, default=None
+            A scheduler in the state in which the run began. It is not needed if the run was built
+            from a `RunSpec`. For other runs, less is known without it (see `of_lines`).
+        decided : callable, default=None
+            Function that is called with each decided job.
+        salvage : bool, default=False
             Whether to read a damaged journal up to the damage (see the attribute ``damage``).
 
         Raises
@@ -208,7 +228,7 @@ class Results:
         ----------
         content : JournalContent
             Content of its journal.
-        scheduler, decided
+        scheduler, decided : default=None
             As in `from_journal`.
 
         Raises
@@ -243,7 +263,7 @@ class Results:
 
     @classmethod
     def of_lines(cls, content: JournalContent) -> Self:
-        """Return the results of a run as far as the lines of its journal say them themselves.
+        """Return the results of a run as far as its journal shows them without a scheduler.
 
         Parameters
         ----------
@@ -277,7 +297,7 @@ class Results:
 
     @property
     def best(self) -> TrialResult:
-        """Best trial, ``best_trial()``; `incumbent` is None where this raises NoBestTrialError."""
+        """Best trial, ``best_trial()``. If there is none, it raises NoBestTrialError."""
         return self.best_trial()
 
     def best_trial(self, scope: Scope = "complete", epoch: Epoch = "last") -> TrialResult:
@@ -291,9 +311,9 @@ class Results:
 
         Parameters
         ----------
-        scope : {"complete", "any"}
+        scope : {"complete", "any"}, default="complete"
             ``"any"`` takes the best of all trials, however far they were trained.
-        epoch : {"last", "best"}
+        epoch : {"last", "best"}, default="last"
             ``"best"`` compares the best value of each trial after any unit instead of the last
             one (`TrialResult.best_value`, `TrialResult.best_epoch`).
 
@@ -495,17 +515,30 @@ class Results:
             )
         return [visible(line) for line in lines]
 
+    @property
+    def savings(self) -> tuple[int, int]:
+        """Resource units saved, and what plain Hyperband spends for the same.
+
+        Of a run that is finished it is the cost of the whole of Hyperband, otherwise what it would
+        have spent by now on the same trials. Nothing is saved where that is not defined.
+        """
+        if self.baseline is None:
+            return 0, 0
+        if self.finished:
+            return self.saved or 0, self.baseline.epochs
+        by_now = self.baseline.spent_by_now(self.trials)
+        return (0, 0) if by_now is None else (max(0, by_now - self.epochs), by_now)
+
     def _cost_text(self) -> str:
         """Return what plain Hyperband takes, for the line of the epochs."""
         if self.baseline is None:
             return ""
-        total, by_now = self.baseline.epochs, self.baseline.spent_by_now(self.trials)
-        if self.finished and self.saved:
-            return f", {self.saved / total:.0%} less than the {total} of plain Hyperband"
-        text = f"; plain Hyperband takes {total}"
-        if by_now is not None and by_now > self.epochs and not self.finished:
-            share = 1 - self.epochs / by_now
-            text += f" in all, and {by_now} for the same trials so far ({share:.0%} saved)"
+        saved, whole = self.savings
+        if self.finished and saved:
+            return f", {saved / whole:.0%} less than the {whole} of plain Hyperband"
+        text = f"; plain Hyperband takes {self.baseline.epochs}"
+        if saved:
+            text += f" in all, and {whole} for the same trials so far ({saved / whole:.0%} saved)"
         return text
 
     @property
@@ -534,11 +567,11 @@ class Results:
 
         Parameters
         ----------
-        top : int
+        top : int, default=10
             Number of best trials to show.
-        metrics : sequence of str, optional
+        metrics : sequence of str, default=None
             Further metrics to show, after the trial's last unit; default: all, empty for none.
-        width : int, optional
+        width : int, default=None
             Width of the terminal, for which reasons and configurations are shortened; default:
             nothing is shortened, and the table is as wide as it gets.
 

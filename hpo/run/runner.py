@@ -21,6 +21,7 @@ from hpo.errors import (
     ExecutorBrokenError,
     InterruptedRunError,
     MachineError,
+    MissingObjectiveError,
     StoppedRunError,
 )
 from hpo.run.checkpoints import CheckpointStore
@@ -61,26 +62,26 @@ class Policy:
 
     Attributes
     ----------
-    max_retries : int
+    max_retries : int, default=1
         Further attempts of a job that failed, each from the trial's last checkpoint.
-    timeout : float or None
+    timeout : float or None, default=None
         Time limit of one attempt, in seconds.
-    predict_timeout : float or None
+    predict_timeout : float or None, default=None
         Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband.
-    max_lost : int or None
+    max_lost : int or None, default=None
         Number of segments in a row that are lost with their workers or their executor, with none
         in between that ends, after which the run ends. None: 10, or 3 per worker if that is more.
-    deadline : Deadline or None
+    deadline : Deadline or None, default=None
         When the run stops: nothing is started that cannot end by then, and a segment that is too
         long is trained in part.
     objective : Objective
         What the search optimises.
-    max_epochs : int or None
+    max_epochs : int or None, default=None
         Resource units of all sessions after which the run stops; a segment that is too long is
         trained in part.
-    epochs_before : int
+    epochs_before : int, default=0
         Resource units that were reported by earlier sessions.
-    target : float or None
+    target : float or None, default=None
         The run stops once a loss at or below this is reported; a loss, which is minimised.
     """
 
@@ -134,7 +135,7 @@ class _Attempt:
 
     @property
     def start(self) -> int:
-        """Units that are done: those of the job's start, or none if the trial starts afresh."""
+        """Units that are done at the start; 0 if the trial starts from the beginning."""
         return len(self.known) + (0 if self.restarted else self.job.start)
 
     def new_units(self, stop: int) -> int:
@@ -175,7 +176,7 @@ class JobRunner:
         Retries and time limits.
     note : callable
         Called with retries, extra metrics and overlap figures (plain values), for the journal.
-    notes : iterable of Mapping
+    notes : iterable of Mapping, default=()
         Notes of the run before it was resumed.
 
     Attributes
@@ -251,7 +252,7 @@ class JobRunner:
         Parameters
         ----------
         job : Job
-        known : tuple of float
+        known : tuple of float, default=()
             Losses of its first units, which an earlier session trained.
         """
         self._epochs += len(known)
@@ -266,7 +267,7 @@ class JobRunner:
             self._queue.append(_Attempt(job, known=known))
 
     def submit_afresh(self, job: TrainJob) -> None:
-        """Accept a job of a trial whose restart was interrupted: it starts afresh again.
+        """Accept a job whose restart was interrupted; its trial starts from the beginning again.
 
         Parameters
         ----------
@@ -503,7 +504,7 @@ class JobRunner:
         if outcome.reason:
             self._epochs -= attempt.new_units(event.stop)
         if outcome.cause == "objective" and not self._is_measured:  # it concerns every trial
-            self._error = self._error or StoppedRunError(outcome.reason)
+            self._error = self._error or MissingObjectiveError(outcome.reason)
             return []
         if outcome.cause in ("lost", "executor", "machine"):
             self._lost(outcome)
@@ -526,8 +527,9 @@ class JobRunner:
             self._error = MachineError(f"{outcome.reason} and resume")
         elif self._n_lost >= self._policy.most_lost(self._pool.n_workers):
             self._error = ExecutorBrokenError(
-                f"{self._n_lost} segments in a row were lost with their workers, the last one so: "
-                f"{outcome.reason}; no trial was judged by that, see to the workers and resume"
+                f"{self._n_lost} segments in a row were lost with their workers, the last one "
+                f"with: {outcome.reason}; no trial was recorded as failed. Check the workers and "
+                "resume"
             )
         return []
 
@@ -536,7 +538,7 @@ class JobRunner:
 
         Parameters
         ----------
-        serial : int or None
+        serial : int or None, default=None
             Start of a job that ended well; None for a job that started after all others.
         """
         before = [(n, failure) for n, failure in self._doubtful if serial is None or n < serial]

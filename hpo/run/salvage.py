@@ -1,4 +1,4 @@
-"""Going on from a damaged journal: its lines up to the damage are whole, and say what was done.
+"""Continues from a damaged journal, whose lines before the damage are intact.
 
 Nothing is thrown away. The damaged file is kept beside the journal, and the checkpoints of trials
 that the lines left out are about are moved aside, since they may be ahead of what is left: those

@@ -1,4 +1,4 @@
-"""A run as plain values, from which the header of its journal can build it again."""
+"""Settings of a run as plain values, which its journal stores so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ _SECRETS = ("token", "password", "secret", "api_key", "credential")
 class RunSpec:
     """Settings of a run as names and numbers.
 
+    The journal of a run stores them, so that ``hpo resume`` needs no further settings. Each field
+    corresponds to an option of ``hpo run``.
+
     Attributes
     ----------
     trainer : str
@@ -36,49 +39,60 @@ class RunSpec:
         Search space in the form of `SearchSpace.to_dict`.
     max_resource : int
         Maximum resource per trial, R (epochs for a network).
-    scheduler : str
+    scheduler : str, default="swift-asha"
         Name of the scheduler (``hpo list schedulers``).
-    reduction_factor : int
+    reduction_factor : int, default=2
         Halving rate, eta: the best 1/eta of the trials survive a rung.
-    searcher : str
+    searcher : str, default="auto"
         ``"curves"`` (new configurations from forecasts), ``"tpe"`` (Optuna's sampler),
         ``"random"``, ``"grid"``, or ``"auto"``: ``"curves"`` for a scheduler that
         forecasts, else ``"random"``.
-    allow_duplicates : bool
+    allow_duplicates : bool, default=False
         Whether the searcher may propose a configuration that was tried, for a trainer with noise.
-    seed : int
+    seed : int, default=0
         Seed of the random number generators.
-    searcher_options, scheduler_options, predictor_options : Mapping
+    searcher_options, scheduler_options, predictor_options : Mapping, default={}
         Further options by name.
-    predictor : str
+    predictor : str, default="auto"
         Name of the curve predictor; ``"auto"`` is ``"mixed"`` if the scheduler forecasts, else
         ``"nusvr"``.
-    n_workers : int or None
+    n_workers : int or None, default=1
         Number of segments that run at the same time; None takes all workers of the executor.
-    executor : str
+    executor : str, default="process"
         Name of the executor (`hpo.run.executors.EXECUTORS`).
-    executor_options : Mapping
+    executor_options : Mapping, default={}
         Options of the executor by name.
-    max_retries : int
+    max_retries : int, default=1
         Further attempts of a job that failed.
-    timeout : float or None
+    timeout : float or None, default=None
         Time limit of one attempt, in seconds.
-    predict_timeout : float or None
+    predict_timeout : float or None, default=None
         Time limit of a prediction, in seconds.
-    max_lost : int or None
+    max_lost : int or None, default=None
         Number of segments in a row that may be lost with their workers (see `hpo.Tuner`).
-    checkpoint_dir : str
+    checkpoint_dir : str, default=""
         Directory of the checkpoints; empty for the default beside the journal.
-    fingerprint : str
+    fingerprint : str, default=""
         SHA-256 of the trainer's file at the start of the run; empty for a module.
-    script : Mapping
+    script : Mapping, default={}
         Parameters of a `hpo.ScriptTrainer` by name; empty for another trainer.
-    objective : str or None
+    objective : str or None, default=None
         Name of the metric to optimise (see `hpo.Tuner`).
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether lower or higher is better.
-    keep_checkpoints : bool
+    keep_checkpoints : bool, default=False
         Whether to keep the checkpoints of all trials (see `hpo.Tuner`).
+
+    See Also
+    --------
+    Tuner.from_spec : Builds a tuner from a specification.
+
+    Examples
+    --------
+    >>> space = {"lr": {"type": "float", "low": 0.001, "high": 1.0, "log": True}}
+    >>> spec = RunSpec("train.py:train", space, max_resource=27, scheduler="hyperband")
+    >>> spec.searcher, spec.n_workers
+    ('auto', 1)
     """
 
     trainer: str
@@ -129,7 +143,7 @@ class RunSpec:
         ----------
         data : Mapping
             As `to_json` returns it.
-        journal : Path, optional
+        journal : Path, default=None
             Journal that holds it, for messages.
 
         Raises
@@ -189,7 +203,7 @@ class RunSpec:
 
         Parameters
         ----------
-        checkpoint_dir : Path or None
+        checkpoint_dir : Path or None, default=None
             Directory of the checkpoints, if it is another one.
 
         Raises

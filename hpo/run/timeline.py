@@ -8,6 +8,7 @@ then the time of the report, and the start the time of the decision.
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from hpo.run.journal import JournalContent
 from hpo.run.overlap import RESUMED
 from hpo.trial import ForecastJob, PredictJob, TrainFailure, TrainJob, TrainReport
 
+_PROCESS = re.compile(r"^(?:Forked|Spawn|Fork|ForkServer)Process-(\d+)$")
+"""Names that Python gives to worker processes."""
 PREDICTIONS = "predictions"
 """Row of the predictions and forecasts in a timeline."""
 
@@ -62,7 +65,8 @@ class Span:
         """Host and name of the worker: what one row of a timeline shows."""
         if self.kind in ("predict", "forecast"):
             return "", PREDICTIONS
-        return self.host, self.worker or ("" if self.pid is None else f"process {self.pid}")
+        name = _PROCESS.sub(r"worker \1", self.worker)
+        return self.host, name or ("" if self.pid is None else f"process {self.pid}")
 
 
 class TimelineRecorder:

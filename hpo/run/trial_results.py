@@ -1,4 +1,4 @@
-"""Trials as users see them: the objective in the trainer's sign, and all further metrics."""
+"""Trials as users see them, with the values and metrics that the trainer returned."""
 
 from __future__ import annotations
 
@@ -27,19 +27,33 @@ METRICS = "metrics"
 
 @dataclass(frozen=True)
 class TrialResult(TrialSummary):
-    """A trial with what its trainer returned.
+    """A trial with the values and metrics that its trainer returned.
 
-    Inside the search losses are minimised: `losses` and `last_loss` are the values themselves, or
-    minus the values if the objective is maximised.
+    A search minimises losses. `losses` and `last_loss` equal `values` if the objective is
+    minimised, and have the opposite sign if it is maximised.
 
     Attributes
     ----------
-    values : tuple of float
+    values : tuple of float, default=()
         Objective after each unit trained so far, in the trainer's sign and unit.
-    metrics : Mapping of str to tuple of float
-        Further metrics by name, one number per unit; NaN where the trainer gave none.
-    saved : TrialModel or None
-        Its checkpoint, and what reads it; None where that is not known. Not compared.
+    metrics : Mapping of str to tuple of float, default={}
+        Further metrics by name, one number per unit; NaN for a unit without this metric.
+    saved : TrialModel or None, default=None
+        The trial's checkpoint and the trainer that reads it; None if they are not known.
+
+    See Also
+    --------
+    Results.trials : All trials of a run.
+    Results.best : The best trial.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import TrialResult
+    >>> from hpo.trial import TrialStatus
+    >>> losses = (0.5, 0.3, 0.4)
+    >>> trial = TrialResult(0, {"lr": 0.1}, 0, 0, TrialStatus("completed"), losses, values=losses)
+    >>> trial.value, trial.best_value, trial.best_epoch
+    (0.4, 0.3, 2)
     """
 
     values: tuple[float, ...] = ()
@@ -48,12 +62,12 @@ class TrialResult(TrialSummary):
 
     @property
     def checkpoint(self) -> Path:
-        """Path of its checkpoint: a file or a directory, as its trainer has written.
+        """Path of the trial's checkpoint, a file or a directory.
 
         Raises
         ------
         MissingCheckpointError
-            If there is none.
+            If the trial has no checkpoint.
         """
         return self._saved.checkpoint
 
@@ -62,8 +76,8 @@ class TrialResult(TrialSummary):
 
         Parameters
         ----------
-        trainer : Trainer, str or None
-            What reads the checkpoint; None takes the trainer of the run.
+        trainer : Trainer, str or None, default=None
+            Trainer that reads the checkpoint. None takes the trainer of the run.
         **options
             Further arguments of its method `load`, such as `which` of `TorchTrainer.load`.
 
@@ -114,10 +128,16 @@ class RunSummary(SchedulerSummary):
         In the order of their ids.
     best : TrialResult or None
         The best trial (see `hpo.run.results.Results.best_trial`).
-    epochs, events, budget
+    epochs, events, budget : default of budget=None
         As in `SchedulerSummary`.
-    objective : Objective
+    objective : Objective, default=Objective()
         What is optimised.
+
+    Examples
+    --------
+    >>> from hpo.run.trial_results import RunSummary
+    >>> RunSummary(trials=(), best=None, epochs=0, events=()).epochs
+    0
     """
 
     trials: tuple[TrialResult, ...]
@@ -132,9 +152,9 @@ class TrialViews:
     ----------
     objective : Objective
         As the run was given it.
-    notes : iterable of Mapping
+    notes : iterable of Mapping, default=()
         Notes so far.
-    models : ModelStore or None
+    models : ModelStore or None, default=None
         Where the checkpoints lie, if that is known.
     """
 

@@ -1,18 +1,7 @@
-"""`Tuner` connects a scheduler, a trainer, workers and a journal.
+"""`Tuner` runs a search: it connects a scheduler, a trainer, workers and a journal.
 
-The tuner takes no decision. It writes each decision and each report to the journal before it takes
-effect, so that a run that was killed at any moment can be resumed:
-
->>> from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
->>> def train(config, start, stop, checkpoint):
-...     return [(config["lr"] - 0.3) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
->>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
->>> scheduler = make_scheduler(
-...     "hyperband", RandomSearcher(space, seed=0), max_resource=9, reduction_factor=3, seed=0
-... )
->>> results = Tuner(train, scheduler, executor="inline").run()
->>> results.best.trial_id == min(results.trials, key=lambda t: t.last_loss).trial_id
-True
+The tuner makes no decisions. It writes each decision and each report to the journal before it takes
+effect, so that a run can be resumed after it was killed at any moment.
 """
 
 from __future__ import annotations
@@ -65,7 +54,7 @@ from hpo.run.objective import resumed_with
 from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
-from hpo.run.removal import RemovingRunner, removed_before
+from hpo.run.removal import RemovingRunner, discarded_without_objective, removed_before
 from hpo.run.replay import WORKERS, replay, restarting
 from hpo.run.results import Results
 from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
@@ -83,85 +72,101 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tuner:
-    """Runs a search.
+    """Run a search.
 
     Parameters
     ----------
     trainer : Trainer, callable or str
-        A `Trainer`, a function with the signature of `Trainer.train`, or a name
-        (``"FILE.py:trainer"``). What pickle cannot send to worker processes is sent by
-        cloudpickle, where it is installed (`hpo.trainers.sending`); a name always can be.
+        A `Trainer`, a function with the signature of `Trainer.train`, or a name such as
+        ``"FILE.py:trainer"``. Objects that pickle cannot send to worker processes are sent by
+        cloudpickle if it is installed.
     scheduler : Scheduler
-        Scheduler, fresh from its constructor.
-    journal : Path or None
-        New file for the journal; without one the run cannot be resumed.
-    executor : "process", "inline", "dask", "mpi", "ray", "shared", Executor or callable
-        Worker processes; this process; a distributed executor (``docs/guide/executors.md``);
-        processes that join the search by themselves (`hpo.run.work`); any
-        `concurrent.futures.Executor`; or a function that builds one, so that it can be built again
-        when it breaks.
-    n_workers : int or None
-        Number of trials to train at the same time; 1 for "inline". None takes all workers of a
-        cluster, 1 on this machine.
-    executor_options : Mapping
-        Devices, address, ... (see `hpo.run.executors.options.ExecutorOptions`).
-    predictor : CurvePredictor, Forecaster, str or None
-        Predictor of learning curves, for schedulers that use one; None takes the default.
-    max_retries : int
-        Further attempts of a job that failed, each from the trial's last checkpoint.
-    timeout : float or None
-        Time limit of a training job (a segment of a trial), in seconds; its worker is killed
-        then. Not for "inline".
-    predict_timeout : float or None
-        Time limit of a prediction, in seconds; after it the round is decided as plain Hyperband,
-        which is reported. Not for "inline".
-    deadline : float, timedelta, datetime, str or None
-        When to stop in good order: seconds or a duration from the start, a moment, or text (see
-        `hpo.run.deadline.seconds_until`). No training job is started that, by what was measured,
-        cannot end by then; a job that is too long is trained in part. What still runs at the
-        deadline is ended (by "inline": finished first). Then `InterruptedRunError` is raised, and
-        `resume` goes on. It is no part of the run: name another when you resume.
-    max_lost : int or None
-        Number of segments in a row that are lost with their workers or the executor, with none in
-        between that ends, after which the run ends with `ExecutorBrokenError`; no trial is judged
-        by them. None: 10, or 3 per worker if that is more.
-    checkpoint_dir : Path or None
-        Directory for checkpoints; default: beside the journal or, without a journal, a temporary
-        directory that is deleted at the end.
-    progress : Progress
-        Display of the run; default: none.
-    spec : RunSpec or None
-        Specification that the run was built from, written to the journal for ``hpo resume``.
-        `from_spec` sets it.
-    initial : sequence of Config
-        Configurations that are tried first, by every scheduler. One may name only some of the
-        hyperparameters; the searcher completes it (see `hpo.searchers.with_initial`).
-    warm_start : Path or sequence of Path
-        Journals of earlier searches: forecasts learn from their trials, and their best
+        Scheduler in the state in which its constructor leaves it.
+    journal : Path or None, default=None
+        New file for the journal. A run without a journal cannot be resumed.
+    executor : {"process", "inline", "dask", "mpi", "ray", "shared"}, Executor or callable, \
+default="process"
+        Where trials are trained: in worker processes of this machine, in this process, on a
+        cluster, or in processes that join the search by themselves (`hpo.run.work`). Any
+        `concurrent.futures.Executor` works too. A function that builds one lets the tuner replace
+        an executor that breaks.
+    n_workers : int or None, default=1
+        Number of trials that are trained at the same time; 1 for "inline". None takes all workers
+        of a cluster, and 1 on this machine.
+    executor_options : Mapping, default={}
+        Options of the executor, such as ``devices`` and ``address`` (see
+        `hpo.run.executors.options.ExecutorOptions`).
+    predictor : CurvePredictor, Forecaster, str or None, default=None
+        Predictor of learning curves, for schedulers that use one. None takes the scheduler's
+        default.
+    max_retries : int, default=1
+        Number of further attempts of a segment that failed, each from the trial's last checkpoint.
+    timeout : float or None, default=None
+        Time limit of a segment, in seconds. Its worker is then killed. Not for "inline".
+    predict_timeout : float or None, default=None
+        Time limit of a prediction, in seconds. The round is then decided as in plain Hyperband,
+        and this is reported. Not for "inline".
+    deadline : float, timedelta, datetime, str or None, default=None
+        Time before which the run stops in good order: seconds or a duration from the start, a
+        moment, or text (see `hpo.run.deadline.seconds_until`). Segments that are not expected to
+        end in time are shortened or not started. Segments that run at the deadline are ended
+        (finished first with "inline"), and `InterruptedRunError` is raised. The deadline is not
+        part of the run: give another one to `resume`.
+    max_lost : int or None, default=None
+        Number of segments in a row that may be lost with their workers or the executor before the
+        run ends with `ExecutorBrokenError`. None: 10, or 3 per worker if that is more.
+    checkpoint_dir : Path or None, default=None
+        Directory for checkpoints. None takes a directory beside the journal or, without a journal,
+        a temporary directory that is deleted at the end.
+    progress : Progress, default=Progress()
+        Display of the run. The default shows nothing.
+    spec : RunSpec or None, default=None
+        Specification that the run was built from. `from_spec` sets it.
+    initial : sequence of Config, default=()
+        Configurations that are tried first, by every scheduler. If one names some of the
+        hyperparameters only, the searcher completes it.
+    warm_start : Path or sequence of Path, default=()
+        Journals of earlier searches. Forecasts learn from their trials, and their best
         configurations are tried first, after `initial`. Their spaces may differ in part.
-    callbacks : sequence of Callback
-        Objects that are called as the search goes on, and may stop a trial or the search (see
-        `hpo.Callback`).
-    objective : str or None
-        Name of the metric to optimise, of those that the trainer returns. None takes its only one,
-        or the one called ``"loss"``. For a trainer that returns bare numbers it is their name.
-    mode : {"min", "max"}
-        Whether a lower or a higher objective is better.
-    keep_checkpoints : bool
-        Whether to keep the checkpoints of all trials. By default that of a trial is deleted once
-        the scheduler will not train it any more, and at the end all but the best trial's and those
-        of trials that failed; a trial that is trained further after that starts from the beginning.
+    callbacks : sequence of Callback, default=()
+        Objects that are called during the search and may stop a trial or the search.
+    objective : str or None, default=None
+        Name of the metric to optimise, of those that the trainer returns. None takes the only one,
+        or the one called ``"loss"``. If the trainer returns plain numbers, it is their name.
+    mode : {"min", "max"}, default="min"
+        Whether lower or higher values of the objective are better.
+    keep_checkpoints : bool, default=False
+        Whether to keep the checkpoints of all trials. By default a checkpoint is deleted when the
+        scheduler will not train its trial further; those of the best trial and of failed trials are
+        kept. A trial that is trained further without its checkpoint starts from the beginning.
 
     Raises
     ------
     UsageError
         If a setting is invalid.
 
+    See Also
+    --------
+    RunSpec : Settings of a run as names and numbers.
+    Results : What `run` and `resume` return.
+    Callback : Base class of callbacks.
+
     Notes
     -----
-    With ``executor="inline"`` or a single worker a run is reproducible bit for bit, and so is a run
-    that was killed and resumed. With several workers configurations and curves are reproducible;
-    `hpo.run.executors.pools` says which decisions may depend on the order in which jobs finish.
+    With ``executor="inline"`` or a single worker, a run repeats bit for bit, also if it was killed
+    and resumed. With several workers, configurations and curves repeat; decisions may depend on the
+    order in which segments end (see the guide of executors).
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
+    >>> def train(config, start, stop, checkpoint):
+    ...     return [(config["lr"] - 0.3) ** 2 + 1 / (unit + 1) for unit in range(start, stop)]
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> scheduler = make_scheduler("hyperband", RandomSearcher(space, seed=0), max_resource=9)
+    >>> results = Tuner(train, scheduler, executor="inline").run()
+    >>> round(results.best.config["lr"], 1)
+    0.4
     """
 
     trainer: Any
@@ -269,24 +274,24 @@ class Tuner:
         Parameters
         ----------
         journal : Path
-            Its journal; one of an older format is replaced by its translation.
-        trainer, scheduler : optional
-            As given when the run began, if it was not built from a `RunSpec`; otherwise None.
-        salvage : bool
-            Whether to go on from the lines before the damage if the journal is damaged. The damaged
-            file is kept (``NAME.damaged-1``), and so are the checkpoints of trials that it says
-            more about (``trial-00003.damaged-1``), which are trained from the beginning.
-        retry_failed : bool
-            Train the trials again that failed, each from the last units that it reported, and let
-            the scheduler decide about them (see `hpo.loop.RetriesTrials`). A trial whose loss is
-            NaN or infinite did not fail in this sense.
-        extend : Mapping, optional
-            Settings of the scheduler by which a search goes on beyond its end, each with a value
-            above the present one: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or
-            ``max_epochs`` (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials``
-            (ASHA, random search, early stopping).
-        max_time, max_epochs, max_trials, target : optional
-            Limits as in `run`; those of earlier sessions do not hold any more. `max_epochs` and
+            Journal of the run. A journal of an older format is replaced by its translation.
+        trainer, scheduler : default=None
+            The objects that the run began with, if it was not built from a `RunSpec`; otherwise
+            None.
+        salvage : bool, default=False
+            Whether to continue from the lines before the damage if the journal is damaged. The
+            damaged file is kept (``NAME.damaged-1``). Trials that the lost lines are about are
+            trained from the beginning, and their checkpoints are kept (``trial-00003.damaged-1``).
+        retry_failed : bool, default=False
+            Whether to train failed trials again, each from the last units that it reported. A trial
+            whose loss is NaN or infinite has not failed in this sense.
+        extend : Mapping, default=None
+            Settings of the scheduler with larger values, with which a search continues beyond its
+            end: ``max_resource`` (Swift-ASHA, ASHA), ``budget_fraction`` or ``max_epochs``
+            (Swift-ASHA), ``iterations`` (all forms of Hyperband), ``n_trials`` (ASHA, random
+            search, early stopping).
+        max_time, max_epochs, max_trials, target : default=None
+            Limits as in `run`; those of earlier sessions no longer apply. `max_epochs` and
             `max_trials` count all sessions of the run.
         **settings
             Further parameters of `Tuner`.
@@ -348,41 +353,43 @@ class Tuner:
         max_trials: int | None = None,
         target: float | None = None,
     ) -> Results:
-        """Run the search, to its end or to the first limit that it reaches.
+        """Run the search to its end, or to the first limit that it reaches.
 
         Parameters
         ----------
-        max_time : float, timedelta, str or None
-            Time of this call in seconds, or as text such as ``"55m"`` or ``"01:30:00"``. Nothing
-            is started that, by what was measured, cannot end by then; what still runs then is ended
-            (by "inline": finished first).
-        max_epochs : int or None
-            Resource units to train in all. A segment that is too long is trained in part.
-        max_trials : int or None
-            Trials to start in all. They are compared, trained and stopped by the scheduler as if
+        max_time : float, timedelta, str or None, default=None
+            Time of this call in seconds, or as text such as ``"55m"`` or ``"01:30:00"``. Segments
+            that are not expected to end in time are not started; segments that still run then are
+            ended (finished first with "inline").
+        max_epochs : int or None, default=None
+            Number of resource units to train in total. A segment that is too long is trained in
+            part.
+        max_trials : int or None, default=None
+            Number of trials to start in total. The scheduler compares, trains and stops them as if
             there were no further configurations.
-        target : float or None
-            Value at which to stop, in the sign of the objective: the run ends as soon as one that
-            is as good is reported, of any epoch.
+        target : float or None, default=None
+            Value of the objective at which to stop: the run ends as soon as a value at least as
+            good is reported after any epoch.
 
         Returns
         -------
         Results
-            Their ``stopped_by`` names the limit that ended the run, and ``finished`` is False then;
-            `resume` goes on.
+            If a limit has ended the run, ``stopped_by`` names it and ``finished`` is False;
+            `resume` continues the run.
 
         Raises
         ------
         UsageError
             If the journal or the checkpoint directory exists already, or the trainer cannot be
-            imported or sent to workers. Nothing has been written then.
+            imported or sent to workers. Nothing has been written in this case.
         InterruptedRunError
-            On Ctrl-C, a notebook's stop, SIGTERM or a batch system's signal, or at the deadline,
-            after the run was stopped in good order; its attribute ``results`` holds what the run
-            found.
+            On Ctrl-C, a notebook's stop button, SIGTERM or a batch system's signal, or at the
+            deadline, after the run was stopped in good order. Its attribute ``results`` has the
+            results so far.
         MachineError
-            If the machine fails, not a trial: a full disk, a read-only place, too little memory in
-            this process. No trial is judged by that; mend it and resume.
+            If the machine fails rather than a trial: a full disk, a read-only file system, too
+            little memory in this process. No trial is recorded as failed. Correct the cause and
+            resume.
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
         CallbackError
@@ -430,7 +437,8 @@ class Tuner:
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
-            return self._go(workers, store, bounds, journal, notes=notes)
+            with discarded_without_objective(journal, store):
+                return self._go(workers, store, bounds, journal, notes=notes)
 
     def _resume(self, limits: Limits, extend: Mapping[str, Any], *, retry_failed: bool) -> Results:
         bounds = limits.begun(self.scheduler, self.deadline)

@@ -1,10 +1,10 @@
-"""Several processes, one search: whoever finds that nobody leads takes the lead, all others train.
+"""Several processes for one search: one leads it, all others train for it.
 
 Any number of processes call `work` with the same journal, on one machine or on many that see the
 same file system. Which one leads is decided by the lock of the journal. If the leader stops or is
-killed, another one resumes the journal, and takes the members over with what they are training.
+killed, another one resumes the journal and takes over the members with their running segments.
 
-In this order, so that no two ever lead: a process waits until the leader gives no sign of life,
+Two processes never lead at the same time: a process waits until the leader gives no sign of life,
 takes the lock of the lead (`hpo.run.executors.mailbox`), and opens the journal, whose lock decides.
 """
 
@@ -57,7 +57,7 @@ _OF_SESSION = (
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a process has done for a search.
+    """The contribution of one process to a search.
 
     Attributes
     ----------
@@ -80,25 +80,25 @@ def work(
     say: Callable[[str], None] = lambda _: None,
     **settings: Any,
 ) -> Contribution:
-    """Train for the search of a journal beside other processes, and lead it if nobody does.
+    """Join the search of a journal: train for its leader, or lead it if no process does.
 
     Parameters
     ----------
     journal : Path
         Journal of the search.
     spec : RunSpec, optional
-        The search, which is started if the journal does not exist; otherwise it has to be the same
-        search. Without it the journal has to exist.
-    deadline : float, timedelta, datetime, str or None
+        Settings of the search. If the journal does not exist, the search is started; otherwise it
+        must be the same search. If None, the journal must exist.
+    deadline : float, timedelta, datetime, str or None, default=None
         When this process stops in good order (see `hpo.run.deadline.seconds_until`).
     limits : Mapping, optional
-        Limits of `Tuner.run` by name, for as long as this process leads. Where one is reached, the
-        search ends for all processes. Those of an earlier leader hold on, unless others are
+        Limits of `Tuner.run` by name, which apply while this process leads. If one is reached, the
+        search ends for all processes. The limits of an earlier leader apply unless others are
         given. ``max_time`` counts from the start of this process.
-    say : callable
-        Called with a line of text about what this process does.
+    say : callable, optional
+        Function that is called with lines of text about what this process does.
     **settings
-        Further parameters of `Tuner`, for as long as this process leads.
+        Further parameters of `Tuner`, which apply while this process leads.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def work(
         If the journal is of another search, this process is of another version than the leader, or
         the leader takes no members.
     InterruptedRunError
-        At the deadline, or if this process is told to stop. Another one goes on with what it did.
+        At the deadline, or if this process is stopped by a signal. Another one continues its work.
     MachineError, ExecutorBrokenError
         As `Tuner.run`, while this process leads.
     """

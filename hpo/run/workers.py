@@ -1,4 +1,4 @@
-"""What a run is made with: its trainer, ready for the workers, the workers, and what forecasts."""
+"""The parts that a run works with: its trainer, its workers, and its forecasting process."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class WorkerSettings:
         notes: Sequence[Mapping[str, Any]],
         stack: contextlib.ExitStack,
     ) -> Workers:
-        """Start the workers and what forecasts, which are closed with the stack.
+        """Start the workers and the forecasting process, which are closed with the stack.
 
         Parameters
         ----------

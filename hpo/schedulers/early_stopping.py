@@ -81,10 +81,31 @@ class EarlyStopping(TriesFirst):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.QLearningSearcher : A searcher that learns from trial to trial.
+    hpo.RandomSearch : The same without predictions.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
-    arXiv 1705.10823, section 4.
+    :arxiv:`1705.10823`, section 4.
+
+    Examples
+    --------
+    >>> from hpo import EarlyStopping, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: EarlyStopping(searcher, max_resource=27, min_curves=5),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (17, 295, 0.277)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

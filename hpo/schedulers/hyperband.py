@@ -34,10 +34,29 @@ class Hyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.SwiftHyperband : The same with one prediction per round, which saves part of the training.
+    hpo.SuccessiveHalving : One of its brackets.
+    hpo.SwiftASHA : The default of ``hpo run``, which spends less than half of the epochs.
+    hpo.ASHA : Asynchronous successive halving.
+
     References
     ----------
     Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization,
-    JMLR 18 (2018).
+    JMLR 18 (2018), :arxiv:`1603.06560`.
+
+    Examples
+    --------
+    Number of trials, epochs and best loss of a search over recorded curves:
+
+    >>> from hpo import Hyperband
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(lambda searcher: Hyperband(searcher, max_resource=27), table)
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 474, 0.267)
     """
 
     def __init__(
@@ -79,10 +98,25 @@ class SuccessiveHalving(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.Hyperband : Several such brackets.
+    hpo.ASHA : Successive halving without rounds.
+
     References
     ----------
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
-    Optimization, AISTATS 2016.
+    Optimization, AISTATS 2016, :arxiv:`1502.07943`.
+
+    Examples
+    --------
+    >>> from hpo import SuccessiveHalving
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(lambda searcher: SuccessiveHalving(searcher, max_resource=27), table)
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (16, 83, 0.277)
     """
 
     def __init__(
@@ -129,6 +163,24 @@ class RandomSearch(BracketScheduler):
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.Hyperband : Stops most trials early.
+    hpo.EarlyStopping : Stops trials that are predicted not to be the best.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearch
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> result = simulate(
+    ...     lambda searcher: RandomSearch(searcher, max_resource=27, n_trials=10),
+    ...     table,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (10, 270, 0.277)
     """
 
     def __init__(
@@ -190,10 +242,31 @@ class SwiftHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.Hyperband : The same without predictions.
+    hpo.FastHyperband : Decides after every unit.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Garcia Amboage et al., Model Performance Prediction for Hyperparameter Optimization of Deep
-    Learning Models Using High Performance Computing and Quantum Annealing, arXiv 2311.17508.
+    Learning Models Using High Performance Computing and Quantum Annealing, :arxiv:`2311.17508`.
+
+    Examples
+    --------
+    >>> from hpo import SwiftHyperband, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: SwiftHyperband(searcher, max_resource=27, min_curves=8),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 417, 0.267)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword
@@ -284,10 +357,31 @@ class FastHyperband(BracketScheduler):
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.SwiftHyperband : Decides once per round.
+    hpo.Hyperband : The same without predictions.
+    hpo.make_predictor : The predictors.
+
     References
     ----------
     Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
-    arXiv 1705.10823.
+    :arxiv:`1705.10823`.
+
+    Examples
+    --------
+    >>> from hpo import FastHyperband, make_predictor
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(60, 27, seed=0)
+    >>> predictor = make_predictor("last-value")
+    >>> result = simulate(
+    ...     lambda searcher: FastHyperband(searcher, max_resource=27, min_curves=8),
+    ...     table,
+    ...     predictor=predictor,
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs, round(result.summary.best.last_loss, 3)
+    (43, 396, 0.267)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -134,6 +134,21 @@ def make_scheduler(
     ValueError
         If the name or an option is unknown (the message lists the valid ones), a value is out of
         range, or the searcher proposes from forecasts, of which the scheduler makes none.
+
+    See Also
+    --------
+    hpo.make_searcher : The searcher.
+    hpo.make_predictor : The predictor of a scheduler that predicts.
+    hpo.schedulers.scheduler_options : The options of a scheduler.
+
+    Examples
+    --------
+    >>> from hpo import SearchSpace, make_scheduler, make_searcher
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 0.1}})
+    >>> searcher = make_searcher("random", space, seed=0)
+    >>> scheduler = make_scheduler("asha", searcher, max_resource=27, n_trials=20)
+    >>> type(scheduler).__name__
+    'ASHA'
     """
     check_scheduler_options(name, options)
     if not hasattr(searcher, "propose"):

@@ -63,6 +63,19 @@ class SpaceCandidates:
         Number of best configurations that are varied.
     allow_duplicates : bool, default=False
         Whether a configuration that was tried may be tried again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import SearchSpace
+    >>> from hpo.searchers import SpaceCandidates
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> candidates = SpaceCandidates(space, seed=0)
+    >>> found = candidates.some([{"lr": 0.01, "layers": 2}], 10, np.random.default_rng(0))
+    >>> len(found), candidates.features(found).shape
+    (8, (8, 4))
     """
 
     def __init__(
@@ -148,6 +161,14 @@ class ListCandidates:
     ------
     ValueError
         If the list is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.searchers import ListCandidates
+    >>> candidates = ListCandidates([{"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}])
+    >>> candidates.some([{"lr": 0.1}, {"lr": 0.3}], 10, np.random.default_rng(0))
+    [{'lr': 0.2}]
     """
 
     def __init__(self, configs: Sequence[Config], order: Sequence[int] | None = None) -> None:

@@ -56,6 +56,26 @@ class CurveSearcher:
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.SwiftASHA : The scheduler that makes the forecasts.
+    hpo.RandomSearcher : Random configurations, for all other schedulers.
+    hpo.searchers.optuna.OptunaSearcher : Proposes by one of Optuna's samplers.
+
+    Examples
+    --------
+    After 30 random trials with the optimum at ``x = 0.3``, the proposals are close to it:
+
+    >>> from hpo import CurveSearcher, SearchSpace
+    >>> from hpo.trial import Curve
+    >>> space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> searcher = CurveSearcher(space, seed=0)
+    >>> configs = [searcher.propose(trial) for trial in range(30)]
+    >>> curves = [Curve(t, c, ((c["x"] - 0.3) ** 2,)) for t, c in enumerate(configs)]
+    >>> found = [c["x"] for c in searcher.suggest(curves, 20, max_resource=1, seed=1)]
+    >>> bool(0.2 < sorted(found)[10] < 0.4)
+    True
     """
 
     def __init__(

@@ -28,6 +28,18 @@ class ListSearcher:
     ------
     ValueError
         If the list is empty.
+
+    See Also
+    --------
+    hpo.GridSearcher, hpo.RandomSearcher : Searchers over a space.
+    hpo.searchers.with_initial : Configurations to try before those of another searcher.
+
+    Examples
+    --------
+    >>> from hpo import ListSearcher
+    >>> searcher = ListSearcher([{"lr": 0.1}, {"lr": 0.01}])
+    >>> searcher.propose(1), searcher.propose(2)
+    ({'lr': 0.01}, None)
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
@@ -60,6 +72,21 @@ class GridSearcher:
     ------
     ValueError
         If `points` is no integer, below 1 or above 100,000.
+
+    See Also
+    --------
+    hpo.RandomSearcher : Random configurations, usually better for the same number of trials.
+    hpo.make_searcher : Searchers by name.
+
+    Examples
+    --------
+    >>> from hpo import GridSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> searcher = GridSearcher(space, points=2)
+    >>> len(searcher), searcher.propose(0), searcher.propose(3)
+    (6, {'lr': 0.0001, 'layers': 1}, {'lr': 0.1, 'layers': 1})
     """
 
     def __init__(
@@ -111,6 +138,22 @@ class RandomSearcher:
     ------
     ValueError
         If the seed is negative.
+
+    See Also
+    --------
+    hpo.CurveSearcher : Proposes from forecasts, with `hpo.SwiftASHA`.
+    hpo.GridSearcher : Every point of a grid.
+    hpo.make_searcher : Searchers by name.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> searcher = RandomSearcher(space, seed=0)
+    >>> searcher.propose(3) == RandomSearcher(space, seed=0).propose(3)
+    True
     """
 
     def __init__(

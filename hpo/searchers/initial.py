@@ -43,6 +43,19 @@ class InitialSearcher:
         The other searcher, without the given configurations.
     initial : tuple of Config
         The given configurations.
+
+    See Also
+    --------
+    hpo.searchers.with_initial : Completes the configurations and builds this searcher.
+
+    Examples
+    --------
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> from hpo.searchers import InitialSearcher
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 0.1}})
+    >>> searcher = InitialSearcher(RandomSearcher(space, seed=0), [{"lr": 0.05}])
+    >>> searcher.propose(0), searcher.propose(1) == RandomSearcher(space, seed=0).propose(0)
+    ({'lr': 0.05}, True)
     """
 
     def __init__(self, searcher: Searcher, configs: Sequence[Config]) -> None:

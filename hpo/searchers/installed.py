@@ -113,7 +113,7 @@ class Catalogue:
         except Exception as error:
             raise ValueError(
                 f"{self.kind} {name!r} of an installed package ({offered[0].value}) cannot be "
-                f"imported: {type(error).__name__}: {error}; mend or uninstall the package"
+                f"imported: {type(error).__name__}: {error}; repair or uninstall the package"
             ) from error
 
     def described(self) -> list[tuple[str, str]]:

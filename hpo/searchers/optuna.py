@@ -170,7 +170,7 @@ class OptunaSearcher:
     References
     ----------
     Falkner, Klein and Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale,
-    ICML 2018 (the resource that the model is fitted at).
+    ICML 2018, :arxiv:`1807.01774` (the resource that the model is fitted at).
     """
 
     def __init__(

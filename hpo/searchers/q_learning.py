@@ -112,6 +112,11 @@ class QLearningSearcher:
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.EarlyStopping : The scheduler that reports final losses to it.
+    hpo.RandomSearcher : Random configurations.
+
     Notes
     -----
     The scheduler reports final losses (`observe`), so with several workers the proposals depend on
@@ -122,7 +127,17 @@ class QLearningSearcher:
     References
     ----------
     Baker et al., Designing Neural Network Architectures using Reinforcement Learning,
-    arXiv 1611.02167: equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+    :arxiv:`1611.02167`, equation 3 (update), section 4 (schedule, replay, initial values 0.5).
+
+    Examples
+    --------
+    >>> from hpo import QLearningSearcher
+    >>> from hpo.examples.architectures import LayerSequences
+    >>> agent = QLearningSearcher(LayerSequences(), seed=0)
+    >>> config = agent.propose(0)
+    >>> agent.observe(0, 0.25)
+    >>> agent.propose(1) != config
+    True
     """
 
     def __init__(

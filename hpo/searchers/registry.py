@@ -144,6 +144,12 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
     ImportError
         If a package is missing; the message says how to get it.
 
+    See Also
+    --------
+    hpo.make_scheduler : The scheduler that uses it.
+    hpo.searchers.searcher_options : The options of a searcher.
+    hpo.searchers.with_initial : Configurations to try first.
+
     Examples
     --------
     >>> from hpo import SearchSpace
@@ -162,5 +168,5 @@ def make_searcher(name: str, space: SearchSpace, seed: int = 0, **options: Any) 
 
 def _factory(name: str) -> Callable[..., Searcher]:
     if name in REMOVED:
-        raise ValueError(f"searcher {name!r} is gone: {REMOVED[name]}")
+        raise ValueError(f"searcher {name!r} no longer exists: {REMOVED[name]}")
     return CATALOGUE.get(name)

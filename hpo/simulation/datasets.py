@@ -58,7 +58,7 @@ def read_table(path: str | Path, mode: str = "min") -> CurveTable:
     except Exception as error:  # noqa: BLE001 - of csv, numpy, zipfile, zlib: whatever a file causes
         why = str(error) or type(error).__name__
         raise ValueError(
-            f"{path} is no table of learning curves: {why}; see hpo.simulation.read_table"
+            f"{path} is not a valid table of learning curves: {why}; see hpo.simulation.read_table"
         ) from None
     return table if mode == "min" else CurveTable(table.configs, -table.losses, table.cost)
 

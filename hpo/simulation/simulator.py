@@ -53,6 +53,20 @@ class CurveTable:
     ------
     ValueError
         If losses and configurations differ in number.
+
+    See Also
+    --------
+    hpo.simulation.datasets.read_table : A table from a file.
+    hpo.simulation.synthetic.synthetic_table : An artificial table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> len(table), table.max_resource
+    (3, 2)
     """
 
     configs: tuple[dict[str, Any], ...]
@@ -99,6 +113,21 @@ class TableSearcher:
         published experiments.
     order : sequence of int, default=None
         The order itself, in place of the seed.
+
+    See Also
+    --------
+    hpo.simulation.TableCurveSearcher : Proposes rows from forecasts.
+    hpo.simulation.CyclicTableSearcher : Starts again at the end of the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, TableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> searcher = TableSearcher(table, order=(2, 0, 1))
+    >>> searcher.propose(0), searcher.propose(3)
+    ({'lr': 0.3}, None)
     """
 
     def __init__(
@@ -122,7 +151,17 @@ class TableSearcher:
 
 
 class CyclicTableSearcher(TableSearcher):
-    """Proposes the rows of a table over and over, for searches larger than the table."""
+    """Proposes the rows of a table over and over, for searches larger than the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, CyclicTableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> CyclicTableSearcher(table, order=(2, 0, 1)).propose(3)
+    {'lr': 0.3}
+    """
 
     def propose(self, trial_id: int) -> dict[str, Any]:
         """Return the configuration of trial `trial_id`."""
@@ -143,6 +182,26 @@ class TableCurveSearcher(CurveSearcher):
         Seed of the order in which rows are tried without a forecast, as for `TableSearcher`.
     **settings
         Settings of `CurveSearcher`.
+
+    See Also
+    --------
+    hpo.simulation.TableSearcher : Proposes rows in random order.
+    hpo.CurveSearcher : The same over a search space.
+
+    Examples
+    --------
+    >>> from hpo import MixedPredictor, SwiftASHA
+    >>> from hpo.simulation import TableCurveSearcher, simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> table = synthetic_table(40, 9, seed=0)
+    >>> result = simulate(
+    ...     lambda searcher: SwiftASHA(searcher, max_resource=9),
+    ...     table,
+    ...     searcher=TableCurveSearcher(table, seed=0),
+    ...     predictor=MixedPredictor(),
+    ... )
+    >>> result.summary.epochs == result.summary.budget
+    True
     """
 
     def __init__(self, table: CurveTable, seed: int = 0, **settings: Any) -> None:
@@ -192,6 +251,25 @@ class SimulatedRunner:
     ------
     ValueError
         If `n_workers` is below 1.
+
+    See Also
+    --------
+    hpo.simulation.simulate : A whole search.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, SimulatedRunner, TableSearcher
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> from hpo import Hyperband
+    >>> from hpo.loop import drive
+    >>> searcher = TableSearcher(table)
+    >>> runner = SimulatedRunner(table, searcher.row_of, n_workers=2)
+    >>> scheduler = Hyperband(searcher, max_resource=2)
+    >>> drive(scheduler, runner)
+    >>> runner.now, scheduler.summary().epochs
+    (3.0, 5)
     """
 
     def __init__(
@@ -276,6 +354,19 @@ class SimulationResult:
         Virtual time from beginning to end.
     utilisation : float
         Fraction of the workers' time that was spent training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, simulate
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> from hpo import RandomSearch
+    >>> result = simulate(
+    ...     lambda searcher: RandomSearch(searcher, max_resource=2, n_trials=3), table, n_workers=2
+    ... )
+    >>> result.makespan, result.utilisation
+    (4.0, 0.75)
     """
 
     summary: SchedulerSummary
@@ -311,6 +402,22 @@ def simulate(  # noqa: PLR0913 - settings of a simulation, all by keyword
         As for `SimulatedRunner`; ``epoch_times`` is a number or of shape (n_rows,).
     recorder : Recorder, default=None
         Receives every job and report.
+
+    See Also
+    --------
+    hpo.simulation.datasets.read_table : A table from a file.
+    hpo.Tuner : A search that trains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.simulation import CurveTable, simulate
+    >>> losses = np.array([[3.0, 2.0], [3.0, 1.0], [2.0, 1.5]])
+    >>> table = CurveTable(({"lr": 0.1}, {"lr": 0.2}, {"lr": 0.3}), losses)
+    >>> from hpo import Hyperband
+    >>> result = simulate(lambda searcher: Hyperband(searcher, max_resource=2), table, n_workers=2)
+    >>> result.summary.best.config, result.summary.epochs, result.makespan
+    ({'lr': 0.3}, 5, 3.0)
     """
     searcher = TableSearcher(table, seed) if searcher is None else searcher
     scheduler = make(searcher)

@@ -52,7 +52,7 @@ def parents_first(names: Sequence[str], conditions: Conditions) -> tuple[str, ..
         if name in path:
             around = [*path][[*path].index(name) :]
             circle = " needs ".join(map(repr, (*around, name)))
-            raise ValueError(f"the conditions go in a circle: {circle}; leave one of them out")
+            raise ValueError(f"the conditions are circular: {circle}; remove one of them")
         if name not in done:
             path[name] = iter(conditions.get(name, {}))
 
@@ -80,7 +80,7 @@ def check_conditions(domains: Mapping[str, Domain], conditions: Conditions) -> N
     for name, rule in conditions.items():
         if name not in domains:
             raise ValueError(
-                f"there is a condition for {name!r}, which the search space does not name"
+                f"there is a condition for {name!r}, which is not in the search space; remove it"
             )
         if not rule:
             raise ValueError(
@@ -97,7 +97,8 @@ def check_conditions(domains: Mapping[str, Domain], conditions: Conditions) -> N
 def _check_parent(parent: str, values: Sequence[Any], domains: Mapping[str, Domain]) -> None:
     domain = domains.get(parent)
     if domain is None:
-        raise ValueError(f"when names {parent!r}, which is none of {', '.join(map(repr, domains))}")
+        names = ", ".join(map(repr, domains))
+        raise ValueError(f"when must name hyperparameters of the space ({names}), got {parent!r}")
     if not isinstance(domain, Int | Categorical | Constant):
         raise ValueError(
             f"when names {parent!r}, a {type(domain).__name__.lower()}, which hardly ever takes "
@@ -144,7 +145,7 @@ def all_needs(order: Sequence[str], conditions: Conditions) -> dict[str, dict[st
                 if not needs[name][parent]:
                     first, second = (" or ".join(map(repr, each)) for each in (known, values))
                     raise ValueError(
-                        f"hyperparameter {name!r} can never be there: {parent!r} would have to be "
-                        f"{first} and {second} at once; change one of the conditions"
+                        f"hyperparameter {name!r} can never be present: {parent!r} would have to "
+                        f"be {first} and {second} at once; change one of the conditions"
                     )
     return needs

@@ -21,7 +21,20 @@ _MAX_VALUES = 2**62
 
 
 class Domain(ABC):
-    """The values that one hyperparameter may take."""
+    """The values that one hyperparameter may take.
+
+    See Also
+    --------
+    hpo.SearchSpace : Named domains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.space.domains import Domain, Float
+    >>> domain = Float(0.0, 1.0)
+    >>> isinstance(domain, Domain), domain.sample(np.random.default_rng(0)) in domain
+    (True, True)
+    """
 
     type: ClassVar[str]
 
@@ -173,6 +186,14 @@ class Float(_Range):
     ------
     ValueError
         If the ends are in the wrong order or not finite, or do not fit ``log`` and ``step``.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Float
+    >>> Float(1e-4, 1e-1, log=True).grid(4)
+    (0.0001, 0.0009999999999999998, 0.009999999999999998, 0.1)
+    >>> Float(0.0, 1.0, step=0.25).values()
+    (0.0, 0.25, 0.5, 0.75, 1.0)
     """
 
     type: ClassVar[str] = "float"
@@ -253,6 +274,13 @@ class Int(_Range):
     ------
     ValueError
         If the ends are in the wrong order or do not fit ``log`` and ``step``.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Int
+    >>> domain = Int(16, 64, step=16)
+    >>> domain.size, 32 in domain, 33 in domain
+    (4, True, False)
     """
 
     type: ClassVar[str] = "int"
@@ -339,6 +367,13 @@ class Categorical(Domain):
     ------
     ValueError
         If there is no choice, or one is no plain value.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Categorical
+    >>> domain = Categorical(("relu", "tanh"))
+    >>> domain.size, domain.features("tanh")
+    (2, (0.0, 1.0))
     """
 
     type: ClassVar[str] = "categorical"
@@ -402,6 +437,12 @@ class Constant(Domain):
     ----------
     value : float, int, str, bool, None or a tuple of them
         The value.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Constant
+    >>> Constant(32).grid(3)
+    (32,)
     """
 
     type: ClassVar[str] = "constant"
@@ -456,6 +497,13 @@ class Scipy(Domain):
     ------
     ValueError
         If the distribution is not known or does not take the parameters.
+
+    Examples
+    --------
+    >>> from hpo.space.domains import Scipy
+    >>> domain = Scipy("norm", (0, 1))
+    >>> domain.quantile(0.5), domain.features(0.0)
+    (0.0, (0.5,))
     """
 
     type: ClassVar[str] = "scipy"

@@ -60,6 +60,22 @@ class SearchSpace:
         If there is no domain, a name is longer than 255 characters or holds a zero byte, or a
         condition does not fit: an unknown name, a value that is never taken, a circle, conditions
         that exclude each other.
+
+    See Also
+    --------
+    hpo.make_searcher : A searcher that proposes configurations of a space.
+    hpo.space.domains.Float, hpo.space.domains.Int, hpo.space.domains.Categorical : Domains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import SearchSpace
+    >>> space = SearchSpace.from_dict(
+    ...     {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}, "layers": [1, 2, 3]}
+    ... )
+    >>> sorted(space.sample(np.random.default_rng(0)))
+    ['layers', 'lr']
+    >>> space.validate({"lr": 0.01, "layers": 2})
     """
 
     domains: Mapping[str, Domain]
@@ -83,10 +99,10 @@ class SearchSpace:
         Parameters
         ----------
         spec : Mapping
-            For each name one of: a domain object; a table such as
+            The domain of each name, as a domain object, a table such as
             ``{"type": "float", "low": 1e-4, "high": 1e-1, "log": True}`` (types: float, int,
-            categorical, constant, scipy); a list of choices; a frozen scipy distribution; an
-            Optuna distribution; any other value stays constant. A table may have a condition,
+            categorical, constant, scipy), a list of choices, a frozen scipy distribution or an
+            Optuna distribution. Any other value is a constant. A table may have a condition,
             ``"when": {"optimizer": "sgd", "layers": [2, 3]}``: the hyperparameter is present only
             if each of the others has the value, or one of the values, given for it.
 
@@ -232,12 +248,12 @@ class SearchSpace:
         for name in config:
             if name not in self.domains:
                 raise ValueError(
-                    f"the configuration has {name!r}, which the search space does not name"
+                    f"the configuration has {name!r}, which is not in the search space; remove it"
                 )
             if name not in there:
                 rule = {parent: list(each) for parent, each in self.conditions[name].items()}
                 raise ValueError(
-                    f"the configuration has {name!r}, which is there only when {rule}; remove it"
+                    f"the configuration has {name!r}, which is present only when {rule}; remove it"
                 )
 
     def to_features(self, config: Config) -> FloatArray:
@@ -317,5 +333,5 @@ class SearchSpace:
     @staticmethod
     def _value(config: Config, name: str) -> Any:
         if name not in config:
-            raise ValueError(f"the configuration lacks {name!r}, which the search space names")
+            raise ValueError(f"the configuration must have a value for {name!r}, got none; add it")
         return config[name]

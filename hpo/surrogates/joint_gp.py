@@ -44,6 +44,13 @@ class Points:
         Logarithms of the lengths, scaled to 1 at the maximum resource.
     trial : ndarray of shape (n_points,)
         Number of the trial.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Points
+    >>> len(Points(np.zeros((2, 1)), np.array([0.5, 1.0]), np.array([0, 0])))
+    2
     """
 
     x: FloatArray
@@ -131,6 +138,23 @@ class JointProcess:
         The losses.
     start : ndarray, default=None
         Initial theta. Default: the prior means.
+
+    See Also
+    --------
+    hpo.JointPredictor : The predictor that uses it.
+
+    Examples
+    --------
+    Two trials are known at half of their length. The process predicts their final losses:
+
+    >>> import numpy as np
+    >>> from hpo.surrogates import JointProcess, Points
+    >>> x, trial = np.array([[0.1], [0.9]]), np.array([0, 1])
+    >>> known = Points(x, np.array([0.8, 0.8]), trial)
+    >>> process = JointProcess(known, np.array([-1.0, 1.0])).condition()
+    >>> mean, std = process.each(Points(x, np.ones(2), trial))
+    >>> bool(mean[0] < mean[1])
+    True
     """
 
     def __init__(self, points: Points, values: FloatArray, start: FloatArray | None = None) -> None:

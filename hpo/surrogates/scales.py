@@ -26,6 +26,18 @@ class LogScale:
     ----------
     base : float, default=0.0
         In units of the loss.
+
+    See Also
+    --------
+    hpo.surrogates.BentScale : A scale that extends below the lowest loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import LogScale
+    >>> scale = LogScale(base=1.0)
+    >>> scale.to_loss(scale.of(np.array([2.0, 4.0])))
+    array([2., 4.])
     """
 
     base: float = 0.0
@@ -54,6 +66,18 @@ class BentScale:
         In units of the loss; width is above 0.
     shift, factor : float, default=0.0, 1.0
         Subtracted, and divided by; factor is above 0.
+
+    See Also
+    --------
+    hpo.surrogates.LogScale : The logarithm above a base.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import BentScale
+    >>> scale = BentScale(low=1.0, width=1.0)
+    >>> scale.of(np.array([0.5, 1.5, 2.0, 11.0])).round(2)
+    array([-0.5,  0.5,  1. ,  3.3])
     """
 
     low: float

@@ -77,6 +77,16 @@ class Surface:
     cap : float, default=0.75
         Losses above this quantile are lowered to it: how bad a bad configuration is does not inform
         about the good ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Surface
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Surface().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, max_points: int = 160, iterations: int = 15, cap: float = 0.75) -> None:
@@ -174,6 +184,16 @@ class Trees:
         Trees per sample.
     cap : float, default=0.75
         As for `Surface`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Trees
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Trees().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, n_trees: int = 30, trees_per_sample: int = 3, cap: float = 0.75) -> None:
@@ -226,6 +246,16 @@ class Mixed:
     ----------
     *models : SurfaceModel
         Default: `Surface` and `Trees`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Mixed
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((30, 2))
+    >>> model = Mixed().fit(x, (x[:, 0] - 0.5) ** 2, np.full(30, 0.01), rng)
+    >>> model.sample(x[:4], 3, rng).shape
+    (3, 4)
     """
 
     def __init__(self, *models: SurfaceModel) -> None:

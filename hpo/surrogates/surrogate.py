@@ -55,6 +55,17 @@ class Observations:
         Configurations of running trials without a loss.
     surrogate : Surrogate or None, default=None
         Predictions of untried configurations by the forecast's model, if it makes any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.surrogates import Observations
+    >>> from hpo.trial import Curve
+    >>> curves = [Curve(0, {"lr": 0.1}, (3.0, 2.0)), Curve(1, {"lr": 0.2}, (1.0,))]
+    >>> mean, std = np.array([2.0, 0.5]), np.array([0.0, 0.3])
+    >>> observations = Observations(curves, mean, std, max_resource=2)
+    >>> observations.incumbent, observations.tried
+    (2.0, [{'lr': 0.2}, {'lr': 0.1}])
     """
 
     curves: Sequence[Curve]
@@ -92,6 +103,23 @@ class SurfaceSurrogate:
         Fitted.
     features : callable
         Encodes configurations as it was fitted on them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo import RandomSearcher, SearchSpace
+    >>> from hpo.surrogates import Observations, Surface, SurfaceSurrogate
+    >>> from hpo.trial import Curve
+    >>> space = SearchSpace.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+    >>> searcher = RandomSearcher(space, seed=0)
+    >>> curves = [Curve(i, searcher.propose(i), (1.0,)) for i in range(20)]
+    >>> mean = np.array([curve.config["x"] for curve in curves])
+    >>> observations = Observations(curves, mean, np.full(20, 0.01), max_resource=10)
+    >>> rng = np.random.default_rng(0)
+    >>> surrogate = SurfaceSurrogate.fitted(Surface(), space.features_of, observations, rng)
+    >>> low, high = surrogate.predict([{"x": 0.1}, {"x": 0.9}])[0]
+    >>> bool(low < high)
+    True
     """
 
     surface: SurfaceModel

@@ -1,6 +1,6 @@
-"""The trainer protocol, and how a segment of training is run and checked.
+"""The trainer protocol, and the function that runs a segment and checks its result.
 
-A trainer trains *one configuration from one resource unit to another* and returns the loss after
+A trainer trains one configuration from one resource unit to another and returns the loss after
 each unit. It stores its state in a checkpoint, so that training can be continued:
 
 >>> class Halving:
@@ -33,7 +33,28 @@ Result = Sequence[float] | Metrics | Sequence[Mapping[str, float]] | Mapping[str
 
 
 class Trainer(Protocol):
-    """Trains one configuration for some resource units."""
+    """Protocol of trainers, which train one configuration for some resource units.
+
+    See Also
+    --------
+    FunctionTrainer : A trainer that calls a function.
+    TorchTrainer : A trainer for PyTorch models.
+    ScriptTrainer : A trainer that runs a command.
+
+    Examples
+    --------
+    A trainer is any object with a method `train`. It continues from its checkpoint:
+
+    >>> class Slope:
+    ...     def train(self, config, start, stop, checkpoint):
+    ...         weight = float(checkpoint.read_text()) if checkpoint.exists() else 0.0
+    ...         losses = []
+    ...         for _ in range(start, stop):
+    ...             weight -= config["lr"] * 2 * (weight - 3.0)
+    ...             losses.append((weight - 3.0) ** 2)
+    ...         checkpoint.write_text(repr(weight))
+    ...         return losses
+    """
 
     def train(self, config: Config, start: int, stop: int, checkpoint: Path) -> Result:
         """Train from `start` units done to `stop` units done.
@@ -46,18 +67,17 @@ class Trainer(Protocol):
             Absolute resource units, ``0 <= start < stop``. The same call may be repeated after a
             crash; units that the checkpoint covers need not be trained again.
         checkpoint : Path
-            Place for the state of this trial, an absolute path. Its directory exists and belongs
-            to the trial; the path itself does not exist before the trainer creates it (a file or a
-            directory). The path differs from call to call, what is in it does not: keep no path
-            in a checkpoint.
+            Absolute path for the state of this trial. Its directory exists and belongs to the
+            trial. The trainer creates the path itself, as a file or a directory. The path differs
+            from call to call, so a checkpoint must not contain it.
 
         Returns
         -------
         sequence of float, Metrics, sequence of Mapping, or Mapping of str to sequence
-            The value after each unit, ``stop - start`` numbers: a loss, or what else is optimised
-            (`hpo.Tuner`, parameters ``objective`` and ``mode``). With further metrics: `Metrics`;
+            The loss, or another objective, after each unit: ``stop - start`` numbers (see the
+            parameters ``objective`` and ``mode`` of `hpo.Tuner`). With further metrics: `Metrics`;
             a mapping of numbers per unit, such as ``[{"loss": 0.3, "accuracy": 0.9}]``; or a
-            mapping of sequences. There may be fewer if training has ended by itself, with
+            mapping of sequences. If training has ended early, there may be fewer, with
             ``Metrics(..., finished=True)``. NaN and infinity of either sign count as worst.
         """
         ...
@@ -75,23 +95,31 @@ class Segment:
         Units done before and after.
     checkpoint : Path
         The trial's checkpoint.
-    attempts : Path or None
+    attempts : Path or None, default=None
         Directory of the trial's attempts, each of which trains in a place of its own (see
         `hpo.run.executors.attempts`); None trains in `checkpoint`.
-    call_id : str
+    call_id : str, default=""
         Distinguishes the attempts of a segment: Dask answers equal calls with the same result.
-    fresh : bool
-        Whether the trial starts afresh: what its directory holds is moved aside.
-    expects_checkpoint : bool
+    fresh : bool, default=False
+        Whether the trial starts from the beginning; its directory is then moved aside.
+    expects_checkpoint : bool, default=False
         Whether the trainer keeps checkpoints, so that one that is missing has been lost.
-    trial_id : int
+    trial_id : int, default=0
         Number of the trial.
-    attempt : int
+    attempt : int, default=1
         Number of the attempt to train the segment, from 1.
-    deadline : float or None
+    deadline : float or None, default=None
         When the run stops, in seconds since the epoch; None without a deadline.
-    objective : Objective
+    objective : Objective, default=Objective()
         What the search optimises.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo.trainers import Segment
+    >>> segment = Segment({"lr": 0.1}, start=3, stop=9, checkpoint=Path("trial-0.ckpt"))
+    >>> segment.stop - segment.start
+    6
     """
 
     config: Config
@@ -109,10 +137,10 @@ class Segment:
 
 
 Cause = Literal["trial", "objective", "checkpoint", "lost", "executor", "machine"]
-"""What a failure is about: the trial; the objective, which is not among what the trainer returned;
-its checkpoint, without which it starts afresh; its worker, which was lost while it trained, be it
-by the trial or not; the executor, which failed to run it; or the machine, which nothing can run on
-before it is mended."""
+"""Cause of a failure: the trial itself; the objective, which the trainer did not return; the
+checkpoint, without which the trial starts from the beginning; the worker, which was lost while it
+trained; the executor, which failed to run the segment; or the machine, on which nothing can run
+until it is repaired."""
 
 
 @dataclass(frozen=True)
@@ -121,28 +149,34 @@ class Outcome:
 
     Attributes
     ----------
-    losses : tuple of float
+    losses : tuple of float, default=()
         Loss after each unit, which is minimised (see `Objective.losses`); empty for a failure.
-    extra : Mapping of str to tuple of float
+    extra : Mapping of str to tuple of float, default={}
         Further metrics, as the trainer returned them.
-    reason : str
+    reason : str, default=""
         Reason of the failure in one line; empty for a success.
-    retry : bool
+    retry : bool, default=True
         Whether another attempt may be made.
-    place : Mapping
-        Where, from when and until when it ran, if that is known (see `hpo.trainers.place`).
-    cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}
-        What the failure is about (see `Cause`).
-    kept : bool
+    place : Mapping, default={}
+        Where and when it ran, if that is known (see `hpo.trainers.place`).
+    cause : {"trial", "objective", "checkpoint", "lost", "executor", "machine"}, default="trial"
+        Cause of the failure (see `Cause`).
+    kept : bool, default=False
         Whether there is a checkpoint after the segment.
-    attempt : str
+    attempt : str, default=""
         Name of the attempt, empty for a segment without `attempts`.
-    finished : bool
+    finished : bool, default=False
         Whether training has ended by itself (see `Metrics`).
-    objective : str
+    objective : str, default=""
         Name of the metric that the losses are of; empty if the trainer gave none.
-    waited : float
+    waited : float, default=0.0
         Seconds that the segment waited for a worker after it was submitted, where that is known.
+
+    Examples
+    --------
+    >>> from hpo.trainers import Outcome
+    >>> Outcome(losses=(0.9, 0.5)).losses[-1]
+    0.5
     """
 
     losses: tuple[float, ...] = ()
@@ -201,7 +235,7 @@ def _run_segment(trainer: Trainer, segment: Segment, where: Mapping[str, Any]) -
     except KeyboardInterrupt:
         raise
     except TrainerError as error:  # it cannot be imported, so no trial can be trained here
-        return Outcome(reason=f"{error}; mend that", cause="machine")
+        return Outcome(reason=f"{error}; correct this", cause="machine")
     except ObjectiveError as error:
         return Outcome(reason=str(error), cause="objective", place=ended(where))
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a trial must not end a worker
@@ -287,7 +321,7 @@ def failed_call(error: BaseException) -> Outcome:
     """
     reason = describe(error)
     if isinstance(error, UsageError):  # a worker cannot be set up, nor can any other
-        return Outcome(reason=f"{error}; mend that", cause="machine")
+        return Outcome(reason=f"{error}; correct this", cause="machine")
     remedy = machine_fault(error)
     if remedy:
         return Outcome(reason=f"{reason}; {remedy}", cause="machine")
@@ -309,12 +343,20 @@ TrainFunction = Callable[[Config, int, int, Path], Result]
 
 @dataclass(frozen=True)
 class FunctionTrainer:
-    """Trains by calling a function.
+    """Trainer that calls a function.
+
+    A function that is passed to `hpo.Tuner` becomes a `FunctionTrainer` automatically.
 
     Parameters
     ----------
     function : callable
         ``function(config, start, stop, checkpoint)``, with the meaning of `Trainer.train`.
+
+    See Also
+    --------
+    Trainer : The protocol, with the meaning of the arguments.
+    TorchTrainer : A trainer for PyTorch models.
+    ScriptTrainer : A trainer that runs a command.
 
     Examples
     --------

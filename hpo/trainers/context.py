@@ -1,4 +1,4 @@
-"""What a trainer may ask about the trial that it trains, beyond its arguments.
+"""Information about the current trial, for trainers that need more than their arguments.
 
 >>> def train(config, start, stop, checkpoint):
 ...     trial = current_trial()
@@ -28,7 +28,9 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What is known of a trial while a segment of it is trained.
+    """Information about a trial while a segment of it is trained.
+
+    `current_trial` returns it inside a trainer.
 
     Attributes
     ----------
@@ -39,21 +41,29 @@ class TrialContext:
     start, stop : int
         Units (epochs) before and after the segment, as `Trainer.train` receives them.
     folder : Path
-        Directory of the trial, which holds its checkpoint. It belongs to the trial alone, and its
-        path differs from segment to segment; what is in it stays.
+        Directory of the trial, with its checkpoint. It belongs to the trial alone. Its path
+        differs from segment to segment, its content is kept.
     host : str
         Name of the machine.
-    worker : str
+    worker : str, default=""
         Name of the worker: that of Dask, the rank under MPI, or the name of the process; empty in
         the process that leads the run.
-    devices : tuple of str
-        Devices that the worker may use, by the environment variable that says so
-        (``CUDA_VISIBLE_DEVICES`` and its like); empty if there is none.
-    deadline : float or None
-        Time at which the run stops, in seconds since the epoch; None without a deadline. What still
-        runs by then is ended, and is trained again after ``hpo resume``.
-    objective : Objective
+    devices : tuple of str, default=()
+        Devices that the worker may use, from an environment variable such as
+        ``CUDA_VISIBLE_DEVICES``; empty if there is none.
+    deadline : float or None, default=None
+        Time at which the run stops, in seconds since 1970; None without a deadline. Segments that
+        run at that time are ended, and trained again after ``hpo resume``.
+    objective : Objective, default=Objective()
         What the search optimises: its ``name`` (empty if it has none) and ``mode``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo import TrialContext
+    >>> context = TrialContext(0, attempt=1, start=0, stop=3, folder=Path("trial-0"), host="node1")
+    >>> context.remaining is None
+    True
     """
 
     trial_id: int
@@ -96,8 +106,8 @@ _current: ContextVar[TrialContext | None] = ContextVar("hpo_current_trial", defa
 def current_trial() -> TrialContext:
     """Return the context of the trial that is trained by the calling trainer.
 
-    To be called in the thread in which `Trainer.train` was called. Threads that the trainer starts
-    are given the value; processes that it starts are given what they need of it.
+    Call it in the thread in which `Trainer.train` was called. Pass the context, or the values that
+    are needed, to threads and processes that the trainer starts.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Failures of trainers as text: what was raised, on which line of the user, and what was printed.
+"""Failures of trainers as text: the exception, the line of the user's code, and the output.
 
 A reason is one line of bounded length, whatever the exception holds. It names the innermost line of
 the *user's* code, since a line of a library seldom says what to mend.
@@ -182,7 +182,7 @@ def printed(output: str | bytes | None, what: str = "last output") -> str:
     Parameters
     ----------
     output : str, bytes or None
-    what : str
+    what : str, default="last output"
         What it is called.
 
     Returns
@@ -220,7 +220,7 @@ class Log:
             return 0
 
     def tail(self) -> bytes:
-        """Return the end of what was written since this object was made."""
+        """Return the end of the output since this object was created."""
         try:
             if self._path is None:
                 return b""

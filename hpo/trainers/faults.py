@@ -1,4 +1,4 @@
-"""Telling what an error is about: a trial, its checkpoint, or the machine that it runs on.
+"""Classifies errors: of a trial, of its checkpoint, or of the machine.
 
 A trial that fails is a result of the search. A full disk is not: it says nothing about the trial,
 and every later trial would fail as well. So errors of the machine stop the run in good order, and a
@@ -59,13 +59,13 @@ _FULL = 1 << 16
 
 
 def machine_fault(error: BaseException, *, memory: bool = False) -> str:
-    """Return what to do about an error of the machine; empty if it is another error.
+    """Return the remedy for an error of the machine; empty for another error.
 
     Parameters
     ----------
     error : BaseException
         Searched with its causes.
-    memory : bool
+    memory : bool, default=False
         Whether the lack of memory counts. It does in the tuner, whereas a trial may have a model
         that is too large.
 
@@ -92,7 +92,7 @@ def machine_fault(error: BaseException, *, memory: bool = False) -> str:
 
 
 def disk_fault(place: Path) -> str:
-    """Return what to do about a disk that is full or read-only; empty if there is room.
+    """Return the remedy for a full or read-only disk; empty if there is room.
 
     For libraries that hide why they could not write a checkpoint.
 

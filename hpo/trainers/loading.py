@@ -32,6 +32,12 @@ class NamedTrainer:
         ``FILE.py:attribute`` or ``package.module:attribute``. The attribute is a `Trainer`, a
         function with the signature of `Trainer.train`, or a class or function without arguments
         that returns a `Trainer`.
+
+    Examples
+    --------
+    >>> from hpo.trainers import NamedTrainer
+    >>> NamedTrainer("examples/digits_numpy.py:trainer").name
+    'examples/digits_numpy.py:trainer'
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""What a search optimises: which metric of a trainer, and whether it is minimised or maximised.
+"""The objective of a search: a metric of the trainer, which is minimised or maximised.
 
-Schedulers, searchers and predictors minimise losses. A trainer returns numbers in the user's sign
-and unit, and what users see is in these too. `Objective` is the one place that turns the sign:
+Schedulers, searchers and predictors minimise losses. Trainers return values with the user's sign
+and unit, and users see them in this form. `Objective` is the only place that changes the sign:
 
 >>> objective = Objective("accuracy", "max")
 >>> found = objective.measured([{"loss": 0.7, "accuracy": 0.5}, {"loss": 0.4, "accuracy": 0.9}], 2)
@@ -34,15 +34,26 @@ class Metrics:
     Attributes
     ----------
     losses : sequence of float, sequence of Mapping, or Mapping of str to sequence
-        The metric ``"loss"`` after each unit of the segment, which is the objective unless another
-        one is named (``Tuner(objective=...)``); or all metrics by name, in the other forms that
+        The metric ``"loss"`` after each unit of the segment, which is the objective unless
+        ``Tuner(objective=...)`` names another one; or all metrics by name, in the other forms that
         `hpo.Trainer.train` may return.
-    extra : Mapping of str to sequence of float
+    extra : Mapping of str to sequence of float, default={}
         Further metrics by name, one number per unit.
-    finished : bool
-        Whether training has ended by itself, such as a model that has converged. There may be fewer
-        losses than units then, and none in a later segment. The trial is complete: its last loss
-        counts from then on, and it is never trained further.
+    finished : bool, default=False
+        Whether training has ended early, for example because the model has converged. There may
+        then be fewer losses than units, and none in a later segment. The trial is complete with its
+        last loss and is never trained further.
+
+    See Also
+    --------
+    Trainer.train : May return metrics in this or another form.
+
+    Examples
+    --------
+    Two epochs with a further metric, after which training has converged:
+
+    >>> Metrics([0.7, 0.4], {"accuracy": [0.5, 0.9]}, finished=True).losses
+    [0.7, 0.4]
     """
 
     losses: Sequence[float] | Sequence[Mapping[str, float]] | Mapping[str, Sequence[float]]
@@ -52,7 +63,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a trainer returned for a segment.
+    """The checked result of a trainer for a segment.
 
     Attributes
     ----------
@@ -62,7 +73,7 @@ class Measured:
         Objective after each unit, in the trainer's sign.
     extra : dict of str to tuple of float
         Further metrics by name, one number per unit; NaN where a unit lacks one.
-    finished : bool
+    finished : bool, default=False
         Whether training has ended by itself (see `Metrics`).
     """
 
@@ -78,15 +89,22 @@ class Objective:
 
     Attributes
     ----------
-    name : str
+    name : str, default=""
         Its name; empty takes the only metric of the trainer, or the one called ``"loss"``.
-    mode : {"min", "max"}
+    mode : {"min", "max"}, default="min"
         Whether lower or higher is better.
 
     Raises
     ------
     UsageError
-        If the mode is neither, or the name is no text.
+        If the mode is another one, or the name is not a string.
+
+    Examples
+    --------
+    >>> from hpo.trainers.objective import Objective
+    >>> accuracy = Objective("accuracy", "max")
+    >>> accuracy.loss(0.9), accuracy.value(-0.9)
+    (-0.9, 0.9)
     """
 
     name: str = ""
@@ -136,7 +154,7 @@ class Objective:
         return values if self.mode == "min" else tuple(-value for value in values)
 
     def measured(self, result: Any, n_units: int, *, begun: bool = False) -> Measured:
-        """Check what a trainer has returned, and find the objective in it.
+        """Check the result of a trainer and find the objective in it.
 
         Parameters
         ----------
@@ -144,7 +162,7 @@ class Objective:
             One number, one mapping, or one number of each sequence per unit.
         n_units : int
             Number of units of the segment.
-        begun : bool
+        begun : bool, default=False
             Whether the trial has values of earlier segments, so that one that has finished by
             itself may return none here.
 
@@ -228,7 +246,7 @@ LOSS_MINIMISED = Objective()
 
 
 def to_plain(result: Any) -> Any:
-    """Return what a trainer returned as plain values, for another process (see `of_plain`)."""
+    """Convert the result of a trainer to plain values, for another process (see `of_plain`)."""
     if isinstance(result, Metrics):
         extra = {str(name): list(values) for name, values in result.extra.items()}
         return {"losses": to_plain(result.losses), "extra": extra, "finished": result.finished}
@@ -238,7 +256,7 @@ def to_plain(result: Any) -> Any:
 
 
 def of_plain(data: Any) -> Any:
-    """Return what `to_plain` was given."""
+    """Convert plain values back to the result of a trainer (see `to_plain`)."""
     if not isinstance(data, Mapping):
         return data
     if "columns" in data:

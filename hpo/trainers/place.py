@@ -1,4 +1,4 @@
-"""Where a segment is trained: host, process, worker and device, for whoever looks at a run.
+"""The place where a segment is trained: host, process, worker and device, for status reports.
 
 A worker writes its place beside the checkpoint when it starts a segment, so that it can be shown
 while the segment runs (``hpo status``), and returns it with the outcome, for the journal.

@@ -1,11 +1,11 @@
-"""Scripts as trainers: a command line with the hyperparameters filled in, whose losses are read.
+"""Scripts as trainers: a command is run with the hyperparameters, and its losses are read.
 
 >>> trainer = ScriptTrainer("python train.py --lr {lr} --epochs {stop}", metric="val_loss")
 >>> trainer.placeholders
 ('lr', 'stop')
 
-The command is split into arguments first, as a shell would do it, and only then are values filled
-in. So a value is always (a part of) one argument, whatever it holds, and no shell is run.
+The command is split into arguments first, as a shell would do it. Then the values are inserted. A
+value is therefore always a part of one argument, and no shell is run.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class _Field:
     Attributes
     ----------
     name : str
-    spec : str
+    spec : str, default=""
         Format of the value (``".3g"``); empty for none.
-    optional : bool
+    optional : bool, default=False
         Whether its argument is left out where it has no value.
     """
 
@@ -81,56 +81,66 @@ _Argument = tuple[str | _Field, ...]
 
 @dataclass(frozen=True)
 class ScriptTrainer:
-    """Trains by running a command, and reads the losses that it writes.
+    """Trainer that runs a command and reads the losses that it writes.
 
     Parameters
     ----------
     command : str or sequence of str
-        The command, as in a shell; a sequence holds its arguments one by one. ``{NAME}`` stands for
-        a value: of a hyperparameter, or one of `start` and `stop` (epochs done before and after),
-        `checkpoint` (path for the state of the trial), `metrics` (path of the file to write losses
-        to), `folder` (directory of the trial), `trial` (its number) and `python` (this
-        interpreter). ``{lr:.3g}`` formats a number. Text is filled in as it is, everything else as
-        JSON: ``0.1``, ``true``, ``null``, ``[64, 32]``. ``{NAME?}`` leaves its argument out, and
-        the option before it, where the value is missing: a conditional hyperparameter that is
-        absent, or a `checkpoint` that does not exist yet. Braces are written ``{{`` and ``}}``.
-    metric : str
+        The command, as in a shell, or a sequence of its arguments. ``{NAME}`` stands for the value
+        of a hyperparameter, or for one of `start` and `stop` (epochs done before and after),
+        `checkpoint` (path for the state of the trial), `metrics` (path of the file for the losses),
+        `folder` (directory of the trial), `trial` (its number) and `python` (this interpreter).
+        ``{lr:.3g}`` formats a number. Text is inserted unchanged, everything else as JSON: ``0.1``,
+        ``true``, ``null``, ``[64, 32]``. ``{NAME?}`` leaves out its argument, and the option before
+        it, if there is no value: for a conditional hyperparameter that is absent, or a `checkpoint`
+        that does not exist yet. Braces are written ``{{`` and ``}}``.
+    metric : str, default="loss"
         Name of the number to optimise; lower is better unless the run says ``mode="max"``.
-    pattern : str
-        Regular expression that is searched for in each line of the standard output, for a command
-        without ``{metrics}``. Its named groups are the metrics; the group ``value`` is `metric`.
-        Default: ``NAME=NUMBER`` and ``NAME: NUMBER``, all those of a line that has `metric`.
-    epoch : str
-        Name of the field that numbers the epochs, counted from 1 for each trial. Of several rows of
-        one epoch the last one counts. Default: none; there is one row for each epoch, and the last
-        row is that of `stop`.
-    resumes : bool or None
-        Whether the script goes on from `checkpoint` and trains the epochs from `start` to `stop`
-        only. Otherwise it starts from epoch 0 each time and trains `stop` epochs. None: whether the
-        command has ``{checkpoint}`` or ``{folder}``.
-    directory : Path or str
-        Working directory of the script; default: the present one.
-    ends_early : bool
-        Whether the script may end before `stop`, such as one that stops when it has converged. If
-        it has written fewer losses then, the trial is complete (see `hpo.Metrics`). Otherwise that
-        is a failure.
+    pattern : str, default=""
+        Regular expression that is searched in each line of the standard output, if the command has
+        no ``{metrics}``. Its named groups are metrics; the group ``value`` is `metric`. An empty
+        pattern reads ``NAME=NUMBER`` and ``NAME: NUMBER`` of each line that contains `metric`.
+    epoch : str, default=""
+        Name of the number that counts the epochs of a trial, from 1. If there are several rows of
+        an epoch, the last one counts. Empty: there is one row for each epoch, and the last row is
+        that of epoch `stop`.
+    resumes : bool or None, default=None
+        Whether the script continues from `checkpoint` and trains only the epochs from `start` to
+        `stop`. Otherwise it starts at epoch 0 each time and trains `stop` epochs. None: True if the
+        command contains ``{checkpoint}`` or ``{folder}``.
+    directory : Path or str, default=""
+        Working directory of the script. Empty takes the current directory.
+    ends_early : bool, default=False
+        Whether the script may end before `stop`, for example when it has converged. The trial is
+        then complete (see `hpo.Metrics`). If False, missing losses are a failure.
 
     Raises
     ------
     TrainerError
         If the command, a placeholder or the pattern cannot be read.
 
+    See Also
+    --------
+    FunctionTrainer : A trainer that calls a Python function.
+    TorchTrainer : A trainer for PyTorch models.
+
     Notes
     -----
-    With ``{metrics}`` the script writes a file, in one of two forms: JSON lines, one object for
-    each epoch (``{"loss": 0.5, "accuracy": 0.8}``), or CSV with a header. Either may be written as
-    training goes on. Rows without `metric` are passed over; further numbers are kept as metrics.
+    If the command contains ``{metrics}``, the script writes that file in one of two forms: JSON
+    lines, one object for each epoch (``{"loss": 0.5, "accuracy": 0.8}``), or CSV with a header. It
+    may be written during training. Rows without `metric` are skipped; further numbers are metrics.
 
-    The file is a new one for each process of the script; it lies beside the checkpoint, in the
-    folder ``script``, with the standard output and error (``00003-1.stdout``: the first process
-    that was to train on from epoch 3). A script that ends with another exit status than 0 has
-    failed: the reason ends with the last lines of its standard error. The script and what it has
-    started are ended with the trial, by SIGTERM and after two seconds by SIGKILL.
+    Each process of the script has a new file, in the folder ``script`` beside the checkpoint,
+    together with its standard output and error (``00003-1.stdout`` for the first process that
+    continued from epoch 3). An exit status other than 0 is a failure, whose reason ends with the
+    last lines of the standard error. The script and all processes that it started are ended with
+    the trial, by SIGTERM and after two seconds by SIGKILL.
+
+    Examples
+    --------
+    >>> trainer = ScriptTrainer("python train.py --lr {lr} --epochs {stop}", metric="val_loss")
+    >>> trainer.placeholders
+    ('lr', 'stop')
     """
 
     command: str | Sequence[str]
@@ -397,7 +407,7 @@ class ScriptTrainer:
             rule += f", counted from 1 in {self.epoch!r}"
         if more:
             return f"{rule}; where it writes more, let epoch= name the field with the epoch"
-        return f"{rule}; where it ends by itself, let ends_early=True say so"
+        return f"{rule}; set ends_early=True if it may end early"
 
     def _rows(self, place: _Place, *, torn: bool = False, may_be_empty: bool = False) -> list[Row]:
         """Return the rows with the metric that a process has written.
@@ -405,9 +415,9 @@ class ScriptTrainer:
         Parameters
         ----------
         place : _Place
-        torn : bool
+        torn : bool, default=False
             Whether the process may have been killed, within its last line or before it.
-        may_be_empty : bool
+        may_be_empty : bool, default=False
             Whether it may have written none.
         """
         may_be_empty = may_be_empty or torn
@@ -644,7 +654,7 @@ def _read(lines: list[str]) -> Iterator[Row]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and what it has started: politely, and after a moment by SIGKILL."""
+    """End the process and those that it started: by SIGTERM, and after a moment by SIGKILL."""
     if sys.platform == "win32":
         process.kill()
         process.wait()

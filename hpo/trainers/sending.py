@@ -50,7 +50,7 @@ class SentTrainer:
         SHA-256 of its pickle if it is sent by value, else empty.
     data : bytes
         The pickle; empty in a reminder to a process that has loaded it.
-    original : Trainer or None
+    original : Trainer or None, default=None
         The trainer itself, in the process that sends it.
     """
 
@@ -94,7 +94,7 @@ class SentTrainer:
 
 
 def sendable(trainer: Trainer, *, checked: bool) -> Trainer:
-    """Return what to send to other processes for a trainer.
+    """Return the object that is sent to other processes for a trainer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Probabilities of classes by scikit-learn's calibration of a classifier's decisions."""
+"""Probabilities of classes, from scikit-learn's calibration of decision functions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,74 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.estimators._multiclass import binary_tasks, total_plan
 from qsvr.estimators._parameters import random_state_of
 from qsvr.estimators._prepared import access_plan
 
-__all__ = ["fit_calibrated"]
+__all__ = ["CalibratedProbabilities", "fit_calibrated"]
 
 _MOST_FOLDS = 5
 
 
+def _gives_probabilities(model: Any) -> bool:
+    if not model.probability:
+        raise AttributeError(
+            "predict_proba is only available with probability=True. Set it before fit."
+        )
+    return True
+
+
+class CalibratedProbabilities:
+    """Methods of a classifier that was fitted by `fit_calibrated`."""
+
+    probability: bool
+    calibration_: CalibratedClassifierCV
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: ArrayLike) -> FloatArray:
+        """Predict the probabilities of the classes; needs ``probability=True``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, as for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of ``classes_``.
+        """
+        check_is_fitted(self, "calibration_")
+        return np.asarray(self.calibration_.predict_proba(X))
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: ArrayLike) -> FloatArray:
+        """Predict the logarithms of the probabilities; needs ``probability=True``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, as for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms of `predict_proba`.
+        """
+        return np.asarray(np.log(self.predict_proba(X)))
+
+
 def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: FloatArray) -> Any:
-    """Return a `QSVC`, fitted on all data and calibrated on what folds of it leave out.
+    """Return a `QSVC` that is fitted on all data and calibrated on left-out folds.
 
     Parameters
     ----------
     model : QSVC
-        Its classes are known.
+        Model with ``classes_``.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
     labels, weight : ndarray of shape (n_samples,)
     """
@@ -36,8 +86,8 @@ def fit_calibrated(model: Any, X: ArrayLike, labels: NDArray[Any], weight: Float
     n_folds = min(_MOST_FOLDS, smallest)
     if n_folds < 2:
         raise ValueError(
-            f"probability of {type(model).__name__} must be False where a class of y has fewer "
-            f"than 2 samples of positive weight; got {smallest} of one class. Add samples, or set "
+            f"probability of {type(model).__name__} must be False if a class of y has fewer "
+            f"than 2 samples of positive weight; got {smallest} for one class. Add samples, or set "
             "probability=False."
         )
     direct = model._direct_solver()  # noqa: SLF001
@@ -66,7 +116,7 @@ def _folds_of_the_taken(
 ) -> list[tuple[IntArray, IntArray]]:
     """Return rows to train on and rows left out, for folds that each have all classes.
 
-    Samples of weight 0 are spread evenly: scikit-learn's folds would count them as of their class.
+    Samples of weight 0 are spread evenly, because scikit-learn's folds would count them.
     """
     fold_of = np.arange(codes.size) % n_folds
     rows = np.flatnonzero(taken)

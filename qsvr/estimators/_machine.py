@@ -1,4 +1,4 @@
-"""What the estimators of one dual share: how it is made, solved, paid for and predicted with."""
+"""Base class of the estimators: building the dual, solving it, its cost, and prediction."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from qsvr.solve import DirectSolver, DualProblem, DualSolution, Strategy
 
 __all__ = ["SupportVectorMachine"]
 
-# Most numbers of a kernel matrix that prediction holds at a time, 16 MB.
+# Maximum number of kernel values that prediction holds at a time, 16 MB.
 _KERNEL_PART = 2_000_000
 
 
 class SupportVectorMachine(BaseEstimator):
-    """An estimator whose duals are solved as QUBOs. Its parameters are those of `QSVR`."""
+    """Base class of estimators whose duals are solved as QUBOs, with the parameters of `QSVR`."""
 
-    # Coefficients of a sample that have bits, and what trains many small models.
+    # Coefficients per sample, and the alternatives that train many small models.
     _n_sides = 2
     _ensemble = "QSVREnsemble, or sklearn.ensemble.BaggingRegressor(QSVR(...), max_samples={})"
 
@@ -65,7 +65,10 @@ class SupportVectorMachine(BaseEstimator):
         overlap_penalty: float,
         start: FloatArray | None,
     ) -> tuple[TrainingData, DualProblem]:
-        """Return the data, corrected if need be, and their dual; ``start`` is of the fit before."""
+        """Return the data, corrected if ``psd`` is set, and their dual.
+
+        ``start`` is the solution of the previous fit.
+        """
         owner = type(self).__name__
         check_psd(owner, self.psd, working_size)
         if self.psd is not None:
@@ -86,7 +89,7 @@ class SupportVectorMachine(BaseEstimator):
 
     @staticmethod
     def _nonzero(coefficients: FloatArray) -> IntArray:
-        """Return the positions of coefficients that are more than rounding, (n_support,)."""
+        """Return the indices of coefficients larger than rounding errors, (n_support,)."""
         size = np.abs(coefficients)
         return np.asarray(np.flatnonzero(size > 1e-12 * size.max(initial=0.0)), dtype=np.intp)
 
@@ -99,7 +102,7 @@ class SupportVectorMachine(BaseEstimator):
     def _direct_solver(self) -> DirectSolver:
         """Open the sampler and check its options."""
         sampler, options = open_sampler(self.sampler, self.sampler_options)
-        # The problems of a service cost time each, so that num_reads is one of its options.
+        # A service charges for each read, so num_reads is one of its options.
         more = {"num_reads"} if hasattr(sampler, "plan") else frozenset[str]()
         check_options(self._sampler_name, options, sampler.parameters | more)
         num_reads = options.pop("num_reads", self.num_reads)
@@ -147,7 +150,7 @@ class SupportVectorMachine(BaseEstimator):
         *,
         can_refine: bool = True,
     ) -> None:
-        if "refinement_history" not in found.info:  # which has its own warning
+        if "refinement_history" not in found.info:  # refinement has its own warning
             warn_if_coarse(problem, solutions.objective, plan, can_refine=can_refine)
         warn_if_indefinite(problem.dual, self.psd)
         if self.verbose:
@@ -162,7 +165,7 @@ class SupportVectorMachine(BaseEstimator):
     def _by_parts(
         self, function: Callable[[FloatArray], Any], rows: Any, columns: NDArray[Any], vectors: Any
     ) -> FloatArray:
-        """Return ``function`` of the kernel of rows, of which a part is in memory at a time."""
+        """Return ``function`` of the kernel of rows, computed in parts to limit memory."""
         results = []
         for part in gen_batches(rows.shape[0], max(_KERNEL_PART // columns.size, 1)):
             kernel = self._kernel_of(rows[part], columns, vectors)
@@ -172,20 +175,21 @@ class SupportVectorMachine(BaseEstimator):
         return np.concatenate(results)
 
     def kernel_matrix(self, X: ArrayLike) -> FloatArray:
-        """Return the fitted kernel of samples with the support vectors.
+        """Return the kernel between samples and the support vectors.
 
-        In regression and for two classes ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the
-        prediction or the decision function, also with ``psd``: clipping is in the coefficients, and
-        a shift is on the training diagonal only.
+        In regression, ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction; for two
+        classes it is the decision function. This holds with ``psd`` too, because clipping is
+        applied to the coefficients, and a shift to the training diagonal only.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            As for `predict`.
+            Samples, as for `predict`.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_SV)
+        kernel : ndarray of shape (n_samples, n_SV)
+            Kernel values.
         """
         check_is_fitted(self)
         rows = validated_rows(self, X, self.kernel)

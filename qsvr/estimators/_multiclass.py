@@ -1,4 +1,4 @@
-"""Classes as two-class problems, and their decisions as those of all classes.
+"""Two-class problems of a classification, and the combination of their decisions.
 
 One against one, as libsvm: for each pair of classes (i, j), i < j, a problem of their samples, 1
 for class i and -1 for class j. One against rest: for each class a problem of all samples. Two
@@ -19,6 +19,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qsvr._typing import BoolArray, FloatArray, IntArray
 from qsvr.model import Solutions
@@ -31,6 +32,7 @@ __all__ = [
     "SolvedTask",
     "Training",
     "binary_tasks",
+    "check_class_weights",
     "dual_coefficients",
     "total_plan",
     "votes",
@@ -45,7 +47,7 @@ class Training:
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
     codes : ndarray of shape (n_samples,)
-        The place of each sample's class.
+        Index of each sample's class.
     weight : ndarray of shape (n_samples,)
         Factors on C, by sample and class.
     kernel : Kernel
@@ -69,14 +71,14 @@ class SolvedTask:
 
 @dataclass(frozen=True)
 class BinaryTask:
-    """Which classes a two-class problem tells apart.
+    """The classes that a two-class problem separates.
 
     Attributes
     ----------
     positive : int
-        Place of the class whose label is 1.
+        Index of the class with label 1.
     negative : int or None
-        That of the class whose label is -1; None for all others.
+        Index of the class with label -1; None for all other classes.
     """
 
     positive: int
@@ -130,6 +132,38 @@ def votes(tasks: list[BinaryTask], decisions: FloatArray, n_classes: int) -> Int
         result[:, task.positive] += decision > 0.0
         result[:, task.negative] += decision <= 0.0
     return result
+
+
+def check_class_weights(
+    owner: str,
+    classes: NDArray[Any],
+    class_weight: FloatArray,
+    codes: IntArray,
+    weight: FloatArray,
+) -> None:
+    """Check that every class has positive weight.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the estimator, for the message.
+    classes, class_weight : ndarray of shape (n_classes,)
+        Labels of the classes, and factors on C.
+    codes, weight : ndarray of shape (n_samples,)
+        Index of each sample's class, and its factor on C.
+
+    Raises
+    ------
+    ValueError
+        If a class has a negative factor or no weight.
+    """
+    mass = np.bincount(codes, weights=weight)
+    if (class_weight < 0.0).any() or not (mass > 0.0).all():
+        raise ValueError(
+            f"each class of y must have positive weight in {owner}; the weights of its samples "
+            f"add up to {dict(zip(classes.tolist(), mass.tolist(), strict=True))}. "
+            "Change class_weight or sample_weight, or leave the class out."
+        )
 
 
 def total_plan(plans: Sequence[AccessPlan | None]) -> AccessPlan:

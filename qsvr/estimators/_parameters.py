@@ -28,6 +28,7 @@ from qsvr.problem import MAX_BITS, PSD_METHODS, FixedPointEncoding, check_kernel
 _LARGEST_TARGET = 1e300
 
 __all__ = [
+    "check_class_parameters",
     "check_n_jobs",
     "check_parameters",
     "checked_weight",
@@ -39,9 +40,9 @@ __all__ = [
 
 
 def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first of an estimator's parameters that cannot be used.
+    """Raise ValueError for the first invalid parameter of an estimator.
 
-    Classifiers have none of a regression's own ones.
+    The parameters that only regressors have may be missing.
     """
     values = {"epsilon": 0.0, "overlap_penalty": 0.0, "normalize_y": False, **values}
 
@@ -57,21 +58,21 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     check_kernel(values["kernel"])
     integer(
         "n_bits", low=1, high=MAX_BITS,
-        hint="2 to 3 bits suit an annealer, 8 bits agree with scikit-learn's SVR.",
+        hint="2 to 3 bits suit an annealer; 8 bits give the accuracy of scikit-learn's SVR.",
     )  # fmt: skip
     real("exponent_shift", low=-np.inf, strict=True)
     if values["base"] is None:
-        real("C", strict=True, hint="C='implied' needs base, whose weights imply the box.")
+        real("C", strict=True, hint="C='implied' requires base, whose weights determine the bound.")
     else:
         real("base", strict=True)
         _check_implied_box(owner, values)
     real("epsilon")
     if not _is_one_of(values["gamma"], "scale", "auto"):
-        real("gamma", hint="'scale' and 'auto' choose it from X.")
+        real("gamma", hint="'scale' and 'auto' derive it from X.")
     integer("degree", low=0)
     real("coef0", low=-np.inf, strict=True)
     if not _is_one_of(values["equality_penalty"], "scale"):
-        real("equality_penalty", hint="'scale' chooses it from the kernel.")
+        real("equality_penalty", hint="'scale' derives it from the kernel.")
     real("overlap_penalty")
     if values["psd"] is not None:
         check_choice(owner, "psd", values["psd"], PSD_METHODS)
@@ -79,11 +80,11 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     integer("num_reads", low=1)
     integer("n_solutions", low=1)
     if not _is_one_of(values["n_refinements"], "auto"):
-        integer("n_refinements", low=0, hint="'auto' takes as many as are needed.")
+        integer("n_refinements", low=0, hint="'auto' adds as many as are needed.")
     if not _is_one_of(values["max_variables"], "auto", None):
         integer(
             "max_variables", low=1,
-            hint="'auto' takes the sampler's capacity, None allows one QUBO only.",
+            hint="'auto' is the sampler's capacity; None allows one QUBO only.",
         )  # fmt: skip
     real("tol", strict=True)
     integer("max_iter", low=1)
@@ -96,24 +97,40 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     _check_remaining(owner, values)
 
 
+def check_class_parameters(owner: str, values: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first invalid parameter that only classifiers have."""
+    check_boolean(owner, "probability", values["probability"])
+    check_boolean(owner, "break_ties", values["break_ties"])
+    check_choice(owner, "multi_class", values["multi_class"], ("ovo", "ovr"))
+    shape = values["decision_function_shape"]
+    check_choice(owner, "decision_function_shape", shape, ("ovr", "ovo"))
+    if shape == "ovo" and values["break_ties"]:
+        raise ValueError(
+            f"break_ties of {owner} must be False when decision_function_shape is 'ovo', which "
+            "has no column for each class; got True. Set decision_function_shape='ovr'."
+        )
+
+
 def _check_remaining(owner: str, values: Mapping[str, Any]) -> None:
     if not isinstance(values["verbose"], bool | np.bool_):
-        check_integer(owner, "verbose", values["verbose"], low=0, hint="Or True or False.")
+        check_integer(owner, "verbose", values["verbose"], low=0, hint="True and False are valid.")
     check_n_jobs(owner, values["n_jobs"])
     if values["time_limit"] is not None:
-        check_real(owner, "time_limit", values["time_limit"], strict=True, hint="None is no limit.")
+        check_real(
+            owner, "time_limit", values["time_limit"], strict=True, hint="None means no limit."
+        )
     random_state_of(values["random_state"], owner)
 
 
 def _is_one_of(value: object, *choices: str | None) -> bool:
-    """Return whether value is one of some strings or None; an array never is."""
+    """Return whether a value, which may be an array, is one of some strings or None."""
     return (value is None or isinstance(value, str)) and value in choices
 
 
 def check_n_jobs(owner: str, n_jobs: Any) -> None:
     """Raise ValueError unless ``n_jobs`` is None or an integer other than 0."""
     if n_jobs is not None:
-        hint = "Or None; -1 uses all processors."
+        hint = "None is accepted too; -1 uses all processors."
         check_integer(owner, "n_jobs", n_jobs, low=-MAX_INTEGER, hint=hint)
         if n_jobs == 0:
             raise ValueError(f"n_jobs of {owner} must not be 0; got 0. {hint}")
@@ -132,19 +149,19 @@ def _check_implied_box(owner: str, values: Mapping[str, Any]) -> None:
 
 
 def accepts_sparse(kernel: object) -> str | bool:
-    """Return which sparse format a kernel's input may have; a precomputed matrix has none."""
+    """Return the sparse format that a kernel accepts, or False for a precomputed matrix."""
     return False if kernel == "precomputed" else "csr"
 
 
 def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tuple[Any, FloatArray]:
-    """Return training data as scikit-learn's conventions want them, at least two samples."""
+    """Return training data checked by scikit-learn's conventions, with at least two samples."""
     X, y = _validated(estimator, X, y, kernel, y_numeric=True)
     y = np.asarray(y, dtype=np.float64)
     largest = float(np.abs(y).max())
     if largest > _LARGEST_TARGET:
         raise ValueError(
-            f"y reaches {largest:.3g}, where differences and sums overflow. Scale it below "
-            f"{_LARGEST_TARGET:.0e}."
+            f"y must be at most {_LARGEST_TARGET:.0e} in size, because differences and sums of "
+            f"larger values overflow; got {largest:.3g}. Scale y."
         )
     return X, y
 
@@ -152,7 +169,7 @@ def validated(estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object) -> tup
 def validated_classes(
     estimator: Any, X: ArrayLike, y: ArrayLike, kernel: object
 ) -> tuple[Any, NDArray[Any]]:
-    """Return training data and labels, of at least two classes."""
+    """Return training data and labels with at least two classes."""
     X, labels = _validated(estimator, X, y, kernel)
     labels = column_or_1d(labels, warn=True)
     check_classification_targets(labels)
@@ -177,7 +194,7 @@ def _validated(
 
 
 def validated_rows(estimator: Any, X: ArrayLike, kernel: object) -> Any:
-    """Return samples to predict as scikit-learn's conventions want them."""
+    """Return samples to predict, checked by scikit-learn's conventions."""
     with np.errstate(all="ignore"):
         return validate_data(
             estimator, X, accept_sparse=accepts_sparse(kernel), dtype=np.float64, reset=False
@@ -185,23 +202,23 @@ def validated_rows(estimator: Any, X: ArrayLike, kernel: object) -> Any:
 
 
 def checked_weight(sample_weight: ArrayLike | None, X: Any) -> FloatArray:
-    """Return sample weights, ones by default; at least two must be positive and none negative."""
+    """Return sample weights, by default ones. None may be negative, and two must be positive."""
     weight = np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
     if (weight < 0).any():
         raise ValueError(
-            f"sample_weight must not be negative; its smallest value is {weight.min()}. Use 0 to "
-            "leave a sample out."
+            f"sample_weight must not be negative; got {weight.min()} as its smallest value. Use "
+            "0 to leave a sample out."
         )
     if np.count_nonzero(weight) < 2:
         raise ValueError(
-            f"sample_weight is positive for {np.count_nonzero(weight)} of {weight.size} samples; "
-            "at least 2 must take part."
+            f"sample_weight must be positive for at least 2 samples; got "
+            f"{np.count_nonzero(weight)} of {weight.size}. Add samples, or raise their weights."
         )
     return weight
 
 
 def random_state_of(value: Any, owner: str = "QSVR") -> np.random.RandomState:
-    """Return a new generator for None and for the module numpy.random: never the global one."""
+    """Return a random state. None and numpy.random give a new one, never the global one."""
     if value is None or value is np.random:
         return np.random.RandomState()
     try:

@@ -1,4 +1,4 @@
-"""A fit between its checks and its solution, and many of them solved at once."""
+"""Prepared fits: data that were checked and duals that are not solved yet, one or many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Begun", "PreparedFit", "access_plan", "solve_together", "solved_toge
 
 @dataclass(frozen=True, eq=False)
 class PreparedFit:
-    """All that the solution of a fit depends on.
+    """A fit that is ready to be solved.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class PreparedFit:
     strategy : Strategy
     n_solutions, seed : int
     plan : AccessPlan, optional
-        What the fit will cost, where it costs something.
+        Estimated cost; None for samplers that cost nothing.
     """
 
     data: TrainingData
@@ -45,7 +45,7 @@ class PreparedFit:
 
     @property
     def group(self) -> Hashable | None:
-        """What fits that are solved together have in common; None for one that is solved alone."""
+        """Key shared by fits that can be solved together; None for a fit that is solved alone."""
         direct = self.direct
         alone = self.problem.working_size is not None or direct.deadline is not None
         if alone or not direct.takes_stacks:
@@ -59,13 +59,13 @@ class PreparedFit:
 
 @dataclass(frozen=True)
 class Begun:
-    """A model before its duals are solved.
+    """A model whose duals are not solved yet.
 
     Attributes
     ----------
     fits : list of PreparedFit
     complete : callable
-        Takes the solutions, None for those that are still to be found, and returns the model.
+        Takes the solutions, with None for those that must still be found, and returns the model.
     """
 
     fits: Sequence[PreparedFit]
@@ -73,13 +73,13 @@ class Begun:
 
 
 def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, DualSolution]:
-    """Return the solutions, by position, of the fits that can be solved together.
+    """Return the solutions of the fits that can be solved together, by index.
 
     Parameters
     ----------
     fits : sequence of PreparedFit
     n_jobs : int
-        Threads that anneal and polish; the results do not depend on it.
+        Number of threads for annealing and polish. The results do not depend on it.
     """
     found: dict[int, DualSolution] = {}
     groups: dict[Hashable, list[int]] = {}
@@ -99,7 +99,7 @@ def solve_together(fits: Sequence[PreparedFit], *, n_jobs: int) -> dict[int, Dua
 
 
 def solved_together(begun: Sequence[Begun], *, n_jobs: int) -> list[Any]:
-    """Return the models, complete: their duals are solved together where they can be.
+    """Return the fitted models. Their duals are solved together if possible.
 
     Parameters
     ----------
@@ -119,10 +119,10 @@ def solved_together(begun: Sequence[Begun], *, n_jobs: int) -> list[Any]:
 def access_plan(
     model: Any, direct: DirectSolver, n_samples: int, working_size: int | None
 ) -> AccessPlan | None:
-    """Return what the solution of one dual will cost, or None where the time costs nothing.
+    """Return the estimated cost of solving one dual, or None if the sampler costs nothing.
 
-    A refinement is planned with all its rounds. How many working sets a decomposition needs is not
-    known before, so it must have a limit, which is then charged problem by problem.
+    The estimate has all rounds of a refinement. The number of working sets of a decomposition is
+    not known in advance, so a limit is required, against which each problem is charged.
     """
     sampler, options = direct.sampler, direct.options
     if not hasattr(sampler, "plan"):
@@ -131,9 +131,9 @@ def access_plan(
     if working_size is not None and options.get("max_access_time") is None:
         raise ValueError(
             f"sampler_options of {name} must have max_access_time, in seconds, when the samples "
-            f"need more than one problem of {working_size} samples each: how many is not known "
-            f"before. Set it, for example {{'max_access_time': 5}}, or train a "
-            f"{name}Ensemble, whose number of problems is."
+            f"need more than one problem of {working_size} samples, because the number of problems "
+            f"is not known in advance. Set it, for example {{'max_access_time': 5}}, or train a "
+            f"{name}Ensemble, whose number of problems is known."
         )
     n_refinements = 0 if model.n_refinements == "auto" else int(model.n_refinements)
     plan: AccessPlan | None = sampler.plan(

@@ -1,4 +1,4 @@
-"""Checks of the problem that parameters and data make together, and of what is predicted."""
+"""Checks of the problem that follows from parameters and data, and of predictions."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ _LARGEST = 1e100
 
 
 def check_psd(owner: str, psd: str | None, working_size: int | None) -> None:
-    """Raise ValueError where ``psd`` needs a kernel matrix that is never computed."""
+    """Raise ValueError if ``psd`` needs a kernel matrix that is never computed."""
     if psd is not None and working_size is not None:
         raise ValueError(
-            f"psd of {owner} must be None where samples are solved by working sets, here of "
-            f"{working_size}: it needs the whole kernel matrix; got {psd!r}. Set "
+            f"psd of {owner} must be None for decomposition into working sets (here of "
+            f"{working_size} samples), because it needs the whole kernel matrix; got {psd!r}. Set "
             "max_variables=None, use fewer samples, or correct the matrix and pass it with "
             "kernel='precomputed'."
         )
 
 
 def check_start(owner: str, b: FloatArray, n_samples: int) -> None:
-    """Raise ValueError where the solution of the fit before is of other samples."""
+    """Raise ValueError if the previous solution has another number of samples."""
     if b.size != n_samples:
         raise ValueError(
-            f"warm_start of {owner} needs as many samples as the fit before: {b.size}; got "
-            f"{n_samples}. Set warm_start=False to start afresh."
+            f"warm_start of {owner} requires as many samples as in the previous fit, {b.size}; got "
+            f"{n_samples}. Set warm_start=False to start from the beginning."
         )
 
 
 def check_unrefined(owner: str, n_refinements: object) -> None:
-    """Raise ValueError where rounds of refinement are asked for and there is no sampler."""
+    """Raise ValueError if rounds of refinement are requested and there is no sampler."""
     if isinstance(n_refinements, Integral) and int(n_refinements) > 0:
         raise ValueError(
             f"n_refinements of {owner} must be 0 for fit_samples; got {n_refinements}. Each round "
-            "needs a sampler: use fit."
+            "needs a sampler. Set it to 0 or 'auto', or use fit."
         )
 
 
 def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int, n_sides: int = 2) -> None:
-    """Raise where the parameters do not make one repeatable problem of ``n_samples`` samples.
+    """Raise unless the parameters define one repeatable problem of ``n_samples`` samples.
 
-    ``n_sides`` is the number of a sample's coefficients that have bits.
+    ``n_sides`` is the number of coefficients per sample that have bits.
     """
     seed, most = values["random_state"], values["max_variables"]
     if values["combination_fraction"] and not isinstance(seed, Integral):
@@ -82,19 +82,21 @@ def check_whole(owner: str, values: Mapping[str, Any], *, n_samples: int, n_side
 
 
 def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
-    """Raise ValueError where squares or energies of a dual leave the range of floating point."""
+    """Raise ValueError if squares or energies of a dual leave the range of floating point."""
     y, largest_C = float(np.abs(dual.y).max()), float(dual.box.max())
     C = largest_C * dual.y.size
     kernel = np.abs(dual.kernel_matrix).max() if isinstance(dual, SVRDual) else 0.0
     lower = "Lower it."
-    target = "Scale y, or set normalize_y=True: C and epsilon are then in units of its deviation."
+    target = (
+        "Scale y, or set normalize_y=True, with which C and epsilon are in units of its deviation."
+    )
     magnitudes = [
         (float(kernel), "the kernel", "Lower degree, gamma or coef0, or scale X."),
         (dual.equality_penalty, "equality_penalty", lower),
         (dual.overlap_penalty, "overlap_penalty", lower),
         (dual.epsilon, "epsilon", target),
         (y, "y", target),
-        (largest_C, "C", f"{lower} Beyond the largest coefficient it changes nothing."),
+        (largest_C, "C", f"{lower} Above the largest coefficient it has no effect."),
     ]
     magnitude, name, remedy = max(magnitudes)
     if magnitude > _LARGEST:
@@ -111,7 +113,7 @@ def check_magnitudes(owner: str, dual: SVRDual | LargeDual) -> None:
     if largest_C < 1.0 / _LARGEST:
         raise ValueError(
             f"C of {owner} reaches {largest_C:.3g}, whose square is 0 in floating point. Raise it, "
-            "or set normalize_y=True, with which it is in units of the standard deviation of y."
+            "or set normalize_y=True, so that it is in units of the standard deviation of y."
         )
     if dual.epsilon < y < 1.0 / _LARGEST:
         raise ValueError(
@@ -130,7 +132,7 @@ def check_finite(prediction: FloatArray, kernel: FloatArray) -> None:
 
 
 def warn_if_indefinite(dual: SVRDual | LargeDual, psd: str | None) -> None:
-    """Warn of negative eigenvalues beyond rounding, where the matrix is known and not corrected."""
+    """Warn of negative eigenvalues larger than rounding errors, if they are not corrected."""
     if psd is not None or not isinstance(dual, SVRDual):
         return
     lowest = dual.smallest_curvature
@@ -148,7 +150,7 @@ def warn_if_indefinite(dual: SVRDual | LargeDual, psd: str | None) -> None:
 def warn_if_coarse(
     problem: DualProblem, objective: float, plan: AccessPlan | None, *, can_refine: bool
 ) -> None:
-    """Warn where what predicts trains much worse than the exact dual's solution does.
+    """Warn if the training objective is much worse than that of the exact dual's solution.
 
     Parameters
     ----------
@@ -156,9 +158,9 @@ def warn_if_coarse(
     objective : float
         Training objective of the combination.
     plan : AccessPlan, optional
-        What the fit cost, where it did.
+        Estimated cost of the fit; None for samplers that cost nothing.
     can_refine : bool
-        Whether there is a sampler to call again.
+        Whether there is a sampler for further rounds.
     """
     dual, encoding = problem.dual, problem.encoding
     if not isinstance(dual, SVRDual) or not dual.is_convex:  # the relaxation says little then
@@ -174,15 +176,15 @@ def warn_if_coarse(
         refine = "n_refinements=10, " if can_refine else ""
     more_bits = "" if encoding.n_bits >= 8 else "more bits (n_bits=8), "
     excess = (
-        f"the training loss is on average {gap:.2g} standard deviations of y above the least "
-        "possible one"
+        f"the training loss is on average {gap:.2g} standard deviations of y above the "
+        "lowest possible one"
     )
     if not is_known:
-        excess = "how far the training loss is above the least possible one is not known"
+        excess = "the distance of the training loss from the lowest possible one is not known"
         more_bits += "scaled features (StandardScaler), "
     warnings.warn(
         f"{excess}: levels of {level:.3g} in a box of C={encoding.width.max():.4g} are too "
-        f"coarse for these targets, or the sampler got stuck. Use {refine}{more_bits}a smaller C, "
+        f"coarse for these targets, or the samples are poor. Use {refine}{more_bits}a smaller C, "
         "or more reads.",
         CoarseEncodingWarning,
         stacklevel=4,

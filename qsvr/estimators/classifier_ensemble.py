@@ -1,4 +1,4 @@
-"""`QSVCEnsemble`: an ensemble of small classifiers, each of a size that an annealer can hold.
+"""`QSVCEnsemble`: an ensemble of small classifiers, each of a size that fits an annealer.
 
 >>> from sklearn.datasets import load_wine
 >>> from qsvr import QSVC, QSVCEnsemble
@@ -30,29 +30,29 @@ __all__ = ["QSVCEnsemble"]
 class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
     """Ensemble of `QSVC` models on subsamples sized to an annealer.
 
-    The members' decision functions are combined. Each member has samples of all classes: where a
-    subsample has none of a class, one of it takes the place of one of the most frequent class.
+    The decision functions of the members are combined. Each member has samples of all classes: if a
+    subsample lacks a class, a sample of that class replaces one of the most frequent class.
 
     Parameters
     ----------
-    estimator : QSVC, optional
-        Parameters of the members; ``QSVC()`` by default.
-    n_estimators : int
+    estimator : QSVC, default=None
+        Member with the parameters of all members. None is ``QSVC()``.
+    n_estimators : int, default=10
         Number of members.
-    max_samples : "auto", int or float
-        Samples of a member, as a number or as a fraction. ``"auto"`` is what fits the sampler where
-        it has an annealer's limit (below 1000 variables), and 60 elsewhere.
-    sampling : {"stratified", "random", "kmeans"}
-        Subsamples with the classes' frequencies, at random, or with one sample from each of as many
-        clusters of the features.
-    combination : {"mean", "median", "oob"}
-        Of the members' decision functions; ``"oob"`` weights members by the inverse of their error
-        rate on the samples that they did not see.
-    oob_score : bool
-        Whether to compute ``oob_score_`` (always done for ``combination="oob"``).
-    n_jobs : int, optional
-        Threads; the result does not depend on it.
-    random_state : int, RandomState instance or None
+    max_samples : "auto", int or float, default="auto"
+        Number or fraction of samples of a member. ``"auto"`` is the number that fits the sampler
+        if it holds fewer than 1000 variables, as annealers do, and 60 otherwise.
+    sampling : {"stratified", "random", "kmeans"}, default="stratified"
+        Choice of the subsamples: with the frequencies of the classes, at random, or one sample from
+        each of as many clusters of the features.
+    combination : {"mean", "median", "oob"}, default="mean"
+        Combination of the members' decision functions. ``"oob"`` weights members by the inverse of
+        their error rate on the samples that they were not trained on.
+    oob_score : bool, default=False
+        Whether to compute ``oob_score_``. ``combination="oob"`` always computes it.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+    random_state : int or RandomState instance, default=None
         Seed of the subsamples and of the members.
 
     Attributes
@@ -60,24 +60,25 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
     estimators_ : list of QSVC
-        The members that were solved.
+        Fitted members, without those that failed.
     estimators_samples_ : list of ndarray
-        The training samples of each of them.
+        Indices of the training samples of each fitted member.
     weights_ : ndarray of shape (n_members,)
-        Weights in the combination (of no effect for the median).
+        Weights of the members; not used by the median.
     failures_ : list of MemberFailure
-        The members whose solve failed.
+        Members that failed, with their errors.
     oob_score_ : float
-        Accuracy of the predictions for training samples by the members that did not see them.
+        Accuracy of ``oob_decision_function_``.
     oob_decision_function_ : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        The decision function of these members; NaN for samples that every member saw.
+        Decision function of the training samples by the members that were not trained on them; NaN
+        for samples that every member was trained on.
     n_features_in_ : int
         Number of features seen in fit.
 
     See Also
     --------
-    QSVC : Its decomposition trains one model on all samples instead.
-    sklearn.calibration.CalibratedClassifierCV : Gives an ensemble probabilities.
+    QSVC : Trains one model on all samples, by decomposition.
+    sklearn.calibration.CalibratedClassifierCV : Adds probabilities to an ensemble.
 
     Examples
     --------
@@ -119,22 +120,23 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
             Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
         y : array-like of shape (n_samples,)
             Labels: numbers or strings.
-        sample_weight : array-like of shape (n_samples,), optional
-            Factors on C; samples of weight 0 are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample. Samples of weight 0 are left out.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            On parameters or data that cannot be used.
+            If a parameter or the data are invalid.
         CostLimitError
-            If the access time of all members exceeds ``max_access_time``.
+            If the estimated access time of all members exceeds ``max_access_time``.
         SamplerError
-            If fewer than half of the members were solved; its ``partial_model`` is the ensemble of
-            those that were, or None.
+            If fewer than half of the members were solved. The error's ``partial_model`` is the
+            ensemble of those that were, or None.
         """
         self._check_parameters()
         owner, member = type(self).__name__, self._template()
@@ -202,7 +204,7 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
 
         Returns
         -------
@@ -222,7 +224,7 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""`QSVREnsemble`: an ensemble of small models, each of a size that an annealer can hold.
+"""`QSVREnsemble`: an ensemble of small models, each of a size that fits an annealer.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR, QSVREnsemble
@@ -55,13 +55,13 @@ def draw_subsamples(
     n_members: int,
     random_state: np.random.RandomState,
 ) -> list[IntArray]:
-    """Return the sorted samples of each member.
+    """Return the sorted sample indices of each member.
 
     Parameters
     ----------
     sampling : {"random", "stratified", "kmeans"}
-        Stratified: one sample from each of ``size`` groups of neighbouring targets. k-means: one
-        from each of ``size`` clusters of the features, a coreset that covers the data's space.
+        ``"stratified"`` takes one sample from each of ``size`` groups of neighbouring targets,
+        ``"kmeans"`` one from each of ``size`` clusters of the features.
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,)
     size : int
@@ -91,20 +91,28 @@ def draw_subsamples(
 
 
 _COMBINATIONS = ("mean", "median", "oob")
-# Samples of a member where the sampler has no annealer's limit: 180 variables at 3 bits.
+# Default number of samples of a member: 180 variables with 3 bits.
 _DEFAULT_SAMPLES = 30
 _ANNEALER_VARIABLES = 1_000
 
 
 @dataclass(frozen=True)
 class MemberFailure:
-    """A member whose solve failed.
+    """A member of an ensemble that failed.
 
     Attributes
     ----------
     member : int
-        Its number, from 0.
+        Index of the member, from 0.
     error : QSVRError
+        The error.
+
+    Examples
+    --------
+    >>> from qsvr import CapacityError
+    >>> from qsvr.estimators.ensemble import MemberFailure
+    >>> MemberFailure(2, CapacityError("too many variables")).member
+    2
     """
 
     member: int
@@ -112,16 +120,16 @@ class MemberFailure:
 
 
 class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
-    """Members on subsamples; its parameters are those of `QSVREnsemble`."""
+    """Base class of ensembles on subsamples, with the parameters of `QSVREnsemble`."""
 
     _member_type: type[SupportVectorMachine]
 
     def _fit_members(
         self, X: Any, y: NDArray[Any], weight: FloatArray, groups: NDArray[Any]
     ) -> IntArray:
-        """Fit the members to checked data; return the rows that take part.
+        """Fit the members to checked data, and return the rows of positive weight.
 
-        ``groups`` are numbers by whose order samples are stratified, shape (n_samples,).
+        ``groups`` are the numbers by which samples are stratified, of shape (n_samples,).
         """
         random_state = random_state_of(self.random_state)
         rows = np.flatnonzero(weight)
@@ -150,7 +158,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         groups: Any,
         random_state: np.random.RandomState,
     ) -> list[IntArray]:
-        """Return the members' samples, after changes that the task needs."""
+        """Return the samples of the members, changed if the task requires it."""
         del rows, groups, random_state
         return parts
 
@@ -161,7 +169,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         member._check_access_time(self.n_estimators, max(map(len, parts)))  # noqa: SLF001
 
     def _unseen(self, n_samples: int, rows: IntArray) -> BoolArray:
-        """Return which samples each member did not see, (n_members, n_samples)."""
+        """Return the samples that each member was not trained on, (n_members, n_samples)."""
         unseen = np.zeros((len(self.estimators_), n_samples), dtype=np.bool_)
         unseen[:, rows] = True
         for n, samples in enumerate(self.estimators_samples_):
@@ -169,7 +177,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         return unseen
 
     def _by_members(self, X: Any, method: str) -> FloatArray:
-        """Return what a method of the members gives for samples, (n_members, n_samples, ...)."""
+        """Return the results of a method of all members, (n_members, n_samples, ...)."""
         precomputed = self._template().kernel == "precomputed"
         pairs = zip(self.estimators_, self.estimators_samples_, strict=True)
         return np.stack(
@@ -185,7 +193,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         weight: FloatArray,
         parts: list[IntArray],
     ) -> list[Any]:
-        """Return the fitted members: together where the sampler takes many QUBOs in one call."""
+        """Return the fitted members, solved together if the sampler supports it."""
         n_jobs = min(effective_n_jobs(self.n_jobs), len(members))
         if not self._is_solved_together(members[0]):
             jobs = [
@@ -215,7 +223,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         return [results[number] for number in range(len(members))]
 
     def _is_solved_together(self, member: Any) -> bool:
-        """Whether members are: one by one if a time limit holds for each of them."""
+        """Whether members are solved together; a time limit per member prevents it."""
         sampler, _ = open_sampler(member.sampler, member.sampler_options)
         return isinstance(sampler, StackSampler) and member.time_limit is None
 
@@ -234,7 +242,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         if not isinstance(self._template(), self._member_type):
             raise TypeError(
                 f"estimator of {owner} must be a {kind}; got {type(self.estimator).__name__}. Use "
-                "the bagging of sklearn.ensemble for other estimators."
+                "bagging from sklearn.ensemble for other estimators."
             )
         check_integer(owner, "n_estimators", self.n_estimators, low=1)
         check_choice(owner, "sampling", self.sampling, SAMPLINGS)
@@ -245,7 +253,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         if self.sampling == "kmeans" and self._template().kernel == "precomputed":
             raise ValueError(
                 f"sampling of {owner} must not be 'kmeans' with kernel='precomputed', which has no "
-                "features to cluster; use 'random' or 'stratified'."
+                "features to cluster; got 'kmeans'. Use 'random' or 'stratified'."
             )
         size: Any = self.max_samples
         if isinstance(size, Integral):
@@ -253,7 +261,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         elif not (isinstance(size, str) and size == "auto"):
             check_real(
                 owner, "max_samples", size, strict=True, high=1.0 + 1e-12,
-                hint="It is 'auto', a number of samples, or a fraction of them.",
+                hint="It may be 'auto', a number of samples, or a fraction.",
             )  # fmt: skip
 
     def _size(self, n_samples: int) -> int:
@@ -282,13 +290,13 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         )
         if 2 * len(self.estimators_) < self.n_estimators:
             error = SamplerError(
-                f"{message} At least half must succeed. The members that did are in this error's "
-                "partial_model."
+                f"{message} At least half must succeed. The others are in the partial_model of "
+                "this error."
             )
             error.partial_model = self if self.estimators_ else None
             raise error from first
         warnings.warn(
-            f"{message} The other members carry on; see failures_.",
+            f"{message} Predictions use the other members; failures_ lists the errors.",
             MemberFailedWarning,
             stacklevel=3,
         )
@@ -304,53 +312,54 @@ class QSVREnsemble(RegressorMixin, SubsampleEnsemble):
     """Ensemble of `QSVR` models on subsamples sized to an annealer.
 
     Members are independent, so the time grows with the number of members and not with a power of
-    the number of samples. With this package's annealer all members are solved together, each round
-    in one call; the result is that of one by one. A live sampler is shared by all members, so that
-    what it caches (an embedding, for members of equal size) is used again.
+    the number of samples. With the annealer of this package all members are solved together, each
+    round in one call, with the same result as one by one. A live sampler is shared by all members,
+    which reuse its cached embedding if they have the same size.
 
     Parameters
     ----------
-    estimator : QSVR, optional
-        Parameters of the members; ``QSVR()`` by default.
-    n_estimators : int
+    estimator : QSVR, default=None
+        Member with the parameters of all members. None is ``QSVR()``.
+    n_estimators : int, default=10
         Number of members.
-    max_samples : "auto", int or float
-        Samples of a member, as a number or as a fraction. ``"auto"`` is what fits the sampler where
-        it has an annealer's limit (below 1000 variables), and 30 elsewhere.
-    sampling : {"stratified", "random", "kmeans"}
-        Subsamples with one sample from each of as many groups of neighbouring targets (better than
-        at random on 8 of 9 sets), at random, or with one from each of as many clusters of the
-        features (best on low-noise data).
-    combination : {"mean", "median", "oob"}
-        Of the members' predictions; ``"oob"`` weights members by the inverse of their mean squared
-        error on the samples that they did not see.
-    oob_score : bool
-        Whether to compute ``oob_score_`` (always done for ``combination="oob"``).
-    n_jobs : int, optional
-        Threads; the result does not depend on it.
-    random_state : int, RandomState instance or None
+    max_samples : "auto", int or float, default="auto"
+        Number or fraction of samples of a member. ``"auto"`` is the number that fits the sampler
+        if it holds fewer than 1000 variables, as annealers do, and 30 otherwise.
+    sampling : {"stratified", "random", "kmeans"}, default="stratified"
+        Choice of the subsamples: one sample from each of as many groups of neighbouring targets,
+        random samples, or one sample from each of as many clusters of the features, which suits
+        data with little noise.
+    combination : {"mean", "median", "oob"}, default="mean"
+        Combination of the members' predictions. ``"oob"`` weights members by the inverse of their
+        mean squared error on the samples that they were not trained on.
+    oob_score : bool, default=False
+        Whether to compute ``oob_score_``. ``combination="oob"`` always computes it.
+    n_jobs : int, default=None
+        Number of threads. The result does not depend on it.
+    random_state : int or RandomState instance, default=None
         Seed of the subsamples and of the members.
 
     Attributes
     ----------
     estimators_ : list of QSVR
-        The members that were solved.
+        Fitted members, without those that failed.
     estimators_samples_ : list of ndarray
-        The training samples of each of them.
+        Indices of the training samples of each fitted member.
     weights_ : ndarray of shape (n_members,)
-        Weights in the combination (of no effect for the median).
+        Weights of the members; not used by the median.
     failures_ : list of MemberFailure
-        The members whose solve failed.
+        Members that failed, with their errors.
     oob_score_ : float
-        R2 of the predictions for training samples by the members that did not see them.
+        R2 of ``oob_prediction_``.
     oob_prediction_ : ndarray of shape (n_samples,)
-        These predictions; NaN for samples that every member saw.
+        Predictions for the training samples by the members that were not trained on them; NaN for
+        samples that every member was trained on.
     n_features_in_ : int
         Number of features seen in fit.
 
     See Also
     --------
-    QSVR : Its decomposition trains one model on all samples instead.
+    QSVR : Trains one model on all samples, by decomposition.
     sklearn.ensemble.BaggingRegressor : Bagging of any estimator.
 
     Examples
@@ -393,22 +402,23 @@ class QSVREnsemble(RegressorMixin, SubsampleEnsemble):
             Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
         y : array-like of shape (n_samples,)
             Targets.
-        sample_weight : array-like of shape (n_samples,), optional
-            Factors on C; samples of weight 0 are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample. Samples of weight 0 are left out.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            On parameters or data that cannot be used.
+            If a parameter or the data are invalid.
         CostLimitError
-            If the access time of all members exceeds ``max_access_time``.
+            If the estimated access time of all members exceeds ``max_access_time``.
         SamplerError
-            If fewer than half of the members were solved; its ``partial_model`` is the ensemble of
-            those that were, or None.
+            If fewer than half of the members were solved. The error's ``partial_model`` is the
+            ensemble of those that were, or None.
         """
         self._check_parameters()
         X_checked, targets = validated(self, X, y, self._template().kernel)
@@ -425,7 +435,7 @@ class QSVREnsemble(RegressorMixin, SubsampleEnsemble):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
 
         Returns
         -------
@@ -438,7 +448,7 @@ class QSVREnsemble(RegressorMixin, SubsampleEnsemble):
         return np.asarray(self.weights_ @ predictions)
 
     def _weigh(self, X: Any, y: FloatArray, rows: IntArray) -> None:
-        """Set weights and scores that use the samples a member was not trained on."""
+        """Set weights and scores from samples that members were not trained on."""
         if not self.oob_score and self.combination != "oob":
             return
         predictions, unseen = self._by_members(X, "predict"), self._unseen(y.size, rows)
@@ -495,5 +505,5 @@ def _inverse_errors(predictions: FloatArray, y: FloatArray, unseen: BoolArray) -
 
 
 def _unit(y: FloatArray) -> float:
-    """Return a power of two near the largest target, in whose units squares do not overflow."""
+    """Return a power of two near the largest target, as a unit in which squares are finite."""
     return 2.0 ** int(np.frexp(np.abs(y).max())[1] - 1)

@@ -1,7 +1,7 @@
-"""Many models at once: the folds and the grid of a search, or any list of small models.
+"""Fit many models together: the folds and the grid of a search, or any list of small models.
 
-For 20 samples a fit spends most of its time between the calls of numpy that it makes. Models of
-equal size are therefore solved together, round by round, each round in one call of the annealer.
+A fit of 20 samples spends most of its time between calls of NumPy. Models of equal size are
+therefore solved together, each round in one call of the annealer.
 
 >>> import numpy as np
 >>> from sklearn.datasets import make_friedman1
@@ -45,58 +45,73 @@ def fit_many(
     *,
     n_jobs: int | None = None,
 ) -> list[Model]:
-    """Fit models together: the results are those of their ``fit``, to the bit.
+    """Fit many models together, which is faster for small data than one fit after the other.
 
-    Models with a sampler of this machine that takes many QUBOs in one call (the structured
-    annealer), no working sets and no time limit are solved together. The others are fitted one by
-    one. The time saved is that of the calls: most of it for 20 samples, little for 200.
+    The models are bit for bit those of their ``fit``. Models with the structured annealer, without
+    decomposition and without time limit are solved together, the others one by one. What is saved
+    is the time between calls of NumPy: most of a fit of 20 samples, little of one of 200.
 
     Parameters
     ----------
     models : sequence of QSVR or QSVC
-        Of a classifier, the problems of all pairs of classes.
+        Unfitted models, all distinct objects.
     Xs : sequence of {array-like, sparse matrix} of shape (n_samples, n_features)
         Training data of each model, as for their ``fit``.
     ys : sequence of array-like of shape (n_samples,)
         Targets of each model.
-    sample_weights : sequence of array-like of shape (n_samples,) or None, optional
-        Weights for each model.
-    n_jobs : int, optional
-        Threads that anneal and polish; the results do not depend on it.
+    sample_weights : sequence of array-like of shape (n_samples,), default=None
+        Sample weights of each model.
+    n_jobs : int, default=None
+        Number of threads for annealing and polish. The results do not depend on it.
 
     Returns
     -------
-    list of QSVR or QSVC
-        The models, fitted.
+    models : list of QSVR or QSVC
+        The fitted models.
 
     Raises
     ------
     TypeError
-        If a model is neither.
+        If a model is neither a `QSVR` nor a `QSVC`.
     ValueError
-        If there are not as many data as models, or for parameters or data that cannot be used.
+        If the numbers of models and data sets differ, or if parameters or data are invalid.
     SamplerError
         If a sampler fails.
+
+    See Also
+    --------
+    C_path : Models for many values of C and epsilon of the same data.
+
+    Examples
+    --------
+    Fit three models with different values of C to the same data:
+
+    >>> import numpy as np
+    >>> from qsvr import QSVR, fit_many
+    >>> X, y = np.linspace(0, 1, 12)[:, None], np.linspace(0, 1, 12) ** 2
+    >>> models = [QSVR(C=C, random_state=0) for C in (0.1, 1.0, 10.0)]
+    >>> [model.n_iter_ >= 1 for model in fit_many(models, [X] * 3, [y] * 3)]
+    [True, True, True]
     """
     check_n_jobs("fit_many", n_jobs)
     models = list(models)
     for model in models:
         if not isinstance(model, QSVR | QSVC):
             raise TypeError(
-                f"models of fit_many must be QSVR or QSVC; got {type(model).__name__}. Fit others, "
-                "and pipelines of these, by their own fit."
+                f"models of fit_many must be QSVR or QSVC; got {type(model).__name__}. Fit other "
+                "models, and pipelines, by their own fit."
             )
     weights = [None] * len(models) if sample_weights is None else sample_weights
     for name, values in (("Xs", Xs), ("ys", ys), ("sample_weights", weights)):
         if len(values) != len(models):
             raise ValueError(
                 f"{name} of fit_many must hold one entry for each of {len(models)} models; got "
-                f"{len(values)}. Repeat what models have in common."
+                f"{len(values)}. Repeat data that models share."
             )
     if len({id(model) for model in models}) < len(models):
         raise ValueError(
-            "models of fit_many must be distinct objects, as each of them is fitted; got one more "
-            "than once. Use sklearn.base.clone."
+            "models of fit_many must be distinct objects, because each of them is fitted; got "
+            "the same one more than once. Use sklearn.base.clone."
         )
     data = zip(models, Xs, ys, weights, strict=True)
     started = [model._started(X, y, weight) for model, X, y, weight in data]  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""A path over C and epsilon: one kernel, and each solution starts from the one before.
+"""A path over C and epsilon: one kernel, and each solution starts from the previous one.
 
 >>> import numpy as np
 >>> from sklearn.datasets import make_friedman1
@@ -31,29 +31,48 @@ from qsvr.solve import DirectSolver, DualSolution, RefinementSolver, WarmStart
 
 __all__ = ["C_path", "QSVRPath"]
 
-# Of the first windows around the solution before: an eighth of the box, a level of 3 bits.
+# Width of the first windows around the previous solution: one level of 3 bits.
 _WARM_WIDTH = 0.125
-# There a few reads of a few sweeps, polished, are distinct solutions of low energy.
+# In such windows a few short reads, polished, give distinct solutions of low energy.
 _READS, _SWEEPS = 4, 8
 _RTOL = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class QSVRPath:
-    """Solutions for all values of epsilon and C.
+    """Solutions for all values of epsilon and C, returned by `C_path`.
 
     Attributes
     ----------
     epsilons : ndarray of shape (n_epsilons,)
+        Values of epsilon.
     Cs : ndarray of shape (n_Cs,)
-        Ascending.
+        Values of C, in ascending order.
     coefficients : ndarray of shape (n_epsilons, n_Cs, n_samples)
-        Combined coefficients of the training samples that took part.
+        Combined dual coefficients of the training samples of positive weight.
     intercepts : ndarray of shape (n_epsilons, n_Cs)
+        Offsets.
     energies, bounds : ndarray of shape (n_epsilons, n_Cs)
-        Lowest energy found, and what none is below; see `QSVR.energy_`.
+        Lowest energy found, and lower bound on the energy; see `QSVR`.
     n_qubos : ndarray of shape (n_epsilons, n_Cs)
-        QUBOs that were solved.
+        Number of QUBOs solved.
+
+    See Also
+    --------
+    C_path : Computes the path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import C_path
+    >>> X, y = np.linspace(0, 1, 12)[:, None], np.linspace(0, 1, 12) ** 2
+    >>> path = C_path(X, y, Cs=[0.1, 1.0], epsilons=[0.01])
+    >>> path
+    QSVRPath(n_epsilons=1, n_Cs=2)
+    >>> path.predict(X).shape
+    (1, 2, 12)
+    >>> path.model(0, 1).C
+    1.0
     """
 
     epsilons: FloatArray
@@ -74,11 +93,12 @@ class QSVRPath:
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            As for `QSVR.predict`.
+            Samples, as for `QSVR.predict`.
 
         Returns
         -------
-        ndarray of shape (n_epsilons, n_Cs, n_samples)
+        predictions : ndarray of shape (n_epsilons, n_Cs, n_samples)
+            Predicted targets.
         """
         model, fit, _ = self._solved[0]
         data = fit.data
@@ -96,12 +116,19 @@ class QSVRPath:
         return np.asarray(self.coefficients @ kernel.T + self.intercepts[..., None])
 
     def model(self, epsilon: int, C: int) -> QSVR:
-        """Return the fitted model of one value of each.
+        """Return the fitted model for one epsilon and one C.
 
         Parameters
         ----------
-        epsilon, C : int
-            Positions in ``epsilons`` and ``Cs``.
+        epsilon : int
+            Index in ``epsilons``.
+        C : int
+            Index in ``Cs``.
+
+        Returns
+        -------
+        model : QSVR
+            The fitted model.
         """
         place = range(self.epsilons.size)[epsilon] * self.Cs.size + range(self.Cs.size)[C]
         model, fit, found = self._solved[place]
@@ -118,42 +145,57 @@ def C_path(
     estimator: QSVR | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> QSVRPath:
-    """Solve the dual for many values of C and epsilon, each from the solution before.
+    """Fit models for many values of C and epsilon, each starting from the previous solution.
 
-    The kernel matrix is computed once. After the first value the windows of the QUBO are narrow
-    ones around the solution for the value before, so that one short round is mostly enough.
-    Samples beyond one QUBO are solved by working sets that start there. Where nothing is refined,
-    as by default with a sampler whose time costs, each value is one QUBO.
+    The kernel matrix is computed once. After the first value, the QUBO covers narrow windows around
+    the previous solution, so that one short round is mostly enough. Data that exceed one QUBO are
+    solved by decomposition that starts from the previous solution. Without refinement, which is the
+    default for samplers that cost money, each value is one full QUBO.
 
     Parameters
     ----------
-    X, y, sample_weight
-        As for `QSVR.fit`.
-    Cs : array-like of shape (n_Cs,), optional
-        Values of C. By default ``n_Cs`` from 0.1 to 100 standard deviations of y.
-    epsilons : array-like of shape (n_epsilons,), optional
-        Values of epsilon; by default that of the estimator.
-    n_Cs : int
-        Number of values of C where none are given.
-    estimator : QSVR, optional
-        All other parameters; ``QSVR()`` by default. It is not fitted.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training data, as for `QSVR.fit`.
+    y : array-like of shape (n_samples,)
+        Targets.
+    Cs : array-like of shape (n_Cs,), default=None
+        Values of C. None means ``n_Cs`` values from 0.1 to 100 standard deviations of y.
+    epsilons : array-like of shape (n_epsilons,), default=None
+        Values of epsilon. None means that of the estimator.
+    n_Cs : int, default=30
+        Number of values of C, if ``Cs`` is None.
+    estimator : QSVR, default=None
+        Model with all other parameters, which is not fitted itself. None means ``QSVR()``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Factors on C per sample.
 
     Returns
     -------
-    QSVRPath
+    path : QSVRPath
+        The solutions, with ``predict`` and ``model``.
 
     Raises
     ------
     ValueError
-        On values, parameters or data that cannot be used.
+        If the values, parameters or data are invalid.
     TypeError
-        If the estimator is no `QSVR`.
+        If the estimator is not a `QSVR`.
     SamplerError
         If the sampler fails.
 
     See Also
     --------
+    fit_many : Fit any list of models together.
     sklearn.linear_model.lasso_path : The same for the lasso.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR, C_path
+    >>> X, y = np.linspace(0, 1, 12)[:, None], np.linspace(0, 1, 12) ** 2
+    >>> path = C_path(X, y, n_Cs=4, estimator=QSVR(epsilon=0.01, random_state=0))
+    >>> path.energies.shape
+    (1, 4)
     """
     template = QSVR() if estimator is None else estimator
     if not isinstance(template, QSVR):
@@ -164,8 +206,8 @@ def C_path(
     check_integer("C_path", "n_Cs", n_Cs, low=1)
     if template.base is not None:
         raise ValueError(
-            f"base of C_path's estimator must be None, since its weights imply one C; got "
-            f"{template.base!r}."
+            f"base of C_path's estimator must be None, because its weights determine C; got "
+            f"{template.base!r}. Set base=None."
         )
     first = _with(template, C=1.0)
     fit = first._prepared(X, y, sample_weight)  # noqa: SLF001
@@ -235,7 +277,7 @@ def _bound(found: DualSolution, fit: PreparedFit) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where the path is: what the next value takes over."""
+    """State of the path that the next value starts from."""
 
     C: FloatArray  # (n_samples,)
     b: FloatArray  # (n_samples,)
@@ -264,7 +306,7 @@ class _Place:
 def _step(
     fit: PreparedFit, model: QSVR, before: _Place | None
 ) -> tuple[PreparedFit, DualSolution, _Place]:
-    """Solve for the values of one model; ``fit`` is that of C = 1."""
+    """Solve for the values of one model; ``fit`` is the fit with C = 1."""
     given = fit.problem
     encoding = replace(given.encoding, width=given.encoding.width * float(model.C))
     C: FloatArray = encoding.width[0]
@@ -303,7 +345,7 @@ def _step(
 
 
 def _brief(direct: DirectSolver, before: _Place, C: FloatArray) -> DirectSolver:
-    """Return a solver of little effort, for narrow windows around what is the solution nearly."""
+    """Return a solver of little effort, for narrow windows around a nearly exact solution."""
     options = dict(direct.options)
     if isinstance(direct.sampler, StructuredAnnealer):
         options.setdefault("num_sweeps", _SWEEPS)
@@ -315,7 +357,7 @@ def _brief(direct: DirectSolver, before: _Place, C: FloatArray) -> DirectSolver:
 
 
 def _moved(b: FloatArray, old: FloatArray, new: FloatArray) -> FloatArray:
-    """Return coefficients in another box: those at a bound stay at it, the others where they are.
+    """Return coefficients in another box. Those at a bound move with it; the others stay.
 
     ``b`` has shape (..., n_samples), and the bounds (n_samples,).
     """

@@ -1,4 +1,4 @@
-"""The problem of a fit as a value: to be solved elsewhere, and read back.
+"""The problem of a fit as an object that can be solved elsewhere and read back.
 
 >>> import numpy as np
 >>> from dimod import ExactSolver
@@ -28,13 +28,26 @@ __all__ = ["QSVRProblem"]
 
 @dataclass(frozen=True, eq=False)
 class QSVRProblem:
-    """What `QSVR.make_problem` returns, and several of them `QSVC.make_problems`: one QUBO.
+    """Problem of a fit as one QUBO, returned by `QSVR.make_problem` and `QSVC.make_problems`.
 
     Attributes
     ----------
     qubo : SVRQubo
-        The dual (``qubo.dual``) and its encoding (``qubo.encoding``). With ``normalize_y`` both are
-        in units of the standard deviation of y.
+        The QUBO with its dual (``qubo.dual``) and encoding (``qubo.encoding``). With
+        ``normalize_y`` both are in units of the standard deviation of y.
+
+    See Also
+    --------
+    QSVR.fit_samples : Fit the model from samples of the problem.
+
+    Examples
+    --------
+    >>> from qsvr import QSVR
+    >>> problem = QSVR(C=0.5, n_bits=2).make_problem([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+    >>> problem
+    QSVRProblem(n_samples=3, n_variables=12)
+    >>> problem.to_bqm().num_variables
+    12
     """
 
     qubo: SVRQubo
@@ -44,12 +57,12 @@ class QSVRProblem:
 
     @property
     def n_samples(self) -> int:
-        """Number of samples that take part: those of positive weight that are not held out."""
+        """Number of samples of positive weight that are not held out."""
         return self.qubo.dual.n_samples
 
     @property
     def n_variables(self) -> int:
-        """Number of binary variables: 2 * n_bits * n_samples, half of it in classification."""
+        """Number of bits: 2 * n_bits * n_samples, half of that in classification."""
         return self.qubo.n_variables
 
     def to_bqm(self) -> dimod.BinaryQuadraticModel:
@@ -61,12 +74,17 @@ class QSVRProblem:
         return self.qubo.to_cqm()
 
     def decode(self, sampleset: dimod.SampleSet) -> FloatArray:
-        """Return dual coefficients, shape (n_reads, 2, n_samples): a and a-hat.
+        """Return the dual coefficients of samples.
 
         Parameters
         ----------
         sampleset : dimod.SampleSet
-            See `to_samples`.
+            Samples of this problem; see `to_samples`.
+
+        Returns
+        -------
+        coefficients : ndarray of shape (n_reads, 2, n_samples)
+            The coefficients a and a-hat.
         """
         return self.qubo.encoding.decode(self.to_samples(sampleset).bits)
 
@@ -76,16 +94,20 @@ class QSVRProblem:
         Parameters
         ----------
         sampleset : dimod.SampleSet
-            Of `to_bqm`, over bits or spins, or of `to_cqm`, over levels; the variables in any
-            order, labelled by their number or by text that ends in it. Of levels those with
-            sum(b) = 0 are kept, where there are any.
+            Samples of `to_bqm`, over bits or spins, or of `to_cqm`, over levels. The variables may
+            be in any order, labelled by their number or by text that ends in it. If some reads over
+            levels have sum(b) = 0, only these are kept.
+
+        Returns
+        -------
+        samples : Samples
+            Bits and energies.
 
         Raises
         ------
         TypeError
-            If it is no sample set.
+            If ``sampleset`` is not a sample set.
         ValueError
-            If it is empty, of another problem's variables, or has values that none of them can
-            take.
+            If it is empty, or if its variables or values do not belong to this problem.
         """
         return samples_of(self.qubo, sampleset)

@@ -1,7 +1,8 @@
-"""`QSVC`: support vector classification by (quantum) annealing, with scikit-learn's conventions.
+"""`QSVC`: support vector classification on annealers, with scikit-learn's conventions.
 
-The dual is that of regression with targets of +-1, epsilon = 0 and boxes of one side, so a sample
-takes half the bits. More classes are several duals; see `qsvr.estimators._multiclass`.
+The dual is that of regression with targets of 1 and -1, epsilon = 0 and one-sided boxes, so that a
+sample needs half the bits. Three or more classes give several duals; see
+`qsvr.estimators._multiclass`.
 
 >>> from sklearn.datasets import load_iris
 >>> from qsvr import QSVC
@@ -24,25 +25,26 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted
 
 from qsvr._text import say
 from qsvr._typing import FloatArray, IntArray
-from qsvr._validation import check_boolean, check_choice, check_integer
-from qsvr.estimators._calibration import fit_calibrated
+from qsvr._validation import check_choice, check_integer
+from qsvr.estimators._calibration import CalibratedProbabilities, fit_calibrated
 from qsvr.estimators._machine import SupportVectorMachine
 from qsvr.estimators._multiclass import (
     BinaryTask,
     SolvedTask,
     Training,
     binary_tasks,
+    check_class_weights,
     dual_coefficients,
     total_plan,
     votes,
 )
 from qsvr.estimators._parameters import (
+    check_class_parameters,
     check_parameters,
     checked_weight,
     random_state_of,
@@ -70,106 +72,135 @@ from qsvr.solve import DirectSolver, DualProblem, DualSolution
 __all__ = ["QSVC"]
 
 
-def _gives_probabilities(model: QSVC) -> bool:
-    if not model.probability:
-        raise AttributeError(
-            "predict_proba is only available with probability=True, set before fit."
-        )
-    return True
-
-
-class QSVC(ClassifierMixin, SupportVectorMachine):
+class QSVC(ClassifierMixin, CalibratedProbabilities, SupportVectorMachine):
     """Support vector classification whose dual is solved as a QUBO.
 
-    Each dual coefficient is written with ``n_bits`` bits, so a sample takes half the variables that
-    it takes in `QSVR`. Solvers, samplers and encodings are the same.
+    Each training sample has one dual coefficient of ``n_bits`` bits, half the variables that it
+    needs in `QSVR`. Solvers, samplers and encodings are the same. Read more in the
+    :doc:`guide </guide/classification>`.
 
     Parameters
     ----------
-    C : float or "implied"
-        Upper bound of each dual coefficient: the weight of a training error. With ``base``, the box
-        is implied by the bits' weights: then C must be ``"implied"`` or that value.
-    kernel, degree, gamma, coef0 : str or callable, int, float or str, float
-        As in `sklearn.svm.SVC`, and ``"laplacian"``; see `QSVR`.
-    class_weight : dict, "balanced" or None
-        Factors on C by class. ``"balanced"`` is inversely proportional to the classes' frequencies.
-    probability : bool
-        Whether `predict_proba` is available: by scikit-learn's `CalibratedClassifierCV`, with at
-        most 5 folds, each of which is another fit.
-    multi_class : {"ovo", "ovr"}
-        How three and more classes are trained: one against one, as in `sklearn.svm.SVC`, or one
-        against rest. One against one has more and smaller problems.
-    decision_function_shape : {"ovr", "ovo"}
-        Of ``multi_class="ovo"`` with three and more classes: whether the decision function has one
-        column for each class, from the votes of the pairs, or one for each pair.
-    break_ties : bool
-        Whether classes of equally many votes are ranked by the decision function.
-    n_bits, base, exponent_shift : int, float or None, float
-        Encoding of the coefficients; see `QSVR`.
-    equality_penalty, psd : float or "scale", {"clip", "shift"} or None
-        Weight of (sum b)^2, and what is done about an indefinite kernel; see `QSVR`.
-    sampler, sampler_options, num_reads, polish : object, dict, int, bool
-        Who draws the samples, and how; see `QSVR`.
-    n_solutions, combination, combination_fraction, intercept : int, str, float, str
-        How solutions make a decision function; see `QSVR`, where y are labels of +-1 here.
-    n_refinements, max_variables, tol, max_iter, cache_size : as in `QSVR`
-        Refinement and decomposition, for each two-class problem.
-    warm_start : bool
-        Whether a decomposition starts from the solution of the fit before.
-    time_limit : float, optional
-        Seconds that a fit may take, all its problems together; see `QSVR`.
-    n_jobs, random_state, verbose : int, int or RandomState, int
-        Threads, seed, and whether to print how good the solves were; see `QSVR`.
+    C : float or "implied", default=1.0
+        Upper bound of each dual coefficient: the weight of a training error. If ``base`` is given,
+        the bound follows from the weights of the bits, and C must be ``"implied"`` or that value.
+    kernel : str or callable, default="rbf"
+        Kernel as in `sklearn.svm.SVC`, or ``"laplacian"``.
+    degree : int, default=3
+        Degree of the polynomial kernel.
+    gamma : {"scale", "auto"} or float, default="scale"
+        Coefficient of the kernels "rbf", "poly", "sigmoid" and "laplacian".
+    coef0 : float, default=0.0
+        Constant term of the kernels "poly" and "sigmoid".
+    class_weight : dict or "balanced", default=None
+        Factors on C by class. ``"balanced"`` is inversely proportional to the class frequencies.
+    probability : bool, default=False
+        Whether to make `predict_proba` available. It uses scikit-learn's `CalibratedClassifierCV`
+        with at most 5 folds, each of which is another fit.
+    multi_class : {"ovo", "ovr"}, default="ovo"
+        Training of three or more classes: one against one, as in `sklearn.svm.SVC`, or one against
+        rest. One against one has more and smaller problems.
+    decision_function_shape : {"ovr", "ovo"}, default="ovr"
+        Columns of the decision function for ``multi_class="ovo"`` with three or more classes: one
+        for each class, from the votes of the pairs, or one for each pair.
+    break_ties : bool, default=False
+        Whether to rank classes with equal numbers of votes by the decision function.
+    n_bits : int, default=3
+        Bits per coefficient.
+    base : float, default=None
+        Base of the weights of the bits; see `QSVR`.
+    exponent_shift : float, default=0.0
+        Shift of the exponents, used with ``base`` only; see `QSVR`.
+    equality_penalty : "scale" or float, default="scale"
+        Weight of (sum b)^2; see `QSVR`.
+    psd : {"clip", "shift"}, default=None
+        Correction of an indefinite kernel; see `QSVR`.
+    sampler : str, SamplerFactory or dimod.Sampler, default=None
+        Sampler of the QUBOs; see `QSVR`.
+    sampler_options : dict, default=None
+        Options of the sampler.
+    num_reads : int, default=64
+        Number of samples to draw from each QUBO.
+    polish : bool, default=True
+        Whether to descend from each sample by single and pair moves.
+    n_solutions : int, default=50
+        Maximum number of distinct solutions that are combined.
+    combination : str, default="mean"
+        Weights of the solutions; see `QSVR`.
+    combination_fraction : float, default=0.0
+        Fraction of the training samples that is held out to weight the solutions.
+    intercept : {"primal", "kkt"}, default="primal"
+        The offset that minimises the training objective, or the mean over free support vectors.
+    n_refinements : int or "auto", default="auto"
+        Maximum number of rounds of refinement for each two-class problem; see `QSVR`.
+    max_variables : int, "auto" or None, default="auto"
+        Maximum number of binary variables of one QUBO; see `QSVR`.
+    tol : float, default=0.001
+        Tolerance of refinement and decomposition; see `QSVR`.
+    max_iter : int, default=10000
+        Maximum number of working sets of a decomposition.
+    cache_size : float, default=200.0
+        Memory for kernel rows in a decomposition, in MB.
+    warm_start : bool, default=False
+        Whether a decomposition starts from the solution of the previous fit.
+    time_limit : float, default=None
+        Maximum time of a fit in seconds, for all its problems together; see `QSVR`.
+    n_jobs : int, default=None
+        Number of threads for annealing and polish. The result does not depend on it.
+    random_state : int or RandomState instance, default=None
+        Seed of the sampler and of the held-out part.
+    verbose : int, default=0
+        Whether to print a summary of the solves.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes.
     class_weight_ : ndarray of shape (n_classes,)
-        Factors on C.
+        Factors on C by class.
     support_ : ndarray of shape (n_SV,)
         Indices of the support vectors, class by class.
     support_vectors_ : ndarray or sparse matrix of shape (n_SV, n_features)
-        Empty for a precomputed kernel.
+        Support vectors; empty for a precomputed kernel.
     n_support_ : ndarray of shape (n_classes,)
         Number of support vectors of each class.
     dual_coef_ : ndarray of shape (n_classes - 1, n_SV)
         Combined coefficients of the support vectors, in scikit-learn's order; of shape
         (n_classes, n_SV) with ``multi_class="ovr"`` and three and more classes.
     intercept_ : ndarray of shape (n_problems,)
-        The offset of each two-class problem.
+        Offset of each two-class problem.
     coef_ : ndarray of shape (n_problems, n_features)
         Weights of the features; linear kernel only.
     energy_, relaxation_bound_ : ndarray of shape (n_problems,)
-        Lowest dual energy found, and what no energy is below, for each two-class problem.
+        Lowest dual energy found, and lower bound on the energy, of each two-class problem.
     solutions_ : list of Solutions
-        The distinct solutions of each two-class problem.
+        Distinct solutions of each two-class problem.
     sampler_info_ : list of dict
-        The sampler's report for each two-class problem; see `QSVR`.
+        Report of the sampler for each two-class problem; see `QSVR`.
     samplesets_ : list of dimod.SampleSet
-        The sampler's own answers; see ``sampleset_`` of `QSVR`.
+        Answers of the sampler; see ``sampleset_`` of `QSVR`.
     n_iter_ : ndarray of shape (n_problems,)
         Number of QUBOs solved.
     calibration_ : CalibratedClassifierCV
-        With ``probability=True``: what gives the probabilities.
-    fit_status_ : int
-        0, as in `sklearn.svm.SVC`.
-    shape_fit_ : tuple of int
-        Shape of the training data.
+        Model of the probabilities, with ``probability=True``.
+    fit_status_, shape_fit_ : int, tuple of int
+        0 and the shape of the training data, as in `sklearn.svm.SVC`.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X has string names.
+        Names of the features, if X has string names.
 
     See Also
     --------
-    sklearn.svm.SVC : The classical counterpart; compare with it.
-    QSVR : Regression, with all parameters in full.
+    QSVR : Regression, with a description of all parameters.
+    QSVCEnsemble : Average of small classifiers.
+    SampleEnergyDisplay : Plot of the energies of the samples.
+    sklearn.svm.SVC : The classical counterpart, for comparison.
 
     References
     ----------
     Willsch, Willsch, De Raedt and Michielsen 2020, "Support vector machines on the D-Wave quantum
-    annealer", Computer Physics Communications.
+    annealer", Computer Physics Communications, :doi:`10.1016/j.cpc.2019.107006`.
 
     Examples
     --------
@@ -265,24 +296,25 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
             Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
         y : array-like of shape (n_samples,)
             Labels: numbers or strings.
-        sample_weight : array-like of shape (n_samples,), optional
-            Factors on C; samples of weight 0 are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample. Samples of weight 0 are left out.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            On parameters or data that cannot be used.
+            If a parameter or the data are invalid.
         CapacityError
-            If the sampler cannot take so many samples in one QUBO and ``max_variables`` is None.
+            If the data exceed one QUBO of the sampler and ``max_variables`` is None.
         SamplerError
-            If the sampler fails; its ``partial_model`` is a fitted model where something came back
-            before for all classes.
+            If the sampler fails. If samples of all problems were returned before, the error's
+            ``partial_model`` is a model fitted to them.
         CostLimitError
-            If the access time exceeds ``max_access_time`` of ``sampler_options``.
+            If the estimated access time exceeds ``max_access_time`` of ``sampler_options``.
         """
         begun = self._started(X, y, sample_weight)
         solved_together([begun], n_jobs=effective_n_jobs(self.n_jobs))
@@ -301,18 +333,8 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         return self._begun(direct, rows, labels, weight, random_state_of(self.random_state))
 
     def _check_parameters(self) -> None:
-        owner = type(self).__name__
-        check_parameters(owner, vars(self))
-        check_boolean(owner, "probability", self.probability)
-        check_boolean(owner, "break_ties", self.break_ties)
-        check_choice(owner, "multi_class", self.multi_class, ("ovo", "ovr"))
-        shape = self.decision_function_shape
-        check_choice(owner, "decision_function_shape", shape, ("ovr", "ovo"))
-        if shape == "ovo" and self.break_ties:
-            raise ValueError(
-                f"break_ties of {owner} must be False when decision_function_shape is 'ovo', which "
-                "has no column for each class; got True. Set decision_function_shape='ovr'."
-            )
+        check_parameters(type(self).__name__, vars(self))
+        check_class_parameters(type(self).__name__, vars(self))
 
     def _begun(
         self,
@@ -363,13 +385,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
             self.class_weight, classes=self.classes_, y=labels
         ).astype(np.float64)
         weight = weight * self.class_weight_[codes]
-        mass = np.bincount(codes, weights=weight)
-        if (self.class_weight_ < 0.0).any() or not (mass > 0.0).all():
-            raise ValueError(
-                f"each class of y must have positive weight in {owner}; the weights of its samples "
-                f"add up to {dict(zip(self.classes_.tolist(), mass.tolist(), strict=True))}. "
-                "Change class_weight or sample_weight, or leave the class out."
-            )
+        check_class_weights(owner, self.classes_, self.class_weight_, codes, weight)
         return Training(X, codes, weight, self._resolved_kernel(X))
 
     def _rows(
@@ -474,18 +490,20 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
     def make_problems(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> list[QSVRProblem]:
-        """Return the two-class problems that a fit solves, as QUBOs; no sampler is opened.
+        """Return the two-class problems of a fit as QUBOs, without opening a sampler.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for `fit`, in the same shapes.
+        X, y
+            As for `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample.
 
         Returns
         -------
-        list of QSVRProblem
-            One for two classes. One against one: of the first and second class, the first and
-            third, and so on. One against rest: in the order of the classes.
+        problems : list of QSVRProblem
+            One problem for two classes. One against one: first and second class, first and third,
+            and so on. One against rest: in the order of the classes.
         """
         _, _, problems, _ = self._copy()._whole_problems(X, y, sample_weight)  # noqa: SLF001
         result = []
@@ -503,27 +521,30 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
     ) -> Self:
         """Fit the model from samples of `make_problems` that were drawn elsewhere.
 
-        The samples are polished and combined as in `fit`; no sampler is opened, and parameters of
-        sampling have no effect.
+        The samples are polished and combined as in `fit`. No sampler is opened, and the parameters
+        of sampling have no effect.
 
         Parameters
         ----------
-        X, y, sample_weight
-            Those that the problems were made of, in the same shapes.
+        X, y
+            Data of `make_problems`.
         samplesets : dimod.SampleSet or sequence of them
             One for each problem; see `QSVRProblem.to_samples`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C of `make_problems`.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         TypeError
-            If ``samplesets`` are no sample sets.
+            If ``samplesets`` has anything but sample sets.
         ValueError
-            If they are not of these problems, or ``n_refinements`` asks for rounds that need a
-            sampler.
+            If the samples do not belong to these problems, or if ``n_refinements`` requires rounds
+            that need a sampler.
         """
         check_unrefined(type(self).__name__, self.n_refinements)
         given = [samplesets] if isinstance(samplesets, dimod.SampleSet) else list(samplesets)
@@ -568,12 +589,12 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         return training, tasks, problems, seeds
 
     def decision_function(self, X: ArrayLike) -> FloatArray:
-        """Return how far samples are on the side of each class.
+        """Return the decision function.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
 
         Returns
         -------
@@ -606,7 +627,7 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
 
         Returns
         -------
@@ -622,27 +643,6 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
             codes = votes(self._tasks, self._decisions(X), n_classes).argmax(axis=1)
         return np.asarray(self.classes_[codes])
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: ArrayLike) -> FloatArray:
-        """Predict the probabilities of the classes; needs ``probability=True``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        check_is_fitted(self, "calibration_")
-        return np.asarray(self.calibration_.predict_proba(X))
-
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
-    def predict_log_proba(self, X: ArrayLike) -> FloatArray:
-        """Predict the logarithms of `predict_proba`; X is as for `predict`, in its shape."""
-        return np.asarray(np.log(self.predict_proba(X)))
-
     @property
     def coef_(self) -> FloatArray:
         """Weights of the features, shape (n_problems, n_features); linear kernel only."""
@@ -651,12 +651,12 @@ class QSVC(ClassifierMixin, SupportVectorMachine):
         return np.asarray(self._coefficients @ self.support_vectors_)
 
     def sampler_report(self, problem: int = 0) -> SamplerReport:
-        """Print how good a problem's samples were, raw and polished, and return the figures.
+        """Print and return a comparison of a problem's samples with random bit strings.
 
         Parameters
         ----------
-        problem : int
-            Number of the two-class problem, in the order of `make_problems`.
+        problem : int, default=0
+            Index of the two-class problem, in the order of `make_problems`.
         """
         check_is_fitted(self)
         most = len(self.sampler_info_) - 1

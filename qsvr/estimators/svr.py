@@ -1,6 +1,6 @@
-"""`QSVR`: support vector regression by (quantum) annealing, with scikit-learn's conventions.
+"""`QSVR`: support vector regression on annealers, with scikit-learn's conventions.
 
-`QSVR.fit` builds the dual, a solver samples its QUBO, and the best solutions are combined.
+`QSVR.fit` builds the dual, a solver samples its QUBO, and the best solutions are averaged.
 
 >>> from sklearn.datasets import make_friedman1
 >>> from qsvr import QSVR
@@ -61,106 +61,117 @@ __all__ = ["QSVR"]
 class QSVR(RegressorMixin, SupportVectorMachine):
     """Support vector regression whose dual is solved as a QUBO.
 
-    Each dual coefficient is written with ``n_bits`` bits. A sampler solves the resulting quadratic
-    problem over bits: simulated annealing on this machine by default, or any dimod sampler. The
-    best distinct solutions are averaged.
+    Each dual coefficient is written with ``n_bits`` bits. A sampler searches for the bit strings of
+    lowest energy: simulated annealing on your own machine by default, or any dimod sampler,
+    including D-Wave's annealers. The best distinct solutions are averaged.
+
+    Read more in the :doc:`guide </guide/regression>`.
 
     Parameters
     ----------
-    kernel : {"rbf", "linear", "poly", "sigmoid", "laplacian", "precomputed"} or callable
-        As in `sklearn.svm.SVR`; a callable gets (X, Y) and returns (n_samples_X, n_samples_Y).
-    degree : int
+    kernel : str or callable, default="rbf"
+        "rbf", "linear", "poly", "sigmoid", "laplacian" or "precomputed", as in `sklearn.svm.SVR`.
+        A callable takes (X, Y) and returns an array of shape (n_samples_X, n_samples_Y).
+    degree : int, default=3
         Degree of the polynomial kernel.
-    gamma : {"scale", "auto"} or float
-        Kernel coefficient of rbf, poly, sigmoid and laplacian.
-    coef0 : float
-        Constant term of poly and sigmoid.
-    C : float or "implied"
-        Upper bound of each dual coefficient, in units of y. With ``base``, the box is implied by
-        the bits' weights: then C must be ``"implied"`` or that value.
-    epsilon : float
-        Half width of the tube within which errors cost nothing, in units of y.
-    normalize_y : bool
-        Whether C, epsilon and tol are in units of the standard deviation of y (of the samples of
-        positive weight; 1 where y is constant). Predictions, coefficients and offsets stay in units
-        of y; ``energy_`` and all other energies are those of the normalised dual.
-    n_bits : int
-        Bits per coefficient, 1 to 16. 2 to 3 suit an annealer; 8 agree with SVR.
-    base : float, optional
-        Weights of the bits as in the papers, ``base ** (i - exponent_shift)``, instead of powers of
-        two that fill the box.
-    exponent_shift : float
-        See ``base``.
-    equality_penalty : "scale" or float
-        Weight of (sum b)^2, which stands for the dual's constraint sum(b) = 0. ``"scale"`` is twice
-        the mean of the kernel's diagonal, from where on results agree with SVR's to 0.001 in R2.
-    psd : {"clip", "shift"} or None
-        What is done about an indefinite kernel, whose dual is not convex: negative eigenvalues are
-        set to 0, in prediction too (then all training samples are support vectors); or the most
-        negative one is taken off the training diagonal; or nothing, with a warning. Needs the
-        kernel matrix, and so one QUBO. See `qsvr.problem.spectrum`.
-    overlap_penalty : float
-        Weight of sum(a_n * ah_n). Not needed for epsilon > 0, where an optimum has no overlap.
-    sampler : None, str, SamplerFactory or dimod.Sampler
-        None is ``"structured"``, this package's annealer; also ``"relax-round"``, ``"sa"``,
-        ``"tabu"``, ``"exact"``, D-Wave's ``"qpu"``, ``"clique"``, ``"hybrid"``, ``"cqm"`` and
-        ``"nl"``, and others, see `sampler_names`. A live client or composite is accepted, but where
-        it holds a connection the model cannot be cloned or pickled.
-    sampler_options : dict, optional
+    gamma : {"scale", "auto"} or float, default="scale"
+        Coefficient of the kernels "rbf", "poly", "sigmoid" and "laplacian".
+    coef0 : float, default=0.0
+        Constant term of the kernels "poly" and "sigmoid".
+    C : float or "implied", default=1.0
+        Upper bound of each dual coefficient, in units of y. If ``base`` is given, the bound follows
+        from the weights of the bits, and C must be ``"implied"`` or that value.
+    epsilon : float, default=0.1
+        Half-width of the tube within which deviations cost nothing, in units of y.
+    normalize_y : bool, default=False
+        Whether C, epsilon and tol are in units of the standard deviation of y. It is taken over the
+        samples of positive weight, and is 1 if y is constant. Predictions, coefficients and offsets
+        are in units of y; ``energy_`` and all other energies are those of the normalised dual.
+    n_bits : int, default=3
+        Bits per coefficient, 1 to 16. 2 or 3 suit an annealer; 8 give the accuracy of SVR.
+    base : float, default=None
+        Base of the weights of the bits, ``base ** (i - exponent_shift)``, as in the publications.
+        By default the weights are powers of two, scaled such that all ones give C.
+    exponent_shift : float, default=0.0
+        Shift of the exponents, used with ``base`` only.
+    equality_penalty : "scale" or float, default="scale"
+        Weight of (sum b)^2, which replaces the constraint sum(b) = 0 of the dual. ``"scale"`` is
+        twice the mean of the kernel's diagonal; from there on R2 agrees with SVR's to 0.001.
+    psd : {"clip", "shift"}, default=None
+        Correction of an indefinite kernel, whose dual is not convex. ``"clip"`` sets negative
+        eigenvalues to 0, also in prediction; all training samples are then support vectors.
+        ``"shift"`` subtracts the lowest eigenvalue from the diagonal in training. None issues a
+        warning only. The correction needs the whole kernel matrix, and therefore a single QUBO; see
+        `qsvr.problem.spectrum`.
+    overlap_penalty : float, default=0.0
+        Weight of sum(a_n * ah_n). Not needed if epsilon > 0, since a minimum then has no overlap.
+    sampler : str, SamplerFactory or dimod.Sampler, default=None
+        Sampler of the QUBO. None is ``"structured"``, the annealer of this package. Other names are
+        ``"relax-round"``, ``"sa"``, ``"tabu"``, ``"exact"``, D-Wave's ``"qpu"``, ``"clique"``,
+        ``"hybrid"``, ``"cqm"`` and ``"nl"``; `sampler_names` lists all. A live client or composite
+        is accepted, but a model that holds a connection cannot be cloned or pickled.
+    sampler_options : dict, default=None
         Options of the sampler, such as ``{"num_sweeps": 500}``, or for D-Wave ``{"solver": ...,
-        "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown ones raise.
-    num_reads : int
-        Samples to draw.
-    polish : bool
-        Descend from each sample by single and pair moves. Raw energies are kept in
+        "annealing_time": 50, "max_access_time": 1, "fallback": "structured"}``. Unknown options
+        raise an error.
+    num_reads : int, default=64
+        Number of samples to draw from each QUBO.
+    polish : bool, default=True
+        Whether to descend from each sample by single and pair moves. The raw energies are kept in
         ``sampler_info_``.
-    n_solutions : int
-        How many of the best distinct solutions are combined at most. Those with which the average
-        would train worse are left out.
-    combination : str
-        How they are combined: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``,
-        ``"log-cosh"``, ``"r2"`` and their ``"-softmax"`` forms.
-    combination_fraction : float
-        Fraction of the training samples held out to weight the solutions; 0 uses all for both.
-    intercept : {"primal", "kkt"}
-        The offset that minimises the training loss, or the mean over free support vectors.
-    n_refinements : int or "auto"
-        Rounds that solve the dual again in narrower windows around the best point so far: 3 bits
-        and 10 rounds reach the exact dual's minimum on the same qubits. ``"auto"`` is 0 for
-        samplers that cost, and for local ones as many short rounds as are needed until training is
-        as good as SVR's: none where one QUBO is enough. See `docs/guide/choosing.md`.
-    max_variables : int, "auto" or None
-        Most binary variables of one QUBO. Data that need more are solved by working sets, whose
-        windows shrink automatically. ``"auto"`` is the sampler's capacity, and for this package's
-        own samplers the fastest size; a compiled descent over real numbers then goes on from the
-        sampled working sets. With a number every change comes from the sampler. None raises.
-    tol : float
-        Refinement and decomposition stop when the exact dual's optimality conditions hold to this,
-        in units of y, as in `sklearn.svm.SVR`.
-    max_iter, cache_size, warm_start : int, float, bool
-        Of a decomposition: most working sets to solve, memory for kernel rows in MB, and whether to
-        start from the solution of the fit before.
-    time_limit : float, optional
-        Seconds that a fit may take. After that no further QUBO is begun, and what was found so far
-        is returned with a ConvergenceWarning. A QUBO that has begun is finished, but a service is
-        no longer waited for.
-    n_jobs : int, optional
-        Threads for annealing and polish; the result does not depend on it.
-    random_state : int, RandomState instance or None
+    n_solutions : int, default=50
+        Maximum number of distinct solutions that are combined. Solutions that would raise the
+        training objective of the average are left out.
+    combination : str, default="mean"
+        Weights of the solutions: ``"mean"``, ``"best"``, ``"boltzmann"``, or by errors ``"mse"``,
+        ``"log-cosh"``, ``"r2"``, each also with ``"-softmax"``.
+    combination_fraction : float, default=0.0
+        Fraction of the training samples that is held out to weight the solutions. 0 uses all
+        samples for both.
+    intercept : {"primal", "kkt"}, default="primal"
+        The offset that minimises the training objective, or the mean over free support vectors.
+    n_refinements : int or "auto", default="auto"
+        Maximum number of rounds that solve the dual again in narrower windows around the best
+        solution so far. 10 rounds with 3 bits reach the minimum of the exact dual. ``"auto"`` is 0
+        for samplers that cost money. For local samplers it is as many short rounds as are needed
+        until training is as good as SVR's, and none if one QUBO is enough; see
+        :doc:`/guide/choosing`.
+    max_variables : int, "auto" or None, default="auto"
+        Maximum number of binary variables of one QUBO. Data that need more are solved by
+        decomposition into working sets, whose windows shrink automatically. ``"auto"`` is the
+        capacity of the sampler, and for the samplers of this package the fastest size, with a
+        compiled descent over real numbers after the sampled working sets. With a number every
+        change comes from the sampler. None raises an error instead of decomposing.
+    tol : float, default=0.001
+        Tolerance of refinement and decomposition: the largest violation of the optimality
+        conditions of the exact dual, in units of y, as in `sklearn.svm.SVR`.
+    max_iter : int, default=10000
+        Maximum number of working sets of a decomposition.
+    cache_size : float, default=200.0
+        Memory for kernel rows in a decomposition, in MB.
+    warm_start : bool, default=False
+        Whether a decomposition starts from the solution of the previous fit.
+    time_limit : float, default=None
+        Maximum time of a fit in seconds. After it no further QUBO is started, and the best model so
+        far is returned with a ConvergenceWarning. A local QUBO that was started is completed; a
+        request to a service is abandoned.
+    n_jobs : int, default=None
+        Number of threads for annealing and polish. The result does not depend on it.
+    random_state : int or RandomState instance, default=None
         Seed of the sampler and of the held-out part.
-    verbose : int
-        Print how good the solve was.
+    verbose : int, default=0
+        Whether to print a summary of the solve.
 
     Attributes
     ----------
     support_ : ndarray of shape (n_SV,)
         Indices of the support vectors.
     support_vectors_ : ndarray or sparse matrix of shape (n_SV, n_features)
-        Empty for a precomputed kernel.
+        Support vectors; empty for a precomputed kernel.
     dual_coef_ : ndarray of shape (1, n_SV)
         Combined coefficients of the support vectors.
     intercept_ : ndarray of shape (1,)
-        The offset: ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction.
+        Offset: ``kernel_matrix(X) @ dual_coef_[0] + intercept_`` is the prediction.
     y_std_ : float
         Unit of C and epsilon: the standard deviation of y with ``normalize_y``, else 1.
     n_support_ : ndarray of shape (1,)
@@ -170,35 +181,39 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     energy_ : float
         Lowest dual energy found.
     relaxation_bound_ : float
-        No solution, of any number of bits, has a lower energy than this.
+        Lower bound on the energy of every solution, for any number of bits.
     solutions_ : Solutions
-        The distinct solutions that were found, and their weights in the combination.
+        Distinct solutions and their weights in the average.
     sampler_info_ : dict
-        The sampler's report: raw and polished energies of all reads, timing, options. All zeros and
-        the solution over real coefficients, rounded to levels, compete with the samples: their
-        energies are in ``"candidates"``, and ``"best_from"`` says who won. Refinement adds
-        ``"refinement_history"``, decomposition ``"energy_history"``, ``"kkt_history"`` and
-        ``"sampler_share"``; the reads are then those of the last QUBO.
+        Report of the sampler on the last QUBO: raw and polished energies of all reads, timing and
+        options. ``"candidates"`` has the energies of the solutions that are ranked beside the
+        samples (all zeros and the rounded relaxation), and ``"best_from"`` the origin of the best
+        solution. Refinement adds ``"refinement_history"``; decomposition adds
+        ``"energy_history"``, ``"kkt_history"`` and ``"sampler_share"``.
     sampleset_ : dimod.SampleSet
-        The sampler's own answer to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``
-        over levels): with the problem's id, timing and embedding where the sampler gives them, as
-        dwave-inspector needs. Only where a dimod sampler or a D-Wave solver drew the samples; the
-        answer of ``"nl"`` is no sample set.
+        Answer of the sampler to the last QUBO, over the bits 0 to n_variables - 1 (for ``"cqm"``
+        over levels), with the problem's id, timing and embedding if the sampler returns them, as
+        needed by dwave-inspector. Only for dimod samplers and D-Wave solvers other than ``"nl"``.
     n_iter_ : int
         Number of QUBOs solved.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X has string names.
+        Names of the features, if X has string names.
 
     See Also
     --------
-    sklearn.svm.SVR : The classical counterpart; compare with it.
+    QSVC : Classification with the same samplers and solvers.
+    QSVREnsemble : Average of small models, one QUBO each.
+    fit_many : Fit many models together.
+    C_path : Models for many values of C and epsilon.
+    SampleEnergyDisplay : Plot of the energies of the samples.
+    sklearn.svm.SVR : The classical counterpart, for comparison.
 
     References
     ----------
     Pasetto et al. 2022, "Quantum SVR for Chlorophyll Concentration Estimation in Water With Remote
-    Sensing", IEEE GRSL.
+    Sensing", IEEE GRSL, :doi:`10.1109/LGRS.2022.3200325`.
 
     Examples
     --------
@@ -287,24 +302,25 @@ class QSVR(RegressorMixin, SupportVectorMachine):
             Training data, or the kernel matrix (n_samples, n_samples) for a precomputed kernel.
         y : array-like of shape (n_samples,)
             Targets.
-        sample_weight : array-like of shape (n_samples,), optional
-            Factors on C; samples of weight 0 are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample. Samples of weight 0 are left out.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            On parameters or data that cannot be used.
+            If a parameter or the data are invalid.
         CapacityError
-            If the sampler cannot take so many samples in one QUBO and ``max_variables`` is None.
+            If the data exceed one QUBO of the sampler and ``max_variables`` is None.
         SamplerError
-            If the sampler fails; its ``partial_model`` is a fitted model where something came back
-            before.
+            If the sampler fails. If some samples were returned before, the error's
+            ``partial_model`` is a model fitted to them.
         CostLimitError
-            If the access time exceeds ``max_access_time`` of ``sampler_options``.
+            If the estimated access time exceeds ``max_access_time`` of ``sampler_options``.
         """
         return self._solved(self._prepared(X, y, sample_weight))
 
@@ -375,17 +391,21 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     def make_problem(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> QSVRProblem:
-        """Return the problem that a fit solves, as one QUBO; no sampler is opened.
+        """Return the problem of a fit as one QUBO, without opening a sampler.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for `fit`, in the same shapes.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, as for `fit`.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C per sample.
 
         Returns
         -------
-        QSVRProblem
-            With ``to_bqm()``, ``to_cqm()`` and ``decode(sampleset)``.
+        problem : QSVRProblem
+            The problem, with ``to_bqm()``, ``to_cqm()`` and ``decode(sampleset)``.
         """
         _, problem, _ = self._copy()._whole_problem(X, y, sample_weight)  # noqa: SLF001
         assert isinstance(problem.dual, SVRDual)  # noqa: S101
@@ -400,26 +420,32 @@ class QSVR(RegressorMixin, SupportVectorMachine):
     ) -> Self:
         """Fit the model from samples of `make_problem` that were drawn elsewhere.
 
-        The samples are polished and combined as in `fit`; no sampler is opened, and parameters of
-        sampling have no effect.
+        The samples are polished and combined as in `fit`. No sampler is opened, and the parameters
+        of sampling have no effect.
 
         Parameters
         ----------
-        X, y, sample_weight
-            Those that the problem was made of, in the same shapes.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data of `make_problem`.
+        y : array-like of shape (n_samples,)
+            Targets of `make_problem`.
         sampleset : dimod.SampleSet
-            See `QSVRProblem.to_samples`.
+            Samples over bits, spins or levels; see `QSVRProblem.to_samples`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Factors on C of `make_problem`.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         TypeError
-            If ``sampleset`` is no sample set.
+            If ``sampleset`` is not a sample set.
         ValueError
-            If it is not of this problem, or ``n_refinements`` asks for rounds that need a sampler.
+            If the samples do not belong to this problem, or if ``n_refinements`` requires rounds
+            that need a sampler.
         """
         check_unrefined(type(self).__name__, self.n_refinements)
         data, problem, seed = self._whole_problem(X, y, sample_weight)
@@ -511,16 +537,17 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or the kernel matrix (n_samples, n_training_samples) for a precomputed kernel.
-        return_std : bool
-            Whether to return standard deviations too: the spread of the distinct solutions, scaled
-            by held-out residuals or left-out estimates of them; see `qsvr.model.uncertainty`.
+            Samples, or for a precomputed kernel the matrix (n_samples, n_training_samples).
+        return_std : bool, default=False
+            Whether to return standard deviations too. They are the spread of the distinct
+            solutions, scaled by held-out or left-out residuals; see `qsvr.model.uncertainty`.
 
         Returns
         -------
         prediction : ndarray of shape (n_samples,)
+            Predicted targets.
         std : ndarray of shape (n_samples,)
-            Only with ``return_std``.
+            Standard deviations, only with ``return_std=True``.
         """
         check_is_fitted(self)
         rows = validated_rows(self, X, self.kernel)
@@ -549,14 +576,27 @@ class QSVR(RegressorMixin, SupportVectorMachine):
         return np.asarray(self.dual_coef_ @ self.support_vectors_)
 
     def sampler_report(self) -> SamplerReport:
-        """Print how good the samples were, raw and polished, and return the figures."""
+        """Print and return a comparison of the samples with random bit strings.
+
+        Returns
+        -------
+        report : SamplerReport
+            Raw and polished energies, with a test and a verdict. After refinement or decomposition
+            it describes the last QUBO.
+        """
         check_is_fitted(self)
         report = SamplerReport.from_info(self.sampler_info_, self.relaxation_bound_)
         say(report, lines=True)
         return report
 
     def to_svr(self) -> Any:
-        """Return an equivalent fitted `sklearn.svm.SVR` for export; see `qsvr.model.export`."""
+        """Return a fitted `sklearn.svm.SVR` with the same predictions, for export.
+
+        Returns
+        -------
+        svr : sklearn.svm.SVR
+            The equivalent model; see `qsvr.model.export`.
+        """
         from qsvr.model.export import to_svr
 
         check_is_fitted(self)

@@ -1,4 +1,4 @@
-"""What a fit reports about its samples."""
+"""Reports and plots of the samples of a fit."""
 
 from qsvr.inspection.plotting import SampleEnergyDisplay
 from qsvr.inspection.report import EnergySummary, SamplerReport, fit_summary

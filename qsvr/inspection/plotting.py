@@ -16,6 +16,13 @@ from qsvr.inspection.report import SamplerReport
 
 __all__ = ["SampleEnergyDisplay"]
 
+_LOOKS: tuple[dict[str, Any], ...] = (
+    {"facecolor": "#DDDDDD", "edgecolor": "#777777", "histtype": "stepfilled", "linewidth": 1.2},
+    {"facecolor": "#56B4E9", "edgecolor": "#0072B2", "histtype": "stepfilled", "alpha": 0.75},
+    {"facecolor": "#E69F00", "edgecolor": "#7F5800", "histtype": "stepfilled", "alpha": 0.75},
+)
+"""Random, as sampled, after polish: colours of Okabe and Ito, also apart in greyscale."""
+
 
 @dataclass(eq=False)
 class SampleEnergyDisplay:
@@ -30,6 +37,11 @@ class SampleEnergyDisplay:
     ----------
     ax_ : matplotlib Axes
         What was drawn on, after `plot`.
+
+    See Also
+    --------
+    QSVR.sampler_report : The same comparison as a table.
+    SamplerReport : Its figures.
 
     Examples
     --------
@@ -50,7 +62,7 @@ class SampleEnergyDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
+        ax : matplotlib Axes, default=None
             A new figure by default.
 
         Raises
@@ -65,28 +77,31 @@ class SampleEnergyDisplay:
                 raise ImportError(
                     f"figures need matplotlib, which is not installed: {install_hint('plot')}"
                 ) from error
-            ax = plt.subplots(figsize=(7, 4), layout="constrained")[1]
+            ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
         report, scale = self.report, abs(self.report.bound) or 1.0
         energies = {
             "random bit strings": report.random_energies,
-            shown(f"{report.sampler}, as sampled"): report.raw_energies,
+            f"{report.sampler}, as sampled": report.raw_energies,
             "after polish": report.polished_energies,
         }
         gaps = [np.maximum((each - report.bound) / scale, 1e-9) for each in energies.values()]
         every = np.concatenate(gaps)
         edges = np.geomspace(every.min() * 0.9, every.max() * 1.1, 60)
-        for label, gap, colour in zip(energies, gaps, ("0.6", "C0", "C1"), strict=True):
-            ax.hist(gap, edges, color=colour, alpha=0.75, label=label)
-        better = report.finding
-        title = f"How good are the samples?\nAs sampled: {better} (p = {report.p_value:.1g})"
+        for name, gap, look in zip(energies, gaps, _LOOKS, strict=True):
+            ax.hist(gap, edges, **look, label=f"{shown(name)}: median {np.median(gap):.2g}")
+            ax.axvline(np.median(gap), color=look["edgecolor"], linewidth=1.0, linestyle="--")
+        title = f"Samples {report.finding} (p = {report.p_value:.1g})"
         if report.chain_break_fraction is not None:
-            title += f", {report.chain_break_fraction:.0%} of chains broken"
+            title += f"\n{report.chain_break_fraction:.0%} of chains broken"
         ax.set(
             xscale="log",
-            xlabel="energy above the relaxation bound, relative to it",
+            xlabel="gap to the lower bound, (energy − bound) / |bound|",
             ylabel="reads",
-            title=title,
         )
-        ax.legend(frameon=False)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        legend = ax.legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, frameon=False
+        )
+        ax.set_title(title, pad=8 + 1.65 * 3 * legend.get_texts()[0].get_fontsize())
         self.ax_ = ax
         return self

@@ -35,6 +35,13 @@ class EnergySummary:
     Attributes
     ----------
     best, median, mean, worst : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.inspection.report import EnergySummary
+    >>> EnergySummary.of(np.array([1.0, 2.0, 6.0]), bound=0.5).best
+    0.5
     """
 
     best: float
@@ -68,13 +75,27 @@ class SamplerReport:
         strings: small values speak against it.
     share_improved : float
         Fraction of samples that polish lowered.
-    sampler_polishes : bool
+    sampler_polishes : bool, default=False
         Whether the sampler polished its samples itself: then no energy here is raw.
-    chain_break_fraction : float or None
+    chain_break_fraction : float or None, default=None
         Fraction of chains whose qubits disagreed, on a quantum annealer.
-    best_from : str
-        Where the solution of lowest energy comes from: "sampler", or "relaxation" or "zeros", which
-        compete with the samples in every fit, or "incumbent" (an earlier round).
+    best_from : str, default="sampler"
+        Origin of the solution of lowest energy: "sampler", or "relaxation" or "zeros", which are
+        ranked beside the samples in every fit, or "incumbent" (an earlier round).
+
+    See Also
+    --------
+    SampleEnergyDisplay : Plot of the energies.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from qsvr import QSVR, SamplerReport
+    >>> X, y = make_friedman1(20, random_state=0)
+    >>> model = QSVR(n_refinements=0, random_state=0).fit(X, y)
+    >>> report = SamplerReport.from_info(model.sampler_info_, model.relaxation_bound_)
+    >>> report.beats_random > 0.5
+    True
     """
 
     sampler: str

@@ -1,4 +1,4 @@
-"""From solutions to the regression function."""
+"""The regression function from the solutions: average, offset, spread and export."""
 
 from qsvr.model.combination import COMBINATIONS, combination_weights
 from qsvr.model.export import to_svr

@@ -1,9 +1,9 @@
-"""Weights over the best distinct solutions: one point on the simplex.
+"""Weights of the best distinct solutions.
 
 A sampler returns many low-energy solutions. Below a gap of about 1% the energy hardly predicts the
-test error, and averaging distinct solutions beats the lowest one nearly always, so the default is
-their plain mean. The error-based forms are those of Pasetto et al. 2022, section III-C, with errors
-taken relative to the target's variance so that they do not depend on units.
+test error, and the average of distinct solutions nearly always predicts better than the lowest one,
+so the default is their mean. The error-based forms are those of Pasetto et al. 2022, section III-C,
+with errors taken relative to the target's variance so that they do not depend on units.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def combination_weights(
     predictions: FloatArray,
     y: FloatArray,
 ) -> FloatArray:
-    """Return non-negative weights of the solutions that sum to 1.
+    """Return non-negative weights of the solutions, with the sum 1.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def combination_weights(
         ``"log-cosh"``), proportional (``"r2"``, negative scores count as 0) or their softmax.
     energies : ndarray of shape (n_solutions,)
     predictions : ndarray of shape (n_solutions, n_validation)
-        Of each solution for the validation samples.
+        Predictions of each solution for the validation samples.
     y : ndarray of shape (n_validation,)
 
     Returns

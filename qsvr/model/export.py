@@ -31,7 +31,7 @@ def to_svr(
 ) -> SVR:
     """Return a fitted `sklearn.svm.SVR` with the given coefficients.
 
-    It can be pickled, converted or deployed like any SVR. The laplacian kernel, which SVR does not
+    It can be pickled, converted and deployed like any SVR. The laplacian kernel, which SVR does not
     have, becomes a callable.
 
     Parameters
@@ -172,7 +172,7 @@ def one_vs_rest(
 
 
 def _parameters(kernel: Kernel, dual_coef: FloatArray) -> dict[str, Any]:
-    """Return what SVC and SVR take of a kernel, and a box that holds the coefficients."""
+    """Return the parameters of SVC and SVR for a kernel, with a C that admits the coefficients."""
     function: Any = kernel.function
     if function == "laplacian":
         function = partial(laplacian_kernel, gamma=kernel.gamma)
@@ -197,7 +197,7 @@ def _set_support(
     model.support_vectors_ = np.empty((0, 0)) if callable(function) else support_vectors
     if callable(function) or not sparse.issparse(support_vectors):
         return dual_coef
-    # With all zeros stored, as libsvm goes by position.
+    # All zeros are stored, because libsvm uses positions.
     columns = np.tile(np.arange(support.size), len(dual_coef))
     ends = support.size * np.arange(len(dual_coef) + 1)
     return sparse.csr_matrix((dual_coef.reshape(-1), columns, ends), dual_coef.shape)

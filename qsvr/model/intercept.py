@@ -1,4 +1,4 @@
-"""The offset of the regression function, from optimality conditions or from the training loss.
+"""Offset of the regression function, from the optimality conditions.
 
 >>> import numpy as np
 >>> kkt_intercept(np.array([1.0, 0.0]), np.array([0.5, -0.5]), C=np.ones(2), epsilon=0.1)
@@ -23,11 +23,11 @@ def kkt_intercept(
     C: FloatArray,
     epsilon: float,
 ) -> float:
-    """Return the mean of the offsets that the free support vectors imply, as libsvm does.
+    """Return the mean of the offsets of the free support vectors, as libsvm does.
 
     A free vector lies on the tube's edge: y - f = +epsilon where 0 < a < C, and -epsilon where
-    0 < a-hat < C (the research code used +epsilon for both). Without a free one, the middle of the
-    interval that the bounded ones allow.
+    0 < a-hat < C (the research code used +epsilon for both). If there is no free vector, it is the
+    middle of the interval that the bounded ones allow.
 
     Parameters
     ----------

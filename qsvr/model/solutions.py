@@ -1,7 +1,7 @@
-"""The best distinct solutions of one dual, combined into one regression function.
+"""Combination of the best distinct solutions of one dual into one regression function.
 
-An average can be far better than each of its members, and far worse than the best of them. So the
-training objective of the average decides how many are taken; see `qsvr.problem.objective`.
+An average can be far better than each of its members, or far worse than the best of them. The
+training objective of the average decides how many are averaged; see `qsvr.problem.objective`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,31 @@ __all__ = ["Solutions", "combine"]
 
 @dataclass(frozen=True, eq=False)
 class Solutions:
-    """The distinct solutions that were found, by ascending energy, and their combination.
+    """Distinct solutions of a fit in the order of ascending energy, and their weights.
 
     Attributes
     ----------
     coefficients : ndarray of shape (n_solutions, n_samples)
-        b = a - a-hat of each training sample that took part.
+        Coefficients b = a - a-hat of the training samples of positive weight.
     energies, intercepts, weights : ndarray of shape (n_solutions,)
-        Dual energy, offset, and weight in the combination. Weights sum to 1; they are 0 for
-        solutions with which the average would have a higher training objective.
+        Dual energy, offset, and weight in the average. Weights have the sum 1; they are 0 for
+        solutions that would raise the training objective of the average.
     objective : float
-        Training objective of the combination; see `qsvr.problem.objective`.
+        Training objective of the average; see `qsvr.problem.objective`.
+
+    See Also
+    --------
+    QSVR : The estimator, which keeps them as ``solutions_``.
+    qsvr.model.combination.combination_weights : The weights of a combination.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.linspace(0, 1, 12)[:, None], np.linspace(0, 1, 12) ** 2
+    >>> solutions = QSVR(random_state=0).fit(X, y).solutions_
+    >>> bool(np.all(np.diff(solutions.energies) >= 0)), round(float(solutions.weights.sum()), 6)
+    (True, 1.0)
     """
 
     coefficients: FloatArray
@@ -42,7 +56,7 @@ class Solutions:
 
     @property
     def combined(self) -> tuple[FloatArray, float]:
-        """Coefficients, shape (n_samples,), and offset of the weighted average."""
+        """Coefficients, of shape (n_samples,), and offset of the weighted average."""
         return self.weights @ self.coefficients, float(self.weights @ self.intercepts)
 
 

@@ -1,14 +1,14 @@
 """Standard deviations of predictions from the spread of the distinct solutions.
 
-The distinct low-energy solutions disagree most where training data are scarce, but by how much
-does not indicate the size of errors: it depends on the number of bits and on the sampler. So their
-spread gives the shape and the residuals give the scale::
+The distinct low-energy solutions differ most where training data are scarce, but the size of the
+difference depends on the number of bits and on the sampler, not on the error. Their spread
+therefore gives the shape, and the residuals give the scale::
 
     std(x)^2 = tau^2 * (1 + s(x)^2 / mean(s^2)) / 2
 
 where s(x) is the weighted standard deviation of the solutions' predictions. ``tau^2`` is the mean
-squared residual: of the held-out samples where there are any; otherwise of the training samples,
-each as if it had been left out, by the span estimate of Vapnik and Chapelle (2000)::
+squared residual of the held-out samples if there are any. Otherwise it is that of the training
+samples, each as if it had been left out, by the span estimate of Vapnik and Chapelle (2000)::
 
     y_n - f_without_n(x_n) = y_n - f(x_n) + b_n * S_n^2
 
@@ -36,7 +36,7 @@ _MOST_SUPPORT_VECTORS = 2_000
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """What is needed to predict standard deviations.
+    """Data from which standard deviations are predicted.
 
     Attributes
     ----------
@@ -50,6 +50,16 @@ class Spread:
         Root mean squared residual, in units of the training data's y.
     mean_square : float
         Mean of the solutions' variance over the samples that gave ``tau``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import QSVR
+    >>> X, y = np.arange(6.0)[:, None], np.sin(np.arange(6.0))
+    >>> model = QSVR(n_refinements=0, random_state=0).fit(X, y)
+    >>> prediction, std = model.predict(X, return_std=True)
+    >>> bool((std >= 0).all())
+    True
     """
 
     data_rows: IntArray

@@ -1,4 +1,4 @@
-"""The optimisation problem: kernel, dual, encoding, QUBO, and descent on it."""
+"""The optimisation problem: kernel, dual, encoding, QUBO, and local search."""
 
 from qsvr.problem.data import TrainingData, split_rows, target_unit
 from qsvr.problem.dual import LargeDual, Relaxation, SVRDual, one_sided, two_sided

@@ -1,4 +1,4 @@
-"""The training data of one fit: which rows take part, their targets, and their kernel."""
+"""Training data of one fit: the rows that are used, their targets, and their kernel."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ __all__ = ["TrainingData", "split_rows", "target_unit"]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Training data, split into the rows that solutions are trained and scored on.
+    """Training data, split into rows to train on and rows to score on.
 
     Attributes
     ----------
     kernel : Kernel
     X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
-        Or the kernel matrix, for a precomputed kernel.
+        Features, or the kernel matrix for a precomputed kernel.
     y : ndarray of shape (n_training_samples,)
-        Targets less ``centre``, divided by ``unit``.
+        Targets minus ``centre``, divided by ``unit``.
     centre : float
     train, validation : ndarray of int
-        Rows of X; the same object where nothing is held out.
+        Rows of X; the same object if nothing is held out.
     cache_size : float
-        MB for kernel rows.
+        Memory for kernel rows, in MB.
     unit : float
-        What one unit of ``y``, of its dual's coefficients and of its offsets is in the caller's.
+        Unit of ``y``, of the dual's coefficients and of the offsets, in units of the user's y.
     spectrum : Spectrum, optional
         Correction of an indefinite kernel.
     matrix : ndarray of shape (n_train, n_train), optional
-        The kernel's own matrix of the training rows, where it has been computed.
+        Uncorrected kernel matrix of the training rows, if it was computed.
     """
 
     kernel: Kernel
@@ -62,7 +62,7 @@ class TrainingData:
         return replace(self, spectrum=Spectrum.of(matrix, method), matrix=matrix)
 
     def kernel_matrix(self, rows: IntArray) -> FloatArray:
-        """Return the matrix that the dual has for some training rows, correction included."""
+        """Return the corrected kernel matrix of some training rows."""
         if self.matrix is None:
             return gram(self.kernel, self.X, rows, rows)
         samples = np.searchsorted(self.train, rows)  # train is ascending
@@ -70,9 +70,9 @@ class TrainingData:
         return matrix if self.spectrum is None else self.spectrum.applied(matrix, samples)
 
     def predicting(self, b: FloatArray) -> FloatArray:
-        """Return the coefficients with which the kernel predicts, of those of the dual.
+        """Return the coefficients for prediction, (..., n_train), from those of the dual.
 
-        Both have shape (..., n_train); they differ where negative eigenvalues were clipped.
+        They differ if negative eigenvalues were clipped.
         """
         return b if self.spectrum is None else self.spectrum.predicting(b)
 
@@ -92,21 +92,21 @@ class TrainingData:
 def split_rows(
     rows: IntArray, fraction: float, random_state: np.random.RandomState
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows to train on and the rows to score on, the same ones for fraction 0."""
+    """Return the rows to train on and the rows to score on; equal for fraction 0."""
     n_held_out = int(np.ceil(fraction * rows.size))
     if n_held_out == 0:
         return rows, rows
     if rows.size - n_held_out < 2:
         raise ValueError(
             f"combination_fraction={fraction} leaves {rows.size - n_held_out} "
-            f"of {rows.size} samples to learn from; at least 2 are needed. Make it smaller."
+            f"of {rows.size} samples to train on; at least 2 are required. Lower it."
         )
     shuffled = random_state.permutation(rows)
     return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
 
 def target_unit(y: FloatArray) -> float:
-    """Return the standard deviation of targets of shape (n_samples,), or 1 where they are constant.
+    """Return the standard deviation of targets of shape (n_samples,), or 1 if they are constant.
 
     Differences of the order of rounding errors count as constant.
     """

@@ -5,13 +5,15 @@ For a kernel matrix K, targets y, tube epsilon and box C, with a_n, ah_n in [0, 
     E(a, ah) = 1/2 b'Kb + epsilon * sum(a + ah) - y'b
                + equality_penalty * (sum b)^2 + overlap_penalty * sum(a_n * ah_n)
 
-(Pasetto et al. 2022, eq. 6, with the sign of a minimisation.) The exact dual demands sum(b) = 0;
-the penalty is the same as adding ``2 * equality_penalty`` to the kernel: a regularised offset.
-Coefficients travel as arrays of shape (..., 2, n_samples): row 0 is a, row 1 a-hat.
+(Pasetto et al. 2022, eq. 6, with the sign of a minimisation.) The exact dual requires sum(b) = 0.
+The penalty is equivalent to adding ``2 * equality_penalty`` to the kernel, that is, to a
+regularised offset. Coefficients are arrays of shape (..., 2, n_samples): row 0 is a, row 1 is
+a-hat.
 
 The box may differ between a and a-hat, so that b_n is in any interval [lower_n, upper_n] around 0.
-Support vector classification is the same problem with epsilon = 0, targets of +-1, and boxes of one
-side: b_n = y_n a_n, so that only a is there where y_n = 1, and only a-hat where it is -1.
+Support vector classification is the same problem with epsilon = 0, targets of 1 and -1, and
+one-sided boxes: b_n = y_n a_n, so that samples with y_n = 1 have only a, and samples with y_n = -1
+only a-hat.
 
 >>> import numpy as np
 >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
@@ -42,9 +44,9 @@ __all__ = ["LargeDual", "Relaxation", "SVRDual", "attainable", "one_sided", "two
 
 
 def attainable(box: FloatArray) -> FloatArray:
-    """Return the boxes, (2, n_samples), without what no coefficients that sum to 0 can attain.
+    """Return the boxes, (2, n_samples), limited to what coefficients with sum 0 can attain.
 
-    One that rises needs others that fall: it stays below the sum of their boxes.
+    A coefficient that rises needs others that fall, so it stays below the sum of their boxes.
 
     Parameters
     ----------
@@ -60,13 +62,13 @@ def two_sided(C: FloatArray) -> FloatArray:
     Parameters
     ----------
     C : ndarray of shape (2, n_samples) or (n_samples,)
-        One bound of each, or the same for both.
+        Bounds of both, or one bound for both.
     """
     return np.asarray(C if C.ndim == 2 else np.tile(C, (2, 1)))
 
 
 def one_sided(C: FloatArray, labels: FloatArray) -> FloatArray:
-    """Return the box of a classification, shape (2, n_samples): 0 where b has another sign.
+    """Return the box of a classification, shape (2, n_samples): 0 for the other sign of b.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def one_sided(C: FloatArray, labels: FloatArray) -> FloatArray:
 
 
 class _Boxed:
-    """Bounds of a dual's coefficients in all forms."""
+    """Bounds of the coefficients of a dual, in several forms."""
 
     C: FloatArray
 
@@ -104,7 +106,7 @@ class _Boxed:
         return np.asarray(self.box.max(axis=0))
 
 
-# Kernels of a diagonal between 2 to the power of minus and plus this are relaxed as they are.
+# Kernels are not scaled for the relaxation if the exponent of their diagonal is within this.
 _HARMLESS_EXPONENT = 16
 
 
@@ -115,11 +117,19 @@ class Relaxation:
     Attributes
     ----------
     coefficients : ndarray of shape (2, n_samples)
-        The point found.
+        Coefficients a and a-hat.
     energy : float
-        Its energy.
+        Energy of the coefficients.
     bound : float
-        No point of the box has a lower energy than this, whatever the solver's accuracy.
+        Lower bound on the energy of every point of the box, for any accuracy of the solver.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> relaxation = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2)).relax()
+    >>> round(relaxation.energy, 3) >= round(relaxation.bound, 3)
+    True
     """
 
     coefficients: FloatArray
@@ -129,20 +139,34 @@ class Relaxation:
 
 @dataclass(frozen=True, eq=False)
 class SVRDual(_Boxed):
-    """Energy, gradient, optimality gap and box relaxation of the dual.
+    """Dual of a support vector machine: energy, gradient, optimality gap and relaxation.
 
     Parameters
     ----------
     kernel_matrix : ndarray of shape (n_samples, n_samples)
         Symmetric kernel matrix.
     y : ndarray of shape (n_samples,)
-        Targets (the exact dual does not depend on a constant in them).
+        Targets. The exact dual does not change if a constant is added.
     epsilon : float
-        Half width of the tube within which errors cost nothing, in units of y.
+        Half-width of the tube within which deviations cost nothing, in units of y.
     C : ndarray of shape (n_samples,) or (2, n_samples)
-        Upper bound of each sample's coefficients; of a and of a-hat if there are two rows.
-    equality_penalty, overlap_penalty : float
-        Weights of (sum b)^2 and of a_n * ah_n.
+        Upper bound of each sample's coefficients, or of a and of a-hat in two rows.
+    equality_penalty : float, default=0.0
+        Weight of (sum b)^2.
+    overlap_penalty : float, default=0.0
+        Weight of a_n * ah_n.
+
+    See Also
+    --------
+    SVRQubo : The dual over bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> float(dual.energy(np.array([[0.9, 0.0], [0.0, 0.9]])).round(3))
+    -0.81
     """
 
     kernel_matrix: FloatArray
@@ -171,7 +195,7 @@ class SVRDual(_Boxed):
             1 or -1.
         C : ndarray of shape (n_samples,)
             Upper bound of each sample's coefficient.
-        equality_penalty : float
+        equality_penalty : float, default=0.0
             Weight of (sum b)^2.
         """
         return cls(kernel_matrix, labels, 0.0, one_sided(C, labels), equality_penalty)
@@ -188,12 +212,12 @@ class SVRDual(_Boxed):
 
     @cached_property
     def relaxation(self) -> Relaxation:
-        """Solution over real coefficients in the box; see `relax`."""
+        """Solution over real coefficients; see `relax`."""
         return self.relax(start=vars(self).get("_start"))
 
     @property
     def bound(self) -> float:
-        """Energy that no solution is below, from the relaxation to real coefficients."""
+        """Lower bound on the energy of every solution, from the relaxation."""
         return self.relaxation.bound
 
     def outputs(self, b: FloatArray) -> FloatArray:
@@ -208,7 +232,7 @@ class SVRDual(_Boxed):
         return self.kernel_matrix + 2.0 * self.equality_penalty
 
     def recentred(self, shift: float) -> SVRDual:
-        """Return the dual of ``y - shift``; what was derived from the kernel is kept."""
+        """Return the dual of ``y - shift``, without recomputing what depends on the kernel only."""
         other = replace(self, y=self.y - shift)
         kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
         vars(other).update({name: vars(self)[name] for name in kept})
@@ -220,14 +244,14 @@ class SVRDual(_Boxed):
         return other
 
     def with_box(self, C: FloatArray, epsilon: float, start: FloatArray | None = None) -> SVRDual:
-        """Return the dual of another box and tube; what was derived from the kernel is kept.
+        """Return the dual of another box and tube, keeping what depends on the kernel only.
 
         Parameters
         ----------
         C : ndarray of shape (n_samples,) or (2, n_samples)
         epsilon : float
-        start : ndarray of shape (2, n_samples), optional
-            Initial point of its relaxation.
+        start : ndarray of shape (2, n_samples), default=None
+            Initial point of the relaxation.
         """
         other = replace(self, C=C, epsilon=epsilon)
         kept = {"penalised_kernel", "smallest_curvature"} & vars(self).keys()
@@ -264,8 +288,8 @@ class SVRDual(_Boxed):
     def kkt_gap(self, coefficients: FloatArray) -> float:
         """Return the largest violation of the optimality conditions over the box.
 
-        That is the largest component of the gradient that points out of neither bound, in units of
-        y; it is 0 exactly at the minimum of a convex dual. ``coefficients`` have shape
+        It is the largest component of the gradient along which a coefficient can still move, in
+        units of y, and 0 exactly at the minimum of a convex dual. ``coefficients`` have shape
         (2, n_samples).
         """
         gradient = self.gradient(coefficients)
@@ -275,7 +299,7 @@ class SVRDual(_Boxed):
 
     @cached_property
     def smallest_curvature(self) -> float:
-        """The kernel's most negative eigenvalue, or 0 where it is positive semi-definite."""
+        """Most negative eigenvalue of the kernel, or 0 if it is positive semi-definite."""
         diagonal = np.abs(np.diag(self.kernel_matrix))
         jitter = 1e-9 * max(float(diagonal.mean()), np.finfo(float).tiny)
         try:
@@ -298,20 +322,26 @@ class SVRDual(_Boxed):
     ) -> Relaxation:
         """Minimise over real coefficients in a box, with a rigorous lower bound.
 
-        The bound is a Frank-Wolfe duality gap below the energy found, so it holds whether or not
-        the solver converged; where the kernel is indefinite its most negative eigenvalue times the
-        box's size is taken off as well, and the overlap penalty (never negative) is left out.
+        The bound lies a Frank-Wolfe duality gap below the energy found, so it holds even if the
+        solver has not converged. For an indefinite kernel the most negative eigenvalue times the
+        size of the box is subtracted too, and the overlap penalty, which is never negative, is left
+        out.
 
         Parameters
         ----------
-        lower, upper : ndarray of shape (2, n_samples), optional
-            The box; by default 0 and that of the dual.
-        start : ndarray of shape (2, n_samples), optional
-            Initial point, clipped to the box; 0 by default.
-        rtol : float
-            Stop when the gap is at most this fraction of the energy.
-        max_iter : int, optional
-            Stop after this many pair steps; by default 1000 and 500 per sample.
+        lower, upper : ndarray of shape (2, n_samples), default=None
+            Limits of the box. None means 0 and the bounds of the dual.
+        start : ndarray of shape (2, n_samples), default=None
+            Initial point, clipped to the box. None means 0.
+        rtol : float, default=1e-06
+            Tolerance: largest gap as a fraction of the energy.
+        max_iter : int, default=None
+            Maximum number of pair steps. None means 1000 plus 500 per sample.
+
+        Returns
+        -------
+        relaxation : Relaxation
+            Coefficients, energy and bound.
         """
         from qsvr.problem._smo import Box, smo
 
@@ -330,7 +360,7 @@ class SVRDual(_Boxed):
         limit = 1000 + 500 * b.size if max_iter is None else max_iter
         point, tol, n_pairs = np.append(b, -b.sum()), np.inf, 0
         while True:
-            # The field is computed anew, without the rounding errors of many updates.
+            # The field is recomputed to remove the rounding errors of many updates.
             b = point[:-1]
             a = np.maximum(lower[0], b + lower[1])
             z = np.clip(np.stack([a, a - b]), lower, upper)
@@ -366,8 +396,20 @@ class LargeDual(_Boxed):
     y : ndarray of shape (n_samples,)
     epsilon : float
     C : ndarray of shape (n_samples,) or (2, n_samples)
-    equality_penalty, overlap_penalty : float
+    equality_penalty, overlap_penalty : float, default=0.0
         As in `SVRDual`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.dual import LargeDual
+    >>> from qsvr.problem.kernel_rows import KernelRows
+    >>> from qsvr.problem.kernels import Kernel
+    >>> X, kernel = np.arange(6.0)[:, None], Kernel("rbf", gamma=0.5, degree=3, coef0=0.0)
+    >>> rows = KernelRows(kernel, X, np.arange(6), cache_size=1.0)
+    >>> dual = LargeDual(rows, np.sin(X[:, 0]), epsilon=0.1, C=np.ones(6))
+    >>> dual.epsilon
+    0.1
     """
 
     rows: KernelRows
@@ -379,12 +421,12 @@ class LargeDual(_Boxed):
 
     @property
     def is_convex(self) -> bool:
-        """False: whether the kernel is positive semi-definite is not known."""
+        """False, because it is not known whether the kernel is positive semi-definite."""
         return False
 
     @property
     def bound(self) -> float:
-        """Minus infinity: the relaxation is not solved without a matrix."""
+        """Minus infinity, because the relaxation is not solved without a matrix."""
         return -np.inf
 
     def outputs(
@@ -392,8 +434,8 @@ class LargeDual(_Boxed):
     ) -> FloatArray:
         """Return b K for b of shape (n_solutions, n_samples), in the same shape.
 
-        Takes ``n_rows`` kernel rows at a time. b is 0 outside the samples ``used``, by default
-        those where it is not.
+        Uses ``n_rows`` kernel rows at a time. b must be 0 outside the samples ``used``, by default
+        those with a coefficient other than 0.
         """
         used = np.flatnonzero(b.any(axis=0)) if used is None else used
         outputs = np.zeros_like(b)

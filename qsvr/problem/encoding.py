@@ -1,12 +1,12 @@
-"""Fixed-point encoding: bits <-> the non-negative dual coefficients of a support vector regression.
+"""Fixed-point encoding of the non-negative dual coefficients of a support vector machine.
 
 Each coefficient is an offset plus a sum of weighted bits (Pasetto et al. 2022, eq. 8)::
 
     a_n = offset_n + width_n * sum_i unit_weights_i * x_{n,i},        sum_i unit_weights_i = 1
 
 so that the largest code is exactly ``offset_n + width_n``. By default ``offset`` is 0, ``width`` is
-C_n and the weights are powers of two: one C, in the encoding and in the model. A coefficient of
-width 0 has no bits: where boxes have one side, as in classification, a sample has half of them.
+C_n, and the weights are powers of two. A coefficient of width 0 has no bits, so that a sample has
+half of them if its box is one-sided, as in classification.
 
 >>> import numpy as np
 >>> encoding = FixedPointEncoding.for_box(np.array([7.0]), n_bits=3)
@@ -29,23 +29,35 @@ from qsvr.problem.dual import two_sided
 
 __all__ = ["MAX_BITS", "FixedPointEncoding"]
 
-# 2**16 levels a coefficient: beyond any annealer's precision, and the table of levels stays small.
+# 2**16 levels exceed the precision of any annealer, and keep the table of levels small.
 MAX_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPointEncoding:
-    """Bits <-> coefficients, with an offset and a width for every coefficient.
+    """Binary encoding of coefficients, with an offset and a width for each coefficient.
 
-    Variables are ordered sample by sample, first all a, then all a-hat; within a sample from
-    ``unit_weights[0]`` on. Coefficients of width 0 have none.
+    Variables are ordered by sample, first all of a, then all of a-hat. The bits of a coefficient
+    are in the order of ``unit_weights``. Coefficients of width 0 have no bits.
 
     Attributes
     ----------
     offset, width : ndarray of shape (2, n_samples)
-        Smallest value of each coefficient and the length of its window; row 0 is a, row 1 a-hat.
+        Smallest value of each coefficient and length of its window; row 0 is a, row 1 is a-hat.
     unit_weights : ndarray of shape (n_bits,)
-        Positive weights of the bits; they sum to 1.
+        Positive weights of the bits, with sum 1.
+
+    See Also
+    --------
+    SVRQubo : The QUBO of a dual with this encoding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding
+    >>> encoding = FixedPointEncoding.for_box(np.array([7.0]), n_bits=3)
+    >>> encoding.decode(np.array([[1, 0, 1, 0, 0, 0]]))[0, :, 0]  # a = 1 + 4, a-hat = 0
+    array([5., 0.])
     """
 
     offset: FloatArray
@@ -54,14 +66,19 @@ class FixedPointEncoding:
 
     @classmethod
     def for_box(cls, C: FloatArray, n_bits: int) -> FixedPointEncoding:
-        """Powers of two scaled so that the largest code is exactly C_n.
+        """Return an encoding with weights of powers of two, whose largest code is exactly C_n.
 
         Parameters
         ----------
         C : ndarray of shape (n_samples,) or (2, n_samples)
-            Upper bound of each sample's two coefficients; of a and of a-hat if there are two rows.
+            Upper bound of each sample's two coefficients, or of a and of a-hat in two rows.
         n_bits : int
             Bits per coefficient, 1 to `MAX_BITS`.
+
+        Returns
+        -------
+        encoding : FixedPointEncoding
+            The encoding.
         """
         weights = 2.0 ** np.arange(_checked_bits(n_bits))
         width = two_sided(np.asarray(C, dtype=np.float64)).copy()
@@ -76,19 +93,25 @@ class FixedPointEncoding:
         base: float,
         exponent_shift: float = 0.0,
     ) -> FixedPointEncoding:
-        """Return the papers' form: ``w_i = base ** (i - exponent_shift)``.
+        """Return an encoding with the weights ``base ** (i - exponent_shift)`` of the publications.
 
-        The box is then implied: ``C_n = scale_n * implied_box(n_bits, base, exponent_shift)``.
+        The box follows from them: ``C_n = scale_n * implied_box(n_bits, base, exponent_shift)``.
 
         Parameters
         ----------
         scale : ndarray of shape (n_samples,) or (2, n_samples)
-            Factor on each sample's weights (the sample weights; ones in the papers), for a and
-            a-hat if there are two rows.
+            Factor on each sample's weights, ones in the publications; for a and a-hat in two rows.
         n_bits : int
             Bits per coefficient.
-        base, exponent_shift : float
-            As in Pasetto et al. 2022, eq. 8.
+        base : float
+            Base of the weights, as in Pasetto et al. 2022, eq. 8.
+        exponent_shift : float, default=0.0
+            Shift of the exponents.
+
+        Returns
+        -------
+        encoding : FixedPointEncoding
+            The encoding.
         """
         weights = _base_weights(n_bits, base, exponent_shift)
         box = weights.sum()
@@ -97,7 +120,7 @@ class FixedPointEncoding:
 
     @staticmethod
     def implied_box(n_bits: int, base: float, exponent_shift: float = 0.0) -> float:
-        """Return the C that `from_base` implies from n_bits, base and exponent_shift."""
+        """Return the C that follows from n_bits, base and exponent_shift in `from_base`."""
         return float(_base_weights(n_bits, base, exponent_shift).sum())
 
     @property
@@ -112,17 +135,17 @@ class FixedPointEncoding:
 
     @cached_property
     def active(self) -> IntArray:
-        """Positions of the coefficients that have bits, in the flattened (2, n_samples)."""
+        """Indices of the coefficients that have bits, in the flattened (2, n_samples)."""
         return np.asarray(np.flatnonzero(self.width), dtype=np.intp)
 
     @property
     def n_variables(self) -> int:
-        """Binary variables in all: n_bits for each coefficient of positive width."""
+        """Number of variables: n_bits for each coefficient of positive width."""
         return self.n_bits * self.active.size
 
     @cached_property
     def side(self) -> NDArray[np.int64]:
-        """Shape (n_samples,): 1 where only a has bits, -1 where only a-hat has, 0 elsewhere."""
+        """1 for samples of which only a has bits, -1 if only a-hat has, else 0; (n_samples,)."""
         has_bits = (self.width > 0.0).astype(np.int64)
         return np.asarray(has_bits[0] - has_bits[1])
 
@@ -137,7 +160,7 @@ class FixedPointEncoding:
 
     @property
     def grid(self) -> FloatArray:
-        """The 2**n_bits values a coefficient can take, ascending, for offset 0 and width 1."""
+        """The 2**n_bits levels in ascending order, for offset 0 and width 1."""
         return self._level_table[0]
 
     @property

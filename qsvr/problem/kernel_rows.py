@@ -1,4 +1,4 @@
-"""Rows of a kernel matrix that is never stored whole, with the most recently used ones kept.
+"""Cache of the rows of a kernel matrix that is never stored as a whole.
 
 >>> import numpy as np
 >>> from qsvr.problem.kernels import Kernel
@@ -37,9 +37,9 @@ class KernelRows:
     ----------
     kernel : Kernel
     X : {ndarray, sparse matrix} of shape (n_training_samples, n_features)
-        Or the kernel matrix of all training samples, for a precomputed kernel.
+        Features, or the kernel matrix of all training samples for a precomputed kernel.
     selected : ndarray of shape (n_samples,)
-        Rows of X that take part.
+        Rows of X that are used.
     cache_size : float
         Memory for the rows, in MB (2**20 bytes). At least the rows of one request are held.
     """
@@ -72,7 +72,7 @@ class KernelRows:
             field += change[moved[part]].astype(np.float32) @ self._rows[slots[part]]
 
     def _slots_of(self, samples: IntArray) -> IntArray:
-        """Return where the rows of distinct samples are stored; compute the missing ones."""
+        """Return the slots of the rows of distinct samples, and compute the missing rows."""
         if samples.size > self.capacity:  # one request may exceed the bound
             self._make_store(samples.size)
         self._clock += 1
@@ -101,7 +101,7 @@ class KernelRows:
         self._clock = 0
 
     def _n_parts(self, n_rows: int) -> int:
-        """Return in how many parts rows are computed."""
+        """Return the number of parts in which rows are computed."""
         most = _BLOCK_ENTRIES // self._selected.size
         # Without a factor every part copies all the data.
         return -(-n_rows // max(most, 1 if self._factor is not None else _FEWEST_ROWS))
@@ -127,7 +127,7 @@ class KernelRows:
 
 
 def _single(block: FloatArray) -> NDArray[np.float32]:
-    """Return kernel rows in single precision, or raise ValueError where it does not hold them."""
+    """Return kernel rows in single precision, or raise ValueError if they overflow."""
     with np.errstate(over="ignore"):
         rows = block.astype(np.float32)
     if not np.isfinite(rows.sum(dtype=np.float64)):

@@ -48,11 +48,19 @@ class Kernel:
     function : str or callable
         One of `KERNEL_NAMES`, or ``f(X, Y) -> array of shape (n_samples_X, n_samples_Y)``.
     gamma : float
-        Width of rbf, poly, sigmoid and laplacian; ignored by the others.
+        Coefficient of rbf, poly, sigmoid and laplacian; ignored by the others.
     degree : float
-        Degree of poly.
+        Degree of the polynomial kernel.
     coef0 : float
         Constant term of poly and sigmoid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.kernels import Kernel
+    >>> kernel = Kernel("rbf", gamma=0.5, degree=3, coef0=0.0)
+    >>> kernel.function, kernel.gamma
+    ('rbf', 0.5)
     """
 
     function: str | KernelFunction
@@ -84,7 +92,7 @@ class Kernel:
         Raises
         ------
         ValueError
-            If the kernel's name or gamma is not known.
+            If the kernel or gamma is unknown.
         """
         check_kernel(function)
         needs_gamma = not callable(function) and "gamma" in _KERNEL_ARGUMENTS[function]
@@ -109,7 +117,9 @@ class Kernel:
                     f"return (n_samples_X, n_samples_Y) = {expected}."
                 )
             if not _is_finite(matrix):
-                raise ValueError("the kernel callable returned NaN or infinity; it must be finite.")
+                raise ValueError(
+                    "the kernel callable must return finite values; got NaN or infinity. Scale X."
+                )
             return matrix
         if self.function == "precomputed":
             return np.asarray(X, dtype=np.float64)
@@ -135,7 +145,7 @@ class Kernel:
 def _rbf(X: FloatArray, Y: FloatArray, gamma: float) -> FloatArray:
     """Return `sklearn.metrics.pairwise.rbf_kernel` of dense arrays, without its checks.
 
-    They take ten times as long as the kernel of 20 samples, and X has been checked.
+    The checks take ten times as long as the kernel of 20 samples, and X was checked before.
     """
     matrix = np.asarray(-2.0 * (X @ Y.T))
     matrix += row_norms(X, squared=True)[:, None]
@@ -196,7 +206,7 @@ def _resolved_gamma(gamma: float | str, X: Any) -> float:
         if not 0.0 < gamma < np.inf:
             raise ValueError(
                 "gamma='scale' is 1 / (n_features * X.var()), and X has values up to "
-                f"{_largest(X):.3g} and variance {variance:.3g}, with which it is not a finite "
+                f"{_largest(X):.3g} and variance {variance:.3g}, so that it is not a finite "
                 "positive number. Scale X, for example with StandardScaler, or set gamma."
             )
         return gamma
@@ -233,7 +243,7 @@ def gram(kernel: Kernel, X: Any, rows: IntArray, columns: IntArray) -> FloatArra
 
 
 def symmetric(matrix: FloatArray) -> FloatArray:
-    """Return the matrix with rounding's asymmetry taken out.
+    """Return the matrix without the asymmetry of rounding errors.
 
     Parameters
     ----------
@@ -242,7 +252,7 @@ def symmetric(matrix: FloatArray) -> FloatArray:
     Raises
     ------
     ValueError
-        If it is asymmetric by more than rounding.
+        If it is asymmetric by more than rounding errors.
     """
     tolerance = 1e-8 * max(float(np.abs(matrix).max()), np.finfo(float).tiny)
     worst = float(np.abs(matrix - matrix.T).max())

@@ -1,8 +1,8 @@
 """Polish: descent on coefficient levels from the samples of any sampler.
 
-Single-bit moves stall on the equality penalty; a pair of opposite level changes crosses it. From
-almost any start 1-opt and pair descent reach a low local minimum in microseconds to milliseconds,
-so polished energies say little about the sampler, and raw energies are kept as well.
+Moves of single bits stall at the equality penalty; pairs of opposite level changes cross it. From
+almost any start, descent by single and pair moves reaches a low local minimum within milliseconds.
+Polished energies therefore reveal little about the sampler, and raw energies are kept as well.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def polish(qubo: SVRQubo, samples: Samples, *, n_jobs: int = 1) -> Samples:
     ----------
     qubo : SVRQubo
     samples : Samples
-    n_jobs : int
-        Threads to spread the reads over.
+    n_jobs : int, default=1
+        Number of threads.
     """
     levels = descend_levels(qubo, qubo.encoding.levels(samples.bits), n_jobs=n_jobs)
     energies = qubo.dual.energy(qubo.encoding.values(levels))
@@ -54,9 +54,19 @@ class LevelDescent:
     ----------
     problem : LevelProblem
     tol : float
-        Gains up to it are rounding.
+        Smaller gains count as rounding errors.
     uneven : True or None
-        None where levels are even.
+        None if levels are equally spaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> from qsvr.problem.local_search import LevelDescent
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> descent = LevelDescent.of(SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=2)))
+    >>> descent.problem.grid.tolist()
+    [0.0, 0.3333333333333333, 0.6666666666666666, 1.0]
     """
 
     problem: LevelProblem

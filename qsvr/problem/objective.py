@@ -8,7 +8,7 @@ Where the box of b_n is [lower_n, upper_n], errors y_n - f_n above epsilon weigh
 below -epsilon weigh -lower_n. With one-sided boxes, epsilon = 0 and y_n = +-1 that is the hinge
 loss ``C_n * max(0, 1 - y_n f_n)`` of classification.
 
-with the offset c that makes the loss least. Minus P is never above the energy of a point with
+with the offset c that minimises the loss. Minus P is never above the energy of a point with
 sum(b) = 0, and both are equal exactly at the optimum. Of two solutions of a coarse dual the one
 with the lower energy may have by far the higher training objective, and this is the one that
 matters for predictions.
@@ -33,9 +33,8 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
 
     The loss is ``sum_n weights_n * max(0, |residual_n - c| - epsilon)``, half the sum of
     ``|r - epsilon - c| + |r + epsilon - c|`` up to a constant, so the minimiser is the weighted
-    median of the 2n points r -+ epsilon; where a whole interval is optimal, its middle. Where the
-    two sides have different weights, the quantile takes the median's place at which the loss has
-    the slope 0.
+    median of the 2n points r -+ epsilon, or the middle if a whole interval is optimal. If the two
+    sides have different weights, it is the quantile at which the slope of the loss is 0.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
         y - K b, without offset.
     epsilon : float
     weights : ndarray of shape (n_samples,) or (2, n_samples)
-        Of the samples' losses: the box C, for errors above and below if there are two rows.
+        Weights of the losses: the box C, or weights for errors above and below in two rows.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def primal_intercept(residuals: FloatArray, epsilon: float, weights: FloatArray)
     points = np.concatenate([residuals - epsilon, residuals + epsilon], axis=-1)
     sides = two_sided(weights)
     if (sides == sides[0, 0]).all():
-        # Their median, in less time than numpy's, which counts where samples are few.
+        # The median, computed in less time than by NumPy, which matters for few samples.
         n = residuals.shape[-1]
         middle = np.partition(points, (n - 1, n), axis=-1)[..., n - 1 : n + 1]
         return np.asarray(0.5 * (middle[..., 0] + middle[..., 1]))
@@ -77,10 +76,10 @@ def training_objective(
     b, outputs : ndarray of shape (n_solutions, n_samples)
         Coefficients a - a-hat, and b K.
     y : ndarray of shape (n_samples,)
-        Targets; a constant in them makes no difference.
+        Targets. Adding a constant changes nothing.
     epsilon : float
     C : ndarray of shape (n_samples,) or (2, n_samples)
-        Weights of the losses, for errors above and below if there are two rows.
+        Weights of the losses, or weights for errors above and below in two rows.
     """
     residuals, sides = y - outputs, two_sided(C)
     errors = residuals - primal_intercept(residuals, epsilon, C)[:, None]
@@ -104,8 +103,8 @@ def lowest_average(
     """Return the weights of the average with the lowest training objective, and its objective.
 
     Averages of the first 1, 2, ... solutions by ascending training objective are compared, so the
-    average is never worse than the best solution of positive weight. An average is far better than
-    its members where they are close to the optimum, and far worse than the best of them elsewhere.
+    average is never worse than the best solution. An average is far better than its members if
+    they are close to the optimum, and can be far worse than the best of them otherwise.
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ def lowest_average(
     Returns
     -------
     weights : ndarray of shape (n_solutions,)
-        Those of the solutions that are left out are 0; the sum is 1.
+        Weights with sum 1, which are 0 for solutions that are left out.
     objective : float
     """
     order = np.flatnonzero(weights > 0.0)
@@ -139,14 +138,14 @@ def loss_gap(dual: SVRDual, objective: float) -> float:
     """Return a training objective above that of the relaxation, in standard deviations of y.
 
     Per unit of C that coefficients can attain, so that it is the excess of the mean training loss:
-    0.001 changes R2 by about as much. The relaxation must be accurate, and the kernel positive
-    semi-definite.
+    0.001 changes R2 by about as much. The relaxation must be accurate, and the kernel must be
+    positive semi-definite.
 
     Parameters
     ----------
     dual : SVRDual
     objective : float
-        Of a regression function for its samples.
+        Training objective of a regression function.
     """
     scale = _loss_scale(dual)
     if scale == 0.0:
@@ -173,8 +172,8 @@ def is_comparable(dual: SVRDual, tol: float) -> bool:
 def _loss_scale(dual: SVRDual) -> float:
     """Return the sum of the weights of the losses, times the standard deviation of y.
 
-    Of weights that coefficients can attain: else a loss that matters to one class would vanish
-    beside the weight of the other.
+    Only weights that coefficients can attain count. Otherwise a loss that matters for one class
+    would vanish beside the weight of the other.
     """
     most = attainable(dual.box)
     total = min(float(most.max(axis=0).sum()), 2.0 * float(most.sum(axis=1).min()))

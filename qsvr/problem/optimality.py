@@ -1,9 +1,9 @@
 """Optimality of the exact dual, whose coefficients sum to zero.
 
 In terms of b alone the dual is ``1/2 b'Kb - y'b + epsilon * sum|b|`` over ``|b_n| <= C_n``, or
-another interval around 0, and ``sum(b) = 0``. A point is optimal where some offset c makes no
-single rise (by ``Kb - y + c``) and no single fall profitable. The gap is how far the best such c
-falls short: libsvm's stopping rule.
+another interval around 0, and ``sum(b) = 0``. A point is optimal if an offset c exists for which
+neither raising (by ``Kb - y + c``) nor lowering any single coefficient lowers the energy. The gap
+is the smallest violation over all c, which is the stopping rule of libsvm.
 
 >>> import numpy as np
 >>> conditions = Conditions.of(
@@ -37,9 +37,9 @@ class Conditions:
     Attributes
     ----------
     rise : ndarray of shape (n_samples,)
-        Change of energy per unit that b rises; infinite where b is at its upper bound.
+        Change of energy per unit by which b rises; infinite at the upper bound.
     fall : ndarray of shape (n_samples,)
-        Energy gained per unit that b falls; minus infinity where b is at its lower bound.
+        Energy gained per unit by which b falls; minus infinity at the lower bound.
     """
 
     rise: FloatArray
@@ -71,12 +71,12 @@ class Conditions:
 
     @property
     def offset(self) -> float:
-        """The offset c that leaves the least violation; the model's intercept."""
+        """Offset c with the smallest violation, which is the intercept of the model."""
         return float(-0.5 * (self.fall.max() + self.rise.min()))
 
     @property
     def violation(self) -> FloatArray:
-        """How much each sample's derivatives violate the conditions at `offset`, (n_samples,)."""
+        """Violation of the conditions by each sample at `offset`, (n_samples,)."""
         c = self.offset
         return np.asarray(np.maximum(np.maximum(self.fall + c, -self.rise - c), 0.0))
 
@@ -95,7 +95,7 @@ def exact_energy(field: FloatArray, b: FloatArray, y: FloatArray, epsilon: float
 
 
 def duality_gap(field: FloatArray, b: FloatArray, C: FloatArray, epsilon: float) -> float:
-    """Return a bound on how far the energy at b is above the minimum of a convex dual.
+    """Return an upper bound on the distance of the energy at b from the minimum of a convex dual.
 
     ``field`` is K b - y plus any constant (the multiplier of sum(b) = 0, best `Conditions.offset`).
     The energy is bounded from below by its linear part, whose minimum over the box is at one of its

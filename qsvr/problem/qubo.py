@@ -33,18 +33,32 @@ __all__ = ["SVRQubo"]
 
 @dataclass(frozen=True, eq=False)
 class SVRQubo:
-    """A support vector machine's dual as a QUBO.
+    """Dual of a support vector machine as a QUBO.
 
     Parameters
     ----------
     dual : SVRDual
+        The dual.
     encoding : FixedPointEncoding
-        Of the same number of samples.
+        Encoding of its coefficients, for the same number of samples.
 
     Raises
     ------
     ValueError
-        If dual and encoding are for different numbers of samples.
+        If dual and encoding have different numbers of samples.
+
+    See Also
+    --------
+    QSVR.make_problem : The QUBO of a fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, SVRQubo
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> qubo = SVRQubo(dual, FixedPointEncoding.for_box(dual.C, n_bits=1))
+    >>> qubo.n_variables, qubo.to_bqm().num_interactions
+    (4, 2)
     """
 
     dual: SVRDual
@@ -59,22 +73,19 @@ class SVRQubo:
 
     @property
     def n_variables(self) -> int:
-        """Number of binary variables: n_bits for each coefficient that has a box.
-
-        That is 2 * n_bits * n_samples in regression, half of it in classification.
-        """
+        """Number of bits: 2 * n_bits * n_samples in regression, half of that in classification."""
         return self.encoding.n_variables
 
     @property
     def constant(self) -> float:
-        """Energy of the string of zeros, in which every coefficient is at its offset."""
+        """Energy of the string of zeros, with every coefficient at its offset."""
         return float(self.dual.energy(self.encoding.offset))
 
     @property
     def matrix(self) -> FloatArray:
         """Symmetric matrix Q, shape (n_variables, n_variables): E(x) = x'Qx + constant.
 
-        Built anew at each access: keep it rather than asking twice.
+        It is built at each access, so store it if you need it more than once.
         """
         n, n_bits, active = self.dual.n_samples, self.encoding.n_bits, self.encoding.active
         kernel, weights = self.dual.penalised_kernel, self.encoding.weights  # (2, n, n_bits)
@@ -116,9 +127,12 @@ class SVRQubo:
         return self.dual.energy(self.encoding.decode(bits))
 
     def to_bqm(self) -> dimod.BinaryQuadraticModel:
-        """Return the problem as a dimod model over variables 0 .. n_variables - 1.
+        """Return the problem as a dimod model over the variables 0 to n_variables - 1.
 
-        Built from arrays, without a Python loop over couplings.
+        Returns
+        -------
+        bqm : dimod.BinaryQuadraticModel
+            The model, whose energies are those of the dual.
         """
         matrix = self.matrix
         linear = matrix.diagonal().copy()
@@ -130,17 +144,22 @@ class SVRQubo:
         return bqm
 
     def to_cqm(self) -> dimod.ConstrainedQuadraticModel:
-        """Return the exact dual over integer levels: sum(b) = 0 is a constraint, not a penalty.
+        """Return the exact dual over integer levels, with the constraint sum(b) = 0.
 
         Variable ``side * n_samples + sample`` is the level of that coefficient, from 0 to
-        ``2**n_bits - 1``; where coefficients have no bits, variables are numbered without them. On
-        the constraint, ``"sum_b"``, the objective equals the QUBO's energy.
+        ``2**n_bits - 1``. Coefficients without bits are left out of the numbering. If the
+        constraint ``"sum_b"`` holds, the objective equals the energy of the QUBO.
+
+        Returns
+        -------
+        cqm : dimod.ConstrainedQuadraticModel
+            The model.
 
         Raises
         ------
         ValueError
-            If the levels are not equally spaced, or not on one lattice for all samples: sum(b) = 0
-            could then hold for hardly any of them.
+            If the levels are not equally spaced, or not multiples of one step for all samples,
+            because sum(b) = 0 could then hold for hardly any levels.
         """
         n, top = self.encoding.active.size, self.encoding.grid.size - 1
         step, linear, square, constant = self._over_levels("CQM")
@@ -161,15 +180,20 @@ class SVRQubo:
         return cqm
 
     def to_nl(self) -> Any:
-        """Return the exact dual as a nonlinear model of dwave-optimization, locked.
+        """Return the exact dual as a locked nonlinear model of dwave-optimization.
 
-        Its one decision is an integer array of levels, in the order of `to_cqm`; sum(b) = 0 is a
-        constraint. On it the objective equals the QUBO's energy.
+        Its only decision is an integer array of levels, in the order of `to_cqm`, with the
+        constraint sum(b) = 0. If that holds, the objective equals the energy of the QUBO.
+
+        Returns
+        -------
+        model : dwave.optimization.Model
+            The model.
 
         Raises
         ------
         ValueError
-            As for `to_cqm`.
+            As in `to_cqm`.
         """
         from dwave.optimization.model import Model
 
@@ -196,8 +220,8 @@ class SVRQubo:
         """
         if not self.encoding.is_uniform:
             raise ValueError(
-                f"a {name} needs equally spaced levels; leave base out, so that bits are powers of "
-                "two."
+                f"a {name} needs equally spaced levels; set base=None, so that the weights are "
+                "powers of two."
             )
         top, active = self.encoding.grid.size - 1, self.encoding.active
         step: FloatArray = (self.encoding.width / top).reshape(-1)[active]
@@ -221,8 +245,8 @@ class SVRQubo:
         whole, whole_right = factors.round(), round(right)
         if np.abs(factors - whole).max() > 1e-6 or abs(right - whole_right) > 1e-6:
             raise ValueError(
-                f"a {name} needs the levels of all samples on one lattice, so that sum(b) = 0 can "
-                "hold exactly; use sample_weight of whole multiples of the smallest one, or another"
-                " sampler."
+                f"a {name} needs levels that are multiples of one step for all samples, so that "
+                "sum(b) = 0 can hold exactly; use sample weights that are whole multiples of the "
+                "smallest one, or another sampler."
             )
         return [(i, int(f)) for i, f in enumerate(whole) if f], "==", whole_right

@@ -1,4 +1,4 @@
-"""What a sampler returns: bit strings, their energies, and how they were made."""
+"""Results of samplers: bit strings, their energies, and information on the sampling."""
 
 from __future__ import annotations
 
@@ -17,18 +17,28 @@ __all__ = ["Samples", "lowest_distinct"]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Bit strings with their energies.
+    """Bit strings with their energies, returned by samplers.
 
     Attributes
     ----------
     bits : ndarray of shape (n_reads, n_variables), uint8
+        Bit strings, one per read.
     energies : ndarray of shape (n_reads,)
         Energies of the dual, offset included.
-    info : mapping
-        How they were made: sampler, timing, embedding and the like. ``info["polished"]`` says
-        whether the sampler itself polished them.
-    sampleset : dimod.SampleSet, optional
-        The answer that they were read from, where there is one.
+    info : mapping, default={}
+        Information on the sampling, such as sampler, timing and embedding. ``info["polished"]`` is
+        True if the sampler itself polished the samples.
+    sampleset : dimod.SampleSet, default=None
+        Answer of a dimod sampler, from which the samples were read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import Samples
+    >>> samples = Samples(np.array([[0, 1], [1, 1], [0, 1]]), np.array([-1.0, 0.5, -1.0]), {})
+    >>> samples.distinct().bits
+    array([[0, 1],
+           [1, 1]])
     """
 
     bits: NDArray[np.uint8]
@@ -40,7 +50,18 @@ class Samples:
         return self.energies.size
 
     def distinct(self, n: int | None = None) -> Samples:
-        """Return the ``n`` lowest of the distinct bit strings, by ascending energy."""
+        """Return the distinct bit strings in the order of ascending energy.
+
+        Parameters
+        ----------
+        n : int, default=None
+            Maximum number of bit strings. None returns all.
+
+        Returns
+        -------
+        samples : Samples
+            Distinct bit strings.
+        """
         keep = lowest_distinct(np.packbits(self.bits, axis=1), self.energies, n)
         return replace(self, bits=self.bits[keep], energies=self.energies[keep])
 
@@ -48,9 +69,9 @@ class Samples:
 def lowest_distinct(
     rows: NDArray[Any], energies: FloatArray, n: int | None = None, *, always: int | None = None
 ) -> IntArray:
-    """Return the positions of the ``n`` lowest distinct rows (all by default), lowest first.
+    """Return the indices of the ``n`` lowest distinct rows (by default all), lowest first.
 
-    Where ``n`` is at least 5 a row equal to that at ``always`` is among them.
+    If ``n`` is at least 5, a row equal to that at ``always`` is among them.
     """
     rows = rows + 0.0 if rows.dtype.kind == "f" else rows  # no negative zeros
     first: dict[bytes, int] = {}

@@ -7,7 +7,7 @@ Rahimi and Cazzanti 2009, "Similarity-based classification: concepts and algorit
 - clip: negative eigenvalues are set to 0. That is a projection P of the kernel's rows, K+ = K P,
   and rows of new samples are projected as well: their outputs are ``k P b``. Nothing but the
   coefficients changes: the prediction is the original kernel's with ``P b`` in place of b.
-- shift: the most negative eigenvalue is taken off the diagonal. New samples are not affected.
+- shift: the most negative eigenvalue is subtracted from the diagonal. New samples are unchanged.
 
 >>> import numpy as np
 >>> K = np.array([[1.0, 2.0], [2.0, 1.0]])  # eigenvalues 3 and -1
@@ -38,7 +38,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The negative part of a kernel matrix's spectrum, and what is done about it.
+    """Negative part of the spectrum of a kernel matrix, and its correction.
 
     Attributes
     ----------
@@ -47,6 +47,14 @@ class Spectrum:
         The negative eigenvalues, ascending.
     vectors : ndarray of shape (n_samples, n_negative)
         Their eigenvectors; for ``"clip"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr.problem.spectrum import Spectrum
+    >>> spectrum = Spectrum.of(np.array([[0.0, 1.0], [1.0, 0.0]]), "clip")
+    >>> bool(spectrum.values.min() < 0)
+    True
     """
 
     method: str
@@ -88,7 +96,7 @@ class Spectrum:
         return np.asarray(matrix - (vectors * self.values) @ vectors.T)
 
     def predicting(self, b: FloatArray) -> FloatArray:
-        """Return the coefficients with which the original kernel predicts, (..., n_samples).
+        """Return the coefficients for prediction with the original kernel, (..., n_samples).
 
         Parameters
         ----------
@@ -101,7 +109,7 @@ class Spectrum:
 
 
 def is_indefinite(lowest: float, matrix: FloatArray) -> bool:
-    """Return whether the lowest eigenvalue of a kernel matrix is negative beyond rounding.
+    """Return whether the lowest eigenvalue is negative by more than rounding errors.
 
     Parameters
     ----------

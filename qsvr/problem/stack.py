@@ -1,9 +1,10 @@
-"""QUBOs of equal size, stacked: the arithmetic of many small problems in few calls of numpy.
+"""Stacks of QUBOs of equal size, to compute many small problems in few calls of NumPy.
 
-For 20 samples a call of numpy costs more than what it computes, so an ensemble of a hundred members
-spends most of its time in calls. A stack holds the arrays of its members one after the other, and
-computes for all of them what `SVRDual`, `FixedPointEncoding` and `qsvr.problem.local_search`
-compute for one, with the same operations in the same order: results are equal to the bit.
+For 20 samples the overhead of a call of NumPy exceeds the computation, so an ensemble of a hundred
+members spends most of its time in calls. A stack holds the arrays of its members one after the
+other and performs the computations of `SVRDual`, `FixedPointEncoding` and
+`qsvr.problem.local_search` for all of them, with the same operations in the same order. The results
+are bit for bit equal.
 
 >>> import numpy as np
 >>> from qsvr.problem.dual import SVRDual
@@ -35,7 +36,7 @@ __all__ = ["QuboStack", "relax_all", "stack_key"]
 
 
 def stack_key(qubo: SVRQubo) -> Hashable:
-    """Return what must be equal for two QUBOs to be stacked: size, levels, and their evenness."""
+    """Return a key that is equal for QUBOs that can be stacked: size and levels."""
     encoding = qubo.encoding
     shape = (encoding.n_samples, encoding.active.size)
     return shape, encoding.unit_weights.tobytes(), encoding.is_even
@@ -241,7 +242,7 @@ class QuboStack:
         ----------
         bits : ndarray of shape (n_members, n_reads, n_variables)
         energies : ndarray of shape (n_members, n_reads)
-        n_jobs : int
+        n_jobs : int, default=1
             Threads.
         """
         levels = self.descended(self.levels(bits), n_jobs=n_jobs)

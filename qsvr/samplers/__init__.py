@@ -1,4 +1,4 @@
-"""Samplers of the dual's QUBO: on this machine, or through dimod anywhere."""
+"""Samplers of the dual's QUBO: local ones, D-Wave's service, and any dimod sampler."""
 
 from qsvr.samplers.base import ChargedSampler, Sampler, StackSampler
 from qsvr.samplers.budget import AccessBudget, AccessPlan

@@ -1,8 +1,8 @@
-"""What a sampler answered, checked once for every kind of sampler.
+"""Checks of the answers of samplers, the same for all kinds of samplers.
 
-`read_answer` returns the reads that can be read, in our order of variables, and names in words
-whatever no sampler should return. What to do about these faults is the caller's decision: a local
-sampler raises a `SamplerError`, a service a `ServiceError`, and both keep the reads.
+`read_answer` returns the reads that are readable, in the order of our variables, and describes all
+faults of the answer. The caller decides what to do about them: a local sampler raises a
+`SamplerError`, a service a `ServiceError`, and both keep the reads.
 
 >>> import dimod
 >>> odd = dimod.SampleSet.from_samples([{0: 1, 1: 0}, {0: 1, 1: 7}], energy=0, vartype="INTEGER")
@@ -32,18 +32,18 @@ _TOLERANCE = 1e-6  # of a level that a service returns as a floating-point numbe
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """The reads of an answer that can be read.
+    """The readable reads of an answer.
 
     Attributes
     ----------
     values : ndarray of shape (n_reads, n_labels)
         Bits, or levels, one row per read.
     labels : tuple of int
-        Variables of the columns: all that were asked for, unless a part was allowed.
+        Variables of the columns: all that were requested, unless a part was allowed.
     rows : ndarray of shape (n_reads,)
         Row of the sample set behind each read.
     faults : tuple of str
-        What the answer has that no answer should have; empty for a proper one.
+        Faults of the answer; empty for a valid one.
     """
 
     values: NDArray[np.int64]
@@ -63,21 +63,21 @@ def read_answer(
     limit: int | None = None,
     is_part_enough: bool = False,
 ) -> Reads:
-    """Return the reads of a sample set, and what is wrong with it.
+    """Return the reads of a sample set, with its faults.
 
     Parameters
     ----------
     sample_set : dimod.SampleSet
-        Or whatever came instead of one.
+        The answer, which may be any object if the sampler is at fault.
     labels : sequence of int
         The variables, in the order of the columns to return.
-    top : int, optional
+    top : int, default=None
         The values are levels from 0 to this one. By default they are bits, or spins, which are
         returned as bits.
-    limit : int, optional
-        Most reads for one sample of the set.
-    is_part_enough : bool
-        Whether reads without a value for some of the variables are of use.
+    limit : int, default=None
+        Maximum number of reads for one sample of the set.
+    is_part_enough : bool, default=False
+        Whether reads without a value for some variables are accepted.
     """
     faults: list[str] = []
     nothing = Reads(np.empty((0, len(labels)), np.int64), tuple(labels), np.empty(0, np.int64))
@@ -109,7 +109,7 @@ def read_answer(
 
 
 def whole_levels(numbers: NDArray[Any], top: int) -> tuple[NDArray[np.int64], BoolArray]:
-    """Return numbers as levels, and which rows have nothing but levels.
+    """Return numbers as levels, and a mask of the rows that are valid.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _note(faults: list[str], is_good: BoolArray, what: str) -> None:
 def _columns(
     variables: list[Any], labels: Sequence[int], faults: list[str], *, is_part_enough: bool
 ) -> tuple[tuple[int, ...], list[int]]:
-    """Return the labels that were answered for, and where; none where that is of no use."""
+    """Return the labels that have values, and their columns; empty if they are not usable."""
     position: dict[Any, int] = {}
     for i, label in enumerate(variables):
         is_number = isinstance(label, str) and label.strip().isdecimal()
@@ -156,7 +156,7 @@ def _columns(
 
 
 def _numbers(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as numbers, with NaN for what is none."""
+    """Return an array as numbers, with NaN for other values."""
     if array.dtype.kind in "biuf":
         return array
     result = np.full(array.shape, np.nan)
@@ -168,7 +168,7 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _occurrences(array: NDArray[Any], faults: list[str]) -> IntArray:
-    """Return how many reads each row stands for; one where that is not said properly."""
+    """Return the number of reads of each row; 1 if that number is invalid."""
     numbers = _numbers(array)
     is_good = (numbers >= 0) & (numbers <= _MOST_OCCURRENCES) & (numbers == np.floor(numbers))
     _note(faults, is_good, "have a number of occurrences that no sample can have")

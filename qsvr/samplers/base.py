@@ -1,4 +1,4 @@
-"""What a sampler is: one method, the names of its options, and its size limit."""
+"""Protocols of samplers: one method, the names of its options, and its size limit."""
 
 from __future__ import annotations
 
@@ -18,31 +18,60 @@ __all__ = ["ChargedSampler", "Sampler", "StackSampler", "check_options", "portab
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws low-energy bit strings of a QUBO.
+    """Protocol of samplers, which draw low-energy bit strings of a QUBO.
 
-    One that runs on this machine, at no cost, may say so by an attribute ``is_local = True``.
+    A sampler that runs on the local machine at no cost may have the attribute ``is_local = True``.
+    ``n_refinements="auto"`` then calls it again if one QUBO is too coarse.
+
+    See Also
+    --------
+    get_sampler : Open a sampler by name.
+
+    Examples
+    --------
+    A sampler of random bit strings:
+
+    >>> import numpy as np
+    >>> from qsvr import QSVR, Samples
+    >>> class RandomBits:
+    ...     parameters = frozenset()
+    ...     max_variables = None
+    ...     def sample(self, qubo, *, num_reads, seed):
+    ...         bits = np.random.default_rng(seed).integers(0, 2, (num_reads, qubo.n_variables))
+    ...         return Samples(bits.astype(np.uint8), qubo.energies(bits), {"sampler": "random"})
+    >>> X, y = np.linspace(0, 1, 8)[:, None], np.linspace(0, 1, 8) ** 2
+    >>> QSVR(sampler=RandomBits(), random_state=0).fit(X, y).sampler_info_["sampler"]
+    'random'
     """
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the options that `sample` takes."""
+        """Names of the options of `sample`."""
         ...
 
     @property
     def max_variables(self) -> int | None:
-        """Most binary variables that one QUBO may have, or None where there is no fixed limit."""
+        """Maximum number of variables of one QUBO, or None if there is no fixed limit."""
         ...
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return at most ``num_reads`` samples; the same ``seed`` gives the same samples.
+        """Return at most ``num_reads`` samples.
 
         Parameters
         ----------
         qubo : SVRQubo
+            Problem to sample.
         num_reads : int
+            Number of samples.
         seed : int
+            Seed of the random numbers. Equal seeds give equal samples.
         **options
             Options named in `parameters`.
+
+        Returns
+        -------
+        samples : Samples
+            Bit strings and energies.
 
         Raises
         ------
@@ -56,20 +85,21 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class StackSampler(Protocol):
-    """A sampler that draws from QUBOs of equal size in one call, in less time than one by one."""
+    """Protocol of samplers that sample many QUBOs of equal size in one call."""
 
     def sample_stack(
         self, stack: QuboStack, *, num_reads: int, seeds: Sequence[int], **options: Any
     ) -> list[Samples]:
-        """Return what `Sampler.sample` returns for each QUBO.
+        """Return the result of `Sampler.sample` for each QUBO.
 
         Parameters
         ----------
         stack : QuboStack
+            Problems to sample.
         num_reads : int
-            Of each QUBO.
+            Number of samples of each QUBO.
         seeds : sequence of int
-            One for each QUBO.
+            One seed for each QUBO.
         **options
             As for `Sampler.sample`.
         """
@@ -77,19 +107,19 @@ class StackSampler(Protocol):
 
 
 class ChargedSampler(Sampler, Protocol):
-    """A sampler whose time is paid for: it estimates a fit, and charges a budget."""
+    """Protocol of samplers that cost money, which estimate a fit and charge a budget."""
 
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
     ) -> AccessPlan | None:
-        """Return the access time of a fit, or None where it cannot be estimated.
+        """Return the access time of a fit, or None if it cannot be estimated.
 
         Parameters
         ----------
         n_variables, n_problems, num_reads : int
             Size and number of the problems, and reads of each.
         options : mapping
-            As for `sample`.
+            Options of `sample`.
         """
         ...
 
@@ -108,8 +138,8 @@ class ChargedSampler(Sampler, Protocol):
         ----------
         qubo : SVRQubo
         num_reads, seed : int
-        budget : AccessBudget, optional
-            Charged before each submission. By default a new one with the option
+        budget : AccessBudget, default=None
+            Budget that is charged before each submission. None means a new one with the option
             ``max_access_time`` as its limit.
         **options
             Options named in `parameters`.
@@ -117,27 +147,27 @@ class ChargedSampler(Sampler, Protocol):
         Raises
         ------
         qsvr.exceptions.CostLimitError
-            If a submission would exceed the budget; it is not made.
+            If a submission would exceed the budget. Nothing is submitted then.
         """
         ...
 
 
 def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise ValueError for options that a sampler does not have: none is silently ignored."""
+    """Raise ValueError for options that a sampler does not have."""
     known = sorted(known)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
-            f"sampler_options has {unknown}, which the sampler {name!r} does not take; "
-            f"it takes {known}."
+            f"sampler_options has {unknown}, which the sampler {name!r} does not have. Its options "
+            f"are {known}."
         )
 
 
 def portable_sampleset(sample_set: dimod.SampleSet) -> dimod.SampleSet:
-    """Return a sample set as a value that can be pickled wherever dimod is installed.
+    """Return a sample set that can be pickled and needs nothing but dimod.
 
-    Neither a class of the sampler's own nor a client's future is kept; nor is what in ``info``
-    cannot be pickled. Embeddings become plain mappings, as dwave-system's are not picklable.
+    Classes of the sampler, futures of a client, and values of ``info`` that cannot be pickled are
+    left out. Embeddings become plain mappings, because those of dwave-system cannot be pickled.
 
     Parameters
     ----------

@@ -59,18 +59,18 @@ class SimulatedBifurcationSampler:
         Parameters
         ----------
         bqm : dimod.BinaryQuadraticModel
-        num_reads : int
-        seed : int, optional
-            Of the agents' initial state; the global generator of PyTorch is left as it was.
-        max_steps : int
-            Steps of the integration at most; it ends where no agent changes any more.
-        mode : {"ballistic", "discrete"}
-        heated : bool
+        num_reads : int, default=1
+        seed : int, default=None
+            Seed of the initial state of the agents. The global generator of PyTorch is not changed.
+        max_steps : int, default=1_000
+            Maximum number of integration steps; it ends earlier if no agent changes.
+        mode : {"ballistic", "discrete"}, default="ballistic"
+        heated : bool, default=False
             Whether to use the heated variant.
-        device : str, optional
-            PyTorch's name of a device, such as ``"cuda"``.
+        device : str, default=None
+            Name of a PyTorch device, such as ``"cuda"``.
         **parameters
-            None are taken.
+            Rejected.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class SimulatedBifurcationSampler:
         scaled = torch.tensor(np.ldexp(matrix, -exponent), dtype=torch.float32)
         devices = [torch.device(device)] if device and device.startswith("cuda") else []
         with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-            # Agents that still move have signs all the same, and polish goes on from there.
+            # Agents that still move have signs too, and polish continues from them.
             warnings.filterwarnings("ignore", "No agent has converged")
             if seed is not None:
                 torch.manual_seed(seed)

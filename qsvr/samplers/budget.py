@@ -1,8 +1,8 @@
-"""What a fit will cost, before anything is submitted; and what it has cost.
+"""The cost of a fit: the estimate before anything is submitted, and the account during the fit.
 
 `AccessPlan` is the estimate of a whole fit: problems times the solver's own estimate for one.
 `AccessBudget` is the account of one fit: every submission, retries included, is charged before it
-is sent, and refused where it would exceed the limit.
+is sent, and refused if it would exceed the limit.
 
 >>> plan = AccessPlan(n_problems=6, seconds_per_problem=0.03)
 >>> str(plan)
@@ -23,13 +23,25 @@ __all__ = ["AccessBudget", "AccessPlan"]
 
 @dataclass(frozen=True)
 class AccessPlan:
-    """Problems that a fit will submit, and the access time that they will take.
+    """Estimated cost of a fit: number of problems, and access time of each.
 
     Attributes
     ----------
     n_problems : int
+        Number of problems that the fit submits.
     seconds_per_problem : float
-        The solver's own estimate: QPU access time, or run time of a hybrid solver.
+        Estimate of the solver: QPU access time, or run time of a hybrid solver.
+
+    See Also
+    --------
+    get_sampler : The samplers of a service have a method ``plan``, which returns such a value.
+
+    Examples
+    --------
+    >>> from qsvr import AccessPlan
+    >>> plan = AccessPlan(n_problems=11, seconds_per_problem=0.2)
+    >>> print(plan)
+    11 problems of 0.2 s: 2.2 s of access time
     """
 
     n_problems: int
@@ -37,11 +49,22 @@ class AccessPlan:
 
     @property
     def seconds(self) -> float:
-        """Access time of all problems."""
+        """Access time of all problems, in seconds."""
         return self.n_problems * self.seconds_per_problem
 
     def times(self, n: int) -> AccessPlan:
-        """Return the plan of ``n`` such fits: members of an ensemble, folds of a search."""
+        """Return the plan of many such fits, as in an ensemble or a search.
+
+        Parameters
+        ----------
+        n : int
+            Number of fits.
+
+        Returns
+        -------
+        plan : AccessPlan
+            Plan of all fits.
+        """
         return replace(self, n_problems=n * self.n_problems)
 
     def check(self, max_access_time: float | None) -> None:
@@ -50,18 +73,18 @@ class AccessPlan:
         Parameters
         ----------
         max_access_time : float or None
-            In seconds.
+            Limit in seconds; None means no limit.
 
         Raises
         ------
         CostLimitError
-            If the plan takes longer.
+            If the plan exceeds the limit.
         """
         if max_access_time is not None and self.seconds > max_access_time:
             raise CostLimitError(
-                f"max_access_time={max_access_time:g} s is less than what this fit is estimated "
-                f"to take: {self}. Nothing was submitted. Raise max_access_time, or lower "
-                "num_reads, n_refinements or the number of members."
+                f"max_access_time={max_access_time:g} s is less than the estimate for this fit: "
+                f"{self}. Nothing was submitted. Raise max_access_time, or lower num_reads, "
+                "n_refinements or the number of members."
             )
 
     def __str__(self) -> str:
@@ -72,19 +95,28 @@ class AccessPlan:
 
 
 class AccessBudget:
-    """Account of access time in one fit: estimates are charged, actual times replace them.
+    """Account of the access time of one fit. Actual times replace the estimates that were charged.
 
     Parameters
     ----------
-    max_access_time : float, optional
+    max_access_time : float, default=None
         Limit in seconds.
 
     Attributes
     ----------
     seconds : float
-        Access time spent: as reported for answers, as estimated for the rest.
+        Access time spent: the reported time of each answer, else the estimate.
     n_submitted : int
-        Problems submitted.
+        Number of problems submitted.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import AccessBudget
+    >>> budget = AccessBudget(max_access_time=1.0)
+    >>> budget.charge(0.25)
+    >>> budget.settle(0.25, actual=0.125)
+    >>> budget.seconds, budget.n_submitted
+    (0.125, 1)
     """
 
     def __init__(self, max_access_time: float | None = None) -> None:
@@ -106,16 +138,15 @@ class AccessBudget:
             limit = self.max_access_time
             if limit is not None and total > limit * (1.0 + 1e-9):
                 raise CostLimitError(
-                    f"max_access_time={limit:g} s would be exceeded: {self.seconds:.3g} s in "
-                    f"{self.n_submitted} problems are spent and the next one takes "
-                    f"{estimate:.3g} s. It was not submitted. Raise max_access_time or ask for "
-                    "fewer reads or rounds."
+                    f"max_access_time={limit:g} s would be exceeded: {self.n_submitted} problems "
+                    f"took {self.seconds:.3g} s, and the next one takes {estimate:.3g} s. It was "
+                    "not submitted. Raise max_access_time, or request fewer reads or rounds."
                 )
             self.seconds = total
             self.n_submitted += 1
 
     def refund(self, estimate: float) -> None:
-        """Take back the estimate charged for a submission that was certainly not taken."""
+        """Refund the estimate of a submission that the service certainly did not accept."""
         with self._lock:
             self.seconds -= estimate
             self.n_submitted -= 1

@@ -1,4 +1,4 @@
-"""Any dimod sampler as a `Sampler`: annealing, tabu search, enumeration, or a user's own."""
+"""Adapter of dimod samplers: annealing, tabu search, enumeration, or those of users."""
 
 from __future__ import annotations
 
@@ -47,12 +47,24 @@ class DimodSampler:
     ----------
     sampler : dimod.Sampler
     name : str
-        For messages and reports.
-    kind : SamplerKind
-        Its limit and defaults.
-    device : callable, optional
-        Returns the sampler that takes over where this one turns out to take problems of a device's
-        structure only.
+        Name for messages and reports.
+    kind : SamplerKind, default=SamplerKind()
+        Limit and defaults.
+    device : callable, default=None
+        Returns the sampler that is used instead if this one accepts only problems with the
+        structure of a device.
+
+    See Also
+    --------
+    qsvr.samplers.StructuredAnnealer : The default sampler.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer of D-Wave.
+
+    Examples
+    --------
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> from qsvr import get_sampler
+    >>> type(get_sampler(SimulatedAnnealingSampler())).__name__
+    'DimodSampler'
     """
 
     sampler: Any
@@ -63,41 +75,41 @@ class DimodSampler:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the options that the sampler takes, without those of reads and seed."""
+        """Names of the options, without those of reads and seed."""
         names = option_names(self.sampler)
         return names - {"num_reads", "seed", *seed_argument(names, 0)}
 
     @property
     def max_variables(self) -> int | None:
-        """Most binary variables that one QUBO may have."""
+        """Maximum number of variables of one QUBO."""
         return self.kind.max_variables
 
     @property
     def is_local(self) -> bool:
-        """Whether it is known to run on this machine, at no cost."""
+        """Whether it is known to run on the local machine at no cost."""
         return self.kind.is_local
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
         """Sample the QUBO as a dimod model.
 
-        ``num_reads`` and ``seed`` are passed where the sampler has them; else, and where fewer
-        reads come back, a `SamplerWarning` says so.
+        ``num_reads`` and ``seed`` are passed if the sampler has these options. A `SamplerWarning`
+        is issued if it does not, or if it returns fewer reads.
 
         Raises
         ------
         ValueError
             If the sampler does not have an option.
         CapacityError
-            If it does not take so many variables.
+            If the QUBO has more variables than the sampler accepts.
         SamplerError
-            If it fails or returns something that cannot be used.
+            If the sampler fails or returns an invalid answer.
         """
         check_options(self.name, options, self.parameters)
         limit = self.max_variables
         if limit is not None and qubo.n_variables > limit:
             raise CapacityError(
                 f"the sampler {self.name!r} takes at most {limit} binary variables; the QUBO has "
-                f"{qubo.n_variables}. Use fewer samples or bits, or max_variables (working sets)."
+                f"{qubo.n_variables}. Use fewer samples or bits, or max_variables (decomposition)."
             )
         start = perf_counter()
         names = option_names(self.sampler)
@@ -110,7 +122,7 @@ class DimodSampler:
             bits, extra = _unpack(sample_set, qubo, num_reads)
         except SamplerError:
             raise
-        except Exception as error:  # noqa: BLE001 - somebody else's sampler raises what it likes
+        except Exception as error:  # noqa: BLE001 - samplers of users may raise anything
             structure = dimod.exceptions.BinaryQuadraticModelStructureError
             if self.device is None or not isinstance(error, structure):
                 failure = self._failure(error)
@@ -134,7 +146,7 @@ class DimodSampler:
     def _draw(
         self, bqm: Any, names: frozenset[str], num_reads: int, seed: int, arguments: dict[str, Any]
     ) -> Any:
-        """Return the sampler's answer, in one call where its reads then differ."""
+        """Return the sampler's answer, in one call unless all reads of a call are equal."""
         if self.kind.prepare is not None:
             bqm = self.kind.prepare(bqm)
 
@@ -148,7 +160,7 @@ class DimodSampler:
         return dimod.concatenate([draw(1, int(each)) for each in seeds])
 
     def _warn_of(self, names: frozenset[str], num_reads: int, n_reads: int) -> None:
-        """Warn, once, of what was asked for and does not reach the sampler."""
+        """Warn once of requested settings that the sampler does not have."""
         reasons = {}
         if n_reads < num_reads:
             how = "" if "num_reads" in names else ", as it does not take their number"
@@ -160,14 +172,14 @@ class DimodSampler:
         if reasons.keys() - self._warned:
             self._warned.update(reasons)
             warnings.warn(
-                f"the sampler {self.name!r} {', and '.join(reasons.values())}. Set what it has "
-                "instead in sampler_options or where the sampler is made, or use another sampler.",
+                f"the sampler {self.name!r} {', and '.join(reasons.values())}. Set "
+                "its own options in sampler_options or in its constructor, or use another sampler.",
                 SamplerWarning,
                 stacklevel=2,
             )
 
     def _failure(self, error: Exception) -> SamplerError:
-        """Return what is raised for an exception of the sampler."""
+        """Return the error for an exception of the sampler."""
         learn_client(self.sampler)  # a composite around a client of the service has a token
         described = redact(f"{type(error).__name__}: {error}")
         failure = SamplerError(
@@ -195,7 +207,7 @@ def ordered_reads(sample_set: dimod.SampleSet, n_variables: int) -> NDArray[Any]
 def _unpack(
     sample_set: dimod.SampleSet, qubo: SVRQubo, num_reads: int
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Return bits, (n_reads, n_variables), and what is worth keeping of the rest."""
+    """Return bits, (n_reads, n_variables), and the information to keep."""
     kept = max(num_reads, 1)
     reads = read_answer(sample_set, range(qubo.n_variables), limit=kept)
     bits = np.ascontiguousarray(reads.values, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Choose a sampler: by name, by a picklable recipe, or by handing one over."""
+"""Open a sampler from a name, a factory or an object."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _BY_NAME: dict[str, Callable[[], Sampler]] = {
     "exact": exact_sampler,
     "relax-round": RelaxRound,
 }
-# D-Wave's samplers are opened by name only, so that a local fit does not import them.
+# Classes of D-Wave samplers are named, not imported, so that a local fit does not load them.
 _DWAVE = "qsvr.samplers.dwave."
 _CONNECTION_OPTIONS = frozenset({"region", "solver", "profile", "endpoint", "config_file", "proxy"})
 _OPENING_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay"})
@@ -61,24 +61,28 @@ _OPENING_OPTIONS = frozenset({"timeout", "max_retries", "retry_delay"})
 
 @dataclass(frozen=True)
 class SamplerFactory:
-    """A small picklable value from which a sampler is opened, once per process.
+    """Description of a sampler that can be pickled, and that opens it once per process.
 
-    An estimator that holds a live client can be neither cloned nor sent to a worker; one that holds
-    a factory can.
+    An estimator with a live client can be neither cloned nor sent to another process. With a
+    factory it can, for example in `GridSearchCV`.
 
     Parameters
     ----------
     path : str
         Import path of a class or function that returns a `dimod.Sampler`, such as
         ``"dwave.samplers.PathIntegralAnnealingSampler"``.
-    arguments : mapping
-        Keyword arguments for it. Never put a token here: clients read theirs from their own
-        configuration.
+    arguments : mapping, default={}
+        Keyword arguments of the class or function. Tokens are rejected; clients read them from
+        their own configuration.
 
     Raises
     ------
     ValueError
-        If ``path`` names no module, or ``arguments`` are no mapping or hold a token.
+        If ``path`` has no module, or if ``arguments`` is not a mapping or holds a token.
+
+    See Also
+    --------
+    get_sampler : Open a sampler by name.
 
     Examples
     --------
@@ -117,7 +121,7 @@ class SamplerFactory:
         Raises
         ------
         ValueError
-            If ``path`` cannot be imported, or names no class or function.
+            If ``path`` cannot be imported, or is not a class or function.
         """
         key = (os.getpid(), self)
         with _LOCK:
@@ -126,13 +130,13 @@ class SamplerFactory:
                 if not callable(opener):
                     raise ValueError(
                         f"path={self.path!r} must name a class or function that returns a sampler; "
-                        f"it is a {type(opener).__name__}."
+                        f"got a {type(opener).__name__}."
                     )
                 _OPENED[key] = _made(opener, self.arguments)
             return _OPENED[key]
 
     def close(self) -> None:
-        """Close what `open` opened in this process; the next `open` opens it anew."""
+        """Close the sampler that `open` opened in this process."""
         with _LOCK:
             opened = _OPENED.pop((os.getpid(), self), None)
         close = getattr(opened, "close", None)
@@ -168,7 +172,7 @@ def _load(path: str) -> Any:
 
 
 def _made(maker: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Return what a class or function makes; its error, unless that one shows a token."""
+    """Return the result of a class or function, and raise its error unless that shows a token."""
     try:
         return maker(**arguments)
     except Exception as error:
@@ -179,15 +183,24 @@ def _made(maker: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
 
 
 def sampler_names() -> tuple[str, ...]:
-    """Return every name that ``sampler=`` takes here.
+    """Return all valid names of ``sampler=`` in this installation.
 
-    Those of `SAMPLER_NAMES`, then those of installed packages; see `qsvr.samplers.installed`.
+    Returns
+    -------
+    names : tuple of str
+        `SAMPLER_NAMES`, then names from installed packages; see `qsvr.samplers.installed`.
+
+    Examples
+    --------
+    >>> from qsvr import sampler_names
+    >>> "structured" in sampler_names()
+    True
     """
     return (*SAMPLER_NAMES, *(name for name in installed_samplers() if name not in SAMPLER_NAMES))
 
 
 def _factory_of(name: str) -> SamplerFactory:
-    """Return the recipe of an installed package's sampler.
+    """Return the factory of an installed package's sampler.
 
     Raises
     ------
@@ -205,26 +218,43 @@ def _factory_of(name: str) -> SamplerFactory:
         )
     raise ValueError(
         f"sampler={name!r} is not known; use one of {list(sampler_names())}, a SamplerFactory or a "
-        f"dimod sampler. An installed package adds names by entry points of the group {GROUP!r}."
+        f"dimod sampler. Installed packages add names by entry points of the group {GROUP!r}."
     )
 
 
 def get_sampler(spec: object = None) -> Sampler:
-    """Return the sampler that a specification means.
+    """Return the sampler for a name, a factory or an object.
 
     Parameters
     ----------
-    spec : None, str, SamplerFactory, Sampler or dimod.Sampler
-        None is the structured annealer; names are those of `sampler_names`.
+    spec : str, SamplerFactory, Sampler or dimod.Sampler, default=None
+        Name from `sampler_names`, or an object. None means the structured annealer.
+
+    Returns
+    -------
+    sampler : Sampler
+        The sampler, with ``sample``, ``parameters`` and ``max_variables``. Samplers of a service
+        also have ``plan``, which estimates the cost of a fit.
 
     Raises
     ------
     ValueError
-        If the name is not known, or offered by more than one installed package.
+        If the name is unknown, or provided by more than one installed package.
     ImportError
-        If the sampler's package is optional and not installed.
+        If the sampler needs a package that is not installed.
     TypeError
-        If the object has no sampler's interface.
+        If the object does not have the interface of a sampler.
+
+    See Also
+    --------
+    sampler_names : All valid names.
+    SamplerFactory : Description of a sampler that can be pickled.
+
+    Examples
+    --------
+    >>> from qsvr import get_sampler
+    >>> get_sampler("exact").max_variables
+    18
     """
     if spec is None:
         return StructuredAnnealer()
@@ -232,8 +262,8 @@ def get_sampler(spec: object = None) -> Sampler:
         if spec in SAMPLER_NAMES and spec in installed_samplers():
             offered = [each.value for each in installed_samplers()[spec]]
             warnings.warn(
-                f"sampler={spec!r} is this package's own; what {offered} offers under that name is "
-                "not used. Use a SamplerFactory, which names the class.",
+                f"sampler={spec!r} is the sampler of this package; the one that {offered} provides "
+                "under the same name is not used. Use a SamplerFactory, which names the class.",
                 SamplerWarning,
                 stacklevel=2,
             )
@@ -246,21 +276,21 @@ def get_sampler(spec: object = None) -> Sampler:
 def open_sampler(
     spec: object, options: Mapping[str, Any] | None = None
 ) -> tuple[Sampler, dict[str, Any]]:
-    """Return a sampler, and those of the options that are for its ``sample``.
+    """Return a sampler and the options of its ``sample``.
 
-    Options of the connection (``region``, ``solver``, ``profile``, ...) go into the factory of a
-    D-Wave sampler; ``fallback`` names a sampler that takes over where the service fails.
+    Options of the connection (``region``, ``solver``, ``profile``, ...) go to the constructor of a
+    D-Wave sampler. ``fallback`` names a sampler that is used if the service fails.
 
     Parameters
     ----------
     spec : None, str, SamplerFactory, Sampler or dimod.Sampler
-    options : mapping, optional
+    options : mapping, default=None
 
     Raises
     ------
     ValueError
-        If ``options`` is no mapping with names for keys, an option looks like a token, or the
-        sampler is not known.
+        If ``options`` is not a mapping with text keys, if an option looks like a token, or if the
+        sampler is unknown.
     """
     if options is not None and not (
         isinstance(options, Mapping) and all(isinstance(name, str) for name in options)
@@ -290,7 +320,7 @@ def open_sampler(
 
 
 def _patient(sampler: Sampler, options: Mapping[str, Any]) -> Sampler:
-    """Return a sampler of a service so that it is opened as the options of this fit say."""
+    """Return a sampler of a service that is opened with the time limits of this fit."""
     opened_with = getattr(type(sampler), "opened_with", None)
     if opened_with is None or not _OPENING_OPTIONS & set(options):
         return sampler
@@ -298,7 +328,7 @@ def _patient(sampler: Sampler, options: Mapping[str, Any]) -> Sampler:
 
 
 def check_portable(spec: object) -> None:
-    """Raise TypeError where a sampler holds a live connection, which cannot be copied or sent.
+    """Raise TypeError if a sampler holds a live connection, which cannot be copied or sent.
 
     Parameters
     ----------
@@ -323,7 +353,7 @@ def check_portable(spec: object) -> None:
 
 
 def _adapted(sampler: Any) -> Sampler:
-    """Return an object as one of our samplers, by what it offers."""
+    """Return an object as a `Sampler`, according to its interface."""
     if isinstance(sampler, type):
         name = sampler.__name__
         raise TypeError(
@@ -351,7 +381,7 @@ def _adapted(sampler: Any) -> Sampler:
 
 
 def _adapted_dimod(sampler: Any) -> Sampler:
-    """Return a dimod sampler that takes any problem, or a device, for which it is embedded."""
+    """Return the adapter of a dimod sampler, with embedding if it is a device."""
     device, is_sure = device_of(sampler)
     embedded = cache(lambda: cast(Sampler, _load(_DWAVE + "qpu.QPUSampler")(client=sampler)))
     if device is not None and is_sure:

@@ -1,4 +1,4 @@
-"""A second sampler for when the first one's service fails: only where the caller asked for one."""
+"""A second sampler that is used if the service of the first one fails, on request only."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["FallbackSampler"]
 
 @dataclass(frozen=True, eq=False)
 class FallbackSampler:
-    """Draws from a service, or, visibly, from another sampler where the service fails.
+    """Sampler that uses a service, or another sampler if the service fails.
 
-    What replaced what is recorded in ``info["fallback"]``, and a `FallbackWarning` says so.
+    The replacement is recorded in ``info["fallback"]``, and a `FallbackWarning` is issued.
 
     Attributes
     ----------
     first : ChargedSampler
     second : Sampler
-        Gets no options: those are the first one's.
+        Fallback, which receives no options.
     name : str
-        The second one's, for the message.
+        Name of the fallback, for the message.
     options : mapping
-        The first one's options; their names are taken as they are where it cannot be asked.
+        Options of the first sampler. Their names are not checked if it cannot be reached.
     """
 
     first: ChargedSampler
@@ -40,7 +40,7 @@ class FallbackSampler:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the first one's options."""
+        """Names of the options of the first sampler."""
         try:
             return self.first.parameters
         except ServiceError:
@@ -48,14 +48,14 @@ class FallbackSampler:
 
     @property
     def max_variables(self) -> int | None:
-        """The first one's limit, or the second one's where the first cannot be reached."""
+        """Limit of the first sampler, or of the second if the first cannot be reached."""
         try:
             return self.first.max_variables
         except ServiceError:
             return self.second.max_variables
 
     def plan(self, n_variables: int, **details: Any) -> AccessPlan | None:
-        """Return the first one's estimate, or None where it cannot be reached."""
+        """Return the estimate of the first sampler, or None if it cannot be reached."""
         try:
             return self.first.plan(n_variables, **details)
         except ServiceError:
@@ -70,14 +70,13 @@ class FallbackSampler:
         budget: AccessBudget | None = None,
         **options: Any,
     ) -> Samples:
-        """Sample, from the second where the first one's service fails."""
+        """Sample from the first sampler, or from the second if that fails."""
         try:
             return self.first.sample(qubo, num_reads=num_reads, seed=seed, budget=budget, **options)
         except ServiceError as error:
             reason = f"{type(error).__name__}: {error}"
         warnings.warn(
-            f"the samples come from {self.name!r}, the fallback that was asked for, because of "
-            f"{reason}",
+            f"the samples come from the fallback {self.name!r}, because of {reason}",
             FallbackWarning,
             stacklevel=2,
         )

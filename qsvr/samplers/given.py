@@ -1,4 +1,4 @@
-"""Samples that somebody else has drawn: a dimod sample set of a QUBO's BQM or CQM.
+"""Samples that were drawn elsewhere: a dimod sample set of a QUBO's BQM or CQM.
 
 >>> import dimod
 >>> import numpy as np
@@ -36,7 +36,7 @@ _MOST_READS = 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class GivenSamples:
-    """A `Sampler` that returns what was given to it.
+    """A `Sampler` that returns given samples.
 
     Attributes
     ----------
@@ -57,29 +57,31 @@ class GivenSamples:
 def samples_of(qubo: SVRQubo, sample_set: Any) -> Samples:
     """Return the reads of a sample set as samples of a QUBO, with energies computed anew.
 
-    Variables may stand in any order; a label is their number, or text that ends in it (``"x12"``).
-    Of samples over integer levels (the CQM's) those with sum(b) = 0 are kept, where there are any.
+    Variables may be in any order, labelled by their number or by text that ends in it (``"x12"``).
+    If some samples over integer levels (of the CQM) have sum(b) = 0, only these are kept.
 
     Parameters
     ----------
     qubo : SVRQubo
     sample_set : dimod.SampleSet
-        Of ``qubo.to_bqm()``, over bits or spins, or of ``qubo.to_cqm()``, over levels.
+        Samples of ``qubo.to_bqm()``, over bits or spins, or of ``qubo.to_cqm()``, over levels.
 
     Raises
     ------
     TypeError
-        If it is no sample set.
+        If it is not a sample set.
     ValueError
-        If it is empty, of another problem's variables, or has values that none of them can take.
+        If it is empty, or if its variables or values do not belong to this problem.
     """
     if not isinstance(sample_set, dimod.SampleSet):
         raise TypeError(
-            f"sampleset must be a dimod.SampleSet; got {type(sample_set).__name__}. Make one with "
-            "dimod.SampleSet.from_samples or from_serializable."
+            f"sampleset must be a dimod.SampleSet; got {type(sample_set).__name__}. Create one "
+            "with dimod.SampleSet.from_samples or from_serializable."
         )
     if len(sample_set) == 0:
-        raise ValueError("sampleset must hold at least one sample; got an empty one.")
+        raise ValueError(
+            "sampleset must hold at least one sample; got an empty one. Check the sampler's answer."
+        )
     n_levels = qubo.encoding.active.size
     columns = _columns(list(sample_set.variables), qubo.n_variables, n_levels)
     rows = np.asarray(sample_set.record.sample)[:, columns]
@@ -120,7 +122,7 @@ def _columns(labels: list[Any], n_bits: int, n_levels: int) -> IntArray:
     if len(labels) not in (n_bits, n_levels):
         raise ValueError(
             f"sampleset has {len(labels)} variables; the problem has {n_bits} bits (to_bqm) or "
-            f"{n_levels} levels (to_cqm). Is it of the same X, y, sample_weight and n_bits?"
+            f"{n_levels} levels (to_cqm). Use the X, y, sample_weight and n_bits of make_problem."
         )
     missing = min(set(range(len(labels))) - set(numbers))
     raise ValueError(
@@ -141,7 +143,7 @@ def _whole(rows: NDArray[Any], allowed: Any, rule: str) -> NDArray[np.int64]:
 
 
 def _counts(sample_set: dimod.SampleSet) -> IntArray:
-    """Return how often each sample occurred; one that never did is left out."""
+    """Return the number of occurrences of each sample."""
     counts = np.asarray(sample_set.record.num_occurrences, dtype=np.float64)
     if not ((counts >= 0) & (counts == np.round(counts))).all() or counts.sum() == 0:
         raise ValueError(
@@ -150,21 +152,21 @@ def _counts(sample_set: dimod.SampleSet) -> IntArray:
         )
     if counts.sum() > _MOST_READS:
         raise ValueError(
-            f"sampleset has {counts.sum():.0f} reads by num_occurrences; at most {_MOST_READS} can "
-            "be taken. Set num_occurrences to 1."
+            f"sampleset has {counts.sum():.0f} reads by num_occurrences; at most {_MOST_READS} are "
+            "possible. Set num_occurrences to 1."
         )
     return counts.astype(np.int64)
 
 
 def _warn_of_other_energies(ours: NDArray[Any], theirs: NDArray[Any]) -> None:
-    """Warn where the energies that came with samples are not those of this problem."""
+    """Warn if the energies of the sample set are not those of this problem."""
     difference = np.abs(ours - theirs)
     scale = max(float(np.abs(ours).max()), np.finfo(float).tiny)
     if np.nanmax(difference, initial=0.0) > 1e-3 * scale:
         warnings.warn(
             f"energies of sampleset differ by up to {np.nanmax(difference):.3g} from those of its "
-            "samples in this problem: it may be of other data or parameters, or scaled. The "
-            "problem's own energies are used.",
+            "samples in this problem. It may belong to other data or parameters, or be scaled. The "
+            "energies of this problem are used.",
             UserWarning,
             stacklevel=6,
         )

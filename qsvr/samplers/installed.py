@@ -1,12 +1,12 @@
 """Samplers of other packages, by name: entry points of the group ``qsvr.samplers``.
 
-A package that is installed offers its sampler under a name of its own, in its ``pyproject.toml``::
+An installed package provides a sampler under its own name in its ``pyproject.toml``::
 
     [project.entry-points."qsvr.samplers"]
     coin-toss = "coin_toss:CoinToss"
 
-What the entry point names is a class or function that is called without arguments and returns a
-`Sampler` or a dimod sampler. Names of this package cannot be taken.
+The entry point is a class or function that is called without arguments and returns a `Sampler` or a
+dimod sampler. The names of this package cannot be replaced.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ GROUP = "qsvr.samplers"
 
 @cache
 def installed_samplers() -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of installed packages by name: more than one where names clash.
+    """Return the entry points of installed packages by name.
 
-    Installed packages are read once per process; nothing is imported.
+    A name has more than one entry point if packages conflict. Installed packages are read once per
+    process, without importing them.
     """
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for each in entry_points(group=GROUP):

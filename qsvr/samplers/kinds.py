@@ -1,12 +1,12 @@
-"""What kind of dimod sampler an object is: its limits, its defaults, its options, its variables.
+"""Kinds of dimod samplers: their limits, defaults, options and variables.
 
-All of it follows from what the object is (its class, its children, its structure), never from the
-name that it was asked for by: a live `dimod.ExactSolver` has the limit of ``sampler="exact"``.
+The kind follows from the object (its class, its children, its structure), not from the name by
+which it was opened: a live `dimod.ExactSolver` has the limit of ``sampler="exact"``.
 
-A composite takes the problem as it is (*logical* variables) where it, or a child that it passes
-problems to, embeds. One that only passes them on to a structured sampler, such as
-``SpinReversalTransformComposite(DWaveSampler())``, has that sampler's qubits for variables: it is a
-*device*, and is embedded on like the sampler alone.
+A composite accepts *logical* variables if it, or a child to which it forwards problems, embeds. A
+composite that only forwards problems to a structured sampler, such as
+``SpinReversalTransformComposite(DWaveSampler())``, has the qubits of that sampler as variables. It
+is a *device*, and problems are embedded for it as for the sampler alone.
 
 >>> import dimod
 >>> kind_of(dimod.TrackingComposite(dimod.ExactSolver())).max_variables
@@ -41,24 +41,32 @@ _PACKAGES = ("dimod", "dwave", "neal")
 
 @dataclass(frozen=True)
 class SamplerKind:
-    """What holds for all samplers of a kind.
+    """Properties of all samplers of one kind.
 
     Attributes
     ----------
-    max_variables : int or None
-        Most binary variables of one problem.
-    defaults : callable, optional
-        ``defaults(qubo, options)`` gives options that hold unless the caller sets them.
-    enumerates : bool
-        It returns every string, so that neither reads nor a seed matter.
-    repeats_seed : bool
-        All reads of a call start from the seed and are therefore equal: it is called once per read.
-    prepare : callable, optional
-        Returns the model in the sampler's own form, which it would else convert in each call.
-    is_device : bool
-        Its samples come from a structured sampler, in most cases an annealer, which has no seed.
-    is_local : bool
-        It runs on this machine and costs nothing, so that problems more do no harm.
+    max_variables : int or None, default=6000
+        Maximum number of variables of one problem.
+    defaults : callable, default=None
+        ``defaults(qubo, options)`` returns default options.
+    enumerates : bool, default=False
+        Whether it returns every string, so that reads and seed have no effect.
+    repeats_seed : bool, default=False
+        Whether all reads of a call are equal because they start from the seed. It is then called
+        once per read.
+    prepare : callable, default=None
+        Returns the model in the form of the sampler, to avoid a conversion in each call.
+    is_device : bool, default=False
+        Whether samples come from a structured sampler, mostly an annealer, which has no seed.
+    is_local : bool, default=False
+        Whether it runs on the local machine at no cost, so that further problems are allowed.
+
+    Examples
+    --------
+    >>> from qsvr.samplers import kind_of
+    >>> from dwave.samplers import SimulatedAnnealingSampler
+    >>> kind_of(SimulatedAnnealingSampler()).is_device
+    False
     """
 
     max_variables: int | None = _MOST_VARIABLES
@@ -73,13 +81,13 @@ class SamplerKind:
 def kind_of(sampler: Any) -> SamplerKind:
     """Return the kind of an object with dimod's sampler interface.
 
-    A composite has the smallest limit of its children and, where it has a structure of its own, at
-    most as many variables as that couples.
+    A composite has the smallest limit of its children, and at most as many variables as its own
+    structure couples, if it has one.
 
     Raises
     ------
     ValueError
-        If it is structured on other variables than 0, 1, 2, ..., or does not couple them all.
+        If its structure has variables other than 0, 1, 2, ..., or does not couple all of them.
     """
     known = _known_kind(sampler)
     if known is not None:
@@ -98,7 +106,7 @@ def kind_of(sampler: Any) -> SamplerKind:
 
 
 def _known_kind(sampler: Any) -> SamplerKind | None:
-    """Return the kind of samplers of which more is known than what they offer."""
+    """Return the kind of known samplers, else None."""
     from dwave.samplers import (
         SimulatedAnnealingSampler,
         TabuSampler,
@@ -124,7 +132,7 @@ def _known_kind(sampler: Any) -> SamplerKind | None:
 
 
 def _is_of_ocean(sampler: Any) -> bool:
-    """Whether a sampler is one of dwave-samplers, all of which run on this machine."""
+    """Whether a sampler is one of dwave-samplers, all of which run locally."""
     return type(sampler).__module__.startswith("dwave.samplers.")
 
 
@@ -156,8 +164,8 @@ def _embedding_defaults(_qubo: SVRQubo, _options: Mapping[str, Any]) -> Mapping[
 def option_names(sampler: Any) -> frozenset[str]:
     """Return the options of ``sample``, the number of reads and the seed among them.
 
-    They are those in its signature and, where that takes any keyword, those in ``parameters``: some
-    samplers document a part only, and composites name those of their children.
+    These are the ones in its signature and, if that accepts any keyword, those in ``parameters``,
+    because some samplers document a part only, and composites list those of their children.
     """
     documented = {str(name) for name in sampler.parameters}
     try:
@@ -172,7 +180,7 @@ def option_names(sampler: Any) -> frozenset[str]:
 
 
 def seed_argument(names: frozenset[str], seed: int) -> dict[str, Any]:
-    """Return the seed under the name that a sampler has for it; nothing where it has none."""
+    """Return the seed under the name that the sampler uses; empty if it has no seed."""
     for name in _SEEDS:
         if name in names:
             return {name: seed % 2**31}
@@ -180,7 +188,7 @@ def seed_argument(names: frozenset[str], seed: int) -> dict[str, Any]:
 
 
 def is_composite(sampler: Any) -> bool:
-    """Whether a sampler passes its problems to others."""
+    """Whether a sampler forwards problems to other samplers."""
     return bool(_children(sampler))
 
 
@@ -190,11 +198,10 @@ def _children(sampler: Any) -> Sequence[Any]:
 
 
 def device_of(sampler: Any) -> tuple[Any, bool]:
-    """Return the structured sampler whose qubits a sampler's variables are, and whether surely.
+    """Return the structured sampler behind a sampler, and whether that is certain.
 
-    It is the sampler itself or a child at any depth, and None where the sampler takes logical
-    problems. What a user's own composite does with its problem cannot be known: the answer is then
-    not sure.
+    It is the sampler itself or a child at any depth, and None if the sampler accepts logical
+    problems. The answer is uncertain for composites of users, whose behaviour is unknown.
     """
     if _embeds(sampler):
         return None, True
@@ -245,14 +252,14 @@ def _size_of_structure(sampler: Any) -> int | None:
     if n == 0:
         shown = ", ".join(map(repr, list(sampler.nodelist)[:3]))
         raise ValueError(
-            f"sampler is a {name} for the variables {shown}, ...; those of the QUBO are 0, 1, 2, "
-            "..., so embed these: 2 * n_bits for each sample."
+            f"sampler is a {name} for the variables {shown}, ...; the QUBO has the variables 0, 1, "
+            "2, ... Embed these: 2 * n_bits for each sample."
         )
     missing = _missing_pair(sampler, n)
     if missing is not None:
         raise ValueError(
             f"sampler is a {name} whose embedding does not couple the variables {missing[0]} and "
-            f"{missing[1]}; the QUBO couples all of its variables, so embed a clique (for example "
-            "by minorminer.busclique.find_clique_embedding), or give the QPU itself."
+            f"{missing[1]}; the QUBO couples all of its variables. Embed a clique (for example "
+            "by minorminer.busclique.find_clique_embedding), or pass the QPU itself."
         )
     return n

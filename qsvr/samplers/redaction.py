@@ -1,8 +1,8 @@
-"""Tokens are taken out of every text that leaves the samplers, by their value and by their form.
+"""Removal of tokens from every text that leaves the samplers, by value and by form.
 
-Known are the tokens of the environment, of the configuration file and of the clients that were
-opened or handed over. They are replaced in any form in which a client prints them, however short
-they are; `redact` also replaces whatever looks like a token of the solver API.
+The known tokens are those of the environment, of the configuration file and of live clients. They
+are replaced in any form in which a client prints them, however short they are. `redact` also
+replaces everything that looks like a token of the solver API.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ _KNOWN = _KnownTokens()
 
 
 def learn_config(config: object) -> None:
-    """Have the tokens of a client's configuration replaced from now on.
+    """Add the tokens of a client's configuration to the known ones.
 
     Parameters
     ----------
     config : object
-        With the attributes ``token`` and ``headers``; what it lacks is ignored.
+        Object with the attributes ``token`` and ``headers``, which may be missing.
     """
     _KNOWN.add([getattr(config, "token", None)])
     headers = getattr(config, "headers", None)
@@ -87,7 +87,7 @@ def learn_config(config: object) -> None:
 
 
 def learn_client(sampler: object) -> None:
-    """Have the tokens replaced that a live sampler, or one inside it, sends.
+    """Add the tokens of a live sampler, or of one inside it, to the known ones.
 
     Parameters
     ----------
@@ -103,18 +103,18 @@ def _inside(sampler: object, levels: int) -> list[object]:
         return []
     try:
         children = list(getattr(sampler, "children", None) or ())
-    except Exception:  # noqa: BLE001 - a property of somebody else's class
+    except Exception:  # noqa: BLE001 - a property of a user's class
         children = []
     return [sampler, *(each for child in children for each in _inside(child, levels - 1))]
 
 
 def learn_files(paths: Iterable[object]) -> None:
-    """Have the tokens replaced that configuration files name, in whichever profile.
+    """Add the tokens of all profiles of configuration files to the known ones.
 
     Parameters
     ----------
     paths : iterable of str or path
-        What cannot be read is ignored; the client says so.
+        Files. Unreadable ones are ignored, because the client reports them.
     """
     for path in paths:
         try:
@@ -138,7 +138,7 @@ def redact(text: str) -> str:
 
 
 def safe_cause(error: BaseException) -> BaseException | None:
-    """Return an exception to be chained to one of ours, or None where it shows a token.
+    """Return an exception that may be chained to one of ours, or None if it shows a token.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a dual to its solutions: one QUBO, refinement, or working sets."""
+"""From a dual to its solutions: one QUBO, refinement, or decomposition."""
 
 from qsvr.solve.decomposition import DecompositionSolver
 from qsvr.solve.direct import DirectSolver, DualSolution

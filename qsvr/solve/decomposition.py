@@ -1,4 +1,4 @@
-"""Working-set decomposition: a model of all data within any limit on binary variables.
+"""Decomposition into working sets: a model of all data within any limit on variables.
 
 The samples that violate the optimality conditions most form a working set; its QUBO, with all other
 coefficients fixed, goes to the sampler; the answer is accepted if it lowers the dual's energy
@@ -65,7 +65,7 @@ _DESCENT_SAMPLES, _EXPECTED_FALL = 1_000, 0.5
 
 @dataclass(frozen=True)
 class DecompositionSolver:
-    """Solves a dual by working sets.
+    """Solver of a dual by decomposition into working sets.
 
     Attributes
     ----------
@@ -73,17 +73,25 @@ class DecompositionSolver:
         Solves each working set.
     working_size : int
         Samples of a working set, at least 2.
-    tol : float
-        Stop when the exact dual's conditions hold to this, in units of y.
-    max_iter : int
-        Most working sets to solve, sampled or not.
-    use_smo : bool
-        Whether a compiled descent over real numbers finishes what the sampler began; see the
-        module.
-    verbose : int
+    tol : float, default=0.001
+        Tolerance of the exact dual's optimality conditions, in units of y.
+    max_iter : int, default=10000
+        Maximum number of working sets, sampled or not.
+    use_smo : bool, default=True
+        Whether a compiled descent over real numbers continues to the minimum; see the module.
+    verbose : int, default=0
         Print progress after every tenth set for 1, after each one for 2.
-    deadline : float, optional
-        Value of `time.monotonic` after which no working set is begun.
+    deadline : float, default=None
+        Value of `time.monotonic` after which no working set is started.
+
+    Examples
+    --------
+    >>> from qsvr import get_sampler
+    >>> from qsvr.solve.decomposition import DecompositionSolver
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> solver = DecompositionSolver(DirectSolver(get_sampler(), num_reads=16), working_size=40)
+    >>> solver.use_smo
+    True
     """
 
     direct: DirectSolver
@@ -105,22 +113,22 @@ class DecompositionSolver:
     ) -> DualSolution:
         """Return the solution, and the distinct ones near it from the last sampled working set.
 
-        A ConvergenceWarning says where the search ended before `tol`, and why: at `max_iter`, at
-        the deadline, or without further progress. The best point so far is returned.
+        If the search ends before `tol` (at `max_iter`, at the deadline, or without further
+        progress), a ConvergenceWarning states the reason, and the best point so far is returned.
 
         Parameters
         ----------
         dual : LargeDual
         encoding : FixedPointEncoding
-            Its widths are the boxes.
+            Encoding whose widths are the boxes.
         n_solutions, seed : int
-        start : ndarray of shape (n_samples,), optional
-            Initial b, clipped to the box; 0 by default.
+        start : ndarray of shape (n_samples,), default=None
+            Initial b, clipped to the box. None means 0.
 
         Raises
         ------
         SamplerError
-            If the sampler fails; after the first set its ``partial_solution`` has what was reached.
+            If the sampler fails. After the first set its ``partial_solution`` is the best so far.
         """
         search = _Search(dual, encoding, self, start)
         n_sampled = max(dual.y.size // (3 * self.working_size), 1) if self.use_smo else None
@@ -145,7 +153,7 @@ class DecompositionSolver:
         return solution
 
     def _warn(self, search: _Search, end: str) -> None:
-        """Warn that the search ended before `tol`; ``end`` says why."""
+        """Warn that the search ended before `tol`, with the reason ``end``."""
         remedy = {
             _MAX_ITER: "Raise max_iter or tol, or scale the data.",
             _TIME_LIMIT: "Raise time_limit or tol, or scale the data.",
@@ -175,8 +183,8 @@ def select_working_set(
 ) -> IntArray:
     """Return the samples of the next working set, in ascending order.
 
-    Half of it, or more where partners are few, are the worst violators, as many that want to rise
-    as want to fall; the others are partners, without which a set undoes what the last one did.
+    At least half of it are the worst violators, equally many whose coefficients should rise and
+    fall. The others are partners, without which a set would undo the progress of the last one.
 
     Parameters
     ----------
@@ -212,7 +220,7 @@ def _first_distinct(samples: IntArray) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """Samples up to a curvature, among which there is much to gain.
+    """Samples up to a curvature, among which the energy can decrease most.
 
     Attributes
     ----------
@@ -254,7 +262,7 @@ class _CurvatureLevels:
         return cls(size, np.argsort(size, kind="stable"))
 
     def best(self, conditions: Conditions, stale: BoolArray, least: float) -> _Level | None:
-        """Return the level with most to gain by samples that are not stale.
+        """Return the level with the largest possible gain by samples that are not stale.
 
         A pair that violates the conditions by g gains g**2 / curvature. The power of 3/4, between
         that and the same weight for all, took the fewest working sets for polynomial kernels.
@@ -324,7 +332,7 @@ class _Search:
         self.progress = 0, np.inf, np.inf
 
     def end(self) -> str | None:
-        """Return why the search is over, "" where it converged; None where it goes on."""
+        """Return the reason to stop, "" if converged, or None to continue."""
         settings, number = self.settings, len(self.gaps)
         if not number:
             return None
@@ -380,7 +388,7 @@ class _Search:
         old, bounds = self.b[working], dual.box[:, working]
         K, field = dual.rows.square(working).astype(np.float64), self.field[working]
         new = moved_to_sum(old, bounds, float(old.sum() - self.b.sum()), field)
-        # More accuracy than the other samples allow is wasted.
+        # Higher accuracy than the other samples allow would be wasted.
         inner_tol = max(0.3 * self.conditions.gap, 0.5 * tol)
         limit = 1000 + 20 * working.size
         zeros = np.zeros_like(old)

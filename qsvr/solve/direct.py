@@ -1,4 +1,4 @@
-"""How one dual is solved: sample its QUBO, polish, keep the best distinct solutions."""
+"""Solution of one dual: sample its QUBO, polish, keep the best distinct solutions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STACKED_NUMBERS = 500_000
 
 @dataclass(frozen=True, eq=False)
 class DualSolution:
-    """The distinct solutions that a solver found, by ascending energy.
+    """Distinct solutions that a solver found, in the order of ascending energy.
 
     Attributes
     ----------
@@ -34,14 +34,26 @@ class DualSolution:
     info : mapping
         The sampler's report, with ``"raw_energies"`` and ``"energies"`` (of all reads, before and
         after polish) and ``"random_energies"`` of as many random bit strings, to compare with.
-    bound : float, optional
-        No solution has a lower energy; given where the solver computes it.
-    outputs : ndarray of shape (n_solutions, n_samples), optional
-        b K of each solution; given where the solver computes it.
-    n_qubos : int
+    bound : float, default=None
+        Lower bound on the energy, if the solver computes it.
+    outputs : ndarray of shape (n_solutions, n_samples), default=None
+        b K of each solution, if the solver computes it.
+    n_qubos : int, default=1
         Number of QUBOs that were solved.
-    sampleset : dimod.SampleSet, optional
-        The sampler's own answer to the last QUBO, where it is a dimod sampler.
+    sampleset : dimod.SampleSet, default=None
+        Answer of a dimod sampler to the last QUBO.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> found = solver.solve(dual, encoding, n_solutions=1, seed=0)
+    >>> found.b.shape, found.n_qubos
+    ((1, 2), 1)
     """
 
     coefficients: FloatArray
@@ -59,7 +71,17 @@ class DualSolution:
 
 
 class DirectProblem(NamedTuple):
-    """One of the problems of `DirectSolver.solve_all`: what `DirectSolver.solve` takes."""
+    """One problem of `DirectSolver.solve_all`: the arguments of `DirectSolver.solve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual
+    >>> from qsvr.solve.direct import DirectProblem
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> DirectProblem(dual, FixedPointEncoding.for_box(dual.C, n_bits=2), seed=0).seed
+    0
+    """
 
     dual: SVRDual
     encoding: FixedPointEncoding
@@ -75,16 +97,27 @@ class DirectSolver:
     ----------
     sampler : Sampler
     num_reads : int
-    polish : bool
+    polish : bool, default=True
         Whether reads descend to a local minimum.
-    n_jobs : int
-        Threads; the result does not depend on it.
-    options : mapping
+    n_jobs : int, default=1
+        Number of threads. The result does not depend on it.
+    options : mapping, default={}
         Options of the sampler.
-    budget : AccessBudget, optional
+    budget : AccessBudget, default=None
         Account of the fit, for a `ChargedSampler`.
-    deadline : float, optional
-        `time.monotonic` at which a service is no longer waited for.
+    deadline : float, default=None
+        Value of `time.monotonic` at which a request to a service is abandoned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = DirectSolver(get_sampler(), num_reads=16)
+    >>> solver.solve(dual, encoding, n_solutions=1, seed=0).coefficients.shape
+    (1, 2, 2)
     """
 
     sampler: Sampler
@@ -96,7 +129,7 @@ class DirectSolver:
     deadline: float | None = None
 
     def short(self) -> DirectSolver:
-        """Return a solver of less effort, for the neighbourhood of a good solution."""
+        """Return a solver of less effort, for windows around a good solution."""
         options = dict(self.options)
         if isinstance(self.sampler, StructuredAnnealer):
             options.setdefault("num_sweeps", _SHORT_SWEEPS)
@@ -118,15 +151,15 @@ class DirectSolver:
         dual : SVRDual
         encoding : FixedPointEncoding
         n_solutions, seed : int
-        candidates : mapping of str to ndarray of shape (2, n_samples), optional
-            Points beside the samples, rounded to levels, and polished too where samples are. By
-            default all zeros and the relaxation to real coefficients. ``info["candidates"]`` has
-            their energies, and ``info["best_from"]`` names the source of the lowest energy.
+        candidates : mapping of str to ndarray of shape (2, n_samples), default=None
+            Points that are ranked beside the samples, rounded to levels and polished like them.
+            None means all zeros and the relaxation. ``info["candidates"]`` has their energies, and
+            ``info["best_from"]`` the origin of the lowest energy.
 
         Raises
         ------
         SamplerError
-            If the sampler fails or returns nothing that can be used.
+            If the sampler fails or returns no valid samples.
         """
         qubo = SVRQubo(dual, encoding)
         chosen = self._candidates(qubo) if candidates is None else candidates
@@ -148,7 +181,7 @@ class DirectSolver:
     def solve_all(
         self, problems: Sequence[DirectProblem], *, n_solutions: int
     ) -> list[DualSolution]:
-        """Return what `solve` returns for each problem; for those of equal size in one call.
+        """Return the result of `solve` for each problem, with one call for those of equal size.
 
         Parameters
         ----------
@@ -228,7 +261,7 @@ class DirectSolver:
         n_reads, names = len(raws[0]), list(candidates[0])
         raw_bits = np.stack([raw.bits for raw in raws])
         bits, energies = raw_bits, np.stack([raw.energies for raw in raws])
-        # What a sampler must beat before polish.
+        # The reference for raw samples.
         random = np.stack(
             [
                 np.random.default_rng([seed, n_reads]).integers(

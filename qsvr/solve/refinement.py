@@ -1,4 +1,4 @@
-"""Refinement: the dual is solved repeatedly with few bits, in ever smaller windows.
+"""Refinement: the dual is solved repeatedly with few bits, in narrower windows each time.
 
 After each solve every coefficient gets a new window around the best point so far, half as wide
 unless steps of the present size still lower the energy and the optimality conditions are violated
@@ -78,9 +78,16 @@ class RefinementRound:
         Constant taken off the targets, beyond the caller's.
     width : float
         Width of the windows as a fraction of the box.
-    source : str
+    source : str, default="sampler"
         Where the point comes from: "sampler", "relaxation" (rounded to levels), "zeros", or
         "incumbent" (the round before).
+
+    Examples
+    --------
+    >>> from qsvr.solve.refinement import RefinementRound
+    >>> done = RefinementRound(-0.9, -0.5, bound=-1.0, kkt_gap=0.1, centre=0.3, width=0.5)
+    >>> round(done.gap, 2)
+    0.1
     """
 
     energy: float
@@ -154,6 +161,15 @@ class WarmStart:
     centre : float
     width : float
         Width of the first windows as a fraction of the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import SVRDual
+    >>> from qsvr.solve.refinement import WarmStart
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), epsilon=0.1, C=np.ones(2))
+    >>> WarmStart(dual, centre=np.zeros((2, 2)), width=0.5).width
+    0.5
     """
 
     dual: SVRDual
@@ -172,10 +188,23 @@ class RefinementSolver:
     n_refinements : int or None
         Rounds after the first, until ``tol``. None: short ones, as many as it takes until training
         is good enough, see `loss_gap`.
-    tol : float
+    tol : float, default=0.001
         Stop when the exact dual's conditions hold to this, in units of y.
-    deadline : float, optional
+    deadline : float, default=None
         `time.monotonic` after which no round begins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from qsvr import FixedPointEncoding, SVRDual, get_sampler
+    >>> from qsvr.solve.direct import DirectSolver
+    >>> from qsvr.solve.refinement import RefinementSolver
+    >>> dual = SVRDual(np.eye(2), np.array([1.0, -1.0]), 0.1, C=np.ones(2), equality_penalty=2.0)
+    >>> encoding = FixedPointEncoding.for_box(dual.C, n_bits=2)
+    >>> solver = RefinementSolver(DirectSolver(get_sampler(), 16), n_refinements=12)
+    >>> found = solver.solve(dual, encoding, n_solutions=1, seed=0)
+    >>> bool(abs(found.coefficients[0, 0, 0] - 0.9) < 1e-3)
+    True
     """
 
     direct: DirectSolver
@@ -202,16 +231,16 @@ class RefinementSolver:
         ----------
         dual : SVRDual
         encoding : FixedPointEncoding
-            Of the first round.
+            Encoding of the first round.
         n_solutions, seed : int
-        start : WarmStart, optional
-            Without one the windows of the first round are the whole box.
+        start : WarmStart, default=None
+            Start of the first round. None means windows of the whole box.
 
         Raises
         ------
         SamplerError
             If the sampler fails; after the first round its ``partial_solution`` is the solution
-            of the round before.
+            of the previous round.
         """
         rounds = _Rounds(dual, encoding)
         direct = self.direct
@@ -245,7 +274,7 @@ class RefinementSolver:
         n_solutions: int,
         seeds: Sequence[int],
     ) -> list[DualSolution]:
-        """Return what `solve` returns for each dual; the rounds of all are solved together.
+        """Return the result of `solve` for each dual, with the rounds of all solved together.
 
         Parameters
         ----------
@@ -278,7 +307,7 @@ class RefinementSolver:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
     def _reason_to_stop(self, rounds: _Rounds) -> str | None:
-        """Return None to go on, or what ends the rounds."""
+        """Return the reason to stop, or None to continue."""
         latest, n_refinements = rounds.history[-1], len(rounds.history) - 1
         if self.n_refinements is None:
             if not rounds.can_gain:
@@ -294,7 +323,7 @@ class RefinementSolver:
         return "time_limit" if self._is_late() else None
 
     def _end(self, rounds: _Rounds, reason: str) -> DualSolution:
-        """Return the solution, with a warning where it is not good enough."""
+        """Return the solution, with a warning if it is not good enough."""
         assert rounds.solution is not None  # noqa: S101
         latest = rounds.history[-1]
         if reason == "tol" or not rounds.can_gain:
@@ -355,7 +384,7 @@ class _Rounds:
         return DirectProblem(self.dual, self.encoding, seed + len(self.history), candidates)
 
     def take(self, found: DualSolution, n_solutions: int) -> None:
-        """Take what the present windows held; the best point so far and zeros compete with it."""
+        """Process the result of a round, together with the best point so far and all zeros."""
         dual, zeros = self.dual, np.zeros_like(self.box)
         points, start_energy, sources = canonical(found.b), np.inf, []
         if self.solution is not None:
@@ -395,7 +424,7 @@ class _Rounds:
 
     @property
     def has_stalled(self) -> bool:
-        """Whether many rounds brought next to nothing, although there is something to gain."""
+        """Whether many rounds brought almost no improvement, although it is possible."""
         gaps = self.loss_gaps[-_PATIENCE - 1 :]
         return len(gaps) > _PATIENCE and gaps[-1] > 0.9 * gaps[0] and self.can_gain
 

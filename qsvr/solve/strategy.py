@@ -1,4 +1,4 @@
-"""How a fit solves its dual: as one QUBO, by refinement, or by working sets.
+"""Choice of the solver of a fit: one QUBO, refinement, or decomposition.
 
 >>> from qsvr.samplers import get_sampler
 >>> strategy = Strategy(max_variables=120)
@@ -52,7 +52,7 @@ class Strategy:
     tol : float
     max_iter : int
     deadline : float, optional
-        `time.monotonic` at which the best so far is returned.
+        Value of `time.monotonic` at which the best solution so far is returned.
     verbose : int
     """
 
@@ -73,23 +73,23 @@ class Strategy:
         n_sides: int = 2,
         ensemble: str = "an ensemble of members with max_samples={}",
     ) -> int | None:
-        """Return the samples of a working set, or None where one QUBO holds them all.
+        """Return the number of samples of a working set, or None if one QUBO holds all.
 
         Parameters
         ----------
         sampler : Sampler
         n_samples, n_bits : int
         name : str
-            Of the sampler, in messages.
-        n_sides : int
-            Coefficients of a sample that have bits: 1 where boxes have one side.
-        ensemble : str
-            What trains members of so many samples, in messages.
+            Name of the sampler, for messages.
+        n_sides : int, default=2
+            Coefficients per sample that have bits: 1 for one-sided boxes.
+        ensemble : str, default="an ensemble of members with max_samples={}"
+            Alternative that trains small members, for messages.
 
         Raises
         ------
         CapacityError
-            If one QUBO does not hold them and working sets are not allowed or cannot hold two.
+            If one QUBO is too small and decomposition is not allowed or cannot hold two samples.
         """
         per_sample = n_sides * n_bits
         limit = sampler.max_variables
@@ -99,8 +99,8 @@ class Strategy:
                 raise CapacityError(
                     f"{n_samples} samples at n_bits={n_bits} need {per_sample * n_samples} binary "
                     f"variables in one QUBO, and the sampler {name!r} takes at most {limit}. Use "
-                    "sampler='structured' (up to 60000 variables), max_variables='auto' (working "
-                    f"sets), fewer bits, or at most {most} samples: a subsample, or "
+                    "sampler='structured' (up to 60000 variables), max_variables='auto' "
+                    f"(decomposition), fewer bits, or at most {most} samples: a subsample, or "
                     f"{ensemble.format(max(most, 1))}."
                 )
             return None
@@ -124,7 +124,7 @@ class Strategy:
     def solve(
         self, direct: DirectSolver, problem: DualProblem, *, n_solutions: int, seed: int
     ) -> DualSolution:
-        """Solve a dual by working sets, by refinement or as one QUBO."""
+        """Solve a dual by decomposition, by refinement or as one QUBO."""
         dual: Any = problem.dual  # a LargeDual exactly where there is a working size
         if problem.working_size is not None:
             is_own = isinstance(direct.sampler, _OWN_SAMPLERS)
@@ -155,7 +155,7 @@ class Strategy:
         n_solutions: int,
         seeds: Sequence[int],
     ) -> list[DualSolution]:
-        """Solve duals without working sets together; the results are those of `solve`."""
+        """Solve duals without decomposition together. The results are those of `solve`."""
         pairs: list[Any] = [(problem.dual, problem.encoding) for problem in problems]
         n_rounds = self.rounds(direct.sampler)
         if n_rounds != 0:
@@ -171,7 +171,7 @@ class Strategy:
     def rounds(self, sampler: Sampler) -> int | None:
         """Return the number of refinements, or None for as many as are needed.
 
-        "auto" is as many as are needed on this machine, and none elsewhere, where they cost.
+        "auto" means as many as are needed for local samplers, and none for others.
         """
         if self.n_refinements == "auto":
             return None if getattr(sampler, "is_local", False) else 0
@@ -179,7 +179,7 @@ class Strategy:
 
 
 def _begins_descent(direct: DirectSolver) -> DirectSolver:
-    """Return a solver whose samples only have to begin what the descent finishes."""
+    """Return a solver of less effort, whose result a compiled descent completes."""
     options = dict(direct.options)
     if isinstance(direct.sampler, StructuredAnnealer):
         options.setdefault("num_sweeps", _SWEEPS_BEFORE_DESCENT)
@@ -218,7 +218,7 @@ class DualProblem:
         overlap_penalty: float,
         start: FloatArray | None = None,
     ) -> DualProblem:
-        """Build the dual of training data: kernel rows on demand where there is a working size.
+        """Build the dual of training data, with kernel rows on demand if there is a working size.
 
         ``epsilon`` and the penalties are the parameters of `QSVR`.
         """
@@ -230,7 +230,7 @@ class DualProblem:
             dual = SVRDual(matrix, y, epsilon, C, penalty, overlap_penalty)
         else:
             if callable(data.kernel.function) or data.kernel.function == "precomputed":
-                # A part of it is checked: without symmetry working sets do not converge.
+                # A part is checked, because decomposition does not converge without symmetry.
                 symmetric(data.kernel_matrix(data.train[:working_size]))
             rows = KernelRows(data.kernel, data.X, data.train, data.cache_size)
             penalty = _penalty(equality_penalty, rows.diagonal)

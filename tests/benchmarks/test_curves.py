@@ -191,18 +191,18 @@ def test_no_more_work_is_possible_than_every_row_trained_all_the_time():
     np.testing.assert_allclose([timing.utilisation, timing.possible], (1.0 + 3.0) / (4 * 3.0))
 
 
-def test_the_check_names_the_figure_that_falls_short(capsys):
+def test_the_check_names_the_figure_that_misses_its_threshold(capsys):
     wallclock, harness = module("wallclock"), module("_harness")
     good = wallclock.Row(9.0, 0.1, 0.4, 2.0, 0.9, 0.95, 0.92, 1.0)
     rows = {(50, "swift-asha"): good, (200, "swift-asha"): replace(good, side_by_side=0.6)}
-    bars = harness.Bars()
-    wallclock.check(bars, rows)
+    thresholds = harness.Thresholds()
+    wallclock.check(thresholds, rows)
     with pytest.raises(SystemExit):
-        bars.finish(check=True)
-    short = [line for line in capsys.readouterr().out.splitlines() if "SHORT OF" in line]
-    assert len(short) == 1
-    assert "200 workers: makespan 0.60 of work-conserving Hyperband's" in short[0]
-    assert "side by side" in short[0]
+        thresholds.finish(check=True)
+    missed = [line for line in capsys.readouterr().out.splitlines() if "MISSED  " in line]
+    assert len(missed) == 1
+    assert "200 workers: makespan 0.60 of work-conserving Hyperband's" in missed[0]
+    assert "side by side" in missed[0]
 
 
 def test_report_goes_between_its_marks_only(tmp_path):

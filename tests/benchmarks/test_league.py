@@ -142,10 +142,10 @@ def test_ratios_are_paired_and_the_check_names_who_is_ahead(runs, capsys):
     np.testing.assert_allclose(errors, (1.5 - 0.25) / 2)
     expected = np.exp(np.mean(np.log([0.32 / 0.22, 0.14 / 0.44])))
     np.testing.assert_allclose(rows[1, "dehb"].log_means(), expected)
-    bars = harness.Bars()
-    league.check(bars, rows)
-    assert len(bars.failures) == 1
-    assert "optuna's, 0.33" in bars.failures[0]
+    thresholds = harness.Thresholds()
+    league.check(thresholds, rows)
+    assert len(thresholds.failures) == 1
+    assert "optuna's, 0.33" in thresholds.failures[0]
     _, lines = league.by_table(rows, [four_rows(), four_rows()], 1)
     assert lines[0][2:] == ["0.2000", "0.1000", "0.3000", "**0.0000**"]
     assert lines[1][2:] == ["0.4000", "0.2000", "**0.1000**", "0.2000"]

@@ -280,7 +280,7 @@ def test_a_retry_is_run_again(pools, name: str, tmp_path: Path) -> None:
         ("cloud", {}, "executor must be 'process', 'inline', 'dask', 'mpi', 'ray', 'shared', an"),
         ("inline", {"devices": "0"}, "executor 'inline' has no option 'devices'; it has: none"),
         ("process", {"address": "x"}, "executor 'process' has no option 'address'"),
-        ("process", {"devices": "0"}, "devices must name one device a worker: 2 workers, got 1"),
+        ("process", {"devices": "0"}, "devices must name one device per worker: 2 workers, got 1"),
         ("process", {"devices": ""}, "devices must be a list such as 0,1, got ''"),
         ("process", {"threads": 0}, "threads must be an integer of at least 1, got 0"),
         ("shared", {"devices": "0,1"}, "executor 'shared' has no option 'devices'"),

@@ -543,7 +543,7 @@ def test_a_report_of_the_other_kind_is_refused(name):
 def test_reports_that_fit_no_job_are_refused(name, report):
     scheduler = build(name)
     scheduler.ask()
-    with pytest.raises(ValueError, match=r"report fits no job|asks for no predictions"):
+    with pytest.raises(ValueError, match=r"report fits no job|requests no predictions"):
         scheduler.tell(report)
 
 

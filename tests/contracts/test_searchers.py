@@ -230,10 +230,10 @@ def test_a_journal_of_an_older_version_repeats_as_it_did():
 
 
 def test_the_removed_searcher_says_what_to_use():
-    with pytest.raises(ValueError, match=r"'gp' is gone: .*; use curves"):
+    with pytest.raises(ValueError, match=r"'gp' no longer exists: .*; use curves"):
         make_searcher("gp", TWELVE)
     spec = RunSpec("x.py:train", TWELVE.to_dict(), 9, searcher="gp")
-    with pytest.raises(ValueError, match=r"'gp' is gone: .*; use curves"):
+    with pytest.raises(ValueError, match=r"'gp' no longer exists: .*; use curves"):
         spec.build_searcher()
 
 

@@ -74,7 +74,7 @@ def possible(spec):
     try:
         return SearchSpace.from_dict(spec)
     except ValueError as error:
-        if "can never be there" not in str(error):
+        if "can never be present" not in str(error):
             raise
         return None
 

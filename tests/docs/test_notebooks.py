@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -44,6 +45,31 @@ def test_the_committed_output_is_whole_and_has_figures(source):
     assert not warned
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert all(cell.execution_count for cell in cells)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_first_cell_says_what_one_learns_and_against_what_it_is_measured(source):
+    first = jupytext.read(source).cells[0].source
+    assert first.startswith("# ")
+    for part in ("**You will learn**", "**For**", "**Time:**", "**Baseline"):
+        assert part in first
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_links_lead_somewhere(source):
+    text = "\n".join(c.source for c in jupytext.read(source).cells if c.cell_type == "markdown")
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    dead = [each for each in targets if "://" not in each and not (FOLDER / each).exists()]
+    assert targets
+    assert not dead
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_figure_has_a_description(source):
+    cells = [c for c in jupytext.read(source.with_suffix(".ipynb")).cells if c.cell_type == "code"]
+    drawn = [c for c in cells if any("image/png" in o.get("data", {}) for o in c.outputs)]
+    for cell in drawn:
+        assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
 
 
 @pytest.mark.slow

@@ -171,3 +171,29 @@ def test_every_error_is_described(callables, by_protocol):
         if lost := each.raised() - described:
             missing.append(f"{each.path}: {', '.join(sorted(lost))}")
     assert not missing, "errors that the section Raises lacks:\n" + "\n".join(missing)
+
+
+def test_every_class_has_an_example(extension, objects):
+    """The tests of the docstrings run them."""
+    assert extension("api_report").without_example(objects) == []
+
+
+def test_the_entry_points_refer_to_what_stands_beside_them(extension, objects):
+    report = extension("api_report")
+    assert set(report.ENTRY_POINTS) <= {each.path for each in objects}
+    assert report.without_see_also(objects) == []
+
+
+def test_defaults_are_named_as_in_the_signature(extension, objects):
+    """``python docs/_ext/api_report.py --write`` puts them into the docstrings."""
+    lines = list(extension("api_report").defaults_of(objects))
+    assert len(lines) > 400
+    assert [f"{each.path}: {each.wanted}" for each in lines if not each.is_named] == []
+
+
+def test_topics_and_groups_name_what_is_there(public_api, objects):
+    public = {(each.module, each.name) for each in objects}
+    for module, topics in public_api.TOPICS.items():
+        assert {(module, name) for names in topics.values() for name in names} <= public
+    grouped = [module for modules in public_api.GROUPS.values() for module in modules]
+    assert sorted(grouped) == sorted(set(grouped))

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 
-from hpo.cli import main
+from hpo.cli import cli, main
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.journal import Journal
 from hpo.run.results import Results
@@ -57,7 +58,7 @@ def test_run_report_resume(workshop, call) -> None:
     code, out, _ = call("resume", "run.jsonl", "--quiet")  # finished already: shows the results
     assert code == 0
     assert "Best: trial" in out
-    assert "The search is over; to go on: hpo resume run.jsonl --extend" in out
+    assert "The search is over; to continue: hpo resume run.jsonl --extend" in out
 
 
 BAD_RUNS = {
@@ -101,7 +102,7 @@ BAD_RUNS = {
     "timeout must be a positive number": {"timeout": "-1", "executor": "process"},
     "max_retries must be an integer of at least 0": {"max_retries": "-1"},
     "takes the options .*; got min_curve$": {"scheduler_option": "min_curve=3"},
-    "options are given as NAME=VALUE": {"scheduler_option": "min_curves"},
+    "options must be given as NAME=VALUE": {"scheduler_option": "min_curves"},
     "checkpoint_dir .* cannot be written: Not a directory": {"checkpoint_dir": "work.py/sub"},
     "cannot write journal .*: File exists": {"journal": "work.py/run.jsonl"},
     "cannot use none.toml: No such file": {"space": "none.toml"},
@@ -109,11 +110,11 @@ BAD_RUNS = {
     "max_resource .* must be at most 1000000, got 10+; take fewer": {
         "max_resource": "1" + "0" * 30
     },
-    "seed is no option of hyperband: it is set by --seed": {"scheduler_option": "seed=5"},
-    "max_resource is no option of hyperband: it is set by --max-resource": {
+    "seed is not an option of hyperband; set it by --seed": {"scheduler_option": "seed=5"},
+    "max_resource is not an option of hyperband; set it by --max-resource": {
         "scheduler_option": "max_resource=3"
     },
-    "name is no option of searcher random: it is set by --searcher": {"searcher_option": "name=x"},
+    "name is not an option of searcher random; set it by --searcher": {"searcher_option": "name=x"},
     "nusvr takes the options .*; got build": {"predictor": "nusvr", "predictor_option": "build=1"},
     "allow_duplicates must be true or false, got 'no'": {"searcher_option": "allow_duplicates=no"},
     "option 'iterations' must be a number, a short list or text, got 5000 characters": {
@@ -295,6 +296,28 @@ def test_help_and_version(call) -> None:
     assert code == 0
     assert "--reduction-factor" in out
     assert call("fly")[0] == 2
+
+
+@pytest.mark.parametrize("command", ["", *sorted(cli.commands)])
+def test_help_explains_each_option_in_80_columns(command, call, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = call(*command.split(), "--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "Examples:" in out
+    if not command:
+        assert "..." not in out.partition("Commands:")[2], "a first line is cut"
+    for option in (cli.commands[command] if command else cli).params:
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+            assert len(re.findall(rf"^  .*{option.opts[-1]}\b(?!-)", out, re.M)) >= 1, option.name
+
+
+def test_list_marks_the_defaults_of_a_run(call) -> None:
+    code, out, _ = call("list")
+    assert code == 0
+    defaults = [line.split()[0] for line in out.splitlines() if line.endswith("(default)")]
+    assert defaults == ["swift-asha", "auto", "auto", "process"]
 
 
 def test_simulate(workshop, call) -> None:

@@ -47,7 +47,7 @@ def read_delphes(path: str | Path, *, multiple: int = 1) -> Events:
     ----------
     path : str or Path
         ``.pkl`` or ``.pkl.bz2``.
-    multiple : int
+    multiple : int, default=1
         Events are filled up to a common multiple of this length.
 
     Raises

@@ -48,9 +48,9 @@ def simulate_events(n_events: int, seed: int = 0, n_particles: int = 30) -> Even
     ----------
     n_events : int
         How many; at least 1.
-    seed : int
+    seed : int, default=0
         Of all random choices; event number i is the same whatever the number of events.
-    n_particles : int
+    n_particles : int, default=30
         Mean number of particles in an event; at least 1.
 
     Returns

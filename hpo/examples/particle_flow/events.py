@@ -51,6 +51,13 @@ class Events:
     ------
     ValueError
         If the shapes are others.
+
+    Examples
+    --------
+    >>> from hpo.examples.particle_flow import simulate_events
+    >>> events = simulate_events(4, seed=0)
+    >>> len(events.elements) == len(events.targets)
+    True
     """
 
     elements: NDArray[np.float32]
@@ -85,7 +92,7 @@ class Events:
         ----------
         events : sequence of (elements, targets)
             One or more.
-        multiple : int
+        multiple : int, default=1
             The common length is the smallest multiple of this that holds them all.
 
         Raises

@@ -64,6 +64,12 @@ class Exported:
         Name of the study.
     added, updated, unchanged : int
         Number of trials.
+
+    Examples
+    --------
+    >>> from hpo.integrations.optuna import Exported
+    >>> Exported("digits", added=17, updated=0, unchanged=0).added
+    17
     """
 
     study: str
@@ -89,9 +95,9 @@ def export_journal(
     storage : str, Path or BaseStorage
         ``"sqlite:///runs.db"`` or another URL of a database; a path, for Optuna's journal file; or
         a storage object.
-    study_name : str, optional
+    study_name : str, default=None
         Default: the journal's name without its ending.
-    scheduler, space : optional
+    scheduler, space : default=None
         For a run that was started from Python objects: its search space and, while it runs or if
         it was killed, a scheduler in the state in which it began, without which trials between two
         segments count as running.

@@ -65,6 +65,15 @@ class PrunerDecision:
         Whether the model decided; otherwise the last value did.
     pruned : bool
         Whether the trial was pruned.
+
+    Examples
+    --------
+    >>> from hpo.integrations.optuna import PrunerDecision
+    >>> decision = PrunerDecision(
+    ...     trial=3, resource=9, score=0.6, threshold=0.5, skill=0.4, by_model=True, pruned=True
+    ... )
+    >>> decision.pruned
+    True
     """
 
     trial: int
@@ -77,7 +86,7 @@ class PrunerDecision:
 
 
 class SwiftPruner(BasePruner):
-    """Prunes trials whose predicted final value is not among the best so far.
+    """Pruner for Optuna that compares trials by their predicted final values.
 
     Deterministic: the same study history gives the same decisions. Nothing is written to the
     study's storage.
@@ -91,21 +100,21 @@ class SwiftPruner(BasePruner):
     ----------
     max_resource : int
         Units that a trial is trained if it is not pruned, which is its largest step.
-    reduction_factor : int
+    reduction_factor : int, default=3
         Trials are judged after about ``max_resource / reduction_factor**k`` units, k = 1, 2, ...
-    min_resource : int
+    min_resource : int, default=1
         Number of units before a trial is judged for the first time.
-    quantile : float or None
+    quantile : float or None, default=None
         A trial continues if its score is at most this quantile of the scores of all trials that
         have reached the rung, in (0, 1). None: ``1 / reduction_factor``, as in successive halving.
-    predictor : str or CurvePredictor
+    predictor : str or CurvePredictor, default="nusvr"
         Predictor of final values; see `hpo.make_predictor` for its options.
-    n_startup_trials : int
+    n_startup_trials : int, default=5
         Number of trials trained to the end before any trial is pruned; 1 or more.
-    min_curves : int
+    min_curves : int, default=15
         Number of trials trained to the end before the model is used; 2 or more. Until then last
         values are compared.
-    max_curves : int
+    max_curves : int, default=200
         Maximum number of curves, the latest, that train the model.
 
     Attributes
@@ -117,6 +126,28 @@ class SwiftPruner(BasePruner):
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.integrations.optuna.export_journal : Writes a run of this package into an Optuna storage.
+    hpo.searchers.optuna.OptunaSearcher : A searcher that uses Optuna's samplers.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> def objective(trial):
+    ...     rate = trial.suggest_float("rate", 0.1, 1.0)
+    ...     for epoch in range(1, 10):
+    ...         trial.report(1 - rate + epoch**-rate, epoch)
+    ...         if trial.should_prune():
+    ...             raise optuna.TrialPruned
+    ...     return 1 - rate + 9**-rate
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> sampler = optuna.samplers.RandomSampler(seed=0)
+    >>> study = optuna.create_study(pruner=SwiftPruner(max_resource=9), sampler=sampler)
+    >>> study.optimize(objective, n_trials=20)
+    >>> len(study.trials)
+    20
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, by keyword

@@ -1,4 +1,4 @@
-"""The journal of a search that Ray Tune runs: what a scheduler needs to go on, and to be shown.
+"""The journal of a search that Ray Tune runs, from which it is restored and shown.
 
 Beside decisions and reports it holds, as notes, the settings of the scheduler, which Ray trial is
 which of ours, and every loss.
@@ -24,7 +24,7 @@ SETTINGS, TRIAL, RESULT = "ray settings", "ray trial", "ray result"
 
 
 class RayJournal:
-    """A journal with notes of what Ray does.
+    """A journal with notes about Ray's trials.
 
     Parameters
     ----------

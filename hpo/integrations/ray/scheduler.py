@@ -1,8 +1,8 @@
 # ruff: noqa: ARG002 - the interface of Ray tells more than is needed
 """Swift-Hyperband as a scheduler of Ray Tune.
 
-Every trial is trained to the unit that Swift-Hyperband says, paused there, and resumed or stopped
-by its decision. The decisions are those of `hpo.Tuner` on the same configurations and curves::
+Every trial is trained to its next decision point, paused there, and resumed or stopped by the
+decision. The decisions are those of `hpo.Tuner` with the same configurations and curves::
 
     tuner = tune.Tuner(
         trainable,
@@ -17,9 +17,9 @@ by its decision. The decisions are those of `hpo.Tuner` on the same configuratio
     )
     tuner.fit()
 
-Ray does not save a scheduler's state. With a journal, `tune.Tuner.restore` goes on where the
-search was: the scheduler finds its journal and rebuilds its state from it. Ray's own snapshot is
-some seconds older than a crash; losses that it lacks are reported to Ray again from the journal.
+Ray does not save a scheduler's state. With a journal, `tune.Tuner.restore` continues the search:
+the scheduler rebuilds its state from the journal. Ray's own snapshot is some seconds older than a
+crash, so losses that it lacks are reported to Ray again from the journal.
 """
 
 from __future__ import annotations
@@ -47,43 +47,51 @@ _PATIENCE = 60.0
 
 
 class SwiftHyperBand(TrialScheduler):
-    """Swift-Hyperband for `ray.tune.Tuner`.
+    """Swift-Hyperband as a scheduler for `ray.tune.Tuner`.
 
     Parameters
     ----------
-    time_attr : str
-        Result that counts units of training, from 1 on. Report after every unit; where some are
-        left out, the next loss is taken for them.
+    time_attr : str, default="training_iteration"
+        Result that counts the units of training from 1. Report after every unit; if a unit is
+        missing, the next loss is used for it.
     metric, mode : str, optional
-        What to optimise and whether it is to be ``"min"`` or ``"max"``; or say so in
-        `tune.TuneConfig`.
-    max_t : int
-        Units that one trial is trained at most.
-    reduction_factor : int
-        One of how many trials goes on.
-    scheduler : str
+        Metric to optimise, and ``"min"`` or ``"max"``; they may be given in `tune.TuneConfig`
+        instead.
+    max_t : int, default=81
+        Maximum number of units per trial.
+    reduction_factor : int, default=2
+        Halving rate, eta: the best 1/eta of the trials survive a rung.
+    scheduler : str, default="swift-hyperband"
         ``"swift-hyperband"``, ``"fast-hyperband"``, ``"hyperband"`` or ``"successive-halving"``.
-    predictor : str or CurvePredictor
-        What predicts losses (see `hpo.make_predictor`). It runs in the process of the Tuner, while
-        trials go on training.
+    predictor : str or CurvePredictor, default="nusvr"
+        Predictor of learning curves (see `hpo.make_predictor`). It runs in the process of
+        `tune.Tuner` while trials are trained.
     journal : str or Path, optional
-        File for the scheduler's state, new unless the search is restored. Without one, the search
-        cannot be restored.
+        File for the scheduler's state, a new one unless the search is restored. A search without a
+        journal cannot be restored.
     **options
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`), such as
         ``min_curves`` or ``min_resource`` (Ray's ``grace_period``). By default brackets are
         repeated as long as there are samples, and nothing is trained ahead of a decision.
 
+    See Also
+    --------
+    hpo.integrations.ray.read_run : Reads the journal of such a search.
+
     Notes
     -----
-    A trainable must save checkpoints, or a resumed trial begins anew: its known losses are kept,
-    and it costs the time. Trials wait for their round, so `max_concurrent_trials` must not be
-    below the number of trials in a bracket; use resources to limit what runs at a time.
+    A trainable must save checkpoints. Otherwise a resumed trial starts from the beginning, although
+    its known losses are kept. Trials wait for their round, so `max_concurrent_trials` must not be
+    below the number of trials in a bracket; limit the resources instead.
 
     Raises
     ------
     ValueError
         If a setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> scheduler = SwiftHyperBand(metric="loss", mode="min", max_t=27, journal="swift.jsonl")
     """
 
     _supports_buffered_results = False
@@ -143,7 +151,7 @@ class SwiftHyperBand(TrialScheduler):
         self._reset()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Take what `tune.TuneConfig` says, unless this scheduler was told itself."""
+        """Take the settings of `tune.TuneConfig`, unless this scheduler has its own."""
         if (self._metric and metric) or (self._mode and mode):
             return False
         self._metric = metric or self._metric
@@ -170,7 +178,7 @@ class SwiftHyperBand(TrialScheduler):
             self._restore(conductor, number, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Take in a result; say whether the trial goes on, pauses or stops."""
+        """Receive a result; return whether the trial continues, pauses or stops."""
         conductor, number = self._of(trial)
         self._take(conductor, number, result)
         conductor.settle()
@@ -201,7 +209,7 @@ class SwiftHyperBand(TrialScheduler):
             conductor.settle()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the trial that is to be resumed or started next, None where there is none."""
+        """Return the trial to resume or start next; None if there is none."""
         if self._conductor is None:
             return None
         self._look_at_errors(self._conductor)
@@ -281,7 +289,7 @@ class SwiftHyperBand(TrialScheduler):
         if self._numbers and first.trial_id not in self._numbers:
             raise JournalError(
                 f"journal {self._journal_path} belongs to another experiment; name a new file, or "
-                "go on with that experiment by tune.Tuner.restore"
+                "continue that experiment with tune.Tuner.restore"
             )
 
     def _restore(self, conductor: Conductor, number: int, trial: Trial) -> None:
@@ -369,8 +377,8 @@ def _has_results(trial: Trial) -> bool:
 def _check_not_restored(trial: Trial) -> None:
     if _has_results(trial):
         raise JournalError(
-            "this search is restored, and Ray does not keep the state of a scheduler: begin it "
-            "with SwiftHyperBand(journal=...) to be able to go on"
+            "this search is restored, and Ray does not keep the state of a scheduler: start it "
+            "with SwiftHyperBand(journal=...) to be able to restore it"
         )
 
 

@@ -77,7 +77,7 @@ class Fold:
     ----------
     train, test : ndarray of int
         Rows. If the resource is the number of samples, the first training rows are used first.
-    shared : tuple or None
+    shared : tuple or None, default=None
         Fitted first steps of a pipeline and transformed training rows, for all trials.
     """
 
@@ -92,15 +92,15 @@ class FoldState:
 
     Attributes
     ----------
-    trained : Trained or None
+    trained : Trained or None, default=None
         The model; None before the first job, after a failure, and if it is trained anew each time.
-    scores : Scores
+    scores : Scores, default=None
         Latest score on the test rows.
-    train_scores : Scores
+    train_scores : Scores, default=None
         The same on the training rows, if asked for.
-    fit_time, score_time : float
+    fit_time, score_time : float, default=0.0
         Seconds so far.
-    error : str or None
+    error : str or None, default=None
         Traceback of a failure.
     """
 
@@ -229,9 +229,9 @@ class Trial:
     params : dict
         Parameters of the estimator.
     folds : list of FoldState
-    resource : int
+    resource : int, default=0
         Resource that it was trained for.
-    losses : list of float
+    losses : list of float, default=[]
         Negative mean score after each unit.
     """
 
@@ -262,7 +262,7 @@ class FoldsRunner:
     every_unit : bool
         Whether to score after each unit, or only after each job; then the losses of the units
         between lie on a line.
-    verbose : int
+    verbose : int, default=0
         1 prints nothing here; above, a line for each job.
 
     Attributes

@@ -26,7 +26,7 @@ class ParameterSpace:
     Attributes
     ----------
     space : SearchSpace
-    choices : Mapping of str to tuple of (plain value, object)
+    choices : Mapping of str to tuple of (plain value, object), default={}
         For each parameter that is a list of choices.
     """
 

@@ -140,7 +140,7 @@ class WarmStart(Resource):
     ----------
     name : str
         ``"n_estimators"`` or ``"max_iter"``, in general.
-    is_total : bool
+    is_total : bool, default=True
         Whether the parameter counts all units, as of an ensemble, or those of one call, as of an
         iterative solver.
     """
@@ -409,15 +409,15 @@ def fitted(
 
 @dataclass
 class Trained:
-    """A model that is trained on, and what it needs for that.
+    """A model that may be trained further, with the data that this needs.
 
     Attributes
     ----------
     model : estimator
         The estimator, or a pipeline of fitted steps and the last one, which is trained on.
-    rows : array-like or None
+    rows : array-like or None, default=None
         Transformed training rows of a pipeline; None if it has none of its own.
-    is_finished : bool
+    is_finished : bool, default=False
         Whether further training would change nothing.
     """
 
@@ -438,7 +438,7 @@ class Trained:
         X, y : array-like
         fit_params : Mapping
             Parameters of ``fit``.
-        shared : tuple or None
+        shared : tuple or None, default=None
             Fitted first steps and transformed rows that several models share (see `prepared`).
         """
         _, prefix = learner_of(estimator)

@@ -81,49 +81,49 @@ The first jobs of swift-asha are units. Between the ends of later ones its losse
 class SwiftSearchCV(BaseSearchCV):
     """Search over parameters of an estimator, with cross-validation and early stopping.
 
-    Candidates are trained little by little, on all folds, and only promising ones to the end. In
-    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, a model that can be trained on is
-    continued, not trained again from the beginning, and the number of candidates follows from a
-    budget.
+    Candidates are trained step by step on all folds, and only promising ones to the end. In
+    contrast to `sklearn.model_selection.HalvingRandomSearchCV`, a model is trained further instead
+    of again from the beginning if its estimator allows it, and the number of candidates follows
+    from a budget.
 
     Parameters
     ----------
     estimator : estimator
-        Has a method ``score``, or `scoring` is given.
+        Estimator with a method ``score``, unless `scoring` is given.
     param_distributions : dict or SearchSpace
         For each parameter a list of choices (any objects), a frozen scipy distribution, or what
         `SearchSpace.from_dict` takes. Parameters of a pipeline's step are ``clf__alpha``.
-    n_iter : int or None
+    n_iter : int or None, default=None
         Budget in full trainings of one candidate: `max_resource` on all folds. As many as
         `sklearn.model_selection.RandomizedSearchCV` spends with the same number, for several times
         as many candidates; ``"asha"`` may exceed it. None: 10 for the schedulers
         ``"successive-halving"``, ``"asha"``, ``"swift-asha"`` and ``"random-search"``; the others
         have budgets of their own (`scheduler_options`).
-    scheduler : str
+    scheduler : str, default="successive-halving"
         Name of the scheduler (a key of `hpo.schedulers.SCHEDULERS`). With the default, candidates
         and decisions are the same for every `n_jobs`. ``"swift-asha"`` forecasts the scores and
         proposes candidates with each forecast, which takes some tenths of a second in all.
-    reduction_factor : int
+    reduction_factor : int, default=4
         The best ``1 / reduction_factor`` of the candidates are trained on at a rung.
-    scheduler_options : dict or None
+    scheduler_options : dict or None, default=None
         Further options of the scheduler (see `hpo.schedulers.scheduler_options`). Resources among
         them are in units: `max_resource_` is divided into at most 32.
-    resource : str
-        What a candidate gets more of while it is trained: ``"partial_fit"`` (epochs),
+    resource : str, default="auto"
+        Resource that increases while a candidate is trained: ``"partial_fit"`` (epochs),
         ``"n_samples"``, or the name of a parameter such as ``"n_estimators"`` or ``"max_iter"``,
         of the last step if `estimator` is a pipeline. ``"auto"`` takes the first that fits:
         boosting rounds of XGBoost and LightGBM; ``n_estimators`` with ``warm_start``; ``max_iter``
         of histogram gradient boosting; epochs of an estimator with ``partial_fit`` and
         ``max_iter``; the number of training samples.
-    max_resource : int or "auto"
+    max_resource : int or "auto", default="auto"
         Resource of a full training. ``"auto"`` is the value of the parameter in `estimator`; for
         ``"partial_fit"`` its ``max_iter``, but 100 at most; for ``"n_samples"`` all training rows.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+    scoring, n_jobs, refit, cv : default=None, None, True, None
+    verbose, pre_dispatch, error_score, return_train_score : default=0, "2*n_jobs", nan, False
         As in `sklearn.model_selection.RandomizedSearchCV`. `n_jobs` candidates are trained at a
-        time, each on all folds. Of several metrics, the search maximises the one that `refit`
-        names; if it names none, the first. A candidate of which a fold fails is given up if
-        `error_score` is NaN.
-    random_state : int, RandomState instance or None
+        time, each on all folds. With several metrics, the search maximises the one that `refit`
+        names, or the first one. A candidate with a failed fold is dropped if `error_score` is NaN.
+    random_state : int, RandomState instance or None, default=None
         Seed of the search. The same int gives the same result if the estimator has a
         ``random_state`` too; with other schedulers than the default, for the same `n_jobs`.
 
@@ -158,15 +158,20 @@ class SwiftSearchCV(BaseSearchCV):
     classes_, n_features_in_, feature_names_in_
         Those of `best_estimator_`; only with `refit`.
 
+    See Also
+    --------
+    Tuner : A search for models that are trained in epochs.
+    sklearn.model_selection.HalvingRandomSearchCV : The counterpart in scikit-learn.
+
     Notes
     -----
-    The models of all candidates that may be trained on stay in memory; with several processes they
-    are sent to and from them. A pipeline's steps before the last one are fitted once for each fold
-    if none of their parameters is searched; otherwise the transformed rows stay in memory too.
+    The models of all candidates that may be trained further stay in memory; with several processes,
+    they are sent to and from them. The steps of a pipeline before the last one are fitted once per
+    fold if none of their parameters is searched. Otherwise the transformed rows stay in memory too.
 
-    With ``resource="partial_fit"`` the best estimator is trained by ``partial_fit`` too, for
-    `max_resource_` epochs. With ``resource="n_samples"`` and parameters without ``warm_start``, a
-    model is trained anew for each job, and `n_iter` counts that about.
+    With ``resource="partial_fit"``, the best estimator is refitted by ``partial_fit`` too, for
+    `max_resource_` epochs. With ``resource="n_samples"``, and with parameters without
+    ``warm_start``, a new model is trained for each job; `n_iter` accounts for this approximately.
 
     Examples
     --------
@@ -245,7 +250,7 @@ class SwiftSearchCV(BaseSearchCV):
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Targets; None for unsupervised learning.
         **params
             Parameters of ``fit`` of the estimator, of the scorer and of the splitter (``groups``),

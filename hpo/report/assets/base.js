@@ -162,7 +162,7 @@ function selected(key) {
 function checkbox(key, words, initial) {
   const isNew = !kept.has(key);
   const input = keep(key, "input", { type: "checkbox", id: key });
-  if (!(key in view.options)) input.checked = initial;
+  input.checked = view.options[key] ?? initial;
   if (isNew) {
     input.addEventListener("change", () => {
       view.options[key] = input.checked;

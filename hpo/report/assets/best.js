@@ -1,5 +1,5 @@
 // The best value so far, of one search or of several, and its regret; both have two phases.
-const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
+const DASHES = ["", "9 4", "9 3 2 3", "5 2"];
 
 // A search is {name, history: [[epochs, seconds, best, complete], ...]}.
 function bestControls() {
@@ -37,7 +37,7 @@ function drawBest(place, searches, best, baseline) {
     label: `${what} of ${plural(searches.length, "search", "searches")}`,
     height: 320,
     right: several ? Math.min(190, place.clientWidth / 3.5) : 16,
-    x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear" },
+    x: { label: by === 0 ? "epochs spent" : "seconds since the first report", range: [0, end * 1.02], kind: "linear", whole: by === 0 },
     y: { label: log ? `${what}, log scale` : what, range, kind: log ? "log" : "linear" },
   });
   const ends = lines.map((phases, number) => drawSearch(drawing, phases, number, floor, searches[number]));
@@ -71,7 +71,9 @@ function drawSearch({ svg, x, y }, [early, late], number, floor, search) {
   if (!last) return null;
   const end = [x(last[0]), Number(at(last[1]))];
   const mark = draw("circle", { class: `end run-${number % 6}`, cx: end[0], cy: end[1], r: 4.5 });
-  svg.append(titled(mark, `${search.name}: ${text(search.history.at(-1)[2])}`));
+  const value = search.history.filter((point) => point[2] !== null).at(-1)[2];
+  svg.append(titled(mark, `${search.name}: ${text(value)}`));
+  if (data.runs === undefined) svg.append(label(text(value), end[0] - 8, end[1] + (end[1] < 40 ? 20 : -10), { "text-anchor": "end", class: "strong-words halo" }));
   return end;
 }
 
@@ -96,8 +98,9 @@ function keyItem(key, words, path) {
 }
 
 function phaseKeys(searches) {
+  const colour = searches.length > 1 ? "any-run" : "run-0";
   const items = searches.some((search) => search.history.some((point) => !point[3] && point[2] !== null))
-    ? [keyItem("phase-early", data.phases[0], { class: "run early run-0", "stroke-dasharray": "1 5" }), keyItem("phase-late", data.phases[1], { class: "run run-0" })]
+    ? [keyItem("phase-early", data.phases[0], { class: `run early ${colour}`, "stroke-dasharray": "1 5" }), keyItem("phase-late", data.phases[1], { class: `run ${colour}` })]
     : [];
   if (searches.length > 1) items.push(...searches.map((search, number) => keyItem(`run-key-${number}`, search.name, { class: `run run-${number % 6}`, "stroke-dasharray": DASHES[number % 4] })));
   return box("phase-keys", "ul", { class: "keys" }, ...items);

@@ -41,18 +41,20 @@ function tickText(value) {
   return String(Number(value.toPrecision(6)));
 }
 
-// settings: label, height, x and y ({label, range, kind, ticks?}), right?; returns the drawing and its scales.
+// settings: label, height, x and y ({label, range, kind, ticks?, whole?}), right?; returns the drawing and its scales.
 function frame(place, settings) {
   const width = Math.max(240, place.clientWidth || 600);
   const height = settings.height;
   const margin = { left: 60, right: settings.right ?? 12, top: 10, bottom: 42 };
-  const x = scale(settings.x.kind, settings.x.range, [margin.left, width - margin.right]);
   const y = scale(settings.y.kind, settings.y.range, [height - margin.bottom, margin.top]);
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": settings.label });
-  const across = Math.max(2, Math.floor((width - 70) / 75));
-  const xTicks = settings.x.ticks ?? ticksOf(x, across);
   const yTicks = settings.y.ticks ?? ticksOf(y, Math.floor(height / 55));
-  drawTicks(svg, x, y, spaced(xTicks, x, 32), yTicks, { width, height, margin });
+  margin.left = 30 + 7 * Math.max(2, ...yTicks.map((tick) => tickText(tick).length));
+  const x = scale(settings.x.kind, settings.x.range, [margin.left, width - margin.right]);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": settings.label });
+  const across = Math.max(3, Math.floor((width - 70) / (width > 700 ? 90 : 45)));
+  const found = settings.x.ticks ?? ticksOf(x, across);
+  const xTicks = settings.x.whole ? found.filter(Number.isInteger) : found;
+  drawTicks(svg, x, y, spaced(xTicks, x, 12 + 7 * Math.max(...xTicks.map((tick) => tickText(tick).length), 2)), yTicks, { width, height, margin });
   svg.append(
     label(settings.x.label, (margin.left + width - margin.right) / 2, height - 6, {}),
     label(settings.y.label, 0, 0, { transform: `translate(13 ${(height - margin.bottom + margin.top) / 2}) rotate(-90)` }),

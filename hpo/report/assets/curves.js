@@ -64,7 +64,7 @@ function drawCurves(place) {
   curves.frame = frame(place, {
     label: `${name} against epochs of ${plural(trials.length, "trial")}`,
     height: Math.max(260, Math.min(460, window.innerHeight * 0.6)),
-    x: { label: logX ? "epochs (log scale)" : "epochs", range: [1, longest], kind: logX ? "log" : "linear", ticks: logX ? rungTicks(longest) : undefined },
+    x: { label: logX ? "epochs (log scale)" : "epochs", range: [1, longest], kind: logX ? "log" : "linear", whole: true, ticks: logX ? rungTicks(longest) : undefined },
     y: { label: logY && curves.range[0] > 0 ? `${name} (log scale)` : name, range: curves.range, kind: logY ? "log" : "linear" },
   });
   data.fates.forEach((_, fate) => drawFate(trials, fate));
@@ -73,12 +73,12 @@ function drawCurves(place) {
   curves.frame.svg.append(curves.overlay);
 }
 
-// The chosen curve on top of all others, light around its colour.
+// The chosen curve on top of all others, in its own colour with a band around it.
 function markCurves() {
   if (!curves.overlay) return;
   const chosen = byId.get(view.trial);
-  const copies = chosen ? [0, 1] : [];
-  curves.overlay.replaceChildren(...copies.map(() => draw("path", { class: "chosen", d: curvePath(chosen) })));
+  const kinds = chosen ? ["chosen", `chosen curve strong fate-${chosen.fate}`] : [];
+  curves.overlay.replaceChildren(...kinds.map((kind) => draw("path", { class: kind, d: curvePath(chosen) })));
 }
 
 function drawFate(trials, fate) {
@@ -144,7 +144,7 @@ function chooseNear(event) {
 
 function rungTicks(longest) {
   const ends = data.brackets.flatMap((bracket) => bracket.rungs.map((rung) => rung.resource)).filter((end) => end && end <= longest);
-  if (!ends.length) for (let unit = longest; unit > 1; unit = Math.floor(unit / 2)) ends.push(unit);
+  if (!ends.some((end) => end > 1 && end < longest)) for (let unit = longest; unit > 1; unit = Math.floor(unit / 2)) ends.push(unit);
   return [...new Set([1, ...ends, longest])].sort((a, b) => a - b);
 }
 

@@ -15,7 +15,7 @@ function hyperparametersPart() {
     box("importance-bar", "div", { class: "bar" }, choice),
     ...(each ? importanceOf(each) : [box("no-importance", "p", { class: "quiet" }, "Importances need at least 20 trials that were trained that far.")]),
     box("parallel-title", "h3", {}, "Parallel coordinates"),
-    box("parallel-lead", "p", { class: "quiet" }, "One line per trial, from its hyperparameters to its value; dark lines are the best. The line of the chosen trial is marked."),
+    box("parallel-lead", "p", { class: "quiet" }, "One line per trial, from its hyperparameters to its value. The lines with the strongest contrast are the best fifth of the trials; the chosen trial is marked."),
     scrolling("parallel-scroll", "Parallel coordinates", figure("parallel-figure", (place) => drawParallel(place, order, resource), { mark: markParallel })),
     box("slices-title", "h3", {}, "Slices"),
     box("slices-lead", "p", { class: "quiet" }, `Each hyperparameter against the ${data.objective} after ${plural(resource, "epoch")}; coloured by fate.`),
@@ -37,7 +37,7 @@ function importanceOf(each) {
   const worth = each.r2 < 0.1 ? " The forest has learned next to nothing, so these importances mean little." : "";
   const words = `Permutation importance: the decrease of the R2 of a forest on held-out trials when one hyperparameter is shuffled. Bars are means and lines are standard deviations over ${each.folds} refits. The forest predicts the rank of the ${data.objective} after ${plural(each.resource, "epoch")} with a held-out R2 of ${text(each.r2)}.${worth} Except after the first epoch, these are the trials that the search has kept.`;
   const rows = numbers("importance", "importance", ["hyperparameter", "importance", "standard deviation over refits"], () => each.rows);
-  return [box("importance-words", "p", { class: "quiet" }, words), figure("importance-figure", (place) => drawImportance(place, each)), rows];
+  return [box("importance-h3", "h3", {}, "Importance"), box("importance-words", "p", { class: "quiet" }, words), figure("importance-figure", (place) => drawImportance(place, each)), rows];
 }
 
 function drawImportance(place, each) {
@@ -46,7 +46,7 @@ function drawImportance(place, each) {
   const most = Math.max(1e-9, ...each.rows.map(([, mean, std]) => mean + std));
   const least = Math.min(0, ...each.rows.map(([, mean, std]) => mean - std));
   const x = scale("linear", [least, most], [left, width - right]);
-  const height = each.rows.length * row + 8;
+  const height = each.rows.length * row + 28;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Importance of ${plural(each.rows.length, "hyperparameter")}, the first is ${each.rows[0][0]}` });
   each.rows.forEach(([name, mean, std], place) => {
     const top = place * row + 4;
@@ -56,7 +56,8 @@ function drawImportance(place, each) {
     const whisker = draw("path", { class: "whisker", d: `M${from} ${middle - 4}v8M${from} ${middle}H${to}M${to} ${middle - 4}v8` });
     svg.append(words, bar, whisker, label(`${mean.toFixed(2)} ± ${std.toFixed(2)}`, x(Math.max(mean + std, 0)) + 6, top + 15, { "text-anchor": "start" }));
   });
-  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(0), y1: 2, y2: height - 4 }));
+  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(0), y1: 2, y2: height - 24 }));
+  svg.append(label(`decrease of R2, mean ± standard deviation over ${each.folds} refits`, clamp(x(0), [190, width - 190]), height - 6, { class: "small-words" }));
   place.replaceChildren(svg);
 }
 
@@ -127,6 +128,7 @@ function drawParallel(place, order, resource) {
     line.addEventListener("click", () => change({ trial: trial.id }));
     svg.append(line);
   });
+  svg.style.setProperty("--weak", clamp(80 / trials.length, [0.2, 0.75]));
   svg.append(draw("g", { class: "overlay" }));
   axes.forEach((axis, k) => drawAxis(svg, axis, across(k), ups[k], { top, bottom: height - bottom, room: (width - 2 * side) / axes.length, last: k === axes.length - 1, names: trials.some((trial) => k < axes.length - 1 && !Object.hasOwn(trial.config, axis.name)) }));
   place.replaceChildren(svg);
@@ -152,5 +154,5 @@ function drawAxis(svg, axis, x, up, { top, bottom, room, last, names }) {
 function markParallel(place) {
   const overlay = place.querySelector(".overlay");
   const line = [...place.querySelectorAll(".line")].find((each) => Number(each.dataset.trial) === view.trial);
-  if (overlay) overlay.replaceChildren(...(line ? [0, 1] : []).map(() => draw("path", { class: "chosen", d: line.getAttribute("d") })));
+  if (overlay) overlay.replaceChildren(...(line ? ["chosen", `chosen ${line.getAttribute("class")}`] : []).map((kind) => draw("path", { class: kind, d: line.getAttribute("d") })));
 }

@@ -10,4 +10,5 @@ function settingsPart() {
 }
 
 parts = [overviewPart, curvesPart, bestPart, intermediatePart, bracketsPart, budgetPart, predictorPart, hyperparametersPart, timelinePart, trialsPart, settingsPart];
-render(JSON.parse(document.getElementById("data").textContent));
+const embedded = JSON.parse(document.getElementById("data").textContent);
+if (embedded) render(embedded); // a live page has none, and asks for it

@@ -2,12 +2,12 @@
 function predictorPart() {
   const measured = data.decisions.filter((decision) => decision.kind !== "degraded");
   if (!data.decisions.length) return section("predictor", "Predictor", make("p", {}, "This run took no decision by prediction."));
-  const lead = "Skill is one minus the squared error of the predictor divided by that of keeping the last known value, cross-validated on its training curves. Above 0 the predictor is better than the last value.";
+  const lead = "Skill is one minus the squared error of the predictor divided by that of keeping the last known value, cross-validated on its training curves. Above 0 the predictor is better than the last value. A triangle is a skill below −2.";
   const skill = figure("skill-figure", (place) => drawSkill(place, measured));
   const truth = figure("truth-figure", drawTruth, { mark: markTruth });
   const pair = box("predictor-pair", "div", { class: "pair" },
     box("skill-half", "div", {}, make("h3", {}, "Skill at each decision"), skill),
-    box("truth-half", "div", {}, make("h3", {}, `Predicted against true ${data.objective}`), truth, make("p", { class: "quiet" }, errorText())));
+    box("truth-half", "div", {}, make("h3", {}, `Predicted against true ${data.objective}`), truth, make("p", { class: "quiet" }, data.forecast_errors.known ? errorText() : "")));
   const decisions = numbers("decisions", "decisions", ["bracket", "rung", "after epochs", "kept", "stopped", "skill", "message"],
     () => data.decisions.map((d) => [d.bracket, d.rung, d.resource, d.kept.length, d.dropped.length, d.skill, d.message]));
   const forecasts = numbers("forecasts", "predictions whose true value is known", ["trial", "after epochs", "predicted epoch", "predicted", "last value", "true"], () => data.forecasts);
@@ -16,7 +16,6 @@ function predictorPart() {
 
 function errorText() {
   const errors = data.forecast_errors;
-  if (!errors.known) return "No predicted trial was trained to the predicted epoch so far.";
   return `Root mean squared error over the ${errors.known} of ${errors.made} predictions whose trials went on: predictor (dots) ${text(errors.predictor)}, last value (crosses) ${text(errors["last value"])}. Trials that were stopped have no true value, so these are the promising ones.`;
 }
 

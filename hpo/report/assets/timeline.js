@@ -6,7 +6,7 @@ function timelinePart() {
     ? "One row per worker. A bar is a segment of a trial, coloured by the fate of the trial; gaps are waiting."
     : "The journal does not say which worker trained which segment. The segments are put into as few rows as possible; a bar lasts from the decision to the report.";
   const kinds = new Set(spans.map((span) => span[1]));
-  const extra = [["predict", "prediction"], ["retry", "attempt that failed and was repeated"]].filter(([kind]) => kinds.has(kind));
+  const extra = [["predict", "prediction"], ["forecast", "forecast"], ["retry", "attempt that failed and was repeated"], ["failed", "attempt after which its trial failed"]].filter(([kind]) => kinds.has(kind));
   const keys = extra.map(([kind, name]) => box(`timeline-key-${kind}`, "li", {}, make("span", { class: `key span-${kind}` }), name));
   const table = numbers("timeline", "timeline", ["worker", "what", "trial", "from epoch", "to epoch", "start (s)", "end (s)"],
     () => spans.map(([lane, kind, trial, first, last, start, end]) => [lanes[lane].name, kind, trial, first, last, start, end]));

@@ -1,4 +1,4 @@
-"""Attempts to train a segment: one at a time for each trial, each in a place of its own.
+"""Attempts to train a segment: one at a time per trial, each in a directory of its own.
 
 The state of a trial is a directory, ``trial-00007``, with the checkpoint in it. There is one such
 directory, and it is moved, never copied:
@@ -90,7 +90,7 @@ def settle(home: Path, attempts: Path, attempt: str = "") -> None:
         Directory of the trial's state while nobody trains it.
     attempts : Path
         Directory of the trial's attempts.
-    attempt : str
+    attempt : str, default=""
         Name of the attempt; by default the last one.
     """
     # What fails to move is found by the next attempt.
@@ -184,7 +184,7 @@ def _read(place: Path, segment: Segment) -> Outcome | None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock; wait while another process, or what it has started, holds it."""
+    """Hold a lock; wait while another process, or one that it started, holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32" or not _has_flock:
         from filelock import FileLock

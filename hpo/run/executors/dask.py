@@ -269,7 +269,7 @@ def _written_address(file: Path, end: float) -> str:
 
 
 class _Local(_Client):
-    """A cluster on this machine: one process a worker, each started again when it dies."""
+    """A cluster on this machine: one process per worker, which is restarted when it dies."""
 
     def __init__(self, n_workers: int, options: ExecutorOptions, log_dir: Path | None) -> None:
         distributed = import_optional("distributed", "executor 'dask'", "dask")

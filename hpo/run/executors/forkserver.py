@@ -39,11 +39,11 @@ def parent_of_workers() -> int | None:
 
 
 class ForkServer:
-    """Starts processes by forking a server (`available` says where).
+    """Starts processes by forking a server (see `available` for the platforms).
 
     Parameters
     ----------
-    modules : sequence of str
+    modules : sequence of str, default=()
         Installed modules that the server imports; those that cannot be imported are left out.
     """
 

@@ -1,4 +1,4 @@
-"""The guardian of a worker: a small process that ends what the worker leaves behind.
+"""The guardian of a worker: a small process that ends the processes that a worker leaves behind.
 
 A trainer may start processes: a script by `subprocess`, data loaders, ``torchrun``. They do not end
 with the worker that started them, least of all after ``kill -9``, and a process that trains on
@@ -55,9 +55,9 @@ class Guardian:
 
     Parameters
     ----------
-    session : bool
+    session : bool, default=False
         Whether this process leads a session of its own, which is ended as a whole.
-    leader : int or None
+    leader : int or None, default=None
         Another process whose end is the end of this one too.
     """
 
@@ -201,7 +201,7 @@ def lead_session(leader: int) -> None:
 
 
 class Fork:
-    """What tells the forks of a process that run no new program from other processes.
+    """Identifies the forks of a process that run no new program.
 
     Parameters
     ----------
@@ -250,9 +250,9 @@ def members(session: int, mark: str = "", fork: Fork | None = None) -> list[int]
     ----------
     session : int
         Process id of its leader, which may have ended; 0 for none.
-    mark : str
+    mark : str, default=""
         Value of the mark; empty for none.
-    fork : Fork or None
+    fork : Fork or None, default=None
         What tells forks from other processes.
 
     Returns
@@ -288,7 +288,7 @@ def members(session: int, mark: str = "", fork: Fork | None = None) -> list[int]
 
 
 def end(session: int, mark: str = "", fork: Fork | None = None, *, grace: float = GRACE) -> None:
-    """End the processes that `members` finds: politely, and after `grace` seconds by SIGKILL."""
+    """End the processes that `members` finds: by SIGTERM, and after `grace` seconds by SIGKILL."""
     if sys.platform == "win32":
         raise NotImplementedError  # not reached: none is started there
     deadline = time.monotonic() + grace
@@ -319,7 +319,7 @@ def end(session: int, mark: str = "", fork: Fork | None = None, *, grace: float 
 def main(
     control: int, parent: int, leader: int, session: int, *, mark: str, connection_of_parent: int
 ) -> None:
-    """Watch a process until it ends, then end what it leaves behind."""
+    """Watch a process until it ends, then end the processes that it leaves behind."""
     if sys.platform == "win32":
         raise NotImplementedError  # not reached: none is started there
     for signum in [getattr(signal, name) for name in _IGNORED if hasattr(signal, name)]:
@@ -347,7 +347,7 @@ def main(
 
 
 def _obey(connection: socket.socket, held: dict[int, int]) -> bytes:
-    """Do what a message asks for, and return what it was; empty at the end of the connection."""
+    """Carry out the request of a message, and return it; empty at the end of the connection."""
     if sys.platform == "win32":
         raise NotImplementedError  # not reached: none is started there
     data, fds, _, _ = socket.recv_fds(connection, _MESSAGE.size, 1)

@@ -51,11 +51,11 @@ class Question:
 
     Attributes
     ----------
-    place : str
+    place : str, default=""
         Folder that it has to read and write; empty for none.
-    token : str
+    token : str, default=""
         Content of the leader's file there; empty if there is none.
-    trainer : bytes
+    trainer : bytes, default=b''
         Pickled trainer that it has to import; empty for none.
     identifier : str
         A worker answers each question once.
@@ -83,7 +83,7 @@ class Question:
 
 
 def refusal(reply: Mapping[str, str], executor: str) -> str:
-    """Return what is wrong with a worker that has refused a call, as one line of text."""
+    """Return the problem of a worker that has refused a call, as one line of text."""
     name = f"{reply['name']} " if reply["name"] else ""
     return (
         f"{executor} worker {name}(host {reply['host']}, process {reply['pid']}) {reply['rule']}, "
@@ -186,7 +186,7 @@ class Greeter:
         return self._question.parcel(self.pickled(work))
 
     def greet(self, trainer: Trainer, root: Path, ask: Ask) -> None:
-        """Ask workers, and complain of what is wrong with them.
+        """Check the workers, and raise an error or warn for each problem.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class Greeter:
         self._question = Question(str(root.absolute()), "", pickled)
 
     def _complain(self, unanswered: Sequence[str], answered: int) -> None:
-        """Complain of workers that have not answered: if others have, by a warning."""
+        """Raise an error for workers that have not answered, or warn if others have."""
         if not unanswered:
             return
         names = ", ".join(unanswered[:3]) + (", ..." if len(unanswered) > 3 else "")

@@ -61,7 +61,7 @@ def pause_after(seconds: float) -> float:
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
-    """Replace a file; not to disk, as whatever is lost in a power cut is asked for again.
+    """Replace a file, without syncing it to disk: after a power cut, everything is sent again.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def this_process() -> dict[str, Any]:
-    """Return what tells this process from others."""
+    """Return a text that identifies this process."""
     return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
 def this_version() -> dict[str, str]:
-    """Return what has to be equal among the processes of a search, besides the trainer."""
+    """Return what must be equal in all processes of a search, besides the trainer."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {"python": python, "digest": digest_of(str(Path(__file__).parents[2]))}
 

@@ -41,7 +41,7 @@ class Member:
         Directory of the checkpoints of the search.
     may_lead : callable
         Returns whether this process may take the lead, once it sees no leader.
-    deadline : float or None
+    deadline : float or None, default=None
         When to stop, by `time.monotonic`. No segment is started once the time left is shorter than
         the longest segment so far.
 
@@ -73,7 +73,7 @@ class Member:
         self.signum, self._stopped = signum, True
 
     def leader(self) -> Mapping[str, Any]:
-        """Return who leads the search at this moment, as far as that is known; empty for nobody.
+        """Return which process leads the search now, if it is known; empty for none.
 
         Its entry ``state`` is one of those of `hpo.run.executors.mailbox`. A leader that has given
         no sign of life for a while counts as one that has left.
@@ -217,7 +217,7 @@ class _Seat:
         return True
 
     def leave(self, *, for_good: bool) -> None:
-        """Give the seat up; what is not done is for another member."""
+        """Leave the search; tasks that are not done are left to other members."""
         if self._current:
             with contextlib.suppress(OSError):
                 self._written(mailbox.ANSWER, {"id": self._current, "left": True})

@@ -14,13 +14,13 @@ DEVICE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Devices:
-    """Devices, one per worker, passed to it in its environment.
+    """Devices of workers, one per worker, passed in the environment.
 
     Attributes
     ----------
     names : tuple of str
-        Device of worker 0, of worker 1, ...
-    variable : str
+        Device of worker 0, of worker 1, and so on.
+    variable : str, default="CUDA_VISIBLE_DEVICES"
         Environment variable that selects the devices of a process.
     """
 
@@ -48,7 +48,7 @@ class Devices:
         """
         if not 0 < n_workers <= len(self.names):
             raise UsageError(
-                f"devices must name one device a worker: {n_workers} workers, got "
+                f"devices must name one device per worker: {n_workers} workers, got "
                 f"{len(self.names)} ({','.join(self.names)}); name a device twice to share it, or "
                 "take fewer workers"
             )
@@ -56,19 +56,19 @@ class Devices:
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Options of all executors; `hpo.run.executors.registry` says which executor takes which.
+    """Options of all executors. `hpo.run.executors.registry` defines which executor takes which.
 
     Attributes
     ----------
-    address : str
+    address : str, default=""
         Address of a running Dask scheduler or Ray cluster; empty starts one on this machine.
-    scheduler_file : str
+    scheduler_file : str, default=""
         File in which a Dask scheduler wrote its address.
-    devices : Devices or None
+    devices : Devices or None, default=None
         Devices of each machine, one per worker.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in a worker.
-    patience : float
+    patience : float, default=60.0
         Seconds to wait for a cluster, for its first worker, and for the workers' answers to the
         handshake.
     """

@@ -76,6 +76,17 @@ class InlinePool:
     """Runs segments in the calling thread, one by one.
 
     It cannot stop a hanging trainer, so a timeout is refused.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hpo import FunctionTrainer
+    >>> from hpo.run.executors.pools import InlinePool
+    >>> from hpo.trainers import Segment
+    >>> trainer = FunctionTrainer(lambda config, start, stop, checkpoint: [0.5] * (stop - start))
+    >>> job = Segment({"lr": 0.1}, start=0, stop=2, checkpoint=Path("unused"))
+    >>> InlinePool().submit(trainer, job, timeout=None).result().losses
+    (0.5, 0.5)
     """
 
     n_workers = 1
@@ -110,16 +121,24 @@ class ProcessPool:
     ----------
     n_workers : int
         Number of processes.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in each; 1 keeps curves independent of the
         number of cores.
-    log_dir : Path or None
+    log_dir : Path or None, default=None
         Directory for the output of the workers (``worker-0.log``, ...); None leaves it on the
         terminal.
-    environments : sequence of Mapping, optional
+    environments : sequence of Mapping, default=None
         Environment variables of each worker, such as its device.
-    label : str
+    label : str, default=""
         What the names of the logs begin with, after ``worker-``.
+
+    Examples
+    --------
+    >>> from hpo.run.executors.pools import ProcessPool
+    >>> pool = ProcessPool(2)
+    >>> pool.free
+    2
+    >>> pool.close()
     """
 
     def __init__(
@@ -245,6 +264,15 @@ class ExecutorPool:
         one (called again after it broke).
     n_workers : int
         Number of segments to run at the same time.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from hpo.run.executors.pools import ExecutorPool
+    >>> pool = ExecutorPool(ThreadPoolExecutor(2), n_workers=2)
+    >>> pool.free
+    2
+    >>> pool.close()
     """
 
     def __init__(self, executor: ExecutorSource, n_workers: int) -> None:

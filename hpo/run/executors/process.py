@@ -70,12 +70,12 @@ class ProcessSetup:
 
     Attributes
     ----------
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in the process.
-    log : Path or None
+    log : Path or None, default=None
         File for the output of the process, opened with its first job; None leaves the output on
         the terminal.
-    environment : Mapping
+    environment : Mapping, default={}
         Environment variables of the process, such as its device.
     """
 
@@ -90,7 +90,7 @@ class OwnProcess:
     Parameters
     ----------
     setup : ProcessSetup
-    server : ForkServer or None
+    server : ForkServer or None, default=None
         Server to fork the process from; None starts a new interpreter.
     """
 
@@ -138,7 +138,7 @@ class OwnProcess:
 
         Parameters
         ----------
-        process : Process or None
+        process : Process or None, default=None
             Which one; None is the latest.
         """
         process = process or self.latest
@@ -160,7 +160,7 @@ class OwnProcess:
 
         Parameters
         ----------
-        generation : int or None
+        generation : int or None, default=None
             Which one; another that was started since stays. None is the latest.
         """
         with self._starting:
@@ -199,7 +199,7 @@ class Worker:
     Parameters
     ----------
     setup : ProcessSetup
-    server : ForkServer or None
+    server : ForkServer or None, default=None
         Server to fork the process from; None starts a new interpreter.
     """
 

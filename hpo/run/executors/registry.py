@@ -29,11 +29,11 @@ CATALOGUE = Catalogue(
     dict.fromkeys(EXECUTORS),
     {
         "process": "Worker processes on this machine",
-        "inline": "This process, one job after the other (reproducible)",
+        "inline": "This process, one segment at a time; repeats bit for bit",
         "dask": "Workers of a Dask cluster",
         "mpi": "Processes of an MPI program",
         "ray": "Workers of a Ray cluster",
-        "shared": "Processes that join the run with hpo work",
+        "shared": "Processes that join the search by themselves",
     },
 )
 """Those of installed packages too: each a function that builds a `concurrent.futures.Executor`."""
@@ -68,10 +68,10 @@ def make_pool(  # noqa: PLR0911 - one for each executor
         One of `EXECUTORS`.
     n_workers : int or None
         Segments to run at the same time; None takes all workers of a cluster, 1 on this machine.
-    log_dir : Path or None
+    log_dir : Path or None, default=None
         Directory for the output of workers on this machine; for "shared", that of the checkpoints,
         in which processes meet.
-    options : Mapping, optional
+    options : Mapping, default=None
         See `hpo.run.executors.options.ExecutorOptions`.
 
     Raises

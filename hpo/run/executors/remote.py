@@ -37,14 +37,14 @@ class WorkerSetup:
 
     Attributes
     ----------
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries.
-    log_dir : Path or None
+    log_dir : Path or None, default=None
         Directory for the output of the process (``worker-<process id>.log``); None leaves the
         output as it is.
-    devices : Devices or None
+    devices : Devices or None, default=None
         Devices of each machine, assigned to its processes by their local rank.
-    leader : str
+    leader : str, default=""
         Host whose first local rank is the leading process, which does not train.
     """
 

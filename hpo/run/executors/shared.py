@@ -86,9 +86,9 @@ class SharedPool:
         Maximum number of segments that run at the same time.
     root : Path
         Directory of the checkpoints.
-    threads : int
+    threads : int, default=1
         Number of threads of numerical libraries in each worker.
-    patience : float
+    patience : float, default=60.0
         Seconds without a sign of life after which a member is taken for lost although it holds its
         lock, as that of a machine that has lost its network.
     """
@@ -301,7 +301,7 @@ class SharedPool:
         self._state = mailbox.ENDED
 
     def close(self) -> None:
-        """End the worker process and leave the lead; members go on with what they train."""
+        """End the worker process and give up the lead; members continue their training."""
         with self._lock:
             self._closed = True
             if self._thread is not None:

@@ -18,7 +18,7 @@ GROUP_SIGNALS = tuple(each for each in STOP_SIGNALS if each.name not in ("SIGTER
 
 
 def ignore_group_signals() -> None:
-    """Ignore, in a worker, the signals that tell the leading process to stop."""
+    """Ignore, in a worker, the signals that stop the leading process."""
     with contextlib.suppress(ValueError):  # only the main thread may
         for signum in GROUP_SIGNALS:
             signal.signal(signum, signal.SIG_IGN)

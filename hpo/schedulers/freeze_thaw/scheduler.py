@@ -59,8 +59,6 @@ _RESERVE = 0.05
 _EARLIEST, _LATEST = 2.0, 0.7
 """A trial is completed while the other workers have work for between these multiples of its time,
 since its epochs may be slower than theirs."""
-
-
 _SPENT = "unlikely to be the best when the epochs were spent"
 """Why trials are stopped at the end."""
 
@@ -69,16 +67,11 @@ class SwiftASHA:
     """Asynchronous freeze-thaw search by forecasts of learning curves.
 
     Every trial pauses after a few units and may be resumed at any time. A free worker gets a job at
-    once, chosen from the latest forecast: to resume a trial, or to start a new configuration.
-    Forecasts are made beside the training. With one worker a search repeats itself exactly; with
-    more, decisions depend on the order of reports, as in ASHA.
+    once, chosen from the latest forecast: to resume a trial, or to start a new configuration. With
+    one worker a search repeats exactly; with more, decisions depend on the order of reports.
 
-    Towards the end, with three quarters of a full training's epochs left for each worker, an
-    increasing number of workers complete the most promising trials side by side, in ever shorter
-    jobs, so that all workers stop at about the same time. A trial that is slower than the others,
-    by what they report while it trains, is not completed then.
-
-    ``docs/research/curves.md`` has the gain, and the tables on which it loses.
+    Towards the end, more and more workers complete the most promising trials side by side, so that
+    all workers stop at about the same time. A trial slower than the others is not completed then.
 
     Parameters
     ----------
@@ -94,13 +87,11 @@ class SwiftASHA:
     budget_fraction : float, default=0.45
         Epochs to spend, as a fraction of Hyperband's with the same R and eta; above 0. At least
         ``max_resource + 10`` are spent if Hyperband spends as many, and
-        ``1.5 * max_resource * n_workers``: a search takes at least the time of one full training,
-        in which that many keep all workers busy.
+        ``1.5 * max_resource * n_workers``, enough to keep all workers busy.
     max_epochs : int or None, default=None
         Epochs to spend, in place of `budget_fraction`; at least `max_resource`.
     n_workers : int or None, default=None
-        Number of workers for which there are epochs. None: those of the run (see
-        `expect_workers`).
+        Number of workers for which there are epochs. None: those of the run.
     min_resource : int, default=1
         Units of a new trial's first job, whatever `max_step` is; more if the forecasts find that
         losses so early do not inform about final losses. The Hyperband that `budget_fraction`
@@ -126,11 +117,26 @@ class SwiftASHA:
     ValueError
         If a setting is out of range.
 
+    See Also
+    --------
+    hpo.CurveSearcher : The searcher that proposes configurations from the forecasts.
+    hpo.MixedPredictor : The predictor that makes the forecasts.
+    hpo.ASHA : The same without a model.
+    hpo.Hyperband : The baseline that the budget refers to.
+
     References
     ----------
-    Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (ASHA); Swersky et
-    al., Freeze-Thaw Bayesian Optimization, arXiv 1406.3896; the future work of Garcia Amboage et
-    al., arXiv 2311.17508.
+    Li et al., A System for Massively Parallel Hyperparameter Tuning, :arxiv:`1810.05934` (ASHA).
+    Swersky et al., Freeze-Thaw Bayesian Optimization, :arxiv:`1406.3896`. Garcia Amboage et al.,
+    :arxiv:`2311.17508` (future work).
+
+    Examples
+    --------
+    >>> from hpo import CurveSearcher, SearchSpace, SwiftASHA
+    >>> space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 0.1}})
+    >>> scheduler = SwiftASHA(CurveSearcher(space, seed=0), max_resource=27)
+    >>> print(scheduler.budget)
+    213 epochs (0.45 of Hyperband's 474)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

@@ -28,6 +28,19 @@ class RoundView:
         Finite losses of the trials of this round that were trained in full; at least one.
     mean, std : ndarray of shape (n_paused,)
         Predicted losses of the paused trials at the end of the round, and standard deviations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpo.schedulers.halving import RoundView, SwiftRule
+    >>> view = RoundView(
+    ...     n_next=2,
+    ...     full=np.array([0.3, 0.4]),
+    ...     mean=np.array([0.2, 0.35, 0.6]),
+    ...     std=np.array([0.1, 0.1, 0.1]),
+    ... )
+    >>> SwiftRule().keep(view)
+    array([ True, False, False])
     """
 
     n_next: int
@@ -79,7 +92,14 @@ class RoundRule(Protocol):
 
 @dataclass(frozen=True)
 class FullTraining:
-    """Rule of plain successive halving: train all trials of a round to its end."""
+    """Rule of plain successive halving: train all trials of a round to its end.
+
+    Examples
+    --------
+    >>> from hpo.schedulers.halving import FullTraining
+    >>> FullTraining().points(4, 8)
+    ()
+    """
 
     together: bool = True
 
@@ -116,6 +136,18 @@ class SwiftRule:
         ``"heapsort"``: as numpy's heapsort leaves them, the same on every machine; it reproduces
         the published epochs. (The reference implementation used numpy's default sort, whose order
         of equal numbers depends on the processor.)
+
+    See Also
+    --------
+    hpo.SwiftHyperband : The scheduler with this rule.
+    hpo.schedulers.halving.ProbabilityRule : The rule of `hpo.FastHyperband`.
+
+    Examples
+    --------
+    >>> from hpo.schedulers.halving import SwiftRule
+    >>> rule = SwiftRule(full_fraction=0.25, min_curves=8)
+    >>> rule.points(4, 8), rule.n_full(n_next=4, n_curves=0), rule.n_full(n_next=4, n_curves=8)
+    ((6,), 8, 1)
     """
 
     full_fraction: float = 0.5
@@ -153,6 +185,18 @@ class ProbabilityRule:
         A trial stops if the probability that its loss makes the cut is below this.
     min_curves : int, default=15
         Minimum number of full curves that train a predictor.
+
+    See Also
+    --------
+    hpo.FastHyperband : The scheduler with this rule.
+    hpo.schedulers.halving.SwiftRule : The rule of `hpo.SwiftHyperband`.
+
+    Examples
+    --------
+    >>> from hpo.schedulers.halving import ProbabilityRule
+    >>> rule = ProbabilityRule(threshold=0.1, min_curves=3)
+    >>> rule.points(4, 8), rule.n_full(n_next=4, n_curves=0)
+    ((5, 6, 7), 4)
     """
 
     threshold: float = 0.05

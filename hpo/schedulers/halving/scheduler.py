@@ -80,6 +80,25 @@ class BracketScheduler(TriesFirst):
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    hpo.Hyperband, hpo.SwiftHyperband, hpo.FastHyperband, hpo.SuccessiveHalving, hpo.RandomSearch :
+        Its forms, each with particular brackets and a particular rule.
+
+    Examples
+    --------
+    >>> from hpo.brackets import make_bracket
+    >>> from hpo.schedulers.halving import BracketScheduler
+    >>> from hpo.simulation import simulate
+    >>> from hpo.simulation.synthetic import synthetic_table
+    >>> brackets = (make_bracket(8, 2, 3, 8),)
+    >>> result = simulate(
+    ...     lambda searcher: BracketScheduler(searcher, max_resource=8, brackets=brackets),
+    ...     synthetic_table(20, 8, seed=0),
+    ... )
+    >>> len(result.summary.trials), result.summary.epochs
+    (8, 20)
     """
 
     def __init__(  # noqa: PLR0913 - settings of a method, all by keyword

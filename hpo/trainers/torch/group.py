@@ -23,9 +23,9 @@ class ProcessGroup:
 
     Attributes
     ----------
-    rank : int
+    rank : int, default=0
         Number of this process, from 0.
-    size : int
+    size : int, default=1
         Number of processes; 1 outside a group.
     """
 

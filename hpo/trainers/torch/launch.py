@@ -28,7 +28,7 @@ _TAIL = 2000
 
 @dataclass(frozen=True)
 class TorchrunTrainer:
-    """Trains each segment in several processes that share the work of every batch.
+    """Trainer that trains each segment in several processes, which share every batch.
 
     Parameters
     ----------
@@ -38,13 +38,23 @@ class TorchrunTrainer:
         processes `processes` times as many samples.
     processes : int
         Number of processes; one per GPU on a machine with GPUs.
-    backend : {"gloo", "nccl"}
+    backend : {"gloo", "nccl"}, default="gloo"
         Communication backend: ``"nccl"`` between GPUs, ``"gloo"`` on CPUs.
 
     Raises
     ------
     ValueError
         If a setting is out of range.
+
+    See Also
+    --------
+    TorchTrainer : The trainer that each process runs.
+
+    Examples
+    --------
+    >>> trainer = TorchrunTrainer("hpo.examples.cnn:trainer", processes=2)
+    >>> trainer.backend
+    'gloo'
     """
 
     trainer: str

@@ -40,6 +40,13 @@ class Generators:
         For NumPy.
     python : random.Random
         For other Python code.
+
+    Examples
+    --------
+    >>> from hpo.trainers import Generators
+    >>> generators = Generators.seeded(0)
+    >>> type(generators.numpy).__name__
+    'Generator'
     """
 
     torch: torch.Generator

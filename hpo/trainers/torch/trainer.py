@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,24 +48,25 @@ class TorchRun:
     optimizer : torch.optim.Optimizer
         Optimizer of the model's parameters.
     evaluate : callable
-        Function without arguments that returns the validation loss, or a mapping of numbers with
-        the key ``"loss"``. Called in evaluation mode and without gradients.
-    train_loader : iterable or None
+        Function without arguments that returns the validation loss, or a mapping of metrics that
+        includes the objective. Called in evaluation mode and without gradients.
+    train_loader : iterable or None, default=None
         Batches ``(inputs, targets)`` of the standard epoch.
-    loss_function : callable or None
+    loss_function : callable or None, default=None
         ``loss_function(outputs, targets)`` of the standard epoch.
-    train_epoch : callable or None
+    train_epoch : callable or None, default=None
         Function without arguments that trains one epoch, instead of the standard one.
-    lr_scheduler : object or None
-        Stepped once per epoch (with the loss if it is a ``ReduceLROnPlateau``).
-    loaders : sequence
+    lr_scheduler : object or None, default=None
+        Stepped once per epoch. A ``ReduceLROnPlateau`` receives the loss, or the objective if
+        `evaluate` returns no metric ``"loss"``.
+    loaders : sequence, default=()
         Further data loaders whose state belongs to the trial.
-    stateful : Mapping
+    stateful : Mapping, default={}
         Further objects with ``state_dict`` and ``load_state_dict`` (a gradient scaler, an average
         of weights), by name.
-    precision : {"float32", "bfloat16", "float16"}
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
         Precision of the standard epoch and of the evaluation (see `Precision`).
-    patience : int or None
+    patience : int or None, default=None
         Early stopping: after this many epochs without a new best value of the objective (a new
         lowest loss, unless the run names another) the trial is not trained further, and its last
         metrics are repeated for the remaining epochs. The metric ``"trained"`` is 0 for these.
@@ -73,6 +75,26 @@ class TorchRun:
     ------
     ValueError
         If `patience` is below 1.
+
+    See Also
+    --------
+    TorchTrainer : Trainer whose function `build` returns a `TorchRun`.
+
+    Examples
+    --------
+    >>> def build(config, generators):
+    ...     import torch
+    ...
+    ...     inputs, targets = torch.ones(8, 1), torch.zeros(8, 1)
+    ...     model = torch.nn.Linear(1, 1)
+    ...     loss = torch.nn.functional.mse_loss
+    ...     return TorchRun(
+    ...         model=model,
+    ...         optimizer=torch.optim.SGD(model.parameters(), lr=config["lr"]),
+    ...         evaluate=lambda: loss(model(inputs), targets).item(),
+    ...         train_loader=[(inputs, targets)],
+    ...         loss_function=loss,
+    ...     )
     """
 
     model: torch.nn.Module
@@ -100,29 +122,37 @@ Build = Callable[[Config, Generators], TorchRun]
 
 @dataclass(frozen=True)
 class TorchTrainer:
-    """A `Trainer` for PyTorch; one resource unit is one epoch.
+    """Trainer for PyTorch models, whose training resumes bit for bit.
+
+    One resource unit is one epoch.
 
     Parameters
     ----------
     build : callable
-        ``build(config, generators)`` returns the objects of a trial. It must draw random numbers
-        from the three generators or from torch's global one, which belongs to the trial meanwhile.
-    seed : int
+        ``build(config, generators)`` returns a `TorchRun`, the objects of a trial. It must draw
+        random numbers from the three generators, or from torch's global generator, which is
+        reserved for the trial during the call.
+    seed : int, default=0
         Seed of the random number generators at the start of the trial.
-    checkpoint_every : int
+    checkpoint_every : int, default=1
         Number of epochs between checkpoints; there is always one at the end of a segment.
-    keep : {"last", "best", "all"}
-        Weights that are kept: those of the last epoch, which the checkpoint includes; also those of
-        the epoch with the best objective so far (the lowest loss, unless the run names another, and
-        in processes of `TorchrunTrainer`); or those of every epoch. Further weights are files
-        beside the checkpoint, ``checkpoint.epoch-00007``, of the size of the model's
-        ``state_dict``; a checkpoint has the state of the optimizer too (with Adam, three times that
-        size).
+    keep : {"last", "best", "all"}, default="last"
+        Weights that are kept: those of the last epoch, which are in the checkpoint; also those of
+        the epoch with the best objective so far (in processes of `TorchrunTrainer`, the lowest
+        loss); or those of every epoch. Weights beside those of the last epoch are separate files,
+        ``checkpoint.epoch-00007``, with the size of the model's ``state_dict``. A checkpoint also
+        contains the state of the optimizer (with Adam, three times that size in total).
 
     Raises
     ------
     ValueError
         If `keep` is none of these.
+
+    See Also
+    --------
+    TorchRun : The objects of a trial.
+    TorchrunTrainer : Trains a trial in several processes.
+    FunctionTrainer : A trainer that calls a function.
 
     Notes
     -----
@@ -130,6 +160,16 @@ class TorchTrainer:
     are not persistent, and the state of the worker processes of a data loader with
     ``persistent_workers=True``, which is refused for that reason. Checkpoints are read with
     ``weights_only=True``, so they run no code.
+
+    Examples
+    --------
+    The function `build` is like that of the example of `TorchRun`; `hpo.examples` has complete
+    ones.
+
+    >>> from hpo.examples.mlp import build
+    >>> trainer = TorchTrainer(build, keep="best")
+    >>> trainer.checkpoint_every
+    1
     """
 
     build: Build
@@ -182,7 +222,7 @@ class TorchTrainer:
         ----------
         checkpoint : Path
             As ``results.best_checkpoint`` gives it.
-        which : {"last", "best"}, int or None
+        which : {"last", "best"}, int or None, default=None
             Weights of the last epoch, of the epoch with the best objective (see `keep`), or of an
             epoch, from 1 on.
             None: the best ones if `keep` is "best", otherwise the last ones.
@@ -224,27 +264,36 @@ def _objective() -> Objective:
 
 @dataclass
 class _History:
-    """Losses and further metrics since the trial's first epoch."""
+    """Losses and further metrics since the trial's first epoch.
+
+    `losses` has NaN for each epoch if `evaluate` returns other metrics only; `has_loss` is False
+    then.
+    """
 
     losses: list[float]
     extra: dict[str, list[float]]
     objective: Objective
+    has_loss: bool = True
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None, objective: Objective) -> _History:
         if state is None:
             return cls([], {}, objective)
         extra = {name: list(values) for name, values in state["extra"].items()}
-        return cls(list(state["losses"]), extra, objective)
+        return cls(list(state["losses"]), extra, objective, state.get("has_loss", True))
 
     @property
     def scores(self) -> list[float]:
         """What the run minimises, after each epoch."""
         values = self.extra.get(self.objective.name, self.losses)
+        others = [name for name in self.extra if name != "trained"]
+        if not self.has_loss and not self.objective.name and len(others) == 1:
+            values = self.extra[others[0]]  # the only metric is the objective
         return list(self.objective.losses(tuple(values)))
 
     def append(self, metrics: Mapping[str, float]) -> None:
-        self.losses.append(metrics["loss"])
+        self.has_loss = "loss" in metrics
+        self.losses.append(metrics.get("loss", math.nan))
         for name, value in metrics.items():
             if name != "loss":
                 self.extra.setdefault(name, []).append(value)
@@ -252,7 +301,8 @@ class _History:
     def repeat(self) -> None:
         """Repeat the last epoch for one that is not trained."""
         last = {name: values[-1] for name, values in self.extra.items()}
-        self.append({**last, "loss": self.losses[-1], "trained": 0.0})
+        loss = {"loss": self.losses[-1]} if self.has_loss else {}
+        self.append({**last, **loss, "trained": 0.0})
 
     def stagnant(self, patience: int) -> bool:
         """Return whether the last `patience` epochs had no new best value."""
@@ -264,6 +314,8 @@ class _History:
     def segment(self, start: int, stop: int) -> Metrics:
         extra = {name: values[start:stop] for name, values in self.extra.items()}
         losses, name = self.losses[start:stop], self.objective.name
+        if not self.has_loss:
+            return Metrics(extra)
         if name not in ("", "loss", *extra) and set(extra) <= {"trained"}:
             return Metrics({name: losses}, extra)  # `evaluate` returned numbers without a name
         return Metrics(losses, extra)
@@ -297,13 +349,13 @@ class _Session:
         """Train one epoch, unless the trial has stopped early."""
         patience = self._run.patience
         if patience is None:
-            history.append(self.epoch(epoch))
+            history.append(self.epoch(epoch, history.objective))
         elif history.stagnant(patience):
             history.repeat()
         else:
-            history.append({**self.epoch(epoch), "trained": 1.0})
+            history.append({**self.epoch(epoch, history.objective), "trained": 1.0})
 
-    def epoch(self, epoch: int) -> dict[str, float]:
+    def epoch(self, epoch: int, objective: Objective) -> dict[str, float]:
         """Train one epoch and return its metrics."""
         run = self._run
         for loader in self._loaders:
@@ -314,7 +366,8 @@ class _Session:
         metrics = self._evaluated()
         if run.lr_scheduler is not None:
             plateau = type(run.lr_scheduler).__name__ == "ReduceLROnPlateau"
-            run.lr_scheduler.step(*((metrics["loss"],) if plateau else ()))
+            watched = metrics.get("loss", metrics.get(objective.name, next(iter(metrics.values()))))
+            run.lr_scheduler.step(*((watched,) if plateau else ()))
         return metrics
 
     def note_weights(self, weights: Weights, history: _History) -> None:
@@ -342,9 +395,10 @@ class _Session:
             result = self.group.from_first(self._run.evaluate())
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
-        if "loss" not in result:
+        if not result or (self.group.size > 1 and "loss" not in result):
             raise ValueError(
-                f"evaluate must return a number or a mapping with 'loss', got {sorted(result)}"
+                "evaluate must return a number or a mapping of metrics (with 'loss' in processes "
+                f"of TorchrunTrainer), got {sorted(result)}"
             )
         return {str(name): float(value) for name, value in result.items()}
 
@@ -405,6 +459,7 @@ def _save(
         "format": FORMAT,
         "config": _config_text(config),
         "losses": history.losses,
+        "has_loss": history.has_loss,
         "extra": history.extra,
         "objective": {"name": history.objective.name, "mode": history.objective.mode},
         "session": session.state_dict(),  # collective: every process of a group must call it

@@ -50,7 +50,7 @@ class Weights:
     ----------
     checkpoint : Path
         The checkpoint, which includes the weights of its last epoch.
-    keep : {"last", "best", "all"}
+    keep : {"last", "best", "all"}, default="last"
         Which others are kept.
     """
 

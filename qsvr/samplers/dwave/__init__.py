@@ -1,4 +1,4 @@
-"""D-Wave's annealers and hybrid solvers, opened at first use, with retries and a limit on cost."""
+"""Samplers of D-Wave's service, opened at first use, with retries and a cost limit."""
 
 from qsvr.samplers.dwave.chain_strength import ChainStrengthScan, scan_chain_strength
 from qsvr.samplers.dwave.hybrid import CQMSampler, HybridSampler, NLSampler

@@ -1,8 +1,8 @@
-"""Chain strength: by uniform torque compensation, and measured.
+"""Chain strength, by uniform torque compensation and by measurement.
 
-Chains too weak break; chains too strong drown the problem in the analogue errors of the device.
-The published QPU results used ten times the largest coefficient, and were no better than random bit
-strings: so the strength is measured, not guessed.
+If chains are too weak, they break. If they are too strong, the problem becomes small compared with
+the analogue errors of the device. The published QPU results used ten times the largest coefficient
+and were no better than random bit strings, so the strength should be measured.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ DEFAULT_PREFACTOR = 1.414
 def torque_compensation(
     bqm: dimod.BinaryQuadraticModel, prefactor: float = DEFAULT_PREFACTOR
 ) -> float:
-    """Return prefactor times the couplings' root mean square times the root of the mean degree.
+    """Return the chain strength of uniform torque compensation.
 
-    Chains then withstand the random torque of their neighbours' couplings (Raymond et al. 2020).
+    It is the prefactor times the root mean square of the couplings times the square root of the
+    mean degree, which balances the random torque of neighbouring couplings (Raymond et al. 2020).
     The model should be over spins.
     """
     if bqm.num_interactions == 0:
@@ -45,15 +46,15 @@ def torque_compensation(
 
 @dataclass(frozen=True)
 class ScanRow:
-    """What one prefactor gave.
+    """Result for one prefactor.
 
     Attributes
     ----------
     prefactor, chain_strength : float
     chain_break_fraction : float
-        Share of chains whose qubits disagreed.
+        Fraction of chains whose qubits disagreed.
     best_gap, mean_gap : float
-        Raw energy above the relaxation bound, lowest and mean.
+        Lowest and mean raw energy above the relaxation bound.
     """
 
     prefactor: float
@@ -65,18 +66,26 @@ class ScanRow:
 
 @dataclass(frozen=True)
 class ChainStrengthScan:
-    """Chain breaks and energies against the prefactor; ``str`` is a table.
+    """Chain breaks and energies for each prefactor; ``str`` gives a table.
 
     Attributes
     ----------
     rows : tuple of ScanRow
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import ChainStrengthScan
+    >>> from qsvr.samplers.dwave.chain_strength import ScanRow
+    >>> rows = [ScanRow(0.5, 1.2, 0.10, 0.4, 0.9), ScanRow(1.0, 2.4, 0.01, 0.3, 0.7)]
+    >>> ChainStrengthScan(tuple(rows)).proposal
+    1.0
     """
 
     rows: tuple[ScanRow, ...]
 
     @property
     def proposal(self) -> float:
-        """The prefactor with the lowest mean raw energy, the smaller one of equals."""
+        """Prefactor with the lowest mean raw energy; the smaller one if two are equal."""
         return min(self.rows, key=lambda row: (row.mean_gap, row.prefactor)).prefactor
 
     def __str__(self) -> str:
@@ -98,18 +107,47 @@ def scan_chain_strength(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> ChainStrengthScan:
-    """Sample once per prefactor and report chain breaks and energies.
+    """Measure chain breaks and energies for several chain strengths on a quantum annealer.
+
+    One problem is submitted for each prefactor.
 
     Parameters
     ----------
     sampler : QPUSampler
-        As returned by ``get_sampler("qpu")``.
+        Sampler from ``get_sampler("qpu")``.
     qubo : SVRQubo
-    prefactors : sequence of float
-        One problem is submitted for each.
-    num_reads, seed : int
-    options : mapping, optional
+        Problem to sample, for example ``QSVR().make_problem(X, y).qubo``.
+    prefactors : sequence of float, default=(0.25, 0.5, 1.0, 1.414, 2.0, 4.0)
+        Prefactors of uniform torque compensation.
+    num_reads : int, default=100
+        Number of reads of each problem.
+    seed : int, default=0
+        Seed of the sampler, if it has one.
+    options : mapping, default=None
         Further options of the sampler.
+
+    Returns
+    -------
+    scan : ChainStrengthScan
+        One row per prefactor, and the proposed prefactor.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.ChainStrengthScan : The result.
+    AccessPlan : Access time of a fit.
+    get_sampler : Open the quantum annealer with ``get_sampler("qpu")``.
+
+    Examples
+    --------
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr import QSVR, get_sampler, scan_chain_strength
+    >>> mock = MockDWaveSampler(topology_type="zephyr", topology_shape=[2, 4])
+    >>> qubo = QSVR(n_bits=2).make_problem([[0.0], [1.0]], [0.0, 1.0]).qubo
+    >>> scan = scan_chain_strength(
+    ...     get_sampler(mock), qubo, prefactors=(0.5, 1.0), num_reads=5
+    ... )
+    >>> len(scan.rows), scan.proposal in (0.5, 1.0)
+    (2, True)
     """
     bound = qubo.dual.relax().bound
     rows = []

@@ -1,4 +1,4 @@
-"""The D-Wave client, opened at first use and closed once; and what its samplers have in common."""
+"""The D-Wave client, opened at first use and closed once, and the base class of its samplers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _CLASSES = {
 
 
 class _Opening(threading.local):
-    """The opening that runs in a thread: its deadline, and the client that it has made."""
+    """The opening of a client in a thread: its deadline and its client."""
 
     deadline: float | None = None
     client: Any = None
@@ -75,7 +75,7 @@ def connect(kind: str, options: Mapping[str, Any], deadline: float) -> Any:
     options : mapping
         Options of the connection: region, solver, profile, endpoint, config_file, proxy.
     deadline : float
-        `time.monotonic` at which the requests of the opening end. None of them is repeated.
+        Value of `time.monotonic` at which the requests end. None of them is repeated.
     """
     import dwave.system  # takes seconds: only here
     from dwave.cloud.config import get_configfile_paths
@@ -105,17 +105,17 @@ def connect(kind: str, options: Mapping[str, Any], deadline: float) -> Any:
 
 
 def _guard_logs() -> None:
-    """Have tokens taken out of what the client and its libraries log."""
+    """Remove tokens from the log records of the client and its libraries."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LOGGERS:
             logging.getLogger(name).addFilter(_TOKEN_FILTER)
 
 
 def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
-    """Bound the requests for the list of solvers, where the client is being opened by `connect`.
+    """Limit the time of the requests for the list of solvers while `connect` opens the client.
 
-    Only these: the sessions that submit, poll and load keep the client's own settings, since it
-    serves later fits as well.
+    The sessions that submit, poll and load keep the client's own settings, because later fits use
+    them too.
     """
     del args
     if _OPENING.deadline is None:
@@ -131,9 +131,9 @@ def _bound_requests(_name: str, *, obj: Any, args: Any) -> None:
 
 
 def _within(open_client: Callable[[], Any], options: ServiceOptions, deadline: float) -> Any:
-    """Return a client, opened in a thread: no setting of the client bounds all that it waits for.
+    """Return a client that is opened in a thread, because no setting of it limits the total time.
 
-    One that opens after the deadline is closed.
+    A client that opens after the deadline is closed.
     """
     opened: Future[Any] = Future()
 
@@ -170,14 +170,14 @@ def is_live(sampler: object) -> bool:
 
 
 class ServiceSampler(ABC):
-    """A sampler of the service: it holds a client, and accounts for what it submits.
+    """Base class of the samplers of the service, with a client and an account of its submissions.
 
     The client is opened at first use, with retries, and closed once.
 
     Parameters
     ----------
-    client : object, optional
-        One that is open already; then it is the caller's to close.
+    client : object, default=None
+        An open client, which the caller has to close.
     **connection
         Options of the connection.
     """
@@ -195,7 +195,7 @@ class ServiceSampler(ABC):
             _guard_logs()
 
     def __reduce__(self) -> Any:
-        """Refuse to travel: hold a `SamplerFactory` instead."""
+        """Raise TypeError, because a live connection cannot be pickled."""
         raise TypeError(
             f"a {type(self).__name__} holds a live connection and can be neither copied nor sent "
             f"to another process; use sampler={self._kind!r} or a SamplerFactory, which open one "
@@ -204,22 +204,22 @@ class ServiceSampler(ABC):
 
     @property
     def name(self) -> str:
-        """The solver's name where it is open, else the kind."""
+        """Name of the solver if the client is open, else the kind."""
         solver = getattr(self._client, "solver", None)
         return str(getattr(solver, "name", self._kind))
 
     @property
     def client(self) -> Any:
-        """The open client; a `ServiceError` is raised if it cannot be opened."""
+        """The open client. Raises a `ServiceError` if it cannot be opened."""
         return self.open(ServiceOptions())
 
     def open(self, options: ServiceOptions) -> Any:
-        """Return the client, opened where it is not open yet.
+        """Return the client, and open it if necessary.
 
         Parameters
         ----------
         options : ServiceOptions
-            ``timeout`` bounds the whole opening, ``max_retries`` its attempts.
+            ``timeout`` limits the time of the opening, ``max_retries`` its attempts.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class ServiceSampler(ABC):
         """
         if self._client is not None:
             return self._client
-        import dwave.system  # noqa: F401  not part of the time that the service takes
+        import dwave.system  # noqa: F401  not counted as time of the service
 
         deadline = options.deadline
         if not self._client_lock.acquire(timeout=deadline - time.monotonic()):
@@ -250,12 +250,12 @@ class ServiceSampler(ABC):
             self._client_lock.release()
 
     def opened_with(self, options: Mapping[str, Any]) -> ChargedSampler:
-        """Return this sampler for one fit, whose options say how patient the opening is.
+        """Return this sampler with the time limits of one fit.
 
         Parameters
         ----------
         options : mapping
-            ``timeout``, ``max_retries`` and ``retry_delay`` count.
+            Options of which ``timeout``, ``max_retries`` and ``retry_delay`` are used.
         """
         return PatientSampler(self, ServiceOptions.take(options))
 
@@ -275,7 +275,7 @@ class ServiceSampler(ABC):
         seed: int,
         **more: Any,
     ) -> tuple[Any, dict[str, Any]]:
-        """Return the answer to one problem, and what its submission is recorded with."""
+        """Return the answer to one problem, and the record of its submission."""
         budget = AccessBudget(options.max_access_time) if budget is None else budget
         submission = Submission(self.name, start, estimate, options, budget, **more)
         try:
@@ -302,9 +302,9 @@ class ServiceSampler(ABC):
         *,
         n_reads: int | None = None,
     ) -> Samples:
-        """Return samples of an answer without faults; else raise, with them in ``samples``.
+        """Return the samples of a valid answer; else raise an error with them in ``samples``.
 
-        ``num_reads`` is how many the solver had to return, ``n_reads`` how many it did where not
+        ``num_reads`` is the number of reads requested. ``n_reads`` is the number returned, if not
         all of them are among the samples.
         """
         n_reads = len(samples) if n_reads is None else n_reads
@@ -333,10 +333,9 @@ class ServiceSampler(ABC):
 
 @dataclass(frozen=True, eq=False)
 class PatientSampler:
-    """A sampler of the service for one fit, whose options say how patient its opening is.
+    """A sampler of the service with the time limits of one fit.
 
-    The client stays the sampler's, which all fits share; these options count where it is not open
-    yet, whatever is asked for first.
+    The client belongs to the shared sampler. The limits apply if it is not open yet.
 
     Attributes
     ----------
@@ -359,7 +358,7 @@ class PatientSampler:
 
     @property
     def max_variables(self) -> int | None:
-        """Most binary variables of one QUBO, or None."""
+        """Maximum number of variables of one QUBO, or None."""
         limit: int | None = self._opened().max_variables
         return limit
 

@@ -1,8 +1,8 @@
-"""Clique embeddings of a working graph: found once, kept as JSON, reused by every fit.
+"""Clique embeddings of a processor, which are computed once, kept as JSON, and reused.
 
 The dual's QUBO couples all variables, so its embedding is that of a clique and depends on its size
-only. Files lie in the user's cache folder (``QSVR_CACHE_DIR`` overrides it), one per working graph,
-named by a hash of solver and graph; they are read as data and verified, never evaluated.
+only. Files are in the user's cache folder (``QSVR_CACHE_DIR`` overrides it), one per working graph,
+named by a hash of solver and graph. They are read as data and verified, never evaluated.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ class Embedding:
     chains : tuple of tuple of int
     source : str
         "computed", "disk", "memory" or "fixed".
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave.embedding import Embedding
+    >>> Embedding(((0, 4), (1, 5, 9)), source="clique").n_qubits
+    5
     """
 
     chains: Chains
@@ -65,6 +71,15 @@ class WorkingGraph:
     shape : tuple of int
     nodes : tuple of int
     edges : tuple of (int, int)
+
+    Examples
+    --------
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave.embedding import WorkingGraph
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> graph = WorkingGraph.of("mock", client.properties, client.nodelist, client.edgelist)
+    >>> graph.topology, len(graph.nodes)
+    ('pegasus', 40)
     """
 
     solver: str
@@ -115,10 +130,10 @@ class WorkingGraph:
 
     @cached_property
     def lattice(self) -> Any:
-        """The part of the graph in which no coupler is missing, as the construction needs it.
+        """Part of the graph in which no coupler is missing, as required by the construction.
 
-        With missing couplers the construction would search for minutes. A qubit that has one is
-        left out instead (a greedy cover: those that miss most first), which costs a few qubits.
+        With missing couplers the construction would search for minutes. Qubits with missing
+        couplers are left out instead, those with most first, which costs a few qubits.
         """
         import dwave.graphs
 
@@ -143,13 +158,25 @@ def _cover(pairs: set[tuple[int, int]]) -> set[int]:
 
 
 class CliqueEmbedder:
-    """Finds and keeps the clique embeddings of one working graph; safe in threads.
+    """Thread-safe cache of the clique embeddings of one working graph.
 
     Parameters
     ----------
     graph : WorkingGraph
-    folder : Path, optional
-        Where embeddings are kept; by default `cache_folder`.
+    folder : Path, default=None
+        Folder of the embeddings. None means `cache_folder`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave.embedding import CliqueEmbedder, WorkingGraph
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> graph = WorkingGraph.of("mock", client.properties, client.nodelist, client.edgelist)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     embedding = CliqueEmbedder(graph, Path(folder)).embed(6)
+    >>> len(embedding.chains)
+    6
     """
 
     def __init__(self, graph: WorkingGraph, folder: Path | None = None) -> None:
@@ -167,9 +194,9 @@ class CliqueEmbedder:
         Parameters
         ----------
         n : int
-        method : {"auto", "clique", "minorminer"}
+        method : {"auto", "clique", "minorminer"}, default="auto"
             The constructed clique embedding, or the general heuristic (slower, longer chains);
-            "auto" takes the first where the topology is known.
+            "auto" uses the first if the topology is known.
 
         Raises
         ------
@@ -203,14 +230,14 @@ class CliqueEmbedder:
         self._effort = max(self._effort, source, key=("memory", "disk", "computed").index)
 
     def take_report(self) -> dict[str, Any]:
-        """Return time spent, and the most laborious source used, since the last such call."""
+        """Return the time spent and the slowest source used since the last call."""
         with self._lock:
             report = {"embedding_time": self._spent, "embedding_source": self._effort}
             self._spent, self._effort = 0.0, "memory"
             return report
 
     def largest(self) -> int:
-        """Return how many variables the largest clique has that can be embedded."""
+        """Return the number of variables of the largest clique that can be embedded."""
         with self._lock:
             if self._largest is None:
                 start, source = perf_counter(), "disk"
@@ -261,7 +288,7 @@ class CliqueEmbedder:
         return chains if fits else None
 
     def _read(self) -> dict[str, Any]:
-        """Return what the file holds; nothing where it is not there or not of this graph."""
+        """Return the content of the file; empty if it is missing or of another graph."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -275,7 +302,7 @@ class CliqueEmbedder:
         return content if fits else {}
 
     def _write(self, changes: Mapping[str, Any]) -> None:
-        """Replace the file in one step; a folder that cannot be written only costs time later."""
+        """Replace the file atomically. A read-only folder only costs time later."""
         head = {"format": _FORMAT, "graph": self.graph.key, "solver": self.graph.solver}
         text = json.dumps({**self._read(), **head, **changes})
         try:
@@ -341,7 +368,7 @@ def fixed_embedding(value: object, n: int, graph: WorkingGraph) -> Embedding:
         raise SamplerError(
             f"the embedding in sampler_options does not fit: it must give disjoint, connected, "
             f"mutually coupled chains of qubits of {graph.solver!r} for the variables 0 to "
-            f"{n - 1}. Use embedding='auto' to have one found."
+            f"{n - 1}. Use embedding='auto' to compute one."
         )
     return Embedding(usable[:n], "fixed")
 

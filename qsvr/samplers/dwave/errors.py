@@ -1,6 +1,6 @@
-"""What went wrong at the service, as one of our exceptions: what happened and what to do.
+"""Translation of exceptions of the client into errors of this package, with a remedy.
 
-No exception of ours holds or shows a token.
+No error of this package holds or shows a token.
 """
 
 from __future__ import annotations
@@ -94,15 +94,15 @@ _BY_NAME: dict[str, type[ServiceError]] = {
 def translate(
     error: Exception, solver: str, otherwise: type[ServiceError] | None = None
 ) -> SamplerError:
-    """Return the exception of ours that says what an exception of the client means.
+    """Return the error of this package for an exception of the client.
 
     Parameters
     ----------
     error : Exception
     solver : str
         Name of the solver, for the message.
-    otherwise : type, optional
-        What an exception of another kind means at this stage; by default a plain `SamplerError`.
+    otherwise : type, default=None
+        Error for other exceptions. None means `SamplerError`.
     """
     # Its frames hold the client's future, and that one a file: without them both go at once.
     error.__traceback__ = None
@@ -121,23 +121,23 @@ def translate(
 def read_or_raise(
     read: Callable[[], T], solver: str, otherwise: type[ServiceError] = InvalidAnswerError
 ) -> T:
-    """Return what a function reads from an answer; an error of ours where it cannot.
+    """Return the result of a function that reads an answer, and translate its errors.
 
     Parameters
     ----------
     read : callable
-        Called without arguments. Errors of ours, and what the client says of the problem, mean
-        what they always mean; any other exception means that the answer has an unexpected shape.
+        Called without arguments. Errors of this package and of the client are translated as usual.
+        Any other exception means that the answer has an unexpected shape.
     solver : str
         Name of the solver, for the message.
-    otherwise : type
-        The error where it has an unexpected shape.
+    otherwise : type, default=InvalidAnswerError
+        Error for an unexpected shape.
     """
     try:
         return read()
     except QSVRError:
         raise
-    except Exception as raised:  # noqa: BLE001 - of whatever kind, it says that it cannot be read
+    except Exception as raised:  # noqa: BLE001 - any exception means that it cannot be read
         error = translate(raised, solver, otherwise)
     raise error
 
@@ -155,5 +155,5 @@ def _kind_of(error: Exception) -> type[ServiceError] | None:
     if no_token or ("ProblemUploadError" in names and "AuthenticationError" in str(error)):
         return AuthenticationError
     if "SSLError" in names and "EOF occurred" in str(error):
-        return ServiceUnavailableError  # the connection was lost: another attempt may do
+        return ServiceUnavailableError  # the connection was lost, another attempt may succeed
     return next((kind for name, kind in _BY_NAME.items() if name in names), None)

@@ -1,7 +1,7 @@
 """Leap's hybrid solvers as samplers: binary quadratic, constrained and nonlinear models.
 
-The last two have the dual's equation sum(b) = 0 as a constraint and one integer per coefficient,
-where the QUBO has a penalty and bits.
+The last two have the constraint sum(b) = 0 and one integer per coefficient, instead of the penalty
+and the bits of the QUBO.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAGIC = b"DWNL"  # with which a file of states begins
 
 
 class _HybridBase(ServiceSampler):
-    """What all have in common: one model is uploaded, then solved for ``time_limit`` seconds."""
+    """Base class: one model is uploaded, then solved for ``time_limit`` seconds."""
 
     _local_method: str  # of a client without a service
 
@@ -54,14 +54,14 @@ class _HybridBase(ServiceSampler):
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the options: ours and the solver's."""
+        """Names of the options of this package and of the solver."""
         solvers = frozenset(getattr(self.client, "parameters", ()))
         return SERVICE_OPTIONS | {"time_limit"} | solvers
 
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
     ) -> AccessPlan:
-        """Return the estimate: ``time_limit``, or the solver's least for so many variables."""
+        """Return the estimate: ``time_limit``, or the minimum of the solver for the model size."""
         del num_reads
         self.open(ServiceOptions.take(options))
         limit = options.get("time_limit")
@@ -82,17 +82,17 @@ class _HybridBase(ServiceSampler):
     ) -> Samples:
         """Return the samples of one run; the solver chooses how many, at most ``num_reads``.
 
-        ``seed`` is that of the retries' jitter only. Options are ``time_limit`` (run time in
-        seconds; by default the solver's least for this model), ``timeout``, ``max_retries``,
+        ``seed`` only varies the delay of retries. Options are ``time_limit`` (run time in seconds,
+        by default the minimum of the solver for this model), ``timeout``, ``max_retries``,
         ``retry_delay`` and ``max_access_time``.
 
         Raises
         ------
         ServiceError
-            If no answer came, or one of an unexpected shape (`InvalidAnswerError`), or one without
-            a sample (`IncompleteAnswerError`).
+            If there is no answer, or one of an unexpected shape (`InvalidAnswerError`), or one
+            without a sample (`IncompleteAnswerError`).
         CapacityError
-            If the solver does not take so many variables.
+            If the model has more variables than the solver accepts.
         """
         service = ServiceOptions.take(options)
         client = self.open(service)
@@ -176,10 +176,22 @@ class HybridSampler(_HybridBase):
 
     Parameters
     ----------
-    client : dwave.system.LeapHybridSampler, optional
-        A live one. By default one is opened at first use.
+    client : dwave.system.LeapHybridSampler, default=None
+        A live client. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.CQMSampler : The hybrid solver for constrained problems.
+    qsvr.samplers.dwave.NLSampler : The hybrid solver for nonlinear problems.
+    qsvr.samplers.dwave.QPUSampler : A quantum annealer.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import HybridSampler
+    >>> solver = "hybrid_binary_quadratic_model_version2"
+    >>> sampler = HybridSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "hybrid"
@@ -208,11 +220,17 @@ class CQMSampler(_HybridBase):
 
     Parameters
     ----------
-    client : object, optional
+    client : object, default=None
         A live `dwave.system.LeapHybridCQMSampler`, or another with ``sample_cqm`` such as
         `dimod.ExactCQMSolver`. By default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import CQMSampler
+    >>> solver = "hybrid_constrained_quadratic_model_version1"
+    >>> sampler = CQMSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "cqm"
@@ -248,11 +266,17 @@ class NLSampler(_HybridBase):
 
     Parameters
     ----------
-    client : dwave.system.LeapHybridNLSampler, optional
-        A live one, or another whose ``sample`` returns the future of a solved model. By default one
-        is opened at first use.
+    client : dwave.system.LeapHybridNLSampler, default=None
+        A live client, or another object whose ``sample`` returns the future of a solved model. By
+        default one is opened at first use.
     **connection
         As for `QPUSampler`.
+
+    Examples
+    --------
+    >>> from qsvr.samplers.dwave import NLSampler
+    >>> solver = "hybrid_nonlinear_program_version1"
+    >>> sampler = NLSampler(solver=solver)  # doctest: +SKIP
     """
 
     _kind = "nl"
@@ -329,7 +353,7 @@ class NLSampler(_HybridBase):
 
 @dataclass(frozen=True)
 class _Found:
-    """What could be read of an answer: bits, lowest first, what to report, and what is wrong."""
+    """The readable part of an answer: bits, lowest energy first, information, and faults."""
 
     bits: NDArray[np.uint8]
     report: dict[str, Any]
@@ -371,7 +395,7 @@ def _states_of(model: Any, info: Mapping[str, Any]) -> _States:
 
 
 def _said_feasible(record: Any) -> BoolArray | None:
-    """Return a sample set's word on which samples are feasible, or None where it has none."""
+    """Return which samples are reported as feasible, or None if that is not reported."""
     names = record.dtype.names or ()
     if "is_feasible" not in names or record.is_feasible.dtype.kind != "b":
         return None
@@ -389,7 +413,7 @@ def _is_balanced(qubo: SVRQubo, levels: NDArray[np.int64]) -> BoolArray:
 def _lowest(
     qubo: SVRQubo, flat: NDArray[np.int64], feasible: BoolArray | None, faults: Sequence[str]
 ) -> _Found:
-    """Return the feasible ones of the levels, or all where none is, lowest energy first."""
+    """Return the feasible levels, or all if none is feasible, lowest energy first."""
     bits = qubo.encoding.bits(qubo.encoding.expanded(flat))
     if feasible is None:
         feasible = _is_balanced(qubo, flat)

@@ -1,4 +1,4 @@
-"""A quantum annealer as a sampler: embedding, chain strength, submission, and what it cost.
+"""A quantum annealer as a sampler: embedding, chain strength, submission and cost.
 
 >>> from dwave.system.testing import MockDWaveSampler
 >>> sampler = QPUSampler(client=MockDWaveSampler(topology_type="zephyr", topology_shape=[2, 4]))
@@ -45,13 +45,13 @@ _OURS = SERVICE_OPTIONS | {
 }  # fmt: skip
 _NOT_OPTIONS = {"warnings", "initial_state", "num_reads"}
 _METHODS = ("auto", "clique", "minorminer")
-# Where a sampler has no estimate of its own (mock samplers): programming, and per read.
+# For samplers without an estimate (mocks): time for programming, and per read.
 _PROGRAMMING_SECONDS, _READ_SECONDS = 0.0151, 2e-4
 
 
 @dataclass(frozen=True)
 class _Call:
-    """Options of one call, by whom they concern."""
+    """Options of one call, grouped by recipient."""
 
     service: ServiceOptions
     embedding: object
@@ -62,7 +62,7 @@ class _Call:
 
     @property
     def n_runs(self) -> int:
-        """Problems that a composite submits for one: a spin reversal transform makes several."""
+        """Number of problems that a composite submits for one, as for spin reversal transforms."""
         runs, given = self.solver.get("num_spin_reversal_transforms"), self.solver.get("srts")
         if given is not None:
             runs = len(given)
@@ -70,7 +70,7 @@ class _Call:
 
 
 class QPUSampler(ServiceSampler):
-    """Samples on a quantum annealer through a clique embedding.
+    """Sampler that uses a quantum annealer through a clique embedding.
 
     Options of `sample`, beside the solver's own (``annealing_time``, ...):
     ``embedding`` ("auto", "clique", "minorminer" or chains of qubits); ``chain_strength`` (a
@@ -82,14 +82,28 @@ class QPUSampler(ServiceSampler):
 
     Parameters
     ----------
-    client : dimod.Structured, optional
-        A live `dwave.system.DWaveSampler`, a mock of one, or a composite that passes problems on to
+    client : dimod.Structured, default=None
+        A live `dwave.system.DWaveSampler`, a mock of one, or a composite that forwards problems to
         one. By default one is opened at first use.
-    embedding : str
-        What the option ``embedding`` is by default.
+    embedding : str, default="auto"
+        Default of the option ``embedding``.
     **connection
         ``region``, ``solver``, ``profile``, ``endpoint``, ``config_file``, ``proxy``: for the
         D-Wave client, which reads the token from its own configuration.
+
+    See Also
+    --------
+    qsvr.samplers.dwave.HybridSampler : The hybrid solver for QUBOs.
+    qsvr.scan_chain_strength : Measures a chain strength.
+    qsvr.AccessPlan : Access time of a fit.
+
+    Examples
+    --------
+    >>> from dwave.system.testing import MockDWaveSampler
+    >>> from qsvr.samplers.dwave import QPUSampler
+    >>> client = MockDWaveSampler(topology_type="pegasus", topology_shape=[2])
+    >>> "annealing_time" in QPUSampler(client).parameters
+    True
     """
 
     _kind = "qpu"
@@ -102,13 +116,13 @@ class QPUSampler(ServiceSampler):
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Names of the options: ours and the solver's."""
+        """Names of the options of this package and of the solver."""
         names = option_names(self.client)
         return _OURS | (names - _NOT_OPTIONS - {"seed", *seed_argument(names, 0)})
 
     @property
     def _device(self) -> Any:
-        """The structured sampler that the client is or passes problems on to."""
+        """The client, or the structured sampler to which it forwards problems."""
         device, _ = device_of(self.client)
         return self.client if device is None else device
 
@@ -126,13 +140,30 @@ class QPUSampler(ServiceSampler):
 
     @property
     def max_variables(self) -> int | None:
-        """Size of the largest clique of the working graph; None where it is not a lattice."""
+        """Size of the largest clique of the processor; None if its topology is unknown."""
         return self.embedder.largest() if self.embedder.graph.is_lattice else None
 
     def plan(
         self, n_variables: int, *, n_problems: int, num_reads: int, options: Mapping[str, Any]
     ) -> AccessPlan:
-        """Return the estimate by the solver's own formula."""
+        """Return the estimated cost by the formula of the solver, without submitting anything.
+
+        Parameters
+        ----------
+        n_variables : int
+            Number of variables of each problem.
+        n_problems : int
+            Number of problems.
+        num_reads : int
+            Number of reads of each problem.
+        options : mapping
+            Options of `sample`.
+
+        Returns
+        -------
+        plan : AccessPlan
+            Number of problems and access time of each.
+        """
         call = self._call(options, num_reads)
         self.open(call.service)
         embedding = self._embed(n_variables, call)
@@ -147,17 +178,18 @@ class QPUSampler(ServiceSampler):
         budget: AccessBudget | None = None,
         **options: Any,
     ) -> Samples:
-        """Return the reads of one problem; ``seed`` is that of the retries' jitter.
+        """Return the reads of one problem.
 
-        A sampler that stands for an annealer gets it too, where it has one.
+        ``seed`` varies the delay of retries. A mock of an annealer receives it too, if it has a
+        seed.
 
         Raises
         ------
         ServiceError
-            If no answer came, or one with fewer reads (`IncompleteAnswerError`), or one of an
+            If there is no answer, or one with fewer reads (`IncompleteAnswerError`), or one of an
             unexpected shape (`InvalidAnswerError`).
         CostLimitError
-            If it would exceed the budget.
+            If the submission would exceed the budget.
         """
         from dwave.embedding import embed_bqm
 
@@ -209,7 +241,7 @@ class QPUSampler(ServiceSampler):
     def _read(
         self, answer: Any, embedding: Embedding, bqm: Any, call: _Call, strength: Any, seed: int
     ) -> tuple[dimod.SampleSet, SamplerError | None]:
-        """Return the samples over variables, and an error where the method for them fails."""
+        """Return the samples over variables, and an error if the method for broken chains fails."""
         chains, method = embedding.chains, call.chain_break_method
         given = {"chain_strength": strength, "seed": seed}
         try:
@@ -281,7 +313,7 @@ class QPUSampler(ServiceSampler):
 
 
 def _broken(sample_set: Any, chains: Sequence[Sequence[int]]) -> float:
-    """Return the share of chains whose qubits disagree."""
+    """Return the fraction of chains whose qubits disagree."""
     from dwave.embedding.chain_breaks import broken_chains
 
     if len(sample_set) == 0:
@@ -293,19 +325,19 @@ def _broken(sample_set: Any, chains: Sequence[Sequence[int]]) -> float:
 def readable(
     answer: Any, chains: Sequence[Sequence[int]], num_reads: int
 ) -> tuple[dimod.SampleSet, tuple[str, ...]]:
-    """Return the reads of a device's answer that can be read, and what is wrong with it.
+    """Return the readable reads of a device's answer, and its faults.
 
-    An answer without faults is returned as it is. A qubit without a value gets that of the majority
-    of its chain; where a whole chain has none, no read can be read.
+    A valid answer is returned unchanged. A qubit without a value gets that of the majority of its
+    chain. If a whole chain has no values, no read is readable.
 
     Parameters
     ----------
     answer : dimod.SampleSet
-        Or whatever came instead of one.
+        The answer, which may be any object if the device is at fault.
     chains : sequence of sequences of int
         Qubits of each variable.
     num_reads : int
-        Most reads that one sample of an answer with faults stands for.
+        Maximum number of reads per sample in an answer with faults.
     """
     qubits = [qubit for chain in chains for qubit in chain]
     reads = read_answer(answer, qubits, limit=num_reads, is_part_enough=True)

@@ -1,7 +1,7 @@
-"""One problem on its way: charged, submitted, waited for, and tried again where that can help.
+"""Submission of one problem: charging, waiting, and retries.
 
-A problem that the service has taken is never submitted twice: after a lost connection its answer is
-asked for by its id.
+A problem that the service has accepted is never submitted twice. After a lost connection its answer
+is requested by its id.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """How patient to be with the service, and how much to spend.
+    """Time limits, retries and cost limit of a service.
 
     Attributes
     ----------
     timeout : float
-        Seconds to wait for an answer, and as many for the client to open; retries included.
+        Seconds to wait for an answer, retries included, and for the client to open.
     max_retries : int
         Attempts after the first.
     retry_delay : float
-        Seconds before the first retry; doubled each time, with jitter.
+        Seconds before the first retry. The delay doubles each time, with random variation.
     max_access_time : float or None
-        Most seconds of access time for one fit.
+        Maximum access time of one fit, in seconds.
     """
 
     timeout: float = 600.0
@@ -66,7 +66,7 @@ class ServiceOptions:
 
     @classmethod
     def take(cls, options: Mapping[str, Any]) -> ServiceOptions:
-        """Return those among a sampler's options, checked."""
+        """Return the checked options of the service, removed from a sampler's options."""
         chosen = {name: value for name, value in options.items() if name in SERVICE_OPTIONS}
         owner = "sampler_options"
         for name in chosen.keys() & {"timeout", "max_access_time"}:
@@ -82,7 +82,7 @@ class ServiceOptions:
 
     @property
     def deadline(self) -> float:
-        """Value of `time.monotonic` at which an attempt that starts now has taken ``timeout``."""
+        """Value of `time.monotonic` at which an attempt that starts now must end."""
         return time.monotonic() + self.patience
 
     @property
@@ -105,9 +105,9 @@ def with_retries(
     deadline: float,
     otherwise: type[ServiceError] | None = None,
 ) -> tuple[T, int]:
-    """Return what an action returns, and how often it was tried again.
+    """Return the result of an action, and the number of retries.
 
-    Only overload, server errors and lost connections are tried again.
+    Only overload, server errors and lost connections are retried.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def with_retries(
     seed : int
         Seed of the jitter.
     deadline : float
-        `time.monotonic` after which nothing is tried again.
-    otherwise : type, optional
-        What an exception means that is not known to be of the service; see `translate`.
+        Value of `time.monotonic` after which there are no retries.
+    otherwise : type, default=None
+        Error for exceptions that are not of the service; see `translate`.
 
     Raises
     ------
     SamplerError
-        Ours, with no reference to the client's exception: that one may hold the request's headers.
+        Without reference to the client's exception, which may hold the headers of the request.
     """
     rng = np.random.default_rng(seed)
     retry = 0
@@ -156,17 +156,17 @@ class Submission:
     Attributes
     ----------
     name : str
-        The sampler's, for messages.
+        Name of the sampler, for messages.
     start : callable
-        Submits it and returns the client's future, or a sample set where there is no service.
+        Submits the problem and returns the client's future, or a sample set without a service.
     estimate : float
         Access time in seconds.
     options : ServiceOptions
     budget : AccessBudget
     read : callable
-        Returns the answer, with an attribute ``info``, of a future that is done.
+        Returns the answer of a completed future, with an attribute ``info``.
     spent : float
-        Seconds charged for it: as reported for an answer, as estimated for what may have run.
+        Seconds charged: the reported time of an answer, or the estimate if it may have run.
     """
 
     name: str
@@ -187,7 +187,7 @@ class Submission:
         CostLimitError
             If the submission would exceed the budget.
         ServiceError
-            If no answer came.
+            If there is no answer.
         """
         self._deadline = self.options.deadline
         try:
@@ -204,7 +204,7 @@ class Submission:
     def _attempt(self) -> Any:
         if self._future is None or self._future.id is None:
             self._submit()
-        else:  # the service has the problem: asking for its answer again costs nothing
+        else:  # the service has the problem: requesting its answer again is free
             solver = self._future.solver
             self._future = solver.client.retrieve_answer(self._future.id)
             self._future.solver = solver
@@ -251,7 +251,7 @@ class Submission:
 
 
 def info_of(answer: Any) -> Mapping[str, Any]:
-    """Return the ``info`` of an answer; empty where it has none.
+    """Return the ``info`` of an answer; empty if it has none.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def info_of(answer: Any) -> Mapping[str, Any]:
 
 
 def timing_of(info: Mapping[str, Any]) -> dict[str, float]:
-    """Return what an answer says of its timing, in microseconds, without what is not a number.
+    """Return the numbers of the timing of an answer, in microseconds.
 
     Parameters
     ----------
@@ -277,8 +277,8 @@ def timing_of(info: Mapping[str, Any]) -> dict[str, float]:
 def access_seconds(info: Mapping[str, Any], estimate: float) -> float:
     """Return the access time that an answer reports, in seconds.
 
-    The estimate stands where none is reported, or something that is no time: null, text, a negative
-    number. Such a report never raises what is left of a budget.
+    It is the estimate if the report has no valid time (null, text, a negative number), so that such
+    a report never increases what is left of a budget.
 
     Parameters
     ----------

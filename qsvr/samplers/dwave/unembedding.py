@@ -1,4 +1,4 @@
-"""From qubits back to variables: what a chain reads as where its qubits disagree."""
+"""From qubits back to variables, with methods for broken chains."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def unembedded(
     chain_strength: Any,
     seed: int,
 ) -> dimod.SampleSet:
-    """Return the samples over variables, with the ``embedding_context`` that Ocean's tools read.
+    """Return the samples over variables, with the ``embedding_context`` of Ocean's tools.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def unembedded(
     bqm : dimod.BinaryQuadraticModel
         The problem over spins.
     method : str, callable, sequence of these or None
-        As `check_chain_break_method` takes it; None is the majority vote.
+        Method for broken chains; None is the majority vote.
     chain_strength : float or mapping
-        What was applied.
+        Chain strength that was applied.
     seed : int
-        Of ``"weighted_random"``.
+        Seed of ``"weighted_random"``.
     """
     from dwave.embedding import unembed_sampleset
 

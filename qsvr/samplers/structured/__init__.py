@@ -1,4 +1,4 @@
-"""The default sampler: annealing that knows the structure of the dual's QUBO."""
+"""The default sampler: annealing with moves that fit the structure of the dual's QUBO."""
 
 from qsvr.samplers.structured.annealer import StructuredAnnealer
 

@@ -1,9 +1,9 @@
-"""Simulated annealing that knows the problem's structure: the default sampler.
+"""Simulated annealing with moves that fit the problem: the default sampler.
 
-A generic annealer sees 2 * n_bits * n bits and flips one at a time. This one sees n coefficients
-and two moves that matter: a level change on one sample paired with the opposite one on a near
-neighbour in the kernel (it crosses the equality penalty), and a heat-bath draw over all levels of
-one coefficient. Reads run side by side in SIMD lanes, and batches of them in threads.
+A generic annealer flips one of 2 * n_bits * n bits at a time. This one has two moves on n
+coefficients: a level change of one sample with the opposite change of a near neighbour in the
+kernel, which crosses the equality penalty, and a heat-bath draw over all levels of one coefficient.
+Reads run side by side in SIMD lanes, and batches of reads in threads.
 
 >>> import numpy as np
 >>> from qsvr.problem.dual import SVRDual
@@ -42,7 +42,7 @@ _BLOCK_SIZE = 16
 _N_PARTITIONS = 8
 _PROPOSALS_PER_VISIT = 4
 _SWEEPS_PER_HEAT_BATH = 16
-# After this many sweeps the fields are computed afresh, against rounding in single precision.
+# After this many sweeps the fields are recomputed to remove rounding errors of single precision.
 _SWEEPS_PER_REFRESH = 64
 
 
@@ -53,8 +53,20 @@ class StructuredAnnealer:
     Options of `sample`: ``num_sweeps`` (by default it grows with the root of n_samples),
     ``beta_range`` (hot and cold inverse temperature; derived from the problem by default, see
     `pair_beta_ranges`), ``n_jobs`` (threads; the samples do not depend on it), ``device``
-    (PyTorch's name of a device, such as ``"cuda"``, on which all QUBOs of a stack are annealed at
-    once; by default the compiled annealer runs on the processor, which needs no PyTorch).
+    (name of a PyTorch device, such as ``"cuda"``, on which all QUBOs of a stack are annealed at
+    once; by default the compiled annealer runs on the processor, without PyTorch).
+
+    See Also
+    --------
+    qsvr.get_sampler : Opens this sampler by default.
+
+    Examples
+    --------
+    >>> from qsvr import QSVR
+    >>> qubo = QSVR().make_problem([[0.0], [0.5], [1.0]], [0.0, 0.2, 1.0]).qubo
+    >>> samples = StructuredAnnealer().sample(qubo, num_reads=8, seed=0, num_sweeps=20)
+    >>> len(samples)
+    8
     """
 
     is_local = True
@@ -62,7 +74,7 @@ class StructuredAnnealer:
     max_variables = 60_000  # 10,000 samples at 3 bits: three copies of their kernel fill 2 GB
 
     def sample(self, qubo: SVRQubo, *, num_reads: int, seed: int, **options: Any) -> Samples:
-        """Return ``num_reads`` samples, annealed in batches of as many reads as there are lanes."""
+        """Return ``num_reads`` samples; see `qsvr.samplers.Sampler.sample`."""
         return self.sample_stack(
             QuboStack.of([qubo]), num_reads=num_reads, seeds=[seed], **options
         )[0]
@@ -70,17 +82,17 @@ class StructuredAnnealer:
     def sample_stack(
         self, stack: QuboStack, *, num_reads: int, seeds: Sequence[int], **options: Any
     ) -> list[Samples]:
-        """Return the samples of each QUBO of a stack: the same as one by one, in less time.
+        """Return the samples of each QUBO of a stack, equal to those of separate calls.
 
         Parameters
         ----------
         stack : QuboStack
         num_reads : int
-            Of each QUBO.
+            Number of samples of each QUBO.
         seeds : sequence of int
-            One for each QUBO.
+            One seed for each QUBO.
         **options
-            As for `sample`; ``n_jobs`` threads share the QUBOs.
+            Options of `sample`; ``n_jobs`` threads share the QUBOs.
         """
         check_options("structured", options, self.parameters)
         start = perf_counter()
@@ -295,8 +307,8 @@ def _costs(stack: QuboStack) -> FloatArray:
 def _checked_device(device: object) -> str:
     if not isinstance(device, str) or not device:
         raise ValueError(
-            "device of sampler_options must be PyTorch's name of a device, such as 'cuda', or None "
-            f"for the compiled annealer; got {shown(device)}."
+            "device of sampler_options must be the name of a PyTorch device, such as 'cuda', or "
+            f"None for the compiled annealer; got {shown(device)}."
         )
     return device
 

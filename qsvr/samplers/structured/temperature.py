@@ -1,4 +1,4 @@
-"""Annealing temperatures derived from the problem, so that they need not be chosen by hand."""
+"""Annealing temperatures that are derived from the problem."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["pair_beta_ranges", "single_flip_beta_range"]
 
 
 def pair_beta_ranges(stack: QuboStack) -> list[tuple[float, float]]:
-    """Return the hot and cold inverse temperature that suit each problem of a stack.
+    """Return the hot and cold inverse temperature for each problem of a stack.
 
-    Both come from the energies of one-level pair moves around a local minimum: at the cold end even
-    a cheap one is frozen out, at the hot end moves across an eighth of the box are made. The
-    factors gave low median energies on friedman1 and diabetes. They scale with the energy, so the
-    schedule does not change when y, epsilon and C are given in other units.
+    Both follow from the energies of one-level pair moves around a local minimum. At the cold end
+    even cheap moves are rejected, and at the hot end moves across an eighth of the box are
+    accepted. The factors gave low median energies on friedman1 and diabetes. They scale with the
+    energy, so the schedule does not change when y, epsilon and C are given in other units.
     """
     kernel, top = stack.penalised_kernel, stack.grid.size - 1
     n = kernel.shape[-1]

@@ -216,7 +216,7 @@ def test_mixed_forecasts_take_turns_and_hand_the_state_on():
 
 
 def test_mixed_needs_someone_to_forecast():
-    with pytest.raises(ValueError, match="forecasters must hold at least one"):
+    with pytest.raises(ValueError, match="forecasters must contain at least one"):
         MixedPredictor(forecasters=[])
 
 

@@ -148,6 +148,56 @@ def test_pages_of_all_kinds_fit_a_narrow_screen(opened, finished, unfinished, na
 
 
 @pytest.mark.slow
+def test_every_figure_shows_what_the_results_hold(opened, finished):
+    journal = finished("swift-hyperband")
+    browser, _ = opened(journal)
+    results = read_run(journal).results
+
+    def count(selector):
+        return browser.evaluate(f"document.querySelectorAll('{selector}').length")
+
+    assert count("#timeline rect.span") == len(results.spans)
+    assert "One row per worker" in browser.evaluate(
+        "document.querySelector('#timeline').textContent"
+    )
+    browser.evaluate(
+        "const r = document.getElementById('resource'); r.value = '1';"
+        "r.dispatchEvent(new Event('change'))"
+    )
+    trained = [t for t in results.trials if t.values and math.isfinite(t.values[0])]
+    assert count("#importance path.line:not(.chosen)") == len(trained)
+    axes = browser.evaluate("data.axes.map((axis) => axis.name)")
+    assert count(".slices > div") == min(8, len(axes))
+    for name in ("lr", "opt"):
+        label = f"against {name} of"
+        dots = f"svg[aria-label*=\\'{label}\\'] circle"
+        assert count(dots) == len([t for t in trained if name in t.config])
+    assert count("#budget rect.span:not(.saved)") == sum(
+        1 for bracket in content(read_run(journal))["brackets"] for n in bracket["epochs"] if n
+    )
+    known = len(browser.evaluate("data.forecasts"))
+    assert count("#predictor circle.dot[data-trial]") == known > 0
+    assert "predicted loss" in browser.evaluate("document.querySelector('#predictor').textContent")
+    early = "#best path.run.early"
+    assert (count(early), count("#best path.run:not(.early)")) == (2, 2)  # with the keys
+    best = read_run(journal).results.best
+    colours = browser.evaluate(
+        "['#curves path.chosen.curve', '#curves path.curve.fate-5'].map("
+        "(each) => getComputedStyle(document.querySelector(each)).stroke)"
+    )
+    assert len(set(colours)) == 1  # the best, chosen at first, in the colour of the legend
+    assert trial_shown(browser) == best.trial_id
+    browser.evaluate("document.querySelector('#timeline rect.span[data-trial]').dispatchEvent("
+                     "new Event('click'))")  # fmt: skip
+    first = next(span for span in results.spans if span.trial_id is not None)
+    assert trial_shown(browser) == first.trial_id
+    assert count("#timeline .chosen-span") == sum(
+        span.trial_id == first.trial_id for span in results.spans
+    )
+    assert browser.errors == []
+
+
+@pytest.mark.slow
 def test_a_page_is_drawn_again_with_newer_content_and_the_reader_keeps_the_place(
     opened, finished, unfinished
 ):

@@ -288,4 +288,4 @@ def test_the_report_of_a_run_that_was_stopped_names_the_callback(tmp_path: Path)
     journal = tmp_path / "run.jsonl"
     tuner(StopsSearch("on_epoch", 2), journal=journal).run()
     text = "\n".join(read_run(journal).results.summary_lines())
-    assert "Stopped by callback StopsSearch; resume the run to go on." in text
+    assert "Stopped by callback StopsSearch; resume the run to continue." in text

@@ -489,7 +489,7 @@ class Ranks(ThreadPoolExecutor):
 
 def test_fewer_devices_than_ranks_end_the_run_at_once(workshop, monkeypatch) -> None:
     monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
-    with pytest.raises(MachineError, match=r"one device a worker: 2 workers, got 1.*and resume"):
+    with pytest.raises(MachineError, match=r"one device per worker: 2 workers, got 1.*and resume"):
         Tuner.from_spec(workshop.spec(), journal=workshop.journal, executor=Ranks(1)).run()
     kinds = [entry.kind for entry in read_journal(workshop.journal).entries]
     assert "reported" not in kinds

@@ -13,7 +13,13 @@ from rich.console import Console
 
 from hpo import FunctionTrainer, Hyperband, ListSearcher, Metrics, RunSpec, Tuner
 from hpo.cli import main
-from hpo.errors import JournalError, NoBestTrialError, StoppedRunError, UsageError
+from hpo.errors import (
+    JournalError,
+    MissingObjectiveError,
+    NoBestTrialError,
+    StoppedRunError,
+    UsageError,
+)
 from hpo.report import Comparison, read_run, read_status
 from hpo.report.content import content
 from hpo.report.plots import plot_curves, plot_regret
@@ -134,6 +140,15 @@ def test_an_objective_that_is_not_there_stops_the_run_at_its_first_segment(setti
     assert words in str(stop.value)
     assert len(trained) == 1
     assert not stop.value.results.trials[0].reason
+
+
+def test_a_run_whose_objective_is_not_there_leaves_nothing_behind(tmp_path):
+    journal = tmp_path / "run.jsonl"
+    with pytest.raises(MissingObjectiveError):
+        search(mappings, objective="acuracy", mode="max", journal=journal)
+    assert list(tmp_path.iterdir()) == []
+    results = search(mappings, objective="accuracy", mode="max", journal=journal)
+    assert results.objective.name == "accuracy"
 
 
 def test_a_single_trial_without_the_objective_fails_alone():

@@ -161,15 +161,21 @@ def test_figures(results: Results, tmp_path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     ax = plot_curves(results, title="t")
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "best" in labels
+    assert "best (trial 0)" in labels
     assert "decision: stopped (1)" in labels
     colours = {line.get_color() for line in ax.get_lines()}
     assert {FATES["best"], FATES["stopped by a prediction"], FATES["failed"]} <= colours
     ax = plot_regret({"a": results, "b": results}, reference=0.0)
     assert ax.get_yscale() == "log"
     paths = save_figures({"run": results}, tmp_path / "figures")
-    assert [path.name for path in paths] == ["run-curves.png", "regret.png"]
-    assert all(path.stat().st_size > 10_000 for path in paths)
+    further = [
+        "run-intermediate-values.png",
+        "run-budget.png",
+        "run-parallel.png",
+        "run-slices.png",
+    ]
+    assert [path.name for path in paths] == ["run-curves.png", *further, "regret.png"]
+    assert all(path.stat().st_size > 8_000 for path in paths)
 
 
 def test_a_search_without_rungs_has_an_axis_of_epochs() -> None:

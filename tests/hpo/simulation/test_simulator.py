@@ -115,7 +115,7 @@ def test_read_csv_and_npz(tmp_path):
     ("name", "text", "message"),
     [
         ("t.txt", "", "must be a .csv or .npz"),
-        ("t.csv", "", "no table of learning curves"),
+        ("t.csv", "", "not a valid table of learning curves"),
         ("t.csv", "lr\n0.1\n", "needs columns loss_0"),
         ("t.csv", "lr,loss_0\n", "at least one row"),
         ("t.csv", "lr,loss_1\n0.1,2\n", "loss_0"),

@@ -46,7 +46,10 @@ def test_a_toml_file_has_conditions(tmp_path):
     [
         ({"a": {**UNIT, "when": "b"}}, "'a': when must be a table of .* got 'b'"),
         ({"a": {**UNIT, "when": {}}}, "'a': when must be a table of .* got {}"),
-        ({"a": {**UNIT, "when": {"b": 1}}}, "'a': when names 'b', which is none of 'a'"),
+        (
+            {"a": {**UNIT, "when": {"b": 1}}},
+            r"'a': when must name hyperparameters of the space \('a'\), got 'b'",
+        ),
         ({"o": OPT, "a": {**UNIT, "when": {"o": []}}}, "'a': when must give 'o' at least one"),
         (
             {"o": OPT, "a": {**UNIT, "when": {"o": "adm"}}},
@@ -62,14 +65,14 @@ def test_a_toml_file_has_conditions(tmp_path):
         ({"c": 3, "a": {**UNIT, "when": {"c": 4}}}, "'a'.* the value 4, .* it is always 3"),
         ({"x": UNIT, "a": {**UNIT, "when": {"x": 0.5}}}, "'a': when names 'x', a float, .* use an"),
         ({"a": {"choices": OPT, "when": {"a": "sgd"}}}, "'a': type must be one of"),
-        ({"a": {**LAYERS, "when": {"a": 1}}}, "circle: 'a' needs 'a'; leave one"),
+        ({"a": {**LAYERS, "when": {"a": 1}}}, "circular: 'a' needs 'a'; remove one"),
         (
             {
                 "a": {**LAYERS, "when": {"c": 1}},
                 "b": {**LAYERS, "when": {"a": 1}},
                 "c": {**LAYERS, "when": {"b": 1}},
             },
-            "circle: 'a' needs 'c' needs 'b' needs 'a'; leave one",
+            "circular: 'a' needs 'c' needs 'b' needs 'a'; remove one",
         ),
         (
             {
@@ -77,7 +80,7 @@ def test_a_toml_file_has_conditions(tmp_path):
                 "b": {**LAYERS, "when": {"o": "sgd"}},
                 "a": {**UNIT, "when": {"b": 1, "o": "adam"}},
             },
-            "'a' can never be there: 'o' would have to be 'adam' and 'sgd' at once",
+            "'a' can never be present: 'o' would have to be 'adam' and 'sgd' at once",
         ),
     ],
 )
@@ -87,7 +90,7 @@ def test_bad_conditions_name_parameter_rule_and_value(spec, message):
 
 
 def test_a_condition_for_nothing():
-    with pytest.raises(ValueError, match="a condition for 'b', which the search space does not"):
+    with pytest.raises(ValueError, match="a condition for 'b', which is not in the search space"):
         SearchSpace({"a": Float(0.0, 1.0)}, {"b": {"a": (1,)}})
     with pytest.raises(ValueError, match="'a': when must name at least one other"):
         SearchSpace({"a": Float(0.0, 1.0)}, {"a": {}})
@@ -99,11 +102,11 @@ SGD = {"opt": "sgd", "lr": 0.01, "momentum": 0.9, "nesterov": True}
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"opt": "adam"}, "lacks 'lr'"),
-        ({"opt": "sgd", "lr": 0.01, "nesterov": True}, "lacks 'momentum'"),
-        (SGD | {"opt": "adam"}, r"has 'momentum', which is there only when \{'opt': \['sgd'\]\}"),
-        (SGD | {"damping": 0.1}, "has 'damping', which is there only when .* remove it"),
-        (SGD | {"depth": 3}, "has 'depth', which the search space does not name"),
+        ({"opt": "adam"}, "a value for 'lr', got none"),
+        ({"opt": "sgd", "lr": 0.01, "nesterov": True}, "a value for 'momentum', got none"),
+        (SGD | {"opt": "adam"}, r"has 'momentum', which is present only when \{'opt': \['sgd'\]\}"),
+        (SGD | {"damping": 0.1}, "has 'damping', which is present only when .* remove it"),
+        (SGD | {"depth": 3}, "has 'depth', which is not in the search space"),
         (SGD | {"momentum": 1.5}, "'momentum' must lie in its domain .*'high': 1.0.* got 1.5"),
         (SGD | {"momentum": "0.5"}, "'momentum' must lie in its domain"),
         (SGD | {"nesterov": 1}, "'nesterov' must lie in its domain .* got 1"),
@@ -146,7 +149,7 @@ def test_features_tell_what_is_absent():
     }
     for expected, config in rows.items():
         np.testing.assert_allclose(SPACE.to_features(config), expected)
-    with pytest.raises(ValueError, match="lacks 'damping'"):
+    with pytest.raises(ValueError, match="a value for 'damping', got none"):
         SPACE.to_features(SGD | {"nesterov": False})
     curves = [Curve(i, config, (1.0,)) for i, config in enumerate(rows.values())]
     assert CurveFeatures(space=SPACE)(curves, np.ones((3, 1))).shape == (3, 1 + len(names))

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import ASHA, ListSearcher, TorchrunTrainer, Tuner
+from hpo import (
+    ASHA,
+    ListSearcher,
+    RandomSearcher,
+    SearchSpace,
+    TorchrunTrainer,
+    Tuner,
+    make_scheduler,
+)
 from hpo.errors import CheckpointError
 from hpo.trainers import Segment, TorchRun, TorchTrainer, run_segment
 from hpo.trainers.objective import Objective
@@ -100,6 +108,31 @@ def test_pieces_equal_one_go(tmp_path: Path, optimizer: str, schedule: str) -> N
     assert pieces == whole.losses
     assert len(set(whole.losses)) == 10
     assert list(whole.extra["unit"]) == [1.0] * 10
+
+
+@pytest.mark.parametrize("objective", ["score", None])
+def test_metrics_without_a_loss_are_enough(tmp_path: Path, objective: str | None) -> None:
+    """`evaluate` returns the objective alone, also where a trial stops early and resumes."""
+
+    def scored(config, generators):
+        run = build(config | {"schedule": "plateau"}, generators)
+        loss = run.evaluate
+        run.evaluate = lambda: {"score": -loss()["loss"]}
+        run.patience = 2 if objective else None  # it adds the metric "trained"
+        return run
+
+    space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.01, "high": 0.02}})
+    scheduler = make_scheduler("hyperband", RandomSearcher(space, seed=0), max_resource=9)
+    settings = {"objective": objective, "mode": "max", "executor": "inline"}
+    trainer = TorchTrainer(lambda config, drawn: scored(CONFIG | config, drawn), keep="best")
+    folder = tmp_path / "models"
+    results = Tuner(trainer, scheduler, checkpoint_dir=folder, **settings).run()
+    assert results.objective.name == "score"
+    assert results.best.value < 0
+    assert set(results.best.metrics) == ({"trained"} if objective else set())
+    best = results.best.best_epoch
+    assert results.best.values[best - 1] == max(results.best.values)
+    assert isinstance(results.best.load(), nn.Module)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

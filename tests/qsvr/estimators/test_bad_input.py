@@ -63,7 +63,7 @@ PARAMETERS = [
     ({"C": 0.0}, r"C of QSVR must be a finite number > 0; got 0\.0"),
     ({"C": -1}, "C of QSVR must be a finite number > 0; got -1"),
     ({"C": np.inf}, "C of QSVR must be a finite number > 0; got inf"),
-    ({"C": "implied"}, "C of QSVR must be.*got 'implied'.*needs base, whose weights imply the box"),
+    ({"C": "implied"}, "C of QSVR must be.*got 'implied'.*requires base, whose weights determine"),
     (
         {"C": 2.0, "base": 0.5},
         r"C of QSVR must be 'implied' or 1\.75 when base.*got 2\.0.*Leave base",
@@ -93,7 +93,7 @@ PARAMETERS = [
     ({"degree": 2.5}, r"degree of QSVR must be an integer >= 0; got 2\.5"),
     ({"coef0": np.nan}, "coef0 of QSVR must be a finite number.*got nan"),
     ({"coef0": -np.inf}, "coef0 of QSVR must be a finite number.*got -inf"),
-    ({"equality_penalty": -1.0}, "equality_penalty of QSVR must be.*'scale' chooses it from the"),
+    ({"equality_penalty": -1.0}, "equality_penalty of QSVR must be.*'scale' derives it from the"),
     ({"equality_penalty": "auto"}, "equality_penalty of QSVR must be.*got 'auto'"),
     ({"overlap_penalty": -1.0}, r"overlap_penalty of QSVR must be a finite number >= 0; got -1\.0"),
     ({"num_reads": 0}, "num_reads of QSVR must be an integer >= 1; got 0"),
@@ -109,11 +109,11 @@ PARAMETERS = [
     ({"sampler": "dwave"}, r"sampler='dwave' is not known; use one of \['structured', 'sa', "),
     (
         {"sampler_options": {"sweeps": 9}},
-        r"\['sweeps'\], which the sampler 'structured' does not take; it takes \['beta_range', ",
+        r"\['sweeps'\], which the sampler 'structured' does not have\. Its options are \['beta_r",
     ),
     (
         {"sampler": "sa", "sampler_options": {"num_reads": 9}},
-        r"sampler_options has \['num_reads'\], which the sampler 'sa' does not take",
+        r"sampler_options has \['num_reads'\], which the sampler 'sa' does not have",
     ),
     ({"sampler_options": {"num_sweeps": 0}}, "num_sweeps of sampler_options must be an integer"),
     ({"sampler_options": {"num_sweeps": "x"}}, "num_sweeps of sampler_options .* got 'x'"),
@@ -183,9 +183,9 @@ def test_prediction_data():
 
 
 WEIGHTS = {
-    "negative": (np.linspace(-1, 1, 10), r"must not be negative.*is -1\.0\. Use 0 to leave"),
-    "all zero": (np.zeros(10), "positive for 0 of 10|contain at least one non-zero"),
-    "one positive": (np.eye(10)[0], "positive for 1 of 10 samples; at least 2 must take part"),
+    "negative": (np.linspace(-1, 1, 10), r"must not be negative; got -1\.0 .*Use 0 to leave"),
+    "all zero": (np.zeros(10), "got 0 of 10|contain at least one non-zero"),
+    "one positive": (np.eye(10)[0], "positive for at least 2 samples; got 1 of 10"),
     "NaN": (WITH_NAN, "Input sample_weight contains NaN"),
     "wrong length": (np.ones(9), r"sample_weight.shape == \(9,\), expected \(10,\)"),
 }
@@ -209,7 +209,7 @@ def _asymmetric(A, B):
 KERNELS = {
     "one value": (lambda A, B: 1.0, r"array of shape \(\); it must return .*= \(10, 10\)"),
     "one row too few": (lambda A, B: rbf_kernel(A, B)[1:], r"array of shape \(9, 10\)"),
-    "NaN": (_with_nan, "the kernel callable returned NaN or infinity; it must be finite"),
+    "NaN": (_with_nan, "the kernel callable must return finite values; got NaN or infinity"),
     "asymmetric": (_asymmetric, r"must be symmetric; entries differ by up to 9 .*\(K \+ K.T\) / 2"),
 }
 

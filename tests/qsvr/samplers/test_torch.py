@@ -79,7 +79,9 @@ def test_a_device_that_is_not_there_is_said():
 
 @pytest.mark.parametrize("device", [3, "", True])
 def test_a_device_must_be_a_name(device):
-    with pytest.raises(ValueError, match="device of sampler_options must be PyTorch's name"):
+    with pytest.raises(
+        ValueError, match="device of sampler_options must be the name of a PyTorch device"
+    ):
         QSVR(sampler_options={"device": device}, random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
 
 

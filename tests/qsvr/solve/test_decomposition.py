@@ -453,5 +453,5 @@ def test_warm_start_goes_on_from_the_fit_before():
     np.testing.assert_allclose(warm.predict(X), cold.predict(X), atol=0.05)
     again = warm.fit(X, y).n_iter_  # nothing is left to do
     assert again <= 1
-    with pytest.raises(ValueError, match="as many samples as the fit before: 120; got 110"):
+    with pytest.raises(ValueError, match="as many samples as in the previous fit, 120; got 110"):
         warm.fit(X[:110], y[:110])

@@ -243,7 +243,7 @@ def test_a_trainer_that_cannot_be_imported_any_more_stops_the_run(
     assert text != good
     workshop.write_trainer(text)
     spec = workshop.spec(executor=executor, n_workers=2, max_retries=1)
-    with pytest.raises(MachineError, match=r"No module named 'not_there'.*; mend that and resume"):
+    with pytest.raises(MachineError, match=r"named 'not_there'.*; correct this and resume"):
         Tuner.from_spec(spec, journal=workshop.journal).run()
     entries = read_journal(workshop.journal).entries
     assert not [entry for entry in entries if entry.kind == "reported"], "no trial is judged"

@@ -214,7 +214,7 @@ def test_fewer_devices_than_ranks(make_workshop, mpi_environment, outcome_of) ->
     command = mpiexec(4, "-m", "hpo", *shop.run_args(executor="mpi"), "--quiet")
     done = run([*command, "--executor-option", "devices=0,1"], mpi_environment, shop.root)
     assert done.returncode != 0
-    assert "must name one device a worker: 3 workers, got 2" in done.stderr
+    assert "must name one device per worker: 3 workers, got 2" in done.stderr
     entries = read_journal(shop.journal).entries
     assert not [entry for entry in entries if entry.data.get("type") == "TrainFailure"]
     results = Tuner.resume(shop.journal, executor="inline", n_workers=1, executor_options={})
