@@ -55,7 +55,7 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
         "objective": results.objective.title,
         "mode": results.objective.mode,
         "metrics": list(results.metrics),
-        "lines": [*results.summary_lines(), *run.skill_lines()],
+        "lines": run.summary_lines(),
         "figures": _key_figures(results),
         "settings": [[name, settings_text(value)] for name, value in run.settings.items()],
         "fates": list(FATES),

@@ -22,6 +22,7 @@ from hpo.errors import (
 )
 from hpo.report import Comparison, read_run, read_status
 from hpo.report.content import content
+from hpo.report.runs import Run
 from hpo.report.plots import plot_curves, plot_regret
 from hpo.run.progress import Progress, RichProgress, Snapshot
 from hpo.run.results import Results
@@ -463,11 +464,7 @@ def test_everything_names_the_same_best_trial(tmp_path):
     first = sorted(results.trials, key=rank_key)[0]
     assert first == best == results.best_trial() == results.incumbent
     assert results.best_trial(epoch="best").best_value == min(t.best_value for t in complete)
-    figures = dict(
-        content(
-            type("R", (), {"results": results, "name": "", "settings": {}, "forecasts": tuple})()
-        )["figures"]
-    )
+    figures = dict(content(Run("", results))["figures"])
     assert figures["best loss"] == f"{best.value:.5g}"
 
 
