@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from _curve_runs import Key, Run
 from _curve_stats import OnTable, Standing, mean_curve, seeds_of
 from _curve_tables import Task
 from _harness import argument_parser
+from hpo.report.plots.fates import RUNS
+from hpo.report.plots.style import name_ends, scale
 
 HEADER = (
     "method",
@@ -116,28 +119,43 @@ def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[
     import matplotlib.pyplot as plt
 
     shares = np.geomspace(0.02, 2.0, 240)  # of Hyperband's epochs
-    figure, axes = plt.subplots(1, 2, figsize=(12, 5), sharey=True, layout="constrained")
-    for axis, kind in zip(axes, ("trained", "measured"), strict=True):
-        for name, style in zip(names, _styles(), strict=False):
+    figure, axes = plt.subplots(2, 1, figsize=(8, 9.5), sharex=True, layout="constrained")
+    titles = ("best fully trained trial", "trial with the lowest loss measured so far")
+    for axis, kind, title in zip(axes, ("trained", "measured"), titles, strict=True):
+        ends = []
+        for place, name in enumerate(names):
+            style = _style(place, name)
             known = [task for task in tasks if seeds_of(name, task.name, runs)]
             curve = np.mean([_curve(kind, name, task, runs, shares) for task in known], axis=0)
             end = np.mean([_end(name, task, runs) for task in known])
             shown = (curve < 1) & (shares <= end * 1.02)
-            axis.plot(shares[shown], curve[shown], label=METHODS[name].label, **style)
-            axis.plot(shares[shown][-1:], curve[shown][-1:], "o", color=style["color"])
-        axis.set(xscale="log", yscale="log", xlabel="epochs, Hyperband's being 1")
-        axis.grid(which="both", alpha=0.2)
-    axes[0].set(ylabel="mean regret, a table's median being 1; at most 1")
-    axes[0].set_title("best fully trained trial")
-    axes[1].set_title("trial with the lowest loss measured so far")
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-    figure.savefig(path, dpi=110)
+            axis.plot(shares[shown], curve[shown], **style)
+            if shown.any():
+                last = float(shares[shown][-1]), float(curve[shown][-1])
+                axis.plot(*last, "o", color=style["color"], markersize=5)
+                ends.append((*last, METHODS[name].label, style["color"]))
+        scale(axis, "x", (0.02, 2.0), log=True)
+        scale(axis, "y", (min((y for _, y, *_ in ends), default=0.1), 1.0), log=True)
+        axis.set_title(title, loc="left")
+        axis.set_ylabel("mean regret (median of a table = 1)")
+        axis.grid(color="#dddddd", linewidth=0.6)
+        name_ends(axis, ends)
+    axes[1].set_xlabel("epochs (all epochs of Hyperband = 1)")
+    figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def _styles() -> list[dict[str, str]]:
-    colours = [f"C{i}" for i in range(10)]
-    return [{"color": c, "linestyle": line} for line in ("-", "--", ":") for c in colours]
+_GREYS = ("#444444", "#6B6B6B", "#8A8A8A")
+
+
+def _style(place: int, name: str) -> dict[str, Any]:
+    """Return the look of a method: colours for those of this project and Hyperband, else grey."""
+    ours = [each for each in METHODS if each.startswith(("swift", "hyperband"))]
+    if name in ours:
+        colour = RUNS[ours.index(name) % len(RUNS)]
+        return {"color": colour, "linestyle": "-", "linewidth": 2.2}
+    dashes = ("--", ":", "-.")
+    return {"color": _GREYS[place % 3], "linestyle": dashes[place // 3 % 3], "linewidth": 1.4}
 
 
 def _curve(

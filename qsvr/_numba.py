@@ -1,9 +1,9 @@
 """The one place where numba is imported, so that importing the package stays quick.
 
-Modules that hold compiled functions import from here, and are themselves imported only when
-something is fitted. Compiled code is cached on disk where that is possible: beside the package, in
-the user's cache folder, or in NUMBA_CACHE_DIR. Where no folder can be written, code is compiled
-without a cache; damaged cache files are compiled anew.
+Modules with compiled functions import from here, and are imported only when a model is fitted.
+Compiled code is cached on disk if possible: beside the package, in the user's cache folder, or in
+NUMBA_CACHE_DIR. If no folder can be written, code is compiled without a cache. Code whose cache
+files are damaged is compiled again.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class _Cache(_FunctionCache):
     """Numba's cache on disk, without which a fit works as well."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load compiled code; None, so that it is compiled anew, where its files are damaged."""
+        """Load compiled code, or return None if its files are damaged."""
         found = None
         try:
             found = super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - unpickling a damaged file raises whatever it likes
+        except Exception:  # noqa: BLE001 - unpickling a damaged file may raise anything
             with contextlib.suppress(OSError):
                 self.flush()
         if found is None:
@@ -69,7 +69,7 @@ class _Cache(_FunctionCache):
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save compiled code where there is room for it."""
+        """Save compiled code, if there is space."""
         try:
             super().save_overload(sig, data)
         except Exception as error:  # noqa: BLE001 - an index that cannot be read raises as above
@@ -82,12 +82,12 @@ _warned = threading.Event()
 
 
 def kept_in() -> str:
-    """Return where compiled code is kept, in words."""
+    """Return a description of the folder of the compiled code."""
     return f"kept in {os.path.commonpath(_kept)}" if _kept else "kept for this process only"
 
 
 def _announce_once() -> None:
-    """Log one line before the first fit compiles: logging shows it unless told otherwise."""
+    """Log one line before the first fit compiles, which logging shows by default."""
     if not _announced.is_set():
         _announced.set()
         _LOGGER.warning(
@@ -100,8 +100,8 @@ def _warn_once(reason: str) -> None:
     if not _warned.is_set():
         _warned.set()
         warnings.warn(
-            f"{reason}, so each process compiles anew, which takes some ten seconds. Set the "
-            "environment variable NUMBA_CACHE_DIR to a folder that can be written.",
+            f"{reason}, so each process compiles again, which takes about ten seconds. Set the "
+            "environment variable NUMBA_CACHE_DIR to a writable folder.",
             RuntimeWarning,
             stacklevel=2,
         )

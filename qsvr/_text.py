@@ -1,4 +1,4 @@
-r"""Text as it is shown: one rule for whatever a user, a trainer or a service has written.
+r"""Display of text from users, trainers and services, by one rule.
 
 Text of others may hold escape sequences that recolour or rewrite a terminal, marks that reverse the
 order in which letters are shown, and bytes that are no valid Unicode. `visible` writes them out:
@@ -102,7 +102,7 @@ def install_hint(extra: str) -> str:
 
 
 def say(text: object, *, err: bool = False, lines: bool = False) -> None:
-    """Print text in which nothing is hidden (see `visible`), whatever the encoding of the output.
+    """Print text without hidden characters (see `visible`) in any encoding of the output.
 
     Parameters
     ----------

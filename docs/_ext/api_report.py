@@ -192,12 +192,10 @@ def shown(value: Any) -> str:
         return f'"{value}"'
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
-    if is_dataclass(value) and value == type(value)():
+    if (is_dataclass(value) and value == type(value)()) or " object at 0x" in repr(value):
         return f"{type(value).__name__}()"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
-    if " object at 0x" in repr(value):
-        return f"{type(value).__name__}()"
     return repr(value).replace("'", '"')
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ def first_figure(notebook: bytes) -> bytes:
     raise ValueError("a notebook of the gallery has no figure in its committed output")
 
 
-def name_by_text(_app: Any, page: str, _template: str, context: Any, _tree: Any) -> None:
-    """Name the button of a folded cell by the text that it shows, instead of by another one."""
-    if page.startswith("notebooks/") and "body" in context:
-        context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+def name_folds(_app: Any, pagename: str, _template: str, context: Any, _doctree: Any) -> None:
+    """Let the words on a folded cell be its name, instead of another one that is not shown."""
+    if pagename.startswith("notebooks/"):
+        context["body"] = re.sub('<summary aria-label="[^"]*"', "<summary", context["body"])
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Connect to Sphinx."""
     app.connect("config-inited", copy_notebooks)
-    app.connect("html-page-context", name_by_text)
+    app.connect("html-page-context", name_folds)
     return {"parallel_read_safe": True}

@@ -280,7 +280,8 @@ def _sections(module: str, objects: list[PublicObject]) -> Iterator[tuple[str, l
     for kind in _ORDER:
         chosen = [name for name, each in left.items() if each == kind]
         if chosen:
-            yield kind if len(left) == len(objects) else f"Other {kind.lower()}", chosen
+            mixed = kind in ("Classes", "Functions", "Protocols") and len(left) < len(objects)
+            yield f"Other {kind.lower()}" if mixed else kind, chosen
 
 
 def _group(title: str, modules: list[str]) -> str:

@@ -247,7 +247,7 @@ class QSVCEnsemble(ClassifierMixin, SubsampleEnsemble):
         self.oob_score_ = float(right.mean()) if known.any() else np.nan
 
     def _oob_combined(self, decisions: FloatArray, unseen: BoolArray) -> FloatArray:
-        """Return the combination of those that did not see each sample, NaN where there is none."""
+        """Return the combination of the members not trained on each sample, or NaN."""
         taken = unseen.reshape(*unseen.shape, *[1] * (decisions.ndim - 2))
         if self.combination == "median":
             masked = np.ma.masked_array(decisions, np.broadcast_to(~taken, decisions.shape))

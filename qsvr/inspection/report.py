@@ -156,25 +156,28 @@ class SamplerReport:
 
     @property
     def verdict(self) -> str:
-        """One sentence on what the sampler contributed."""
+        """One sentence on the contribution of the sampler."""
         if self.sampler_polishes:
-            return "This sampler polishes its own samples: there are no raw energies to judge."
+            return "This sampler polishes its own samples, so there are no raw energies to judge."
         chance = f"a sample is lower than a random string with probability {self.beats_random:.1%}"
         if self.finding == "better than random":
             return (
-                f"The samples beat random bit strings ({chance}); polish improved "
+                f"The samples are better than random bit strings ({chance}); polish improved "
                 f"{self.share_improved:.0%} of them."
             )
         if self.finding == "too few reads to judge":
             return (
-                f"{self._n_reads} cannot show whether the samples beat random bit strings "
-                f"({chance}): draw more, at least num_reads=20."
+                f"{self._n_reads} cannot show whether the samples are better than random bit "
+                f"strings ({chance}). Draw more, at least num_reads=20."
             )
         if self.finding == "equal to random":
-            return "Samples and random bit strings all have one energy: there is nothing to judge."
+            return (
+                "Samples and random bit strings all have the same energy, so they cannot be "
+                "compared."
+            )
         return (
-            f"The samples are NOT significantly better than random bit strings ({chance}): "
-            "whatever the model is worth comes from the polish."
+            f"The samples are NOT significantly better than random bit strings ({chance}). "
+            "The quality of the model comes from the polish."
         )
 
     @property
@@ -223,20 +226,22 @@ class SamplerReport:
         if self.chain_break_fraction is not None:
             lines.append(f"broken chains: {self.chain_break_fraction:.1%}")
         if self.best_from in _OTHERS:
-            lines.append(f"the solution of lowest energy is no sample: {_OTHERS[self.best_from]}")
+            lines.append(
+                f"the solution of lowest energy is not a sample: {_OTHERS[self.best_from]}"
+            )
         return "\n".join(lines)
 
 
-# What competes with the samples.
+# Solutions that are ranked beside the samples.
 _OTHERS = {
-    "relaxation": "it is the rounded relaxation to real coefficients",
+    "relaxation": "it is the rounded relaxation",
     "zeros": "all coefficients are 0",
-    "incumbent": "it is that of an earlier round",
+    "incumbent": "it comes from an earlier round",
 }
 
 
 def fit_summary(info: Mapping[str, Any], n_qubos: int, energy: float, bound: float) -> str:
-    """Return in one line what was solved, by whom, how fast and how well.
+    """Return one line on the QUBOs, the sampler, its time, and the energy.
 
     Parameters
     ----------
@@ -244,7 +249,7 @@ def fit_summary(info: Mapping[str, Any], n_qubos: int, energy: float, bound: flo
         ``sampler_info_`` of a fitted `QSVR`.
     n_qubos : int
     energy, bound : float
-        Lowest energy found, and what no energy is below.
+        Lowest energy found, and its lower bound.
     """
     sets = f"{n_qubos} QUBOs, the last of " if n_qubos > 1 else ""
     return (

@@ -35,7 +35,7 @@ __all__ = [
 
 _MUST_RETURN = (
     "It must return 0 or 1 (or spins) for each variable of the model that it is given, and how "
-    "often each sample occurs. Reads that could be read are in this error's samples."
+    "often each sample occurs. The readable reads are in the samples of this error."
 )
 
 
@@ -163,12 +163,12 @@ class DimodSampler:
         """Warn once of requested settings that the sampler does not have."""
         reasons = {}
         if n_reads < num_reads:
-            how = "" if "num_reads" in names else ", as it does not take their number"
-            reasons["reads"] = f"gave {n_reads} of {num_reads} reads{how}"
+            how = "" if "num_reads" in names else ", as it has no option for their number"
+            reasons["reads"] = f"returned {n_reads} of {num_reads} reads{how}"
         elif "num_reads" not in names:
-            reasons["reads"] = "does not take the number of reads"
+            reasons["reads"] = "has no option for the number of reads"
         if not seed_argument(names, 0) and not self.kind.is_device:
-            reasons["seed"] = "takes no seed, so that random_state does not repeat its samples"
+            reasons["seed"] = "has no seed, so that random_state does not repeat its samples"
         if reasons.keys() - self._warned:
             self._warned.update(reasons)
             warnings.warn(

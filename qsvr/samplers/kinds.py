@@ -35,7 +35,7 @@ _MOST_VARIABLES = 6_000  # the dense model fills 300 MB
 _MOST_ENUMERATED = 18
 # By what a seed may be called, and how it is given.
 _SEEDS: tuple[str, ...] = ("seed", "random_seed", "random_state", "rng")
-# Composites of these packages that do not embed pass problems on, whatever a user's own one does.
+# Composites of these packages that do not embed forward problems; others are unknown.
 _PACKAGES = ("dimod", "dwave", "neal")
 
 

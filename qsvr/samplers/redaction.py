@@ -181,10 +181,10 @@ def _expression(form: str) -> str:
 
 
 class TokenFilter(logging.Filter):
-    """Takes tokens out of log records: the D-Wave client logs its configuration when debugging."""
+    """Log filter that removes tokens, since the D-Wave client logs its configuration."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record where it holds a token; let every record pass.
+        """Remove tokens from the record; every record passes.
 
         Parameters
         ----------

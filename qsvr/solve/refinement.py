@@ -340,11 +340,11 @@ class RefinementSolver:
             remedy = "Raise n_refinements, or use more bits or a smaller C"
         else:
             remedy = "Scale X and y (StandardScaler, normalize_y), or use a smaller C"
-        least = "of which the least possible one is not known"
+        least = "whose distance from the lowest possible one is not known"
         if rounds.is_relaxed:
             least = (
                 f"that is {rounds.loss_gaps[-1]:.2g} standard deviations of y per sample above the "
-                "least possible"
+                "lowest possible"
             )
         warnings.warn(
             f"refinement ended by {reason}, with a violation of {latest.kkt_gap:.3g} instead of "

@@ -125,7 +125,7 @@ class Strategy:
         self, direct: DirectSolver, problem: DualProblem, *, n_solutions: int, seed: int
     ) -> DualSolution:
         """Solve a dual by decomposition, by refinement or as one QUBO."""
-        dual: Any = problem.dual  # a LargeDual exactly where there is a working size
+        dual: Any = problem.dual  # a LargeDual if and only if there is a working size
         if problem.working_size is not None:
             is_own = isinstance(direct.sampler, _OWN_SAMPLERS)
             use_smo = self.max_variables == "auto" and is_own and direct.polish

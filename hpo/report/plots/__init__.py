@@ -1,15 +1,15 @@
 """Figures of a run with Matplotlib: one function per figure, ``plot_...(results, ax=None) -> ax``.
 
-- `plot_curves`: learning curves of all trials by fate, with the points of decision
-- `plot_best`: best value so far against epochs or seconds
-- `plot_regret`: difference of the best value so far to a reference, on a logarithmic axis
-- `plot_intermediate_values`: values of all trials at the ends of the rungs
-- `plot_importance`: importance of the hyperparameters
-- `plot_slice`: one hyperparameter against the objective
-- `plot_parallel`: all hyperparameters and the objective as parallel coordinates
-- `plot_predictions`: predicted against true values
-- `plot_timeline`: which worker trained what, from when to when
-- `plot_budget`: epochs by bracket and fate, and what decisions saved
+* `plot_curves`: learning curves of all trials by fate, with the points of decision
+* `plot_best`: best value so far against epochs or seconds
+* `plot_regret`: difference of the best value so far to a reference, on a logarithmic axis
+* `plot_intermediate_values`: values of all trials at the ends of the rungs
+* `plot_importance`: importance of the hyperparameters
+* `plot_slice`: one hyperparameter against the objective
+* `plot_parallel`: all hyperparameters and the objective as parallel coordinates
+* `plot_predictions`: predicted against true values
+* `plot_timeline`: which worker trained what, from when to when
+* `plot_budget`: epochs by bracket and fate, and what decisions saved
 
 `save_figures` writes them as files. Colours are those of `FATES`, which colour-blind readers can
 tell apart; lines differ in style as well.

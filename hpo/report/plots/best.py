@@ -159,7 +159,7 @@ def _draw(ax: Any, lines: Mapping[str, tuple[_Line, ...]], runs: Mapping[str, Re
         if last is not None:
             ax.plot(*last, marker="o", markersize=6, color=colour)
             end = next(p.best for p in reversed(runs[name].history()) if math.isfinite(p.best))
-            ends.append((last[1], f"{shown(name)}\n{end:.4g}" if name else f"{end:.4g}", colour))
+            ends.append((*last, f"{shown(name)}\n{end:.4g}" if name else f"{end:.4g}", colour))
     xs = [x for phases in lines.values() for points in phases for x, _ in points]
     if xs:
         ax.set_xlim(0, 1.02 * max(*xs, 1e-9))

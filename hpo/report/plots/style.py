@@ -147,42 +147,47 @@ def epochs(ax: Any, ends: Sequence[int], longest: int) -> None:
     ax.grid(axis="x", color="#dddddd", linewidth=0.6)
 
 
-def name_ends(ax: Any, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write names at the right of the axes, beside the ends of their lines.
+def name_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write names at the right of the axes, with a thin line to the end of each line.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
         Its limits and scales are set.
-    ends : sequence of (float, str, str)
-        Value at the end of each line, its name (escaped) and its colour.
+    ends : sequence of (float, float, str, str)
+        Where each line ends, its name (escaped) and its colour.
     """
-    lines = max((name.count("\n") + 1 for _, name, _ in ends), default=1)
-    step = 1.35 * lines * _points(ax) / 72 / (0.75 * ax.figure.get_figheight() or 1.0)
+    lines = max((name.count("\n") + 1 for *_, name, _ in ends), default=1)
+    height = 0.75 * ax.figure.get_figheight() * ax.get_position().height / 0.77
+    step = 1.2 * lines * _points(ax) / 72 / (height or 1.0)
     known = []
-    for value, name, colour in ends:
-        y = ax.transLimits.transform(ax.transScale.transform((1.0, value)))[1]
-        known.append((min(max(float(y), 0.0), 1.0), name, colour))
+    for x, y, name, colour in ends:
+        at = ax.transLimits.transform(ax.transScale.transform((x, y)))[1]
+        known.append((min(max(float(at), 0.0), 1.0), (x, y), name, colour))
     known.sort(key=lambda each: each[0])
-    places = [end for end, _, _ in known]
+    places = [end for end, *_ in known]
     for place in range(1, len(places)):  # upwards, then back down where the top is reached
         places[place] = max(places[place], places[place - 1] + step)
     top = 1.0
     for place in reversed(range(len(places))):
         places[place] = top = min(places[place], top)
         top -= step
-    for at, (end, name, colour) in zip(places, known, strict=True):
+    for at, (_, end, name, colour) in zip(places, known, strict=True):
         ax.annotate(
             name,
-            (1.0, end),
+            end,
             (1.03, at),
-            xycoords="axes fraction",
+            xycoords="data",
             textcoords="axes fraction",
             color=colour,
             va="center",
-            fontsize="medium",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.7},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": "#bbbbbb",
+                "linewidth": 0.7,
+                "relpos": (0, 0.5),
+            },
         )
 
 

@@ -32,10 +32,10 @@ _MESSAGES: dict[type[ServiceError], str] = {
     AuthenticationError: "{solver!r} could not be opened, because the token is missing or not "
     "accepted: {error}. Check the token in the D-Wave client's configuration (`dwave setup`) or in "
     "the environment variable DWAVE_API_TOKEN.",
-    ConfigurationError: "{solver!r} cannot be asked as the D-Wave client is set up: {error}. Check "
-    "endpoint, proxy, certificates, headers and token in its configuration (`dwave config "
+    ConfigurationError: "{solver!r} cannot be reached with the client's configuration: {error}. "
+    "Check endpoint, proxy, certificates, headers and token in its configuration (`dwave config "
     "inspect`), in the environment and in sampler_options.",
-    InvalidAnswerError: "{solver!r} gave an answer that cannot be used: {error}. Its access time "
+    InvalidAnswerError: "{solver!r} returned an invalid answer: {error}. Its access time "
     "stays charged. Fit again, choose another solver, or set "
     "sampler_options={{'fallback': 'structured'}}.",
     SolverMissingError: "no solver fits {solver!r}: {error}. Check sampler_options 'solver' and "
@@ -43,13 +43,13 @@ _MESSAGES: dict[type[ServiceError], str] = {
     SolverOfflineError: "the solver {solver!r} is offline: {error}. Choose another with "
     "sampler_options={{'solver': ...}}, try again later, or set "
     "sampler_options={{'fallback': 'structured'}}.",
-    ServiceUnavailableError: "the service of {solver!r} is overloaded or out of reach: {error}. "
+    ServiceUnavailableError: "the service of {solver!r} is overloaded or unreachable: {error}. "
     "Try again later, raise sampler_options 'max_retries', or set "
     "sampler_options={{'fallback': 'structured'}}.",
-    TimeLimitError: "{solver!r} gave no answer in time: {error}. Raise sampler_options 'timeout' "
-    "(seconds), or choose a solver with a shorter queue.",
-    ProblemFailedError: "{solver!r} took the problem and failed: {error}. Check the sampler's "
-    "options against the solver's ranges; where they hold, try again or choose another solver.",
+    TimeLimitError: "{solver!r} returned no answer in time: {error}. Raise sampler_options "
+    "'timeout' (seconds), or choose a solver with a shorter queue.",
+    ProblemFailedError: "{solver!r} accepted the problem and failed: {error}. Check the sampler's "
+    "options against the ranges of the solver, try again, or choose another solver.",
     ProblemCancelledError: "the problem sent to {solver!r} was cancelled: {error}. Submit it again "
     "if that was not intended.",
 }

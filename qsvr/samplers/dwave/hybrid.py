@@ -377,7 +377,7 @@ def _states_in(data: Any, model: Any, info: Mapping[str, Any]) -> _States:
     Raises
     ------
     Exception
-        Of any kind, where it is no file of states.
+        Any exception, if it is not a file of states.
     """
     with ZipFile(data) as archive:
         names = [name for name in archive.namelist() if name.endswith("states.npy")]

@@ -242,7 +242,7 @@ class Submission:
         if not done:
             self._future.cancel()
             raise TimeLimitError(
-                f"{self.name!r} gave no answer within timeout={self.options.timeout:g} s; the "
+                f"{self.name!r} returned no answer within timeout={self.options.timeout:g} s; the "
                 "problem was cancelled. Raise sampler_options 'timeout' (and time_limit, if set), "
                 "or choose a solver with a shorter queue."
             )

@@ -2,8 +2,8 @@
 
 The random numbers are those of the compiled annealer, and so are the moves that they propose; only
 sums are rounded differently, so that the samples are the same but where rounding decides a move.
-Each move is some thirty operations on tensors over (QUBOs, reads), which pays where there are many
-of both: on a processor the compiled annealer is far quicker.
+Each move is some thirty operations on tensors over (QUBOs, reads), which is useful if there are
+many of both: on a processor the compiled annealer is far quicker.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def anneal_tensors(
     num_reads : int
     seeds : sequence of int
     device : str
-        PyTorch's name of it.
+        Name of the PyTorch device.
     refresh : int
-        After so many sweeps fields are computed afresh.
+        Number of sweeps after which fields are recomputed.
 
     Raises
     ------

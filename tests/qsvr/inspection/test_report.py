@@ -44,7 +44,7 @@ def test_the_verdict_stands_in_words_before_the_test():
     rng = np.random.default_rng(0)
     raw, random = rng.normal(size=64), rng.normal(size=64)
     *_, verdict, test = _printed(raw - 5.0, random)
-    assert verdict.startswith("The samples beat random bit strings (a sample is lower")
+    assert verdict.startswith("The samples are better than random bit strings (a sample is lower")
     assert test.startswith("test (Mann-Whitney): p = ")
     assert test.endswith("no better than random strings; below 0.01 it is rejected")
     *_, verdict, _ = _printed(raw, random)
@@ -53,7 +53,7 @@ def test_the_verdict_stands_in_words_before_the_test():
 
 def test_one_read_cannot_be_judged():
     *_, verdict, _ = _printed(np.array([-5.0]), np.array([5.0]))
-    assert verdict.startswith("1 read cannot show whether the samples beat random bit strings")
+    assert verdict.startswith("1 read cannot show whether the samples are better than random")
     assert "num_reads=20" in verdict
     head, *_ = _printed(np.array([-5.0]), np.array([5.0]))
     assert "1 read;" in head
@@ -61,7 +61,7 @@ def test_one_read_cannot_be_judged():
 
 def test_few_reads_are_enough_where_the_test_can_be_significant():
     *_, verdict, _ = _printed(np.full(5, -5.0), np.arange(5.0))
-    assert verdict.startswith("The samples beat random bit strings")
+    assert verdict.startswith("The samples are better than random bit strings")
 
 
 def test_ties_count_half():
@@ -71,7 +71,7 @@ def test_ties_count_half():
         -10.0,
     )  # fmt: skip
     assert report.beats_random == 0.5
-    assert "all have one energy: there is nothing to judge" in str(report)
+    assert "all have the same energy, so they cannot be compared" in str(report)
 
 
 def test_estimator_prints_it(capsys):

@@ -248,7 +248,7 @@ def test_enumeration_of_an_embedded_problem_is_refused(qpu):
 
 def test_what_a_composite_leaves_out_is_said(qpu, chains):
     few = dimod.TruncateComposite(_fixed(qpu, chains), 5)
-    with pytest.warns(SamplerWarning, match="'TruncateComposite' gave 5 of 8 reads"):
+    with pytest.warns(SamplerWarning, match="'TruncateComposite' returned 5 of 8 reads"):
         assert _model(few).fit(X, Y).sampler_info_["n_reads"] == 5
 
 

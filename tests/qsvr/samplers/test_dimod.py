@@ -126,7 +126,7 @@ def test_openjijs_options_are_those_of_its_signature(qubo):
 
 def test_one_warning_says_what_cannot_reach_the_sampler(qubo):
     sampler = get_sampler(Plain())
-    message = "'Plain' gave 1 of 7 reads, as it does not take their number, and takes no seed"
+    message = "'Plain' returned 1 of 7 reads, as it has no option for their number, and has no seed"
     with pytest.warns(SamplerWarning, match=message) as caught:
         sampler.sample(qubo, num_reads=7, seed=0)
     assert len(caught) == 1
