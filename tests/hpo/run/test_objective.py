@@ -22,8 +22,8 @@ from hpo.errors import (
 )
 from hpo.report import Comparison, read_run, read_status
 from hpo.report.content import content
-from hpo.report.runs import Run
 from hpo.report.plots import plot_curves, plot_regret
+from hpo.report.runs import Run
 from hpo.run.progress import Progress, RichProgress, Snapshot
 from hpo.run.results import Results
 from hpo.run.trial_results import RunSummary
