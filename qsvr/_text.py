@@ -97,7 +97,7 @@ def install_hint(extra: str) -> str:
     pip install ".[dask]" (in a clone of the repository)
     """
     if ON_AN_INDEX:
-        return f'pip install "qsvr[{extra}]"'
+        return f'pip install "qsvr[{extra}]"'  # prose: quoted
     return f'pip install ".[{extra}]" (in a clone of the repository)'
 
 

@@ -160,8 +160,7 @@ def show(
     run : Run or None
         The run, if its journal has been read.
     """
-    lines = [*results.summary_lines(), *_skill_lines(results, journal, run)]
-    lines.append(f"Journal: {journal}")
+    lines = [*_summary_lines(results, journal, run), f"Journal: {journal}"]
     if results.incumbent is not None:
         with contextlib.suppress(MissingCheckpointError):
             lines.append(f"Checkpoint of the best trial: {_relative(results.best_checkpoint)}")
@@ -177,15 +176,14 @@ def show(
         raise SystemExit(EXIT_FAILED)
 
 
-def _skill_lines(results: Results, journal: Path, run: Run | None) -> list[str]:
-    """Return how good the predictions were, for which the journal is read."""
+def _summary_lines(results: Results, journal: Path, run: Run | None) -> list[str]:
+    """Return the summary; how good predictions were is found in the journal."""
     from hpo.report import read_run
 
-    if not any(event.skill is not None for event in results.events):
-        return []
-    with contextlib.suppress(UsageError):  # the results are there anyway
-        return (run or read_run(journal)).skill_lines()
-    return []
+    if any(event.skill is not None for event in results.events):
+        with contextlib.suppress(UsageError):  # the results are there anyway
+            return (run or read_run(journal)).summary_lines()
+    return results.summary_lines()
 
 
 def _relative(path: Path) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from hpo.loop import Scheduler
 from hpo.run.journal import JournalContent, read_journal
 from hpo.run.progress import skill_text
-from hpo.run.results import Results
+from hpo.run.results import SKILL_LINE, Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import extended_settings
 from hpo.surrogates import scale_of
@@ -117,14 +117,16 @@ class Run:
         predictor, last = np.mean(errors**2, axis=0).tolist()
         return (1 - predictor / last if last > 0 else 0.0), len(known)
 
-    def skill_lines(self) -> list[str]:
-        """Return a line about `realised_skill`, none without it."""
-        realised = self.realised_skill()
-        if realised is None:
-            return []
+    def summary_lines(self) -> list[str]:
+        """Return the lines of `hpo.Results.summary_lines`, and one about `realised_skill`."""
+        lines = self.results.summary_lines()
+        if (realised := self.realised_skill()) is None:
+            return lines
         skill, number = realised
+        places = (n for n, line in enumerate(lines, 1) if line.startswith(SKILL_LINE))
         line = f"Predictor, against true losses: skill {skill_text(skill)} of {number} predictions"
-        return [f"{line} whose trials were trained that far"]
+        lines.insert(next(places, len(lines)), f"{line} whose trials were trained that far")
+        return lines
 
 
 def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:

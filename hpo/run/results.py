@@ -48,6 +48,8 @@ from hpo.trial import (
     rank_key,
 )
 
+SKILL_LINE = "Predictor, cross-validated:"
+"""Beginning of the line about the skill in a summary."""
 _REASON = 120
 """Longest reason in a summary."""
 
@@ -369,7 +371,7 @@ class Results:
             return text
         return (
             f"{text}: {len(reasons)} of {len(self.trials)} failed, the first with: {reasons[0]}; "
-            "once that is mended, Tuner.resume(journal, retry_failed=True) or hpo resume "
+            "once that is repaired, Tuner.resume(journal, retry_failed=True) or hpo resume "
             "--retry-failed trains them again"
         )
 
@@ -502,7 +504,7 @@ class Results:
         skills = [event.skill for event in self.events if event.skill is not None]
         if skills:
             lines.append(
-                f"Predictor, cross-validated: median skill {skill_text(median(skills))} of "
+                f"{SKILL_LINE} median skill {skill_text(median(skills))} of "
                 f"{len(skills)} decisions (0: as good as the last value, 1: perfect)"
             )
         lines += [line] if (line := self.overlap.line()) else []

@@ -48,7 +48,8 @@ def names(extra: str) -> set[str]:
 
 
 def test_the_extra_all_holds_every_extra_of_users_but_mpi():
-    users = set(EXTRAS) - {"all", "test", "lint", "dev", "docs", "mpi"}
+    developers = {"test", "lint", "dev", "docs", "browser"}
+    users = set(EXTRAS) - developers - {"all", "mpi"}
     assert names("all") == set().union(*(names(extra) for extra in users))
     assert names("test") | names("lint") <= names("dev")
     assert not names("all") & names("lint")
