@@ -344,7 +344,7 @@ def test_figures_have_the_users_sign(maximised):
     assert curves.get_ylabel() == "accuracy"
     assert curves.get_ylim()[1] > 0.78
     regret = plot_regret({"one": results})
-    assert regret.get_ylabel() == "regret (0.7875 − accuracy)"
+    assert regret.get_ylabel() == "regret (0.7875 \N{MINUS SIGN} accuracy)"
     lowest = min(float(line.get_ydata()[-1]) for line in regret.lines)
     assert regret.lines[0].get_ydata()[-1] == lowest  # the floor, which stands for zero
 
