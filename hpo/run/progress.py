@@ -330,6 +330,8 @@ def skill_text(skill: float) -> str:
 class RichProgress(Progress):
     """A live display on a terminal or in a notebook, and lines where there is neither.
 
+    A terminal without cursor control (``TERM=dumb``) gets lines, too.
+
     Parameters
     ----------
     title : str
@@ -345,7 +347,7 @@ class RichProgress(Progress):
     def __init__(self, title: str = "", console: Console | None = None) -> None:
         self._title = f"{title}: " if title else ""
         self._console = ProgressConsole(stderr=True) if console is None else console
-        self._is_terminal = self._console.is_terminal
+        self._is_terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._in_notebook = console is None and in_notebook()
         self._screen: Screen | None = None
         self._snapshot: Snapshot | None = None
@@ -355,6 +357,7 @@ class RichProgress(Progress):
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._ended = math.inf
+        self._is_starting = False
 
     def show(self, summary: SchedulerSummary, baseline: HyperbandBaseline | None) -> None:
         """Show the state `summary` and what was saved relative to the `baseline`."""
@@ -374,7 +377,7 @@ class RichProgress(Progress):
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
         """Show that workers are being started; in a log file, once it takes some seconds."""
-        self._started = time.monotonic()
+        self._started, self._is_starting = time.monotonic(), True
         if self._is_terminal or self._in_notebook:
             screen = self._open()
             try:
@@ -405,7 +408,9 @@ class RichProgress(Progress):
 
     def __enter__(self) -> Self:
         """Start the display."""
-        self._started = time.monotonic()
+        if not self._is_starting:  # the start of workers counts as time elapsed
+            self._started = time.monotonic()
+        self._is_starting = False
         self._outcome, self._ended = "", math.inf
         self._open()
         return self

@@ -107,7 +107,9 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     """Summarise runs: one line per scheduler, compared with the first."""
     from rich.table import Table
 
-    table = Table(title=f"{setting.seeds} seeds, {setting.n_workers} workers, {setting.predictor}")
+    seeds = f"{setting.seeds} seed{'s' * (setting.seeds != 1)}"
+    workers = f"{setting.n_workers} worker{'s' * (setting.n_workers != 1)}"
+    table = Table(title=f"{seeds}, {workers}, {setting.predictor}")
     value = "loss" if setting.mode == "min" else "value"
     for heading in ("scheduler", "epochs", "saved", value, "same best", "makespan", "busy"):
         table.add_column(heading, justify="left" if heading == "scheduler" else "right")

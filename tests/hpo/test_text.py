@@ -18,6 +18,7 @@ from rich.console import Console
 
 import hpo
 from hpo.cli import main
+from hpo.errors import MissingPackageError, import_optional
 from hpo.integrations.optuna import export_journal
 from hpo.integrations.tracking import track
 from hpo.report import read_run, render, write_report
@@ -423,3 +424,12 @@ def test_the_page_of_huge_losses_in_a_browser(workshop, browser, monkeypatch) ->
     assert "NaN" not in text
     assert "native code" not in text
     assert "[object Object]" not in text
+
+
+def test_a_missing_package_is_named_by_the_name_that_is_installed(monkeypatch):
+    def missing(module):
+        raise ModuleNotFoundError("none", name=module.partition(".")[0])
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(MissingPackageError, match=r"^figures need matplotlib, which is not"):
+        import_optional("matplotlib.figure", "figures", "plot")

@@ -293,6 +293,31 @@ def test_no_colour(monkeypatch):
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", file.getvalue())
 
 
+def test_a_terminal_without_cursor_control_gets_lines_while_the_run_goes_on(monkeypatch):
+    file = io.StringIO()
+    environ = {"TERM": "dumb"}
+    console = Console(file=file, force_terminal=True, width=80, _environ=environ)
+    monkeypatch.setattr(RichProgress, "LINES_EVERY", 0.0)
+    progress = RichProgress(console=console)
+    progress.follow(lambda: Activity(training=1), Bounds(Limits(), None))
+    with progress:
+        progress.show(summary_of(trial(0, "running", 0.5)), None)
+        time.sleep(0.15)
+        progress.show(summary_of(trial(0, "running", 0.5, 0.25)), None)
+        assert "best loss: 0.25" in file.getvalue()
+    assert "\x1b" not in file.getvalue()
+
+
+def test_the_time_elapsed_includes_the_start_of_workers():
+    progress = RichProgress(console=Console(file=io.StringIO()))
+    progress.follow(Activity, Bounds(Limits(), None))
+    for _ in range(2):  # and not the run before
+        with progress.starting():
+            time.sleep(0.2)
+        with progress:
+            assert 0.2 <= progress.view().elapsed < 0.39
+
+
 def test_lines_of_a_log_are_few():
     """At most 100 in the first hour, and 60 in each further one."""
     now, lines = 0.0, []
