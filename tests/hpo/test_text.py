@@ -431,5 +431,5 @@ def test_a_missing_package_is_named_by_the_name_that_is_installed(monkeypatch):
         raise ModuleNotFoundError("none", name=module.partition(".")[0])
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(MissingPackageError, match=r"^figures need matplotlib, which is not"):
-        import_optional("matplotlib.figure", "figures", "plot")
+    with pytest.raises(MissingPackageError, match=r"^figure needs matplotlib, which is not"):
+        import_optional("matplotlib.figure", "figure", "plot")
