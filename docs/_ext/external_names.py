@@ -47,6 +47,8 @@ _KNOWN = {
     if key.startswith("py:")
 }
 
+ALIASES |= {name: f":py:obj:`{name}`" for name in _KNOWN if "." in name and name not in ALIASES}
+
 
 def network() -> bool:
     """Tell whether the projects' inventories can be fetched, without waiting for a time limit."""

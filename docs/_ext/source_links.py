@@ -1,4 +1,4 @@
-"""Mends the links from the source code's pages back to the reference.
+"""Repairs the links from the source code's pages back to the reference.
 
 Sphinx takes all objects of a file to be documented under one module's name; ours are documented
 where a package offers them.

@@ -43,7 +43,7 @@ class Question:
     Attributes
     ----------
     facts : tuple of str
-        In the order in which they were told.
+        In the order of the story.
     text : str
         The question.
     answer : str

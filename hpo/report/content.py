@@ -67,7 +67,7 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
         "phases": [PHASES[False], PHASES[True]],
         "budget": results.budget,
         "baseline": None if results.baseline is None else results.baseline.epochs,
-        "saved": results.saved,
+        "saved": list(results.savings),
         "importance": _importances(results.trials) if importances is None else importances,
         "axes": [_axis(axis) for axis in axes_of(results)],
         "resources": _resources(results),
@@ -79,9 +79,9 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
 def _key_figures(results: Results) -> list[list[str]]:
     figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
     if results.incumbent is not None:
-        best = results.incumbent
+        best, length = results.incumbent, len(results.incumbent.losses)
         figures.insert(0, [f"best {results.objective.title}", f"{best.value:.5g}"])
-        figures.insert(1, ["best trial", f"{best.trial_id}, {len(best.losses)} epochs"])
+        figures.insert(1, ["best trial", f"{best.trial_id}, {length} epoch{'s' * (length != 1)}"])
     if results.baseline is not None:
         figures.append(["epochs of plain Hyperband", str(results.baseline.epochs)])
         saved, whole = results.savings

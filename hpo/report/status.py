@@ -1,7 +1,7 @@
 """State of a run at this moment, from its journal: also while it runs, and without its lock.
 
 What a process writes can be read at any time: a line that is being written counts as torn and is
-left out. Whether the leading process still runs is told by the lock of the journal, which is looked
+left out. The lock of the journal shows whether the leading process still runs. The lock is looked
 up and not taken.
 """
 

@@ -129,7 +129,7 @@ class CallbackRunner:
     runner : Runner
         Runs the jobs.
     scheduler : Scheduler
-        Scheduler that the reports are told to.
+        Scheduler that receives the reports.
     callbacks : sequence of Callback
     view : callable
         Returns a trial as users see it.

@@ -4,7 +4,7 @@ A journal is a text file with one entry per line, ``<checksum> <JSON>``. The che
 hexadecimal digits) continues the checksum of the line before, so that a line that was changed,
 lost or moved is detected. The first line is the header: format version, run id and the
 specification from which the scheduler can be built again. Every line is on disk (``fsync``) before
-it takes effect, hence a crash can only tear the *last* line. A torn last line is cut off when the
+it takes effect, so a crash can only tear the *last* line. A torn last line is cut off when the
 run is resumed. Damage anywhere else is refused; `hpo.run.salvage` goes on from the lines before it.
 
 The decisions of a scheduler follow from the header and the entries, so `hpo.run.replay` builds it

@@ -25,7 +25,7 @@ class Pace:
     """Estimates the time left from the throughput of the last minutes.
 
     What was done before the first call, and the time until something more was done, do not count:
-    the start of workers and the first compilation say nothing about the pace of the search.
+    the start of workers and the first compilation do not count for the pace of the search.
     """
 
     def __init__(self) -> None:

@@ -371,7 +371,7 @@ class Results:
             return text
         return (
             f"{text}: {len(reasons)} of {len(self.trials)} failed, the first with: {reasons[0]}; "
-            "once that is mended, Tuner.resume(journal, retry_failed=True) or hpo resume "
+            "once that is repaired, Tuner.resume(journal, retry_failed=True) or hpo resume "
             "--retry-failed trains them again"
         )
 

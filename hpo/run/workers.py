@@ -108,7 +108,7 @@ class WorkerSettings:
         forecasts : tuple
             Predictor of learning curves, and the scheduler that asks for its forecasts.
         notes : sequence of Mapping
-            Notes of the run, of which a warm start is told to the predictor.
+            Notes of the run, of which the predictor receives the warm start.
         stack : ExitStack
         """
         pool: WorkerPool

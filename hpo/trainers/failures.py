@@ -1,7 +1,7 @@
 """Failures of trainers as text: the exception, the line of the user's code, and the output.
 
 A reason is one line of bounded length, whatever the exception holds. It names the innermost line of
-the *user's* code, since a line of a library seldom says what to mend.
+the *user's* code, since a line of a library seldom says what to repair.
 """
 
 from __future__ import annotations

@@ -34,30 +34,33 @@ def programs(path: Path) -> list[tuple[str, str]]:
     return [(match[2], match[1] or "") for match in found]
 
 
-def run(source: str, name: str) -> dict:
-    """Run a program and return its variables."""
-    variables = {"__name__": "program"}
+def run(source: str, name: str, before: dict | None = None) -> dict:
+    """Run a program, after those that have left the variables `before`, and return its own."""
+    variables = {"__name__": "program"} if before is None else before
     exec(compile(source, name, "exec"), variables)
     return variables
 
 
-BLOCKS = [
-    pytest.param(
-        source,
-        id=f"{path.stem}-{number}",
-        marks=[pytest.mark.skip(reason=f"needs {needs}")] if needs else [],
-    )
-    for path in PAGES
-    for number, (source, needs) in enumerate(programs(path))
-    if path != QUICK_START
-]
-
-
-@pytest.mark.parametrize("source", BLOCKS)
-def test_a_block_of_the_documentation_runs(source):
-    if "import torch" in source:
-        pytest.importorskip("torch")
-    run(source, "documentation")
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != QUICK_START and programs(page)],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    """As a reader runs them: a program may use what those above it have made."""
+    monkeypatch.chdir(tmp_path)
+    variables: dict = {}
+    n_run, missing = 0, []
+    for number, (source, needs) in enumerate(programs(page)):
+        if needs:
+            missing.append(needs)
+            continue
+        if "import torch" in source:
+            pytest.importorskip("torch")
+        variables = run(source, f"{page.stem}, program {number}", {**variables, "__name__": "page"})
+        n_run += 1
+    if not n_run:
+        pytest.skip(f"needs {', '.join(missing)}")
 
 
 @pytest.fixture(scope="module")

@@ -88,23 +88,36 @@ def test_a_read_only_place_is_a_warning_and_the_same_model(copy):
     assert not list(copy.rglob("*.nbi"))
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Return a cache folder, filled by a fit, and what the fit printed."""
-    folder = tmp_path_factory.mktemp("numba")
-    return folder, run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(folder))
-
-
 COMPILES = "qsvr: compiling for the first fit"
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Return a cache folder that the warm-up has filled, and what a fit prints that uses it."""
+    folder = tmp_path_factory.mktemp("numba")
+    places = {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "qsvr.warm_up"], env={**os.environ, **places}, cwd=folder,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"{COMPILES}, which takes some seconds (kept in {folder}" in done.stderr
+    assert f"s; kept in {folder}" in done.stdout
+    return folder, run(FIT, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(folder))
+
+
 @pytest.mark.slow
-def test_a_line_says_when_compiling_begins_and_can_be_silenced(tmp_path):
-    silent = f"import logging; logging.getLogger('qsvr').setLevel('ERROR')\n{FIT}"
-    places = {"path": PACKAGE.parent, "NUMBA_CACHE_DIR": str(tmp_path / "a")}
-    run(FIT, shows=f"{COMPILES}, which takes some seconds (kept in {tmp_path / 'a'}", **places)
-    run(FIT, shows=None, **places)
-    run(silent, shows=None, **{**places, "NUMBA_CACHE_DIR": str(tmp_path / "b")})
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_line_says_when_compiling_begins_and_can_be_silenced(compiled, tmp_path, silent):
+    """The fixture has compiled everything; here one function is compiled again."""
+    folder = tmp_path / "numba"
+    shutil.copytree(compiled[0], folder)
+    (gone,) = folder.rglob("_smo.smo-*.nbi")
+    gone.unlink()
+    quiet = "import logging; logging.getLogger('qsvr').setLevel('ERROR')\n" if silent else ""
+    shows = None if silent else f"{COMPILES}, which takes some seconds (kept in {folder}"
+    places = {"path": PACKAGE.parent, "NUMBA_CACHE_DIR": str(folder)}
+    assert run(quiet + FIT, shows=shows, **places) == compiled[1]
+    assert gone.exists()
 
 
 KINDS = """
@@ -126,17 +139,11 @@ QSVR(random_state=0, max_iter=5).fit(X, y)
 
 
 @pytest.mark.slow
-def test_after_warm_up_nothing_is_compiled(tmp_path):
-    places = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run(
-        [sys.executable, "-m", "qsvr.warm_up"], env={**os.environ, **places}, cwd=tmp_path,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert COMPILES in done.stderr
-    assert f"s; kept in {tmp_path}" in done.stdout
-    compiled = sorted(tmp_path.rglob("*.nbc"))
-    run(KINDS, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(tmp_path))
-    assert sorted(tmp_path.rglob("*.nbc")) == compiled
+def test_after_warm_up_nothing_is_compiled(compiled):
+    folder, _ = compiled
+    before = sorted(folder.rglob("*.nbc"))
+    run(KINDS, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(folder))
+    assert sorted(folder.rglob("*.nbc")) == before
 
 
 def test_warm_up_is_called_by_its_name_before_and_after_its_import(capsys):

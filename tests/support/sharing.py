@@ -33,6 +33,8 @@ GROUPS = {
         "tests/hpo/integrations/test_optuna_export.py",
         "tests/hpo/report/test_report.py",
     ),
+    # One folder of compiled code.
+    "numba": ("tests/qsvr/test_numba.py",),
     # One folder of embeddings.
     "leap": ("tests/qsvr/samplers/dwave/",),
 }

@@ -73,7 +73,7 @@ function drawSearch({ svg, x, y }, [early, late], number, floor, search) {
   const mark = draw("circle", { class: `end run-${number % 6}`, cx: end[0], cy: end[1], r: 4.5 });
   const value = search.history.filter((point) => point[2] !== null).at(-1)[2];
   svg.append(titled(mark, `${search.name}: ${text(value)}`));
-  if (data.runs === undefined) svg.append(label(text(value), end[0] - 8, end[1] + (end[1] < 40 ? 20 : -10), { "text-anchor": "end", class: "strong-words halo" }));
+  if (data.runs === undefined) svg.append(label(text(value), end[0] + (end[0] < 160 ? 8 : -8), end[1] + (end[1] < 40 ? 20 : -10), { "text-anchor": end[0] < 160 ? "start" : "end", class: "strong-words halo" }));
   return end;
 }
 
@@ -137,8 +137,11 @@ function budgetPart() {
 function savedText() {
   const spent = data.brackets.reduce((sum, bracket) => sum + bracket.spent, 0);
   const budget = data.budget === null ? "" : ` of a budget of ${data.budget}`;
+  const [saved, whole] = data.saved; // against what plain Hyperband takes for the same trials
+  const by = whole === data.baseline ? "in all" : "for the same trials so far";
+  const less = saved ? ` Saved: ${saved} of the ${whole} that it takes ${by} (${((100 * saved) / whole).toFixed(1)}%).` : "";
   if (data.baseline === null) return `${spent} epochs were spent${budget}.`;
-  return `${spent} epochs were spent${budget}; plain Hyperband with the same settings takes ${data.baseline}. Saved so far: ${data.saved} (${((100 * data.saved) / data.baseline).toFixed(1)}%).`;
+  return `${spent} epochs were spent${budget}; plain Hyperband with the same settings takes ${data.baseline}.${less}`;
 }
 
 function drawBudget(place) {

@@ -24,7 +24,7 @@ LINES = {
     "failed": (0, (1, 1.5)),
     "best": "-",
 }
-"""Line styles of the fates in Matplotlib, so that they are told apart without colour."""
+"""Line styles of the fates in Matplotlib, so that they can be distinguished without colour."""
 RUNS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Colours of several runs side by side."""
 KEPT = "#009E73"

@@ -14,7 +14,7 @@ members/                    in the directory of the checkpoints
 
 Each file has one writer, exists from the start and is replaced as a whole. A client of NFS asks the
 server about each file that it opens, whereas it may remember for a minute that a name was free or
-what a directory held. So whoever waits opens a file again and again, and lists no directory.
+what a directory held. So a process that waits opens a file again and again, and lists no directory.
 
 All content is JSON. A trainer is sent by its name, never as a pickle.
 """
@@ -49,8 +49,8 @@ STALE = 3.0
 """Seconds without a beat after which the lead may be free; its lock decides."""
 
 LEADS, LEFT, ENDED, UNKNOWN = "leads", "left", "ended", "unknown"
-"""States of a leader: it leads; it has stopped, so another process may lead; the search is over; it
-says that it leads, and it is not known yet whether it is alive."""
+"""States of a leader: it leads, it has stopped (another process may lead), the search is over, or
+it says that it leads and is not yet known to be alive."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _SHARE = 0.005, 0.2, 0.05
 

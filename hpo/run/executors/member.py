@@ -2,7 +2,8 @@
 
 It takes one segment after the other from its folder of `hpo.run.executors.mailbox`, trains it in a
 process of its own, and writes the outcome back. It goes on with a segment while its leader is
-replaced by another. Whoever starts it decides what to do when nobody leads (`hpo.run.work`).
+replaced by another. The process that starts it decides what to do when nobody leads
+(`hpo.run.work`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.script import ScriptTrainer
 
 Ending = Literal["vacant", "ended", "stopped", "removed"]
-"""Why a member ceases to train: nobody leads; the search is over; it was told to stop; its leader
-has taken it for lost."""
+"""Why a member stops training: nobody leads, the search is over, it received a signal to stop, or
+its leader has declared it lost."""
 
 _this_version = functools.cache(mailbox.this_version)
 

@@ -9,7 +9,7 @@ run on a single worker of any other pool takes the same decisions. With several 
 in which segments finish varies. Curves do not depend on it, nor do the decisions of random search,
 successive halving, Hyperband, Swift- and Fast-Hyperband, which wait for the losses that they
 compare. Two things do: which trials Swift-Hyperband trains ahead of a decision on idle workers,
-hence the epochs spent; and all decisions of ASHA and Swift-ASHA. The journal records what was
+so the epochs spent, and all decisions of ASHA and Swift-ASHA. The journal records what was
 decided when.
 """
 

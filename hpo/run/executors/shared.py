@@ -10,7 +10,7 @@ neither a port nor a network. Any of them may be killed at any moment:
   (`hpo.run.work`), and takes over the members with the segments that they are training.
 
 That no two processes train a trial at the same time is ensured by the lock of the trial
-(`hpo.run.executors.attempts`), whoever leads.
+(`hpo.run.executors.attempts`), independent of which process leads.
 """
 
 from __future__ import annotations

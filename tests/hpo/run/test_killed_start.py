@@ -19,7 +19,7 @@ from hpo.run.journal import Journal, encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 
-STRIDE = 1 if os.environ.get("THOROUGH") else 3  # `make thorough`
+STRIDE = 1 if os.environ.get("THOROUGH") else 4  # `make thorough`
 
 KILLER = '''
 """Forks processes that are killed at their n-th call, for n = 1, 2, ... until one survives."""
@@ -109,7 +109,7 @@ def fork(args, at, log):
 
 
 log = Path(order["pristine"] + ".log")
-n = 1 - order["stride"]
+n = order["first"] - order["stride"]
 while True:
     n += order["stride"]
     shutil.rmtree(root)
@@ -146,9 +146,17 @@ def train(config, start, stop, checkpoint):
 
 
 def killed_at_every_call(
-    workshop, environment, command: list[str], *, same: bool = False, stride: int = 1
+    workshop,
+    environment,
+    command: list[str],
+    *,
+    same: bool = False,
+    stride: int = 1,
+    first: int = 1,
 ) -> list[Any]:
-    """Return what came of each kill (of every `stride`-th) and then of `resume`, or the command.
+    """Return what came of each kill and then of `resume`, or the command.
+
+    The process is killed at the calls ``first``, ``first + stride``, ...
 
     The last one has survived.
     """
@@ -161,6 +169,7 @@ def killed_at_every_call(
         "command": command,
         "same": same,
         "stride": stride,
+        "first": first,
         "schedulers": ["asha", "swift-hyperband"],
         "spec": workshop.spec().to_json(),
     }
@@ -241,16 +250,21 @@ def without_checkpoints(workshop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("state", [torn, of_old_format, without_first_line, without_checkpoints])
+@pytest.mark.parametrize(
+    ("first", "state"),
+    list(enumerate([torn, of_old_format, without_first_line, without_checkpoints], 1)),
+)
 def test_a_resumption_that_is_killed_anywhere(
-    own, environment, reference, outcome_of, state
+    own, environment, reference, outcome_of, first, state
 ) -> None:
+    """Each state is killed at other calls, so that together they are killed at every one."""
     Tuner.from_spec(own.spec(scheduler="asha"), journal=own.journal).run()
     lines = own.journal.read_bytes().splitlines(keepends=True)
     own.journal.write_bytes(b"".join(lines[:6]))
     state(own)
     command = ["resume", "run.jsonl", "--quiet"]
-    kills = killed_at_every_call(own, environment, command, stride=STRIDE)
+    first = min(first, STRIDE)
+    kills = killed_at_every_call(own, environment, command, stride=STRIDE, first=first)
     check(own, kills, reference, outcome_of, least=4 // STRIDE)
 
 

@@ -22,8 +22,8 @@ from hpo.errors import (
 )
 from hpo.report import Comparison, read_run, read_status
 from hpo.report.content import content
-from hpo.report.runs import Run
 from hpo.report.plots import plot_curves, plot_regret
+from hpo.report.runs import Run
 from hpo.run.progress import Progress, RichProgress, Snapshot
 from hpo.run.results import Results
 from hpo.run.trial_results import RunSummary
@@ -344,7 +344,7 @@ def test_figures_have_the_users_sign(maximised):
     assert curves.get_ylabel() == "accuracy"
     assert curves.get_ylim()[1] > 0.78
     regret = plot_regret({"one": results})
-    assert regret.get_ylabel() == "regret of the best trial so far (0.7875 - accuracy)"
+    assert regret.get_ylabel() == "regret (0.7875 \N{MINUS SIGN} accuracy)"
     lowest = min(float(line.get_ydata()[-1]) for line in regret.lines)
     assert regret.lines[0].get_ydata()[-1] == lowest  # the floor, which stands for zero
 
