@@ -38,7 +38,7 @@ def test_variables_are_integers_with_whole_factors():
 
 
 def test_levels_off_a_common_lattice_are_refused():
-    with pytest.raises(ValueError, match="lattice"):
+    with pytest.raises(ValueError, match="multiples of one step for all samples"):
         lattice_qubo(3, weight=[1.0, 1.234567, np.pi]).to_cqm()
 
 

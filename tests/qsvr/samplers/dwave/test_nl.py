@@ -53,7 +53,7 @@ def test_it_survives_the_file_that_is_uploaded():
 
 
 def test_levels_off_a_common_lattice_are_refused():
-    with pytest.raises(ValueError, match="nonlinear model needs the levels"):
+    with pytest.raises(ValueError, match="nonlinear model needs levels"):
         lattice_qubo(3, weight=[1.0, 1.234567, np.pi]).to_nl()
 
 
