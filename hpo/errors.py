@@ -105,7 +105,7 @@ _EXIT_AT_DEADLINE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 class InterruptedRunError(KeyboardInterrupt):
-    """The run was stopped by a signal such as Ctrl-C, or at its deadline, in good order.
+    """The run was stopped by a signal such as Ctrl-C, or at its deadline.
 
     Parameters
     ----------

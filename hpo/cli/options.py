@@ -116,7 +116,7 @@ def pairs_option(name: str, text: str) -> Callable[..., Any]:
 deadline_option = click.option(
     "--deadline",
     metavar="TIME",
-    help="Stop in good order before this time: HH:MM:SS or 55m from now, a date and time, or "
+    help="Stop cleanly before this time: HH:MM:SS or 55m from now, a date and time, or "
     "slurm (the end of the Slurm job).  [default: none]",
 )
 

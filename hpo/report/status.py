@@ -218,7 +218,7 @@ def read_status(journal: Path, scheduler: Scheduler | None = None) -> RunStatus:
     scheduler : Scheduler, default=None
         A scheduler in the state in which the run began, for one that was not built from a
         `RunSpec`: without it, what became of a trial and the budget are known only once the run
-        has ended or was stopped in good order; until then, trials between two segments count as
+        has ended or was stopped cleanly; until then, trials between two segments count as
         waiting.
 
     Raises

@@ -42,7 +42,7 @@ class Stop(Enum):
     """Train this trial no further. It is complete with the losses that it has, as if its training
     had ended by itself."""
     SEARCH = "search"
-    """End the run in good order, as a limit does (see `Tuner.run`). The results are returned, and a
+    """End the run cleanly, as a limit does (see `Tuner.run`). The results are returned, and a
     run with a journal can be resumed. Segments that still run are ended."""
 
 
@@ -50,8 +50,8 @@ class Callback:
     """Base class of callbacks. Override the methods that you need.
 
     Callbacks run in the process that leads the run, one after the other, between its decisions, so
-    a slow callback delays the search. A callback that raises an exception stops the run in good
-    order with a `hpo.errors.CallbackError` that names it. A resumed run calls callbacks for new
+    a slow callback delays the search. A callback that raises an exception stops the run with
+    a `hpo.errors.CallbackError` that names it. A resumed run calls callbacks for new
     events only.
 
     See Also

@@ -1,7 +1,7 @@
 """The deadline of a run, and how much can be trained before it.
 
 A batch job ends at a known time. A run with a deadline starts no segment that cannot end in time,
-and stops in good order. Schedulers do not use a clock; the runner compares each segment with the
+and stops cleanly. Schedulers do not use a clock; the runner compares each segment with the
 time left.
 """
 

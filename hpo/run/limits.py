@@ -1,6 +1,6 @@
 """Limits of a run: time, epochs, trials, and a loss that is good enough.
 
-A limit ends a run in good order, with results, and is no part of the search: a resumed run goes on
+A limit ends a run cleanly, with results, and is no part of the search: a resumed run goes on
 from there, with another limit or without one. Whatever a limit cuts off is trained in the next
 session, so that a search in parts is the same search. Only `max_trials` is known to the scheduler,
 which finishes the trials that it has.
@@ -29,7 +29,7 @@ STOPPED = "stopped"
 
 
 class LimitReachedError(Exception):
-    """A limit has ended the run in good order.
+    """A limit has ended the run cleanly.
 
     Parameters
     ----------

@@ -279,7 +279,7 @@ class Results:
 
         Notes
         -----
-        Complete for a run from Python objects that ended or was stopped in good order (see
+        Complete for a run from Python objects that ended or was stopped cleanly (see
         `hpo.run.state`). Of one that was killed, trials between two segments count as waiting, and
         decisions are not known.
         """

@@ -625,7 +625,7 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def signals_stop(runner: Stoppable) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run in good order.
+    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run cleanly.
 
     They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
     A second Ctrl-C stops the run at once. Signal handlers belong to the main thread; in another

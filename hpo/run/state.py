@@ -1,7 +1,7 @@
 """State of a run from the lines of its journal alone, for one that was started from Python objects.
 
 Such a journal cannot build its scheduler again, which would say what became of each trial. So the
-run writes that down itself when it ends or is stopped in good order: a note of kind ``state``. What
+run writes that down itself when it ends or is stopped cleanly: a note of kind ``state``. What
 comes after the last such note, or everything if there is none, is taken from the decisions and the
 reports.
 """

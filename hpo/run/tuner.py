@@ -107,7 +107,7 @@ default="process"
         Time limit of a prediction, in seconds. The round is then decided as in plain Hyperband,
         and this is reported. Not for "inline".
     deadline : float, timedelta, datetime, str or None, default=None
-        Time before which the run stops in good order: seconds or a duration from the start, a
+        Time before which the run stops cleanly: seconds or a duration from the start, a
         moment, or text (see `hpo.run.deadline.seconds_until`). Segments that are not expected to
         end in time are shortened or not started. Segments that run at the deadline are ended
         (finished first with "inline"), and `InterruptedRunError` is raised. The deadline is not
@@ -384,7 +384,7 @@ default="process"
             imported or sent to workers. Nothing has been written in this case.
         InterruptedRunError
             On Ctrl-C, a notebook's stop button, SIGTERM or a batch system's signal, or at the
-            deadline, after the run was stopped in good order. Its attribute ``results`` has the
+            deadline, after the run was stopped cleanly. Its attribute ``results`` has the
             results so far.
         MachineError
             If the machine fails rather than a trial: a full disk, a read-only file system, too
@@ -393,7 +393,7 @@ default="process"
         ExecutorBrokenError
             If no worker is left, or `max_lost` segments in a row were lost.
         CallbackError
-            If a callback fails, after the run was stopped in good order.
+            If a callback fails, after the run was stopped cleanly.
 
         Warns
         -----
@@ -522,7 +522,7 @@ default="process"
             self._write_state(recorder, finished=not limit)
             if not limit:
                 store.tidy()
-        except KeyboardInterrupt as stop:  # in good order, or the second one, which stops at once
+        except KeyboardInterrupt as stop:  # cleanly, or the second one, which stops at once
             interrupted = None
             while interrupted is None:
                 with contextlib.suppress(KeyboardInterrupt):  # one more, before they are ignored

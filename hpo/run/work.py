@@ -90,7 +90,7 @@ def work(
         Settings of the search. If the journal does not exist, the search is started; otherwise it
         must be the same search. If None, the journal must exist.
     deadline : float, timedelta, datetime, str or None, default=None
-        When this process stops in good order (see `hpo.run.deadline.seconds_until`).
+        When this process stops cleanly (see `hpo.run.deadline.seconds_until`).
     limits : Mapping, optional
         Limits of `Tuner.run` by name, which apply while this process leads. If one is reached, the
         search ends for all processes. The limits of an earlier leader apply unless others are

@@ -80,7 +80,7 @@ class Hyperband(BracketScheduler):
 
 
 class SuccessiveHalving(BracketScheduler):
-    """One bracket: starts many trials, and again and again keeps the best of them.
+    """One bracket: starts many trials and repeatedly keeps the best of them.
 
     `BracketScheduler` describes the other parameters.
 

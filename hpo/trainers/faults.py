@@ -1,7 +1,7 @@
 """Classifies errors: of a trial, of its checkpoint, or of the machine.
 
 A trial that fails is a result of the search. A full disk is not: it does not depend on the trial,
-and every later trial would fail as well. So errors of the machine stop the run in good order, and a
+and every later trial would fail as well. So errors of the machine stop the run cleanly, and a
 checkpoint that is lost or damaged makes its trial start afresh.
 """
 

@@ -250,7 +250,7 @@ class SharedPool:
         task, seat.task, seat.busy, seat.training = seat.task, None, "", ""
         if task is None:  # nobody asks for it; the next attempt finds it with the trial
             return []
-        if answer.get("left"):  # in good order
+        if answer.get("left"):  # cleanly
             self._queue.appendleft(task)
             return []
         try:

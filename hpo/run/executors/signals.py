@@ -1,4 +1,4 @@
-"""Signals that end a run in good order: they reach the leading process, and workers ignore them.
+"""Signals that end a run cleanly: they reach the leading process, and workers ignore them.
 
 Batch systems send them some minutes before a job ends, often to all of its processes at once.
 """
@@ -11,7 +11,7 @@ import signal
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
-"""Signals that stop a run in good order, those that this platform has."""
+"""Signals that stop a run cleanly, those that this platform has."""
 
 GROUP_SIGNALS = tuple(each for each in STOP_SIGNALS if each.name not in ("SIGTERM", "SIGHUP"))
 """Those that a worker ignores. SIGTERM and SIGHUP end it: its leader stops as well."""

@@ -1,4 +1,4 @@
-"""A disk that is full stops a run in good order; with room again it goes on as if nothing was."""
+"""A disk that is full stops a run cleanly; with room again it goes on as if nothing was."""
 
 from __future__ import annotations
 

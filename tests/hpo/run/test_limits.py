@@ -1,4 +1,4 @@
-"""A limit ends a run in good order: with results, within a few per cent, and the run goes on."""
+"""A limit ends a run cleanly: with results, within a few per cent, and the run goes on."""
 
 from __future__ import annotations
 
