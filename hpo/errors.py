@@ -182,8 +182,9 @@ def import_optional(module: str, user: str, extra: str = "") -> Any:
         return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:  # the latter: torchvision built for another torch
         missing = isinstance(error, ModuleNotFoundError)
-        if missing and module.startswith(f"{error.name}."):  # of matplotlib.figure
-            module = str(error.name)
+        name = getattr(error, "name", None)
+        if missing and module.startswith(f"{name}."):  # of matplotlib.figure
+            module = str(name)
         why = "is not installed" if missing else f"cannot be imported ({error})"
         hint = install_hint(extra) if extra else f"pip install {module}"
         raise MissingPackageError(f"{user} needs {module}, which {why}: {hint}", module) from error
