@@ -34,6 +34,9 @@ from hpo.space import SearchSpace
 
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
+ACTIVATE = """
+Activate the environment that `make demo` created, so that `hpo` is found:
+  source .venv/bin/activate"""
 NEXT = """
 What to do next:
   hpo report demo-output/runs/swift-asha.jsonl --html report.html
@@ -42,7 +45,7 @@ What to do next:
           --max-resource 16 --workers 2
       a trainer of 100 lines without PyTorch, to be copied and changed
   hpo simulate
-      all schedulers on recorded learning curves, in seconds
+      Hyperband and Swift-Hyperband on recorded learning curves, in seconds
   docs/start/quickstart.md
       your own data and your own model
 """
@@ -192,6 +195,8 @@ def compare(demo: Steps, args: argparse.Namespace) -> int:
     demo.announce("Drawing the figures", "about 5 s")
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
+    if shutil.which("hpo") is None:
+        CONSOLE.print(ACTIVATE, highlight=False, markup=False, soft_wrap=True)
     CONSOLE.print(NEXT, highlight=False, markup=False, soft_wrap=True)
     return 0
 
