@@ -34,9 +34,6 @@ from hpo.space import SearchSpace
 
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
-ACTIVATE = """
-Activate the environment that `make demo` created, so that `hpo` is found:
-  source .venv/bin/activate"""
 NEXT = """
 What to do next:
   hpo report demo-output/runs/swift-asha.jsonl --html report.html
@@ -195,8 +192,10 @@ def compare(demo: Steps, args: argparse.Namespace) -> int:
     demo.announce("Drawing the figures", "about 5 s")
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
-    if shutil.which("hpo") is None:
-        CONSOLE.print(ACTIVATE, highlight=False, markup=False, soft_wrap=True)
+    activate = Path(sys.prefix, "bin", "activate")
+    if shutil.which("hpo") is None and activate.is_file():
+        activation = f"\nActivate the environment, so that hpo is found:\n  source {activate}"
+        CONSOLE.print(activation, highlight=False, markup=False, soft_wrap=True)
     CONSOLE.print(NEXT, highlight=False, markup=False, soft_wrap=True)
     return 0
 
