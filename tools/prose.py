@@ -58,7 +58,7 @@ RULES = (
     Rule(r"\bhears?\b|\bhearing\b", "receives, uses"),
     Rule(r"\b(forthwith|hence|thereof|wherein|lest|thrice|nay)\b", "a plain word"),
     Rule(r"\btakes? (it |them |him )?for hopeless\b", "rejects"),
-    Rule(r"\bin good order\b", "cleanly", holds=False),
+    Rule(r"\bin good order\b", "cleanly"),
     Rule(r"\bfalls? short\b", "is missed"),
     Rule(r"\bat a stroke\b|\bby and by\b|\bfor its own sake\b", "plain word"),
     Rule(r"\bmend(s|ed|ing)?\b", "repair, fix"),

@@ -132,7 +132,7 @@ class LiveRun:
         self._next = 0.0
         self._key: object = None
         self._reading: Reading | None = None
-        self._importances: tuple[int, list[dict[str, Any]]] | None = None
+        self._importances: tuple[str, int, list[dict[str, Any]]] | None = None
 
     def read(self) -> Reading:
         """Return the newest reading; the journal is read if it has changed and it is time."""
@@ -176,19 +176,28 @@ class LiveRun:
         try:
             journal = read_salvaged(self.journal)
             run = run_of(journal)
-        except (UsageError, OSError) as error:
-            exists = self.journal.exists() and self.journal.stat().st_size > 0
-            problem = str(error) if exists and isinstance(error, UsageError) else ""
-            return _reading(None, {"live": live_status(None, problem)})
-        status = status_of(journal, run.results)
+            status = status_of(journal, run.results)
+        except (UsageError, OSError) as error:  # it may be gone at any moment
+            exists = isinstance(error, UsageError) and _size(self.journal) > 0
+            return _reading(None, {"live": live_status(None, str(error) if exists else "")})
         n_trials = len(run.results.trials)
         known = self._importances
-        again = known is None or n_trials >= _MORE_TRIALS * known[0] or status.state in OVER
-        values = content(run, None if known is None or again else known[1])
+        if known is not None and known[0] != status.run_id:
+            known = None  # another run has taken its place
+        again = known is None or n_trials >= _MORE_TRIALS * known[1] or status.state in OVER
+        values = content(run, None if known is None or again else known[2])
         if again:
-            self._importances = n_trials, values["importance"]
+            self._importances = status.run_id, n_trials, values["importance"]
         values["live"] = live_status(status, reload=self._reload)
         return _reading(status, values)
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file, 0 for one that is gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _reading(status: RunStatus | None, values: dict[str, Any]) -> Reading:

@@ -14,6 +14,7 @@ from hpo.report.plots.style import (
     drawn,
     legend_above,
     name_ends,
+    note,
     number,
     scale,
     ticks,
@@ -52,7 +53,9 @@ def plot_best(results: Runs, ax: Any = None, against: str = "epochs") -> Any:
     with axes_or_new(ax) as ax:
         lines = {name: _phases(run, against, 1.0, 0.0) for name, run in runs.items()}
         found = [value for early, late in lines.values() for _, value in early + late]
-        scale(ax, "y", (min(found), max(found)) if found else None)
+        if not found:
+            return note(ax, "no trial has a value yet")
+        scale(ax, "y", (min(found), max(found)))
         _draw(ax, lines, runs)
         ax.set(ylabel=f"best {shown(objective.title)} so far", xlabel=_spent(against))
     return ax
@@ -99,6 +102,8 @@ def plot_regret(
         for name, phases in lines.items()
     }
     with axes_or_new(ax) as ax:
+        if not values:
+            return note(ax, "no trial has a value yet")
         scale(ax, "y", (floor, max(positive, default=1.0)), log=True)
         ax.yaxis.set_major_formatter(lambda value, _: number(value) if value > 1.01 * floor else "")
         ax.axhline(floor, color="#bbbbbb", linewidth=0.8, zorder=0)

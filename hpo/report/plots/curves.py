@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.report.plots.fates import FATES, KEPT, LINES, fates
-from hpo.report.plots.style import LARGEST, axes_or_new, bulk, drawn, epochs, legend_above, scale
+from hpo.report.plots.style import (
+    LARGEST,
+    axes_or_new,
+    bulk,
+    drawn,
+    epochs,
+    legend_above,
+    note,
+    scale,
+)
 from hpo.run.results import Results
 from hpo.run.trial_results import TrialResult
 from hpo.text import label as shown
@@ -31,14 +40,17 @@ def plot_curves(results: Results, ax: Any = None, title: str = "") -> Any:
     -------
     matplotlib.axes.Axes
     """
+    values = [value for trial in results.trials for value in trial.values]
     with axes_or_new(ax) as ax:
+        if not any(map(math.isfinite, values)):
+            ax.set_title(title)
+            return note(ax, "no trial has a value yet")
         order = list(FATES)
         ends = fates(results)
         counts = {name: list(ends.values()).count(name) for name in order}
         for trial in sorted(results.trials, key=lambda t: order.index(ends[t.trial_id])):
             _draw_curve(ax, trial, ends[trial.trial_id], counts)
         _mark_decisions(ax, results)
-        values = [value for trial in results.trials for value in trial.values]
         scale(ax, "y", bulk(values, results.objective.mode))
         longest = max((len(trial.losses) for trial in results.trials), default=0)
         epochs(ax, [e.resource for e in results.events if e.kind == "rung"], longest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hpo.errors import UsageError
 from hpo.report.plots.fates import FATES
 from hpo.report.plots.style import QUIET, axes_or_new, bulk, drawn, legend_above, note, scale
 from hpo.report.runs import Run
@@ -27,7 +28,17 @@ def plot_predictions(results: Run, ax: Any = None) -> Any:
     Returns
     -------
     matplotlib.axes.Axes
+
+    Raises
+    ------
+    UsageError
+        If `results` are no run.
     """
+    if not isinstance(results, Run):
+        raise UsageError(
+            "results must be a run as hpo.report.read_run returns it, since results alone do not "
+            f"hold what was predicted; got {type(results).__name__}"
+        )
     objective = results.results.objective
     known = [f for f in results.forecasts() if f.true is not None and math.isfinite(f.true)]
     rows = [

@@ -19,6 +19,7 @@ from hpo.errors import UsageError
 from hpo.report import read_run
 from hpo.report.live import LiveRun, LiveServer, follow
 from hpo.run.journal import Journal
+from hpo.run.salvage import read_salvaged
 from hpo.run.tuner import Tuner
 
 READY = "document.documentElement?.dataset.ready === 'yes'"  # there is none while it is loaded
@@ -174,8 +175,34 @@ def test_importances_are_not_measured_again_for_a_few_trials(workshop, monkeypat
         workshop.journal.write_bytes(b"".join(lines[: int(share * len(lines))]))
         now[0] += 1000
         run.read()
-        measured.append(run._importances[0])
+        measured.append(run._importances[1])
     assert measured[0] == measured[1] < measured[2] == 55
+
+
+def test_another_run_in_the_place_of_a_journal_has_importances_of_its_own(workshop, monkeypatch):
+    Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
+    monkeypatch.setattr("hpo.report.live.OVER", ())  # as if it went on
+    now = [0.0]
+    run = LiveRun(workshop.journal, clock=lambda: now[0])
+    run.read()
+    first = run._importances
+    other = workshop.journal.with_name("other.jsonl")
+    Tuner.from_spec(workshop.spec(), journal=other).run(max_trials=1)
+    other.replace(workshop.journal)
+    now[0] += 1000
+    run.read()
+    assert run._importances[0] != first[0]
+    assert run._importances[1] == 1
+
+
+def test_a_journal_may_be_deleted_while_it_is_read(journal, monkeypatch):
+    def gone(path):
+        content = read_salvaged(path)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr("hpo.report.live.read_salvaged", gone)
+    assert LiveRun(journal).read().state == "waiting"
 
 
 # -- the command -------------------------------------------------------------------------------

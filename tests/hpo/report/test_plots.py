@@ -231,4 +231,12 @@ def test_a_run_without_trials_or_values_is_drawn(tmp_path) -> None:
         run = Results.of(SchedulerSummary(each, None, len(each), ()), [], [], None, finished=False)
         for plot in (plot_curves, plot_best, plot_regret, plot_intermediate_values, plot_slice,
                      plot_parallel, plot_importance, plot_timeline, plot_budget):  # fmt: skip
-            plot(run).figure.savefig(tmp_path / "figure.png")
+            ax = plot(run)
+            ax.figure.savefig(tmp_path / "figure.png")
+            if plot in (plot_curves, plot_best, plot_regret):
+                assert "no trial has a value yet" in texts_of(ax)
+
+
+def test_predictions_need_a_run(results) -> None:
+    with pytest.raises(UsageError, match="read_run"):
+        plot_predictions(results)

@@ -192,14 +192,14 @@ def test_too_few_rounds_are_reported_and_what_was_set_is_not_recommended():
 
 @dataclass
 class Slow:
-    """The structured annealer, a tenth of a second late."""
+    """The structured annealer, three tenths of a second late."""
 
     is_local = True
     max_variables: int | None = 60_000
     parameters: frozenset[str] = field(default_factory=frozenset)
 
     def sample(self, qubo, *, num_reads, seed, **options):
-        time.sleep(0.1)
+        time.sleep(0.3)
         return get_sampler().sample(qubo, num_reads=num_reads, seed=seed)
 
 
@@ -208,8 +208,9 @@ def test_a_time_limit_ends_refinement_with_the_best_so_far(n_refinements):
     X, y = diabetes(60)
     X, y = scale(X), scale(y)
     parameters = {"C": 100, "sampler": Slow(), "n_refinements": n_refinements, "tol": 1e-300}
+    QSVR(C=100, random_state=0).fit(X, y)  # compiles, which would count
     with pytest.warns(ConvergenceWarning, match=r"ended by time_limit.*Raise time_limit"):
-        model = QSVR(**parameters, time_limit=0.15, random_state=0).fit(X, y)
+        model = QSVR(**parameters, time_limit=0.45, random_state=0).fit(X, y)
     assert model.n_iter_ == 2
     assert model.score(X, y) > 0.0
 
@@ -219,7 +220,7 @@ def test_a_time_limit_ends_decomposition_with_the_best_so_far():
     X, y = scale(X), scale(y)
     parameters = {"C": 10, "sampler": Slow(), "max_variables": 120}
     with pytest.warns(ConvergenceWarning, match="time_limit"):
-        model = QSVR(**parameters, time_limit=0.25, random_state=0).fit(X, y)
+        model = QSVR(**parameters, time_limit=0.75, random_state=0).fit(X, y)
     assert 2 <= model.n_iter_ <= 4
     assert model.score(X, y) > 0.2
 
