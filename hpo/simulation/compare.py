@@ -107,7 +107,15 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     """Summarise runs: one line per scheduler, compared with the first."""
     from rich.table import Table
 
-    table = Table(title=f"{setting.seeds} seeds, {setting.n_workers} workers, {setting.predictor}")
+    workers = f"{setting.n_workers} worker{'s' if setting.n_workers > 1 else ''}"
+    table = Table(
+        title=f"{setting.seeds} seeds, {workers}, {setting.predictor}",
+        caption=(
+            "saved: fewer epochs than in the first row. same best: searches that end with the best "
+            "trial of the first row. makespan: simulated time, where an epoch takes 1. "
+            "busy: share of the time in which workers train."
+        ),
+    )
     value = "loss" if setting.mode == "min" else "value"
     for heading in ("scheduler", "epochs", "saved", value, "same best", "makespan", "busy"):
         table.add_column(heading, justify="left" if heading == "scheduler" else "right")
