@@ -148,8 +148,10 @@ def run(demo: Steps) -> None:
     console.print(
         "R2 is the coefficient of determination on samples that were not fitted (1 is best). "
         '"Energy above bound" says how far the annealer\'s training objective is above a lower '
-        "bound of the optimum.\nWhat to read: QSVR reaches the accuracy of scikit-learn's SVR, and "
-        "takes longer. It exists to run the same model on a quantum annealer.\n"
+        "bound of the optimum. Bits say how finely each coefficient of the model is written in the "
+        "QUBO, the problem that the annealer solves.\n"
+        "What to read: QSVR reaches the accuracy of scikit-learn's SVR, and takes longer. "
+        "It exists to run the same model on a quantum annealer.\n"
     )
 
 

@@ -42,7 +42,7 @@ What to do next:
           --max-resource 16 --workers 2
       a trainer of 100 lines without PyTorch, to be copied and changed
   hpo simulate
-      all schedulers on recorded learning curves, in seconds
+      Hyperband and Swift-Hyperband on recorded learning curves, in seconds
   docs/start/quickstart.md
       your own data and your own model
 """
@@ -192,6 +192,10 @@ def compare(demo: Steps, args: argparse.Namespace) -> int:
     demo.announce("Drawing the figures", "about 5 s")
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)
+    activate = Path(sys.prefix, "bin", "activate")
+    if shutil.which("hpo") is None and activate.is_file():
+        activation = f"\nActivate the environment, so that hpo is found:\n  source {activate}"
+        CONSOLE.print(activation, highlight=False, markup=False, soft_wrap=True)
     CONSOLE.print(NEXT, highlight=False, markup=False, soft_wrap=True)
     return 0
 

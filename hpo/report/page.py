@@ -186,7 +186,7 @@ def write_page(page: str, path: Path, *, overwrite: bool = False) -> Path:
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}; name a new file in a writable place"
-            + (" or allow to overwrite it" if path.exists() else "")
+            + (" or replace it with --overwrite (overwrite=True)" if path.exists() else "")
         ) from None
     return path
 

@@ -80,7 +80,7 @@ class RunningSegment:
             Whether it does not run any more.
         """
         age = _duration(now - self.since)
-        text = f"trial {self.trial_id}, units {self.start} to {self.stop}, "
+        text = f"trial {self.trial_id}, epochs {self.start} to {self.stop}, "
         text += f"started {age} ago" if interrupted else f"for {age}"
         text += f", attempt {self.attempt}" if self.attempt > 1 else ""
         where = [self.host, f"process {self.pid}" if self.pid else "", self.worker]
@@ -189,10 +189,10 @@ class RunStatus:
             lines.append(
                 f"Best: trial {self.best['trial_id']}, {self.objective} "
                 f"{self.best[self.objective]:.6g} after "
-                f"{self.best['units']} units, {config_text(self.best['config'])}"
+                f"{self.best['units']} epochs, {config_text(self.best['config'])}"
             )
         budget = "" if self.budget is None else f" of {self.budget}, {self.left} left"
-        lines.append(f"Units: {self.units}{budget}")
+        lines.append(f"Epochs: {self.units}{budget}")
         over = self.state in ("stopped", "finished")
         if self.n_workers is not None and not over:
             hosts = ", ".join(f"{n} on {host}" for host, n in self.hosts.items())
@@ -204,7 +204,8 @@ class RunStatus:
         ]
         if self.predictions:
             lines.append(f"Predictions in flight: {self.predictions}")
-        lines += ["The last line of the journal is not whole."] if self.torn else []
+        if self.torn and self.state != "running":  # in a running search it is being written
+            lines.append("The last line of the journal is incomplete; 'hpo resume' drops it.")
         return lines + ([f"Note: {self.problem}"] if self.problem else [])
 
 

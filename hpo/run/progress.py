@@ -298,8 +298,10 @@ class Snapshot:
             fields["saved"] = f"{self.saved} epochs, {share:.0%} of plain Hyperband so far"
         if self.skill is not None:
             fields["skill"] = f"{skill_text(self.skill)} (cross-validated)"
-        if self.expected_improvement is not None and not ended:
-            fields["may still gain"] = f"{self.expected_improvement:.2g}"
+        gain = self.expected_improvement
+        # Where the forecast's spread is wide, it extends below zero: no gain to be shown.
+        if gain is not None and not ended and gain <= abs(self.best):
+            fields["may still gain"] = f"{gain:.2g}"
         if self.degraded:
             rounds = f"{self.degraded} round{'s' if self.degraded > 1 else ''}"
             fields["degraded"] = f"{rounds} decided as plain Hyperband"

@@ -437,6 +437,7 @@ default="process"
                 journal.close()
                 journal.path.unlink()  # just made, and empty
                 raise
+            self.progress.announce(f"Journal: {visible(self.journal)}")
             with discarded_without_objective(journal, store):
                 return self._go(workers, store, bounds, journal, notes=notes)
 

@@ -107,9 +107,16 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     """Summarise runs: one line per scheduler, compared with the first."""
     from rich.table import Table
 
-    seeds = f"{setting.seeds} seed{'s' * (setting.seeds != 1)}"
-    workers = f"{setting.n_workers} worker{'s' * (setting.n_workers != 1)}"
-    table = Table(title=f"{seeds}, {workers}, {setting.predictor}")
+    seeds = f"{setting.seeds} seed{'s' if setting.seeds > 1 else ''}"
+    workers = f"{setting.n_workers} worker{'s' if setting.n_workers > 1 else ''}"
+    table = Table(
+        title=f"{seeds}, {workers}, {setting.predictor}",
+        caption=(
+            "saved: fewer epochs than in the first row. same best: searches that end with the best "
+            "trial of the first row. makespan: simulated time, where an epoch takes 1. "
+            "busy: share of the time in which workers train."
+        ),
+    )
     value = "loss" if setting.mode == "min" else "value"
     for heading in ("scheduler", "epochs", "saved", value, "same best", "makespan", "busy"):
         table.add_column(heading, justify="left" if heading == "scheduler" else "right")

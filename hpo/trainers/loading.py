@@ -18,8 +18,11 @@ from typing import Any, cast
 from hpo.errors import TrainerError
 from hpo.trainers.base import FunctionTrainer, Result, Trainer, describe
 from hpo.trial import Config
+from qsvr._text import install_hint
 
 _loading = threading.RLock()
+_EXTRAS = {"torch": "torch", "torchvision": "vision"}
+"""Modules that trainers import, by the extra that installs them."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,8 @@ def _import(target: str) -> ModuleType:
         top = target.partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and error.name == top and not _is_file(target):
             why += "; start in the folder that holds it, or set PYTHONPATH"
+        elif isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+            why += f"; {install_hint(_EXTRAS[error.name])}"
         raise TrainerError(f"cannot import trainer from {target}: {why}") from None
 
 

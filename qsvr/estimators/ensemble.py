@@ -286,7 +286,7 @@ class SubsampleEnsemble(MetaEstimatorMixin, BaseEstimator):
         first = self.failures_[0].error
         message = (
             f"{n_failed} of {self.n_estimators} members of {type(self).__name__} failed; the first "
-            f"with {type(first).__name__}: {first}"
+            f"with {type(first).__name__}: {str(first).rstrip('.')}."
         )
         if 2 * len(self.estimators_) < self.n_estimators:
             error = SamplerError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,11 @@ def test_demo(tmp_path, environment) -> None:
     words = " ".join(done.stdout.split())
     assert "best error: lowest last error of a trial that was trained" in words
     assert "hpo report demo-output/runs/swift-asha.jsonl --html report.html" in words
+    if (
+        not shutil.which("hpo", path=environment["PATH"])
+        and Path(sys.prefix, "bin/activate").exists()
+    ):
+        assert f"source {sys.prefix}/bin/activate" in words
     names = sorted(path.name for path in tmp_path.glob("*.png"))
     curves = ("hyperband-curves.png", "swift-asha-curves.png", "swift-hyperband-curves.png")
     assert names == sorted((*curves, "regret.png"))

@@ -61,6 +61,12 @@ def test_run_report_resume(workshop, call) -> None:
     assert "The search is over; to continue: hpo resume run.jsonl --extend" in out
 
 
+def test_a_run_names_its_journal_before_it_trains(workshop, call) -> None:
+    code, _, err = call(*workshop.run_args())
+    assert code == 0
+    assert err.startswith("Journal: run.jsonl\n")
+
+
 BAD_RUNS = {
     "scheduler must be one of random-search": {"scheduler": "hyperbnad"},
     "predictor must be one of nusvr": {"predictor": "oracle"},

@@ -11,7 +11,7 @@ from hpo.trial import TrialStatus, TrialSummary
 FATES = {
     "given up for better ones": "#999999",
     "stopped by a prediction": "#E69F00",
-    "still running": "#56B4E9",
+    "not finished": "#56B4E9",
     "trained to the end": "#0072B2",
     "failed": "#D55E00",
     "best": "#000000",
@@ -19,7 +19,7 @@ FATES = {
 LINES = {
     "given up for better ones": "-",
     "stopped by a prediction": (0, (5, 2)),
-    "still running": (0, (6, 2, 1, 2)),
+    "not finished": (0, (6, 2, 1, 2)),
     "trained to the end": "-",
     "failed": (0, (1, 1.5)),
     "best": "-",
@@ -51,4 +51,4 @@ def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
     if trial.status is TrialStatus.STOPPED:
         by_prediction = trial.trial_id in dropped
         return "stopped by a prediction" if by_prediction else "given up for better ones"
-    return "still running"
+    return "not finished"

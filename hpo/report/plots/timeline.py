@@ -72,7 +72,7 @@ def plot_timeline(results: Results, ax: Any = None) -> Any:
 def _kind(span: Span, found: dict[int, str]) -> str:
     if span.trial_id is None:
         return "prediction"
-    return "failed attempt" if span.kind in _HATCHES else found.get(span.trial_id, "still running")
+    return "failed attempt" if span.kind in _HATCHES else found.get(span.trial_id, "not finished")
 
 
 def _unit(seconds: float) -> tuple[str, float]:

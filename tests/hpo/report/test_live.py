@@ -343,7 +343,7 @@ def test_a_followed_file_is_written_until_the_end(workshop, environment, browser
     browser.until(f"{READY} && data.live.state === 'finished'")
     assert browser.evaluate(TRIALS) == 17
     assert browser.errors == []
-    with pytest.raises(UsageError, match="allow to overwrite"):
+    with pytest.raises(UsageError, match="--overwrite"):
         follow(workshop.journal, path)
     assert follow(workshop.journal, path, overwrite=True) == path
 

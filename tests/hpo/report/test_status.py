@@ -75,7 +75,7 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
     assert (after.hosts, after.to_json()["trials"].get("running")) == ({}, None)
     text = "\n".join(after.lines())
     assert re.search(
-        r"^Interrupted: trial \d+, units \d+ to \d+, started \d+ s ago, on ", text, re.M
+        r"^Interrupted: trial \d+, epochs \d+ to \d+, started \d+ s ago, on ", text, re.M
     )
     assert "busy" not in text
 
@@ -90,9 +90,12 @@ def test_a_status_takes_no_lock_and_changes_nothing(workshop) -> None:
         assert is_locked(workshop.journal)
         assert status.state == "running"
         assert status.torn
-        assert "The last line of the journal is not whole." in status.lines()
+        assert "incomplete" not in "\n".join(status.lines())
         assert workshop.journal.read_bytes() == before
     assert is_locked(workshop.journal) is None
+    assert "last line of the journal is incomplete" in "".join(
+        read_status(workshop.journal).lines()
+    )
     with Journal.open(workshop.journal)[0]:
         pass
 
@@ -111,8 +114,8 @@ def test_a_finished_run(workshop, capsys, monkeypatch) -> None:
         main(["status", "run.jsonl"])
     out = capsys.readouterr().out
     best = next(line for line in results.summary_lines() if line.startswith("Best: "))
-    assert best.replace(" epochs, ", " units, ") in out
-    assert "Units: 69 of 69, 0 left" in out
+    assert best in out
+    assert "Epochs: 69 of 69, 0 left" in out
 
 
 def test_the_journal_records_where_each_segment_ran(workshop) -> None:

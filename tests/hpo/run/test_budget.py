@@ -39,7 +39,8 @@ def test_more_workers_have_more_and_the_journal_says_so(workshop):
     spec = workshop.spec(**SWIFT, executor="process", n_workers=6)
     console = Console(file=io.StringIO(), width=200)
     Tuner.from_spec(spec, journal=workshop.journal, progress=RichProgress(console=console)).run()
-    first = console.file.getvalue().splitlines()[0]
+    place, first = console.file.getvalue().splitlines()[:2]
+    assert place == f"Journal: {workshop.journal}"
     why = "since 6 workers need 1.5 full trainings of 27 each"
     assert first == f"Budget: 243 epochs (0.68 of Hyperband's 357, {why})"
     notes = [n for n in read_journal(workshop.journal).notes() if n["what"] == WORKERS]

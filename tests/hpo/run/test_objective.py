@@ -311,7 +311,7 @@ def test_status_and_report_have_the_users_sign(maximised, capsys):
     for known in (None, scheduler()):
         status = read_status(journal, known)
         assert status.best["accuracy"] == results.best.value
-        assert any("accuracy 0.7875 after 4 units" in line for line in status.lines())
+        assert any("accuracy 0.7875 after 4 epochs" in line for line in status.lines())
     with pytest.raises(SystemExit) as end:
         main(["report", str(journal), "--metric", "loss"])
     assert end.value.code == 0

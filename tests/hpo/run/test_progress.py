@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import re
@@ -189,6 +190,13 @@ def test_the_phase_of_the_best_is_labelled():
     done = (*begun, trial(2, "completed", 0.1, 0.6))
     assert Snapshot.of(summary_of(*done), None).fields()["best loss"] == "0.6 (trial 2)"
     assert best_so_far(done).trial_id == best_of(done).trial_id
+
+
+@pytest.mark.parametrize(("gain", "shown"), [(0.25, "0.25"), (0.7, None)])
+def test_a_gain_beyond_the_best_loss_is_not_shown(gain, shown):
+    snapshot = Snapshot.of(summary_of(trial(0, "completed", 0.6)), None)
+    fields = dataclasses.replace(snapshot, expected_improvement=gain).fields()
+    assert fields.get("may still gain") == shown
 
 
 def test_savings_are_shown_for_the_trials_so_far_only():

@@ -151,7 +151,7 @@ def test_fates(results: Results) -> None:
         "best",
         "stopped by a prediction",
         "failed",
-        "still running",
+        "not finished",
         "given up for better ones",
         "failed",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_messages(file: Path, monkeypatch, name: str, message: str) -> None:
     with pytest.raises(TrainerError, match=message) as caught:
         load_trainer(name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_library_that_an_extra_installs_is_named(file: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (file.parent / "with_torch.py").write_text("import torch\n")
+    with pytest.raises(TrainerError, match=r"pip install .*\[torch\]"):
+        load_trainer(f"{file.parent / 'with_torch.py'}:train")
 
 
 def test_objects_and_functions() -> None:

@@ -104,7 +104,7 @@ PARAMETERS = [
     ({"intercept": "svm"}, r"intercept of QSVR must be one of \['primal', 'kkt'\]; got 'svm'"),
     ({"combination_fraction": 1.0}, r"combination_fraction of QSVR must be.*< 1; got 1\.0"),
     ({"combination_fraction": -0.1}, "combination_fraction of QSVR must be.*>= 0"),
-    ({"combination_fraction": 0.95}, "leaves 0 of 10 samples to learn from.*Make it smaller"),
+    ({"combination_fraction": 0.95}, "leaves 0 of 10 samples to train on.*Lower it"),
     ({"n_jobs": 0}, "n_jobs of QSVR must not be 0"),
     ({"sampler": "dwave"}, r"sampler='dwave' is not known; use one of \['structured', 'sa', "),
     (

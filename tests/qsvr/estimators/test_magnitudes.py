@@ -64,7 +64,7 @@ def test_a_kernel_that_overflows_at_prediction_names_its_cause():
 @pytest.mark.parametrize(
     ("parameters", "factor", "message"),
     [
-        ({}, 1e308, "y reaches .*Scale it"),
+        ({}, 1e308, "y must be at most .*Scale y"),
         ({}, 1e200, "y of QSVR reaches .*whose square overflows.*normalize_y=True"),
         ({"C": 1e200}, 1.0, r"C of QSVR reaches 1e\+200"),
         ({"C": 1e200, "kernel": "poly", "gamma": 1e30}, 1.0, r"C of QSVR reaches 1e\+200"),
@@ -101,7 +101,7 @@ def test_an_ensemble_scores_in_any_units(factor, combination):
 
 @pytest.mark.filterwarnings("error")
 def test_targets_whose_sum_overflows():
-    with pytest.raises(ValueError, match=r"y reaches 1e\+308.*Scale it below"):
+    with pytest.raises(ValueError, match=r"y must be at most 1e\+300.*got 1e\+308. Scale y"):
         QSVR().fit(X, 1e308 * np.sign(Y))
 
 

@@ -211,7 +211,7 @@ WRONG = {
     "another size": (
         _samples(ZEROS[:, :30]),
         ValueError,
-        r"has 30 variables; the problem has 48 bits \(to_bqm\) or 16 levels.*n_bits\?",
+        r"has 30 variables; the problem has 48 bits \(to_bqm\) or 16 levels.*n_bits of make_",
     ),
     "a missing variable": (
         _samples(ZEROS, [*range(5), *range(6, 49)]), ValueError, "no value for variable 5; its",
