@@ -183,6 +183,7 @@ def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage)
 def test_ctrl_c_while_numba_is_imported_leaves_a_process_that_can_fit():
     code = f"""
 import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind
 
 class Interrupt:
     '''Sends the signal in the middle of numba's import.'''
