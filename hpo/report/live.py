@@ -23,6 +23,7 @@ from hpo.report.content import content
 from hpo.report.page import live_page, rendered, write_page
 from hpo.report.runs import run_of
 from hpo.report.status import RunStatus, is_locked, status_of
+from hpo.run.results import NOT_FINISHED
 from hpo.run.salvage import read_salvaged
 from hpo.text import plain
 
@@ -188,6 +189,9 @@ class LiveRun:
         values = content(run, None if known is None or again else known[2])
         if again:
             self._importances = status.run_id, n_trials, values["importance"]
+        # The state stands above, and is newer than the summary of the run.
+        values["figures"] = [row for row in values["figures"] if row[0] != "state"]
+        values["lines"] = [line for line in values["lines"] if line != NOT_FINISHED]
         values["live"] = live_status(status, reload=self._reload)
         return _reading(status, values)
 

@@ -54,6 +54,10 @@ _REASON = 120
 """Longest reason in a summary."""
 
 
+NOT_FINISHED = "The run is not finished."
+"""First line of the summary of a run that goes on, or was interrupted."""
+
+
 @dataclass(frozen=True)
 class Results:
     """Results of a run: its trials, decisions, reports and notes.
@@ -481,7 +485,7 @@ class Results:
 
     def summary_lines(self) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures."""
-        lines = [] if self.finished else ["The run is not finished."]
+        lines = [] if self.finished else [NOT_FINISHED]
         if (stop := stop_of(self.notes)) is not None:
             lines = [stop_line(stop)]
         if self.damage is not None:

@@ -17,6 +17,7 @@ import pytest
 from hpo.cli import main, watching
 from hpo.errors import UsageError
 from hpo.report import read_run
+from hpo.report.content import content
 from hpo.report.live import LiveRun, LiveServer, follow
 from hpo.run.journal import Journal
 from hpo.run.salvage import read_salvaged
@@ -150,6 +151,17 @@ def test_the_share_of_the_time_is_small(journal, monkeypatch):
     monkeypatch.undo()
     now[0] = 31.0
     assert run.read() is not first
+
+
+def test_the_state_is_said_once(journal):
+    """That of the live part; the summary of an unfinished run says it in the report only."""
+    whole = journal.read_text("utf-8").splitlines(keepends=True)
+    journal.write_text("".join(whole[: len(whole) // 2]), encoding="utf-8")
+    shown = LiveRun(journal).read().content
+    assert shown["live"]["state"] != "finished"
+    assert all(name != "state" for name, _ in shown["figures"])
+    assert "The run is not finished." not in shown["lines"]
+    assert "The run is not finished." in content(read_run(journal))["lines"]
 
 
 def test_no_lock_is_taken(journal):
