@@ -36,7 +36,7 @@ from hpo.trainers import Metrics
 
 
 def train(config, start, stop, checkpoint):
-    time.sleep(0.06 * (stop - start))
+    time.sleep(0.2 * (stop - start))
     noise = random.Random(repr(config))
     rate, units, dropout = config["learning_rate"], config["units"], config["dropout"]
     distance = (math.log10(rate) + 2.5) ** 2 / 4 + (math.log2(units) - 7) ** 2 / 40
@@ -98,6 +98,8 @@ def live_view(page: Page) -> None:
             if page.evaluate(f"data && data.history.length > 40 && {RUNNING}"):
                 break
             page.wait_for_timeout(100)
+        else:
+            raise TimeoutError("the page did not show the running search; slow the training down")
         page.wait_for_timeout(500)
         save(page, "live-view.png")
     server.shutdown()
