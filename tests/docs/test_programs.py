@@ -89,7 +89,7 @@ def test_the_first_explains_a_third_of_the_variance(quick_start):
 def test_the_third_explains_two_fifths_of_the_variance(quick_start):
     found = run(quick_start[2], "quickstart.md")
     assert found["model"].oob_score_ > 0.4
-    assert found["report"].p_value < 0.01
+    assert found["model"].estimators_[0].sampler_report().p_value < 0.01
 
 
 @pytest.mark.slow

@@ -89,8 +89,8 @@ def reader(tmp_path):
 
 def test_fit_a_model_and_switch_to_an_annealer(reader, tmp_path_factory):
     """First the quick start and the rehearsal without an account, then the same with one."""
-    for program in (programs_of("start/quickstart.md")[0], programs_of("guide/leap.md")[0]):
-        reader.enters([sys.executable, "-c", program])
+    programs = (programs_of("start/quickstart.md")[0], programs_of("guide/leap.md")[0])
+    reader.enters([sys.executable, "-c", "\n".join(programs)])  # in one session
     own_data = (
         "from sklearn.datasets import make_friedman1\n"
         "from sklearn.preprocessing import scale\n"

@@ -26,7 +26,6 @@ GROUPS = {
         "tests/hpo/run/test_overlap.py",
         "tests/hpo/run/executors/test_shared.py",
         "tests/hpo/run/executors/test_slurm.py",
-        "tests/docs/test_walkthroughs.py",
     ),
     # One browser, and the runs that it shows.
     "browser": (
