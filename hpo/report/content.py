@@ -33,7 +33,9 @@ _WITHIN = ("decision", "degraded")
 
 
 @collector_paused()
-def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def content(
+    run: Run, importances: list[dict[str, Any]] | None = None, *, state: bool = True
+) -> dict[str, Any]:
     """Return the content of the page.
 
     Parameters
@@ -43,6 +45,8 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
     importances : list or None
         Value ``"importance"`` of an earlier content, which takes seconds for thousands of trials;
         None measures it.
+    state : bool
+        Whether to say that a run is not finished.
 
     Returns
     -------
@@ -55,8 +59,8 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
         "objective": results.objective.title,
         "mode": results.objective.mode,
         "metrics": list(results.metrics),
-        "lines": run.summary_lines(),
-        "figures": _key_figures(results),
+        "lines": run.summary_lines(state=state),
+        "figures": _key_figures(results, state=state),
         "settings": [[name, settings_text(value)] for name, value in run.settings.items()],
         "fates": list(FATES),
         "trials": _trials(results),
@@ -76,7 +80,7 @@ def content(run: Run, importances: list[dict[str, Any]] | None = None) -> dict[s
     }
 
 
-def _key_figures(results: Results) -> list[list[str]]:
+def _key_figures(results: Results, *, state: bool) -> list[list[str]]:
     figures = [["trials", str(len(results.trials))], ["epochs", str(results.epochs)]]
     if results.incumbent is not None:
         best, length = results.incumbent, len(results.incumbent.losses)
@@ -95,7 +99,7 @@ def _key_figures(results: Results) -> list[list[str]]:
     failed = sum(trial.status == "failed" for trial in results.trials)
     figures += [["failed trials", str(failed)]] if failed else []
     figures += [["degraded decisions", str(degraded)]] if degraded else []
-    return figures + ([] if results.finished else [["state", "not finished"]])
+    return figures + ([["state", "not finished"]] if state and not results.finished else [])
 
 
 def _trials(results: Results) -> list[dict[str, Any]]:

@@ -23,7 +23,6 @@ from hpo.report.content import content
 from hpo.report.page import live_page, rendered, write_page
 from hpo.report.runs import run_of
 from hpo.report.status import RunStatus, is_locked, status_of
-from hpo.run.results import NOT_FINISHED
 from hpo.run.salvage import read_salvaged
 from hpo.text import plain
 
@@ -186,12 +185,10 @@ class LiveRun:
         if known is not None and known[0] != status.run_id:
             known = None  # another run has taken its place
         again = known is None or n_trials >= _MORE_TRIALS * known[1] or status.state in OVER
-        values = content(run, None if known is None or again else known[2])
+        importances = None if known is None or again else known[2]
+        values = content(run, importances, state=False)  # which "live" has, and newer
         if again:
             self._importances = status.run_id, n_trials, values["importance"]
-        # The state stands above, and is newer than the summary of the run.
-        values["figures"] = [row for row in values["figures"] if row[0] != "state"]
-        values["lines"] = [line for line in values["lines"] if line != NOT_FINISHED]
         values["live"] = live_status(status, reload=self._reload)
         return _reading(status, values)
 

@@ -117,9 +117,15 @@ class Run:
         predictor, last = np.mean(errors**2, axis=0).tolist()
         return (1 - predictor / last if last > 0 else 0.0), len(known)
 
-    def summary_lines(self) -> list[str]:
-        """Return the lines of `hpo.Results.summary_lines`, and one about `realised_skill`."""
-        lines = self.results.summary_lines()
+    def summary_lines(self, *, state: bool = True) -> list[str]:
+        """Return the lines of `hpo.Results.summary_lines`, and one about `realised_skill`.
+
+        Parameters
+        ----------
+        state : bool, default=True
+            Whether to say that a run is not finished.
+        """
+        lines = self.results.summary_lines(state=state)
         if (realised := self.realised_skill()) is None:
             return lines
         skill, number = realised

@@ -283,11 +283,10 @@ class Snapshot:
         limit = "" if self.max_epochs is None else f" of {self.max_epochs}"
         if self.max_epochs == self.baseline_epochs and limit:
             limit = f" of at most {self.max_epochs}"
-        best = (
-            "none yet" if self.best_trial is None else f"{self.best:.5g} (trial {self.best_trial}"
-        )
+        best = "none yet"
         if self.best_trial is not None:
-            best += ")" if self.complete else ", no trial complete)"
+            phase = "" if self.complete else ", no trial complete"
+            best = f"{self.best:.5g} (trial {self.best_trial}{phase})"
         fields = {
             "epochs": f"{self.epochs}{limit}",
             "trials": self._trials(activity, ended=ended),

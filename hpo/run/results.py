@@ -54,10 +54,6 @@ _REASON = 120
 """Longest reason in a summary."""
 
 
-NOT_FINISHED = "The run is not finished."
-"""First line of the summary of a run that goes on, or was interrupted."""
-
-
 @dataclass(frozen=True)
 class Results:
     """Results of a run: its trials, decisions, reports and notes.
@@ -483,9 +479,15 @@ class Results:
         """
         write_records(self.records(), path)
 
-    def summary_lines(self) -> list[str]:
-        """Return a summary of a few lines: best trial, cost, savings and failures."""
-        lines = [] if self.finished else [NOT_FINISHED]
+    def summary_lines(self, *, state: bool = True) -> list[str]:
+        """Return a summary of a few lines: best trial, cost, savings and failures.
+
+        Parameters
+        ----------
+        state : bool, default=True
+            Whether to say that a run is not finished.
+        """
+        lines = ["The run is not finished."] if state and not self.finished else []
         if (stop := stop_of(self.notes)) is not None:
             lines = [stop_line(stop)]
         if self.damage is not None:
