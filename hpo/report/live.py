@@ -24,6 +24,7 @@ from hpo.report.page import live_page, rendered, write_page
 from hpo.report.runs import run_of
 from hpo.report.status import RunStatus, is_locked, status_of
 from hpo.run.salvage import read_salvaged
+from hpo.run.timeline import worker_name
 from hpo.text import plain
 
 OVER = ("finished", "stopped")
@@ -73,7 +74,7 @@ def live_status(status: RunStatus | None, problem: str = "", reload: float = 0) 
                 "stop": each.stop,
                 "since": each.since,
                 "attempt": each.attempt,
-                "where": ", ".join(part for part in (each.host, each.worker, each.device) if part),
+                "where": ", ".join(filter(None, (each.host, worker_name(each.worker), each.device))),
             }
             for each in status.segments
         ],

@@ -32,6 +32,7 @@ from hpo.run.recorder import LEADER
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.table import config_text
+from hpo.run.timeline import worker_name
 from hpo.trainers.objective import LOSS
 
 
@@ -83,7 +84,7 @@ class RunningSegment:
         text = f"trial {self.trial_id}, epochs {self.start} to {self.stop}, "
         text += f"started {age} ago" if interrupted else f"for {age}"
         text += f", attempt {self.attempt}" if self.attempt > 1 else ""
-        where = [self.host, f"process {self.pid}" if self.pid else "", self.worker]
+        where = [self.host, f"process {self.pid}" if self.pid else "", worker_name(self.worker)]
         where.append(f"device {self.device}" if self.device else "")
         known = ", ".join(part for part in where if part)
         return f"{text}, on {known}" if known else text

@@ -26,6 +26,15 @@ PREDICTIONS = "predictions"
 """Row of the predictions and forecasts in a timeline."""
 
 
+def worker_name(process: str) -> str:
+    """Return the name by which people see a worker: ``"worker 2"`` for Python's second process.
+
+    >>> worker_name("ForkedProcess-2"), worker_name("rank 3")
+    ('worker 2', 'rank 3')
+    """
+    return _PROCESS.sub(r"worker \1", process)
+
+
 @dataclass(frozen=True)
 class Span:
     """What one worker did for some time.
@@ -65,7 +74,7 @@ class Span:
         """Host and name of the worker: what one row of a timeline shows."""
         if self.kind in ("predict", "forecast"):
             return "", PREDICTIONS
-        name = _PROCESS.sub(r"worker \1", self.worker)
+        name = worker_name(self.worker)
         return self.host, name or ("" if self.pid is None else f"process {self.pid}")
 
 

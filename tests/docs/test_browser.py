@@ -1,4 +1,4 @@
-"""The site and the HTML report in a browser: at two widths, offline, without serious barriers.
+"""The site, reports and the live view in a browser: at two widths, without serious barriers.
 
 Needs the extra ``browser``, a Chromium and axe-core; ``make site-check`` installs what is missing.
 ``SITE_SCREENSHOTS`` names a folder for a picture of each page.
@@ -7,17 +7,19 @@ Needs the extra ``browser``, a Chromium and axe-core; ``make site-check`` instal
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from hpo import FunctionTrainer, Hyperband, RandomSearcher, SearchSpace, Tuner
-from hpo.report import read_run, write_report
-from hpo.space.domains import Float
+from hpo.report import Comparison, read_run, write_comparison, write_report
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason='browser tests need: pip install ".[browser]"'
@@ -89,23 +91,39 @@ def address(site):
     thread.join()
 
 
+SEARCH = """
+import sys, time
+from pathlib import Path
+from hpo import FunctionTrainer, RandomSearcher, SearchSpace, Tuner, make_scheduler
+
+def losses(config, start, stop, checkpoint):
+    time.sleep(float(sys.argv[2]) * (stop - start))
+    return [abs(config["rate"] - 0.1) + 1 / (1 + unit) for unit in range(start, stop)]
+
+space = {"rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}}
+searcher = RandomSearcher(SearchSpace.from_dict(space), seed=int(sys.argv[3]))
+scheduler = make_scheduler("hyperband", searcher, max_resource=9, reduction_factor=3)
+Tuner(FunctionTrainer(losses), scheduler, journal=Path(sys.argv[1]), executor="inline").run()
+"""
+
+
+def searching(journal: Path, seconds: float = 0.0, seed: int = 0) -> subprocess.Popen:
+    """Start a search whose epochs take some seconds each."""
+    return subprocess.Popen([sys.executable, "-c", SEARCH, str(journal), str(seconds), str(seed)])
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory) -> Path:
-    """Return the HTML report of a small run."""
+def reports(tmp_path_factory) -> dict[str, Path]:
+    """Return the HTML report of a small run, and that of two runs side by side."""
     folder = tmp_path_factory.mktemp("report")
-    space = SearchSpace({"rate": Float(1e-3, 1.0, log=True)})
-
-    def losses(config, start, stop, checkpoint):
-        return [abs(config["rate"] - 0.1) + 1 / (1 + unit) for unit in range(start, stop)]
-
-    Tuner(
-        FunctionTrainer(losses),
-        Hyperband(RandomSearcher(space, seed=0), max_resource=9, reduction_factor=3),
-        journal=folder / "run.jsonl",
-        executor="inline",
-    ).run()
-    write_report(read_run(folder / "run.jsonl"), folder / "report.html")
-    return folder / "report.html"
+    journals = [folder / "one.jsonl", folder / "two.jsonl"]
+    for seed, journal in enumerate(journals):
+        assert searching(journal, seed=seed).wait(60) == 0
+    runs = [read_run(journal) for journal in journals]
+    return {
+        "report": write_report(runs[0], folder / "report.html"),
+        "comparison": write_comparison(Comparison(runs), folder / "comparison.html"),
+    }
 
 
 class Visit:
@@ -138,10 +156,13 @@ class Visit:
     def open(self, url: str) -> None:
         self.page.goto(url, wait_until="load")
         self.page.wait_for_timeout(150)
+        name = url.partition("//")[2].partition("/")[2].removesuffix(".html")
+        self.picture(name.replace("/", "_") if url.startswith("http:") else Path(url).stem)
+
+    def picture(self, name: str) -> None:
+        """Take a screenshot of the whole page, if they are asked for."""
         folder = os.environ.get("SITE_SCREENSHOTS")
-        if folder:
-            name = url.partition("//")[2].partition("/")[2].removesuffix(".html")
-            name = name.replace("/", "_") if "tmp" not in name else "report"
+        if folder and name:
             path = Path(folder) / f"{name}-{self.size}-{self.scheme}.png"
             self.page.screenshot(path=str(path), full_page=True)
 
@@ -209,11 +230,51 @@ def test_page(visit, axe, address, name, size, scheme):
     assert page.page.locator(".site-version").is_visible()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_report(visit, axe, report, size):
-    page = visit(size, "light", report.as_uri())
-    page.open(report.as_uri())
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_report(visit, axe, reports, name, size, scheme):
+    address = reports[name].as_uri()
+    page = visit(size, scheme, address)
+    page.open(address)
     check(page, axe)
+
+
+def until(page: Visit, condition: str) -> None:
+    """Wait for a condition; the page's policy forbids playwright's own way of waiting."""
+    end = time.monotonic() + 60
+    while not page.page.evaluate(condition):
+        assert time.monotonic() < end, f"the page never came to: {condition}"
+        page.page.wait_for_timeout(100)
+
+
+def test_live_view(visit, axe, tmp_path):
+    """Before a search, while it runs, and after its end."""
+    journal = tmp_path / "run.jsonl"
+    command = [sys.executable, "-m", "hpo", "watch", str(journal), "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        try:
+            address = re.search(r"http://127\.0\.0\.1:\d+/", watch.stdout.readline())[0]
+            pages = [visit(size, scheme, address) for size, scheme in LIVE]
+            for page in pages:
+                page.open(address)
+            look(pages, axe, "waiting for the journal", "true")
+            with searching(journal, 0.1):
+                look(pages, axe, "running", "data && data.trials.length > 3")
+            look(pages, axe, "finished", "data.trials.length > 12")
+        finally:
+            watch.kill()
+
+
+LIVE = [("desktop", "light"), ("phone", "light"), ("phone", "dark")]
+
+
+def look(pages: list[Visit], axe: str, state: str, condition: str) -> None:
+    """Check pages of the live view once they show this state of the search."""
+    for page in pages:
+        until(page, f"document.getElementById('live').innerText.includes('{state}') && {condition}")
+        check(page, axe)
+        page.picture(f"live-{state.split()[0]}")
 
 
 def test_search_finds_an_object_and_a_page(visit, address):

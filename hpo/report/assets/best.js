@@ -54,7 +54,7 @@ function drawBest(place, searches, best, baseline) {
 }
 
 // Draw the two phases of a search apart; return where its line ends.
-function drawSearch({ svg, x, y }, [early, late], number, floor, search) {
+function drawSearch({ svg, x, y, width, margin }, [early, late], number, floor, search) {
   const at = (value) => y(Math.max(value, floor)).toFixed(1);
   const stairs = (points, until) => {
     let path = "";
@@ -72,8 +72,9 @@ function drawSearch({ svg, x, y }, [early, late], number, floor, search) {
   const end = [x(last[0]), Number(at(last[1]))];
   const mark = draw("circle", { class: `end run-${number % 6}`, cx: end[0], cy: end[1], r: 4.5 });
   const value = search.history.filter((point) => point[2] !== null).at(-1)[2];
+  const room = end[0] < width - margin.right - 75; // right of the line, where nothing else is
   svg.append(titled(mark, `${search.name}: ${text(value)}`));
-  if (data.runs === undefined) svg.append(label(text(value), end[0] + (end[0] < 160 ? 8 : -8), end[1] + (end[1] < 40 ? 20 : -10), { "text-anchor": end[0] < 160 ? "start" : "end", class: "strong-words halo" }));
+  if (data.runs === undefined) svg.append(label(text(value), end[0] + (room ? 10 : -8), end[1] + (room ? 4 : end[1] < 40 ? 20 : -10), { "text-anchor": room ? "start" : "end", class: "strong-words halo" }));
   return end;
 }
 

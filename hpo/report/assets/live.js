@@ -50,6 +50,7 @@ function drawLive() {
     make("table", { id: "live-running" }, make("thead", {}, make("tr", {}, ...[over ? "interrupted trial" : "running trial", "epochs", "for", "where"].map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, ...rows))) : null;
   const place = box("live", "section", { id: "live", "aria-label": "State of the run" },
     box("live-line", "p", { role: "status" }, ...parts), box("live-times", "p", { class: "quiet" }, times.join(" · ")), table);
+  document.querySelector(".skip").hidden = !data; // there is no table of trials yet
   const header = document.querySelector("header");
   if (place.parentNode !== header) header.insertBefore(place, document.getElementById("figures"));
 }
