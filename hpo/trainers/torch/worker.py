@@ -12,6 +12,7 @@ from typing import Any
 
 from hpo.files import write_atomically
 from hpo.trainers.base import describe
+from hpo.trainers.context import TrialContext, trial_context
 from hpo.trainers.loading import load_trainer
 from hpo.trainers.objective import to_plain
 from hpo.trainers.torch.random_state import import_torch
@@ -35,11 +36,13 @@ def main(request: Path) -> None:
     distributed = import_torch().distributed
     job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
     answer = Path(job["answer"])
+    trial = job["trial"] and trial_context(TrialContext.from_json(job["trial"]))
     distributed.init_process_group(job["backend"])
     try:
-        result = load_trainer(job["trainer"]).train(
-            job["config"], job["start"], job["stop"], Path(job["checkpoint"])
-        )
+        with trial or contextlib.nullcontext():
+            result = load_trainer(job["trainer"]).train(
+                job["config"], job["start"], job["stop"], Path(job["checkpoint"])
+            )
         if distributed.get_rank() == 0:
             write_atomically(answer, json.dumps(to_plain(result)).encode())
         distributed.barrier()

@@ -164,4 +164,4 @@ def test_a_forecast_without_a_true_loss_has_no_skill(workshop):
     text = lines_of(
         Results.of(SchedulerSummary((), None, 0, (event,)), [], [], None, finished=True)
     )
-    assert "Predictor, cross-validated: median skill +0.50 of 1 decisions" in text
+    assert "Predictor, cross-validated: median skill +0.50 of 1 decision (" in text

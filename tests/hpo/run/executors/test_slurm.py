@@ -264,13 +264,14 @@ def test_job_array_whose_leader_is_killed(make_workshop, slurm, outcome_of) -> N
     """``array.sbatch``: three tasks run the same line, and the search outlives the first leader."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
-    busy.slow(0.1)
+    (busy.root / "wait").touch()  # the first epochs last until two tasks train
     changes = {"--array=0-7": "--array=0-2", "--workers 8": "--workers 3"}
     script = prepared(busy, "array.sbatch", "--array=0-7", **changes)
     job = slurm.submit(busy.root, script)
     place = busy.root / "run.checkpoints" / "members" / "leader.json"
     wait_until(lambda: len({pid for *_, pid in busy.trace()}) >= 2, "a second process to train")
     os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
+    (busy.root / "wait").unlink()
     wait_until(lambda: slurm.over(job), "the tasks to end")
     output = output_of(slurm, busy)
     results = Results.from_journal(busy.journal)
