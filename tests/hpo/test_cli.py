@@ -112,7 +112,9 @@ BAD_RUNS = {
     "checkpoint_dir .* cannot be written: Not a directory": {"checkpoint_dir": "work.py/sub"},
     "cannot write journal .*: File exists": {"journal": "work.py/run.jsonl"},
     "cannot use none.toml: No such file": {"space": "none.toml"},
-    "Invalid value for '--max-resource'": {"max_resource": "many"},
+    "Invalid value for '--max-resource': .*; hpo run --help lists what it takes$": {
+        "max_resource": "many"
+    },
     "max_resource .* must be at most 1000000, got 10+; take fewer": {
         "max_resource": "1" + "0" * 30
     },

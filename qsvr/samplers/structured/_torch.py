@@ -72,8 +72,8 @@ def anneal_tensors(
         x = state.x.cpu().numpy()  # (n_problems * n_batches, n, width)
     except (RuntimeError, AssertionError) as error:  # what PyTorch raises, also without the device
         raise SamplerError(
-            f"device={device!r} of sampler_options failed: {error} Leave device out for the "
-            "compiled annealer, which needs no such device."
+            f"device={device!r} of sampler_options failed: {str(error).rstrip('.')}. Leave device "
+            "out for the compiled annealer, which needs no such device."
         ) from error
     x = x.reshape(len(problems), n_batches, *x.shape[1:]).transpose(0, 2, 1, 3)
     return list(x.reshape(len(problems), x.shape[1], -1)[:, :, :num_reads])

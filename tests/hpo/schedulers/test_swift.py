@@ -23,7 +23,7 @@ def decisions(summary):
 def test_published_epochs_and_losses(mlpf):
     # Rounding decides between equal predictions; with the lowest supported versions it does so
     # on more seeds.
-    farthest, least_equal = (25, 5) if np.__version__.startswith("2.0.") else (10, 7)
+    farthest, least_equal = (30, 3) if np.__version__.startswith("2.0.") else (10, 7)
     equal = 0
     for seed, epochs in enumerate(PUBLISHED_EPOCHS):
         predictor = CurveRegressor(folds=0)
