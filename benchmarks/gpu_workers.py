@@ -25,8 +25,8 @@ from pathlib import Path
 from _harness import Thresholds, argument_parser, print_table
 from hpo import ListSearcher, RandomSearch, Results, Tuner
 
-EPOCHS = {"cnn": 20, "mlpf": 5}  # of each trial
-TRIALS = 4  # of each worker
+EPOCHS = {"cnn": 20, "mlpf": 4}  # of each trial
+TRIALS = 3  # of each worker
 
 
 def used_memory() -> float:
