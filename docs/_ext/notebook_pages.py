@@ -1,15 +1,20 @@
 """Copies the notebooks beside the documentation's sources, so that they become pages of it.
 
-Beside them go thumbnails for the gallery: the first figure of each notebook's committed output.
+Beside them go thumbnails for the gallery: one whole figure of each notebook's committed output.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import re
+import struct
 from pathlib import Path
 from typing import Any
+
+SHAPE = 3 / 2
+"""Width of a thumbnail by its height, as in the style sheet."""
 
 
 def copy_notebooks(app: Any, _: object = None) -> None:
@@ -22,7 +27,7 @@ def copy_notebooks(app: Any, _: object = None) -> None:
         content = path.read_bytes()
         # A link to a page, as it is beside the sources, and from a page beside that one.
         wanted[target / path.name] = content.replace(b"](../docs/", b"](../")
-        wanted[target / "thumbnails" / f"{path.stem}.png"] = first_figure(content)
+        wanted[target / "thumbnails" / f"{path.stem}.png"] = thumbnail(content)
     for path in [*target.glob("*.ipynb"), *target.glob("thumbnails/*")]:
         if path not in wanted:
             path.unlink()
@@ -31,20 +36,28 @@ def copy_notebooks(app: Any, _: object = None) -> None:
             path.write_bytes(content)
 
 
-def first_figure(notebook: bytes) -> bytes:
-    """Return the first picture in the output of a notebook.
+def thumbnail(notebook: bytes) -> bytes:
+    """Return the figure in the output of a notebook whose shape is closest to a thumbnail's.
 
     Raises
     ------
     ValueError
-        If its output has none.
+        If its output has no figure.
     """
-    for cell in json.loads(notebook)["cells"]:
-        for output in cell.get("outputs", []):
-            picture = output.get("data", {}).get("image/png")
-            if picture is not None:
-                return base64.b64decode(picture)
-    raise ValueError("a notebook of the gallery has no figure in its committed output")
+    figures = [
+        base64.b64decode(output["data"]["image/png"])
+        for cell in json.loads(notebook)["cells"]
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    if not figures:
+        raise ValueError("a notebook of the gallery has no figure in its committed output")
+    return min(figures, key=_distance_from_shape)
+
+
+def _distance_from_shape(png: bytes) -> float:
+    width, height = struct.unpack(">II", png[16:24])  # of the header
+    return abs(math.log(width / height / SHAPE))
 
 
 def name_folds(_app: Any, pagename: str, _template: str, context: Any, _doctree: Any) -> None:

@@ -176,25 +176,30 @@ def model_runner(
         Whether to answer beside the training; False answers in turn, in this thread.
     """
     searcher = getattr(scheduler, "searcher", None)
-    if predictor is None:
-        predictor = "nusvr" if searcher is None else "mixed"
+    if predictor is None and searcher is None:
+        # Built at the first job: most such schedulers have none, and it imports scikit-learn.
+        return _in_turn_or_thread(lambda: make_predictor("nusvr"), None, background=background)
+    predictor = predictor or "mixed"
     model: Any = make_predictor(predictor) if isinstance(predictor, str) else predictor
     if searcher is not None and (earlier := searches_of(notes, getattr(searcher, "space", None))):
         model = usage_checked(warm_started, model, earlier)
-
-    def predict(job: ModelJob) -> ModelReport:
-        try:
-            return run_predict_job(job, model, searcher)
-        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
-            return PredictFailure(job.job_id, describe(error))
-
-    if not background:
-        return InTurn(predict)
-    if searcher is not None:
+    if background and searcher is not None:
         with contextlib.suppress(Exception):  # pickle raises whatever an object does
             _copied(searcher)
             return InProcess(_copied(model), searcher)
-    return InThread(predict)
+    return _in_turn_or_thread(lambda: model, searcher, background=background)
+
+
+def _in_turn_or_thread(
+    model: Callable[[], Any], searcher: Any, *, background: bool
+) -> InTurn | InThread:
+    def predict(job: ModelJob) -> ModelReport:
+        try:
+            return run_predict_job(job, model(), searcher)
+        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
+            return PredictFailure(job.job_id, describe(error))
+
+    return (InThread if background else InTurn)(predict)
 
 
 class _OwnPickler(pickle.Pickler):

@@ -590,9 +590,11 @@ class Results:
         """
         metrics = self.metrics if metrics is None else metrics
         if unknown := [name for name in metrics if name not in self.metrics]:
+            known = ", ".join(self.metrics)
             raise UsageError(
-                f"metrics of the table must be among {', '.join(self.metrics) or 'none'}, got "
+                f"metrics of the table must be among {known or 'those that were recorded'}, got "
                 f"{', '.join(unknown)}"
+                + ("" if known else "; this search has recorded its objective only")
             )
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]

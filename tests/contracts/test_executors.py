@@ -299,6 +299,8 @@ def test_a_retry_is_run_again(pools, name: str, tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_are_refused(name, options, message) -> None:
+    if name == "dask":
+        pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
     with pytest.raises(UsageError, match=re.escape(message)):
         make_pool(name, 2, options=options)
 
