@@ -322,10 +322,8 @@ class SwiftASHA:
 
     def _reopen(self) -> None:
         """Go on with a search that has ended."""
-        if self._over:
-            self._over = False
-            for trial in np.flatnonzero(~self._trials.over).tolist():
-                self._store.reopen(trial)
+        self._over = False
+        self._store.resume_waiting()
 
     @property
     def space(self) -> SearchSpace | None:
@@ -684,8 +682,7 @@ class SwiftASHA:
 
     def _end(self) -> None:
         self._over = True
-        for trial in np.flatnonzero(~self._trials.over).tolist():
-            self._store.stop(trial, self._end_reason)
+        self._store.stop_waiting(self._end_reason)
 
 
 def _without_model(job: ForecastJob, failure: PredictFailure) -> tuple[ForecastReport, Event]:

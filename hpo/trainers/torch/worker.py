@@ -33,9 +33,12 @@ def _end_with_parent() -> None:
 def main(request: Path) -> None:
     """Train a segment as one process of a group; the first process writes the answer."""
     _end_with_parent()
-    distributed = import_torch().distributed
+    torch = import_torch()
+    distributed = torch.distributed
     job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
     answer = Path(job["answer"])
+    if job["backend"] == "nccl":  # it sends objects from the current device, by default the first
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     trial = job["trial"] and trial_context(TrialContext.from_json(job["trial"]))
     distributed.init_process_group(job["backend"])
     try:
