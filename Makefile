@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Processes that share the tests; 0 runs them in one, in their order.
-WORKERS ?= 2
+# Processes that share the tests; 0 runs them in one, in their order. One more than processors,
+# since the tests that kill, time out and start clusters wait most of their time.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
 # One thread of linear algebra in each process: two that have two of them wait for each other.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
 INSTALL := $(BIN)/python tools/install.py -c constraints.txt -e
@@ -77,7 +78,9 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports
 
-check: lint prose types contracts test
+check: $(STAMP)
+	$(MAKE) --jobs=2 --output-sync=target lint prose types contracts
+	$(MAKE) test
 
 bench: $(STAMP)
 	@set -e; for script in benchmarks/*.py; do \

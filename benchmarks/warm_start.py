@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from _curve_tables import DEVELOPMENT
-from _harness import Thresholds, argument_parser
+from _harness import HOW_TO_GET_TABLES, Thresholds, argument_parser
 from _hpo_common import show
 from hpo.predictors import MixedPredictor
 from hpo.predictors.warm_start import instructive, warm_started
@@ -170,6 +170,12 @@ class Comparison:
 
 def shared_tables(paths: Sequence[Path]) -> dict[str, CurveTable]:
     """Return the tables whose hyperparameters most of them share."""
+    if missing := [path for path in paths if not path.exists()]:
+        sys.exit(
+            f"tables of learning curves are needed: {missing[0]} is not there; "
+            f"{HOW_TO_GET_TABLES}, or use --tables. Of the tables that are fetched no two have the "
+            "same hyperparameters; python benchmarks/recorded.py records some that have, in benchmarks/out/recorded"
+        )
     files = [f for p in paths for f in (sorted(p.glob("*.npz")) if p.is_dir() else [p])]
     tables = {file.stem: read_table(file) for file in files}
     groups: dict[tuple[str, ...], dict[str, CurveTable]] = {}

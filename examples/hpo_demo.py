@@ -23,15 +23,24 @@ from rich.table import Table
 
 from _steps import Steps, steps
 from hpo.errors import InterruptedRunError, UsageError
+from hpo.report import read_run
 from hpo.report.plots import save_figures
 from hpo.run.journal import read_journal
 from hpo.run.progress import RichProgress
 from hpo.run.results import Results
+from hpo.run.skill import Skill
 from hpo.run.spec import RunSpec
 from hpo.run.trial_results import TrialResult
 from hpo.run.tuner import Tuner
 from hpo.space import SearchSpace
 
+SKILL = """
+The skill compares predictions with keeping the last known loss. Below 0, the last loss is the
+better prediction. This small search has about ten complete curves to learn from. Among them, the
+curve of a training that failed is predicted badly from the others, while its last loss is nearly
+right. Searches with more trials have more curves to learn from: see "Skill" in
+docs/guide/reports.md.
+"""
 HERE = Path(__file__).parent
 CONSOLE = Console(width=None if sys.stdout.isatty() else 100)
 NEXT = """
@@ -116,9 +125,14 @@ def specification(scheduler: str, args: argparse.Namespace) -> RunSpec:
     )
 
 
+def journal_of(scheduler: str, args: argparse.Namespace) -> Path:
+    """Return the journal of a search."""
+    return args.output / "runs" / f"{scheduler}.jsonl"
+
+
 def search(name: str, scheduler: str, args: argparse.Namespace) -> Entry:
     """Run one search from its beginning; what an earlier demo left is removed."""
-    journal = args.output / "runs" / f"{scheduler}.jsonl"
+    journal = journal_of(scheduler, args)
     journal.unlink(missing_ok=True)
     shutil.rmtree(journal.with_suffix(".checkpoints"), ignore_errors=True)
     tuner = Tuner.from_spec(
@@ -186,9 +200,13 @@ def compare(demo: Steps, args: argparse.Namespace) -> int:
         print(f"Resume it with: hpo resume {stop.journal}", file=sys.stderr)
         return stop.exit_code
     CONSOLE.print(table_of(list(runs.values())))
-    CONSOLE.print("\n[bold]Swift-ASHA in detail[/bold]")
-    for line in runs["swift-asha"].results.summary_lines():
-        CONSOLE.print(line, highlight=False, markup=False)
+    for scheduler, name in (("swift-hyperband", "Swift-Hyperband"), ("swift-asha", "Swift-ASHA")):
+        CONSOLE.print(f"\n[bold]{name} in detail[/bold]")
+        for line in read_run(journal_of(scheduler, args)).summary_lines():
+            CONSOLE.print(line, highlight=False, markup=False)
+        skill = Skill.of(runs[scheduler].results.events)
+        if scheduler == "swift-hyperband" and skill is not None and skill.median <= 0:
+            CONSOLE.print(SKILL.strip(), highlight=False, markup=False, soft_wrap=True)
     demo.announce("Drawing the figures", "about 5 s")
     for path in save_figures({name: entry.results for name, entry in runs.items()}, args.output):
         CONSOLE.print(f"Figure: {path}", highlight=False)

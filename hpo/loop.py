@@ -24,8 +24,8 @@ class Scheduler(Protocol):
         """Return the next job, `Wait` if a report is needed first, or `Done`.
 
         A `PredictJob` or `ForecastJob` that is ready comes before any `TrainJob`. `Wait` and `Done`
-        change nothing and draw no random numbers. `Done` is returned only when no job is
-        outstanding.
+        draw no random numbers and change nothing, except that the first `Done` may stop the trials
+        that still wait. `Done` is returned only when no job is outstanding.
         """
         ...
 

@@ -385,7 +385,10 @@ def main(args: Sequence[str] | None = None) -> None:
         error.show()
         code = EXIT_USAGE
     except click.ClickException as error:
-        code = _complain(error.format_message())
+        message = error.format_message()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            message = f"{message.rstrip('.')}; {error.ctx.command_path} --help lists what it takes"
+        code = _complain(message)
     except UsageError as error:
         code = _complain(str(error))
     except click.Abort:

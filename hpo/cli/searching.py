@@ -303,7 +303,7 @@ def _default_space(trainer: str, script: dict[str, Any]) -> Path:
 @limited
 @click.option("--max-retries", type=int, help="Retries of a segment that failed.")
 @click.option("--max-lost", type=int, help="Number of lost segments in a row that ends the run.")
-@click.option("--retry-failed", is_flag=True, help="Train the trials again that failed.")
+@click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
 @pairs_option(
     "--extend",
     "Continue beyond the end with a larger max-resource, iterations, n-trials, max-epochs or "

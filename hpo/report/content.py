@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from hpo.report.axes import Axis, axes_of, resources_of, rung_ends
@@ -14,8 +13,8 @@ from hpo.report.plots import FATES, fates
 from hpo.report.runs import Forecast, Run
 from hpo.run.history import PHASES
 from hpo.run.journal import collector_paused
-from hpo.run.progress import skill_text
 from hpo.run.results import Results
+from hpo.run.skill import Skill, skill_text
 from hpo.run.timeline import lanes_of, without_pauses
 from hpo.trainers.objective import Objective
 from hpo.trial import Event, TrialSummary, rank_key
@@ -92,9 +91,8 @@ def _key_figures(results: Results, *, state: bool) -> list[list[str]]:
         figures += [["saved", f"{saved} ({saved / whole:.1%})"]] if saved else []
     if results.utilisation is not None:
         figures.append(["utilisation of workers", f"{results.utilisation:.1%}"])
-    skills = [event.skill for event in results.events if event.skill is not None]
-    if skills:
-        figures.append(["median skill, cross-validated", skill_text(median(skills))])
+    if (skill := Skill.of(results.events)) is not None:
+        figures.append(["median skill, cross-validated", skill_text(skill.median)])
     degraded = sum(event.kind == "degraded" for event in results.events)
     failed = sum(trial.status == "failed" for trial in results.trials)
     figures += [["failed trials", str(failed)]] if failed else []

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from hpo._typing import FloatArray
 from hpo.trial import Config, TrialSummary, finite_or_worst
@@ -72,6 +71,8 @@ def importance(
     Importance or None
         None if fewer than 20 trials were trained that far or nothing varies.
     """
+    from scipy.stats import rankdata
+
     known = [trial for trial in trials if len(trial.losses) >= resource]
     if len(known) > MOST_TRIALS:
         picks = np.linspace(0, len(known) - 1, MOST_TRIALS).astype(int)

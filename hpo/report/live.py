@@ -59,7 +59,7 @@ def live_status(status: RunStatus | None, problem: str = "", reload: float = 0) 
     over = status.state in OVER
     return {
         "state": status.state,
-        "problem": status.problem,
+        "problem": status.problem or status.doubt,
         "trials": dict(status.trials),
         "units": status.units,
         "budget": status.budget,

@@ -12,8 +12,7 @@ import numpy as np
 
 from hpo.loop import Scheduler
 from hpo.run.journal import JournalContent, read_journal
-from hpo.run.progress import skill_text
-from hpo.run.results import SKILL_LINE, Results
+from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.spec import extended_settings
 from hpo.surrogates import scale_of
@@ -118,21 +117,14 @@ class Run:
         return (1 - predictor / last if last > 0 else 0.0), len(known)
 
     def summary_lines(self, *, state: bool = True) -> list[str]:
-        """Return the lines of `hpo.Results.summary_lines`, and one about `realised_skill`.
+        """Return the lines of `hpo.Results.summary_lines`, with the `realised_skill`.
 
         Parameters
         ----------
         state : bool, default=True
             Whether to say that a run is not finished.
         """
-        lines = self.results.summary_lines(state=state)
-        if (realised := self.realised_skill()) is None:
-            return lines
-        skill, number = realised
-        places = (n for n, line in enumerate(lines, 1) if line.startswith(SKILL_LINE))
-        line = f"Predictor, against true losses: skill {skill_text(skill)} of {number} predictions"
-        lines.insert(next(places, len(lines)), f"{line} whose trials were trained that far")
-        return lines
+        return self.results.summary_lines(state=state, realised_skill=self.realised_skill())
 
 
 def _losses(report: PredictReport | ForecastReport) -> tuple[float, ...]:

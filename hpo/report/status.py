@@ -35,6 +35,9 @@ from hpo.run.table import config_text
 from hpo.run.timeline import worker_name
 from hpo.trainers.objective import LOSS
 
+_BEGINNING = 30.0
+"""Seconds within which a run that has created its journal writes who leads it."""
+
 
 @dataclass(frozen=True)
 class RunningSegment:
@@ -101,7 +104,7 @@ class RunStatus:
     state : str
         ``"running"``; ``"stopped"``: it can be resumed, or its scheduler is not known and nothing
         runs; ``"finished"``; or ``"unknown"``: it is led by another host, whose locks cannot be
-        seen here.
+        seen here, or its journal does not say who leads it.
     leader : Mapping
         Host and process that lead it, or last did; empty for a journal of an earlier version.
     started, last_entry : float
@@ -161,6 +164,15 @@ class RunStatus:
     problem: str
     objective: str = LOSS
 
+    @property
+    def doubt(self) -> str:
+        """Why it is not known whether the run goes on; empty if it is known."""
+        if self.state != "unknown":
+            return ""
+        if not self.leader:
+            return "the journal does not say which process leads the run"
+        return f"the locks of {self.leader['host']}, which leads the run, cannot be seen from here"
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values; numbers that JSON does not have are None."""
         data: dict[str, Any] = _finite(asdict(self))
@@ -177,6 +189,8 @@ class RunStatus:
         now = time.time() if now is None else now
         what = " of ".join(part for part in (self.scheduler, self.trainer) if part)
         lines = [f"Run {self.run_id[:8]}: {self.state}" + (f" ({what})" if what else "")]
+        if doubt := self.doubt:
+            lines.append(f"Whether it runs is not known: {doubt}")
         if self.leader:
             lines.append(f"Leader: process {self.leader['pid']} on {self.leader['host']}")
         lines.append(f"Started: {_moment(self.started)}, {_duration(now - self.started)} ago")
@@ -258,7 +272,7 @@ def status_of(content: JournalContent, results: Results | None, problem: str = "
         locked = _is_alive(leader)
     over = "stopped" if results is None or not results.finished else "finished"
     state = {True: "running", False: over, None: "unknown"}[locked]
-    if over == "finished" and locked is None:
+    if locked is None and (over == "finished" or (not leader and _is_left_behind(content))):
         state = over
     reports = [entry for entry in content.entries if entry.kind == "reported"]
     objective = named(content.header.objective, content.notes())
@@ -342,6 +356,12 @@ def _is_alive(leader: Mapping[str, Any]) -> bool | None:
 def _leader(content: JournalContent) -> dict[str, Any]:
     notes = [note for note in content.notes() if note.get("what") == LEADER]
     return {name: value for name, value in notes[-1].items() if name != "what"} if notes else {}
+
+
+def _is_left_behind(content: JournalContent) -> bool:
+    """Return whether a run ended before it wrote down who leads it and what it does."""
+    age = time.time() - content.header.created
+    return age > _BEGINNING and all(entry.kind == "note" for entry in content.entries)
 
 
 def _segments(content: JournalContent) -> tuple[RunningSegment, ...]:

@@ -14,13 +14,14 @@ import pickle
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
+from functools import partial
 from typing import Any, Protocol
 
 from hpo.errors import usage_checked
 from hpo.loop import Scheduler
 from hpo.predictors import CurvePredictor, Forecaster, make_predictor, run_predict_job
 from hpo.predictors.warm_start import warm_started
-from hpo.run.executors.process import OwnProcess, ProcessSetup
+from hpo.run.executors.process import OwnProcess, ProcessSetup, call_after
 from hpo.run.warm_start import searches_of
 from hpo.trainers.base import describe
 from hpo.trial import Curve, ForecastJob, ModelJob, ModelReport, PredictFailure
@@ -87,7 +88,7 @@ class InThread:
         future: Future[ModelReport] = Future()
         threading.Thread(target=lambda: _settle(future, self._predict(job)), daemon=True).start()
         if timeout is not None:
-            _after(timeout, future, lambda: _settle(future, _late(job, timeout)))
+            call_after(timeout, future, lambda: _settle(future, _late(job, timeout)))
         return future
 
     def close(self) -> None:
@@ -111,33 +112,23 @@ class InProcess:
     def __init__(self, model: bytes, searcher: Any) -> None:
         self._model = model
         self._searcher = searcher
-        self._process = OwnProcess(ProcessSetup())
-        self._ready: Future[None] = self._start()
+        self._process: OwnProcess[None] = OwnProcess(ProcessSetup())
+        self._process.start(self._preparation)
 
-    def _start(self) -> Future[None]:
-        return self._process.submit(_adopt, self._model, pickle.dumps(self._searcher))
+    def _preparation(self) -> Callable[[], None]:
+        return partial(_adopt, self._model, pickle.dumps(self._searcher))
 
     def start(self, job: ModelJob, timeout: float | None) -> Future[ModelReport]:
         """Start the job."""
         work = pickle.dumps((job, self._searcher))
         outer: Future[ModelReport] = Future()
-        try:
-            inner = self._submit(work)
-        except BrokenExecutor:  # it died while it was idle
-            self._process.discard()
-            inner = self._submit(work)
+        ready, inner = self._process.submit(self._preparation, _answer, work)
         process = self._process.generation
         inner.add_done_callback(lambda done: self._finish(job, done, outer, process))
         if timeout is not None:
-            self._ready.add_done_callback(
-                lambda _: _after(timeout, outer, lambda: self._expire(job, timeout, outer))
-            )
+            expire = partial(self._expire, job, timeout, outer)
+            ready.add_done_callback(lambda _: call_after(timeout, outer, expire))
         return outer
-
-    def _submit(self, work: bytes) -> Future[ModelReport]:
-        if not self._process.started:
-            self._ready = self._start()
-        return self._process.submit(_answer, work)
 
     def _finish(
         self, job: ModelJob, inner: Future[ModelReport], outer: Future[ModelReport], process: int
@@ -154,11 +145,10 @@ class InProcess:
             _settle(outer, PredictFailure(job.job_id, describe(error)))
 
     def _expire(self, job: ModelJob, timeout: float, outer: Future[ModelReport]) -> None:
-        if not outer.done():
-            process = self._process.latest
-            self._process.discard()  # the next job does not wait for its end
-            _settle(outer, _late(job, timeout))
-            self._process.kill(process)
+        process = self._process.latest
+        self._process.discard()  # the next job does not wait for its end
+        _settle(outer, _late(job, timeout))
+        self._process.kill(process)
 
     def close(self) -> None:
         """Kill the process."""
@@ -186,25 +176,30 @@ def model_runner(
         Whether to answer beside the training; False answers in turn, in this thread.
     """
     searcher = getattr(scheduler, "searcher", None)
-    if predictor is None:
-        predictor = "nusvr" if searcher is None else "mixed"
+    if predictor is None and searcher is None:
+        # Built at the first job: most such schedulers have none, and it imports scikit-learn.
+        return _in_turn_or_thread(lambda: make_predictor("nusvr"), None, background=background)
+    predictor = predictor or "mixed"
     model: Any = make_predictor(predictor) if isinstance(predictor, str) else predictor
     if searcher is not None and (earlier := searches_of(notes, getattr(searcher, "space", None))):
         model = usage_checked(warm_started, model, earlier)
-
-    def predict(job: ModelJob) -> ModelReport:
-        try:
-            return run_predict_job(job, model, searcher)
-        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
-            return PredictFailure(job.job_id, describe(error))
-
-    if not background:
-        return InTurn(predict)
-    if searcher is not None:
+    if background and searcher is not None:
         with contextlib.suppress(Exception):  # pickle raises whatever an object does
             _copied(searcher)
             return InProcess(_copied(model), searcher)
-    return InThread(predict)
+    return _in_turn_or_thread(lambda: model, searcher, background=background)
+
+
+def _in_turn_or_thread(
+    model: Callable[[], Any], searcher: Any, *, background: bool
+) -> InTurn | InThread:
+    def predict(job: ModelJob) -> ModelReport:
+        try:
+            return run_predict_job(job, model(), searcher)
+        except Exception as error:  # noqa: BLE001 - it runs in a thread that nobody else watches
+            return PredictFailure(job.job_id, describe(error))
+
+    return (InThread if background else InTurn)(predict)
 
 
 class _OwnPickler(pickle.Pickler):
@@ -227,14 +222,6 @@ def _settle(future: Future[ModelReport], report: ModelReport) -> None:
     """Set a result unless there is one."""
     with contextlib.suppress(InvalidStateError):
         future.set_result(report)
-
-
-def _after(seconds: float, future: Future[ModelReport], work: Callable[[], None]) -> None:
-    """Call `work` after `seconds` in a thread, unless the future has a result by then."""
-    timer = threading.Timer(seconds, work)
-    timer.daemon = True
-    timer.start()
-    future.add_done_callback(lambda _: timer.cancel())
 
 
 def _late(job: ModelJob, seconds: float) -> PredictFailure:

@@ -91,16 +91,9 @@ class Overlap:
         """Return the figures as one line of text; empty before the first job."""
         if self.utilisation is None:
             return ""
-        line = (
-            f"Utilisation: {self.utilisation:.1%}, workers trained for {self.training:.4g} of "
-            f"{self.capacity:.4g} worker-seconds"
-        )
+        line = f"Utilisation: {self.utilisation:.1%} of {self.capacity:.4g} worker-seconds"
         if self.predictions:
-            line += (
-                f"; {self.predictions} predictions took {self.predicting:.3g} of "
-                f"{self.seconds:.4g} s, and {self.workers_waited:.3g} worker-seconds were idle "
-                "meanwhile"
-            )
+            line += f"; {self.predictions} predictions took {self.predicting:.3g} s"
         return line
 
 

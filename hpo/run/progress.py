@@ -33,6 +33,7 @@ from hpo.run.screens import (
     in_notebook,
     print_line,
 )
+from hpo.run.skill import Skill
 from hpo.trainers.objective import LOSS, LOSS_MINIMISED
 from hpo.trial import SchedulerSummary, TrialStatus, latest_expected_improvement
 
@@ -179,8 +180,8 @@ class Snapshot:
         The trial that has reached it.
     complete : bool
         Whether that trial is complete.
-    skill : float or None
-        Latest measured skill of the predictor relative to keeping the last value.
+    skill : Skill or None
+        Skill of the predictor over the decisions so far.
     expected_improvement : float or None
         Expected improvement of the best loss by the rest of the budget, by the latest forecast.
     degraded : int
@@ -204,7 +205,7 @@ class Snapshot:
     best: float
     best_trial: int | None
     complete: bool
-    skill: float | None
+    skill: Skill | None
     expected_improvement: float | None
     degraded: int
     objective: str = LOSS
@@ -220,7 +221,6 @@ class Snapshot:
     ) -> Self:
         """Take the figures from a summary of a run with these limits."""
         status = [trial.status for trial in summary.trials]
-        skills = [event.skill for event in summary.events if event.skill is not None]
         objective = getattr(summary, "objective", LOSS_MINIMISED)
         best = best_so_far(summary.trials)
         by_now = None if baseline is None else baseline.spent_by_now(summary.trials)
@@ -238,7 +238,7 @@ class Snapshot:
             best=objective.value(best.loss),
             best_trial=best.trial_id,
             complete=best.complete,
-            skill=skills[-1] if skills else None,
+            skill=Skill.of(summary.events),
             expected_improvement=latest_expected_improvement(summary.events),
             degraded=sum(event.kind == "degraded" for event in summary.events),
             objective=objective.title,
@@ -296,7 +296,7 @@ class Snapshot:
             share = self.saved / (self.saved + self.epochs)
             fields["saved"] = f"{self.saved} epochs, {share:.0%} of plain Hyperband so far"
         if self.skill is not None:
-            fields["skill"] = f"{skill_text(self.skill)} (cross-validated)"
+            fields["skill"] = self.skill.short()
         gain = self.expected_improvement
         # Where the forecast's spread is wide, it extends below zero: no gain to be shown.
         if gain is not None and not ended and gain <= abs(self.best):
@@ -317,15 +317,6 @@ class Snapshot:
         most = self.n_trials if self.limits.max_trials is None else self.limits.max_trials
         text = f"{self.trials}" if most is None or ended else f"{self.trials} of {most}"
         return f"{text} ({states})" if states else text
-
-
-def skill_text(skill: float) -> str:
-    """Return a skill as text; skills have no lower bound, so those below -10 are not written out.
-
-    >>> skill_text(0.25), skill_text(-123.0)
-    ('+0.25', 'below -10')
-    """
-    return f"{skill:+.2f}" if skill > -10 else "below -10"
 
 
 class RichProgress(Progress):

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Self
 
 from rich.table import Table
@@ -23,9 +22,9 @@ from hpo.run.journal import Damage, JournalContent, read_journal
 from hpo.run.limits import stop_line, stop_of, with_parts
 from hpo.run.models import ModelStore
 from hpo.run.overlap import Overlap
-from hpo.run.progress import skill_text
 from hpo.run.replay import RESTART, replay
 from hpo.run.salvage import read_salvaged
+from hpo.run.skill import Skill, realised_line
 from hpo.run.spec import RunSpec
 from hpo.run.state import recorded_state
 from hpo.run.table import config_text, short, short_reason, shortened, trial_table
@@ -48,8 +47,6 @@ from hpo.trial import (
     rank_key,
 )
 
-SKILL_LINE = "Predictor, cross-validated:"
-"""Beginning of the line about the skill in a summary."""
 _REASON = 120
 """Longest reason in a summary."""
 
@@ -479,13 +476,18 @@ class Results:
         """
         write_records(self.records(), path)
 
-    def summary_lines(self, *, state: bool = True) -> list[str]:
+    def summary_lines(
+        self, *, state: bool = True, realised_skill: tuple[float, int] | None = None
+    ) -> list[str]:
         """Return a summary of a few lines: best trial, cost, savings and failures.
 
         Parameters
         ----------
         state : bool, default=True
             Whether to say that a run is not finished.
+        realised_skill : (float, int) or None, default=None
+            Skill of the predictions against true losses, and their number; None if it is not known
+            (see `hpo.report.Run.realised_skill`).
         """
         lines = ["The run is not finished."] if state and not self.finished else []
         if (stop := stop_of(self.notes)) is not None:
@@ -507,12 +509,10 @@ class Results:
             lines.append(
                 f"Expected improvement of the best {name} by the remaining epochs: {gain:.2g}"
             )
-        skills = [event.skill for event in self.events if event.skill is not None]
-        if skills:
-            lines.append(
-                f"{SKILL_LINE} median skill {skill_text(median(skills))} of "
-                f"{len(skills)} decisions (0: as good as the last value, 1: perfect)"
-            )
+        if (skill := Skill.of(self.events)) is not None:
+            lines.append(skill.line())
+        if realised_skill is not None:
+            lines.append(realised_line(*realised_skill))
         lines += [line] if (line := self.overlap.line()) else []
         lines += [f"Degraded: {e.message}" for e in self.events if e.kind == "degraded"]
         failed = [trial for trial in self.trials if trial.status is TrialStatus.FAILED]
@@ -590,9 +590,11 @@ class Results:
         """
         metrics = self.metrics if metrics is None else metrics
         if unknown := [name for name in metrics if name not in self.metrics]:
+            known = ", ".join(self.metrics)
             raise UsageError(
-                f"metrics of the table must be among {', '.join(self.metrics) or 'none'}, got "
+                f"metrics of the table must be among {known or 'those that were recorded'}, got "
                 f"{', '.join(unknown)}"
+                + ("" if known else "; this search has recorded its objective only")
             )
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]

@@ -27,7 +27,6 @@ from hpo.errors import (
 from hpo.run.checkpoints import CheckpointStore
 from hpo.run.deadline import Deadline, part_note
 from hpo.run.executors.pools import WorkerPool
-from hpo.run.executors.shared import SharedPool
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
 from hpo.run.limits import Bounds, LimitReachedError
@@ -446,7 +445,7 @@ class JobRunner:
 
     def activity(self) -> Activity:
         """Return what happens at this moment; safe to call from any thread."""
-        waiting = self._pool.n_waiting if isinstance(self._pool, SharedPool) else 0
+        waiting = self._pool.n_waiting
         return Activity(
             training=max(0, self._training - waiting),
             waiting=waiting + len(self._queue),

@@ -15,7 +15,11 @@ from hpo.run.baseline import HyperbandBaseline
 from hpo.run.checks import is_integer, is_number, shown
 from hpo.run.replay import EXTENDED
 from hpo.schedulers import FORECASTING, make_scheduler
-from hpo.schedulers.registry import asks_for_forecasts, check_scheduler_options
+from hpo.schedulers.registry import (
+    asks_for_forecasts,
+    asks_for_predictor,
+    check_scheduler_options,
+)
 from hpo.searchers import REMOVED, Searcher, make_searcher, searcher_options
 from hpo.searchers.registry import CATALOGUE, check_searcher_options, learns_from_forecasts
 from hpo.space.search_space import SearchSpace
@@ -293,9 +297,11 @@ class RunSpec:
         return bool(usage_checked(asks_for_forecasts, self.scheduler))
 
     def build_predictor(self) -> Any:
-        """Build the predictor of learning curves."""
+        """Build the predictor of learning curves; None if none was asked for and none is needed."""
         name = self.predictor
         if name == "auto":
+            if not self.predictor_options and not asks_for_predictor(self.scheduler):
+                return None  # it would import scikit-learn
             name = "mixed" if self._forecasts else "nusvr"
         predictor = usage_checked(lambda: make_predictor(name, **self.predictor_options))
         return usage_checked(as_forecaster, predictor) if self._forecasts else predictor

@@ -26,16 +26,18 @@ _CONFIG = 24
 """Least width of the column that all hyperparameters share."""
 
 _SHORTER = (
-    (r"unlikely to be the best when the epochs were spent", "outranked at the end"),
+    (r"unlikely to be the best when the epochs were spent", "outranked"),
     (r"expected to improve the best \w+ by less than .*", "no gain expected"),
-    (r"not among the best (\d+) after (\d+) units?", r"below the best \1 at \2"),
-    (r"not among the best after (\d+) units?", r"not among the best at \1"),
-    (r"prediction after (\d+) units? misses the cut", r"predicted to miss the cut at \1"),
+    (r"not among the best (\d+) after (\d+) units?", r"below the top \1"),
+    (r"not among the best after (\d+) units?", "below the cut"),
+    (r"prediction after (\d+) units? misses the cut", "by prediction"),
 )
 
 
 def short_reason(reason: str) -> str:
     """Return why a trial ended in a few words: its first line, or a shorter form.
+
+    The column of epochs shows when it ended.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def short_reason(reason: str) -> str:
     Examples
     --------
     >>> short_reason("not among the best 3 after 9 units")
-    'below the best 3 at 9'
+    'below the top 3'
     """
     line = reason.strip().partition("\n")[0]
     for pattern, words in _SHORTER:

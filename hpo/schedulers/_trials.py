@@ -65,7 +65,7 @@ class TrialStore:
         self._n_proposed = 0  # numbers that `next_config` asked a searcher for
         self._tried: set[str] = set()  # keys of the configurations of the first trials
         self._n_keyed = 0  # and their number
-        self._waiting_stopped = False  # see `stop_waiting`
+        self._stop_reason = ""  # of trials that wait, see `stop_waiting`; empty while they may run
         self._retired: frozenset[int] | None = None  # of the present state, found when needed
         self.epochs = 0
         self.events: list[Event] = []
@@ -213,12 +213,17 @@ class TrialStore:
         """Stop the trial for good; one that failed, or is complete by itself, stays so."""
         self._end(trial_id, TrialStatus.STOPPED, reason)
 
-    def stop_waiting(self) -> None:
-        """Stop all trials that wait, for good: each lost the comparison where it stands.
+    def stop_waiting(self, reason: str = "not among the best after {units} units") -> None:
+        """Stop all trials that wait, until `resume_waiting`.
 
         This takes no time, however many they are: each is marked when its state is asked for.
+
+        Parameters
+        ----------
+        reason : str, optional
+            Reason, in which ``{units}`` stands for the units of the trial.
         """
-        self._waiting_stopped = True
+        self._stop_reason = reason
         self._retired = None
 
     def retry(self, trial_id: int) -> None:
@@ -246,7 +251,7 @@ class TrialStore:
 
     def resume_waiting(self) -> None:
         """Let the trials wait again that `stop_waiting` stopped."""
-        self._waiting_stopped = False
+        self._stop_reason = ""
         for trial in self._trials:
             if trial.was_waiting:
                 trial.was_waiting = False
@@ -254,8 +259,8 @@ class TrialStore:
 
     def _settled(self, trial: _Trial) -> _Trial:
         """Return the trial, marked as stopped if `stop_waiting` stopped it."""
-        if self._waiting_stopped and trial.status is TrialStatus.WAITING:
-            reason = f"not among the best after {len(trial.losses)} units"
+        if self._stop_reason and trial.status is TrialStatus.WAITING:
+            reason = self._stop_reason.format(units=len(trial.losses))
             self._set(trial, TrialStatus.STOPPED, reason)
             trial.was_waiting = True
         return trial

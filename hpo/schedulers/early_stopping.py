@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.special import ndtr
-
 from hpo.brackets import (
     check_curves,
     check_fraction,
@@ -299,6 +297,8 @@ def _chance_below(bound: float, mean: float, std: float) -> float:
     A prediction that is not finite carries no information; without a standard deviation the mean
     decides.
     """
+    from scipy.special import ndtr
+
     if not math.isfinite(mean) or math.isinf(bound):
         return 1.0
     if not (math.isfinite(std) and std > 0):

@@ -35,6 +35,8 @@ CATALOGUE = Catalogue("scheduler", "hpo.schedulers", SCHEDULERS)
 """Those of installed packages too."""
 FORECASTING = ("swift-asha",)
 """Schedulers of this package that request forecasts, by which a searcher may learn."""
+PREDICTING = ("early-stopping", "swift-hyperband", "fast-hyperband")
+"""Schedulers of this package that request predictions, each of the trials of one round."""
 REMOVED = {
     "swift": "use swift-asha",
     "swift-fast": "use swift-asha with budget_fraction=0.33",
@@ -65,6 +67,18 @@ def asks_for_forecasts(name: str) -> bool:
         If there is no such scheduler.
     """
     return name in FORECASTING or bool(getattr(_factory(name), "forecasts", False))
+
+
+def asks_for_predictor(name: str) -> bool:
+    """Return whether a scheduler may need a predictor of learning curves.
+
+    That is known of those of this package. One of an installed package may.
+
+    Parameters
+    ----------
+    name : str
+    """
+    return name not in SCHEDULERS or name in (*PREDICTING, *FORECASTING)
 
 
 def scheduler_options(name: str) -> tuple[str, ...]:

@@ -105,23 +105,35 @@ def simulate_all(table_path: Path | None, setting: Setting) -> dict[str, list[Si
 
 def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting) -> Table:
     """Summarise runs: one line per scheduler, compared with the first."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     seeds = f"{setting.seeds} seed{'s' if setting.seeds > 1 else ''}"
     workers = f"{setting.n_workers} worker{'s' if setting.n_workers > 1 else ''}"
+    meanings = (
+        "±: standard deviation over the seeds.",
+        "saved: fewer epochs than in the first row.",
+        "same: searches that end with the best trial of the first row.",
+        "time: simulated, an epoch takes 1.",
+        "busy: share of the time in which workers train.",
+    )
+    n_columns = 4 if setting.n_workers == 1 else 6  # one worker is busy all the time
     table = Table(
         title=f"{seeds}, {workers}, {setting.predictor}",
-        caption=(
-            "saved: fewer epochs than in the first row. same best: searches that end with the best "
-            "trial of the first row. makespan: simulated time, where an epoch takes 1. "
-            "busy: share of the time in which workers train."
-        ),
+        caption="\n".join(meanings[: n_columns - 1]),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     value = "loss" if setting.mode == "min" else "value"
-    for heading in ("scheduler", "epochs", "saved", value, "same best", "makespan", "busy"):
-        table.add_column(heading, justify="left" if heading == "scheduler" else "right")
+    headings = ("epochs", "saved", value, "same", "time", "busy")[:n_columns]
+    table.add_column("scheduler", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for name in setting.schedulers:
-        table.add_row(name, *_cells(results[name], results[setting.schedulers[0]], setting.mode))
+        cells = _cells(results[name], results[setting.schedulers[0]], setting.mode)
+        table.add_row(name, *cells[:n_columns])
     return table
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 from hpo.errors import UsageError
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
@@ -77,6 +78,26 @@ class TrialContext:
     deadline: float | None = None
     objective: Objective = LOSS_MINIMISED
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, for a process of the trainer (see `from_json`)."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Build the context from plain values.
+
+        Parameters
+        ----------
+        data : Mapping
+            From `to_json`.
+        """
+        parts = {
+            "folder": Path(data["folder"]),
+            "devices": tuple(data["devices"]),
+            "objective": Objective(**data["objective"]),
+        }
+        return cls(**{**data, **parts})
+
     @property
     def remaining(self) -> float | None:
         """Seconds until the deadline, at least 0; None without a deadline."""
@@ -101,6 +122,11 @@ class TrialContext:
 
 
 _current: ContextVar[TrialContext | None] = ContextVar("hpo_current_trial", default=None)
+
+
+def trial_or_none() -> TrialContext | None:
+    """Return the context as `current_trial` does, None if no trial is trained here."""
+    return _current.get()
 
 
 def current_trial() -> TrialContext:

@@ -18,7 +18,6 @@ import json
 import math
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -26,11 +25,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import TrainerError
 from hpo.trainers.base import Metrics
+from hpo.trainers.command import Argument, Placeholder, filled, parsed, refuse_secrets
 from hpo.trainers.context import current_trial
 from hpo.trial import Config
 
@@ -45,8 +44,6 @@ _GRACE = 2.0  # seconds from SIGTERM to SIGKILL
 _POLL = 0.02
 _TAIL_BYTES = 1 << 14
 _MAX_NAMES = 8  # in a message
-_SECRETS = {"token", "password", "passwd", "secret", "credential", "credentials", "apikey"}
-_SECRET_LENGTH = 16  # there are options such as --pad-token
 _SOURCES = (".py", ".sh", ".jl", ".R", ".pl", ".js", ".ipynb")
 
 _NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf(?:inity)?|nan)(?![\w.])"
@@ -56,27 +53,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 Row = dict[str, float]
 """Numbers by name that a script has written after an epoch."""
-
-
-@dataclass(frozen=True)
-class _Field:
-    """A placeholder.
-
-    Attributes
-    ----------
-    name : str
-    spec : str, default=""
-        Format of the value (``".3g"``); empty for none.
-    optional : bool, default=False
-        Whether its argument is left out where it has no value.
-    """
-
-    name: str
-    spec: str = ""
-    optional: bool = False
-
-
-_Argument = tuple[str | _Field, ...]
 
 
 @dataclass(frozen=True)
@@ -174,7 +150,7 @@ class ScriptTrainer:
                 "keeps its state; add it, or leave resumes out"
             )
         self._check_pattern()
-        _refuse_secrets(self._arguments)
+        refuse_secrets(self._arguments)
 
     def _check_pattern(self) -> None:
         if not self.pattern:
@@ -198,12 +174,12 @@ class ScriptTrainer:
             )
 
     @property
-    def _arguments(self) -> list[_Argument]:
-        return _parsed(self.command)
+    def _arguments(self) -> list[Argument]:
+        return parsed(self.command)
 
     @property
-    def _fields(self) -> list[_Field]:
-        return [part for each in self._arguments for part in each if isinstance(part, _Field)]
+    def _fields(self) -> list[Placeholder]:
+        return [part for each in self._arguments for part in each if isinstance(part, Placeholder)]
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -300,7 +276,7 @@ class ScriptTrainer:
         if "trial" in self.placeholders:
             values["trial"] = current_trial().trial_id
         absent += [] if checkpoint.exists() else ["checkpoint"]
-        self._run(_filled(self._arguments, values, absent), place)
+        self._run(filled(self._arguments, values, absent), place)
         try:
             return self._metrics(place, start, stop)
         except ValueError as error:
@@ -509,113 +485,6 @@ class _Place:
     def metrics(self) -> Path:
         """File that the script writes losses to."""
         return self._file("metrics")
-
-
-def _parsed(command: str | Sequence[str]) -> list[_Argument]:
-    """Return the arguments of a command, each as text and placeholders.
-
-    Raises
-    ------
-    TrainerError
-        If it cannot be read.
-    """
-    if isinstance(command, str):
-        try:
-            texts = shlex.split(command)
-        except ValueError as error:
-            raise TrainerError(
-                f"command of ScriptTrainer cannot be split into arguments ({error}): {command!r}; "
-                "quote as in a shell, or give a list of arguments"
-            ) from None
-    else:
-        texts = list(command)
-    return [tuple(_parts(text)) for text in texts]
-
-
-def _parts(text: str) -> Iterator[str | _Field]:
-    """Yield the text and the placeholders of an argument."""
-    if not isinstance(text, str):
-        raise TrainerError(
-            f"command of ScriptTrainer must be text or a list of text, got {text!r} in it"
-        )
-    problem = ""
-    try:
-        for literal, name, spec, conversion in Formatter().parse(text):
-            if literal or name is None:
-                yield literal
-            if name is None:
-                continue
-            plain = name.removesuffix("?")
-            if not plain or conversion or "{" in (spec or ""):
-                problem = f"{{{name}}} is no placeholder"
-                break
-            yield _Field(plain, spec or "", optional=name.endswith("?"))
-    except ValueError as error:
-        problem = str(error)
-    if problem:
-        raise TrainerError(
-            f"argument {text!r} of the command cannot be read ({problem}); a placeholder is "
-            "{NAME}, {NAME?} or {NAME:FORMAT}, and braces of your own are written {{ and }}"
-        )
-    if not text:
-        yield ""
-
-
-def _refuse_secrets(arguments: Sequence[_Argument]) -> None:
-    """Refuse what looks like a token or password: commands are written down and shown.
-
-    Raises
-    ------
-    TrainerError
-        If there is one.
-    """
-    words = [each[0] if len(each) == 1 and isinstance(each[0], str) else "" for each in arguments]
-    for word, following in itertools.pairwise([*words, ""]):
-        option, equals, value = word.partition("=")
-        names = re.split(r"[-_.]", option.lower())
-        secret = value if equals else following
-        if _SECRETS & {*names, "".join(names[-2:])} and len(secret) >= _SECRET_LENGTH:
-            raise TrainerError(
-                f"option {option!r} of the command looks like a secret, and commands are written "
-                "to the journal and shown; put it into the environment of the run, which the "
-                "script inherits"
-            )
-
-
-def _filled(
-    arguments: Iterable[_Argument], values: Mapping[str, Any], absent: Sequence[str]
-) -> list[str]:
-    """Return the arguments with values filled in, without those whose values are absent."""
-    command: list[str] = []
-    option = False  # whether the last argument is an option that the next may be the value of
-    for argument in arguments:
-        fields = [part for part in argument if isinstance(part, _Field)]
-        if any(field.optional and field.name in absent for field in fields):
-            first = argument[0]
-            if option and not (isinstance(first, str) and first.startswith("-")):
-                command.pop()
-            option = False
-            continue
-        text = "".join(
-            _text(part, values[part.name]) if isinstance(part, _Field) else part
-            for part in argument
-        )
-        command.append(text)
-        option = not fields and text.startswith("-") and "=" not in text
-    return command
-
-
-def _text(field: _Field, value: Any) -> str:
-    """Return a value as it stands in an argument."""
-    if field.spec:
-        try:
-            return format(value, field.spec)
-        except (ValueError, TypeError) as error:
-            raise TrainerError(
-                f"format {field.spec!r} of placeholder {{{field.name}}} does not fit the value "
-                f"{value!r} ({error}); leave it out or correct it"
-            ) from None
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _numbers(pairs: Iterable[tuple[str, Any]]) -> Row:

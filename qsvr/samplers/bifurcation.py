@@ -61,7 +61,8 @@ class SimulatedBifurcationSampler:
         bqm : dimod.BinaryQuadraticModel
         num_reads : int, default=1
         seed : int, default=None
-            Seed of the initial state of the agents. The global generator of PyTorch is not changed.
+            Seed of the initial state of the agents. The global generators of PyTorch are not
+            changed.
         max_steps : int, default=1_000
             Maximum number of integration steps; it ends earlier if no agent changes.
         mode : {"ballistic", "discrete"}, default="ballistic"
@@ -98,8 +99,11 @@ class SimulatedBifurcationSampler:
         with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
             # Agents that still move have signs too, and polish continues from them.
             warnings.filterwarnings("ignore", "No agent has converged")
-            if seed is not None:
-                torch.manual_seed(seed)
+            if seed is not None:  # torch.manual_seed would seed all devices
+                torch.default_generator.manual_seed(seed)
+                for each in devices:
+                    with torch.cuda.device(each):
+                        torch.cuda.manual_seed(seed)
             found, _ = self._minimize(
                 scaled, domain="binary", agents=num_reads, best_only=False, verbose=False,
                 max_steps=max_steps, mode=mode, heated=heated, dtype=torch.float32, device=device,

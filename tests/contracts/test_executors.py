@@ -18,7 +18,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -176,6 +182,7 @@ def test_every_accident_has_its_reason(pool: WorkerPool, tmp_path: Path) -> None
         assert re.match(pattern, outcome.reason), outcome.reason
         assert outcome.losses == ()
     assert outcomes[-1] == Outcome((1.0, 0.5))
+    assert (pool.free, pool.n_waiting) == (pool.n_workers, 0)
     assert "Traceback" in (tmp_path / "trial-0" / "error.txt").read_text()
 
 
@@ -292,6 +299,8 @@ def test_a_retry_is_run_again(pools, name: str, tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_are_refused(name, options, message) -> None:
+    if name == "dask":
+        pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
     with pytest.raises(UsageError, match=re.escape(message)):
         make_pool(name, 2, options=options)
 
@@ -403,6 +412,27 @@ def test_a_job_that_no_executor_takes_occupies_no_worker(tmp_path: Path) -> None
     with pytest.raises(ExecutorBrokenError, match="pass a function that builds it"):
         pool.submit(TRAINER, segment(tmp_path, "good"), None).result(PATIENCE)
     assert pool.free == 1
+
+
+def test_segments_that_wait_are_counted(tmp_path: Path) -> None:
+    """After an executor has broken, one suspect runs alone, and the other one waits."""
+    calls: list[Future[Outcome]] = []
+
+    class Manual(ThreadPoolExecutor):
+        def submit(self, *_: object) -> Future[Outcome]:
+            calls.append(Future())
+            return calls[-1]
+
+    pool = ExecutorPool(lambda: Manual(1), 2)
+    futures = [pool.submit(TRAINER, segment(tmp_path, "good", n), None) for n in range(2)]
+    assert pool.n_waiting == 0
+    for call in calls[:]:
+        call.set_exception(BrokenExecutor())
+    assert (len(calls), pool.free, pool.n_waiting) == (3, 0, 1)
+    calls[2].set_result(Outcome((1.0, 0.5)))
+    assert (len(calls), pool.free, pool.n_waiting) == (4, 0, 0)
+    calls[3].set_result(Outcome((1.0, 0.5)))
+    assert [future.result(0).reason for future in futures] == ["", ""]
 
 
 def test_inline_refuses_a_timeout(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ SAMPLERS = {
     "tabu": Subject("tabu"),
     "relax-round": Subject("relax-round"),
     "path-integral": Subject("path-integral"),
-    "openjij-sa": Subject("openjij-sa"),
-    "openjij-sqa": Subject("openjij-sqa"),
+    "openjij-sa": Subject("openjij-sa", needs="openjij"),
+    "openjij-sqa": Subject("openjij-sqa", needs="openjij"),
     "simulated-bifurcation": Subject("simulated-bifurcation", needs="simulated_bifurcation"),
     "installed package": Subject("coin-toss"),
     "installed package, dimod": Subject("coin-toss-dimod"),
@@ -90,7 +90,7 @@ SAMPLERS = {
     "live tabu": Subject(TabuSampler()),
     "live enumeration": Subject(dimod.ExactSolver(), deterministic=True, n_samples=3),
     "composite": Subject(dimod.TrackingComposite(SimulatedAnnealingSampler())),
-    "openjij by factory": Subject(SamplerFactory("openjij.SASampler")),
+    "openjij by factory": Subject(SamplerFactory("openjij.SASampler"), needs="openjij"),
 }
 NUM_READS = 9
 

@@ -104,6 +104,7 @@ class World:
             decision = self.scheduler.ask() if busy < self.n_workers else Wait()
             if isinstance(decision, Done):
                 assert not self.pending
+                self.log.append(("ask", decision.to_json()))  # as `Results.from_journal` does
                 return self.scheduler.summary()
             if not isinstance(decision, Wait):
                 self.log.append(("ask", decision.to_json()))

@@ -64,6 +64,15 @@ def test_every_direct_requirement_has_a_constraint():
     assert not missing
 
 
+def test_the_lowest_versions_are_those_of_the_requirements():
+    lines = (ROOT / "constraints-min.txt").read_text("utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    for each in (*PYPROJECT["project"]["dependencies"], *EXTRAS["test"]):
+        name, _, least = each.partition(">=")
+        numbers = [tuple(map(int, text.split("."))) for text in (pinned[name], least)]
+        assert numbers[0][: len(numbers[1])] == numbers[1], each
+
+
 def test_every_hint_of_a_message_names_an_extra(monkeypatch):
     found = set()
     for package in ("qsvr", "hpo"):

@@ -22,7 +22,6 @@ import pytest
 import cli_grammar
 from hpo.cli import main, parse_options
 from hpo.errors import UsageError
-from hpo.integrations.optuna import export_journal
 from hpo.predictors.registry import PREDICTORS
 from hpo.run.spec import RunSpec
 from hpo.schedulers.registry import SCHEDULERS, scheduler_options
@@ -204,6 +203,8 @@ def test_a_password_is_not_printed(files, capsys, quiet_optuna) -> None:
 
 
 def test_export_never_appends_to_another_file(files, workshop, capsys, quiet_optuna) -> None:
+    from hpo.integrations.optuna import export_journal
+
     for name in ("kept.jsonl", "work.py"):
         before = (workshop.root / name).read_bytes()
         with pytest.raises(SystemExit) as caught:

@@ -19,7 +19,6 @@ from rich.console import Console
 import hpo
 from hpo.cli import main
 from hpo.errors import MissingPackageError, import_optional
-from hpo.integrations.optuna import export_journal
 from hpo.integrations.tracking import track
 from hpo.report import read_run, render, write_report
 from hpo.run.progress import RichProgress
@@ -200,6 +199,8 @@ def test_figures_of_any_losses(workshop, losses, monkeypatch, capsys) -> None:
 
 def test_optuna_export(hostile, tmp_path, capsys, quiet_optuna) -> None:
     import optuna
+
+    from hpo.integrations.optuna import export_journal
 
     code, out, _ = call(capsys, "export", hostile, "sqlite:///study.db")
     assert (code, "trials added" in out) == (0, True)

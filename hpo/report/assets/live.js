@@ -3,7 +3,7 @@
 const live = { now: null, tag: "", offset: 0, lost: null, updated: null, timer: null };
 const liveStates = {
   waiting: "waiting for the journal", running: "running", finished: "finished",
-  stopped: "stopped", unknown: "led by another machine",
+  stopped: "stopped", unknown: "state not known",
 };
 
 function ago(seconds) {

@@ -52,6 +52,11 @@ class WorkerPool(Protocol):
         """Number of segments that can be started now."""
         ...
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of segments that were submitted and wait for a worker."""
+        ...
+
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment.
 
@@ -91,6 +96,7 @@ class InlinePool:
 
     n_workers = 1
     free = 1
+    n_waiting = 0
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Run the segment now and return a finished future.
@@ -140,6 +146,8 @@ class ProcessPool:
     2
     >>> pool.close()
     """
+
+    n_waiting = 0
 
     def __init__(
         self,
@@ -296,6 +304,11 @@ class ExecutorPool:
             if self._suspects or any(task.suspect for task in self._running):
                 return 0
             return max(0, self.n_workers - len(self._running) - self._abandoned)
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of suspects that wait for their turn."""
+        return len(self._suspects)
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment."""

@@ -27,11 +27,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, Any, Generic, ParamSpec, TypeVar
 
 from hpo.errors import TrainerError
 from hpo.run.executors.attempts import run_attempt
@@ -45,6 +46,7 @@ from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
 
 P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
@@ -84,8 +86,14 @@ class ProcessSetup:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class OwnProcess:
+Preparation = Callable[[], Callable[[], R]]
+"""Returns what a process calls first; called when the process is started."""
+
+
+class OwnProcess(Generic[R]):
     """A process of ours that runs one call at a time and is started again after a crash.
+
+    It makes a first call, its preparation, before any other.
 
     Parameters
     ----------
@@ -98,23 +106,44 @@ class OwnProcess:
         self._setup = setup
         self._context = _SpawnContext() if server is None else server.context()
         self._executor: ProcessPoolExecutor | None = None
+        self._prepared: Future[R] | None = None
         self._starting = threading.RLock()
         self.generation = 0
         """Number of processes started so far."""
 
-    @property
-    def started(self) -> bool:
-        """Whether there is a process."""
-        return self._executor is not None
+    def start(self, preparation: Preparation[R]) -> Future[R]:
+        """Start the process if there is none; return the result of its preparation."""
+        with self._starting:
+            if self._prepared is None or self._executor is None:
+                self._prepared = self._call(preparation())
+            return self._prepared
 
-    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call ``work(*args, **kwargs)`` in the process, which is started if there is none.
+    def submit(
+        self,
+        preparation: Preparation[R],
+        work: Callable[P, T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[Future[R], Future[T]]:
+        """Call ``work(*args, **kwargs)`` in the process; a new one replaces one that died idle.
 
-        Raises
-        ------
-        BrokenExecutor
-            If the process died while it was idle.
+        Returns
+        -------
+        tuple of Future
+            Results of the preparation and of the call.
         """
+        with self._starting:
+            for last_try in (False, True):
+                try:
+                    return self.start(preparation), self._call(work, *args, **kwargs)
+                except BrokenExecutor:
+                    if last_try:
+                        raise
+                    self.discard()
+        raise AssertionError  # not reached
+
+    def _call(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with self._starting, interrupts_blocked(), main_left_alone():
             if self._executor is None:
                 environment = {**os.environ, **self._setup.environment}
@@ -205,19 +234,15 @@ class Worker:
 
     def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
         self._setup = setup
-        self._process = OwnProcess(setup, server)
-        self._ready: Future[str] | None = None
-        self._starting = threading.RLock()
-        self._lock = threading.Lock()
-        self._current: Future[Outcome] | None = None
-        self._timer: threading.Timer | None = None
+        self._process: OwnProcess[str] = OwnProcess(setup, server)
+        self._busy = False
         self._timed_out: float | None = None
         self._output = Log(None)
 
     @property
     def busy(self) -> bool:
         """Whether a segment runs."""
-        return self._current is not None
+        return self._busy
 
     def start(self, trainer: Trainer) -> Future[str]:
         """Start the process if there is none.
@@ -232,10 +257,10 @@ class Worker:
         Future
             With the error of that import as text, empty if there was none.
         """
-        with self._starting:
-            if self._ready is None or not self._process.started:
-                self._ready = self._process.submit(_prepare, trainer, self._setup.threads)
-            return self._ready
+        return self._process.start(lambda: self._preparation(trainer))
+
+    def _preparation(self, trainer: Trainer) -> Callable[[], str]:
+        return partial(_prepare, trainer, self._setup.threads)
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Run a segment; the future never carries an exception.
@@ -251,32 +276,22 @@ class Worker:
             imported the trainer.
         """
         outer: Future[Outcome] = Future()
-        self._current, self._timed_out = outer, None
+        self._busy, self._timed_out = True, None
         self._output = Log(self._setup.log)
-        try:
-            ready, inner = self._begin(trainer, segment)
-        except BrokenExecutor:  # it died while it was idle
-            self._process.discard()
-            ready, inner = self._begin(trainer, segment)
+        known = trainer.reminder() if isinstance(trainer, SentTrainer) else trainer
+        ready, inner = self._process.submit(
+            lambda: self._preparation(trainer), _run, self._setup.log, known, segment
+        )
         inner.add_done_callback(lambda done: self._finish(done, outer))
         if timeout is not None:
-            ready.add_done_callback(lambda _: self._start_timer(outer, timeout))
+            expire = partial(self._expire, timeout)
+            ready.add_done_callback(lambda _: call_after(timeout, inner, expire))
         return outer
-
-    def _begin(self, trainer: Trainer, segment: Segment) -> tuple[Future[str], Future[Outcome]]:
-        with self._starting:
-            ready = self.start(trainer)
-            if isinstance(trainer, SentTrainer):
-                trainer = trainer.reminder()
-            return ready, self._process.submit(_run, self._setup.log, trainer, segment)
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
         """Turn the end of the segment or the process into an outcome (in the executor's thread)."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
         outcome = self._outcome(inner)
-        self._current = None  # only now may another segment come
+        self._busy = False  # only now may another segment come
         outer.set_result(outcome)
 
     def _outcome(self, inner: Future[Outcome]) -> Outcome:
@@ -294,18 +309,9 @@ class Worker:
         reason = f"worker process {ending}{printed(self._output.tail())}"
         return Outcome(reason=reason, cause="lost")
 
-    def _start_timer(self, outer: Future[Outcome], timeout: float) -> None:
-        with self._lock:
-            if self._current is outer:
-                self._timer = threading.Timer(timeout, self._expire, (outer, timeout))
-                self._timer.daemon = True
-                self._timer.start()
-
-    def _expire(self, outer: Future[Outcome], timeout: float) -> None:
-        with self._lock:
-            if self._current is outer:
-                self._timed_out = timeout
-                self._process.kill()
+    def _expire(self, timeout: float) -> None:
+        self._timed_out = timeout
+        self._process.kill()
 
     def check_import(self, trainer: NamedTrainer | SentTrainer) -> None:
         """Wait until the process has imported the trainer.
@@ -334,6 +340,14 @@ class Worker:
     def close(self) -> None:
         """End the process: at once if a segment runs, else when it exits."""
         self._process.close(patience=0.0 if self.busy else _PATIENCE)
+
+
+def call_after(seconds: float, future: Future[Any], work: Callable[[], None]) -> None:
+    """Call `work` after `seconds` in a thread, unless the future has a result by then."""
+    timer = threading.Timer(seconds, lambda: None if future.done() else work())
+    timer.daemon = True
+    timer.start()
+    future.add_done_callback(lambda _: timer.cancel())
 
 
 def _ask_to_stop(process: BaseProcess) -> None:

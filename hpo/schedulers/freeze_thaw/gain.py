@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
 
 from hpo._typing import FloatArray
 from hpo.schedulers.freeze_thaw.arrays import Int64Array
@@ -37,6 +36,8 @@ def expected_improvement(
     float
         In units of the loss, 0 without trials.
     """
+    from scipy.special import ndtr
+
     if not len(mean):
         return 0.0
     goal = float(scale.of(np.array([incumbent]))[0])
@@ -71,6 +72,8 @@ def most_promising(
     ndarray of int, shape (n_chosen,)
         By decreasing expected improvement per epoch, as many as the epochs suffice for.
     """
+    from scipy.special import ndtr
+
     spread = np.maximum(std, 1e-12)
     z = (goal - mean) / spread
     gain = spread * (z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))

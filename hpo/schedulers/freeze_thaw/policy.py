@@ -13,6 +13,7 @@ This module is pure arithmetic: numbers in, choices out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,14 @@ from hpo.schedulers.freeze_thaw.arrays import Int64Array
 from hpo.schedulers.freeze_thaw.options import GROWTH
 from hpo.surrogates.acquisition import improvement_zscore, margins
 from hpo.trial import Config, ForecastReport, Proposal
+
+_MILESTONES = (0.5, 1.0)
+"""Fractions of the budget by which the most promising trial is completed."""
+_RESERVE = 0.05
+"""A trial is completed before less than this fraction of the budget is left to a milestone."""
+_EARLIEST, _LATEST = 2.0, 0.7
+"""A trial is completed while the other workers have work for between these multiples of its time,
+since its epochs may be slower than theirs."""
 
 
 @dataclass(frozen=True)
@@ -221,3 +230,46 @@ def sampled_choice(
             return started
         if best is not None or new is None or not sampler.n_proposals:
             return best  # without it the next proposal may have a finite sample
+
+
+def due_for_completion(
+    candidates: Candidates,
+    costs: Int64Array,
+    mean_to_beat: float,
+    *,
+    budget: int,
+    remaining: int,
+    n_running: int,
+) -> int | None:
+    """Return the place of the most promising trial if it is to be completed now.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    costs : ndarray of int, shape (n_candidates,)
+        Epochs that complete each.
+    mean_to_beat : float
+        Lowest forecast mean of completed and scheduled trials; infinity without one.
+    budget, remaining : int
+        Epochs of the search, and those that no job has taken.
+    n_running : int
+        Number of outstanding jobs.
+    """
+    affordable = np.flatnonzero(costs <= remaining)
+    if not len(affordable):
+        return None
+    place = int(affordable[np.argmin(candidates.mean[affordable])])
+    if candidates.mean[place] >= mean_to_beat:
+        return None
+    spent = budget - remaining
+    cost = int(costs[place])
+    ends = (round(fraction * budget) for fraction in _MILESTONES)
+    spare = min(end - spent - cost for end in ends if end - spent >= cost)
+    step = int(candidates.cost.max())
+    # The others go on meanwhile: this trial must not be the last one for long.
+    meanwhile = n_running * cost
+    if spare >= max(_RESERVE * budget, step, _EARLIEST * meanwhile):
+        return None
+    if spare < _LATEST * meanwhile and mean_to_beat < math.inf:
+        return None
+    return place

@@ -27,6 +27,7 @@ from hpo.schedulers.freeze_thaw.policy import (
     Candidates,
     Choice,
     ForecastSampler,
+    due_for_completion,
     next_lengths,
     sampled_choice,
 )
@@ -52,13 +53,6 @@ from hpo.trial import (
     Wait,
 )
 
-_MILESTONES = (0.5, 1.0)
-"""Fractions of the budget by which the most promising trial is completed."""
-_RESERVE = 0.05
-"""A trial is completed before less than this fraction of the budget is left to a milestone."""
-_EARLIEST, _LATEST = 2.0, 0.7
-"""A trial is completed while the other workers have work for between these multiples of its time,
-since its epochs may be slower than theirs."""
 _SPENT = "unlikely to be the best when the epochs were spent"
 """Why trials are stopped at the end."""
 
@@ -322,10 +316,8 @@ class SwiftASHA:
 
     def _reopen(self) -> None:
         """Go on with a search that has ended."""
-        if self._over:
-            self._over = False
-            for trial in np.flatnonzero(~self._trials.over).tolist():
-                self._store.reopen(trial)
+        self._over = False
+        self._store.resume_waiting()
 
     @property
     def space(self) -> SearchSpace | None:
@@ -631,26 +623,15 @@ class SwiftASHA:
 
     def _completion(self, candidates: Candidates) -> Choice | None:
         """Complete the most promising trial before the epochs up to a milestone are spent."""
-        costs = self._max_resource - self._trials.units[candidates.trials]
-        affordable = np.flatnonzero(costs <= self._remaining)
-        if not len(affordable):
-            return None
-        place = affordable[np.argmin(candidates.mean[affordable])]
-        if candidates.mean[place] >= self._mean_to_beat:
-            return None
-        budget = self._budget.epochs
-        spent = budget - self._remaining
-        cost = int(costs[place])
-        ends = (round(fraction * budget) for fraction in _MILESTONES)
-        spare = min(end - spent - cost for end in ends if end - spent >= cost)
-        step = int(candidates.cost.max())
-        # The others go on meanwhile: this trial must not be the last one for long.
-        meanwhile = self._store.n_outstanding * cost
-        if spare >= max(_RESERVE * budget, step, _EARLIEST * meanwhile):
-            return None
-        if spare < _LATEST * meanwhile and self._mean_to_beat < math.inf:
-            return None
-        return Choice(int(candidates.trials[place]), self._max_resource)
+        place = due_for_completion(
+            candidates,
+            self._max_resource - self._trials.units[candidates.trials],
+            self._mean_to_beat,
+            budget=self._budget.epochs,
+            remaining=self._remaining,
+            n_running=self._store.n_outstanding,
+        )
+        return None if place is None else Choice(int(candidates.trials[place]), self._max_resource)
 
     def _new_trial(self, below: float) -> Choice | None:
         """Return a new trial whose sampled final loss is below a loss."""
@@ -684,8 +665,7 @@ class SwiftASHA:
 
     def _end(self) -> None:
         self._over = True
-        for trial in np.flatnonzero(~self._trials.over).tolist():
-            self._store.stop(trial, self._end_reason)
+        self._store.stop_waiting(self._end_reason)
 
 
 def _without_model(job: ForecastJob, failure: PredictFailure) -> tuple[ForecastReport, Event]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.special import ndtr
 
 from hpo._typing import BoolArray, FloatArray
 
@@ -215,6 +214,8 @@ class ProbabilityRule:
         """Keep trials that may be among the best `n_next`, for normally distributed predictions."""
         cut = np.sort(view.full)[min(view.n_next, len(view.full)) - 1]
         spread = np.maximum(view.std, np.finfo(float).tiny)
+        from scipy.special import ndtr
+
         return np.asarray(ndtr((cut - view.mean) / spread) >= self.threshold)
 
 

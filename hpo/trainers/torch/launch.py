@@ -18,6 +18,7 @@ from typing import Any
 
 from hpo.files import write_atomically
 from hpo.trainers.base import Result
+from hpo.trainers.context import trial_or_none
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.objective import of_plain
 from hpo.trial import Config
@@ -81,6 +82,7 @@ class TorchrunTrainer:
         answer = checkpoint.with_name("torchrun-answer.json")
         for old in (answer, *_errors(answer)):
             old.unlink(missing_ok=True)
+        trial = trial_or_none()
         request = {
             "trainer": NamedTrainer(self.trainer).resolved().name,
             "backend": self.backend,
@@ -89,6 +91,7 @@ class TorchrunTrainer:
             "stop": stop,
             "checkpoint": str(checkpoint.resolve()),
             "answer": str(answer.resolve()),
+            "trial": None if trial is None else trial.to_json(),
         }
         place = checkpoint.with_name("torchrun-request.json")
         write_atomically(place, json.dumps(request).encode())

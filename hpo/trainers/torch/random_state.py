@@ -81,7 +81,8 @@ class RandomState:
     def state_dict(self) -> dict[str, Any]:
         """Return all states as tensors and text."""
         torch = import_torch()
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        # A trial on the CPU must not open the GPU, where each process takes half a gigabyte.
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         return {
             "torch": self.owned.torch.get_state(),
             "numpy": json.dumps(self.owned.numpy.bit_generator.state),
@@ -99,8 +100,9 @@ class RandomState:
         self.owned.numpy.bit_generator.state = json.loads(state["numpy"])
         self.owned.python.setstate(_python_state(state["python"]))
         torch.set_rng_state(state["global torch"])
-        if state["global cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["global cuda"])
+        # The process that wrote them may have seen more devices than this one.
+        for device, cuda in enumerate(state["global cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(cuda, device)
         _set_global_numpy(state["global numpy"])
         random.setstate(_python_state(state["global python"]))
 
@@ -131,7 +133,8 @@ def isolated_random(seed: int) -> Iterator[RandomState]:
         Seed of the global generators and of the trial's own.
     """
     torch = import_torch()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    opened, first_seed = torch.cuda.is_initialized(), torch.initial_seed()
+    devices = list(range(torch.cuda.device_count())) if opened else []
     python, numpy = random.getstate(), _global_numpy_text()
     with torch.random.fork_rng(devices=devices):
         try:
@@ -142,3 +145,5 @@ def isolated_random(seed: int) -> Iterator[RandomState]:
         finally:
             random.setstate(python)
             _set_global_numpy(numpy)
+            if not opened:  # CUDA starts with the seed of the CPU, now or whenever it is opened
+                torch.cuda.manual_seed_all(first_seed)

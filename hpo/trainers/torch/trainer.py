@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.errors import CheckpointError, UsageError
+from hpo.errors import CheckpointError
 from hpo.text import visible
 from hpo.trainers.base import Metrics
-from hpo.trainers.context import current_trial
+from hpo.trainers.context import trial_or_none
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
 from hpo.trainers.torch.group import GroupRandomState, ProcessGroup
 from hpo.trainers.torch.precision import Precision
@@ -195,7 +195,9 @@ class TorchTrainer:
         if done < start:
             place = visible(checkpoint)
             _log.warning("%s holds %d of %d epochs; training them again", place, done, start)
-        history = _History.of(state, _objective())
+        trial = trial_or_none()
+        objective = LOSS_MINIMISED if trial is None else trial.objective
+        history = _History.of(state, objective)
         if done < stop:
             with isolated_random(self.seed) as random:
                 session = _Session(self.build(config, random.owned), random, self.seed)
@@ -252,14 +254,6 @@ class TorchTrainer:
                 f"checkpoint {checkpoint} does not fit the model that build makes: {error}"
             ) from error
         return model.eval()
-
-
-def _objective() -> Objective:
-    """Return the objective of the run; the loss where there is none, as in a process of a group."""
-    try:
-        return current_trial().objective
-    except UsageError:
-        return LOSS_MINIMISED
 
 
 @dataclass
@@ -395,11 +389,8 @@ class _Session:
             result = self.group.from_first(self._run.evaluate())
         if not isinstance(result, Mapping):
             return {"loss": float(result)}
-        if not result or (self.group.size > 1 and "loss" not in result):
-            raise ValueError(
-                "evaluate must return a number or a mapping of metrics (with 'loss' in processes "
-                f"of TorchrunTrainer), got {sorted(result)}"
-            )
+        if not result:
+            raise ValueError("evaluate must return a number or a mapping of metrics, got {}")
         return {str(name): float(value) for name, value in result.items()}
 
     def _parts(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hpo.files import write_atomically
 from hpo.trainers.base import describe
+from hpo.trainers.context import TrialContext, trial_context
 from hpo.trainers.loading import load_trainer
 from hpo.trainers.objective import to_plain
 from hpo.trainers.torch.random_state import import_torch
@@ -32,14 +33,19 @@ def _end_with_parent() -> None:
 def main(request: Path) -> None:
     """Train a segment as one process of a group; the first process writes the answer."""
     _end_with_parent()
-    distributed = import_torch().distributed
+    torch = import_torch()
+    distributed = torch.distributed
     job: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
     answer = Path(job["answer"])
+    if job["backend"] == "nccl":  # it sends objects from the current device, by default the first
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    trial = job["trial"] and trial_context(TrialContext.from_json(job["trial"]))
     distributed.init_process_group(job["backend"])
     try:
-        result = load_trainer(job["trainer"]).train(
-            job["config"], job["start"], job["stop"], Path(job["checkpoint"])
-        )
+        with trial or contextlib.nullcontext():
+            result = load_trainer(job["trainer"]).train(
+                job["config"], job["start"], job["stop"], Path(job["checkpoint"])
+            )
         if distributed.get_rank() == 0:
             write_atomically(answer, json.dumps(to_plain(result)).encode())
         distributed.barrier()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from hpo import ListSearcher, RandomSearch, Tuner
 from hpo.trainers import TorchrunTrainer
+from hpo.trainers.torch.random_state import isolated_random
 
 pytestmark = [
     pytest.mark.gpu,
@@ -64,3 +70,61 @@ def test_every_gpu_in_one_trial(tmp_path, environment, monkeypatch):
     config = {**mlp.DEFAULTS, "device": "cuda"}
     whole = group.train(config, 0, 3, tmp_path / "c").losses
     assert whole[-1] < 0.5 * mlp.trivial_score()["loss"]
+
+
+def test_a_trial_on_the_cpu_does_not_open_the_gpu(tmp_path, environment):
+    """Where each process would take half a gigabyte of memory."""
+    program = (
+        "import sys, pathlib, torch\n"
+        "from hpo.examples.mlp import DEFAULTS, trainer\n"
+        "torch.manual_seed(7)\n"
+        "config, place = {**DEFAULTS, 'data': 'wine'}, pathlib.Path(sys.argv[1])\n"
+        "trainer.train(config, 0, 1, place)\n"
+        "trainer.train(config, 1, 2, place)\n"
+        "print(torch.cuda.is_initialized())\n"
+        "drawn = torch.rand(3, device='cuda')\n"
+        "torch.manual_seed(7)\n"
+        "print(torch.equal(drawn, torch.rand(3, device='cuda')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "c")],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_trial_gives_the_generators_back(tmp_path):
+    cnn = importlib.import_module("hpo.examples.cnn")
+    torch.cuda.manual_seed(5)
+    before = torch.cuda.get_rng_state()
+    cnn.trainer.train({**cnn.DEFAULTS, "device": "cuda"}, 0, 1, tmp_path / "c")
+    assert torch.equal(before, torch.cuda.get_rng_state())
+
+
+def test_a_state_of_more_devices_is_restored_on_those_that_are_here():
+    torch.rand(1, device="cuda")
+    with isolated_random(0) as state:
+        saved = state.state_dict()
+        drawn = torch.rand(3, device="cuda")
+        state.load_state_dict({**saved, "global cuda": saved["global cuda"] * 3})
+        assert torch.equal(drawn, torch.rand(3, device="cuda"))
+
+
+@pytest.mark.parametrize("executor", ["process", "inline"])
+def test_workers_share_the_gpu(executor, tmp_path):
+    """Their curves are those of one process, and the device is free again at the end."""
+    cnn = importlib.import_module("hpo.examples.cnn")
+    configs = [{**cnn.DEFAULTS, "lr": lr, "device": "cuda"} for lr in (0.01, 0.02, 0.05, 0.1)]
+    several = {"n_workers": 2, "executor_options": {"devices": "0,0"}}
+    results = Tuner(
+        cnn.trainer, RandomSearch(ListSearcher(configs), max_resource=2, n_trials=4),
+        executor=executor, journal=tmp_path / "run.jsonl",
+        **(several if executor == "process" else {}),
+    ).run()  # fmt: skip
+    assert results.finished
+    assert {span.device for span in results.spans if span.kind == "train"} <= {"0", ""}
+    for trial in results.trials:
+        alone = cnn.trainer.train(trial.config, 0, 2, tmp_path / f"alone-{trial.trial_id}").losses
+        assert list(alone) == pytest.approx(list(trial.losses), rel=0.05)
+    pids = {span.pid for span in results.spans if span.pid not in (None, os.getpid())}
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

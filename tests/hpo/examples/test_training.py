@@ -18,6 +18,7 @@ from hpo.errors import CheckpointError
 from hpo.examples import mlp
 from hpo.examples.settings import training_loader
 from hpo.trainers import Generators, Segment, TorchrunTrainer, TorchTrainer, run_segment
+from hpo.trainers.objective import Objective
 from hpo.trainers.torch.precision import Precision
 
 CONFIG = {**mlp.DEFAULTS, "data": "wine"}
@@ -110,13 +111,23 @@ def test_no_batch_of_one_sample_is_left_over(n, batches) -> None:
 
 
 GROUP = """
+    from hpo import TorchTrainer, current_trial
     from hpo.examples import mlp
+
+    def named(config, generators):
+        run = mlp.build(config, generators)
+        curve = iter((0.2, 0.9, 0.3, 0.4))
+        run.evaluate, run.patience = lambda: {"accuracy": next(curve)}, 2
+        return run
 
     def trainer(config, start, stop, checkpoint):
         whole, pieces = (checkpoint.with_name(name) for name in ("whole", "pieces"))
         losses = list(mlp.trainer.train(config, 0, 3, whole).losses)
         losses += mlp.trainer.train(config, 0, 1, pieces).losses
-        return [*losses, *mlp.trainer.train(config, 1, 3, pieces).losses]
+        losses += mlp.trainer.train(config, 1, 3, pieces).losses
+        best = TorchTrainer(named, keep="best")
+        found = best.train(config, start, stop, checkpoint.with_name("named")).losses
+        return {**found, "loss": losses, "trial": [current_trial().trial_id] * 6}
 """
 
 
@@ -131,7 +142,15 @@ def test_two_processes(tmp_path, imports) -> None:
     """Two processes train one model; pieces equal one go; a lone process cannot go on."""
     (tmp_path / "group.py").write_text(textwrap.dedent(GROUP))
     pair = TorchrunTrainer(f"{tmp_path / 'group.py'}:trainer", processes=2)
-    losses = pair.train(CONFIG, 0, 6, tmp_path / "c")
+    accuracy = Objective("accuracy", "max")
+    place = Segment(CONFIG, 0, 6, tmp_path / "c", trial_id=7, objective=accuracy)
+    outcome = run_segment(pair, place)
+    assert outcome.reason == ""
+    # The accuracy is the only metric of a trainer that waits for it, and stops early.
+    assert outcome.losses == (-0.2, -0.9, -0.3, -0.4, -0.4, -0.4)
+    assert outcome.extra["trained"] == (1, 1, 1, 1, 0, 0)
+    assert outcome.extra["trial"] == (7,) * 6
+    losses = outcome.extra["loss"]
     assert losses[:3] == losses[3:]
     assert losses[2] < min(losses[0], 0.8 * mlp.trivial_score("wine")["loss"])  # six steps
     state = torch.load(tmp_path / "whole", weights_only=True)

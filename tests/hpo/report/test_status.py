@@ -8,12 +8,14 @@ import re
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpo.cli import main
 from hpo.report import read_status
+from hpo.report.live import LiveRun, live_status
 from hpo.report.status import is_locked
 from hpo.run.journal import Journal, encode_line, read_journal
 from hpo.run.results import Results
@@ -100,6 +102,28 @@ def test_a_status_takes_no_lock_and_changes_nothing(workshop) -> None:
         pass
 
 
+def test_a_run_that_was_killed_before_it_did_anything(workshop) -> None:
+    """Its journal has a header only: no process leads it, here or elsewhere."""
+    Journal.create(workshop.journal, workshop.spec().to_json()).close()
+    assert read_status(workshop.journal).state == "unknown"  # another host may be about to begin
+    header = read_journal(workshop.journal).header
+    line, _ = encode_line(replace(header, created=header.created - 60).to_json())
+    workshop.journal.write_bytes(line)
+    status = read_status(workshop.journal)
+    assert (status.state, status.doubt) == ("stopped", "")
+    assert LiveRun(workshop.journal).read().state == "stopped"
+
+
+def test_a_run_that_another_host_leads(workshop) -> None:
+    with Journal.create(workshop.journal, workshop.spec().to_json()) as journal:
+        leader = {"what": "leader", "host": "elsewhere", "pid": 7, "executor": "ray"}
+        journal.append("note", {**leader, "n_workers": 2})
+    status = read_status(workshop.journal)
+    assert status.state == "unknown"
+    assert "the locks of elsewhere, which leads the run, cannot be seen" in status.lines()[1]
+    assert live_status(status)["problem"] == status.doubt
+
+
 def test_a_finished_run(workshop, capsys, monkeypatch) -> None:
     results = Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
     monkeypatch.chdir(workshop.root)
@@ -145,7 +169,9 @@ def test_a_journal_without_places_reads_as_before(workshop, outcome_of) -> None:
     status = read_status(workshop.journal)
     assert (status.state, dict(status.leader), status.n_workers) == ("finished", {}, None)
     workshop.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
-    assert read_status(workshop.journal).state == "unknown"
+    status = read_status(workshop.journal)
+    assert status.state == "unknown"
+    assert "Whether it runs is not known: the journal does not say" in status.lines()[1]
     assert outcome_of(Tuner.resume(workshop.journal)) == outcome_of(results)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -164,3 +166,23 @@ def test_one_worker_process_repeats_the_inline_search(make_workshop, outcome_of,
         return outcome_of(Tuner.from_spec(spec, journal=shop.journal).run())
 
     assert found("process", executor="process", n_workers=1) == found("inline")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["hyperband", "asha", "random-search"])
+def test_a_search_that_predicts_nothing_imports_nothing_of_it(
+    workshop, environment, scheduler
+) -> None:
+    """Scikit-learn and SciPy's statistics take a second to import."""
+    lead = (
+        "import sys\nfrom hpo.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    print(sorted({'sklearn', 'scipy.special', 'scipy.stats', 'numba'} & set(sys.modules)))"
+    )
+    (workshop.root / "lead.py").write_text(lead)
+    done = subprocess.run(
+        [sys.executable, "lead.py", *workshop.run_args(scheduler=scheduler), "--quiet"],
+        cwd=workshop.root, env=environment, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -117,7 +117,7 @@ def test_training_goes_on_while_the_annealer_is_asked(workshop) -> None:
     assert figures.training <= figures.capacity <= 2 * figures.seconds + 1e-3
     assert results.utilisation == figures.training / figures.capacity
     line = next(line for line in results.summary_lines() if line.startswith("Utilisation"))
-    assert line.startswith(f"Utilisation: {results.utilisation:.1%}, ")
+    assert line.startswith(f"Utilisation: {results.utilisation:.1%} of ")
     assert f"{figures.predictions} predictions" in line
     again = Results.from_journal(workshop.journal)
     assert again.overlap == Overlap.of_notes(results.notes)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -316,14 +317,18 @@ def test_a_terminal_without_cursor_control_gets_lines_while_the_run_goes_on(monk
     assert "\x1b" not in file.getvalue()
 
 
-def test_the_time_elapsed_includes_the_start_of_workers():
+def test_the_time_elapsed_includes_the_start_of_workers(monkeypatch):
+    now = [100.0]
     progress = RichProgress(console=Console(file=io.StringIO()))
     progress.follow(Activity, Bounds(Limits(), None))
+    monkeypatch.setattr("hpo.run.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
     for _ in range(2):  # and not the run before
         with progress.starting():
-            time.sleep(0.2)
+            now[0] += 0.25
         with progress:
-            assert 0.2 <= progress.view().elapsed < 0.39
+            assert progress.view().elapsed == 0.25
+            now[0] += 0.5
+            assert progress.view().elapsed == 0.75
 
 
 def test_lines_of_a_log_are_few():

@@ -130,7 +130,7 @@ def test_snapshot(results: Results) -> None:
     labels = snapshot.fields()
     assert labels["trials"] == "6 (1 running, 2 failed)"
     assert labels["best loss"] == "0.3 (trial 0)"
-    assert labels["skill"] == "+0.25 (cross-validated)"
+    assert labels["skill"].startswith("+0.25 (cross-validated, 1 decision; 0: as good as ")
     assert labels["saved"] == "1 epochs, 8% of plain Hyperband so far"  # 11 were trained
     assert labels["degraded"].startswith("1 round ")
     assert Snapshot.of(summary, None).saved is None

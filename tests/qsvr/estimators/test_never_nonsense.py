@@ -211,7 +211,7 @@ def test_a_time_limit_ends_refinement_with_the_best_so_far(n_refinements):
     QSVR(C=100, random_state=0).fit(X, y)  # compiles, which would count
     with pytest.warns(ConvergenceWarning, match=r"ended by time_limit.*Raise time_limit"):
         model = QSVR(**parameters, time_limit=0.45, random_state=0).fit(X, y)
-    assert model.n_iter_ == 2
+    assert model.n_iter_ in (1, 2)  # 1 on a busy machine
     assert model.score(X, y) > 0.0
 
 

@@ -90,8 +90,7 @@ def test_samplers_that_polish_have_no_raw_energies():
 
 
 def test_display_says_the_result():
-    import matplotlib as mpl
-
+    mpl = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -105,8 +104,7 @@ def test_display_says_the_result():
 
 def test_text_of_a_sampler_is_shown_as_it_is(capsys):
     """Its name comes from a class of the user or from a service."""
-    import matplotlib as mpl
-
+    mpl = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     from qsvr._text import say
     from qsvr.inspection import SampleEnergyDisplay
 

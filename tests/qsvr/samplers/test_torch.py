@@ -38,17 +38,22 @@ def stack(kind, n=9, n_members=3):
     return QuboStack.of(qubos)
 
 
+ON_CUDA = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 KINDS = ["3 bits", "5 bits", "unequal C", "overlap", "base 3", "windows", "labels"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_reads", [9, 70])
-def test_the_samples_are_those_of_the_compiled_annealer(kind, num_reads):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_CUDA)])
+def test_the_samples_are_those_of_the_compiled_annealer(device, kind, num_reads):
     """But where a rounding decides a move: from there on the read is another one, as good."""
     problems, sampler = stack(kind), get_sampler("structured")
     options = {"num_reads": num_reads, "seeds": range(3), "num_sweeps": 12 if num_reads > 9 else 20}
     compiled = sampler.sample_stack(problems, **options)
-    tensors = sampler.sample_stack(problems, device="cpu", **options)
+    tensors = sampler.sample_stack(problems, device=device, **options)
     same = [(a.bits == b.bits).all(axis=1).mean() for a, b in zip(compiled, tensors, strict=True)]
     assert np.mean(same) > 0.9
     for a, b in zip(compiled, tensors, strict=True):

@@ -111,27 +111,38 @@ def test_dask_jobqueue(make_workshop, slurm, outcome_of, monkeypatch) -> None:
     assert len({pid for *_, pid in busy.trace()}) == 2
 
 
-GUIDE = Path(__file__).parents[4] / "docs" / "guide" / "executors.md"
+DOCS = Path(__file__).parents[4] / "docs"
+PAGES = (DOCS / "start" / "slurm.md", DOCS / "guide" / "executors.md")
 NEEDS_MPI = pytest.mark.skipif(
     shutil.which("mpiexec") is None or importlib.util.find_spec("mpi4py") is None,
     reason='needs MPI (Debian: openmpi-bin) and mpi4py (pip install ".[mpi]")',
 )
 
 
+def printed_blocks() -> list[str]:
+    """Return the shell scripts of both pages."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    return [block for text in texts for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
+
+
 def printed(first: str) -> str:
-    """Return the block of the guide that holds a text."""
-    blocks = re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    (block,) = (block for block in blocks if first in block)
+    """Return the script that holds a text."""
+    (block,) = (block for block in printed_blocks() if first in block)
     return block
 
 
 def prepared(workshop, name: str, first: str, **changes: str) -> Path:
-    """Write a script of the guide into a workshop, with its trainer, size and time."""
+    """Write a script of the pages into a workshop, with its trainer, journal, size and time."""
     script = printed(first)
+    options = "--scheduler hyperband --reduction-factor 3"
     for old, new in {
-        "train.py:trainer": "work.py:train --scheduler hyperband --reduction-factor 3",
+        "train.py:trainer": f"work.py:train {options}",
+        "train.py:train ": f"work.py:train --space space.toml {options} ",
+        "--max-resource 27": "--max-resource 9",
         "--max-resource 81": "--max-resource 9",
-        "--ntasks=33": "--ntasks=3",
+        "mpi.jsonl": "run.jsonl",
+        "array.jsonl": "run.jsonl",
+        "--ntasks=9": "--ntasks=3",
         "--cpus-per-task=16": "--cpus-per-task=2",
         **changes,
     }.items():
@@ -150,8 +161,8 @@ def prepared(workshop, name: str, first: str, **changes: str) -> Path:
 
 
 def test_the_scripts_of_the_guide_are_bash(tmp_path) -> None:
-    blocks = re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) >= 4
+    blocks = printed_blocks()
+    assert len(blocks) >= 6
     for number, block in enumerate(blocks):
         file = tmp_path / f"{number}.sh"
         file.write_text(block)
@@ -169,7 +180,7 @@ def test_the_deadline_of_a_job_is_asked_for(slurm, tmp_path) -> None:
 
 
 def output_of(slurm: Slurm, workshop) -> str:
-    texts = [path.read_text() for path in sorted(workshop.root.glob("slurm-*.out"))]
+    texts = [path.read_text() for path in sorted(workshop.root.glob("s*-*.out"))]
     return "\n".join([*texts, (slurm.root / "slurmctld.log").read_text()[-2000:]])
 
 
@@ -177,11 +188,11 @@ def output_of(slurm: Slurm, workshop) -> str:
 def test_mpi_job_requeues_itself_until_the_search_is_finished(
     make_workshop, slurm, outcome_of
 ) -> None:
-    """``search.sbatch``: a deadline shorter than the search, and a rank that is killed."""
+    """``mpi.sbatch``: a deadline shorter than the search, and a rank that is killed."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
     busy.slow(0.3)
-    script = prepared(busy, "search.sbatch", "HPO=", **{"--deadline slurm": "--deadline 7s"})
+    script = prepared(busy, "mpi.sbatch", "HPO=", **{"--deadline slurm": "--deadline 7s"})
     first = slurm.submit(busy.root, script)
     wait_until(lambda: busy.epochs() >= 10, "training to go on")
     os.kill(busy.trace()[-1][-1], signal.SIGKILL)
@@ -199,7 +210,7 @@ def test_mpi_job_requeues_itself_until_the_search_is_finished(
 
 @NEEDS_MPI
 def test_mpi_jobs_in_a_chain(make_workshop, slurm, outcome_of) -> None:
-    """The chain of the guide: jobs without requeueing, each after the one before."""
+    """The chain of the page: jobs without requeueing, each after the one before."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
     busy.slow(0.2)
@@ -253,13 +264,14 @@ def test_job_array_whose_leader_is_killed(make_workshop, slurm, outcome_of) -> N
     """``array.sbatch``: three tasks run the same line, and the search outlives the first leader."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
-    busy.slow(0.1)
-    changes = {"--array=0-31": "--array=0-2", "--workers 32": "--workers 3"}
-    script = prepared(busy, "array.sbatch", "--array=0-31", **changes)
+    (busy.root / "wait").touch()  # the first epochs last until two tasks train
+    changes = {"--array=0-7": "--array=0-2", "--workers 8": "--workers 3"}
+    script = prepared(busy, "array.sbatch", "--array=0-7", **changes)
     job = slurm.submit(busy.root, script)
     place = busy.root / "run.checkpoints" / "members" / "leader.json"
     wait_until(lambda: len({pid for *_, pid in busy.trace()}) >= 2, "a second process to train")
     os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
+    (busy.root / "wait").unlink()
     wait_until(lambda: slurm.over(job), "the tasks to end")
     output = output_of(slurm, busy)
     results = Results.from_journal(busy.journal)
