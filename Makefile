@@ -111,7 +111,7 @@ site-check: docs $(BROWSER)
 	    $(BIN)/python -m pytest tests/docs/test_site.py tests/docs/test_browser.py
 
 pictures: $(STAMP)
-	@set -e; for script in flows tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done
+	@set -e; for script in flows architecture tube zephyr rungs; do $(BIN)/python docs/pictures/$$script.py; done
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/render.py

@@ -23,6 +23,11 @@ text{fill:#1c2733;font-size:16px}
 .option{fill:#fdf3dc;stroke:#a66f00;stroke-width:1.5}
 .a{fill:none;stroke:#0072b2;stroke-width:2;marker-end:url(#blue)}
 .o{fill:none;stroke:#a66f00;stroke-width:2;marker-end:url(#brown)}
+.r{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}
+.r{font-weight:700}
+.m{fill:#44525f}
+.room{fill:#f6f4ee;stroke:#b9b39f;stroke-width:1}
+.low{fill:#fff;stroke:#b9b39f;stroke-width:1}
 """
 MARKER = (
     '<marker id="{0}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '

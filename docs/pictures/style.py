@@ -14,28 +14,21 @@ from typing import Any
 import matplotlib as mpl
 from PIL import Image
 
+from hpo.report.plots.fates import RUNS
+from hpo.report.plots.style import STYLE
+
 STATIC = Path(__file__).parents[1] / "_static"
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#767676"
+BLUE, ORANGE, GREEN, PURPLE, RED, SKY = RUNS
+YELLOW, GREY = "#F0E442", "#767676"
 WIDTH = 6.4
 
 
 def use() -> Any:
-    """Set the style of all pictures and return pyplot."""
+    """Set the style of all pictures, which is that of the figures of `hpo`, and return pyplot."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    plt.rcParams.update(
-        {
-            "font.size": 12,
-            "axes.titlesize": 13,
-            "axes.titlelocation": "left",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-            "svg.hashsalt": "qsvr",
-        }
-    )
+    plt.rcParams.update({**STYLE, "axes.titlelocation": "left", "svg.hashsalt": "qsvr"})
     return plt
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.report import Comparison, read_run, write_comparison, write_report
+from hpo.report import Comparison, read_run, write_report
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason='browser tests need: pip install ".[browser]"'
@@ -122,7 +122,7 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     runs = [read_run(journal) for journal in journals]
     return {
         "report": write_report(runs[0], folder / "report.html"),
-        "comparison": write_comparison(Comparison(runs), folder / "comparison.html"),
+        "comparison": Comparison(runs).write_page(folder / "comparison.html"),
     }
 
 

@@ -14,7 +14,12 @@ from browser import Browser, find_chromium
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "docs" / "_static"
 SCRIPTS = ROOT / "docs" / "pictures"
-FLOWS = ("qsvr-flow.svg", "hpo-flow.svg")
+FLOWS = (
+    "_static/qsvr-flow.svg",
+    "_static/hpo-flow.svg",
+    "develop/architecture-qsvr.svg",
+    "develop/architecture-hpo.svg",
+)
 PHONE = 390
 # Letters that reach out of the box in which they begin, and the smallest size of letters.
 MEASURE = """
@@ -35,18 +40,20 @@ MEASURE = """
 """
 
 
-def test_the_flow_diagrams_are_those_of_their_script():
-    script = runpy.run_path(str(SCRIPTS / "flows.py"))
-    drawn = {"qsvr-flow.svg": script["fit"](), "hpo-flow.svg": script["search"]()}
-    for name in FLOWS:
-        assert drawn[name] == (STATIC / name).read_text("utf-8"), (
-            "draw them again: python docs/pictures/flows.py"
+def test_the_diagrams_are_those_of_their_scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    flows = runpy.run_path(str(SCRIPTS / "flows.py"))
+    folders = runpy.run_path(str(SCRIPTS / "architecture.py"))["diagram"]
+    drawn = (flows["fit"](), flows["search"](), folders("qsvr"), folders("hpo"))
+    for name, text in zip(FLOWS, drawn, strict=True):
+        assert text == (ROOT / "docs" / name).read_text("utf-8"), (
+            "draw them again: python docs/pictures/flows.py, python docs/pictures/architecture.py"
         )
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_flow_diagram_has_a_title_a_description_and_a_background(name):
-    root = ET.parse(STATIC / name).getroot()
+def test_a_diagram_has_a_title_a_description_and_a_background(name):
+    root = ET.parse(ROOT / "docs" / name).getroot()
     parts = {child.tag.split("}")[1]: child for child in root}
     assert root.get("role") == "img"
     assert root.get("aria-labelledby") == "title desc"
@@ -58,12 +65,12 @@ def test_a_flow_diagram_has_a_title_a_description_and_a_background(name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
-def test_a_flow_diagram_can_be_read_on_a_phone(tmp_path):
+def test_a_diagram_can_be_read_on_a_phone(tmp_path):
     browser = Browser(find_chromium(), tmp_path / "profile")
     try:
         for name in FLOWS:
             page = tmp_path / "page.html"
-            svg = (STATIC / name).read_text("utf-8").replace("<svg ", '<svg style="width:100%" ', 1)
+            svg = (ROOT / "docs" / name).read_text("utf-8").replace("<svg ", '<svg style="width:100%" ', 1)
             page.write_text(f'<meta charset="utf-8"><body style="margin:16px">{svg}', "utf-8")
             browser.open(page.as_uri(), width=PHONE, height=900)
             found = browser.evaluate(MEASURE)

@@ -47,6 +47,11 @@ def test_the_site_builds_without_warnings(pages):
 
 
 @pytest.mark.slow
+def test_no_page_shows_its_settings_as_text(pages):
+    assert [name for name, text in pages.items() if "html_theme." in text] == []
+
+
+@pytest.mark.slow
 def test_the_header_names_the_sections(pages):
     header = between(pages["guide/samplers.html"], '<ul class="bd-navbar-elements', "</ul>")
     assert [each.strip() for each in re.findall(r">([^<>]+)</a>", header)] == HEADER

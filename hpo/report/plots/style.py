@@ -16,14 +16,14 @@ SMALLEST = 1e-100
 """Least positive value on a logarithmic axis."""
 QUIET = "#666666"
 """Colour of notes."""
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 13,
     "legend.frameon": False,
 }
-"""Settings of the figures that are made here; readable at the width of a phone."""
+"""Settings of new figures, and of the pictures of the documentation; readable on a phone."""
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def axes_or_new(ax: Any, size: tuple[float, float] = (6.4, 4.4)) -> Iterator[Any
         return
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         yield figures.Figure(figsize=size, layout="constrained").subplots()
 
 
