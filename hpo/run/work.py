@@ -33,12 +33,12 @@ from hpo.run.checkpoints import default_directory
 from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
+from hpo.run.interrupts import signals_stop
 from hpo.run.journal import read_header, read_journal
 from hpo.run.limits import Limits, limits_of
 from hpo.run.locking import locked_journal
 from hpo.run.recorder import LEADER
 from hpo.run.results import Results
-from hpo.run.runner import signals_stop
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
 from hpo.trainers.failures import describe
