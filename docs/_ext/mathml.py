@@ -15,8 +15,8 @@ def visit_math(self: Any, node: Any) -> None:
 
 
 def visit_displaymath(self: Any, node: Any) -> None:
-    """Write a formula of its own, in a box that scrolls where the page is narrow."""
-    self.body.append(self.starttag(node, "div", CLASS="math"))
+    """Write a formula of its own, in a box that scrolls, also by the keyboard, on a narrow page."""
+    self.body.append(self.starttag(node, "div", CLASS="math", tabindex="0"))
     formula = tex2mathml(node.astext())
     self.body.append(formula.replace("<math", '<math display="block"', 1))
     self.body.append("</div>\n")

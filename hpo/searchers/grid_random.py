@@ -123,7 +123,7 @@ def _axis(values: tuple[Any, ...], needs: Sequence[tuple[Any, ...] | None]) -> t
 
 
 class RandomSearcher:
-    """Draws each configuration from the space by the seed and the trial's number alone.
+    """Draws random configurations, which depend on the seed and the trial's number only.
 
     Parameters
     ----------

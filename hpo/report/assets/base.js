@@ -109,6 +109,12 @@ function section(id, title, ...children) {
   return box(id, "section", { id, "aria-labelledby": `${id}-title` }, heading, ...children);
 }
 
+// The colours of the fates of some trials, for a list of class keys.
+function fateKeys(key, trials) {
+  const used = new Set(trials.map((trial) => trial.fate));
+  return data.fates.flatMap((fate, place) => (used.has(place) ? [box(`${key}-fate-${place}`, "li", {}, make("span", { class: `key fate-${place}` }), fate)] : []));
+}
+
 // A place for a figure that is drawn for its width, and again whenever that changes.
 function figure(key, drawIt, { mark = null, ...attributes } = {}) {
   const isNew = !kept.has(key);

@@ -17,13 +17,17 @@ function niceTicks(low, high, count) {
   return ticks;
 }
 
-function logTicks(low, high, count) {
-  const decades = Math.log10(high / low);
-  const factors = decades * 3 <= count ? [1, 2, 5] : [1];
+function multiplesOfPowers(factors, low, high) {
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const factor of factors) ticks.push(Number((factor * 10 ** power).toPrecision(6)));
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
+  return ticks.filter((tick) => tick >= low && tick <= high);
+}
+
+function logTicks(low, high, count) {
+  const decades = Math.log10(high / low);
+  const inside = decades * 3 > count ? multiplesOfPowers([1], low, high) : [];
+  if (inside.length < 2) inside.splice(0, 1, ...multiplesOfPowers([1, 2, 5], low, high));
   if (inside.length < 2) return niceTicks(low, high, count);
   const skip = Math.ceil(inside.length / Math.max(2, count));
   return inside.filter((_, place) => place % skip === 0);

@@ -21,11 +21,12 @@ function errorText() {
 
 function drawSkill(place, decisions) {
   const floor = -2;
+  const least = Math.max(floor, Math.min(0, ...decisions.map((decision) => decision.skill ?? 0)));
   const { svg, x, y, width, margin } = frame(place, {
     label: `Skill of the predictor at ${plural(decisions.length, "decision")}`,
     height: 240,
     x: { label: "decision", range: [0.5, Math.max(1.5, decisions.length + 0.5)], kind: "linear", ticks: niceTicks(1, Math.max(2, decisions.length), 6).filter(Number.isInteger) },
-    y: { label: "skill", range: [floor - 0.15, 1.05], kind: "linear" },
+    y: { label: "skill", range: [least - 0.15, 1.05], kind: "linear" },
   });
   svg.append(draw("line", { class: "reference", x1: margin.left, x2: width - margin.right, y1: y(0), y2: y(0) }));
   svg.append(label("last value", width - margin.right - 4, y(0) - 5, { "text-anchor": "end" }));

@@ -3,14 +3,14 @@ function timelinePart() {
   const { lanes, spans, recorded } = data.timeline;
   if (!spans.length) return null;
   const words = recorded
-    ? "One row per worker. A bar is a segment of a trial, coloured by the fate of the trial; gaps are waiting."
+    ? "One row per worker. A bar is a segment of a trial, coloured by the fate of the trial; gaps are waiting. The percentages are shares of the time without the transfer of segments and reports, which the utilisation of the run contains."
     : "The journal does not say which worker trained which segment. The segments are put into as few rows as possible; a bar lasts from the decision to the report.";
   const kinds = new Set(spans.map((span) => span[1]));
   const extra = [["predict", "prediction"], ["forecast", "forecast"], ["retry", "attempt that failed and was repeated"], ["failed", "attempt after which its trial failed"]].filter(([kind]) => kinds.has(kind));
   const keys = extra.map(([kind, name]) => box(`timeline-key-${kind}`, "li", {}, make("span", { class: `key span-${kind}` }), name));
   const table = numbers("timeline", "timeline", ["worker", "what", "trial", "from epoch", "to epoch", "start (s)", "end (s)"],
     () => spans.map(([lane, kind, trial, first, last, start, end]) => [lanes[lane].name, kind, trial, first, last, start, end]));
-  return section("timeline", "Timeline of workers", box("timeline-lead", "p", { class: "quiet" }, words), box("timeline-keys", "ul", { class: "keys" }, ...keys), figure("timeline-figure", drawTimeline, { mark: markTimeline }), table);
+  return section("timeline", "Timeline of workers", box("timeline-lead", "p", { class: "quiet" }, words), box("timeline-keys", "ul", { class: "keys" }, ...fateKeys("timeline", data.trials), ...keys), figure("timeline-figure", drawTimeline, { mark: markTimeline }), table);
 }
 
 function drawTimeline(place) {

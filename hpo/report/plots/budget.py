@@ -39,11 +39,12 @@ def plot_budget(results: Results, ax: Any = None) -> Any:
                         height=0.7, color=colour, edgecolor="white", label=name)  # fmt: skip
             sums = {bracket: sums[bracket] + lengths[bracket] for bracket in brackets}
         saved = _saved(results, brackets)
-        if any(saved):
+        rows = [row for row, less in enumerate(saved) if less]
+        if rows:
             ax.barh(
-                range(len(brackets)),
-                saved,
-                left=list(sums.values()),
+                rows,
+                [saved[row] for row in rows],
+                left=[sums[brackets[row]] for row in rows],
                 height=0.7,
                 color="none",
                 edgecolor=KEPT,

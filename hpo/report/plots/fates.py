@@ -34,21 +34,29 @@ PREDICTED = "#CC79A7"
 
 
 def fates(results: Results) -> dict[int, str]:
-    """Return the fate of each trial of `results`, a key of `FATES`."""
+    """Return the fate of each trial of `results`, a key of `FATES`.
+
+    A prediction may decide on a trial while an idle worker trains its last segment. Such a trial
+    was stopped too late to save an epoch, and counts as trained to the end.
+    """
     dropped = {trial for e in results.events if e.kind == "decision" for trial in e.dropped}
     best = None if results.incumbent is None else results.incumbent.trial_id
+    completed = [t for t in results.trials if t.status is TrialStatus.COMPLETED]
+    whole = max((len(trial.losses) for trial in completed), default=0)
     return {
-        trial.trial_id: "best" if trial.trial_id == best else _fate(trial, dropped)
+        trial.trial_id: "best" if trial.trial_id == best else _fate(trial, dropped, whole)
         for trial in results.trials
     }
 
 
-def _fate(trial: TrialSummary, dropped: Container[int]) -> str:
+def _fate(trial: TrialSummary, dropped: Container[int], whole: int) -> str:
     if trial.status is TrialStatus.FAILED:
         return "failed"
     if trial.status is TrialStatus.COMPLETED:
         return "trained to the end"
     if trial.status is TrialStatus.STOPPED:
         by_prediction = trial.trial_id in dropped
+        if by_prediction and len(trial.losses) == whole:
+            return "trained to the end"
         return "stopped by a prediction" if by_prediction else "given up for better ones"
     return "not finished"

@@ -278,7 +278,10 @@ def _marks(axis: Axis) -> Sequence[tuple[float, str]]:
         return [(float(place), _cut(level, 10)) for place, level in enumerate(axis.levels)]
     from matplotlib.ticker import LogLocator, MaxNLocator
 
-    locator: Any = LogLocator(numticks=4) if axis.log else MaxNLocator(4, steps=[1, 2, 5, 10])
+    locator: Any = MaxNLocator(4, steps=[1, 2, 5, 10])
+    if axis.log and axis.high > 4 * axis.low:
+        subs = (1.0, 2.0, 5.0) if axis.high < 100 * axis.low else (1.0,)
+        locator = LogLocator(subs=subs, numticks=4)
     found = [float(tick) for tick in locator.tick_values(axis.low, axis.high)]
     inside = [tick for tick in found if axis.low <= tick <= axis.high]
     return [(tick, number(tick)) for tick in inside or (axis.low, axis.high)]

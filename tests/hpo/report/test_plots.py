@@ -16,6 +16,7 @@ from hpo.report.content import content
 from hpo.report.importance import importance
 from hpo.report.plots import (
     FATES,
+    fates,
     plot_best,
     plot_budget,
     plot_curves,
@@ -30,7 +31,7 @@ from hpo.report.plots import (
 )
 from hpo.run.history import PHASES
 from hpo.run.results import Results
-from hpo.trial import SchedulerSummary, TrialStatus, TrialSummary
+from hpo.trial import Event, SchedulerSummary, TrialStatus, TrialSummary
 
 SPACE = SearchSpace.from_dict(
     {
@@ -65,6 +66,27 @@ def texts_of(ax) -> str:
     found = [text.get_text() for text in ax.texts]
     legend = ax.get_legend()
     return "\n".join(found + ([] if legend is None else [t.get_text() for t in legend.get_texts()]))
+
+
+def test_a_prediction_that_comes_when_the_last_segment_runs_stops_nothing():
+    """Idle workers train ahead of decisions."""
+    stopped, completed = TrialStatus.STOPPED, TrialStatus.COMPLETED
+    trials = (
+        TrialSummary(0, {}, 0, 2, completed, losses=(0.9, 0.5, 0.3, 0.2)),
+        TrialSummary(1, {}, 0, 2, stopped, losses=(0.9, 0.8, 0.7, 0.6)),
+        TrialSummary(2, {}, 0, 2, stopped, losses=(0.9, 0.8, 0.7)),
+        TrialSummary(3, {}, 0, 1, stopped, losses=(0.9, 0.8)),
+    )
+    decision = Event("decision", 0, 2, 3, kept=(0,), dropped=(1, 2))
+    run = Results.of(
+        SchedulerSummary(trials, trials[0], 13, (decision,)), [], [], None, finished=True
+    )
+    assert list(fates(run).values()) == [
+        "best",
+        "trained to the end",
+        "stopped by a prediction",
+        "given up for better ones",
+    ]
 
 
 def test_best_so_far_has_two_phases_and_its_value_at_the_end(results) -> None:
