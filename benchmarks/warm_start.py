@@ -174,7 +174,8 @@ def shared_tables(paths: Sequence[Path]) -> dict[str, CurveTable]:
         sys.exit(
             f"tables of learning curves are needed: {missing[0]} is not there; "
             f"{HOW_TO_GET_TABLES}, or use --tables. Of the tables that are fetched no two have the "
-            "same hyperparameters; python benchmarks/recorded.py records some that have, in benchmarks/out/recorded"
+            "same hyperparameters; python benchmarks/recorded.py records some that have, in "
+            "benchmarks/out/recorded"
         )
     files = [f for p in paths for f in (sorted(p.glob("*.npz")) if p.is_dir() else [p])]
     tables = {file.stem: read_table(file) for file in files}

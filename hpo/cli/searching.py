@@ -223,10 +223,9 @@ def run(trainer: str, space: Path | None, journal: Path | None, **options: Any) 
         settings["initial"] = read_configs(initial, domains, options["mode"])
     limits = {name: options.pop(name) for name in NAMES_OF_LIMITS}
     scheduler_options = parse_options(options.pop("scheduler_option"))
-    if (least := options.pop("min_resource")) is not None:
-        scheduler_options["min_resource"] = least
-    if (least := options.pop("min_improvement")) is not None:
-        scheduler_options["min_improvement"] = least
+    for name in ("min_resource", "min_improvement"):
+        if (least := options.pop(name)) is not None:
+            scheduler_options[name] = least
     spec = RunSpec(
         trainer=trainer,
         script=script,

@@ -28,7 +28,7 @@ from hpo.run.checks import is_integer, is_number
 from hpo.run.journal import JournalContent
 from hpo.run.objective import named
 from hpo.run.overlap import RESUMED
-from hpo.run.recorder import LEADER
+from hpo.run.recorder import LEADER, leader_of
 from hpo.run.results import Results
 from hpo.run.salvage import read_salvaged
 from hpo.run.table import config_text
@@ -262,7 +262,7 @@ def status_of(content: JournalContent, results: Results | None, problem: str = "
         Why they cannot.
     """
     journal = content.path
-    leader = _leader(content)
+    leader = leader_of(content.notes())
     locked = is_locked(journal, leader.get("pid"))
     problem = problem if content.damage is None else str(content.damage)
     spec = content.header.spec
@@ -351,11 +351,6 @@ def _is_alive(leader: Mapping[str, Any]) -> bool | None:
     except OSError:
         pass
     return True
-
-
-def _leader(content: JournalContent) -> dict[str, Any]:
-    notes = [note for note in content.notes() if note.get("what") == LEADER]
-    return {name: value for name, value in notes[-1].items() if name != "what"} if notes else {}
 
 
 def _is_left_behind(content: JournalContent) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpo.loop import Scheduler
@@ -30,6 +30,21 @@ _SHOW_SHARE = 0.02
 """Largest share of the time that the display may take: a summary of many trials takes long."""
 _SHOW_AT_ONCE = 0.2
 """Seconds that it may take beyond this share, so that a burst of events is shown."""
+
+
+def leader_of(notes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the process that leads a run, or last did; empty if its notes do not say.
+
+    Parameters
+    ----------
+    notes : iterable of Mapping
+        Notes of its journal, in order.
+    """
+    latest: Mapping[str, Any] = {}
+    for note in notes:
+        if note.get("what") == LEADER:
+            latest = note
+    return {name: value for name, value in latest.items() if name != "what"}
 
 
 class RunRecorder:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import signal
 import threading
 import time
 from collections import deque
@@ -13,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hpo.errors import (
     AT_DEADLINE,
@@ -25,16 +22,16 @@ from hpo.errors import (
     StoppedRunError,
 )
 from hpo.run.checkpoints import CheckpointStore
-from hpo.run.deadline import Deadline, part_note
+from hpo.run.deadline import Deadline, known_part, part_note
 from hpo.run.executors.pools import WorkerPool
-from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.forecasting import InTurn, ModelRunner
+from hpo.run.journal import JournalContent
 from hpo.run.limits import Bounds, LimitReachedError
 from hpo.run.objective import OBJECTIVE, named
 from hpo.run.overlap import Overlap, OverlapMeter
 from hpo.run.progress import Activity
 from hpo.run.recorder import SEGMENT
-from hpo.run.replay import CHECKPOINTS, RESTART
+from hpo.run.replay import CHECKPOINTS, RESTART, restarting
 from hpo.run.trial_results import METRICS
 from hpo.trainers.base import Outcome, Probe, Segment, Trainer
 from hpo.trainers.objective import LOSS_MINIMISED, Objective
@@ -273,6 +270,24 @@ class JobRunner:
         job : TrainJob
         """
         self._queue.append(_Attempt(job, restarted=True))
+
+    def resubmit(self, pending: Sequence[Job], before: JournalContent) -> None:
+        """Accept the jobs that an earlier session decided and did not report.
+
+        Parameters
+        ----------
+        pending : sequence of Job
+        before : JournalContent
+            Content of the journal of that session.
+        """
+        afresh, notes = restarting(before), before.notes()
+        for job in pending:
+            if not isinstance(job, TrainJob):
+                self.submit(job)
+            elif job.trial_id in afresh:
+                self.submit_afresh(job)
+            else:
+                self.submit(job, self._objective.losses(known_part(job, notes)))
 
     def stop(self, signum: int) -> None:
         """Make `wait` raise `InterruptedRunError` soon; safe to call from a signal handler."""
@@ -610,58 +625,3 @@ class JobRunner:
 
 def _place(job: TrainJob) -> dict[str, Any]:
     return {"trial_id": job.trial_id, "start": job.start, "stop": job.stop}
-
-
-class Stoppable(Protocol):
-    """What `signals_stop` stops."""
-
-    background: bool
-
-    def stop(self, signum: int) -> None:
-        """Stop soon; safe to call from a signal handler."""
-        ...
-
-
-@contextlib.contextmanager
-def signals_stop(runner: Stoppable) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and a batch system's signals stop the run cleanly.
-
-    They are `hpo.run.executors.signals.STOP_SIGNALS`, but for a SIGHUP that is ignored (``nohup``).
-    A second Ctrl-C stops the run at once. Signal handlers belong to the main thread; in another
-    thread this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, _: FrameType | None) -> None:
-        if signal.SIGINT in before:
-            signal.signal(signal.SIGINT, before[signal.SIGINT])
-        runner.stop(signum)
-        if not runner.background:
-            os.write(2, b"\nStopping after the running segment; Ctrl-C again stops at once.\n")
-
-    before: dict[int, Any] = {
-        signum: signal.signal(signum, stop)
-        for signum in STOP_SIGNALS
-        if signum.name != "SIGHUP" or signal.getsignal(signum) != signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextlib.contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C and its like while workers are ended, which takes some seconds at most."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in GROUP_SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -36,9 +36,10 @@ from hpo.predictors import CurvePredictor, Forecaster
 from hpo.run.baseline import HyperbandBaseline
 from hpo.run.callbacks import Callback, check_callbacks, drive_with_callbacks, show_results
 from hpo.run.checkpoints import CheckpointStore, default_directory
-from hpo.run.deadline import Moment, known_part, seconds_until
+from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors.pools import ExecutorSource
 from hpo.run.going_on import begin, extended, retry_trials
+from hpo.run.interrupts import interrupts_ignored, signals_stop
 from hpo.run.journal import Entry, Header, Journal, JournalContent, read_header
 from hpo.run.limits import (
     Bounds,
@@ -55,9 +56,9 @@ from hpo.run.overlap import RESUMED
 from hpo.run.progress import Progress
 from hpo.run.recorder import LEADER, RunRecorder
 from hpo.run.removal import RemovingRunner, discarded_without_objective, removed_before
-from hpo.run.replay import WORKERS, replay, restarting
+from hpo.run.replay import WORKERS, replay
 from hpo.run.results import Results
-from hpo.run.runner import JobRunner, Policy, interrupts_ignored, signals_stop
+from hpo.run.runner import JobRunner, Policy
 from hpo.run.salvage import salvage_journal
 from hpo.run.spec import RunSpec
 from hpo.run.state import state_note
@@ -65,7 +66,7 @@ from hpo.run.workers import Workers, WorkerSettings
 from hpo.text import visible
 from hpo.trainers import Trainer
 from hpo.trainers.objective import Objective
-from hpo.trial import Config, Done, Job, TrainJob, TrialStatus
+from hpo.trial import Config, Done, Job, TrialStatus
 
 _log = logging.getLogger(__name__)
 
@@ -316,6 +317,15 @@ default="process"
         CheckpointStore(store).restore_journal(journal)
         if salvage and (aside := salvage_journal(journal, settings.get("checkpoint_dir"))):
             _log.warning("%s was damaged; it is kept as %s", journal, aside)
+        tuner = cls._of_journal(journal, trainer, scheduler, settings)
+        with machine_errors_named():
+            return tuner._resume(limits, extend or {}, retry_failed=retry_failed)  # noqa: SLF001
+
+    @classmethod
+    def _of_journal(
+        cls, journal: Path, trainer: Any, scheduler: Scheduler | None, settings: Mapping[str, Any]
+    ) -> Tuner:
+        """Build the tuner that resumes a run (see `resume`)."""
         header = read_header(journal)
         settings = resumed_with(header.objective, settings)
         if header.spec:
@@ -334,16 +344,14 @@ default="process"
             if tuner.spec is not None and tuner.spec.fingerprint != spec.fingerprint:
                 file = tuner.spec.trainer.rpartition(":")[0] or "the script"
                 _log.warning("%s has changed since the run began", visible(file))
-        elif trainer is None or scheduler is None:
+            return tuner
+        if trainer is None or scheduler is None:
             raise JournalError(
                 f"journal {journal} was started from Python objects, which it cannot name; resume "
                 "it from Python (a notebook: run the cell of the trainer first) with "
                 "Tuner.resume(journal, trainer, scheduler) and the same objects"
             )
-        else:
-            tuner = cls(trainer, scheduler, journal=journal, **settings)
-        with machine_errors_named():
-            return tuner._resume(limits, extend or {}, retry_failed=retry_failed)
+        return cls(trainer, scheduler, journal=journal, **settings)
 
     def run(
         self,
@@ -417,7 +425,7 @@ default="process"
                     store.check_unused()
                 notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
                 workers = self._workers(trainer, store, stack, notes)
-                self._check_import(workers, store)
+                self._check_workers(workers, store)
                 if self.checkpoint_dir is not None:
                     store.create(Header("", {}, time.time(), self._objective))
                 return self._go(workers, store, bounds, notes=notes)
@@ -426,7 +434,7 @@ default="process"
             store.check_unused()
             notes = begin(self.scheduler, self.initial, self.warm_start, self._objective)
             workers = self._workers(trainer, store, stack, notes)
-            self._check_import(workers, store)  # before anything is written
+            self._check_workers(workers, store)  # before anything is written
             spec = {} if self.spec is None else self.spec.to_json()
             journal = stack.enter_context(
                 Journal.create(self.journal, spec, self._objective, notes)
@@ -454,7 +462,7 @@ default="process"
             store = self._store(self.journal)
             workers = self._workers(trainer, store, stack, content.notes())
             pending = replay(content, self.scheduler)  # while they start
-            self._check_import(workers, store)
+            self._check_workers(workers, store)
             kept = store.adopt(journal.header)
             if not kept and content.reports():
                 gone = visible(store.root)
@@ -490,30 +498,14 @@ default="process"
             recorder.note({"what": LEADER, **place, "executor": executor, "n_workers": n_workers})
         self._expect_workers(workers.pool.n_workers, recorder)
         store.removed = removed_before(recorder.notes)
-        runner = JobRunner(
-            workers.trainer,
-            workers.pool,
-            workers.model,
-            store,
-            Policy(
-                self.max_retries,
-                self.timeout,
-                self.predict_timeout,
-                self.max_lost,
-                objective=objective,
-            ).within(bounds, self.scheduler.summary().epochs),
-            recorder.note,
-            recorder.notes,
-        )
-        runner.idle = recorder.idle
-        self.progress.follow(runner.activity, bounds, getattr(self.scheduler, "n_trials", None))
+        runner = self._runner(workers, store, bounds, recorder)
         removing = RemovingRunner(
             runner, self.scheduler, store, recorder.note, keep=self.keep_checkpoints
         )
         try:
             with self.progress, signals_stop(runner):
                 if before is not None:
-                    _resubmit(runner, pending, before, objective)
+                    runner.resubmit(pending, before)
                 with _shown_at_end(recorder):
                     limit = self._searched(runner, removing, recorder, bounds.limits)
                 if not limit:
@@ -536,11 +528,28 @@ default="process"
             show_results(self.callbacks, error.results)
             raise
         results = self._results(recorder, store, finished=not limit)
-        workers.end()
+        workers.pool.end()
         show_results(self.callbacks, results)
         if results.incumbent is None and results.finished:
             warnings.warn(results.no_best_text, AllTrialsFailedWarning, stacklevel=4)
         return results
+
+    def _runner(
+        self, workers: Workers, store: CheckpointStore, bounds: Bounds, recorder: RunRecorder
+    ) -> JobRunner:
+        """Return the runner of the jobs, which the display follows."""
+        policy = Policy(
+            self.max_retries,
+            self.timeout,
+            self.predict_timeout,
+            self.max_lost,
+            objective=self._objective,
+        ).within(bounds, self.scheduler.summary().epochs)
+        parts = (workers.trainer, workers.pool, workers.model, store, policy)
+        runner = JobRunner(*parts, recorder.note, recorder.notes)
+        runner.idle = recorder.idle
+        self.progress.follow(runner.activity, bounds, getattr(self.scheduler, "n_trials", None))
+        return runner
 
     def _interrupted(
         self, stop: KeyboardInterrupt, recorder: RunRecorder, store: CheckpointStore
@@ -628,10 +637,10 @@ default="process"
             scheduler.expect_workers(n_workers)
         self.progress.announce(f"Budget: {scheduler.budget}")
 
-    def _check_import(self, workers: Workers, store: CheckpointStore) -> None:
-        """Wait until workers have imported the trainer, or raise their error."""
+    def _check_workers(self, workers: Workers, store: CheckpointStore) -> None:
+        """Wait until workers can train, or raise their error."""
         with self.progress.starting():
-            workers.check_import(store.root)
+            workers.pool.check_workers(workers.trainer, store.root)
 
     @property
     def _objective(self) -> Objective:
@@ -670,17 +679,3 @@ def _shown_at_end(recorder: RunRecorder) -> Iterator[None]:
         with contextlib.suppress(OSError, MemoryError):  # the error itself is what counts
             recorder.show()
         raise
-
-
-def _resubmit(
-    runner: JobRunner, pending: Sequence[Job], before: JournalContent, objective: Objective
-) -> None:
-    """Submit the jobs that an earlier session decided and did not report."""
-    afresh, notes = restarting(before), before.notes()
-    for job in pending:
-        if not isinstance(job, TrainJob):
-            runner.submit(job)
-        elif job.trial_id in afresh:
-            runner.submit_afresh(job)
-        else:
-            runner.submit(job, objective.losses(known_part(job, notes)))

@@ -33,12 +33,12 @@ from hpo.run.checkpoints import default_directory
 from hpo.run.deadline import Moment, seconds_until
 from hpo.run.executors import mailbox
 from hpo.run.executors.member import Member
+from hpo.run.interrupts import signals_stop
 from hpo.run.journal import read_header, read_journal
 from hpo.run.limits import Limits, limits_of
 from hpo.run.locking import locked_journal
-from hpo.run.recorder import LEADER
+from hpo.run.recorder import leader_of
 from hpo.run.results import Results
-from hpo.run.runner import signals_stop
 from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
 from hpo.trainers.failures import describe
@@ -223,8 +223,7 @@ def _found(member: Member, lead: _Lead, journal: Path) -> Mapping[str, Any]:
         state = leader.get("state")
         if state == mailbox.LEADS or (state != mailbox.UNKNOWN and lead.take()):
             return leader
-    notes = [note for note in read_journal(journal).notes() if note.get("what") == LEADER]
-    last = notes[-1] if notes else {}
+    last = leader_of(read_journal(journal).notes())
     who = f"process {last.get('pid')} on {last.get('host')}, executor {last.get('executor')!r}"
     raise UsageError(
         f"journal {journal} must be led by a process that takes members, got none for "

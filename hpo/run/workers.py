@@ -18,13 +18,10 @@ from hpo.run.executors.pools import (
     ExecutorPool,
     ExecutorSource,
     InlinePool,
-    ProcessPool,
     WorkerPool,
 )
-from hpo.run.executors.remote import ClusterPool
-from hpo.run.executors.shared import SharedPool
 from hpo.run.forecasting import ModelRunner, model_runner
-from hpo.run.runner import interrupts_ignored
+from hpo.run.interrupts import interrupts_ignored
 from hpo.trainers import Trainer, as_trainer
 from hpo.trainers.loading import named_trainer
 from hpo.trainers.sending import sendable
@@ -117,8 +114,7 @@ class WorkerSettings:
         else:
             pool = ExecutorPool(self.executor, self.n_workers or 1)
         stack.callback(_close, pool)
-        if isinstance(pool, ProcessPool | SharedPool):
-            pool.start(trainer)
+        pool.start(trainer)
         background = not isinstance(pool, InlinePool)
         model = model_runner(*forecasts, notes, background=background)
         stack.callback(_close, model)
@@ -141,24 +137,6 @@ class Workers:
     trainer: Trainer
     pool: WorkerPool
     model: ModelRunner
-
-    def check_import(self, root: Path) -> None:
-        """Wait until workers have imported the trainer, or raise their error.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of the checkpoints, which workers elsewhere have to see.
-        """
-        if isinstance(self.pool, ProcessPool | SharedPool):
-            self.pool.check_import(self.trainer)
-        elif isinstance(self.pool, ClusterPool):
-            self.pool.check_workers(self.trainer, root)
-
-    def end(self) -> None:
-        """Tell processes that share the search that it has ended."""
-        if isinstance(self.pool, SharedPool):
-            self.pool.end()
 
 
 def _close(workers: WorkerPool | ModelRunner) -> None:

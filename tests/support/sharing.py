@@ -13,19 +13,23 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Tests of one group run in one process, one after the other; of two groups, perhaps side by side.
 GROUPS = {
-    # Kills, timeouts and figures of time, each with processes of its own: never two at once.
-    "processes": (
-        "tests/contracts/test_executors.py",
-        "tests/hpo/integrations/test_ray.py",
-        "tests/hpo/run/executors/test_dask_cluster.py",
+    # Kills and timeouts, each with processes of its own: never two at once.
+    "kills": (
         "tests/hpo/run/test_failures.py",
         "tests/hpo/run/test_kill.py",
         "tests/hpo/run/test_owners.py",
         "tests/hpo/run/executors/test_attempts.py",
-        "tests/hpo/run/executors/test_mpi.py",
-        "tests/hpo/run/test_overlap.py",
         "tests/hpo/run/executors/test_shared.py",
         "tests/hpo/run/executors/test_slurm.py",
+    ),
+    # Clusters on this machine, and figures of time.
+    "clusters": (
+        "tests/contracts/test_executors.py",
+        "tests/hpo/integrations/test_ray.py",
+        "tests/hpo/run/test_overlap.py",
+        "tests/hpo/run/executors/test_dask_cluster.py",
+        "tests/hpo/run/executors/test_handshake.py",
+        "tests/hpo/run/executors/test_mpi.py",
     ),
     # One browser, and the runs that it shows.
     "browser": (

@@ -109,7 +109,7 @@ class Member:
         ending: Ending = "stopped"
         try:
             pool.start(trainer)
-            pool.check_import(trainer)
+            pool.check_workers(trainer, self._root)
             seat = _Seat(self._folder)
             ending = self._train(pool, seat, str(leader["id"]))
         finally:

@@ -18,12 +18,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from hpo.errors import ExecutorBrokenError, ExecutorLostError, UsageError
 from hpo.run.executors.attempts import run_attempt
@@ -41,22 +41,55 @@ _PRELOADED = ("hpo.run.executors.process", "threadpoolctl")
 ExecutorSource = Executor | Callable[[], Executor]
 
 
-class WorkerPool(Protocol):
-    """Runs segments on a number of workers."""
+class WorkerPool(ABC):
+    """Runs segments on a number of workers.
+
+    Attributes
+    ----------
+    n_workers : int
+        Maximum number of segments that run at the same time.
+    """
 
     n_workers: int
-    """Maximum number of segments that run at the same time."""
 
     @property
+    @abstractmethod
     def free(self) -> int:
         """Number of segments that can be started now."""
-        ...
 
     @property
     def n_waiting(self) -> int:
         """Number of segments that were submitted and wait for a worker."""
-        ...
+        return 0
 
+    def start(self, trainer: Trainer) -> None:  # noqa: B027 - most workers need no start
+        """Start the workers before there is a segment; returns at once.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            What they will train.
+        """
+
+    def check_workers(self, trainer: Trainer, root: Path) -> None:  # noqa: B027 - as `start`
+        """Wait until workers can train, before anything is written.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Has to be imported by them.
+        root : Path
+            Folder of the checkpoints, which they have to read and write.
+
+        Raises
+        ------
+        TrainerError
+            If a worker cannot import the trainer.
+        UsageError
+            If a worker cannot be used for another reason, or none answers in time.
+        """
+
+    @abstractmethod
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Start a segment.
 
@@ -70,14 +103,16 @@ class WorkerPool(Protocol):
         timeout : float or None
             Time limit in seconds.
         """
-        ...
 
+    def end(self) -> None:  # noqa: B027 - as `start`
+        """Tell workers that do not end with this pool that the search is over."""
+
+    @abstractmethod
     def close(self) -> None:
         """Stop the workers, killing running segments where that is possible."""
-        ...
 
 
-class InlinePool:
+class InlinePool(WorkerPool):
     """Runs segments in the calling thread, one by one.
 
     It cannot stop a hanging trainer, so a timeout is refused.
@@ -96,7 +131,6 @@ class InlinePool:
 
     n_workers = 1
     free = 1
-    n_waiting = 0
 
     def submit(self, trainer: Trainer, segment: Segment, timeout: float | None) -> Future[Outcome]:
         """Run the segment now and return a finished future.
@@ -120,7 +154,7 @@ class InlinePool:
         guardian().retire()
 
 
-class ProcessPool:
+class ProcessPool(WorkerPool):
     """Worker processes; the death of one does not affect the others.
 
     Parameters
@@ -146,8 +180,6 @@ class ProcessPool:
     2
     >>> pool.close()
     """
-
-    n_waiting = 0
 
     def __init__(
         self,
@@ -193,19 +225,8 @@ class ProcessPool:
             with contextlib.suppress(Exception):  # its first job starts it again, or says why not
                 worker.start(trainer)
 
-    def check_import(self, trainer: Trainer) -> None:
-        """Wait until the first worker has imported the trainer.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            As in `start`.
-
-        Raises
-        ------
-        TrainerError
-            If it cannot be imported.
-        """
+    def check_workers(self, trainer: Trainer, root: Path) -> None:  # noqa: ARG002 - on this disk
+        """Wait until the first worker has imported the trainer."""
         if isinstance(trainer, NamedTrainer | SentTrainer):
             self._workers[0].check_import(trainer)
 
@@ -254,7 +275,7 @@ class _Task:
     abandoned: bool = False
 
 
-class ExecutorPool:
+class ExecutorPool(WorkerPool):
     """Runs segments on any `concurrent.futures.Executor` (Dask's, mpi4py's, loky's, ...).
 
     If the executor breaks (`BrokenExecutor`) and a function to build it was given, it is built

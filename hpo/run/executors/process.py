@@ -195,8 +195,10 @@ class OwnProcess(Generic[R]):
         with self._starting:
             if self._executor is None or generation not in (None, self.generation):
                 return
-            self._executor.shutdown(wait=False)
-            self._executor = None
+            executor, self._executor = self._executor, None
+        # In another thread: this one may be the executor's own, which from Python 3.12 on holds the
+        # lock that is needed here while it reports the end of the process.
+        threading.Thread(target=executor.shutdown, kwargs={"wait": False}, daemon=True).start()
 
     def close(self, *, patience: float = 0.0) -> None:
         """End the process, which has `patience` seconds to exit by itself."""

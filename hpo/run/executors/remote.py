@@ -160,22 +160,7 @@ class ClusterPool(ExecutorPool):
         return CallingExecutor(self._cluster, self.n_workers)
 
     def check_workers(self, trainer: Trainer, root: Path) -> None:
-        """Check the workers now, and each one that comes later with its first call.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            Has to be imported by each worker.
-        root : Path
-            Folder of the checkpoints, which each worker has to read and write.
-
-        Raises
-        ------
-        TrainerError
-            If a worker cannot import the trainer.
-        UsageError
-            If a worker cannot be used for another reason, or none answers in time.
-        """
+        """Check the workers now, and each one that comes later with its first call."""
         self._run = trainer, root
         if self._cluster is not None:
             self._greet(self._cluster, trainer, root)

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.run.executors import mailbox
-from hpo.run.executors.pools import ProcessPool
+from hpo.run.executors.pools import ProcessPool, WorkerPool
 from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class _Seat:
         return answer if answer.get("id") == self.busy else {}
 
 
-class SharedPool:
+class SharedPool(WorkerPool):
     """A worker process of this one, and the members that have joined.
 
     Segments wait here until there is a member for them, so that one that joins gets work at once.
@@ -129,15 +129,9 @@ class SharedPool:
         if (self._root / _IDENTITY).exists():  # nothing is written before a new run is
             self._begin()
 
-    def check_import(self, trainer: Trainer) -> None:
-        """Wait until the worker process has imported the trainer.
-
-        Raises
-        ------
-        TrainerError
-            If it cannot be imported.
-        """
-        self._local.check_import(trainer)
+    def check_workers(self, trainer: Trainer, root: Path) -> None:
+        """Wait until the worker process of this one has imported the trainer."""
+        self._local.check_workers(trainer, root)
 
     @property
     def free(self) -> int:

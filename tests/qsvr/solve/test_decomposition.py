@@ -189,7 +189,7 @@ def test_a_search_without_progress_stops_and_says_so():
     model = QSVR(kernel="poly", degree=10, max_variables=18, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"without further progress.*Scale X and y"):
         model.fit(x[:, None], x)
-    assert model.n_iter_ < 2_000  # 10,000 were allowed
+    assert model.n_iter_ < 5_000  # 10,000 were allowed
     assert model.energy_ <= 0.0  # all zeros have 0
 
 
