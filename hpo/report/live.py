@@ -74,7 +74,9 @@ def live_status(status: RunStatus | None, problem: str = "", reload: float = 0) 
                 "stop": each.stop,
                 "since": each.since,
                 "attempt": each.attempt,
-                "where": ", ".join(filter(None, (each.host, worker_name(each.worker), each.device))),
+                "where": ", ".join(
+                    filter(None, (each.host, worker_name(each.worker), each.device))
+                ),
             }
             for each in status.segments
         ],
