@@ -75,7 +75,7 @@ def live_status(status: RunStatus | None, problem: str = "", reload: float = 0) 
                 "since": each.since,
                 "attempt": each.attempt,
                 "where": ", ".join(
-                    part for part in (each.host, worker_name(each.worker), each.device) if part
+                    filter(None, (each.host, worker_name(each.worker), each.device))
                 ),
             }
             for each in status.segments

@@ -274,7 +274,7 @@ def look(pages: list[Visit], axe: str, state: str, condition: str) -> None:
     for page in pages:
         until(page, f"document.getElementById('live').innerText.includes('{state}') && {condition}")
         check(page, axe)
-        page.picture(f"live-{state.partition(' ')[0]}")
+        page.picture(f"live-{state.split(maxsplit=1)[0]}")
 
 
 def test_search_finds_an_object_and_a_page(visit, address):
