@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from _curve_stats import OnTable, Standing, mean_curve, seeds_of
 from _curve_tables import Task
 from _harness import argument_parser
 from hpo.report.plots.fates import RUNS
-from hpo.report.plots.style import name_ends, scale
+from hpo.report.plots.style import STYLE, name_ends, scale
 
 HEADER = (
     "method",
@@ -116,10 +117,12 @@ def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[
     import matplotlib as mpl
 
     mpl.use("agg")
+    mpl.rcParams.update(STYLE)
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     shares = np.geomspace(0.02, 2.0, 240)  # of Hyperband's epochs
-    figure, axes = plt.subplots(2, 1, figsize=(8, 9.5), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(2, 1, figsize=(6.8, 13), sharex=True, layout="constrained")
     titles = ("best fully trained trial", "trial with the lowest loss measured so far")
     for axis, kind, title in zip(axes, ("trained", "measured"), titles, strict=True):
         ends = []
@@ -133,16 +136,20 @@ def draw(path: Path, names: Sequence[str], tasks: Sequence[Task], runs: Mapping[
             if shown.any():
                 last = float(shares[shown][-1]), float(curve[shown][-1])
                 axis.plot(*last, "o", color=style["color"], markersize=5)
-                ends.append((*last, METHODS[name].label, style["color"]))
+                label = "\n".join(textwrap.wrap(METHODS[name].label, 21))
+                ends.append((*last, label, style["color"]))
         scale(axis, "x", (0.02, 2.0), log=True)
         scale(axis, "y", (min((y for _, y, *_ in ends), default=0.1), 1.0), log=True)
         axis.set_title(title, loc="left")
-        axis.set_ylabel("mean regret (median of a table = 1)")
+        axis.set_ylabel("mean regret (a table's median = 1)")
         axis.grid(color="#dddddd", linewidth=0.6)
         name_ends(axis, ends)
-    axes[1].set_xlabel("epochs (all epochs of Hyperband = 1)")
+    axes[1].set_xlabel("epochs (Hyperband's = 1)")
     figure.savefig(path, dpi=150)
     plt.close(figure)
+    with Image.open(path) as picture:  # in few colours, a quarter of the size
+        small = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 _GREYS = ("#444444", "#6B6B6B", "#8A8A8A")
