@@ -81,7 +81,7 @@ class RandomState:
     def state_dict(self) -> dict[str, Any]:
         """Return all states as tensors and text."""
         torch = import_torch()
-        # A trial on the CPU must not open the GPU, where each process takes half a gigabyte.
+        # A trial on the CPU must not open the GPU, where a process takes hundreds of megabytes.
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         return {
             "torch": self.owned.torch.get_state(),

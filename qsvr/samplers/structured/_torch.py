@@ -4,8 +4,7 @@ The random numbers are those of the compiled annealer, and so are the moves that
 sums are rounded differently, so that the samples are the same but where rounding decides a move.
 Each move is about a hundred operations on tensors over (QUBOs, reads), which is useful if there are
 many of both: on a processor the compiled annealer is far quicker. On CUDA the operations of a move
-are recorded once and replayed as one launch (a CUDA graph), since launching each of them would take
-several times as long as computing it.
+are recorded once and replayed as one launch (a CUDA graph).
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_every_gpu_in_one_trial(tmp_path, environment, monkeypatch):
 
 
 def test_a_trial_on_the_cpu_does_not_open_the_gpu(tmp_path, environment):
-    """Where each process would take half a gigabyte of memory."""
+    """Where each process would take hundreds of megabytes."""
     program = (
         "import sys, pathlib, torch\n"
         "from hpo.examples.mlp import DEFAULTS, trainer\n"
