@@ -19,8 +19,8 @@ LETTERS = 50
 """Number of letters in a line of a box."""
 
 QSVR = """\
-estimators|what users hold, in scikit-learn's form|svr (QSVR), svc (QSVC), ensemble (QSVREnsemble), \
-classifier_ensemble (QSVCEnsemble), problem (QSVRProblem), many
+estimators|what users hold, in scikit-learn's form|svr (QSVR), svc (QSVC), \
+ensemble (QSVREnsemble), classifier_ensemble (QSVCEnsemble), problem (QSVRProblem), many
 inspection|what a fit reports about itself|report, plotting
 model|from solutions to a function|solutions, combination, intercept, uncertainty, export
 solve|from a dual to its solutions|direct, refinement, decomposition, strategy
@@ -37,7 +37,8 @@ report|HTML page, figures, tables|page, content, comparison, importance, runs, p
 run|one search from start to end|tuner, workers, spec, runner, recorder, journal, replay, limits, \
 callbacks, results, executors/
 simulation|recorded curves in virtual time|simulator, datasets, synthetic, compare
-schedulers|decisions, without a clock or files|hyperband, asha, early_stopping, halving/, freeze_thaw/
+schedulers|decisions, without a clock or files|hyperband, asha, early_stopping, \
+halving/, freeze_thaw/
 predictors|from curves to later losses|base, regression, pooled, joint, mixed, baselines, jobs
 examples|complete models to tune|cnn, lstm, mlp, mlpf
 searchers|which configurations are tried|grid_random, curves, optuna, q_learning, candidates

@@ -83,7 +83,8 @@ def opened(work: Callable[[Page], Any]) -> None:
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        size = {"width": 640, "height": 1375}  # narrow, so that a phone shows its words large enough
+        # Narrow, so that a phone shows its words large enough.
+        size = {"width": 640, "height": 1375}
         work(browser.new_page(viewport=size, device_scale_factor=1.5, color_scheme="light"))
         browser.close()
 

@@ -70,7 +70,8 @@ def test_a_diagram_can_be_read_on_a_phone(tmp_path):
     try:
         for name in FLOWS:
             page = tmp_path / "page.html"
-            svg = (ROOT / "docs" / name).read_text("utf-8").replace("<svg ", '<svg style="width:100%" ', 1)
+            svg = (ROOT / "docs" / name).read_text("utf-8")
+            svg = svg.replace("<svg ", '<svg style="width:100%" ', 1)
             page.write_text(f'<meta charset="utf-8"><body style="margin:16px">{svg}', "utf-8")
             browser.open(page.as_uri(), width=PHONE, height=900)
             found = browser.evaluate(MEASURE)
