@@ -351,7 +351,7 @@ class ExecutorPool(WorkerPool):
             timer.daemon = True
             timer.start()
             inner.add_done_callback(lambda _: timer.cancel())
-        inner.add_done_callback(lambda done: self._finish(task, done))
+        inner.add_done_callback(lambda done: self._end(task, done))
 
     def _submitted(self, task: _Task) -> Future[Outcome]:
         """Submit, building the executor again if it broke while it was idle."""
@@ -379,8 +379,18 @@ class ExecutorPool(WorkerPool):
                 f"({failed if isinstance(failed, UsageError) else describe(failed)})"
             ) from failed
 
+    def _end(self, task: _Task, inner: Future[Outcome]) -> None:
+        """Process a result in one of the executor's threads, or its end in another thread.
+
+        From Python 3.12 on, `ProcessPoolExecutor` holds a lock while it reports that it broke. To
+        submit or to shut it down takes that lock too, within ours.
+        """
+        if not inner.cancelled() and isinstance(inner.exception(), BrokenExecutor):
+            threading.Thread(target=self._finish, args=(task, inner), daemon=True).start()
+        else:
+            self._finish(task, inner)
+
     def _finish(self, task: _Task, inner: Future[Outcome]) -> None:
-        """Process a result (called in one of the executor's threads)."""
         with self._lock:
             if task.abandoned:
                 self._abandoned -= 1
