@@ -132,8 +132,7 @@ def _owner(each: Documented) -> type | None:
 
 
 def _is_protocol(each: Documented) -> bool:
-    owner = _owner(each)
-    return bool(getattr(owner, "_is_protocol", 0)) or inspect.isabstract(owner)
+    return bool(getattr(_owner(each), "_is_protocol", 0))
 
 
 def _called_by_ray(each: Documented) -> bool:
