@@ -124,6 +124,11 @@ class ForkServer:
         -------
         sentinel, data, pid : int
             Descriptors to read its exit code from and to write its work to, and its process id.
+
+        Raises
+        ------
+        EOFError, ConnectionError
+            If the server died twice.
         """
         try:
             return self._fork(fds)

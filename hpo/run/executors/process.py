@@ -40,7 +40,7 @@ from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of
 from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
 from hpo.run.executors.signals import GROUP_SIGNALS, ignore_group_signals
 from hpo.trainers import failures
-from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
+from hpo.trainers.base import Outcome, Segment, Trainer, describe, failed_call
 from hpo.trainers.failures import Log, printed
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
@@ -54,6 +54,9 @@ _PATIENCE = 5.0
 """Seconds to wait for an idle process to exit."""
 
 _PAUSE = 0.02
+
+_NOT_STARTED = (BrokenExecutor, EOFError, ConnectionError)
+"""Errors of a process that died, with its server or alone, before it received its work."""
 
 
 class _SpawnContext(SpawnContext):
@@ -307,9 +310,15 @@ class Worker:
         self._busy, self._limited, self._timed_out = True, outer, None
         self._output = Log(self._setup.log)
         known = trainer.reminder() if isinstance(trainer, SentTrainer) else trainer
-        ready, inner = self._process.submit(
-            lambda: self._preparation(trainer), _run, self._setup.log, known, segment
-        )
+        try:
+            ready, inner = self._process.submit(
+                lambda: self._preparation(trainer), _run, self._setup.log, known, segment
+            )
+        except _NOT_STARTED as error:
+            self._busy = False
+            reason = f"worker process could not be started ({describe(error)})"
+            outer.set_result(Outcome(reason=reason, cause="lost"))
+            return outer
         inner.add_done_callback(lambda done: self._finish(done, outer))
         if timeout is not None:
             expire = partial(self._expire, outer, timeout)
@@ -351,11 +360,11 @@ class Worker:
         Raises
         ------
         TrainerError
-            If it cannot be imported, or the process died.
+            If it cannot be imported, or the process died or could not be started.
         """
         try:
             error = self.start(trainer).result()
-        except BrokenExecutor:
+        except _NOT_STARTED:
             what = "load trainer"
             if isinstance(trainer, NamedTrainer):
                 what = f"import trainer from {trainer.name.rpartition(':')[0]}"
@@ -417,7 +426,7 @@ def _wait_for_session(leader: int | None) -> None:
 
 def _ending(process: BaseProcess | None) -> str:
     """Describe how a process ended."""
-    if process is None:
+    if process is None or process.pid is None:
         return "did not start"
     process.join(10)
     code = process.exitcode

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.errors import TrainerError
+from hpo.run.executors.forkserver import ForkServer
 from hpo.run.executors.guardian import GRACE
 from hpo.run.executors.pools import ProcessPool
 from hpo.run.executors.process import OwnProcess, ProcessSetup, Worker
@@ -119,6 +121,27 @@ def test_a_time_limit_ends_its_own_segment_only(tmp_path) -> None:
     worker._expire(first, 0.1)  # a timer that was late
     assert second.result(timeout=60).losses == (0.5,)
     worker.close()
+
+
+@pytest.mark.skipif(not ForkServer.available(), reason="there is no server")
+@pytest.mark.parametrize("error", [EOFError, ConnectionResetError])
+def test_a_server_that_dies_again_and_again_loses_the_segment(monkeypatch, tmp_path, error) -> None:
+    """It may have been killed, and says nothing about the trial."""
+
+    def died(_: ForkServer, fds: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ForkServer, "_fork", died)
+    trainer = named(tmp_path / "trainer.py", TRAINER)
+    pool = ProcessPool(1)
+    pool.start(trainer)
+    with pytest.raises(TrainerError, match="worker process did not start"):
+        pool.check_workers(trainer, tmp_path)
+    outcome = pool.submit(trainer, Segment({}, 0, 1, tmp_path / "checkpoint"), None).result(60)
+    assert outcome.cause == "lost"
+    assert "could not be started" in outcome.reason
+    assert pool.free == 1
+    pool.close()
 
 
 def test_processes_that_import_are_ended_at_once(tmp_path) -> None:
