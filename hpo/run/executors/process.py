@@ -40,7 +40,7 @@ from hpo.run.executors.forkserver import THREAD_VARIABLES, ForkServer, parent_of
 from hpo.run.executors.guardian import GRACE, guardian, lead_session, members
 from hpo.run.executors.signals import GROUP_SIGNALS, ignore_group_signals
 from hpo.trainers import failures
-from hpo.trainers.base import Outcome, Segment, Trainer, describe, failed_call
+from hpo.trainers.base import Outcome, Segment, Trainer, failed_call
 from hpo.trainers.failures import Log, printed
 from hpo.trainers.loading import NamedTrainer
 from hpo.trainers.sending import SentTrainer, main_left_alone
@@ -128,9 +128,10 @@ class OwnProcess(Generic[R]):
             raise RuntimeError("the process was closed")
         environment = {**os.environ, **self._setup.environment}
         setup = (self._setup.threads, self._setup.log is not None, environment)
-        executor = ProcessPoolExecutor(
-            1, self._context, initializer=_start_process, initargs=(os.getpid(), *setup)
-        )
+        with interrupts_blocked():  # in the resource tracker, too, which this may start
+            executor = ProcessPoolExecutor(
+                1, self._context, initializer=_start_process, initargs=(os.getpid(), *setup)
+            )
         current = executor, _call(executor, preparation())
         with self._lock:
             self.generation += 1
@@ -267,7 +268,7 @@ class Worker:
         self._lock = threading.Lock()
         self._limited: Future[Outcome] | None = None  # what a time limit may still end
         self._timed_out: float | None = None
-        self._patient_until = 0.0
+        self._patient_until: float | None = None  # once it begins to end
         self._output = Log(None)
 
     @property
@@ -316,7 +317,7 @@ class Worker:
             )
         except _NOT_STARTED as error:
             self._busy = False
-            reason = f"worker process could not be started ({describe(error)})"
+            reason = f"worker process could not be started ({type(error).__name__})"
             outer.set_result(Outcome(reason=reason, cause="lost"))
             return outer
         inner.add_done_callback(lambda done: self._finish(done, outer))
@@ -375,17 +376,19 @@ class Worker:
 
     def interrupt(self) -> None:
         """Begin to end the process: at once if it trains or imports, else when it exits."""
+        self._patient_until = time.monotonic()
         if self.busy or self._process.preparing:
             self._process.kill()
         else:
             self._process.release()
-            self._patient_until = time.monotonic() + _PATIENCE
+            self._patient_until += _PATIENCE
 
     def close(self) -> None:
         """End the process (see `interrupt`)."""
-        if not self._patient_until:
+        if self._patient_until is None:
             self.interrupt()
-        self._process.close(patience=max(0.0, self._patient_until - time.monotonic()))
+        patience = (self._patient_until or 0.0) - time.monotonic()
+        self._process.close(patience=max(0.0, patience))
 
 
 def call_after(seconds: float, future: Future[Any], work: Callable[[], None]) -> None:
