@@ -109,9 +109,9 @@ class OwnProcess(Generic[R]):
         self._setup = setup
         self._context = _SpawnContext() if server is None else server.context()
         self._starting = threading.Lock()  # held while a process is started or called
+        self._closed = threading.Event()
         self._lock = threading.Lock()  # of what follows; never held while an executor is called
         self._current: tuple[ProcessPoolExecutor, Future[R]] | None = None  # with its preparation
-        self._closed = False
         self.generation = 0
         """Number of processes started so far."""
 
@@ -124,7 +124,7 @@ class OwnProcess(Generic[R]):
         """Return the executor of the process, started if there is none, and its preparation."""
         if (current := self._current) is not None:
             return current
-        if self._closed:
+        if self._closed.is_set():
             raise RuntimeError("the process was closed")
         environment = {**os.environ, **self._setup.environment}
         setup = (self._setup.threads, self._setup.log is not None, environment)
@@ -136,8 +136,7 @@ class OwnProcess(Generic[R]):
         with self._lock:
             self.generation += 1
             self._current = current
-            closed = self._closed
-        if closed:  # meanwhile
+        if self._closed.is_set():  # meanwhile
             executor.shutdown(wait=False, cancel_futures=True)
             self.kill()
         return current
@@ -219,9 +218,8 @@ class OwnProcess(Generic[R]):
 
     def release(self) -> None:
         """Let the process exit when it has nothing to do."""
-        with self._lock:
-            self._closed, current = True, self._current
-        if current is not None:
+        self._closed.set()
+        if (current := self._current) is not None:
             current[0].shutdown(wait=False, cancel_futures=True)
 
     def close(self, *, patience: float = 0.0) -> None:
