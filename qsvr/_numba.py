@@ -3,13 +3,16 @@
 Modules with compiled functions import from here, and are imported only when a model is fitted.
 Compiled code is cached on disk if possible: beside the package, in the user's cache folder, or in
 NUMBA_CACHE_DIR. If no folder can be written, code is compiled without a cache. Code whose cache
-files are damaged is compiled again.
+file is damaged is compiled again. Processes that compile at the same time do not disturb each
+other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import glob
+import hashlib
 import logging
 import os
 import signal
@@ -17,6 +20,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -46,24 +50,68 @@ def _interrupts_after() -> Iterator[None]:
 
 with _interrupts_after():
     import numba
-    from numba.core.caching import FunctionCache
+    from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _FunctionCache: Any = FunctionCache  # which has no types
+_IndexDataCacheFile: Any = IndexDataCacheFile
 # Shown on standard error by default; logging.getLogger("qsvr").setLevel("ERROR") silences it.
 _LOGGER = logging.getLogger("qsvr")
+
+
+class _Files(_IndexDataCacheFile):
+    """Files of compiled code, each named by the types and the source that it is for.
+
+    Numba numbers the files and keeps an index of them. Of two processes that compile one function
+    for different types at the same time, one may then put its code where the other's is looked up.
+    """
+
+    @property
+    def _prefix(self) -> str:
+        """Of the files that were compiled from this source by this numba."""
+        source = _digest((self._version, self._source_stamp))[:8]
+        return f"{self._index_name.removesuffix('.nbi')}.{source}-"
+
+    def _name(self, key: Any) -> str:
+        return f"{self._prefix}{_digest(key)[:16]}.nbc"
+
+    def load(self, key: Any) -> Any:
+        """Return the code for a key, or None."""
+        try:
+            kept, data = self._load_data(self._name(key))
+        except FileNotFoundError:
+            return None
+        return data if kept == key else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code for a key; remove that of an earlier source."""
+        self._save_data(self._name(key), (key, data))
+        base, prefix = self._index_name.removesuffix(".nbi"), self._prefix
+        for path in Path(self._cache_path).glob(f"{glob.escape(base)}.*"):
+            if not path.name.startswith(prefix):
+                path.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Do nothing: there is no index, and a damaged file is replaced by the next `save`."""
+
+
+def _digest(value: Any) -> str:
+    """Return a digest that is the same in all processes: numba's types are shown by their names."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 class _Cache(_FunctionCache):
     """Numba's cache on disk, without which a fit works as well."""
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load compiled code, or return None if its files are damaged."""
         found = None
-        try:
+        with contextlib.suppress(Exception):  # unpickling a damaged file may raise anything
             found = super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - unpickling a damaged file may raise anything
-            with contextlib.suppress(OSError):
-                self.flush()
         if found is None:
             _announce_once()
         return found

@@ -13,14 +13,9 @@ from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where several processes of pytest share the processors, keep them out of each other's way."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None:
+    """Where several processes of pytest share the processors, leave them time."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    # Two processes that compile one function for different types at the same time may put the code
-    # of one under the types of the other: numba does not lock its folder.
-    folder = config.rootpath / ".pytest_cache" / f"numba-{worker}"
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
     # An example that waits for a processor, or imports what another test would have imported
     # before, is not slow.
     hypothesis.settings.register_profile("shared", deadline=None)

@@ -60,8 +60,12 @@ def callables(objects) -> list[Documented]:
 
 @pytest.fixture(scope="module")
 def by_protocol(objects, callables) -> set[str]:
-    """Return the methods that a protocol documents, by name."""
-    protocols = tuple(f"{public.path}." for public in objects if public.kind == "Protocols")
+    """Return the methods that a protocol or an abstract class documents, by name."""
+    protocols = tuple(
+        f"{public.path}."
+        for public in objects
+        if public.kind == "Protocols" or inspect.isabstract(public.value)
+    )
     return {each.path.rpartition(".")[2] for each in callables if each.path.startswith(protocols)}
 
 

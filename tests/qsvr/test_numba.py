@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,7 +87,7 @@ def test_a_read_only_place_is_a_warning_and_the_same_model(copy):
     assert found[0] == reference[0]
     assert len(found) == 2  # one warning, however many functions are compiled
     assert "no folder for compiled code can be written" in found[1]
-    assert not list(copy.rglob("*.nbi"))
+    assert not list(copy.rglob("*.nbc"))
 
 
 COMPILES = "qsvr: compiling for the first fit"
@@ -111,7 +113,7 @@ def test_a_line_says_when_compiling_begins_and_can_be_silenced(compiled, tmp_pat
     """The fixture has compiled everything; here one function is compiled again."""
     folder = tmp_path / "numba"
     shutil.copytree(compiled[0], folder)
-    (gone,) = folder.rglob("_smo.smo-*.nbi")
+    (gone,) = folder.rglob("_smo.smo-*.nbc")
     gone.unlink()
     quiet = "import logging; logging.getLogger('qsvr').setLevel('ERROR')\n" if silent else ""
     shows = None if silent else f"{COMPILES}, which takes some seconds (kept in {folder}"
@@ -161,22 +163,76 @@ assert qsvr.warm_up() > 0.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage"])
-def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, kind, damage):
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "of another function"])
+def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, damage):
     folder, reference = compiled
     shutil.copytree(folder, tmp_path / "numba")
-    damaged = {}
-    for path in (tmp_path / "numba").rglob(f"_smo.*.{kind}"):
-        raw = path.read_bytes()
-        damaged[path] = {"empty": b"", "truncated": raw[: len(raw) // 2], "garbage": b"\x80no"}[
-            damage
-        ]
-        path.write_bytes(damaged[path])
-    assert damaged
+    (path,) = (tmp_path / "numba").rglob("_smo.*.nbc")
+    other = next((tmp_path / "numba").rglob("_local_search.*.nbc"))
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "truncated": whole[: len(whole) // 2],
+            "garbage": b"\x80no",
+            "of another function": other.read_bytes(),
+        }[damage]
+    )
+    spoilt = path.read_bytes()
     assert run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "numba")) == reference
-    mended = [path for path, raw in damaged.items() if path.exists() and path.read_bytes() != raw]
-    assert any(path.name.startswith("_smo.smo-") for path in mended)
+    assert path.read_bytes() != spoilt
+
+
+def doubled(source, folder, monkeypatch):
+    """Return a compiled function, as a process has it that finds a folder of compiled code."""
+    from numba.core import config
+
+    from qsvr._numba import njit
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(folder))
+    names = {}
+    exec(compile(source.read_text(), str(source), "exec"), names)
+    return njit(names["doubled"])
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "doubled.py"
+    path.write_text("def doubled(x):\n    return x + x\n")
+    return path
+
+
+def test_two_that_compile_at_once_keep_their_code_apart(source, tmp_path, monkeypatch):
+    """Each saves the code of its own types when the other has looked into the folder as well."""
+    from numba.core.caching import IndexDataCacheFile
+
+    both, original = threading.Barrier(2, timeout=60), IndexDataCacheFile._open_for_write
+    waited = threading.local()
+
+    def open_for_write(self, path):
+        if not hasattr(waited, "once"):
+            waited.once = True
+            both.wait()
+        return original(self, path)
+
+    kept = (source, tmp_path / "numba", monkeypatch)
+    codes = {"for integers": 1, "for floats": 2}
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(IndexDataCacheFile, "_open_for_write", open_for_write)
+        files = [doubled(*kept)._cache._cache_file for _ in codes]
+        list(pool.map(lambda file, code: file.save(*code), files, codes.items()))
+    later = doubled(*kept)._cache._cache_file
+    assert {types: later.load(types) for types in codes} == codes
+
+
+def test_code_of_an_earlier_source_is_neither_used_nor_kept(source, tmp_path, monkeypatch):
+    kept = (source, tmp_path / "numba", monkeypatch)
+    assert doubled(*kept)(21) == 42
+    (before,) = (tmp_path / "numba").rglob("*.nbc")
+    source.write_text("def doubled(x):\n    return x * 2 + 0\n")
+    assert doubled(*kept)(21) == 42
+    (after,) = (tmp_path / "numba").rglob("*.nbc")
+    assert after != before
 
 
 @pytest.mark.slow

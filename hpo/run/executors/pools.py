@@ -48,6 +48,24 @@ class WorkerPool(ABC):
     ----------
     n_workers : int
         Maximum number of segments that run at the same time.
+
+    Examples
+    --------
+    One that trains in the calling thread:
+
+    >>> from concurrent.futures import Future
+    >>> from hpo.run.executors.pools import WorkerPool
+    >>> from hpo.trainers import run_segment
+    >>> class Here(WorkerPool):
+    ...     n_workers = free = 1
+    ...     def submit(self, trainer, segment, timeout):
+    ...         future = Future()
+    ...         future.set_result(run_segment(trainer, segment))
+    ...         return future
+    ...     def close(self):
+    ...         pass
+    >>> Here().n_waiting
+    0
     """
 
     n_workers: int

@@ -454,15 +454,21 @@ def test_ctrl_c_ends_the_script_and_its_children(folder: Path, executor: str) ->
         cwd=folder,
         env=environment(),
         start_new_session=True,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        started = pids(folder)
-        os.killpg(process.pid, signal.SIGINT)  # the whole group, as a terminal does
-        if executor == "inline":
-            time.sleep(0.3)
-            assert left_alive(started, 0) == started
-            os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(60) != 0
+        try:
+            started = pids(folder)
+            os.killpg(process.pid, signal.SIGINT)  # the whole group, as a terminal does
+            if executor == "inline":
+                lines = iter(process.stderr.readline, "")
+                assert any("Stopping after the running segment" in line for line in lines)
+                assert left_alive(started, 0) == started
+                os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=60)
+            assert process.returncode != 0
+        finally:
+            process.kill()
     assert not left_alive(started)
 
 
