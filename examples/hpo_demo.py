@@ -1,6 +1,6 @@
 """Tune a small network for handwritten digits with Hyperband, Swift-Hyperband and Swift-ASHA.
 
-Hyperband is the classical baseline. Swift-Hyperband, the papers' method, tries the same
+Hyperband is the baseline. Swift-Hyperband, the papers' method, tries the same
 configurations, and predicts final losses to stop more of them early. Swift-ASHA, the default of
 ``hpo run``, decides by forecasts of learning curves and proposes configurations of its own. Each
 search runs on two worker processes. The program prints progress and a table of what each search
@@ -186,7 +186,7 @@ def compare(demo: Steps, args: argparse.Namespace) -> int:
         demo.announce("Preparing the predictor", "about 5 s")
         check_predictor(args.predictor)
         for scheduler, name, usual in (
-            ("hyperband", "Hyperband, the classical baseline", "about 30 s"),
+            ("hyperband", "Hyperband, the baseline", "about 30 s"),
             ("swift-hyperband", f"Swift-Hyperband + {args.predictor}", "about 30 s"),
             ("swift-asha", "Swift-ASHA", "about 30 s"),
         ):

@@ -253,6 +253,7 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @cli.command(
     epilog=examples(
         "hpo simulate",
+        "hpo simulate --scheduler hyperband --scheduler swift-asha",
         "hpo simulate curves.csv --scheduler hyperband --scheduler asha --workers 4",
         guide="schedulers",
     ),
@@ -270,7 +271,7 @@ def export(journal: Path, storage: str, study: str | None) -> None:
 @click.option(
     "--predictor",
     metavar="NAME",
-    default="nusvr",
+    default="auto",
     show_default=True,
     help="Learning curve predictor (hpo list predictors).",
 )

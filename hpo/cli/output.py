@@ -172,7 +172,18 @@ def show(
     )
     if results.finished and results.incumbent is None:
         name = results.objective.title
-        warn(f"Error: no trial ended with a finite {name}; see the reasons above")
+        from hpo.run.checkpoints import trial_name
+        from hpo.trial import TrialStatus
+
+        text = f"Error: no trial ended with a finite {name}; see the reasons above"
+        failed = [t.trial_id for t in results.trials if t.status is TrialStatus.FAILED]
+        if failed and results.models.root is not None:
+            place = _relative(results.models.root / trial_name(min(failed)) / "error.txt")
+            text += (
+                f" and the traceback in {place}; once the cause is removed, "
+                f"hpo resume {shell_word(journal)} --retry-failed trains them again"
+            )
+        warn(text)
         raise SystemExit(EXIT_FAILED)
 
 

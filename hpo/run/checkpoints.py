@@ -219,7 +219,7 @@ class CheckpointStore:
 
     def place(self, trial_id: int) -> dict[str, Any]:
         """Return where a trial was last trained (see `hpo.trainers.place`), if it is known."""
-        name = _name(trial_id)
+        name = trial_name(trial_id)
         attempts = self.attempts(trial_id).glob(f"*/{name}/{FILE}")
         found = [*self.root.glob(f"{name}/{FILE}"), *attempts]
         latest: dict[str, Any] = {}
@@ -232,18 +232,18 @@ class CheckpointStore:
 
     def checkpoint(self, trial_id: int) -> Path:
         """Return a trial's checkpoint path; its directory is created when the trial is trained."""
-        return self.root / _name(trial_id) / "checkpoint"
+        return self.root / trial_name(trial_id) / "checkpoint"
 
     def attempts(self, trial_id: int) -> Path:
         """Return the directory of the attempts to train a trial."""
-        return self.root / _ATTEMPTS / _name(trial_id)
+        return self.root / _ATTEMPTS / trial_name(trial_id)
 
     def found(self, trial_id: int) -> Path | None:
         """Return a trial's checkpoint where it lies now; None if there is none.
 
         That of a trial in training lies in the directory of its attempt.
         """
-        name = _name(trial_id)
+        name = trial_name(trial_id)
         attempts = sorted(self.attempts(trial_id).glob(f"*/{name}/checkpoint"), reverse=True)
         return next(
             (path for path in (self.checkpoint(trial_id), *attempts) if path.exists()), None
@@ -256,7 +256,7 @@ class CheckpointStore:
         reader. A directory without such things is deleted, if there was a checkpoint in it. What
         cannot be deleted stays as well.
         """
-        name = _name(trial_id)
+        name = trial_name(trial_id)
         for folder in (self.root / name, *self.attempts(trial_id).glob(f"*/{name}")):
             _remove_checkpoint(folder)
 
@@ -269,14 +269,14 @@ class CheckpointStore:
         attempt : str, default=""
             Name of the attempt; by default the last one, which has failed.
         """
-        settle(self.root / _name(trial_id), self.attempts(trial_id), attempt)
+        settle(self.root / trial_name(trial_id), self.attempts(trial_id), attempt)
 
     def tidy(self) -> None:
         """Delete the files of attempts of a finished run, but no state of a trial."""
         attempts = self.root / _ATTEMPTS
         if not attempts.is_dir():
             return
-        removed = set(map(_name, self.removed))
+        removed = set(map(trial_name, self.removed))
         for name in os.listdir(attempts):  # noqa: PTH208 - the quickest way
             if (self.root / name).is_dir() or name in removed:
                 shutil.rmtree(attempts / name, ignore_errors=True)
@@ -284,7 +284,8 @@ class CheckpointStore:
             attempts.rmdir()
 
 
-def _name(trial_id: int) -> str:
+def trial_name(trial_id: int) -> str:
+    """Return the name of the directory of a trial, in that of the checkpoints."""
     return f"trial-{trial_id:05d}"
 
 

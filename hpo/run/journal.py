@@ -540,7 +540,8 @@ class Journal:
         """
         if Path(path).exists():
             raise JournalError(
-                f"journal {path} exists already; resume it (hpo resume {path}) or name another"
+                f"journal {path} exists already; resume it (hpo resume {path}), name another "
+                "(--journal FILE), or delete it if its results are not needed"
             )
 
     @classmethod

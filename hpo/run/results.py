@@ -539,8 +539,8 @@ class Results:
 
     def _cost_text(self) -> str:
         """Return what plain Hyperband takes, for the line of the epochs."""
-        if self.baseline is None:
-            return ""
+        if self.baseline is None or (self.finished and not self.epochs):
+            return ""  # where every trial failed at once, nothing was saved
         saved, whole = self.savings
         if self.finished and saved:
             return f", {saved / whole:.0%} less than the {whole} of plain Hyperband"
@@ -576,7 +576,8 @@ class Results:
         Parameters
         ----------
         top : int, default=10
-            Number of best trials to show.
+            Number of best trials to show, and the most trials to show beside them because they
+            failed or have a loss that is not finite.
         metrics : sequence of str, default=None
             Further metrics to show, after the trial's last unit; default: all, empty for none.
         width : int, default=None
@@ -598,8 +599,12 @@ class Results:
             )
         ranked = sorted(self._retried(), key=lambda pair: rank_key(pair[0]))
         records = [self._record(trial, retries) for trial, retries in ranked]
-        shown = records[:top] + [record for record in records[top:] if record["trouble"]]
-        title = f"Best {min(top, len(records))} of {len(records)} trials"
+        best, rest = records[:top], records[top:]
+        failed = [record for record in rest if record["trouble"]] if self.incumbent else []
+        shown = best + failed[:top]
+        title = f"{'Best ' if self.incumbent else ''}{len(best)} of {len(records)} trials"
+        if len(failed) > top:
+            title += f", and {top} of {len(failed)} others that failed"
         return trial_table(shown, self.objective.title, metrics, title, width)
 
     def _retried(self) -> list[tuple[TrialResult, int]]:

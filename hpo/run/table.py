@@ -170,7 +170,7 @@ def _fitted(
     columns = [*left, *params, *right]
     _shorten([*params, *right], _width(columns) - width)
     if _width(columns) <= width:
-        return columns, "Texts are shortened: --wide shows them, --csv FILE writes them."
+        return columns, "Texts are shortened: hpo report --wide shows them, --csv FILE writes them."
     fixed, metrics = left[:_FIXED], left[_FIXED:]
     configs = [
         {name.partition("_")[2]: record[name] for name in record if name.startswith("config_")}
@@ -194,7 +194,8 @@ def _fitted(
     kept = {column.name for column in columns}
     hidden = [column.name for column in (*metrics, *right) if column.name not in kept]
     named = f" without {', '.join(hidden)}" if hidden else ""
-    return columns, f"Shortened{named}: --wide shows all columns, --csv FILE writes them."
+    remedy = "hpo report --wide shows all columns, --csv FILE writes them."
+    return columns, f"Shortened{named}: {remedy}"
 
 
 def _columns(

@@ -21,13 +21,13 @@ from hpo.run.overlap import RESUMED
 from hpo.trial import ForecastJob, PredictJob, TrainFailure, TrainJob, TrainReport
 
 _PROCESS = re.compile(r"^(?:Forked|Spawn|Fork|ForkServer)Process-(\d+)$")
-"""Names that Python gives to worker processes."""
+"""Names that Python gives to processes: those of workers in journals of earlier versions."""
 PREDICTIONS = "predictions"
 """Row of the predictions and forecasts in a timeline."""
 
 
 def worker_name(process: str) -> str:
-    """Return the name by which people see a worker: ``"worker 2"`` for Python's second process.
+    """Return the name by which people see a worker, without the kind of its process.
 
     >>> worker_name("ForkedProcess-2"), worker_name("rank 3")
     ('worker 2', 'rank 3')

@@ -27,7 +27,7 @@ class Setting:
     schedulers : sequence of str
         Names; the others are compared with the first.
     predictor : str
-        Name of the curve predictor.
+        Name of the curve predictor; ``"auto"`` is that of `hpo run` for each scheduler.
     max_resource : int or None
         Maximum resource per trial; None for all units of the table.
     reduction_factor : int
@@ -54,6 +54,20 @@ class Setting:
     min_resource: int = 1
     mode: str = "min"
 
+    def predictor_of(self, scheduler: str) -> str:
+        """Return the name of the predictor that a scheduler gets.
+
+        Raises
+        ------
+        ValueError
+            If there is no such scheduler.
+        """
+        from hpo.schedulers.registry import asks_for_forecasts
+
+        if self.predictor != "auto":
+            return self.predictor
+        return "mixed" if asks_for_forecasts(scheduler) else "nusvr"
+
 
 def simulate_all(table_path: Path | None, setting: Setting) -> dict[str, list[SimulationResult]]:
     """Run every scheduler with every seed on a table; return the results by scheduler.
@@ -78,7 +92,11 @@ def simulate_all(table_path: Path | None, setting: Setting) -> dict[str, list[Si
     if setting.seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {setting.seeds}")
     table = usage_checked(read_table, table_path or SAMPLE, setting.mode)
-    predictor = usage_checked(make_predictor, setting.predictor, **setting.predictor_options)
+    names = {name: usage_checked(setting.predictor_of, name) for name in setting.schedulers}
+    predictors = {
+        name: usage_checked(make_predictor, name, **setting.predictor_options)
+        for name in names.values()
+    }
     max_resource = setting.max_resource
     if max_resource is None:
         max_resource = table.max_resource
@@ -98,6 +116,7 @@ def simulate_all(table_path: Path | None, setting: Setting) -> dict[str, list[Si
                 min_resource=setting.min_resource,
                 seed=seed,
             )
+            predictor = predictors[names[name]]
             options = {"seed": seed, "n_workers": setting.n_workers, "predictor": predictor}
             results[name].append(usage_checked(simulate, make, table, **options))
     return results
@@ -108,8 +127,12 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from hpo.schedulers.registry import asks_for_predictor
+
     seeds = f"{setting.seeds} seed{'s' if setting.seeds > 1 else ''}"
     workers = f"{setting.n_workers} worker{'s' if setting.n_workers > 1 else ''}"
+    predicting = filter(asks_for_predictor, setting.schedulers)
+    predictors = dict.fromkeys(setting.predictor_of(name) for name in predicting)
     meanings = (
         "±: standard deviation over the seeds.",
         "saved: fewer epochs than in the first row.",
@@ -119,7 +142,7 @@ def table_of(results: Mapping[str, Sequence[SimulationResult]], setting: Setting
     )
     n_columns = 4 if setting.n_workers == 1 else 6  # one worker is busy all the time
     table = Table(
-        title=f"{seeds}, {workers}, {setting.predictor}",
+        title=", ".join((seeds, workers, *predictors)),
         caption="\n".join(meanings[: n_columns - 1]),
         caption_justify="left",
         box=SIMPLE_HEAD,

@@ -185,7 +185,7 @@ def default_space(name: str) -> Path:
     path = source.with_suffix(".toml")
     if not path.is_file():
         raise TrainerError(
-            f"no search space lies beside {target} (it would be {path}); give one by --space FILE"
+            f"there is no search space beside {target} ({path}); name one by --space FILE"
         )
     return path
 

@@ -62,7 +62,9 @@ def check_parameters(owner: str, values: Mapping[str, Any]) -> None:
     )  # fmt: skip
     real("exponent_shift", low=-np.inf, strict=True)
     if values["base"] is None:
-        real("C", strict=True, hint="C='implied' requires base, whose weights determine the bound.")
+        implied = "C='implied' requires base, whose weights determine the bound."
+        hint = implied if _is_one_of(values["C"], "implied") else "The default is 1.0."
+        real("C", strict=True, hint=hint)
     else:
         real("base", strict=True)
         _check_implied_box(owner, values)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import click
 import pytest
@@ -17,6 +18,7 @@ from hpo.cli import cli, main
 from hpo.run.executors.signals import GROUP_SIGNALS, STOP_SIGNALS
 from hpo.run.journal import Journal
 from hpo.run.results import Results
+from hpo.simulation.compare import Setting
 from hpo.space import SearchSpace
 
 THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
@@ -202,6 +204,7 @@ def test_existing_journal_is_not_written_over(workshop, call) -> None:
     code, _, err = call(*workshop.run_args())
     assert (code, err.count("\n")) == (2, 1)
     assert "exists already" in err
+    assert "--journal FILE" in err
     assert files(workshop) == before
 
 
@@ -296,6 +299,8 @@ def test_all_trials_failed_is_exit_code_1(workshop, call) -> None:
     assert code == 1
     assert "OSError: x" in out
     assert "no trial ended with a finite loss" in err
+    assert "trial-00000/error.txt" in err
+    assert f"hpo resume {workshop.journal.name} --retry-failed" in err
 
 
 def test_help_and_version(call) -> None:
@@ -365,7 +370,15 @@ def test_simulate_has_a_sample_table(call) -> None:
     code, out, err = call("simulate", *args, "--max-resource", "8")
     assert (code, err) == (0, "")
     assert out.startswith("Sample table: 256 trainings on handwritten digits, 50 epochs each\n")
+    assert "2 seeds, 1 worker\n" in re.sub(" +\n", "\n", out)  # neither takes a predictor
     assert re.search(r"asha +\d+ ± \d", out)
+
+
+def test_simulate_gives_each_scheduler_the_predictor_of_a_run():
+    setting = Setting(("hyperband", "swift-asha"), "auto", 8, 2, 1, 1, {})
+    assert setting.predictor_of("swift-hyperband") == "nusvr"
+    assert setting.predictor_of("swift-asha") == "mixed"
+    assert replace(setting, predictor="joint").predictor_of("swift-asha") == "joint"
 
 
 @pytest.mark.slow

@@ -75,16 +75,19 @@ class ForkContext(ForkServerContext):
     ----------
     fork : callable
         `ForkServer.fork`.
+    process_name : str, default=""
+        Name of the processes; empty for the names that Python gives.
     """
 
     last: ForkedProcess | None = None
 
-    def __init__(self, fork: Fork) -> None:
+    def __init__(self, fork: Fork, process_name: str = "") -> None:
         super().__init__()
         self._fork = fork
+        self._process_name = process_name or None
 
     def Process(self, *args: Any, **kwargs: Any) -> ForkedProcess:  # type: ignore[override]
         """Return a process that is not started yet."""
-        self.last = ForkedProcess(*args, **kwargs)
+        self.last = ForkedProcess(*args, **{"name": self._process_name, **kwargs})
         self.last.fork = self._fork
         return self.last

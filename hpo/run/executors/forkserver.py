@@ -71,12 +71,18 @@ class ForkServer:
             and "forkserver" in multiprocessing.get_all_start_methods()
         )
 
-    def context(self) -> Any:
-        """Return the start method that forks from this server, a new `ForkContext`."""
+    def context(self, process_name: str = "") -> Any:
+        """Return the start method that forks from this server, a new `ForkContext`.
+
+        Parameters
+        ----------
+        process_name : str, default=""
+            Name of its processes; empty for the names that Python gives.
+        """
         if sys.platform != "win32":
             from hpo.run.executors.forked import ForkContext
 
-            return ForkContext(self.fork)
+            return ForkContext(self.fork, process_name)
         raise NotImplementedError  # not reached: not `available` there
 
     def start(self) -> None:

@@ -212,8 +212,12 @@ class ProcessPool(WorkerPool):
         names = [f"worker-{label}{number}.log" for number in range(n_workers)]
         logs = [None if log_dir is None else log_dir / name for name in names]
         self._setups = [
-            ProcessSetup(threads, log, environment)
-            for log, environment in zip(logs, environments or [{}] * n_workers, strict=True)
+            # The number is that of the log. Members of a search that share a host have labels, and
+            # the names that Python gives.
+            ProcessSetup(threads, log, environment, name="" if label else f"worker {number}")
+            for number, (log, environment) in enumerate(
+                zip(logs, environments or [{}] * n_workers, strict=True)
+            )
         ]
         self._server: ForkServer | None = None
         self._starter: threading.Thread | None = None

@@ -64,8 +64,12 @@ class _SpawnContext(SpawnContext):
 
     last: SpawnProcess | None = None
 
+    def __init__(self, process_name: str) -> None:
+        super().__init__()
+        self._process_name = process_name or None
+
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        self.last = SpawnProcess(*args, **kwargs)
+        self.last = SpawnProcess(*args, **{"name": self._process_name, **kwargs})
         return self.last
 
 
@@ -82,11 +86,14 @@ class ProcessSetup:
         the terminal.
     environment : Mapping, default={}
         Environment variables of the process, such as its device.
+    name : str, default=""
+        Name of the process in the journal; empty for the one that Python gives it.
     """
 
     threads: int = 1
     log: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
 
 Preparation = Callable[[], Callable[[], R]]
@@ -107,7 +114,7 @@ class OwnProcess(Generic[R]):
 
     def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
         self._setup = setup
-        self._context = _SpawnContext() if server is None else server.context()
+        self._context = _SpawnContext(setup.name) if server is None else server.context(setup.name)
         self._starting = threading.Lock()  # held while a process is started or called
         self._closed = threading.Event()
         self._lock = threading.Lock()  # of what follows; never held while an executor is called

@@ -111,7 +111,11 @@ class Budget:
         if self.max_epochs is not None:
             return self.max_epochs
         least = min(self.hyperband, self.max_resource + _MIN_STARTS)
-        return max(int(self.fraction * self.hyperband), least, self._for_workers)
+        return max(self._of_hyperband, least, self._for_workers)
+
+    @property
+    def _of_hyperband(self) -> int:
+        return int(self.fraction * self.hyperband)
 
     @property
     def _for_workers(self) -> int:
@@ -158,7 +162,10 @@ class Budget:
         """Return the number of epochs and how it comes about."""
         if self.max_epochs is not None:
             return f"{self.epochs} epochs (max_epochs)"
-        share = f"{self.epochs / self.hyperband:.2g} of Hyperband's {self.hyperband}"
+        # 47 of 106 epochs are the fraction 0.45, rounded down, and not the fraction 0.44.
+        is_fraction = self.epochs == self._of_hyperband
+        fraction = self.fraction if is_fraction else self.epochs / self.hyperband
+        share = f"{fraction:.2g} of Hyperband's {self.hyperband}"
         if self.epochs == self._for_workers:
             share += (
                 f", since {self.n_workers} workers need {TRAININGS_PER_WORKER} full trainings of "

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from hpo.report import read_run
+from hpo.run.baseline import HyperbandBaseline
 from hpo.run.results import Results
 from hpo.run.table import config_text, short_reason, shortened, trial_table
 from hpo.run.tuner import Tuner
@@ -116,10 +117,26 @@ def lines_of(results):
     return "\n".join(results.summary_lines())
 
 
-def test_the_first_reason_of_a_failure_is_in_the_summary():
-    trials = (TrialSummary(0, {}, 0, 0, TrialStatus.FAILED, (), ERROR),)
-    results = Results.of(SchedulerSummary(trials, None, 0, ()), [], [], None, finished=True)
-    assert f"Failed: 1 of 1 trials, the first with: {ERROR.splitlines()[0]}" in lines_of(results)
+def test_a_search_whose_trials_all_failed():
+    trials = tuple(TrialSummary(n, {}, 0, 0, TrialStatus.FAILED, (), ERROR) for n in range(9))
+    baseline = HyperbandBaseline(9, 3)
+    results = Results.of(SchedulerSummary(trials, None, 0, ()), [], [], baseline, finished=True)
+    assert f"Failed: 9 of 9 trials, the first with: {ERROR.splitlines()[0]}" in lines_of(results)
+    assert "Epochs: 0\n" in lines_of(results)  # and no saving
+    table = results.table(top=2)
+    assert (table.title, table.row_count) == ("2 of 9 trials", 2)
+
+
+@pytest.mark.parametrize(
+    ("top", "title", "rows"),
+    [(2, "Best 2 of 9 trials, and 2 of 7 others that failed", 4), (5, "Best 5 of 9 trials", 9)],
+)
+def test_few_of_many_failed_trials_are_shown(top, title, rows):
+    failed = [TrialSummary(n, {}, 0, 0, TrialStatus.FAILED, (), ERROR) for n in range(8)]
+    trials = (TrialSummary(8, {}, 0, 0, TrialStatus.COMPLETED, (0.5,), ""), *failed)
+    results = Results.of(SchedulerSummary(trials, trials[0], 0, ()), [], [], None, finished=True)
+    table = results.table(top=top)
+    assert (table.title, table.row_count) == (title, rows)
 
 
 def test_both_skills_have_names_of_their_own(workshop):

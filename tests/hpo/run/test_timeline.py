@@ -40,7 +40,9 @@ def test_workers_record_what_they_train(tmp_path: Path) -> None:
     spans = results.timeline()
     kinds = {span["kind"] for span in spans}
     assert {"train", "retry", "failed", "predict", "wait"} <= kinds
-    assert len({span["pid"] for span in spans if span["kind"] == "train"}) == 2
+    trained = [span for span in spans if span["kind"] == "train"]
+    assert len({span["pid"] for span in trained}) == 2
+    assert {span["worker"] for span in trained} == {"worker 0", "worker 1"}  # as their logs
     for trial in results.trials:
         mine = [span for span in spans if span["trial_id"] == trial.trial_id]
         done = [span for span in mine if span["kind"] == "train"]

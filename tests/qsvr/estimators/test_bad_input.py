@@ -61,7 +61,7 @@ PARAMETERS = [
     ({"epsilon": np.nan}, "epsilon of QSVR must be a finite number >= 0; got nan"),
     ({"epsilon": "small"}, "epsilon of QSVR must be a finite number >= 0; got 'small'"),
     ({"C": 0.0}, r"C of QSVR must be a finite number > 0; got 0\.0"),
-    ({"C": -1}, "C of QSVR must be a finite number > 0; got -1"),
+    ({"C": -1}, r"C of QSVR must be a finite number > 0; got -1\. The default is 1\.0\.$"),
     ({"C": np.inf}, "C of QSVR must be a finite number > 0; got inf"),
     ({"C": "implied"}, "C of QSVR must be.*got 'implied'.*requires base, whose weights determine"),
     (
