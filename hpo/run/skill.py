@@ -81,7 +81,8 @@ def realised_line(skill: float, n_predictions: int) -> str:
 def skill_text(skill: float) -> str:
     """Return a skill as text; those below -10 are not written out.
 
-    >>> skill_text(0.25), skill_text(-123.0)
-    ('+0.25', 'below -10')
+    >>> skill_text(0.25), skill_text(-123.0), skill_text(-0.001)
+    ('+0.25', 'below -10', '+0.00')
     """
-    return f"{skill:+.2f}" if skill > -10 else "below -10"
+    # The sum is 0.0 where the rounded skill is -0.0.
+    return f"{round(skill, 2) + 0.0:+.2f}" if skill > -10 else "below -10"
