@@ -39,7 +39,7 @@ def scheduler_over(kinds: list[str]):
 
 def table_text(results) -> str:
     console = Console(width=250, record=True, file=io.StringIO())
-    console.print(results.table(top=2))
+    console.print(results.table(top=20))
     return console.export_text()
 
 
