@@ -14,7 +14,7 @@ import pickle
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 from hpo.errors import usage_checked
@@ -178,8 +178,10 @@ def model_runner(
     searcher = getattr(scheduler, "searcher", None)
     if predictor is None and searcher is None:
         # Built at the first job: most such schedulers have none, and it imports scikit-learn.
-        return _in_turn_or_thread(lambda: make_predictor("nusvr"), None, background=background)
-    predictor = predictor or "mixed"
+        default = cache(partial(make_predictor, "nusvr"))
+        return _in_turn_or_thread(default, None, background=background)
+    if predictor is None:
+        predictor = "mixed"
     model: Any = make_predictor(predictor) if isinstance(predictor, str) else predictor
     if searcher is not None and (earlier := searches_of(notes, getattr(searcher, "space", None))):
         model = usage_checked(warm_started, model, earlier)

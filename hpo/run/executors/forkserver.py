@@ -45,6 +45,11 @@ class ForkServer:
     ----------
     modules : sequence of str, default=()
         Installed modules that the server imports; those that cannot be imported are left out.
+
+    Attributes
+    ----------
+    unused : bool
+        Whether no process was forked yet; the server may still import.
     """
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
@@ -54,6 +59,7 @@ class ForkServer:
         self._alive = -1  # write end of a pipe that no other process has
         self._closed = False
         self._lock = threading.Lock()
+        self.unused = True
 
     @staticmethod
     def available() -> bool:
@@ -124,6 +130,11 @@ class ForkServer:
         -------
         sentinel, data, pid : int
             Descriptors to read its exit code from and to write its work to, and its process id.
+
+        Raises
+        ------
+        EOFError, ConnectionError
+            If the server died twice.
         """
         try:
             return self._fork(fds)
@@ -154,7 +165,9 @@ class ForkServer:
             for fd in (child_r, child_w, nothing):
                 os.close(fd)
         try:
-            return sentinel, data, forkserver.read_signed(sentinel)
+            pid = forkserver.read_signed(sentinel)
+            self.unused = False
+            return sentinel, data, pid
         except BaseException:
             os.close(sentinel)
             os.close(data)

@@ -265,6 +265,8 @@ class ProcessPool(WorkerPool):
 
     def close(self) -> None:
         """End all processes, with those that their trainers have started."""
+        if self._server is not None and self._server.unused:
+            self._server.close()  # it may import for long
         for worker in self._workers:
             worker.interrupt()  # all of them have the same time to end
         for worker in self._workers:

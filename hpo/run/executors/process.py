@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import resource_tracker
@@ -54,6 +54,9 @@ _PATIENCE = 5.0
 """Seconds to wait for an idle process to exit."""
 
 _PAUSE = 0.02
+
+_NOT_STARTED = (BrokenExecutor, EOFError, ConnectionError)
+"""Errors of a process that died, with its server or alone, before it received its work."""
 
 
 class _SpawnContext(SpawnContext):
@@ -112,18 +115,38 @@ class OwnProcess(Generic[R]):
     def __init__(self, setup: ProcessSetup, server: ForkServer | None = None) -> None:
         self._setup = setup
         self._context = _SpawnContext(setup.name) if server is None else server.context(setup.name)
-        self._executor: ProcessPoolExecutor | None = None
-        self._prepared: Future[R] | None = None
-        self._starting = threading.RLock()
+        self._starting = threading.Lock()  # held while a process is started or called
+        self._closed = threading.Event()
+        self._lock = threading.Lock()  # of what follows; never held while an executor is called
+        self._current: tuple[ProcessPoolExecutor, Future[R]] | None = None  # with its preparation
         self.generation = 0
         """Number of processes started so far."""
 
     def start(self, preparation: Preparation[R]) -> Future[R]:
         """Start the process if there is none; return the result of its preparation."""
         with self._starting:
-            if self._prepared is None or self._executor is None:
-                self._prepared = self._call(preparation())
-            return self._prepared
+            return self._started(preparation)[1]
+
+    def _started(self, preparation: Preparation[R]) -> tuple[ProcessPoolExecutor, Future[R]]:
+        """Return the executor of the process, started if there is none, and its preparation."""
+        if (current := self._current) is not None:
+            return current
+        if self._closed.is_set():
+            raise RuntimeError("the process was closed")
+        environment = {**os.environ, **self._setup.environment}
+        setup = (self._setup.threads, self._setup.log is not None, environment)
+        with interrupts_blocked():  # in the resource tracker, too, which this may start
+            executor = ProcessPoolExecutor(
+                1, self._context, initializer=_start_process, initargs=(os.getpid(), *setup)
+            )
+        current = executor, _call(executor, preparation())
+        with self._lock:
+            self.generation += 1
+            self._current = current
+        if self._closed.is_set():  # meanwhile
+            executor.shutdown(wait=False, cancel_futures=True)
+            self.kill()
+        return current
 
     def submit(
         self,
@@ -143,26 +166,19 @@ class OwnProcess(Generic[R]):
         with self._starting:
             for last_try in (False, True):
                 try:
-                    return self.start(preparation), self._call(work, *args, **kwargs)
+                    executor, prepared = self._started(preparation)
+                    return prepared, _call(executor, work, *args, **kwargs)
                 except BrokenExecutor:
                     if last_try:
                         raise
                     self.discard()
         raise AssertionError  # not reached
 
-    def _call(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with self._starting, interrupts_blocked(), main_left_alone():
-            if self._executor is None:
-                environment = {**os.environ, **self._setup.environment}
-                setup = (self._setup.threads, self._setup.log is not None, environment)
-                self.generation += 1
-                self._executor = ProcessPoolExecutor(
-                    1,
-                    self._context,
-                    initializer=_start_process,
-                    initargs=(os.getpid(), *setup),
-                )
-            return self._executor.submit(work, *args, **kwargs)
+    @property
+    def preparing(self) -> bool:
+        """Whether there is a process that has not ended its preparation."""
+        current = self._current
+        return current is not None and not current[1].done()
 
     @property
     def latest(self) -> BaseProcess | None:
@@ -181,7 +197,7 @@ class OwnProcess(Generic[R]):
         if process is None:
             return
         with contextlib.suppress(ValueError, OSError):
-            if process.exitcode is None:
+            if process.pid is not None and process.exitcode is None:  # it was started
                 _ask_to_stop(process)
                 killer = threading.Timer(GRACE, _kill, (process,))
                 killer.daemon = True
@@ -199,34 +215,43 @@ class OwnProcess(Generic[R]):
         generation : int or None, default=None
             Which one; another that was started since stays. None is the latest.
         """
-        with self._starting:
-            if self._executor is None or generation not in (None, self.generation):
+        with self._lock:
+            if self._current is None or generation not in (None, self.generation):
                 return
-            executor, self._executor = self._executor, None
+            (executor, _), self._current = self._current, None
         # In another thread: this one may be the executor's own, which from Python 3.12 on holds the
         # lock that is needed here while it reports the end of the process.
         threading.Thread(target=executor.shutdown, kwargs={"wait": False}, daemon=True).start()
 
+    def release(self) -> None:
+        """Let the process exit when it has nothing to do."""
+        self._closed.set()
+        if (current := self._current) is not None:
+            current[0].shutdown(wait=False, cancel_futures=True)
+
     def close(self, *, patience: float = 0.0) -> None:
         """End the process, which has `patience` seconds to exit by itself."""
-        executor = self._executor
-        if executor is None:
-            self.kill()  # one that was discarded may not have ended yet
-            self._join(_PATIENCE)
-            return
-        executor.shutdown(wait=False, cancel_futures=True)
-        if patience:
+        self.release()
+        current = self._current
+        if current is not None and patience:
             self._join(patience)
-        self.kill()  # busy, or kept alive by a thread of the trainer
+        self.kill()  # busy, or kept alive by a thread of the trainer, or discarded and not ended
         self._join(_PATIENCE)  # its server, which knows how it ended, may end next
-        if self._context.last is not None:
+        if current is not None and self._context.last is not None:
             _wait_for_session(self._context.last.pid)
-        self._executor = None
+        self._current = None
 
     def _join(self, seconds: float) -> None:
         if self._context.last is not None:
             with contextlib.suppress(ValueError, AssertionError):  # closed, or never started
                 self._context.last.join(seconds)
+
+
+def _call(
+    executor: Executor, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+) -> Future[T]:
+    with interrupts_blocked(), main_left_alone():
+        return executor.submit(work, *args, **kwargs)
 
 
 class Worker:
@@ -245,7 +270,10 @@ class Worker:
         self._setup = setup
         self._process: OwnProcess[str] = OwnProcess(setup, server)
         self._busy = False
+        self._lock = threading.Lock()
+        self._limited: Future[Outcome] | None = None  # what a time limit may still end
         self._timed_out: float | None = None
+        self._patient_until: float | None = None  # once it begins to end
         self._output = Log(None)
 
     @property
@@ -285,20 +313,28 @@ class Worker:
             imported the trainer.
         """
         outer: Future[Outcome] = Future()
-        self._busy, self._timed_out = True, None
+        self._busy, self._limited, self._timed_out = True, outer, None
         self._output = Log(self._setup.log)
         known = trainer.reminder() if isinstance(trainer, SentTrainer) else trainer
-        ready, inner = self._process.submit(
-            lambda: self._preparation(trainer), _run, self._setup.log, known, segment
-        )
+        try:
+            ready, inner = self._process.submit(
+                lambda: self._preparation(trainer), _run, self._setup.log, known, segment
+            )
+        except _NOT_STARTED as error:
+            self._busy = False
+            reason = f"worker process could not be started ({type(error).__name__})"
+            outer.set_result(Outcome(reason=reason, cause="lost"))
+            return outer
         inner.add_done_callback(lambda done: self._finish(done, outer))
         if timeout is not None:
-            expire = partial(self._expire, timeout)
+            expire = partial(self._expire, outer, timeout)
             ready.add_done_callback(lambda _: call_after(timeout, inner, expire))
         return outer
 
     def _finish(self, inner: Future[Outcome], outer: Future[Outcome]) -> None:
         """Turn the end of the segment or the process into an outcome (in the executor's thread)."""
+        with self._lock:
+            self._limited = None
         outcome = self._outcome(inner)
         self._busy = False  # only now may another segment come
         outer.set_result(outcome)
@@ -307,10 +343,10 @@ class Worker:
         if inner.cancelled():
             return Outcome(reason="cancelled")
         error = inner.exception()
-        if error is None:
-            return inner.result()
         if not isinstance(error, BrokenExecutor):
-            return failed_call(error)
+            if self._timed_out is not None:  # the process is being killed all the same
+                self._process.discard()
+            return inner.result() if error is None else failed_call(error)
         ending = self._process.ending()
         self._process.discard()
         if self._timed_out is not None:
@@ -318,9 +354,11 @@ class Worker:
         reason = f"worker process {ending}{printed(self._output.tail())}"
         return Outcome(reason=reason, cause="lost")
 
-    def _expire(self, timeout: float) -> None:
-        self._timed_out = timeout
-        self._process.kill()
+    def _expire(self, outer: Future[Outcome], timeout: float) -> None:
+        with self._lock:
+            if self._limited is outer:  # else another segment may run by now
+                self._timed_out = timeout
+                self._process.kill()
 
     def check_import(self, trainer: NamedTrainer | SentTrainer) -> None:
         """Wait until the process has imported the trainer.
@@ -328,11 +366,11 @@ class Worker:
         Raises
         ------
         TrainerError
-            If it cannot be imported, or the process died.
+            If it cannot be imported, or the process died or could not be started.
         """
         try:
             error = self.start(trainer).result()
-        except BrokenExecutor:
+        except _NOT_STARTED:
             what = "load trainer"
             if isinstance(trainer, NamedTrainer):
                 what = f"import trainer from {trainer.name.rpartition(':')[0]}"
@@ -342,13 +380,20 @@ class Worker:
             raise TrainerError(error)
 
     def interrupt(self) -> None:
-        """Begin to end the process if a segment runs."""
-        if self.busy:
+        """Begin to end the process: at once if it trains or imports, else when it exits."""
+        self._patient_until = time.monotonic()
+        if self.busy or self._process.preparing:
             self._process.kill()
+        else:
+            self._process.release()
+            self._patient_until += _PATIENCE
 
     def close(self) -> None:
-        """End the process: at once if a segment runs, else when it exits."""
-        self._process.close(patience=0.0 if self.busy else _PATIENCE)
+        """End the process (see `interrupt`)."""
+        if self._patient_until is None:
+            self.interrupt()
+        patience = (self._patient_until or 0.0) - time.monotonic()
+        self._process.close(patience=max(0.0, patience))
 
 
 def call_after(seconds: float, future: Future[Any], work: Callable[[], None]) -> None:
@@ -389,7 +434,7 @@ def _wait_for_session(leader: int | None) -> None:
 
 def _ending(process: BaseProcess | None) -> str:
     """Describe how a process ended."""
-    if process is None:
+    if process is None or process.pid is None:
         return "did not start"
     process.join(10)
     code = process.exitcode

@@ -352,7 +352,6 @@ class SwiftASHA:
             self._train_further(after.max_resource)
         self._expects_little = False
         self._end_reason = _SPENT
-        self._over = True  # as it is not if no job was sought since the last report
         self._reopen()
         self._new_epochs = max(self._new_epochs, math.ceil(self._interval))  # a forecast is due
         if self._sampler is not None:

@@ -28,6 +28,13 @@ class Slow(PooledPredictor):
     """A predictor of this test, not of the package."""
 
 
+class Empty(PooledPredictor):
+    """Falsy, as a pipeline without steps is."""
+
+    def __len__(self) -> int:
+        return 0
+
+
 class Unpicklable(MixedPredictor):
     def __init__(self) -> None:
         super().__init__()
@@ -123,6 +130,7 @@ def test_a_timeout_kills_the_process(in_process) -> None:
         (JointPredictor(), InProcess),
         (PooledPredictor(KNeighborsRegressor()), InProcess),
         (Slow(), InThread),
+        (Empty(), InThread),
         (Unpicklable(), InThread),
         (PooledPredictor(make_predictor("qsvr").regressor), InThread),
     ],

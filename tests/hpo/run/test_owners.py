@@ -354,8 +354,10 @@ def test_losses_are_those_of_an_undisturbed_run(site, make_workshop, outcome_of,
         "leader stopped": (lambda: site.leader(leader), signal.SIGTERM),
         "leader killed": (lambda: site.leader(leader), signal.SIGKILL),
     }[accident]
+    leads = site.leader(leader)
     os.kill(victim(), signum)
     code = leader.wait()
+    wait_until(lambda: not left_alive({leads}), "the end of the leader")  # of MPI: of rank 0
     if code != 0:  # the engine is lost with it, or it leads no more
         assert len(reports_of(killed.journal)) < len(reference.records()), "the run had ended"
         site.launch("resume", "run.jsonl", *site.options(), "--quiet").finish()
