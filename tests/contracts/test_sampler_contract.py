@@ -76,19 +76,19 @@ SAMPLERS = {
     "neal": Subject("neal"),
     "tabu": Subject("tabu"),
     "relax-round": Subject("relax-round"),
-    "path-integral": Subject("path-integral"),
-    "openjij-sa": Subject("openjij-sa", needs="openjij"),
-    "openjij-sqa": Subject("openjij-sqa", needs="openjij"),
+    "path-integral": Subject("path-integral", n_samples=12),
+    "openjij-sa": Subject("openjij-sa", n_samples=12, needs="openjij"),
+    "openjij-sqa": Subject("openjij-sqa", n_samples=12, needs="openjij"),
     "simulated-bifurcation": Subject("simulated-bifurcation", needs="simulated_bifurcation"),
     "installed package": Subject("coin-toss"),
     "installed package, dimod": Subject("coin-toss-dimod"),
-    "exact": Subject("exact", deterministic=True, n_samples=3),
+    "exact": Subject("exact", deterministic=True, n_samples=2),
     "factory": Subject(SamplerFactory("dwave.samplers.SteepestDescentSampler")),
     "dimod object": Subject(RandomSampler()),
     "user's own": Subject(UniformSampler()),
     "live annealing": Subject(SimulatedAnnealingSampler()),
     "live tabu": Subject(TabuSampler()),
-    "live enumeration": Subject(dimod.ExactSolver(), deterministic=True, n_samples=3),
+    "live enumeration": Subject(dimod.ExactSolver(), deterministic=True, n_samples=2),
     "composite": Subject(dimod.TrackingComposite(SimulatedAnnealingSampler())),
     "openjij by factory": Subject(SamplerFactory("openjij.SASampler"), needs="openjij"),
 }
@@ -181,7 +181,7 @@ def test_the_number_of_reads_is_that_asked_for(subject, sampler, qubo):
     """And they are reads of their own, not one of them many times."""
     samples = sampler.sample(qubo, num_reads=NUM_READS, seed=0)
     assert len(samples) == NUM_READS
-    many = sampler.sample(qubo, num_reads=40, seed=0)
+    many = sampler.sample(qubo, num_reads=20, seed=0)
     assert len(many.distinct()) > 1
 
 
