@@ -431,7 +431,8 @@ def test_a_timeout_ends_the_script_and_its_children(folder: Path) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind
 from hpo import RandomSearcher, ScriptTrainer, SearchSpace, Tuner, make_scheduler
 space = SearchSpace.from_dict({"lr": {"type": "float", "low": 0.0, "high": 1.0}})
 scheduler = make_scheduler("random-search", RandomSearcher(space), max_resource=1)
