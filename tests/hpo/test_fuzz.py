@@ -1,6 +1,6 @@
 """Command lines, spaces and options by a grammar: only documented errors, and never a traceback.
 
-Two hundred by default, 2,500 with ``THOROUGH=1``. A failing call is repeated by its number:
+A hundred by default, 2,500 with ``THOROUGH=1``. A failing call is repeated by its number:
 ``FUZZ_CALL=1234``.
 """
 
@@ -30,7 +30,7 @@ from hpo.searchers.registry import SEARCHERS, searcher_options
 from hpo.space import SearchSpace
 
 THOROUGH = os.environ.get("THOROUGH") == "1"
-N_CALLS = 2500 if THOROUGH else 200
+N_CALLS = 2500 if THOROUGH else 100
 N_PARTS = 10
 DOCUMENTED = {0, 1, 2, 130}
 # What Python says of its own, which tells a user nothing.

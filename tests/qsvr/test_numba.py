@@ -163,7 +163,7 @@ assert qsvr.warm_up() > 0.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "of another function"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "of another function"])
 def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, damage):
     folder, reference = compiled
     shutil.copytree(folder, tmp_path / "numba")
@@ -174,7 +174,6 @@ def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, damage):
         {
             "empty": b"",
             "truncated": whole[: len(whole) // 2],
-            "garbage": b"\x80no",
             "of another function": other.read_bytes(),
         }[damage]
     )

@@ -17,7 +17,7 @@ import pytest
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
 
-MOMENTS = 20 if os.environ.get("THOROUGH") else 2  # `make thorough`
+MOMENTS = 20 if os.environ.get("THOROUGH") else 1  # `make thorough`
 
 TRAINER = '''
 import json

@@ -19,7 +19,7 @@ from hpo.run.journal import Journal, encode_line, read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 
-STRIDE = 1 if os.environ.get("THOROUGH") else 4  # `make thorough`
+STRIDE = 1 if os.environ.get("THOROUGH") else 8  # `make thorough`
 
 KILLER = '''
 """Forks processes that are killed at their n-th call, for n = 1, 2, ... until one survives."""

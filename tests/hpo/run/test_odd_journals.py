@@ -21,7 +21,7 @@ from hpo.run.spec import RunSpec
 from hpo.run.tuner import Tuner
 from hpo.trial import TrainJob
 
-CASES = 2500 if os.environ.get("THOROUGH") else 60  # `make thorough`
+CASES = 2500 if os.environ.get("THOROUGH") else 30  # `make thorough`
 
 TRAINER = '''
 calls = 0

@@ -72,9 +72,9 @@ def train(config, start, stop, checkpoint):
 def test_whoever_is_killed_another_goes_on(make_workshop, outcome_of) -> None:
     """A member stops, the leader is killed, a member, and the last one; then one starts again."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
-    reference = Tuner.from_spec(calm.spec(max_resource=18), journal=calm.journal).run()
+    reference = Tuner.from_spec(calm.spec(max_resource=9), journal=calm.journal).run()
     busy.write_trainer(TRAINER)
-    spec = busy.spec(max_resource=18, executor="shared", n_workers=3)
+    spec = busy.spec(max_resource=9, executor="shared", n_workers=3)
     with crowd(busy.root, busy.journal, spec) as people:
 
         def advance(epochs: int) -> None:
