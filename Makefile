@@ -4,9 +4,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Processes that share the tests; 0 runs them in one, in their order. Two more than processors,
+# Processes that share the tests; 0 runs them in one, in their order. One more than processors,
 # since the tests that kill, time out and start clusters wait most of their time.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 + (os.cpu_count() or 1))")
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
 # One thread of linear algebra in each process: two that have two of them wait for each other.
 PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS)
 INSTALL := $(BIN)/python tools/install.py -c constraints.txt -e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 
 import hypothesis
@@ -13,7 +14,9 @@ from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where several processes of pytest share the processors, leave them time."""
+    """Let Ctrl-C reach the tests' processes; leave time where several share the processors."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a job in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     # An example that waits for a processor, or imports what another test would have imported

@@ -75,7 +75,7 @@ def most_promising(
     from scipy.special import ndtr
 
     spread = np.maximum(std, 1e-12)
-    z = (goal - mean) / spread
+    z = np.maximum((goal - mean) / spread, -40.0)  # below, the gain is 0, as where goal is -inf
     gain = spread * (z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     order = np.argsort(-gain / cost, kind="stable")
     return np.asarray(order[np.cumsum(cost[order]) <= epochs])

@@ -42,6 +42,8 @@ def test_the_epochs_go_to_what_improves_most_per_epoch():
     assert most_promising(mean, std, cost, 0.0, 16).tolist() == [1]
     assert most_promising(mean, std, cost, 0.0, 100).tolist() == [1, 3, 0, 2]
     assert most_promising(mean, std, cost, 0.0, 0).tolist() == []
+    # Nothing improves on the lowest value of a logarithmic scale.
+    assert most_promising(mean, std, cost, -np.inf, 100).tolist() == [0, 1, 2, 3]
 
 
 def search(table, **settings):
