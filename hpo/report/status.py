@@ -166,7 +166,7 @@ class RunStatus:
 
     @property
     def doubt(self) -> str:
-        """Why it is not known whether the run goes on; empty if it is known."""
+        """Reason why the state of the run is unknown; empty if it is known."""
         if self.state != "unknown":
             return ""
         if not self.leader:

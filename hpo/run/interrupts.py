@@ -1,4 +1,4 @@
-"""Signals while a run goes on: they stop it cleanly, and do not disturb its end."""
+"""Signals during a run: they stop it cleanly, and are ignored while its workers are ended."""
 
 from __future__ import annotations
 
