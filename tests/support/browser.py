@@ -6,6 +6,7 @@ No driver and no further package: commands and answers are JSON, ended by a zero
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -35,6 +36,12 @@ ends = [os.dup(os.dup(int(fd))) for fd in sys.argv[1:3]]
 os.dup2(ends[0], 3), os.dup2(ends[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+# What Chromium says of a command whose page went away before the answer.
+LOADED_ANEW = ("navigated or closed", "context was destroyed", "Cannot find context")
+
+
+class LoadedAnewError(Exception):
+    """The page was loaded again while it was asked; the command may have been carried out."""
 
 
 def find_chromium() -> str | None:
@@ -80,7 +87,10 @@ class Browser:
         while True:
             answer = self._message(timeout=60)
             if answer.get("id") == self._count:
-                assert "error" not in answer, answer
+                error = answer.get("error")
+                if error and any(words in error["message"] for words in LOADED_ANEW):
+                    raise LoadedAnewError(error["message"])
+                assert not error, answer
                 return dict(answer["result"])
 
     def _message(self, timeout: float) -> dict[str, Any]:
@@ -136,9 +146,20 @@ class Browser:
 
     def until(self, expression: str, seconds: float = 60) -> None:
         """Wait until an expression holds."""
+        self.when(expression, "true", seconds)
+
+    def when(self, condition: str, expression: str, seconds: float = 60) -> Any:
+        """Wait until a condition holds and return the value of an expression at that moment.
+
+        Both are evaluated in one step, so that the page cannot load itself again in between.
+        Where it does so before the answer, they are evaluated once more in the new page.
+        """
         end = time.monotonic() + seconds
-        while not self.evaluate(f"Boolean({expression})"):
-            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+        while True:
+            with contextlib.suppress(LoadedAnewError):
+                if found := self.evaluate(f"({condition}) ? [{expression}] : null"):
+                    return found[0]
+            assert time.monotonic() < end, f"not within {seconds} s: {condition}"
             time.sleep(0.05)
 
     def press(self, key: str, code: int, text: str = "") -> None:

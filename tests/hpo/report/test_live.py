@@ -26,6 +26,7 @@ from hpo.run.tuner import Tuner
 READY = "document.documentElement?.dataset.ready === 'yes'"  # there is none while it is loaded
 LIVE = "document.getElementById('live').innerText"
 TRIALS = "data && data.trials.length"
+CHOICE = "document.querySelector('#curves-log-x, input[type=checkbox]')"
 
 
 @pytest.fixture
@@ -344,16 +345,12 @@ def test_a_followed_file_is_written_until_the_end(workshop, environment, browser
             time.sleep(0.05)
         browser.errors.clear()
         browser.open(path.as_uri(), ready=READY, width=390, height=844)
-        count = browser.evaluate(TRIALS)
-        browser.evaluate("document.querySelector('#curves-log-x, input[type=checkbox]').click()")
-        checked = browser.evaluate("document.querySelector('input[type=checkbox]').checked")
-        browser.evaluate("document.activeElement.blur(), scrollTo(0, 500)")
-        browser.until(f"{READY} && {TRIALS} > {count}")
-        assert browser.evaluate("scrollY") > 300
-        assert browser.evaluate("document.querySelector('input[type=checkbox]').checked") == checked
+        count = browser.when(READY, TRIALS)
+        browser.when(READY, f"({CHOICE}.checked || {CHOICE}.click(), scrollTo(0, 500))")
+        later = f"{READY} && {TRIALS} > {count}"
+        assert browser.when(later, f"[{CHOICE}.checked, scrollY > 300]") == [True, True]
         thread.join(100)
-    browser.until(f"{READY} && data.live.state === 'finished'")
-    assert browser.evaluate(TRIALS) == 17
+    assert browser.when(f"{READY} && data.live.state === 'finished'", TRIALS) == 17
     assert browser.errors == []
     with pytest.raises(UsageError, match="--overwrite"):
         follow(workshop.journal, path)
