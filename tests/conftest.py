@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import random
 import signal
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 
+import hpo
+import qsvr
 from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Ctrl-C reach the tests' processes; leave time where several share the processors."""
+    """Prepare what the tests' processes need.
+
+    Ctrl-C reaches them; they find compiled packages; and they have time where several share the
+    processors.
+    """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a job in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        # Where PYTHONDONTWRITEBYTECODE is set, each of a thousand processes would compile them.
+        for package in (qsvr, hpo):
+            compileall.compile_dir(str(Path(package.__file__).parent), quiet=2)
         return
     # An example that waits for a processor, or imports what another test would have imported
     # before, is not slow.

@@ -100,7 +100,7 @@ def test_training_ahead_changes_epochs_only(workshop, dask_address) -> None:
 
 @pytest.mark.slow
 def test_swift_asha_repeats_on_one_worker(workshop, outcome_of, dask_address) -> None:
-    settings = {"scheduler": "swift-asha", "max_resource": 27}
+    settings = {"scheduler": "swift-asha", "max_resource": 9}
     reference = search(workshop, settings)
     how: dict[str, Any] = {"executor": "dask", "executor_options": {"address": dask_address}}
     one = search(workshop, settings, n_workers=1, **how)

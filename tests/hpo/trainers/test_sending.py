@@ -151,7 +151,8 @@ def test_a_trainer_of_its_own_name_needs_no_script(tmp_path: Path) -> None:
     program = (
         "from hpo import RunSpec, Tuner, SearchSpace\n"
         "space = SearchSpace.from_toml('space.toml').to_dict()\n"
-        "spec = RunSpec('named.py:train', space, max_resource=3, n_workers=2, scheduler='hyperband')\n"
+        "how = {'max_resource': 3, 'n_workers': 2, 'scheduler': 'hyperband'}\n"
+        "spec = RunSpec('named.py:train', space, **how)\n"
         "results = Tuner.from_spec(spec).run()\n"
         "print({t.status for t in results.trials} & {'failed'}, results.events[-1].kind)\n"
     )
