@@ -133,6 +133,8 @@ def test_a_timeout_kills_the_process(in_process) -> None:
         (Empty(), InThread),
         (Unpicklable(), InThread),
         (PooledPredictor(make_predictor("qsvr").regressor), InThread),
+        (PooledPredictor("qsvr"), InThread),
+        (PooledPredictor("svr"), InProcess),
     ],
 )
 def test_who_gets_a_process(predictor, kind) -> None:
@@ -194,3 +196,21 @@ def test_a_search_that_predicts_nothing_imports_nothing_of_it(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_who_leads_a_search_imports_no_scikit_learn_for_another_process(environment) -> None:
+    """It takes seconds to import, before the first trial is trained."""
+    code = (
+        "import sys\nfrom hpo import CurveSearcher, SearchSpace, make_scheduler\n"
+        "from hpo.run.forecasting import InProcess, model_runner\n"
+        f"searcher = CurveSearcher(SearchSpace.from_dict({SPACE!r}), seed=0)\n"
+        "scheduler = make_scheduler('swift-asha', searcher, max_resource=27)\n"
+        "if __name__ == '__main__':\n"
+        "    runner = model_runner(None, scheduler, background=True)\n"
+        "    runner.close()\n"
+        "    print(type(runner) is InProcess, 'sklearn' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True False\n"), done.stderr
