@@ -103,11 +103,15 @@ class _Client:
         future, allowed = self._sent(parcel)
         missed = time.monotonic()
         while True:
+            done = future.done()
             try:
-                reply: Reply = future.result(timeout=_LOOK_EVERY)
+                # A finished call is not looked after any more, however long its reply travels.
+                reply: Reply = future.result(timeout=None if done else _LOOK_EVERY)
             except TimeoutError:
-                if future.done():
-                    raise
+                if done:
+                    raise  # of the call itself
+                if future.done():  # at this moment
+                    continue
                 there = self._there() - self._refused
                 if there:
                     missed = time.monotonic()
