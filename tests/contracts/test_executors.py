@@ -56,8 +56,11 @@ def _loky() -> object:
 
 def _dask_executor() -> Executor:
     """Return what users of Dask have: an executor of their own client."""
+    import dask
     from distributed import Client, LocalCluster
 
+    # Workers that take longer to start again than this, which is 15 s by default, are given up.
+    OPEN.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"}))
     cluster = OPEN.enter_context(
         LocalCluster(
             n_workers=2,
@@ -339,6 +342,28 @@ def test_a_dask_worker_that_does_not_come_back_is_replaced(monkeypatch, tmp_path
     local._cluster.sync(nanny.close)
     assert local.call(partial(run_segment, TRAINER, segment(tmp_path, "good"))).reason == ""
     assert nanny not in local._cluster.workers.values()  # whatever its successor is called
+    local.close()
+
+
+@pytest.mark.slow
+def test_a_dask_call_does_not_wait_behind_one_that_kills_its_worker(monkeypatch, tmp_path) -> None:
+    """Dask would count each death as that of both calls."""
+    from distributed.scheduler import KilledWorker
+
+    from hpo.run.executors import dask as executor
+    from hpo.run.executors.options import ExecutorOptions
+
+    monkeypatch.setattr(executor, "_HEAL_EVERY", 1000.0)
+    local = executor._Local(2, ExecutorOptions(), None)
+    local._cluster.sync(local._cluster.workers[0].close)  # one is left
+    with ThreadPoolExecutor(2) as threads:
+        kills, good = (
+            threads.submit(local.call, partial(run_segment, TRAINER, segment(tmp_path, kind)))
+            for kind in ("killed", "good")
+        )
+        assert good.result(PATIENCE).reason == ""
+        with pytest.raises(KilledWorker):
+            kills.result(PATIENCE)
     local.close()
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    import sklearn.svm
     from hpo.errors import InterruptedRunError
     from hpo.run.spec import RunSpec
     from hpo.run.work import work
