@@ -189,11 +189,9 @@ def test_a_timeout_ends_what_the_trainer_has_started(workshop) -> None:
         first = pool.submit(trainer, place, 4.0).result(60)
         assert first.reason.startswith("timed out")
         before = {row[2] for row in trained(workshop)}
-        goal = workshop.epochs() + 20
-        workshop.allow(goal)  # the retry cannot end before its pool
+        workshop.allow(workshop.epochs() + 20)  # the retry cannot end before its pool
         second = pool.submit(trainer, place, None)
-        workshop.reach(goal)
-        assert {row[2] for row in trained(workshop)} - before
+        wait_until(lambda: {row[2] for row in trained(workshop)} - before, "the retry")
     finally:
         pool.close()
     assert second.result(60).reason.startswith("worker process")
