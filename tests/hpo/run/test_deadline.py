@@ -121,17 +121,26 @@ def session(spec, journal: Path, deadline: float) -> Results | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "process"])
-def test_sessions_with_a_deadline_equal_one_without(make_workshop, outcome_of, executor) -> None:
-    """Segments of 4 s, saved at their end only, in sessions of 3 s: each is trained in parts."""
+def test_sessions_with_a_deadline_equal_one_without(
+    make_workshop, outcome_of, executor, monkeypatch
+) -> None:
+    """Segments of 40 s, saved at their end only, in sessions of 30 s: each is trained in parts.
+
+    By a clock that the epochs move on, each by a second.
+    """
     calm, hasty = make_workshop("calm"), make_workshop("hasty")
     reference = Tuner.from_spec(calm.spec(**LONG, max_resource=40), journal=calm.journal).run()
     once = TRAINER.replace("        write_atomically", "    write_atomically")
-    hasty.write_trainer(once.format(epoch=0.1))
+    hasty.write_trainer(once.format(epoch=0.001))
     spec = hasty.spec(**LONG, max_resource=40, executor=executor)
-    for _ in range(40):  # on a busy machine a session may be over when its worker has started
-        results = session(spec, hasty.journal, 3.0)
-        if results is not None:
-            break
+    clock = SimpleNamespace(**vars(time) | {"monotonic": lambda: float(hasty.epochs())})
+    with monkeypatch.context() as patch:
+        for module in ("deadline", "runner"):
+            patch.setattr(f"hpo.run.{module}.time", clock)
+        for _ in range(10):
+            results = session(spec, hasty.journal, 30.0)
+            if results is not None:
+                break
     assert results is not None, "sessions that are shorter than a segment get nowhere"
     assert outcome_of(results) == outcome_of(reference)
     notes = read_journal(hasty.journal).notes()
