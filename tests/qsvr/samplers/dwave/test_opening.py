@@ -22,7 +22,9 @@ from qsvr.samplers.factory import open_sampler
 
 SAMPLERS = ["qpu", "clique", "hybrid", "cqm", "nl"]
 CERTIFICATE = Path(fake_sapi.__file__).with_name("self_signed.pem")  # and its key, for tests only
-SLACK = 5.0  # seconds, on a machine that does other things as well; the client alone would take 60
+# Seconds, on a machine that does other things as well: less than the client alone would take, and
+# than retries would.
+SLACK = 25.0
 
 
 class _DeafServer:
@@ -82,6 +84,9 @@ def test_one_attempt_within_the_timeout(deaf, data, sampler):
     with pytest.raises(exceptions.ServiceError):
         _fit(data, sampler, timeout=1, max_retries=0)
     assert time.monotonic() - start < 1 + SLACK
+    end = time.monotonic() + 60
+    while not deaf.connections and time.monotonic() < end:  # the thread that opens is behind
+        time.sleep(0.01)
     assert len(deaf.connections) == 1
 
 
@@ -153,7 +158,7 @@ def test_fits_that_wait_for_another_ones_opening(hanging, data):
         time.sleep(0.2)
     for thread in threads:
         thread.join()
-    assert [timeout for timeout, _ in errors] == [0.5, 2.5]
+    assert sorted(timeout for timeout, _ in errors) == [0.5, 2.5]
     assert all(seconds < timeout + SLACK for timeout, seconds in errors)
 
 
@@ -168,7 +173,7 @@ def test_a_failed_opening_leaves_no_threads_and_can_be_tried_again(api, data):
     for _ in range(5):
         with pytest.raises(ServiceUnavailableError):
             _fit(data, "qpu", max_retries=0)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while threading.active_count() > before + 2 and time.monotonic() < end:
         time.sleep(0.05)
     assert threading.active_count() <= before + 2  # those of the loopback server
