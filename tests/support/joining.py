@@ -49,7 +49,7 @@ if __name__ == "__main__":
 '''
 
 
-def wait_until(condition: Callable[[], object], what: str, patience: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, patience: float = 200) -> None:
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"waited {patience} s for {what}"
