@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a job in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        # Where PYTHONDONTWRITEBYTECODE is set, each of a thousand processes would compile them.
+        # Where PYTHONDONTWRITEBYTECODE is set, each of their processes would compile them.
         for package in (qsvr, hpo):
             compileall.compile_dir(str(Path(package.__file__).parent), quiet=2)
         return

@@ -63,8 +63,7 @@ def test_every_corner_of_the_space_trains(name, model, small_data, tmp_path) -> 
 def test_one_command(name, model, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     args = ["run", f"hpo.examples.{name}:trainer", "--max-resource", "2", "--quiet"]
-    # With one worker the search does not depend on the order of reports.
-    args += ["--workers", "1"] if name == "mlpf" else ["--executor", "inline"]
+    args += ["--executor", "inline"]  # as a process of its own, each would import PyTorch again
     if trials := {"lstm": 1, "mlpf": 2}.get(name):  # their epochs take a second
         args += ["--max-trials", str(trials)]
     with pytest.raises(SystemExit) as caught:

@@ -163,9 +163,12 @@ def test_two_processes(tmp_path, imports) -> None:
 
 @pytest.mark.slow
 def test_failure_in_a_process_is_told(tmp_path, imports) -> None:
-    group = TorchrunTrainer("hpo.examples.mlp:trainer", processes=1)
-    outcome = run_segment(group, Segment({**CONFIG, "data": "moon"}, 0, 1, tmp_path / "t" / "c"))
-    assert "torchrun ended with exit code 1: ValueError: data must be one of" in outcome.reason
+    (tmp_path / "failing.py").write_text(
+        "def trainer(*segment):\n    raise ValueError('no data')\n"
+    )
+    group = TorchrunTrainer(f"{tmp_path / 'failing.py'}:trainer", processes=1)
+    outcome = run_segment(group, Segment({}, 0, 1, tmp_path / "t" / "c"))
+    assert "torchrun ended with exit code 1: ValueError: no data" in outcome.reason
 
 
 LONELY = """

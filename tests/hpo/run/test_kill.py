@@ -128,7 +128,9 @@ RAY = pytest.param(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("executor", "n_kills"), [("process", KILLS), ("dask", KILLS_ON_DASK), RAY])
+@pytest.mark.parametrize(
+    ("executor", "n_kills"), [("process", KILLS), ("dask", KILLS_ON_DASK), RAY]
+)
 def test_worker_killed_at_random_moments(make_workshop, outcome_of, executor, n_kills) -> None:
     calm, killed = make_workshop("calm"), make_workshop("killed")
     reference = Tuner.from_spec(calm.spec(max_resource=27), journal=calm.journal).run()
