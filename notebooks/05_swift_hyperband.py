@@ -47,7 +47,7 @@ from hpo.simulation.synthetic import synthetic_table
 
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 path = os.environ.get("MLPF_TABLE")
-table = load_mlpf(path) if path else synthetic_table(296, 100, seed=0)
+table = load_mlpf(path) if path else synthetic_table(*((60, 16) if QUICK else (296, 100)), seed=0)
 R = table.max_resource
 print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {R} epochs")
 
@@ -118,7 +118,7 @@ class RandomPredictor(BasePredictor):
         return np.random.default_rng(self.seed_).choice(self.targets_, len(curves))
 
 
-SEEDS = range(2 if QUICK else 6)
+SEEDS = range(1 if QUICK else 6)
 PREDICTORS = {
     "NuSVR": (make_predictor("nusvr", folds=0), SEEDS),
     "QSVR": (make_predictor("qsvr", folds=0), SEEDS[:3]),

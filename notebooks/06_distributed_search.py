@@ -28,6 +28,7 @@
 # `hpo run`.
 
 # %%
+import os
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from hpo import RunSpec, SearchSpace, Tuner
 from hpo.report.plots import plot_best, plot_curves, plot_timeline
 from qsvr import QSVR
 
+R = 4 if os.environ.get("NOTEBOOK_QUICK") else 16  # maximum epochs of a trial; fewer in the tests
 EXAMPLES = next(
     folder / "examples" for folder in (Path.cwd(), *Path.cwd().parents)
     if (folder / "examples" / "digits_numpy.py").exists()
@@ -76,7 +78,7 @@ print(source[source.index("def train(") : source.index('    """Train from')] + "
 spec = RunSpec(
     trainer=f"{EXAMPLES / 'digits_numpy.py'}:trainer",
     space=SearchSpace.from_toml(EXAMPLES / "digits_numpy_space.toml").to_dict(),
-    max_resource=16,
+    max_resource=R,
     scheduler="swift-hyperband",
     scheduler_options={"min_curves": 6},
     predictor="qsvr",
@@ -135,7 +137,7 @@ plt.show()
 # uses Swift-ASHA. Its searcher proposes configurations from the same forecasts.
 
 # %% mystnb={"image": {"alt": "Timeline of two workers under Swift-ASHA, with forecasts in the row below."}}
-spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=16, n_workers=2, seed=0)
+spec_asha = RunSpec(trainer=spec.trainer, space=spec.space, max_resource=R, n_workers=2, seed=0)
 journal_asha = Path(folder.name) / "digits-swift-asha.jsonl"
 results_asha = Tuner.from_spec(spec_asha, journal=journal_asha).run()
 summarise(results_asha)

@@ -40,6 +40,12 @@ def executed(path: Path) -> Any:
     notebook = jupytext.read(path)
     for number, cell in enumerate(notebook.cells):  # random ids would change the file each time
         cell["id"] = f"cell-{number}"
+    execute(notebook)
+    return notebook
+
+
+def execute(notebook: Any, **options: Any) -> None:
+    """Execute a notebook in this folder, with further options of `NotebookClient`."""
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -47,9 +53,9 @@ def executed(path: Path) -> Any:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(HERE)}},
+        **options,
     )
     client.execute()
-    return notebook
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from hpo.predictors._calibration import widening
 from hpo.predictors._pairs import CurveSet, Pairs
 from hpo.predictors.base import DEFAULT_CONTEXT, PredictionContext
 from hpo.predictors.forecaster import Forecast, ForecastingPredictor
-from hpo.predictors.regressors import make_regressor
+from hpo.predictors.regressors import REGRESSORS, make_regressor
 from hpo.space.encoding import ConfigEncoder
 from hpo.surrogates import LogScale
 from hpo.trial import Curve
@@ -99,10 +99,23 @@ class PooledPredictor(ForecastingPredictor):
             raise ValueError(f"max_rows must be at least {_MIN_ROWS}, got {max_rows!r}")
         if not gap > 0:
             raise ValueError(f"gap must be above 0, got {gap!r}")
-        self.regressor = make_regressor(regressor) if isinstance(regressor, str) else regressor
+        # One of scikit-learn is built where it is first used: the process that leads a search
+        # sends its predictor to another, and need not import scikit-learn, which takes seconds.
+        # One of qsvr is built here, since `hpo.run.forecasting` does not send its samplers.
+        named = isinstance(regressor, str)
+        if named and (regressor not in REGRESSORS or regressor == "qsvr"):
+            regressor = make_regressor(regressor)
+        self._regressor = regressor
         self.folds = folds
         self.max_rows = max_rows
         self.gap = gap
+
+    @property
+    def regressor(self) -> Any:
+        """The scikit-learn regressor."""
+        if isinstance(self._regressor, str):
+            self._regressor = make_regressor(self._regressor)
+        return self._regressor
 
     def forecast(
         self, curves: Sequence[Curve], target: int, context: PredictionContext = DEFAULT_CONTEXT

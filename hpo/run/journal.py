@@ -330,6 +330,7 @@ def read_header(path: Path) -> Header:
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a journal for reading; a pipe or a device is refused, which could be without end."""
     why = "it is no regular file"
+    remedy = "give the path of an existing journal"
     try:
         if stat.S_ISREG(path.stat().st_mode) or path.is_dir():  # which cannot be opened
             with path.open("rb") as file:
@@ -337,11 +338,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             return
     except OSError as error:
         why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            remedy += "; a search that was just started writes it once its workers are ready"
     except ValueError as error:  # no path at all, such as one with a null character
         why = str(error)
-    raise JournalError(
-        f"cannot read journal {path}: {why}; give the path of an existing journal"
-    ) from None
+    raise JournalError(f"cannot read journal {path}: {why}; {remedy}") from None
 
 
 def checked_header(data: Any, path: Path) -> Header:

@@ -72,9 +72,10 @@ def realised_line(skill: float, n_predictions: int) -> str:
     n_predictions : int
         Number of predictions whose trials were trained to the predicted unit.
     """
+    what = "1 prediction" if n_predictions == 1 else f"{n_predictions} predictions"
     return (
-        f"Predictor, against true losses: skill {skill_text(skill)} of {n_predictions} predictions "
-        "whose trials were trained that far, which are the promising ones"
+        f"Predictor, against true losses: skill {skill_text(skill)} of {what}; "
+        "only promising trials are trained on to where their loss was predicted"
     )
 
 

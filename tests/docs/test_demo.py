@@ -19,7 +19,7 @@ def test_demo(tmp_path, environment) -> None:
         [
             *(sys.executable, str(EXAMPLES / "_steps.py"), str(EXAMPLES / "hpo_demo.py")),
             *("--output", str(tmp_path)),
-            *("--predictor", "nusvr", "--max-resource", "2"),
+            *("--predictor", "nusvr", "--max-resource", "2", "--workers", "1"),
         ],
         env=environment,
         text=True,
@@ -50,6 +50,7 @@ def test_command_of_the_network_module(tmp_path, environment) -> None:
         [
             *(sys.executable, "-m", "hpo", "run", f"{EXAMPLES / 'digits_cnn.py'}:trainer"),
             *("--space", str(EXAMPLES / "digits_space.toml"), "--max-resource", "2"),
+            *("--executor", "inline"),  # the demo trains in worker processes
         ],
         cwd=tmp_path,
         env=environment,

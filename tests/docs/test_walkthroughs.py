@@ -88,9 +88,7 @@ def reader(tmp_path):
 
 
 def test_fit_a_model_and_switch_to_an_annealer(reader, tmp_path_factory):
-    """First the quick start and the rehearsal without an account, then the same with one."""
-    programs = (programs_of("start/quickstart.md")[0], programs_of("guide/leap.md")[0])
-    reader.enters([sys.executable, "-c", "\n".join(programs)])  # in one session
+    """The price, and then the fit, with an account; `test_programs` has the steps before it."""
     own_data = (
         "from sklearn.datasets import make_friedman1\n"
         "from sklearn.preprocessing import scale\n"
@@ -105,11 +103,10 @@ def test_fit_a_model_and_switch_to_an_annealer(reader, tmp_path_factory):
             "DWAVE_API_TOKEN": fake_sapi.TOKEN,
             "QSVR_CACHE_DIR": str(tmp_path_factory.mktemp("embeddings")),
         }
-        printed = reader.enters([sys.executable, "-c", plan.replace("120", "60")], **account)
-        assert "1 problem of" in printed
-        assert not state.problems, "asking for the price submitted something"
-        printed = reader.enters([sys.executable, "-c", own_data + fit], **account)
-    assert len(state.problems) == 1
+        program = plan.replace("120", "60") + own_data + fit
+        printed = reader.enters([sys.executable, "-c", program], **account)
+    assert printed.startswith("1 problem of")
+    assert len(state.problems) == 1, "asking for the price submitted something"
     assert "broken chains" in printed
     assert fake_sapi.TOKEN not in printed
 
@@ -121,6 +118,8 @@ def test_tune_a_pytorch_model_and_load_the_best(reader):
     (run,) = commands_of(page, start="hpo run")
     assert run[run.index("--max-resource") + 1] == "27"
     run[run.index("--max-resource") + 1] = "9"  # a third of the time
+    assert run[run.index("--workers") + 1] == "2"
+    run[run.index("--workers") + 1] = "1"  # each imports PyTorch and scikit-learn
     reader.enters(run)
     for start in ("hpo status", "hpo report"):
         (command,) = commands_of(page, start=start)
@@ -151,7 +150,7 @@ def test_search_on_two_nodes_of_a_slurm_cluster(reader, tmp_path_factory):
         assert "--max-resource 27" in text
         # Two tasks, each with a node of its own, and fewer epochs.
         text = text.replace("--array=0-7", "--array=0-1\n#SBATCH --exclusive")
-        script.write_text(text.replace("--max-resource 27", "--max-resource 9"))
+        script.write_text(text.replace("--max-resource 27", "--max-resource 3"))
         job = cluster.submit(reader.folder, script)
         wait_until(
             lambda: {"n0", "n1"} <= set(cluster.ask("squeue", "-h", "-o", "%N").split()),

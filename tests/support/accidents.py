@@ -31,11 +31,18 @@ class SilentError(Exception):
         raise RuntimeError("no message")
 
 
-def freeze(seconds):
-    """Stop this process as a node that swaps or hangs does; another one wakes it again."""
-    command = f"sleep {seconds}; kill -CONT {os.getpid()}"
-    with subprocess.Popen(["/bin/sh", "-c", command]):
+def freeze(thaw):
+    """Stop this process as a node that swaps or hangs does, until there is a file."""
+    command = f'while [ ! -e "$1" ]; do sleep 0.05; done; kill -CONT {os.getpid()}'
+    with subprocess.Popen(["/bin/sh", "-c", command, "sh", str(thaw)]):
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def wait_until(condition):
+    """Wait for something that a test or another process does, for a minute at most."""
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def most_threads():
@@ -74,11 +81,14 @@ def train(config, start, stop, checkpoint):  # noqa: C901, PLR0911, PLR0912
             checkpoint.with_name("hangs").touch()  # so that a test can wait for it
             time.sleep(1000)
         case "slow":
-            time.sleep(1.5)
+            wait_until(checkpoint.with_name("go on").exists)
         case "frozen":
-            freeze(3)
+            freeze(checkpoint.with_name("go on"))
         case "device":
-            time.sleep(0.5)  # so that two segments need two workers
+            begun = checkpoint.parent.with_name("begun")
+            begun.mkdir(exist_ok=True)
+            (begun / checkpoint.parent.name).touch()
+            wait_until(lambda: len(list(begun.iterdir())) > 1)  # so that two need two workers
             return Metrics(good, {"device": [float(os.environ["CUDA_VISIBLE_DEVICES"])] * 2})
         case "threads":
             return Metrics(good, {"threads": [float(most_threads())] * 2})

@@ -12,8 +12,10 @@ import io
 import json
 import math
 import socket
+import sys
 import threading
 import time
+import traceback
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -107,6 +109,7 @@ class FakeSolverAPI:
         self.altered: Counter[str] = Counter()
         self.hold_until = 0  # problems stay pending until so many are in flight
         self.most_in_flight = 0
+        self.troubles: list[str] = []  # of the server itself, which no test has asked for
         self.lock = threading.Lock()
         self.pool = ThreadPoolExecutor(2)
 
@@ -220,6 +223,7 @@ class FakeSolverAPI:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    n_requests = 0
 
     @property
     def api(self) -> FakeSolverAPI:
@@ -227,6 +231,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         pass
+
+    def log_error(self, *args: Any) -> None:
+        """Note what the standard library would print, such as a request that came too late."""
+        self.api.troubles.append(args[0] % args[1:])
+
+    def finish(self) -> None:
+        super().finish()
+        if not self.n_requests:
+            self.api.troubles.append(f"a connection of {self.client_address} without a request")
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -282,6 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _handle(self) -> None:
+        self.n_requests += 1
         stage, body = self._stage(), self._body()
         self.api.requests[stage] += 1
         if self.headers.get("X-Auth-Token") != self.api.token:
@@ -358,12 +372,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {})
 
 
+class _Server(ThreadingHTTPServer):
+    # Five by default. Where a client opens more at once, one of them waits for seconds.
+    request_queue_size = 128
+    api: FakeSolverAPI
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        self.api.troubles.append(traceback.format_exc())
+
+
 @contextmanager
 def serve(api: FakeSolverAPI) -> Iterator[str]:
     """Serve the API on a free port of loopback; yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.api = api  # type: ignore[attr-defined]
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.api = api
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -371,4 +393,6 @@ def serve(api: FakeSolverAPI) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+        for trouble in api.troubles:
+            print(trouble, file=sys.stderr)  # shown where the test fails
         api.pool.shutdown(wait=True, cancel_futures=True)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    import sklearn.svm
     from hpo.errors import InterruptedRunError
     from hpo.run.spec import RunSpec
     from hpo.run.work import work
@@ -50,7 +49,7 @@ if __name__ == "__main__":
 '''
 
 
-def wait_until(condition: Callable[[], object], what: str, patience: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, patience: float = 200) -> None:
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"waited {patience} s for {what}"

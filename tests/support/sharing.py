@@ -36,6 +36,8 @@ GROUPS = {
         "tests/hpo/integrations/test_optuna_export.py",
         "tests/hpo/report/test_report.py",
     ),
+    # One kernel.
+    "notebooks": ("tests/docs/test_notebooks.py",),
     # One folder of compiled code.
     "numba": ("tests/qsvr/test_numba.py",),
     # One folder of embeddings.

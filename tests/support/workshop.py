@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from hpo.files import write_atomically
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 
@@ -21,13 +23,22 @@ HERE = Path(__file__).parent
 EPOCH = {epoch}
 
 
+def is_held():
+    """Whether more epochs have begun than the test allows; see `Workshop.allow`."""
+    try:
+        allowed = int((HERE / "allowed").read_text())
+    except FileNotFoundError:
+        return False
+    return (HERE / "trace.txt").read_bytes().count(b"\\n") > allowed
+
+
 def train(config, start, stop, checkpoint):
-    """Milliseconds an epoch, or as long as a file exists; the losses so far are the checkpoint."""
+    """Milliseconds an epoch, or as long as the test holds it; the losses are the checkpoint."""
     losses = json.loads(checkpoint.read_text()) if checkpoint.exists() else []
     for unit in range(len(losses), stop):
         with (HERE / "trace.txt").open("a") as file:
             file.write(f"{{checkpoint.parent.name}} {{unit}} {{os.getpid()}}\\n")
-        while (HERE / "wait").exists():
+        while is_held():
             time.sleep(0.01)
         time.sleep(EPOCH)
         losses.append((config["lr"] - 0.3) ** 2 + (1 + config["lr"]) / (unit + 1))
@@ -53,6 +64,29 @@ class Workshop:
 
     def slow(self, epoch: float) -> None:
         self.write_trainer(TRAINER.format(epoch=epoch))
+
+    def allow(self, epochs: int | None) -> None:
+        """Let so many epochs begin; each worker holds the next one until more are allowed.
+
+        A test that looks at a search, or ends it, in the middle holds it there. Otherwise the
+        search may have ended before the test looks, however slow its epochs are.
+
+        Parameters
+        ----------
+        epochs : int or None
+            None allows all of them.
+        """
+        if epochs is None:
+            (self.root / "allowed").unlink(missing_ok=True)
+        else:
+            write_atomically(self.root / "allowed", str(epochs).encode())
+
+    def reach(self, epochs: int, patience: float = 100) -> None:
+        """Wait until more than so many epochs have begun: where `allow` holds the search."""
+        end = time.monotonic() + patience
+        while self.epochs() <= epochs:
+            assert time.monotonic() < end, f"waited {patience} s for epoch {epochs + 1}"
+            time.sleep(0.005)
 
     def spec(self, **changes: Any) -> RunSpec:
         settings: dict[str, Any] = {

@@ -109,10 +109,15 @@ function section(id, title, ...children) {
   return box(id, "section", { id, "aria-labelledby": `${id}-title` }, heading, ...children);
 }
 
-// The colours of the fates of some trials, for a list of class keys.
-function fateKeys(key, trials) {
+// The colours of the fates that a figure shows, for a list of class keys.
+function fateKeys(key, isShown) {
+  return data.fates.flatMap((fate, place) => (isShown(place) ? [box(`${key}-fate-${place}`, "li", {}, make("span", { class: `key fate-${place}` }), fate)] : []));
+}
+
+// Whether any of some trials had a fate.
+function hadBy(trials) {
   const used = new Set(trials.map((trial) => trial.fate));
-  return data.fates.flatMap((fate, place) => (used.has(place) ? [box(`${key}-fate-${place}`, "li", {}, make("span", { class: `key fate-${place}` }), fate)] : []));
+  return (place) => used.has(place);
 }
 
 // A place for a figure that is drawn for its width, and again whenever that changes.

@@ -129,8 +129,7 @@ function budgetPart() {
   if (!data.brackets.length) return null;
   const rows = () => data.brackets.map((b) => [b.bracket, b.spent, b.saved, ...data.fates.map((_, fate) => b.epochs[fate])]);
   const table = numbers("budget", "epochs by bracket", ["bracket", "spent", "saved", ...data.fates.map((fate) => `on trials ${fate}`)], rows);
-  const used = data.fates.map((fate, place) => [fate, place]).filter(([, place]) => data.brackets.some((b) => b.epochs[place]));
-  const keys = used.map(([fate, place]) => box(`budget-key-${place}`, "li", {}, make("span", { class: `key fate-${place}` }), fate));
+  const keys = fateKeys("budget", (fate) => data.brackets.some((b) => b.epochs[fate]));
   if (data.brackets.some((b) => b.saved)) keys.push(box("budget-key-saved", "li", {}, make("span", { class: "key saved" }), "saved by decisions"));
   return section("budget", "Budget", box("budget-lead", "p", {}, savedText()), box("budget-keys", "ul", { class: "keys" }, ...keys), figure("budget-figure", drawBudget), table);
 }

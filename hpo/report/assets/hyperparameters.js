@@ -19,7 +19,7 @@ function hyperparametersPart() {
     scrolling("parallel-scroll", "Parallel coordinates", figure("parallel-figure", (place) => drawParallel(place, order, resource), { mark: markParallel })),
     box("slices-title", "h3", {}, "Slices"),
     box("slices-lead", "p", { class: "quiet" }, `Each hyperparameter against the ${data.objective} after ${plural(resource, "epoch")}; coloured by fate.`),
-    box("slices-keys", "ul", { class: "keys" }, ...fateKeys("slices", trainedTo(resource))),
+    box("slices-keys", "ul", { class: "keys" }, ...fateKeys("slices", hadBy(trainedTo(resource)))),
     box("slices", "div", { class: "slices" }, ...order.slice(0, SLICES).map((axis) => sliceOf(axis, resource))),
     numbers("values", "values of the trials", ["trial", ...order.map((axis) => axis.name), data.objective], () => trainedTo(resource).map((trial) => [trial.id, ...order.map((axis) => trial.config[axis.name]), trial.values[resource - 1]])));
 }

@@ -4,7 +4,7 @@ function intermediatePart() {
   const lead = "The value of each trial at the end of a rung. Filled: trained further. Hollow: ended there.";
   const rows = () => data.rungs.flatMap((resource) => reached(resource).map((trial) => [resource, trial.id, trial.values[resource - 1], trial.values.length > resource ? "yes" : "no"]));
   const table = numbers("intermediate", "intermediate values", ["epochs", "trial", data.objective, "trained further"], rows);
-  return section("intermediate", "Intermediate values", box("intermediate-lead", "p", { class: "quiet" }, lead), box("intermediate-keys", "ul", { class: "keys" }, ...fateKeys("intermediate", data.trials)), figure("intermediate-figure", drawIntermediate, { mark: markTruth }), table);
+  return section("intermediate", "Intermediate values", box("intermediate-lead", "p", { class: "quiet" }, lead), box("intermediate-keys", "ul", { class: "keys" }, ...fateKeys("intermediate", hadBy(data.trials))), figure("intermediate-figure", drawIntermediate, { mark: markTruth }), table);
 }
 
 function reached(resource) {

@@ -10,7 +10,7 @@ function timelinePart() {
   const keys = extra.map(([kind, name]) => box(`timeline-key-${kind}`, "li", {}, make("span", { class: `key span-${kind}` }), name));
   const table = numbers("timeline", "timeline", ["worker", "what", "trial", "from epoch", "to epoch", "start (s)", "end (s)"],
     () => spans.map(([lane, kind, trial, first, last, start, end]) => [lanes[lane].name, kind, trial, first, last, start, end]));
-  return section("timeline", "Timeline of workers", box("timeline-lead", "p", { class: "quiet" }, words), box("timeline-keys", "ul", { class: "keys" }, ...fateKeys("timeline", data.trials), ...keys), figure("timeline-figure", drawTimeline, { mark: markTimeline }), table);
+  return section("timeline", "Timeline of workers", box("timeline-lead", "p", { class: "quiet" }, words), box("timeline-keys", "ul", { class: "keys" }, ...fateKeys("timeline", hadBy(data.trials)), ...keys), figure("timeline-figure", drawTimeline, { mark: markTimeline }), table);
 }
 
 function drawTimeline(place) {

@@ -43,6 +43,9 @@ _RESTART = "60s"
 """Time that a worker has to restart before it is replaced; Dask's 15 s are short on a busy
 machine."""
 
+_HOLD = 60.0
+"""Seconds for which a call waits for a worker of its own."""
+
 _HEAL_EVERY = 2.0
 """Seconds between two checks for workers to replace."""
 
@@ -103,11 +106,15 @@ class _Client:
         future, allowed = self._sent(parcel)
         missed = time.monotonic()
         while True:
+            done = future.done()
             try:
-                reply: Reply = future.result(timeout=_LOOK_EVERY)
+                # A finished call is not looked after any more, however long its reply travels.
+                reply: Reply = future.result(timeout=None if done else _LOOK_EVERY)
             except TimeoutError:
-                if future.done():
-                    raise
+                if done:
+                    raise  # of the call itself
+                if future.done():  # at this moment
+                    continue
                 there = self._there() - self._refused
                 if there:
                     missed = time.monotonic()
@@ -310,9 +317,35 @@ class _Local(_Client):
         client = distributed.Client(here, loop=self._cluster.loop, set_as_default=False)
         setup = WorkerSetup(options.threads, log_dir)
         super().__init__(client, setup, "this machine", options.patience)
+        self._calls = 0
+        self._counting = threading.Lock()
         self._closed = threading.Event()
         self._healer = threading.Thread(target=self._heal, args=(n_workers,), daemon=True)
         self._healer.start()
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run a call on a worker of its own.
+
+        While a worker starts again, Dask would give two calls to the other one, and count its death
+        as that of both.
+        """
+        end = time.monotonic() + _HOLD
+        while not self._takes(time.monotonic() > end):
+            time.sleep(_SEE_EVERY)
+        try:
+            return super().call(work)
+        finally:
+            with self._counting:
+                self._calls -= 1
+
+    def _takes(self, is_late: bool) -> bool:
+        """Count one more call if there is a worker for it, or it has waited long enough."""
+        with self._counting:
+            there = len(self._cluster.scheduler.workers)
+            if self._calls < there or is_late or self._closed.is_set():
+                self._calls += 1
+                return True
+            return False
 
     def _heal(self, n_workers: int) -> None:
         """Replace workers that could not be started again; Dask drops them."""

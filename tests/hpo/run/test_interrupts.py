@@ -9,15 +9,15 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from hpo.errors import InterruptedRunError
 
+WORKERS = {"inline": 1, "process": 2}
 SCRIPT = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from hpo import RandomSearcher, SearchSpace, Tuner, make_scheduler
 from hpo.errors import InterruptedRunError
@@ -28,8 +28,10 @@ if __name__ == "__main__":
         "asha", RandomSearcher(space, seed=0), max_resource=27, reduction_factor=3
     )
     try:
-        Tuner("work.py:train", scheduler, executor="{executor}", journal={journal}).run()
+        where = {{"executor": "{executor}", "n_workers": {n_workers}, "journal": {journal}}}
+        Tuner("work.py:train", scheduler, **where).run()
     except InterruptedRunError as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second one may come now
         results = stop.results
         print(json.dumps({{
             "epochs": results.epochs,
@@ -42,20 +44,14 @@ if __name__ == "__main__":
 """
 
 
-def wait_for_epochs(workshop, n: int, patience: float = 60) -> None:
-    end = time.monotonic() + patience
-    while workshop.epochs() < n:
-        assert time.monotonic() < end, "the search does not begin"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("journal", [None, "run.jsonl"])
 @pytest.mark.parametrize("executor", ["inline", "process"])
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_returns_the_results(workshop, environment, journal, executor, signals) -> None:
-    workshop.slow(0.02)
+    workshop.allow(12)  # the search cannot end before the signal
     script = workshop.root / "search.py"
-    script.write_text(SCRIPT.format(executor=executor, journal=repr(journal)))
+    how = {"executor": executor, "journal": repr(journal), "n_workers": WORKERS[executor]}
+    script.write_text(SCRIPT.format(**how))
     with subprocess.Popen(
         [sys.executable, str(script)],
         cwd=workshop.root,
@@ -64,9 +60,10 @@ def test_ctrl_c_returns_the_results(workshop, environment, journal, executor, si
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        wait_for_epochs(workshop, 12)
+        workshop.reach(12)
         for _ in range(signals):  # the second one stops at once
             process.send_signal(signal.SIGINT)
+        workshop.allow(None)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     found = json.loads(out)
@@ -87,7 +84,7 @@ space = SearchSpace.from_dict({{"lr": {{"type": "float", "low": 0.0, "high": 1.0
 scheduler = make_scheduler(
     "asha", RandomSearcher(space, seed=0), max_resource=27, reduction_factor=3
 )
-tuner = Tuner("{trainer}:train", scheduler, executor="{executor}")
+tuner = Tuner("{trainer}:train", scheduler, executor="{executor}", n_workers={n_workers})
 results = tuner.run()
 """
 FOUND = "(lambda r: (r.epochs, r.finished, r.best.trial_id >= 0))(sys.last_value.results)"
@@ -98,17 +95,19 @@ def test_a_notebooks_stop_returns_the_results(workshop, environment, executor) -
     """In a real kernel, interrupted as the stop button does."""
     manager_module = pytest.importorskip("jupyter_client.manager")
     pytest.importorskip("ipykernel")
-    workshop.slow(0.02)
+    workshop.allow(12)
     manager = manager_module.KernelManager(kernel_name="python3")
     manager.start_kernel(env=environment, cwd=str(workshop.root))
     client = manager.client()
     try:
         client.start_channels()
         client.wait_for_ready(timeout=60)
-        source = CELL.format(trainer=workshop.trainer, executor=executor)
+        n_workers = WORKERS[executor]
+        source = CELL.format(trainer=workshop.trainer, executor=executor, n_workers=n_workers)
         cell = client.execute(source, stop_on_error=False)  # else what follows may be aborted
-        wait_for_epochs(workshop, 12)
+        workshop.reach(12)
         manager.interrupt_kernel()
+        workshop.allow(None)
         reply = client.get_shell_msg(timeout=60)
         while reply["parent_header"]["msg_id"] != cell:
             reply = client.get_shell_msg(timeout=60)

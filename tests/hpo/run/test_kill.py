@@ -29,7 +29,8 @@ from pathlib import Path
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    import sklearn.svm  # what every search imports; the forks share it
+    if sys.argv[1] != "asha":  # those that forecast; the forks share it
+        import sklearn.svm
     from hpo.run.spec import RunSpec
     from hpo.run.tuner import Tuner
 
@@ -82,18 +83,19 @@ def test_tuner_killed_at_random_moments(
     nursery = killed.root / "nursery.py"
     nursery.write_text(NURSERY)
     dice = random.Random(scheduler)
+    ahead = 3  # epochs that may begin between the wait and the kill
     order = {"journal": str(killed.journal), "spec": killed.spec(**settings).to_json()}
-    moments = sorted(dice.sample(range(1, reference.epochs - 1), kills))
+    moments = sorted(dice.sample(range(1, reference.epochs - ahead - 1), kills))
     with subprocess.Popen(
-        [sys.executable, str(nursery)],
+        [sys.executable, str(nursery), scheduler],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         seen: list[str] = []
-        hits = 0
         for moment in [*moments, None]:
+            killed.allow(None if moment is None else moment + ahead)
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
             pid = int(process.stdout.readline())
@@ -102,13 +104,11 @@ def test_tuner_killed_at_random_moments(
                 time.sleep(dice.random() * 0.004)
                 os.kill(pid, signal.SIGKILL)
             code = int(process.stdout.readline())
-            assert code in ((0,) if moment is None else (0, -signal.SIGKILL))
-            hits += code == -signal.SIGKILL
+            assert code == (0 if moment is None else -signal.SIGKILL)
             now = reports_of(killed.journal)
             assert now[: len(seen)] == seen  # no finished report is lost
             seen = now
         process.stdin.close()
-    assert hits >= 0.8 * kills, "the run had ended before most kills"
     assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)
     assert killed.repeated() <= kills  # at most the epoch in flight, each time
     best = Results.from_journal(killed.journal).best_checkpoint
@@ -137,19 +137,23 @@ def test_worker_killed_at_random_moments(make_workshop, outcome_of, executor, n_
     kills: list[int] = []
 
     def kill_workers() -> None:
-        for moment in moments:
-            wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
-            time.sleep(dice.random() * 0.003)
-            alive = [pid for *_, pid in killed.trace()[-4:] if Path(f"/proc/{pid}").exists()]
-            if alive:
-                os.kill(alive[-1], signal.SIGKILL)
-                kills.append(alive[-1])
+        try:
+            for moment in moments:
+                killed.allow(moment + 1)  # one of the workers may be between two segments
+                wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
+                time.sleep(dice.random() * 0.003)
+                alive = [pid for *_, pid in killed.trace()[-4:] if Path(f"/proc/{pid}").exists()]
+                if alive:
+                    os.kill(alive[-1], signal.SIGKILL)
+                    kills.append(alive[-1])
+        finally:
+            killed.allow(None)
 
     killer = threading.Thread(target=kill_workers)
     killer.start()
     results = Tuner.from_spec(spec, journal=killed.journal).run()
     killer.join()
-    assert len(kills) >= 0.8 * n_kills
+    assert len(kills) >= 0.8 * n_kills  # some were being replaced when they were to be killed
     assert len({pid for *_, pid in killed.trace()}) > 2, "no worker was replaced"
     assert outcome_of(results) == outcome_of(reference)
     assert killed.repeated() <= len(kills)
@@ -163,6 +167,7 @@ def test_tuner_with_workers_killed_through_the_command_line(make_workshop, outco
     args = killed.run_args(executor="process", workers="2")
     dice = random.Random(3)
     for moment in sorted(dice.sample(range(1, reference.epochs - 6), 3)):
+        killed.allow(moment + 2)  # the run cannot end before the kill
         with subprocess.Popen(
             killed.command(*args),
             cwd=killed.root,
@@ -172,14 +177,14 @@ def test_tuner_with_workers_killed_through_the_command_line(make_workshop, outco
         ) as process:
             wait_until(lambda m=moment: killed.epochs() >= m, "training to go on")
             process.kill()
-            assert process.wait(10) == -signal.SIGKILL, "the run had ended before the kill"
+            assert process.wait(60) == -signal.SIGKILL
         workers = {pid for *_, pid in killed.trace()}
         wait_until(
             lambda w=workers: not any(Path(f"/proc/{pid}").exists() for pid in w),
             "the workers to die with their parent",
-            patience=10,
         )
         args = ["resume", "run.jsonl"]
+    killed.allow(None)
     last = killed.cli(*args)
     assert last.returncode == 0, last.stderr
     assert outcome_of(Results.from_journal(killed.journal)) == outcome_of(reference)

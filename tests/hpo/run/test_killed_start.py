@@ -30,7 +30,7 @@ warnings.simplefilter("ignore")
 order = json.loads(sys.argv[1])
 root, pristine = Path(order["root"]), Path(order["pristine"])
 sys.path.insert(0, order["source"])
-import hpo.cli, hpo.report, hpo.run.spec, hpo.run.tuner, hpo.trainers.loading, sklearn.svm
+import hpo.cli, hpo.report, hpo.run.spec, hpo.run.tuner, hpo.trainers.loading
 from hpo.run.spec import RunSpec
 
 for scheduler in order["schedulers"]:
@@ -170,7 +170,7 @@ def killed_at_every_call(
         "same": same,
         "stride": stride,
         "first": first,
-        "schedulers": ["asha", "swift-hyperband"],
+        "schedulers": ["asha"],
         "spec": workshop.spec().to_json(),
     }
     killer = workshop.root.with_name("killer.py")

@@ -75,8 +75,15 @@ def trial(number, status, *losses):
 
 def test_all_workers_are_shown_busy_while_they_are(workshop):
     """The updates of a burst are not dropped: the last one is shown before the run waits."""
-    watch = Watch()
-    workshop.slow(0.6)
+
+    class Releasing(Watch):
+        def show(self, summary, baseline):
+            super().show(summary, baseline)
+            if self.seen[-1][1].training == 3:
+                workshop.allow(None)
+
+    watch = Releasing()
+    workshop.allow(0)
     trainer = f"{workshop.trainer}:train"
     configs = ListSearcher([{"lr": x / 10} for x in range(9)])
     scheduler = make_scheduler("random-search", configs, max_resource=1, n_trials=6, seed=0)
@@ -311,9 +318,11 @@ def test_a_terminal_without_cursor_control_gets_lines_while_the_run_goes_on(monk
     progress.follow(lambda: Activity(training=1), Bounds(Limits(), None))
     with progress:
         progress.show(summary_of(trial(0, "running", 0.5)), None)
-        time.sleep(0.15)
-        progress.show(summary_of(trial(0, "running", 0.5, 0.25)), None)
-        assert "best loss: 0.25" in file.getvalue()
+        end = time.monotonic() + 60
+        while "best loss: 0.25" not in file.getvalue():  # lines that come later are fewer
+            assert time.monotonic() < end
+            time.sleep(0.05)
+            progress.show(summary_of(trial(0, "running", 0.5, 0.25)), None)
     assert "\x1b" not in file.getvalue()
 
 
@@ -331,14 +340,15 @@ def test_the_time_elapsed_includes_the_start_of_workers(monkeypatch):
             assert progress.view().elapsed == 0.75
 
 
-def test_lines_of_a_log_are_few():
+def test_lines_of_a_log_are_few(monkeypatch):
     """At most 100 in the first hour, and 60 in each further one."""
+    monkeypatch.setattr("hpo.run.screens.time", SimpleNamespace(monotonic=lambda: 0.0))
     now, lines = 0.0, []
     screen = LogScreen(lambda: View("training", now), Console(file=io.StringIO()), 10.0)
     while now < 7200:
         every = min(60.0, max(10.0, now / 20))  # as the screen has it
-        screen._last = time.monotonic()
-        assert screen.interval == pytest.approx(every, abs=1)
+        screen._last = 0.0
+        assert screen.interval == pytest.approx(every)
         now += every
         lines.append(now)
     assert sum(line <= 3600 for line in lines) <= 100
@@ -347,20 +357,23 @@ def test_lines_of_a_log_are_few():
 
 def test_a_log_goes_on_while_one_trial_trains(workshop):
     """The time is printed although nothing is reported."""
-    workshop.slow(1.2)
+    workshop.allow(0)
     script = (
         "from hpo.run.progress import RichProgress; RichProgress.LINES_EVERY = 0.3\n"
         "from hpo.cli import main; main()"
     )
     args = workshop.run_args(executor="process", max_resource="1", scheduler="hyperband")
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-c", script, *args], cwd=workshop.root, env=environment(),
-        capture_output=True, text=True, check=True, timeout=100,
-    )  # fmt: skip
-    lines = [line for line in done.stderr.splitlines() if "epochs: 0" in line]
-    assert len(lines) >= 2
-    assert "trials: 1 of 1 (1 running)" in lines[-1]
-    assert "finished  epochs: 1" in done.stderr.splitlines()[-1]
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        shown = (line for line in process.stderr if "epochs: 0" in line)
+        while "trials: 1 of 1 (1 running)" not in next(shown):
+            pass
+        assert "trials: 1 of 1 (1 running)" in next(shown)
+        workshop.allow(None)
+        assert "finished  epochs: 1" in process.stderr.read().splitlines()[-1]
+    assert process.returncode == 0
     quiet = workshop.cli(*[a.replace("run.jsonl", "other.jsonl") for a in args], "--quiet")
     assert (quiet.returncode, quiet.stderr) == (0, "")
 
@@ -370,13 +383,20 @@ def test_starting_workers_is_said():
     console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
     display = RichProgress(console=console)
     with Several(display).starting():
-        time.sleep(0.3)
-    assert "starting workers" in file.getvalue()
+        written(file, "starting workers")
     log = RichProgress(console=Console(file=io.StringIO()))
     log.LINES_EVERY = 0.1
     with log.starting():
-        time.sleep(0.3)
+        written(log._console.file, "\n")
     assert log._console.file.getvalue() == "[0:00]  starting workers\n"
+
+
+def written(file, text):
+    """Wait until a display has written a text."""
+    end = time.monotonic() + 60
+    while text not in file.getvalue():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_several_displays_are_all_told():

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -327,12 +328,16 @@ def test_a_journal_is_read_and_parsed_once(tmp_path):
     assert sum(many.values()) / n_many <= 1.1 * sum(few.values()) / n_few
 
 
-def test_the_display_takes_a_small_share_of_the_time() -> None:
+def test_the_display_takes_a_small_share_of_the_time(monkeypatch) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr("hpo.run.recorder.time", clock)
+
     class Large:
         """A scheduler whose summary takes long."""
 
         def summary(self):
-            time.sleep(0.05)
+            now[0] += 0.05
             return SchedulerSummary((), None, 0, ())
 
     class Counts(Progress):
@@ -345,7 +350,7 @@ def test_the_display_takes_a_small_share_of_the_time() -> None:
     recorder = RunRecorder(Large(), None, progress, None)
     for unit in range(25):
         recorder.reported(TrainReport(0, unit, unit + 1, (0.5,)))
-        time.sleep(0.02)
+        now[0] += 0.02
     assert progress.shown == 1
     recorder.finish(Overlap())
     assert progress.shown == 2

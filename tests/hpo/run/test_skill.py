@@ -30,6 +30,7 @@ def test_the_realised_skill_stands_below_the_cross_validated_one() -> None:
     results = Results.of(SchedulerSummary((), None, 0, events), [], [], None, finished=True)
     lines = results.summary_lines(realised_skill=(0.25, 9))
     place = next(n for n, line in enumerate(lines) if "cross-validated" in line)
-    assert lines[place + 1].startswith("Predictor, against true losses: skill +0.25 of 9 ")
+    assert lines[place + 1].startswith("Predictor, against true losses: skill +0.25 of 9 predict")
+    assert "+0.25 of 1 prediction;" in results.summary_lines(realised_skill=(0.25, 1))[place + 1]
     without = Results.of(SchedulerSummary((), None, 0, ()), [], [], None, finished=True)
     assert "skill +0.25 of 9" in without.summary_lines(realised_skill=(0.25, 9))[-1]

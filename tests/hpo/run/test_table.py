@@ -158,7 +158,7 @@ def test_both_skills_have_names_of_their_own(workshop):
     assert (realised, number) == (pytest.approx(1 - sum(errors[0]) / sum(errors[1])), len(known))
     text = workshop.cli("report", "run.jsonl").stdout
     assert "Predictor, cross-validated: median skill" in text
-    assert f"Predictor, against true losses: skill {realised:+.2f} of {number} predictions" in text
+    assert f"Predictor, against true losses: skill {realised:+.2f} of {number} prediction" in text
     assert text.count("Best: ") == 1
     # On a terminal of 80 columns, long lines are broken between words.
     script = f"stty cols 80; {sys.executable} -m hpo report run.jsonl"

@@ -62,7 +62,7 @@ def test_a_run_tells_trial_segment_attempt_and_deadline(tmp_path: Path) -> None:
     assert all(each.attempt == 1 for each in asking.told if each.trial_id != 1)
     assert all(0 <= each.start < each.stop <= 4 for each in asking.told)
     for each in asking.told:
-        assert begun + 3600 == pytest.approx(each.deadline, abs=5)
+        assert begun + 3600 == pytest.approx(each.deadline, abs=60)
         assert each.remaining == pytest.approx(3600, abs=60)
 
 
@@ -92,7 +92,7 @@ def test_the_devices_are_those_of_the_worker(tmp_path: Path, monkeypatch) -> Non
 
 
 def test_threads_train_trials_of_their_own(tmp_path: Path) -> None:
-    meet = threading.Barrier(2, timeout=30)
+    meet = threading.Barrier(2, timeout=60)
     seen = {}
 
     class Both:

@@ -172,9 +172,18 @@ def train(*_):
 
 
 SLOW_COMMAND = """
-import subprocess
-def train(*_):
-    subprocess.run(["sh", "-c", "echo waiting for data; exec sleep 60"], timeout=1)
+import subprocess, time
+from pathlib import Path
+def train(config, start, stop, checkpoint):
+    said = checkpoint.with_name("said")
+    script = 'echo waiting for data; touch "$1"; exec sleep 600'
+    with subprocess.Popen(["sh", "-c", script, "sh", str(said)]) as process:
+        try:
+            while not said.exists():
+                time.sleep(0.01)
+            process.wait(timeout=0.1)
+        finally:
+            process.kill()
 """
 
 

@@ -278,7 +278,7 @@ def test_a_real_interrupt_ends_the_process_at_once():
     )  # fmt: skip
     assert "working set" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=100)
     assert "KeyboardInterrupt" in errors
     assert process.returncode != 0
 

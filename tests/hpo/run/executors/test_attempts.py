@@ -188,13 +188,14 @@ def test_a_timeout_ends_what_the_trainer_has_started(workshop) -> None:
         trainer = NamedTrainer(f"{workshop.trainer}:train")
         first = pool.submit(trainer, place, 4.0).result(60)
         assert first.reason.startswith("timed out")
+        before = {row[2] for row in trained(workshop)}
+        workshop.allow(workshop.epochs() + 20)  # the retry cannot end before its pool
         second = pool.submit(trainer, place, None)
-        wait_until(lambda: len({row[2] for row in trained(workshop)}) == 2, "the retry")
-        wait_until(lambda: len(trained(workshop)) > 100, "epochs of the retry")
+        wait_until(lambda: {row[2] for row in trained(workshop)} - before, "the retry")
     finally:
         pool.close()
     assert second.result(60).reason.startswith("worker process")
-    assert not left_alive({row[2] for row in trained(workshop)}, 2.0)  # killed by `close`
+    assert not left_alive({row[2] for row in trained(workshop)})  # killed by `close`
     assert not overlaps(workshop)
 
 
@@ -210,15 +211,17 @@ def test_what_trainers_have_started_ends_with_the_tuner(workshop, environment, s
     text = workshop.trainer.read_text()
     workshop.write_trainer(text.replace("check=True", "check=True, start_new_session=True"))
     command = workshop.command(*workshop.run_args(executor="process", workers="2"), "--quiet")
+    workshop.allow(12)  # the search cannot end before the signal
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, and inherited
     try:
         process = subprocess.Popen(command, cwd=workshop.root, env=environment)
     finally:
         signal.signal(signal.SIGHUP, before)
     with process:
-        wait_until(lambda: len({row[2] for row in trained(workshop)}) > 3, "training")
+        workshop.reach(12)
         process.send_signal(signum)
-        process.wait(30)
+        workshop.allow(None)
+        process.wait(100)
     pids = {pid for row in trained(workshop) for pid in row[2:4]} - {1}
     assert not left_alive(pids)
     assert process.returncode != 0
@@ -233,8 +236,9 @@ def test_what_trainers_have_started_ends_with_the_tuner(workshop, environment, s
 def test_what_an_inline_trainer_has_started_ends_with_the_tuner(workshop, environment) -> None:
     write_trainer(workshop, 0.05, stubborn=True)
     command = workshop.command(*workshop.run_args(executor="inline"), "--quiet")
+    workshop.allow(6)
     with subprocess.Popen(command, cwd=workshop.root, env=environment) as process:
-        wait_until(lambda: len(trained(workshop)) > 3, "training")
+        workshop.reach(6)
         process.kill()
     assert not left_alive({row[2] for row in trained(workshop)})
     assert Results.from_journal(workshop.journal).epochs > 0
@@ -244,7 +248,7 @@ def test_what_an_inline_trainer_has_started_ends_with_the_tuner(workshop, enviro
 @pytest.mark.slow
 def test_processes_that_no_trainer_has_started_are_left_alone(workshop) -> None:
     """Those of the caller, which `inline` trains beside."""
-    script = "import time; time.sleep(60)"
+    script = "import time; time.sleep(1000)"
     with subprocess.Popen([sys.executable, "-c", script]) as before:
         Tuner.from_spec(workshop.spec(), journal=workshop.journal).run()
         with subprocess.Popen([sys.executable, "-c", script]) as after:

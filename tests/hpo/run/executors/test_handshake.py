@@ -5,6 +5,7 @@ The clusters are real: a scheduler and workers in processes of their own.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import hpo
 from hpo.errors import MachineError, TrainerError, UsageError
 from hpo.run.journal import read_journal
 from hpo.run.tuner import Tuner
+from workshop import TRAINER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -116,20 +118,36 @@ def test_a_worker_of_another_version_is_named(workshop, cluster, other_hpo, kind
     assert not list(workshop.root.glob(".hpo*")), "nothing is left of the handshake"
 
 
+# An epoch lasts two seconds while a worker is late, so that the search asks it before its end.
+HESITATES = """for _ in range(200):
+            if not (HERE / "late").exists():
+                break
+            time.sleep(0.01)"""
+
+
 @pytest.mark.parametrize("kind", ["other version", "none"])
 def test_a_late_worker_of_another_version_gets_nothing_to_do(
-    workshop, cluster, other_hpo, kind, caplog, outcome_of
+    workshop, cluster, other_hpo, kind, caplog, outcome_of, request
 ) -> None:
     good = cluster.worker()
-    workshop.slow(0.05)
+    workshop.write_trainer(TRAINER.format(epoch=0).replace("time.sleep(EPOCH)", HESITATES))
     late: list[subprocess.Popen[bytes]] = []
     place = other_hpo(kind)
 
     class Joining(Tuner.__dataclass_fields__["progress"].default_factory):  # type: ignore[misc]
         def show(self, summary, baseline) -> None:
             if not late and workshop.epochs() > 5:
+                (workshop.root / "late").touch()
                 late.append(cluster.worker(PYTHONPATH=place))
 
+    class Refused(logging.Handler):
+        def emit(self, record) -> None:
+            if "nothing more is sent to it" in record.getMessage():
+                (workshop.root / "late").unlink()
+
+    listener = Refused()
+    logging.getLogger("hpo").addHandler(listener)
+    request.addfinalizer(lambda: logging.getLogger("hpo").removeHandler(listener))
     results = tuner(workshop, cluster)
     results = Tuner.from_spec(
         results.spec,
@@ -200,9 +218,9 @@ def test_a_worker_that_does_not_see_the_folder_is_named(workshop, cluster) -> No
 def test_silence_ends_after_patience(workshop, cluster, tmp_path: Path) -> None:
     """A scheduler's file that never comes, a scheduler that is gone, no worker, a frozen one."""
 
-    def refused(message: str, **options: object) -> None:
+    def refused(message: str, patience: float = 0.5, **options: object) -> None:
         spec = workshop.spec(executor="dask", n_workers=2)
-        options |= {"patience": 0.5}
+        options |= {"patience": patience}
         with pytest.raises(UsageError, match=message):
             Tuner.from_spec(spec, journal=workshop.journal, executor_options=options).run()
         assert not workshop.journal.exists()
@@ -216,10 +234,11 @@ def test_silence_ends_after_patience(workshop, cluster, tmp_path: Path) -> None:
         refused("no Dask scheduler answers at", address=f"tcp://127.0.0.1:{port}")
     while not cluster.file.exists():
         time.sleep(0.05)
-    refused("has no worker after 0.5 s", scheduler_file=str(cluster.file))
+    # It takes a moment to connect.
+    refused("has no worker after 5 s", 5.0, scheduler_file=str(cluster.file))
     frozen = cluster.worker()
     frozen.send_signal(signal.SIGSTOP)
-    refused("got no answer of tcp://127.0.0.1", scheduler_file=str(cluster.file))
+    refused("got no answer of tcp://127.0.0.1", 5.0, scheduler_file=str(cluster.file))
 
 
 def test_a_scheduler_that_is_gone_is_one_line_of_the_command(workshop) -> None:
@@ -261,8 +280,8 @@ def test_the_end_of_a_run_on_dask_prints_no_traceback(
     workshop, cluster, environment, accident
 ) -> None:
     cluster.worker()
-    workshop.slow(0.1)
-    where = [f"--executor-option=scheduler_file={cluster.file}", "--executor-option=patience=2"]
+    workshop.allow(5)  # the search cannot end before the accident
+    where = [f"--executor-option=scheduler_file={cluster.file}", "--executor-option=patience=5"]
     args = workshop.run_args(executor="dask", workers="1")
     with subprocess.Popen(
         workshop.command(*args, *(where if accident != "Ctrl-C here" else []), "--quiet"),
@@ -273,16 +292,15 @@ def test_the_end_of_a_run_on_dask_prints_no_traceback(
         text=True,
         start_new_session=True,
     ) as process:
-        while workshop.epochs() < 5:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
+        workshop.reach(5)
         if accident == "scheduler killed":
             cluster.scheduler.kill()
-            code, lines = 1, r"Error: the executor broke .* within patience=2 s .*\n"
+            code, lines = 1, r"Error: the executor broke .* within patience=5 s .*\n"
         else:
             signum = signal.SIGUSR1 if accident == "SIGUSR1" else signal.SIGINT
             os.killpg(process.pid, signum)
             code, lines = 128 + signum, r"Stopped; every finished report is kept in run.jsonl.\n"
-        _, err = process.communicate(timeout=60)
+        workshop.allow(None)
+        _, err = process.communicate(timeout=100)
     assert process.returncode == code, err
     assert re.fullmatch(rf"{lines}Go on with: python -m hpo resume run.jsonl\n", err), err

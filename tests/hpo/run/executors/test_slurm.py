@@ -46,7 +46,7 @@ def test_dask_workers_as_jobs_of_which_one_is_cancelled(make_workshop, slurm, ou
     """The commands of the guide: a scheduler, and workers that Slurm starts."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
-    busy.slow(0.02)
+    busy.allow(20)  # the run cannot end before its worker is cancelled
     where = busy.root / "scheduler.json"
     place = f"--scheduler-file {where} --dashboard-address 127.0.0.1:0"
     scheduler = slurm.batch(
@@ -65,11 +65,11 @@ def test_dask_workers_as_jobs_of_which_one_is_cancelled(make_workshop, slurm, ou
         cwd=busy.root,
         env=slurm.environment,
     ) as run:
-        wait_until(lambda: busy.epochs() >= 20, "training to go on")
+        busy.reach(20)
         slurm.ask("scancel", "--signal=KILL", "--full", workers[0])
         slurm.ask("scancel", workers[0])
         wait_until(lambda: slurm.over(workers[0]), "the worker to be cancelled")
-        assert run.poll() is None, "the run had ended before its worker was cancelled"
+        busy.allow(None)
         assert run.wait(120) == 0
     assert outcome_of(Results.from_journal(busy.journal)) == outcome_of(reference)
     assert busy.repeated() <= 2
@@ -264,14 +264,14 @@ def test_job_array_whose_leader_is_killed(make_workshop, slurm, outcome_of) -> N
     """``array.sbatch``: three tasks run the same line, and the search outlives the first leader."""
     calm, busy = make_workshop("calm"), make_workshop("busy")
     reference = Tuner.from_spec(calm.spec(), journal=calm.journal).run()
-    (busy.root / "wait").touch()  # the first epochs last until two tasks train
+    busy.allow(0)  # the first epochs last until two tasks train
     changes = {"--array=0-7": "--array=0-2", "--workers 8": "--workers 3"}
     script = prepared(busy, "array.sbatch", "--array=0-7", **changes)
     job = slurm.submit(busy.root, script)
     place = busy.root / "run.checkpoints" / "members" / "leader.json"
     wait_until(lambda: len({pid for *_, pid in busy.trace()}) >= 2, "a second process to train")
     os.kill(json.loads(place.read_text())["pid"], signal.SIGKILL)
-    (busy.root / "wait").unlink()
+    busy.allow(None)
     wait_until(lambda: slurm.over(job), "the tasks to end")
     output = output_of(slurm, busy)
     results = Results.from_journal(busy.journal)

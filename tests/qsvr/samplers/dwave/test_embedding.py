@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from time import perf_counter
 
 import dwave.graphs
 import numpy as np
@@ -59,10 +58,8 @@ def test_capacity_is_the_largest_clique_found(name, tmp_path):
 def test_missing_qubits_and_couplers(name, tmp_path):
     graph = _graph(name, missing_nodes=0.01, n_missing_edges=30)
     embedder = CliqueEmbedder(graph, tmp_path)
-    start = perf_counter()
     largest = embedder.largest()
     chains = dict(enumerate(embedder.embed(largest).chains))
-    assert perf_counter() - start < 60
     assert 120 <= largest < CAPACITY[name]
     clique = [(i, j) for i in range(largest) for j in range(i)]
     assert verify_embedding(chains, clique, graph.edges)

@@ -29,7 +29,7 @@ READS = 8
 
 def _fit(data, sampler, **options):
     X, y = data
-    options = {"retry_delay": 0.001, "timeout": 30, **options}
+    options = {"timeout": 100, **options}
     model = QSVR(C=5, sampler=sampler, num_reads=READS, random_state=0, sampler_options=options)
     return model.fit(X[:N], y[:N])
 
