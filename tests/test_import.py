@@ -39,17 +39,16 @@ def test_import_takes_under_a_second_and_a_half():
     assert min(times) < 1.5
 
 
-def test_import_loads_no_heavy_module():
-    loaded = set(_run("import qsvr, sys; print(*sys.modules, sep='\\n')").split())
+def test_import_loads_no_heavy_module_and_no_room_a_compiler_or_a_service():
+    rooms = ["estimators", "inspection", "model", "solve", "samplers", "problem"]
+    imports = "; ".join(f"import qsvr.{room}" for room in rooms)
+    show = "print(*sys.modules)"
+    package, every_room = _run(f"import qsvr, sys; {show}; {imports}; {show}").splitlines()
+    loaded = set(package.split())
     assert "qsvr" in loaded
     heavy = {"dwave.system", "dwave.cloud", "torch", "numba", "sklearn", "dimod", "matplotlib"}
     assert not loaded & heavy
-
-
-def test_importing_every_room_loads_no_compiler_and_no_service():
-    rooms = ["estimators", "inspection", "model", "solve", "samplers", "problem"]
-    imports = "; ".join(f"import qsvr.{room}" for room in rooms)
-    loaded = set(_run(f"{imports}; import sys; print(*sys.modules, sep='\\n')").split())
+    loaded = set(every_room.split())
     assert {f"qsvr.{room}" for room in rooms} <= loaded
     assert not loaded & {"dwave.system", "dwave.cloud", "torch", "numba", "matplotlib"}
 
@@ -64,17 +63,21 @@ LOCAL_FITS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", LOCAL_FITS.values(), ids=LOCAL_FITS)
-def test_fit_connects_to_nothing(model):
-    code = (
-        "import sys, numpy as np; from qsvr import QSVR, QSVREnsemble; "
-        f"X = np.arange(8.0)[:, None]; {model}.fit(X, X[:, 0]).predict(X); "
-        "print(*sys.modules, sep='\\n')"
+def test_fit_connects_to_nothing():
+    """One process for all: what a fit loads stays loaded."""
+    fits = "".join(
+        f"{model}.fit(X, X[:, 0]).predict(X); print(*sys.modules)\n"
+        for model in LOCAL_FITS.values()
     )
-    loaded = set(_run(code).split())
-    assert "qsvr.estimators.svr" in loaded
-    assert not loaded & {"dwave.system", "dwave.cloud", "torch", "matplotlib", "hpo"}
-    assert not [name for name in loaded if name.startswith("qsvr.samplers.dwave")]
+    printed = _run(
+        "import sys, numpy as np; from qsvr import QSVR, QSVREnsemble\n"
+        f"X = np.arange(8.0)[:, None]\n{fits}"
+    )
+    for name, line in zip(LOCAL_FITS, printed.splitlines(), strict=True):
+        loaded = set(line.split())
+        assert "qsvr.estimators.svr" in loaded, name
+        assert not loaded & {"dwave.system", "dwave.cloud", "torch", "matplotlib", "hpo"}, name
+        assert not [each for each in loaded if each.startswith("qsvr.samplers.dwave")], name
 
 
 def test_every_public_name_resolves():

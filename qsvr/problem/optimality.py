@@ -71,8 +71,12 @@ class Conditions:
 
     @property
     def offset(self) -> float:
-        """Offset c with the smallest violation, which is the intercept of the model."""
-        return float(-0.5 * (self.fall.max() + self.rise.min()))
+        """Offset c with the smallest violation, which is the intercept of the model.
+
+        If no coefficient can rise, or none can fall, it is the end of an unbounded range.
+        """
+        ends = [float(end) for end in (self.fall.max(), self.rise.min()) if np.isfinite(end)]
+        return -sum(ends) / len(ends) if ends else 0.0
 
     @property
     def violation(self) -> FloatArray:

@@ -46,7 +46,7 @@ class UniformSampler(dimod.Sampler):
 
 
 class OnTorch:
-    """The structured annealer in PyTorch."""
+    """The structured annealer in PyTorch, with few sweeps."""
 
     is_local = True
     parameters = frozenset({"num_sweeps"})
@@ -54,6 +54,7 @@ class OnTorch:
 
     def sample(self, qubo, *, num_reads, seed, **options):
         check_options("structured in PyTorch", options, self.parameters)
+        options = {"num_sweeps": 8, **options}
         return get_sampler("structured").sample(
             qubo, num_reads=num_reads, seed=seed, device="cpu", **options
         )
@@ -65,21 +66,23 @@ class Subject:
 
     spec: Any
     deterministic: bool = False  # another seed gives the same samples
-    n_samples: int = 30  # of a problem that it can take, at 3 bits
+    n_samples: int = 12  # of a problem that it can take, at 3 bits
     needs: str | None = None  # an optional package
 
 
 SAMPLERS = {
     "structured": Subject("structured"),
-    "structured, PyTorch": Subject(OnTorch(), n_samples=12, needs="torch"),
+    "structured, PyTorch": Subject(OnTorch(), needs="torch"),
     "sa": Subject("sa"),
     "neal": Subject("neal"),
     "tabu": Subject("tabu"),
-    "relax-round": Subject("relax-round"),
-    "path-integral": Subject("path-integral", n_samples=12),
-    "openjij-sa": Subject("openjij-sa", n_samples=12, needs="openjij"),
-    "openjij-sqa": Subject("openjij-sqa", n_samples=12, needs="openjij"),
-    "simulated-bifurcation": Subject("simulated-bifurcation", needs="simulated_bifurcation"),
+    "relax-round": Subject("relax-round", n_samples=30),
+    "path-integral": Subject("path-integral"),
+    "openjij-sa": Subject("openjij-sa", needs="openjij"),
+    "openjij-sqa": Subject("openjij-sqa", needs="openjij"),
+    "simulated-bifurcation": Subject(
+        "simulated-bifurcation", n_samples=30, needs="simulated_bifurcation"
+    ),
     "installed package": Subject("coin-toss"),
     "installed package, dimod": Subject("coin-toss-dimod"),
     "exact": Subject("exact", deterministic=True, n_samples=2),

@@ -156,7 +156,7 @@ def train(config, start, stop, checkpoint):
 def test_a_run_tries_no_configuration_twice(scheduler, repeats):
     learns = scheduler in FORECASTING
     space = TWELVE if scheduler != "random-search" else SMALL["conditions"][0]
-    options = {"max_epochs": 100, "n_workers": 1} if learns else {}
+    options = {"max_epochs": 40, "n_workers": 1} if learns else {}
     if scheduler == "random-search":
         options["n_trials"] = 21
     name = "curves" if learns else "random"
@@ -174,7 +174,7 @@ def test_a_proposal_is_not_started_if_it_was_tried_since_it_was_asked_for():
     space = SearchSpace.from_dict({"x": {"type": "int", "low": 1, "high": 50}})
     searcher = CurveSearcher(space, seed=0)
     search = make_scheduler(
-        "swift-asha", searcher, max_resource=9, max_epochs=60, n_first=4, n_workers=2
+        "swift-asha", searcher, max_resource=9, max_epochs=30, n_first=4, n_workers=2
     )
     pooled, started = make_predictor("pooled"), []
     for _ in range(400):

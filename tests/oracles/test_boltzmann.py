@@ -96,7 +96,7 @@ def test_constant_temperature_samples_the_boltzmann_distribution(name):
     weights = np.exp(-beta * (energies - energies.min()))
 
     samples = get_sampler("structured").sample(
-        qubo, num_reads=N_READS, seed=1, num_sweeps=200, beta_range=(beta, beta)
+        qubo, num_reads=N_READS, seed=1, num_sweeps=100, beta_range=(beta, beta)
     )
     every = np.concatenate([states, qubo.encoding.levels(samples.bits)])
     _, index = np.unique(every.reshape(len(every), -1), axis=0, return_inverse=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import pickle
 import struct
 import zipfile
+from functools import cache
 from typing import Any
 
 import dimod
@@ -17,13 +19,22 @@ from dwave.samplers import SimulatedAnnealingSampler
 
 def qpu_solver(m: int = 6, **properties: Any) -> dict[str, Any]:
     """A Pegasus QPU, by default one that embeds cliques of up to 60 variables."""
-    data = mocks.qpu_pegasus_solver_data(m, **properties)
+    if properties:
+        data = mocks.qpu_pegasus_solver_data(m, **properties)
+    else:
+        data = pickle.loads(_pegasus_solver(m))
     data["properties"]["parameters"] = dict.fromkeys(
         ["num_reads", "annealing_time", "anneal_schedule", "auto_scale", "answer_mode", "label"], ""
     )
     data["properties"]["problem_timing_data"] = mocks.qpu_problem_timing_data()
     data["properties"]["num_reads_range"] = [1, 10_000]
     return data
+
+
+@cache
+def _pegasus_solver(m: int) -> bytes:
+    """Its description, which takes a while to make, as something to make copies from."""
+    return pickle.dumps(mocks.qpu_pegasus_solver_data(m))
 
 
 def hybrid_solvers() -> list[dict[str, Any]]:

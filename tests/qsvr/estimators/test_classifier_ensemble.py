@@ -8,8 +8,8 @@ from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from conventions import parametrize_with_conventions
 from qsvr import (
     QSVC,
     QSVR,
@@ -20,22 +20,15 @@ from qsvr import (
     get_sampler,
 )
 
-_REASON = "sample_weight scales C, as in SVC, which is not the same as repeating samples."
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": _REASON,
-    "check_sample_weight_equivalence_on_sparse_data": _REASON,
-}
 
-
-@parametrize_with_checks(
+@parametrize_with_conventions(
     [
-        QSVCEnsemble(QSVC(num_reads=8), n_estimators=4),
+        QSVCEnsemble(QSVC(num_reads=2), n_estimators=3),
         QSVCEnsemble(
-            QSVC(num_reads=8, multi_class="ovr"), n_estimators=3, sampling="random",
+            QSVC(num_reads=2, multi_class="ovr"), n_estimators=3, sampling="random",
             combination="oob", max_samples=0.5,
         ),
-    ],
-    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+    ]
 )  # fmt: skip
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)

@@ -76,7 +76,7 @@ def test_grid_search_over_the_default_sampler_does_not_depend_on_n_jobs():
 def test_bagging_trains_on_subsets_that_fit_the_sampler():
     """The remedy that CapacityError names: 3 samples at 3 bits are 18 variables."""
     bagging = BaggingRegressor(
-        make_model(sampler="exact", num_reads=4), n_estimators=5, max_samples=3, random_state=0
+        make_model(sampler="exact", num_reads=4), n_estimators=3, max_samples=3, random_state=0
     ).fit(X, Y)
     members = [member.sampler_info_["n_variables"] for member in bagging.estimators_]
     assert max(members) <= 18

@@ -9,20 +9,12 @@ from sklearn.datasets import make_friedman1
 from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import minmax_scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from conventions import parametrize_with_conventions
 from qsvr import QSVR, MemberFailedWarning, QSVREnsemble, SamplerError, get_sampler
 from qsvr.estimators.ensemble import SAMPLINGS, _inverse_errors, draw_subsamples
 
 MEMBER = QSVR(C=1.0, epsilon=0.05, gamma=0.3, num_reads=8)
-# As in SVR: weights scale C, which is not the same as repeating samples.
-EXPECTED_FAILURES = dict.fromkeys(
-    [
-        "check_sample_weight_equivalence_on_dense_data",
-        "check_sample_weight_equivalence_on_sparse_data",
-    ],
-    "sample_weight scales C, as in SVR, which is not the same as repeating samples.",
-)
 
 
 def data(n=120, seed=0):
@@ -46,14 +38,13 @@ class Fails:
         return get_sampler().sample(qubo, num_reads=num_reads, seed=seed)
 
 
-@parametrize_with_checks(
+@parametrize_with_conventions(
     [
-        QSVREnsemble(QSVR(num_reads=8), n_estimators=8),
+        QSVREnsemble(QSVR(num_reads=2), n_estimators=4),
         QSVREnsemble(
-            QSVR(num_reads=8), n_estimators=3, sampling="kmeans", combination="oob", max_samples=0.5
+            QSVR(num_reads=2), n_estimators=3, sampling="kmeans", combination="oob", max_samples=0.5
         ),
-    ],
-    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+    ]
 )
 @pytest.mark.filterwarnings("ignore:the best energy found:qsvr.CoarseEncodingWarning")
 def test_scikit_learn_conventions(estimator, check):

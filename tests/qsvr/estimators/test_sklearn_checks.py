@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 from sklearn.svm import SVR
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from conventions import EXPECTED_FAILURES, parametrize_with_conventions
 from qsvr import QSVR
 
-# Weights are factors on C, as in SVR: a sample of weight 2 has one coefficient in a box twice as
-# large, two copies have two coefficients. The box, the penalty and gamma="scale" differ.
-_REASON = "sample_weight scales C, as in SVR, which is not the same as repeating samples."
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": _REASON,
-    "check_sample_weight_equivalence_on_sparse_data": _REASON,
-}
 ESTIMATORS = [
     QSVR(),
     QSVR(kernel="linear", n_bits=2, intercept="kkt", combination="best", num_reads=8),
@@ -22,7 +15,7 @@ ESTIMATORS = [
     QSVR(combination="mse", combination_fraction=0.25, polish=False, n_bits=8, num_reads=8),
     QSVR(sampler="relax-round", num_reads=8),
     QSVR(normalize_y=True, psd="clip", num_reads=8),
-    QSVR(normalize_y=True, max_variables=60, num_reads=8, n_refinements=2),
+    QSVR(normalize_y=True, max_variables=60, num_reads=2, n_refinements=2, tol=0.1),
 ]
 # A kernel matrix holds no copies of samples, so the two checks are not made.
 PRECOMPUTED = [
@@ -32,13 +25,13 @@ PRECOMPUTED = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: EXPECTED_FAILURES)
+@parametrize_with_conventions(ESTIMATORS)
 @pytest.mark.filterwarnings("ignore:the best energy found:qsvr.CoarseEncodingWarning")
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks(PRECOMPUTED)
+@parametrize_with_conventions(PRECOMPUTED)
 @pytest.mark.filterwarnings("ignore:the best energy found:qsvr.CoarseEncodingWarning")
 @pytest.mark.filterwarnings("ignore:the kernel matrix is indefinite:qsvr.IndefiniteKernelWarning")
 def test_scikit_learn_conventions_of_a_precomputed_kernel(estimator, check):

@@ -26,12 +26,13 @@ from qsvr.samplers.dwave.embedding import (
 )
 
 TOPOLOGIES = {"pegasus": [16], "zephyr-12": [12, 4], "zephyr-15": [15, 4]}
+SMALL = "zephyr-3"  # where the size does not matter
 # Largest cliques as measured once on ideal graphs.
 CAPACITY = {"pegasus": 180, "zephyr-12": 184, "zephyr-15": 232}
 
 
 def _graph(name, missing_nodes=0.0, n_missing_edges=0, seed=0):
-    family, shape = name.split("-")[0], TOPOLOGIES[name]
+    family, shape = name.split("-")[0], {**TOPOLOGIES, SMALL: [3, 4]}[name]
     ideal = getattr(dwave.graphs, f"{family}_graph")(*shape)
     rng = np.random.default_rng(seed)
     nodes = [node for node in ideal.nodes if rng.random() >= missing_nodes]
@@ -73,7 +74,7 @@ class _QuickMock(MockDWaveSampler):
         )
 
 
-@pytest.mark.parametrize("name", TOPOLOGIES)
+@pytest.mark.parametrize("name", ["pegasus", "zephyr-12"])
 def test_120_variables_end_to_end_and_again(name, tmp_path, monkeypatch):
     monkeypatch.setenv("QSVR_CACHE_DIR", str(tmp_path))
     X, y = make_friedman1(20, random_state=0)
@@ -99,7 +100,7 @@ def test_120_variables_end_to_end_and_again(name, tmp_path, monkeypatch):
      '{"format": 1, "graph": "GRAPH", "cliques": {"8": "__import__(\'os\').abort()"}}'],
 )  # fmt: skip
 def test_bad_files_are_computed_anew(content, tmp_path):
-    graph = _graph("zephyr-12")
+    graph = _graph(SMALL)
     path = tmp_path / f"{graph.key}.json"
     path.write_text(content.replace("GRAPH", graph.key))
     embedding = CliqueEmbedder(graph, tmp_path).embed(8)
@@ -109,14 +110,14 @@ def test_bad_files_are_computed_anew(content, tmp_path):
 
 
 def test_key_tells_graphs_apart():
-    assert _graph("zephyr-12").key == _graph("zephyr-12").key
-    assert _graph("zephyr-12").key != _graph("zephyr-12", n_missing_edges=1).key
+    assert _graph(SMALL).key == _graph(SMALL).key
+    assert _graph(SMALL).key != _graph(SMALL, n_missing_edges=1).key
 
 
 def test_unwritable_folder_only_costs_time(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    assert CliqueEmbedder(_graph("zephyr-12"), file / "below").embed(8).source == "computed"
+    assert CliqueEmbedder(_graph(SMALL), file / "below").embed(8).source == "computed"
 
 
 def test_fixed_embedding_must_fit(tmp_path, monkeypatch):
