@@ -16,15 +16,18 @@ from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Ctrl-C reach the tests' processes; leave time where several share the processors."""
+    """Let Ctrl-C reach the tests' processes; let examples be the same in every run, and slow."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a job in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
     # An example that waits for a processor, or imports what another test would have imported
-    # before, is not slow.
-    hypothesis.settings.register_profile("shared", deadline=None)
-    hypothesis.settings.load_profile("shared")
+    # before, is not slow. `make thorough` draws new ones.
+    hypothesis.settings.register_profile(
+        "steady",
+        deadline=None,
+        derandomize="THOROUGH" not in os.environ,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("steady")
 
 
 @pytest.hookimpl(optionalhook=True)

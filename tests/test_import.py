@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -31,11 +30,16 @@ def _run(code):
 
 
 def test_import_takes_under_a_second_and_a_half():
+    """Of processor time: how long it waits for one says nothing about the package."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = os.times()
         _run("import qsvr")
-        times.append(time.perf_counter() - start)
+        after = os.times()
+        times.append(
+            after.children_user - before.children_user + after.children_system
+            - before.children_system
+        )  # fmt: skip
     assert min(times) < 1.5
 
 
