@@ -17,13 +17,14 @@ import pytest
 import qsvr
 
 PACKAGE = Path(qsvr.__file__).parent
+# A fit that compiles two functions, and not the annealer.
 FIT = """
 import warnings, numpy as np
 from qsvr import QSVR
 X = np.linspace(0, 1, 8)[:, None]
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    model = QSVR(num_reads=2, random_state=0).fit(X, X[:, 0])
+    model = QSVR(sampler="relax-round", num_reads=2, random_state=0).fit(X, X[:, 0])
 print(repr(float(model.predict(X[:1])[0])), model.sampler_info_["energies"].min())
 print(*(str(each.message) for each in caught if "NUMBA_CACHE_DIR" in str(each.message)), sep="\\n")
 """
@@ -75,53 +76,70 @@ def other_user():
     return (setpriv, "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
 
+COMPILES = "qsvr: compiling for the first fit, which takes some seconds (kept in "
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Return a cache folder that a fit has filled, and what the fit printed."""
+    folder = tmp_path_factory.mktemp("numba")
+    places = {"path": PACKAGE.parent, "NUMBA_CACHE_DIR": str(folder)}
+    printed = run(FIT, shows=f"{COMPILES}{folder}", **places)
+    assert printed[1:] == [""]
+    assert len(list(folder.rglob("*.nbc"))) == 2
+    return folder, printed
+
+
 @pytest.mark.slow
-def test_a_read_only_place_is_a_warning_and_the_same_model(copy):
-    reference = run(FIT, path=PACKAGE.parent)
-    assert reference[1:] == [""]
+def test_a_read_only_place_is_a_warning_and_the_same_model(compiled, copy):
     lock(copy)
     home = copy / "nowhere"
     code = f"{FIT}\nimport os; assert not os.access({str(copy / 'qsvr')!r}, os.W_OK)"
     places = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "NUMBA_CACHE_DIR": None}
     found = run(code, path=copy, prefix=other_user(), **places)
-    assert found[0] == reference[0]
+    assert found[0] == compiled[1][0]
     assert len(found) == 2  # one warning, however many functions are compiled
     assert "no folder for compiled code can be written" in found[1]
     assert not list(copy.rglob("*.nbc"))
 
 
-COMPILES = "qsvr: compiling for the first fit"
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Return a cache folder that the warm-up has filled, and what a fit prints that uses it."""
-    folder = tmp_path_factory.mktemp("numba")
-    places = {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run(
-        [sys.executable, "-m", "qsvr.warm_up"], env={**os.environ, **places}, cwd=folder,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert f"{COMPILES}, which takes some seconds (kept in {folder}" in done.stderr
-    assert f"s; kept in {folder}" in done.stdout
-    return folder, run(FIT, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(folder))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_line_says_when_compiling_begins_and_can_be_silenced(compiled, tmp_path, silent):
-    """The fixture has compiled everything; here one function is compiled again."""
+def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, silent):
+    """A line says when compiling begins, and can be silenced."""
     folder = tmp_path / "numba"
     shutil.copytree(compiled[0], folder)
-    (gone,) = folder.rglob("_smo.smo-*.nbc")
-    gone.unlink()
+    (smo,), (descend,) = folder.rglob("_smo.smo-*.nbc"), folder.rglob("_local_search.*.nbc")
+    whole = smo.read_bytes()
+    damage = {smo: b""} if silent else {smo: whole[: len(whole) // 2], descend: whole}
+    for path, content in damage.items():
+        path.write_bytes(content)
     quiet = "import logging; logging.getLogger('qsvr').setLevel('ERROR')\n" if silent else ""
-    shows = None if silent else f"{COMPILES}, which takes some seconds (kept in {folder}"
+    shows = None if silent else f"{COMPILES}{folder}"
     places = {"path": PACKAGE.parent, "NUMBA_CACHE_DIR": str(folder)}
     assert run(quiet + FIT, shows=shows, **places) == compiled[1]
-    assert gone.exists()
+    for path, content in damage.items():
+        assert path.read_bytes() != content
 
 
+WARM_UP = """
+import gc, runpy
+import qsvr
+before = qsvr.warm_up
+assert qsvr.warm_up(verbose=0) > 0.0
+import qsvr.warm_up
+from qsvr.warm_up import warm_up
+assert qsvr.warm_up is before and callable(warm_up)
+
+def compiled():
+    '''The types for which each function was compiled, or loaded from the cache.'''
+    from numba.core.dispatcher import Dispatcher
+    functions = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+    return {(f.__module__, f.__name__): f.signatures for f in functions if f.signatures}
+
+warm = compiled()
+assert len(warm) > 2
+"""
 KINDS = """
 import warnings, numpy as np
 from qsvr import QSVR
@@ -137,49 +155,17 @@ for options in (
     model.predict(X, return_std=True)
 QSVR(random_state=0).fit(X[few], y[few], 1.0 + X[few, 0])
 QSVR(random_state=0, max_iter=5).fit(X, y)
+assert compiled() == warm
+runpy.run_module("qsvr.warm_up", run_name="__main__")
+assert compiled() == warm
 """
 
 
 @pytest.mark.slow
-def test_after_warm_up_nothing_is_compiled(compiled):
-    folder, _ = compiled
-    before = sorted(folder.rglob("*.nbc"))
-    run(KINDS, path=PACKAGE.parent, shows=None, NUMBA_CACHE_DIR=str(folder))
-    assert sorted(folder.rglob("*.nbc")) == before
-
-
-def test_warm_up_is_called_by_its_name_before_and_after_its_import(capsys):
-    code = """
-import qsvr
-before = qsvr.warm_up
-assert qsvr.warm_up(verbose=0) > 0.0
-import qsvr.warm_up
-from qsvr.warm_up import warm_up
-assert qsvr.warm_up is before and callable(warm_up)
-assert qsvr.warm_up() > 0.0
-"""
-    (line,) = run(code, path=PACKAGE.parent)
+def test_after_warm_up_nothing_is_compiled():
+    """It is called before and after its import, and as a command."""
+    (line,) = run(WARM_UP + KINDS, path=PACKAGE.parent)
     assert line.startswith("[qsvr] compiled or loaded in ")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["empty", "truncated", "of another function"])
-def test_damaged_cache_files_are_compiled_anew(compiled, tmp_path, damage):
-    folder, reference = compiled
-    shutil.copytree(folder, tmp_path / "numba")
-    (path,) = (tmp_path / "numba").rglob("_smo.*.nbc")
-    other = next((tmp_path / "numba").rglob("_local_search.*.nbc"))
-    whole = path.read_bytes()
-    path.write_bytes(
-        {
-            "empty": b"",
-            "truncated": whole[: len(whole) // 2],
-            "of another function": other.read_bytes(),
-        }[damage]
-    )
-    spoilt = path.read_bytes()
-    assert run(FIT, path=PACKAGE.parent, NUMBA_CACHE_DIR=str(tmp_path / "numba")) == reference
-    assert path.read_bytes() != spoilt
 
 
 def doubled(source, folder, monkeypatch):
@@ -235,7 +221,7 @@ def test_code_of_an_earlier_source_is_neither_used_nor_kept(source, tmp_path, mo
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_numba_is_imported_leaves_a_process_that_can_fit():
+def test_ctrl_c_while_numba_is_imported_leaves_a_process_that_can_fit(compiled):
     code = f"""
 import os, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind
@@ -260,4 +246,4 @@ except KeyboardInterrupt:
 """
     found = run(code, path=PACKAGE.parent)
     assert found[0] == "interrupted True"
-    assert found[1] == run(FIT, path=PACKAGE.parent)[0]
+    assert found[1] == compiled[1][0]
