@@ -267,8 +267,10 @@ def test_live_view(visit, axe, tmp_path):
             hold = tmp_path / "hold"
             hold.touch()
             with searching(journal):
-                look(pages, axe, "running", "data && data.trials.length > 3")
-                hold.unlink()
+                try:
+                    look(pages, axe, "running", "data && data.trials.length > 3")
+                finally:
+                    hold.unlink()
             look(pages, axe, "finished", "data.trials.length > 12")
         finally:
             watch.kill()
