@@ -27,44 +27,61 @@ CERTIFICATE = Path(fake_sapi.__file__).with_name("self_signed.pem")  # and its k
 SLACK = 25.0
 
 
-class _DeafServer:
-    """It takes connections, and closes them at once or never answers."""
+class _Server:
+    """It takes connections and does something with each; at the end it has closed them all.
 
-    def __init__(self, *, hangs: bool):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+    Parameters
+    ----------
+    handle : callable
+        Called with each connection, one after the other; it may raise an OSError.
+    """
+
+    def __init__(self, handle):
+        self._handle = handle
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}/"
         self.connections = []
-        self.hangs = hangs
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def _run(self):
         while True:
             try:
-                connection, _ = self.socket.accept()
-            except OSError:
+                connection, _ = self._socket.accept()
+            except OSError:  # shut down
                 return
             self.connections.append(connection)
-            if not self.hangs:
-                connection.close()
+            with suppress(OSError):
+                self._handle(connection)
 
     def close(self):
-        self.socket.close()
-        for connection in self.connections:
-            connection.close()
+        self._socket.shutdown(socket.SHUT_RDWR)  # ends a waiting `accept`, which `close` does not
+        for connection in list(self.connections):  # one of them may be read from
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (self._socket, *self.connections):
+            each.close()
 
 
-@pytest.fixture(params=[False, True], ids=["closes", "hangs"])
-def deaf(request, api, monkeypatch):
-    with closing(_DeafServer(hangs=request.param)) as server:
-        monkeypatch.setenv("DWAVE_API_ENDPOINT", server.url)
+def _hang(connection):
+    """Never answer."""
+
+
+def _deaf(monkeypatch, handle):
+    with closing(_Server(handle)) as server:
+        monkeypatch.setenv("DWAVE_API_ENDPOINT", f"http://{server.address}")
         yield server
+
+
+@pytest.fixture(params=[socket.socket.close, _hang], ids=["closes", "hangs"])
+def deaf(request, api, monkeypatch):
+    yield from _deaf(monkeypatch, request.param)
 
 
 @pytest.fixture
 def hanging(api, monkeypatch):
-    with closing(_DeafServer(hangs=True)) as server:
-        monkeypatch.setenv("DWAVE_API_ENDPOINT", server.url)
-        yield server
+    yield from _deaf(monkeypatch, _hang)
 
 
 @pytest.fixture(autouse=True)
@@ -193,15 +210,28 @@ def test_the_opened_client_keeps_its_own_patience(api, data):
     session.close()
 
 
+@pytest.fixture
+def plain_http():
+    """Return an address for TLS of a server that speaks plain HTTP."""
+
+    def handle(connection):
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with closing(_Server(handle)) as server:
+        yield f"https://{server.address}"
+
+
 @pytest.mark.parametrize(
     "endpoint",
     ["cloud.example", "http://", "ftp://cloud.example/", "http://127.0.0.1:99999/", "tls"],
 )
 @pytest.mark.parametrize("sampler", ["qpu", "nl"])
-def test_a_wrong_address_is_not_tried_again(api, data, monkeypatch, endpoint, sampler, caplog):
-    if endpoint == "tls":  # of a server that speaks plain HTTP
-        endpoint = _plain_http(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-    monkeypatch.setenv("DWAVE_API_ENDPOINT", endpoint)
+def test_a_wrong_address_is_not_tried_again(
+    api, data, monkeypatch, endpoint, sampler, caplog, plain_http
+):
+    monkeypatch.setenv("DWAVE_API_ENDPOINT", plain_http if endpoint == "tls" else endpoint)
     start = time.monotonic()
     with pytest.raises(ConfigurationError, match="Check endpoint") as caught:
         _fit(data, sampler, max_retries=5, retry_delay=2)
@@ -209,20 +239,6 @@ def test_a_wrong_address_is_not_tried_again(api, data, monkeypatch, endpoint, sa
     assert "tried" not in str(caught.value)
     with pytest.warns(FallbackWarning, match="ConfigurationError"):
         _fit(data, sampler, fallback="structured")
-
-
-def _plain_http(answer):
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def run():
-        while True:
-            connection, _ = server.accept()
-            with connection, suppress(OSError):  # the client may hang up first
-                connection.recv(4096)
-                connection.sendall(answer)
-
-    threading.Thread(target=run, daemon=True).start()
-    return f"https://127.0.0.1:{server.getsockname()[1]}/"
 
 
 @pytest.mark.parametrize("token", ["line\nbreak-in-it", " leading", "euro-€-sign"])
@@ -257,25 +273,15 @@ def test_timeout_none_is_the_default(api, data):
 def test_a_certificate_of_nobody_is_not_tried_again(api, data, monkeypatch):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
-    attempts = []
 
-    def run(server):
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:  # closed: the test is over
-                return
-            attempts.append(connection)
-            with suppress(OSError):
-                context.wrap_socket(connection, server_side=True)
+    def handle(connection):
+        context.wrap_socket(connection, server_side=True)
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=run, args=(server,), daemon=True).start()
-        url = f"https://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setenv("DWAVE_API_ENDPOINT", url)
+    with closing(_Server(handle)) as server:
+        monkeypatch.setenv("DWAVE_API_ENDPOINT", f"https://{server.address}")
         with pytest.raises(ConfigurationError, match="certificate"):
             _fit(data, "qpu", max_retries=5, retry_delay=2)
-    assert len(attempts) == 1
+        assert len(server.connections) == 1
 
 
 def test_a_solver_that_does_not_describe_itself(api, data):
