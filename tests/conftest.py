@@ -20,10 +20,9 @@ from qsvr import FixedPointEncoding, SVRDual, SVRQubo
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare what the tests' processes need.
+    """Prepare what the tests' processes need, and let examples be the same in every run.
 
-    Ctrl-C reaches them; they find compiled packages; and they have time where several share the
-    processors.
+    Ctrl-C reaches the processes; they find compiled packages; and an example may be slow.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a job in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,11 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
         # Where PYTHONDONTWRITEBYTECODE is set, each of their processes would compile them.
         for package in (qsvr, hpo):
             compileall.compile_dir(str(Path(package.__file__).parent), quiet=2)
-        return
     # An example that waits for a processor, or imports what another test would have imported
-    # before, is not slow.
-    hypothesis.settings.register_profile("shared", deadline=None)
-    hypothesis.settings.load_profile("shared")
+    # before, is not slow. `make thorough` draws new ones.
+    hypothesis.settings.register_profile(
+        "steady",
+        deadline=None,
+        derandomize="THOROUGH" not in os.environ,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("steady")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -31,11 +30,12 @@ def _run(code):
 
 
 def test_import_takes_under_a_second_and_a_half():
+    """Of processor time: how long it waits for one says nothing about the package."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = sum(os.times()[2:4])  # user and system, of children
         _run("import qsvr")
-        times.append(time.perf_counter() - start)
+        times.append(sum(os.times()[2:4]) - before)
     assert min(times) < 1.5
 
 

@@ -96,8 +96,12 @@ import sys, time
 from pathlib import Path
 from hpo import FunctionTrainer, RandomSearcher, SearchSpace, Tuner, make_scheduler
 
+CALLS = []
+
 def losses(config, start, stop, checkpoint):
-    time.sleep(float(sys.argv[2]) * (stop - start))
+    CALLS.append(start)
+    while len(CALLS) > 5 and Path(sys.argv[2]).exists():  # held there
+        time.sleep(0.05)
     return [abs(config["rate"] - 0.1) + 1 / (1 + unit) for unit in range(start, stop)]
 
 space = {"rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}}
@@ -107,9 +111,10 @@ Tuner(FunctionTrainer(losses), scheduler, journal=Path(sys.argv[1]), executor="i
 """
 
 
-def searching(journal: Path, seconds: float = 0.0, seed: int = 0) -> subprocess.Popen:
-    """Start a search whose epochs take some seconds each."""
-    return subprocess.Popen([sys.executable, "-c", SEARCH, str(journal), str(seconds), str(seed)])
+def searching(journal: Path, seed: int = 0) -> subprocess.Popen:
+    """Start a search, which stops in its middle as long as there is a file beside the journal."""
+    hold = journal.with_name("hold")
+    return subprocess.Popen([sys.executable, "-c", SEARCH, str(journal), str(hold), str(seed)])
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +264,13 @@ def test_live_view(visit, axe, tmp_path):
             for page in pages:
                 page.open(address)
             look(pages, axe, "waiting for the journal", "true")
-            with searching(journal, 0.1):
-                look(pages, axe, "running", "data && data.trials.length > 3")
+            hold = tmp_path / "hold"
+            hold.touch()
+            with searching(journal):
+                try:
+                    look(pages, axe, "running", "data && data.trials.length > 3")
+                finally:
+                    hold.unlink()
             look(pages, axe, "finished", "data.trials.length > 12")
         finally:
             watch.kill()

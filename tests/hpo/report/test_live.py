@@ -348,8 +348,9 @@ def test_a_followed_file_is_written_until_the_end(workshop, environment, browser
             time.sleep(0.05)
         browser.errors.clear()
         browser.open(path.as_uri(), ready=READY, width=390, height=844)
-        count = browser.when(READY, TRIALS)
-        browser.when(READY, f"({CHOICE}.checked || {CHOICE}.click(), scrollTo(0, 500))")
+        drawn = f"{READY} && {CHOICE}"  # when a loss has been reported
+        count = browser.when(drawn, TRIALS)
+        browser.when(drawn, f"({CHOICE}.checked || {CHOICE}.click(), scrollTo(0, 500))")
         workshop.allow(None)
         later = f"{READY} && {TRIALS} > {count}"
         assert browser.when(later, f"[{CHOICE}.checked, scrollY > 300]") == [True, True]

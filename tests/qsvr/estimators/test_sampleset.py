@@ -29,7 +29,7 @@ def mock():
     """Return a mock annealer; named by a factory."""
     return MockDWaveSampler(
         topology_type="pegasus", topology_shape=[4], parameter_warnings=False,
-        substitute_sampler=SimulatedAnnealingSampler(),
+        substitute_sampler=SimulatedAnnealingSampler(), substitute_kwargs={"seed": 3},
     )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ class Recorder(MockDWaveSampler):
     def __init__(self, **arguments):
         super().__init__(
             topology_type="pegasus", topology_shape=[4], parameter_warnings=False,
-            substitute_sampler=SimulatedAnnealingSampler(), **arguments,
+            substitute_sampler=SimulatedAnnealingSampler(), substitute_kwargs={"seed": 3},
+            **arguments,
         )  # fmt: skip
         self.problems = []
 

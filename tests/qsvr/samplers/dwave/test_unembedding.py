@@ -21,7 +21,7 @@ class Broken(MockDWaveSampler):
     def __init__(self, share=0.0, **arguments):
         super().__init__(
             topology_type="pegasus", topology_shape=[4], parameter_warnings=False,
-            substitute_sampler=RandomSampler(), **arguments,
+            substitute_sampler=RandomSampler(), substitute_kwargs={"seed": 3}, **arguments,
         )  # fmt: skip
         self.share = share  # of the reads whose chains are whole
         self.problem = self.answer = None
@@ -77,7 +77,6 @@ def test_methods_by_name_and_as_callables_read_chains_as_ocean_does(name, as_cal
 
 def test_weighted_random_repeats_and_leaves_the_global_generator_alone(qubo):
     client = Broken()
-    client.substitute_kwargs = {"seed": 3}
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (_sample(client, qubo, chain_break_method="weighted_random") for _ in range(2))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
@@ -96,7 +95,6 @@ def test_weighted_random_repeats_and_leaves_the_global_generator_alone(qubo):
 
 def test_several_methods_give_the_lowest_of_all(qubo):
     client = Broken()
-    client.substitute_kwargs = {"seed": 3}
     methods = ["majority_vote", chain_breaks.weighted_random]
     samples = _sample(client, qubo, chain_break_method=methods)
     assert len(samples) == 30
