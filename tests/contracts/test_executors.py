@@ -39,11 +39,10 @@ from hpo.run.executors.pools import ExecutorPool, InlinePool, ProcessPool, Worke
 from hpo.trainers import NamedTrainer, Outcome, Segment
 from hpo.trainers.base import run_segment
 from joining import joined
+from waiting import PATIENCE, wait_until
 
 ACCIDENTS = Path(__file__).parents[1] / "support" / "accidents.py"
 TRAINER = NamedTrainer(f"{ACCIDENTS}:train")
-PATIENCE = 120
-"""Seconds that a job may take where executors start processes again, on a machine that is busy."""
 OPEN = contextlib.ExitStack()
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -171,10 +170,7 @@ def run(pool: WorkerPool, tmp_path: Path, *kinds: str, timeout: float | None = N
     """Run segments, as many at a time as the pool takes; return their outcomes in order."""
     futures = []
     for number, kind in enumerate(kinds):
-        end = time.monotonic() + PATIENCE
-        while pool.free < 1:
-            assert time.monotonic() < end, "the pool stays full"
-            time.sleep(0.01)
+        wait_until(lambda: pool.free, "the pool to have room")
         futures.append(pool.submit(TRAINER, segment(tmp_path, kind, number), timeout))
     return [future.result(PATIENCE) for future in futures]
 
@@ -254,10 +250,7 @@ def test_cancelling_does_nothing_to_a_job_that_runs(pools, name, tmp_path: Path)
     assert run(pool, tmp_path, "good")[0].reason == ""
     place.checkpoint.parent.mkdir(exist_ok=True)  # it may not even have begun
     place.checkpoint.with_name("go on").touch()
-    end = time.monotonic() + PATIENCE
-    while pool.free < 2:
-        assert time.monotonic() < end, "its worker never came back"
-        time.sleep(0.01)
+    wait_until(lambda: pool.free == 2, "its worker to come back")
     assert [outcome.reason for outcome in run(pool, tmp_path, "good", "good")] == ["", ""]
 
 
@@ -429,10 +422,7 @@ def test_timeout_on_a_foreign_executor_gives_the_job_up(tmp_path: Path) -> None:
     assert not outcome.retry
     assert pool.free == 1  # its thread is still busy
     go_on.set()
-    end = time.monotonic() + PATIENCE
-    while pool.free < 2:
-        assert time.monotonic() < end, "its thread never came back"
-        time.sleep(0.01)
+    wait_until(lambda: pool.free == 2, "its thread to come back")
     pool.close()
 
 

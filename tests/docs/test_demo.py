@@ -24,7 +24,7 @@ def test_demo(tmp_path, environment) -> None:
         env=environment,
         text=True,
         capture_output=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def test_command_of_the_network_module(tmp_path, environment) -> None:
         env=environment,
         text=True,
         capture_output=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

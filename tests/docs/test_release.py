@@ -6,7 +6,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 import qsvr
 from qsvr import _text
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -115,9 +115,7 @@ def test_a_demo_is_not_silent_for_long(load, monkeypatch):
     monkeypatch.setattr(sys, "stdout", output)
     with steps.steps() as demo:
         demo.announce("Waiting: for nothing", "about 2 s")
-        end = time.monotonic() + 60
-        while "still" not in output.getvalue() and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until(lambda: "still" in output.getvalue(), "a sign of life")
     assert sys.stdout is output
     assert output.getvalue().startswith(
         "Waiting: for nothing (about 2 s)\n  still running: Waiting, "

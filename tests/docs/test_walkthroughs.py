@@ -19,7 +19,8 @@ import pytest
 import fake_sapi
 from fake_solvers import hybrid_solvers, qpu_solver
 from hpo.run.results import Results
-from slurm_machine import MISSING, Slurm, wait_until
+from slurm_machine import MISSING, Slurm
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -75,7 +76,7 @@ class Reader:
             env={**self.environment, **variables},
             text=True,
             capture_output=True,
-            timeout=240,
+            timeout=500,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

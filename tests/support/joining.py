@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from hpo.run.spec import RunSpec
@@ -47,13 +46,6 @@ if __name__ == "__main__":
     codes = {pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids}
     print(json.dumps(codes), flush=True)
 '''
-
-
-def wait_until(condition: Callable[[], object], what: str, patience: float = 200) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, f"waited {patience} s for {what}"
-        time.sleep(0.005)
 
 
 class Crowd:

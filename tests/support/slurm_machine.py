@@ -9,11 +9,9 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from waiting import wait_until
 
 DAEMONS = ("slurmctld", "slurmd", "sbatch")
 MISSING = [name for name in DAEMONS if shutil.which(name) is None]
@@ -139,11 +137,3 @@ def _free_ports(count: int) -> list[int]:
     for holder in holders:
         holder.close()
     return ports
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = 120) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience} s for {what}")
-        time.sleep(0.05)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from hpo.files import write_atomically
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
+from waiting import wait_until
 
 TRAINER = '''
 import json, os, time
@@ -81,12 +81,9 @@ class Workshop:
         else:
             write_atomically(self.root / "allowed", str(epochs).encode())
 
-    def reach(self, epochs: int, patience: float = 100) -> None:
+    def reach(self, epochs: int) -> None:
         """Wait until more than so many epochs have begun: where `allow` holds the search."""
-        end = time.monotonic() + patience
-        while self.epochs() <= epochs:
-            assert time.monotonic() < end, f"waited {patience} s for epoch {epochs + 1}"
-            time.sleep(0.005)
+        wait_until(lambda: self.epochs() > epochs, f"epoch {epochs + 1}")
 
     def spec(self, **changes: Any) -> RunSpec:
         settings: dict[str, Any] = {

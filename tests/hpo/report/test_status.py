@@ -24,15 +24,9 @@ from hpo.schedulers import make_scheduler
 from hpo.searchers import RandomSearcher
 from hpo.space.search_space import SearchSpace
 from hpo.trial import ForecastJob, TrainFailure, TrainJob, TrainReport
+from waiting import wait_until
 
 HERE = socket.gethostname()
-
-
-def reached(condition, patience: float = 60) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -45,9 +39,11 @@ def test_a_running_search_is_shown_while_it_runs(workshop, environment) -> None:
         env=environment,
         stdout=subprocess.DEVNULL,
     ) as process:
-        reached(lambda: workshop.epochs() == 2)
-        reached(lambda: read_status(workshop.journal).trials.get("running") == 2)
-        reached(lambda: len(read_status(workshop.journal).hosts) == 1)
+        wait_until(lambda: workshop.epochs() == 2, "two epochs to begin")
+        wait_until(
+            lambda: read_status(workshop.journal).trials.get("running") == 2, "two running trials"
+        )
+        wait_until(lambda: len(read_status(workshop.journal).hosts) == 1, "their host")
         status = workshop.cli("status", "run.jsonl")
         data = json.loads(workshop.cli("status", "run.jsonl", "--json").stdout)
         assert process.poll() is None

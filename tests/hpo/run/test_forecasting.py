@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,8 +18,8 @@ from hpo.schedulers import make_scheduler
 from hpo.searchers import CurveSearcher
 from hpo.space.search_space import SearchSpace
 from hpo.trial import Curve, ForecastJob, ForecastReport, PredictFailure
+from waiting import PATIENCE, wait_until
 
-PATIENCE = 60
 SPACE = {"lr": {"type": "float", "low": 0.0, "high": 1.0}}
 
 
@@ -106,9 +105,7 @@ def test_a_dead_process_fails_its_job_and_the_next_starts_another(in_process) ->
     assert isinstance(model.start(job(made.searcher, 3), None).result(PATIENCE), ForecastReport)
     executor, _ = model._process._current
     os.kill(model._process._context.last.pid, signal.SIGKILL)  # while it is idle
-    end = time.monotonic() + PATIENCE
-    while not executor._broken and time.monotonic() < end:  # its executor has noticed
-        time.sleep(0.01)
+    wait_until(lambda: executor._broken, "its executor to notice")
     assert isinstance(model.start(job(made.searcher, 4), None).result(PATIENCE), ForecastReport)
 
 
@@ -120,9 +117,7 @@ def test_a_timeout_kills_the_process(in_process, monkeypatch) -> None:
     os.kill(process.pid, signal.SIGSTOP)  # so that it cannot be in time
     failure = model.start(job(made.searcher, 2, 80), 1e-3).result(PATIENCE)
     assert failure == PredictFailure(2, "timed out: no prediction after 0.001 s")
-    end = time.monotonic() + PATIENCE
-    while process.exitcode is None and time.monotonic() < end:  # who kills it waits for it as well
-        time.sleep(0.01)
+    wait_until(lambda: process.exitcode is not None, "its end")  # who kills it waits for it too
     assert process.exitcode in (-signal.SIGTERM, -signal.SIGKILL)  # the latter if it does not end
     counted = []  # the limit counts from when the new process is up
     monkeypatch.setattr(

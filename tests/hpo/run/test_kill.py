@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
+from waiting import wait_until
 
 THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
 KILLS = 25 if THOROUGH else 6
@@ -49,14 +49,6 @@ if __name__ == "__main__":
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 '''
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = 60) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience} s for {what}")
-        time.sleep(0.001)
 
 
 def reports_of(journal: Path) -> list[str]:

@@ -368,7 +368,7 @@ def test_a_header_that_describes_no_run_says_why(
         read_run(path)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(100)
 def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)  # reading it would wait for a writer

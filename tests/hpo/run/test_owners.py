@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,7 @@ from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.trial import TrialStatus
+from waiting import wait_until
 from workshop import Workshop
 
 pytestmark = [
@@ -34,14 +35,6 @@ THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
 KILLS = 50 if THOROUGH else 2
 EPOCH = 0.03
 SCHEDULERS = ("hyperband", "swift-hyperband", "asha") if THOROUGH else ("hyperband", "asha")
-
-
-def wait_until(condition: Callable[[], object], what: str, patience: float = 100) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience} s for {what}")
-        time.sleep(0.003)
 
 
 def loss(lr: float, unit: int) -> float:

@@ -26,6 +26,7 @@ from hpo.run.progress import Activity, Progress, RichProgress, Snapshot
 from hpo.run.screens import Compilation, LogScreen, View, clock
 from hpo.run.tuner import Tuner
 from hpo.trial import SchedulerSummary, TrialStatus, TrialSummary, best_of
+from waiting import wait_until
 from workshop import environment
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -393,10 +394,7 @@ def test_starting_workers_is_said():
 
 def written(file, text):
     """Wait until a display has written a text."""
-    end = time.monotonic() + 60
-    while text not in file.getvalue():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: text in file.getvalue(), f"{text!r} to be written")
 
 
 def test_several_displays_are_all_told():

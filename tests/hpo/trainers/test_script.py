@@ -14,7 +14,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from hpo.run.executors.pools import ProcessPool
 from hpo.run.spec import RunSpec
 from hpo.searchers import RandomSearcher
 from hpo.trainers import Outcome, Segment, run_segment
+from waiting import wait_until
 from workshop import environment, outcome_of
 
 QUICK = "{python} -I -S"
@@ -401,13 +401,10 @@ def bearing(folder: Path, then: str = "waits") -> ScriptTrainer:
     return ScriptTrainer(f"{QUICK} train.py {folder}/pids {then}", directory=folder)
 
 
-def pids(folder: Path, seconds: float = 60) -> set[int]:
+def pids(folder: Path) -> set[int]:
     """Wait until the script runs; return its process and that of its child."""
-    end = time.monotonic() + seconds
     path = folder / "pids"
-    while not (path.exists() and path.read_text().endswith("\n")):
-        assert time.monotonic() < end, "the script never ran"
-        time.sleep(0.01)
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"), "the script to run")
     return set(map(int, path.read_text().split()))
 
 

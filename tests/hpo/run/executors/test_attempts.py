@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -24,15 +23,9 @@ from hpo.run.executors.pools import ProcessPool
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
 from hpo.trainers import Metrics, NamedTrainer, Segment
+from waiting import wait_until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
-
-
-def wait_until(condition: Callable[[], object], what: str, patience: float = 60) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, f"waited {patience} s for {what}"
-        time.sleep(0.005)
 
 
 class Counting:

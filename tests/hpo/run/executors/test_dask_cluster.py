@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from hpo.errors import ExecutorBrokenError
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -44,10 +44,7 @@ class Cluster:
         )
 
     def options(self) -> dict[str, Any]:
-        end = time.monotonic() + 60
-        while not self.file.exists():
-            assert time.monotonic() < end, "the scheduler did not start"
-            time.sleep(0.05)
+        wait_until(self.file.exists, "the scheduler to start")
         return {"scheduler_file": str(self.file)}
 
     def wait_for_workers(self) -> None:

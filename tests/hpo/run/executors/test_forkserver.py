@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from hpo.run.executors.forkserver import ForkServer
 from hpo.run.executors.pools import ProcessPool
 from hpo.run.tuner import Tuner
 from hpo.trainers import NamedTrainer, Outcome, Segment
+from waiting import PATIENCE, wait_until
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not ForkServer.available(), reason="no fork server on this platform"),
 ]
-PATIENCE = 60
 HEAD = "import os\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
 WRITES_PIDS = HEAD + (
     "with (HERE / 'pids.txt').open('a') as file:\n"
@@ -30,13 +29,6 @@ WRITES_PIDS = HEAD + (
     "def train(config, start, stop, checkpoint):\n"
     "    return [config.get('lr', 0.5)] * (stop - start)\n"
 )
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
-        time.sleep(0.01)
 
 
 def pids_in(place: Path) -> list[int]:

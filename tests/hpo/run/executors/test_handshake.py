@@ -25,7 +25,7 @@ from hpo.run.journal import read_journal
 from hpo.run.tuner import Tuner
 from workshop import TRAINER
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 THOROUGH = bool(os.environ.get("THOROUGH"))  # `make thorough`
 SOURCE = Path(hpo.__file__).parents[1]

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ import pytest
 from hpo.run.journal import read_journal
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
+from waiting import wait_until
 
 KILLS = 10
 ADDOPTS = ("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
@@ -96,14 +96,6 @@ def test_same_search_at_1_2_and_8_workers(workshop, mpi_environment) -> None:
     assert done.returncode == 0, done.stderr
     trials = [[t.trial_id, str(t.status), list(t.losses)] for t in reference.trials]
     assert json.loads(found.read_text()) == {"1": trials, "2": trials, "8": trials}
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = 100) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience} s for {what}")
-        time.sleep(0.002)
 
 
 @pytest.mark.timeout(1200)

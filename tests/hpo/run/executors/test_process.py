@@ -19,6 +19,7 @@ from hpo.run.executors.pools import ProcessPool
 from hpo.run.executors.process import OwnProcess, ProcessSetup, Worker
 from hpo.trainers.base import Segment
 from hpo.trainers.loading import NamedTrainer
+from waiting import wait_until
 
 TRAINER = """
 import signal
@@ -48,13 +49,6 @@ time.sleep(1000)
 def named(file: Path, source: str) -> NamedTrainer:
     file.write_text(source, encoding="utf-8")
     return NamedTrainer(f"{file}:trainer")
-
-
-def wait_for(file: Path) -> None:
-    end = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_process_that_died_is_forgotten_while_its_executor_reports_the_end() -> None:
@@ -151,7 +145,7 @@ def test_processes_that_import_are_ended_at_once(tmp_path) -> None:
     marker = tmp_path / "begun"
     pool = ProcessPool(2)
     pool.start(named(tmp_path / "slow.py", SLOW.format(marker=str(marker))))
-    wait_for(marker)
+    wait_until(marker.exists, "training")
     begun = time.monotonic()
     pool.close()
     assert time.monotonic() - begun < 60  # the import takes longer
@@ -165,7 +159,7 @@ def test_a_server_that_imports_is_ended_at_once(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(library.parent)
     pool = ProcessPool(2)
     pool.start(named(tmp_path / "quick.py", "import slow_library\n" + TRAINER))
-    wait_for(marker)
+    wait_until(marker.exists, "training")
     begun = time.monotonic()
     pool.close()
     assert time.monotonic() - begun < 60

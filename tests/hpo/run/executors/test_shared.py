@@ -27,7 +27,8 @@ from hpo.run.tuner import Tuner
 from hpo.run.work import work
 from hpo.trainers import NamedTrainer, Outcome, ScriptTrainer, Segment
 from hpo.trainers.objective import Objective
-from joining import crowd, joined, wait_until
+from joining import crowd, joined
+from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 

@@ -20,7 +20,8 @@ import pytest
 
 from hpo.run.results import Results
 from hpo.run.tuner import Tuner
-from slurm_machine import MISSING, Slurm, wait_until
+from slurm_machine import MISSING, Slurm
+from waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,

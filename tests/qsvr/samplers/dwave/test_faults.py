@@ -6,7 +6,6 @@ Twice, and twenty times in `make thorough`.
 from __future__ import annotations
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from fake_sapi import TOKEN, FakeSolverAPI
 from qsvr import QSVR, exceptions
 from qsvr.exceptions import CostLimitError, FallbackWarning, QSVRError
 from qsvr.samplers.dwave.submission import ServiceOptions
+from waiting import wait_until
 
 N = 6
 TIMES = 20 if os.environ.get("THOROUGH") else 2
@@ -103,9 +103,7 @@ def test_what_no_retry_can_help_is_said_at_once(api, data, kind, error):
 
 def arrived(api, stage, count):
     """Wait for requests: a fit that gives up after a moment may do so before its client asks."""
-    end = time.monotonic() + 60
-    while api.requests[stage] < count and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_until(lambda: api.requests[stage] >= count, f"{count} requests to {stage}")
 
 
 def test_problems_given_up_are_cancelled(api, data):

@@ -19,6 +19,7 @@ from qsvr import QSVR, QSVREnsemble, SamplerFactory, exceptions, get_sampler
 from qsvr.exceptions import ConfigurationError, FallbackWarning, ServiceUnavailableError
 from qsvr.samplers.dwave.qpu import QPUSampler
 from qsvr.samplers.factory import open_sampler
+from waiting import wait_until
 
 SAMPLERS = ["qpu", "clique", "hybrid", "cqm", "nl"]
 CERTIFICATE = Path(fake_sapi.__file__).with_name("self_signed.pem")  # and its key, for tests only
@@ -101,9 +102,7 @@ def test_one_attempt_within_the_timeout(deaf, data, sampler):
     with pytest.raises(exceptions.ServiceError):
         _fit(data, sampler, timeout=1, max_retries=0)
     assert time.monotonic() - start < 1 + SLACK
-    end = time.monotonic() + 60
-    while not deaf.connections and time.monotonic() < end:  # the thread that opens is behind
-        time.sleep(0.01)
+    wait_until(lambda: deaf.connections, "the thread that opens")
     assert len(deaf.connections) == 1
 
 
@@ -190,10 +189,7 @@ def test_a_failed_opening_leaves_no_threads_and_can_be_tried_again(api, data):
     for _ in range(5):
         with pytest.raises(ServiceUnavailableError):
             _fit(data, "qpu", max_retries=0)
-    end = time.monotonic() + 60
-    while threading.active_count() > before + 2 and time.monotonic() < end:
-        time.sleep(0.05)
-    assert threading.active_count() <= before + 2  # those of the loopback server
+    wait_until(lambda: threading.active_count() <= before + 2, "threads but the server's to end")
     api.mend()
     _fit(data, "qpu", max_retries=0)
 
