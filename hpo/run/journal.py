@@ -41,7 +41,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from hpo.errors import JournalError, JournalWriteError
-from hpo.files import remove_temporaries, write_atomically
+from hpo.files import remove_temporaries
 from hpo.run.checks import check_entry, check_header, decoded, shown
 from hpo.run.locking import LockedFile
 from hpo.run.migration import FORMAT, READABLE, migrate
@@ -521,12 +521,11 @@ class Journal:
             lines += line
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lines, overwrite=False)
+            locked = LockedFile.create(path, lines)
         except OSError as error:
             cls.check_new(path)  # another process was quicker
             remedy = machine_fault(error) or "name a writable place"
             raise JournalError(f"cannot write journal {path}: {error.strerror}; {remedy}") from None
-        locked = LockedFile(path)
         remove_temporaries(path)
         return cls(path, locked, header, checksum)
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.errors import JournalError, JournalWriteError
+from hpo import files
+from hpo.errors import JournalError, JournalInUseError, JournalWriteError
 from hpo.run.journal import Journal, compact, read_journal
 from hpo.run.migration import FORMAT
 from hpo.run.results import Results
@@ -153,6 +154,28 @@ def test_two_processes_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "j"
     with Journal.create(path, {}), pytest.raises(JournalError, match="in use"):
         Journal.open(path)
+    Journal.open(path)[0].close()
+
+
+def test_a_new_journal_is_locked_from_its_first_moment(tmp_path: Path, monkeypatch) -> None:
+    """A process that waits for it would otherwise take the lead of a search that has a leader."""
+    path = tmp_path / "run.jsonl"
+    named = files._rename_to_new
+
+    def look(old: Path, new: Path) -> None:
+        named(old, new)
+        with pytest.raises(JournalInUseError):
+            Journal.open(path)
+
+    monkeypatch.setattr(files, "_rename_to_new", look)
+    with Journal.create(path, {}) as journal:
+        journal.append("note", {"what": "x"})
+        with pytest.raises(JournalInUseError):
+            Journal.open(path)
+    assert [entry.data for entry in read_journal(path).entries] == [{"what": "x"}]
+    with pytest.raises(JournalError, match="exists already"):
+        Journal.create(path, {})
+    assert [each.name for each in tmp_path.iterdir()] == ["run.jsonl"]
     Journal.open(path)[0].close()
 
 
