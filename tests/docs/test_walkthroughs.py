@@ -157,7 +157,7 @@ def test_search_on_two_nodes_of_a_slurm_cluster(reader, tmp_path_factory):
             lambda: {"n0", "n1"} <= set(cluster.ask("squeue", "-h", "-o", "%N").split()),
             "both nodes to work",
         )
-        wait_until(lambda: cluster.over(job), "the search to end", 240)
+        wait_until(lambda: cluster.over(job), "the search to end")
     finally:
         cluster.close()
     printed = [path.read_text("utf-8") for path in sorted(reader.folder.glob("search-*.out"))]

@@ -188,13 +188,15 @@ class _Client:
 @contextlib.contextmanager
 def _quiet_client() -> Iterator[None]:
     """Keep tracebacks of Dask's client out of the output; its errors are raised as well."""
-    logger = logging.getLogger("distributed.client")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(f"distributed.{name}") for name in ("client", "batched")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Remote(_Client):
