@@ -47,7 +47,8 @@ from hpo.simulation.synthetic import synthetic_table
 
 QUICK = bool(os.environ.get("NOTEBOOK_QUICK"))  # smaller problems in the tests
 path = os.environ.get("MLPF_TABLE")
-table = load_mlpf(path) if path else synthetic_table(*((60, 16) if QUICK else (296, 100)), seed=0)
+n_curves, n_epochs = (60, 16) if QUICK else (296, 100)
+table = load_mlpf(path) if path else synthetic_table(n_curves, n_epochs, seed=0)
 R = table.max_resource
 print(f"{'MLPF' if path else 'synthetic'}: {len(table)} curves of {R} epochs")
 

@@ -7,6 +7,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from workshop import HELD
+
 TRAINER = '''
 import json, subprocess, sys
 from pathlib import Path
@@ -22,7 +24,8 @@ def train(config, start, stop, checkpoint):
     return json.loads(checkpoint.read_text())[start:stop]
 '''
 
-CHILD = """
+CHILD = (
+    """
 import json, os, signal, sys, time
 from pathlib import Path
 
@@ -30,16 +33,12 @@ checkpoint = Path(sys.argv[1])
 lr, start, stop = float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 if {stubborn}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-trace = os.open(Path(__file__).with_name("trace.txt"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+HERE = Path(__file__).parent
+trace = os.open(HERE / "trace.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-
-def is_held():
-    try:
-        allowed = int(Path(__file__).with_name("allowed").read_text())
-    except FileNotFoundError:
-        return False
-    return Path(__file__).with_name("trace.txt").read_bytes().count(b"\\n") > allowed
-
+"""
+    + HELD
+    + """
 
 def write(unit):
     where = f"{{checkpoint.parent.name}} {{unit}}"
@@ -69,6 +68,7 @@ for unit in units:
 if {counts}:
     checkpoint.write_text(json.dumps(losses))
 """
+)
 
 
 def write_trainer(workshop, epoch: float, *, stubborn: bool = False, counts: bool = False) -> None:

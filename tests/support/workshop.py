@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from hpo.files import write_atomically
 from hpo.run.results import Results
 from hpo.run.spec import RunSpec
 from waiting import wait_until
 
-TRAINER = '''
-import json, os, time
-from pathlib import Path
-from hpo.files import write_atomically
-
-HERE = Path(__file__).parent
-EPOCH = {epoch}
-
-
+HELD = '''
 def is_held():
     """Whether more epochs have begun than the test allows; see `Workshop.allow`."""
     try:
@@ -30,7 +26,21 @@ def is_held():
     except FileNotFoundError:
         return False
     return (HERE / "trace.txt").read_bytes().count(b"\\n") > allowed
+'''
+"""Source that a trainer has beside its HERE, the folder of the workshop."""
 
+TRAINER = (
+    """
+import json, os, time
+from pathlib import Path
+from hpo.files import write_atomically
+
+HERE = Path(__file__).parent
+EPOCH = {epoch}
+
+"""
+    + HELD
+    + '''
 
 def train(config, start, stop, checkpoint):
     """Milliseconds an epoch, or as long as the test holds it; the losses are the checkpoint."""
@@ -45,6 +55,7 @@ def train(config, start, stop, checkpoint):
         write_atomically(checkpoint, json.dumps(losses).encode())
     return losses[start:stop]
 '''
+)
 SPACE = {"lr": {"type": "float", "low": 0.0, "high": 1.0}}
 
 
@@ -80,6 +91,12 @@ class Workshop:
             (self.root / "allowed").unlink(missing_ok=True)
         else:
             write_atomically(self.root / "allowed", str(epochs).encode())
+
+    def keep_time(self, patch: pytest.MonkeyPatch) -> None:
+        """Let the limits of a search go by a clock that each epoch moves on by a second."""
+        clock = SimpleNamespace(**vars(time) | {"monotonic": lambda: float(self.epochs())})
+        for module in ("deadline", "runner"):
+            patch.setattr(f"hpo.run.{module}.time", clock)
 
     def reach(self, epochs: int) -> None:
         """Wait until more than so many epochs have begun: where `allow` holds the search."""

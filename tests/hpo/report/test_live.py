@@ -250,7 +250,7 @@ def test_the_page_of_a_real_search_grows_until_its_end(workshop, environment, br
         told = "from hpo.trainers import Metrics\n    told = losses[start:stop]\n    "
         told += "return Metrics(told, {'accuracy': [1 - loss / 9 for loss in told]})"
         workshop.write_trainer(TRAINER.format(epoch=0).replace("return losses[start:stop]", told))
-        workshop.allow(2)  # the search goes on when its page has been looked at
+        workshop.allow(2)  # hold the search until its page has been checked
         args = workshop.run_args(executor="process", workers="2")
         with subprocess.Popen(
             workshop.command(*args, "--quiet"), cwd=workshop.root, env=environment,
@@ -330,7 +330,7 @@ def test_wrong_arguments(args, capsys, tmp_path, monkeypatch):
 def test_a_followed_file_is_written_until_the_end(workshop, environment, browser, tmp_path):
     """The page loads itself again, and keeps what its reader has chosen."""
     path = workshop.root / "run.html"
-    workshop.allow(2)  # the search goes on when its page has been looked at
+    workshop.allow(2)  # hold the search until its page has been checked
     args = workshop.run_args(executor="process", workers="2")
     says: list[str] = []
     thread = threading.Thread(

@@ -133,10 +133,8 @@ def test_sessions_with_a_deadline_equal_one_without(
     once = TRAINER.replace("        write_atomically", "    write_atomically")
     hasty.write_trainer(once.format(epoch=0.001))
     spec = hasty.spec(**LONG, max_resource=40, executor=executor)
-    clock = SimpleNamespace(**vars(time) | {"monotonic": lambda: float(hasty.epochs())})
     with monkeypatch.context() as patch:
-        for module in ("deadline", "runner"):
-            patch.setattr(f"hpo.run.{module}.time", clock)
+        hasty.keep_time(patch)
         for _ in range(10):
             results = session(spec, hasty.journal, 30.0)
             if results is not None:

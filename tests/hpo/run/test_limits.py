@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -121,10 +119,8 @@ def test_the_target_stops_the_run_as_soon_as_it_is_reported(workshop, outcome_of
 def test_max_time_returns_what_was_found(workshop, outcome_of, monkeypatch) -> None:
     """By a clock that the epochs move on, each by a second."""
     reference = Tuner.from_spec(workshop.spec()).run()
-    clock = SimpleNamespace(**vars(time) | {"monotonic": lambda: float(workshop.epochs())})
     with monkeypatch.context() as patch:
-        for module in ("deadline", "runner"):
-            patch.setattr(f"hpo.run.{module}.time", clock)
+        workshop.keep_time(patch)
         results = Tuner.from_spec(workshop.spec(), journal=workshop.journal).run(max_time=25)
     assert (results.finished, results.stopped_by) == (False, "max_time")
     assert 20 <= results.epochs <= 25 < reference.epochs

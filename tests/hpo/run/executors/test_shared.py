@@ -29,10 +29,12 @@ from hpo.trainers import NamedTrainer, Outcome, ScriptTrainer, Segment
 from hpo.trainers.objective import Objective
 from joining import crowd, joined
 from waiting import wait_until
+from workshop import HELD
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signals")
 
-TRAINER = '''
+TRAINER = (
+    '''
 import json, os, time
 from pathlib import Path
 from hpo.files import write_atomically
@@ -47,15 +49,9 @@ def is_alive(pid):
     except OSError:
         return False
 
-
-def is_held():
-    """Whether more epochs have begun than the test allows; see `Workshop.allow`."""
-    try:
-        allowed = int((HERE / "allowed").read_text())
-    except FileNotFoundError:
-        return False
-    return (HERE / "trace.txt").read_bytes().count(b"\\n") > allowed
-
+'''
+    + HELD
+    + '''
 
 def train(config, start, stop, checkpoint):
     """Write down each epoch, and whether another process trains the same trial."""
@@ -76,6 +72,7 @@ def train(config, start, stop, checkpoint):
     busy.unlink()
     return losses[start:stop]
 '''
+)
 
 
 @pytest.mark.slow
